@@ -1,0 +1,47 @@
+VENV := .venv
+BIN := $(VENV)/bin
+export PIP_CONSTRAINT := constraints.txt
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help demo test lint types layers bench clean
+
+help:
+	@echo "make demo    install, train on an example table with and without re-weighting, say where the report is"
+	@echo "make test    install and run the whole test suite"
+	@echo "make lint types layers    what CI checks besides"
+	@echo "make bench   measure start-up, training and step times"
+	@echo "make clean   remove .venv and caches (run folders stay)"
+
+$(BIN)/python:
+	python3 -m venv $(VENV)
+
+$(VENV)/.core: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	@touch $@ $(VENV)/.core
+
+demo: $(VENV)/.core
+	$(BIN)/tailwise train example:airports --target elevation --method vanilla --out runs/demo-vanilla --overwrite
+	$(BIN)/tailwise train example:airports --target elevation --out runs/demo --against runs/demo-vanilla --overwrite
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest -n 2
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+layers: $(VENV)/.dev
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.dev
+	$(BIN)/python benchmarks/run.py
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

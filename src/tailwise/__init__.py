@@ -1,0 +1,104 @@
+"""tailwise: imbalanced regression, for continuous targets whose rare values matter.
+
+Three levels of use: one piece in your own loop (``lds_weights``, ``FDS``, ``ConR``), a composed method
+(``compose("sqinv+lds+fds+conr")``), or the command ``tailwise train data.csv --target price``.
+Names are imported on first use.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tailwise._checks import InputError
+    from tailwise.artifact import TableModel
+    from tailwise.data.batches import Batches
+    from tailwise.fds import FDS
+    from tailwise.labels.bins import Bins
+    from tailwise.labels.density import LDS
+    from tailwise.labels.relevance import Relevance
+    from tailwise.labels.shots import Shots
+    from tailwise.losses.focal import FocalL1, FocalMSE, focal_loss
+    from tailwise.losses.pointwise import L1, MSE, Huber
+    from tailwise.methods.method import Method, Stage, compose
+    from tailwise.methods.objective import Objective
+    from tailwise.metrics.regions import region_metrics
+    from tailwise.models.regressor import Regressor
+    from tailwise.models.table import MLP
+    from tailwise.regularizers.conr import ConR, conr_loss
+    from tailwise.training.loop import Training
+    from tailwise.training.recipe import Recipe
+    from tailwise.weights import LabelWeights, density_weights, lds_weights
+
+_WHERE = {
+    "Batches": "data.batches",
+    "Bins": "labels.bins",
+    "ConR": "regularizers.conr",
+    "FDS": "fds",
+    "FocalL1": "losses.focal",
+    "FocalMSE": "losses.focal",
+    "Huber": "losses.pointwise",
+    "InputError": "_checks",
+    "L1": "losses.pointwise",
+    "LDS": "labels.density",
+    "LabelWeights": "weights",
+    "MLP": "models.table",
+    "MSE": "losses.pointwise",
+    "Method": "methods.method",
+    "Objective": "methods.objective",
+    "Recipe": "training.recipe",
+    "Regressor": "models.regressor",
+    "Relevance": "labels.relevance",
+    "Shots": "labels.shots",
+    "Stage": "methods.method",
+    "TableModel": "artifact",
+    "Training": "training.loop",
+    "compose": "methods.method",
+    "conr_loss": "regularizers.conr",
+    "density_weights": "weights",
+    "focal_loss": "losses.focal",
+    "lds_weights": "weights",
+    "region_metrics": "metrics.regions",
+}
+
+__all__ = [
+    "FDS",
+    "L1",
+    "LDS",
+    "MLP",
+    "MSE",
+    "Batches",
+    "Bins",
+    "ConR",
+    "FocalL1",
+    "FocalMSE",
+    "Huber",
+    "InputError",
+    "LabelWeights",
+    "Method",
+    "Objective",
+    "Recipe",
+    "Regressor",
+    "Relevance",
+    "Shots",
+    "Stage",
+    "TableModel",
+    "Training",
+    "compose",
+    "conr_loss",
+    "density_weights",
+    "focal_loss",
+    "lds_weights",
+    "region_metrics",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module 'tailwise' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"tailwise.{_WHERE[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,94 @@
+"""Checks at the border of the package and the one exception they raise."""
+
+import difflib
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+class InputError(ValueError):
+    """A mistake in what the caller gave: the message names the thing, the rule, the value seen and the way out.
+
+    The command line prints it as one line and exits with 2; in Python it is an ordinary ``ValueError``.
+    """
+
+
+class Shaped(Protocol):
+    """Anything with a shape: a NumPy array or a tensor."""
+
+    @property
+    def shape(self) -> Any:
+        """Its shape."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Say which known name is nearest: ``; did you mean 'conr'?``, or list what is known when none is near.
+
+    >>> did_you_mean("con", ["conr", "fds"])
+    "; did you mean 'conr'?"
+    """
+    choices = sorted(known)
+    near = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
+    lower = {choice.lower(): choice for choice in choices}
+    if not near and name.lower() in lower:
+        near = [lower[name.lower()]]
+    return f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(choices)}"
+
+
+def quoted(names: Iterable[object], *, most: int = 10) -> str:
+    """List names for a message: ``'a', 'b' and 3 more``."""
+    items = [repr(str(name)) for name in names]
+    tail = f" and {len(items) - most} more" if len(items) > most else ""
+    return ", ".join(items[:most]) + tail
+
+
+def one_of(value: str, name: str, allowed: Iterable[str]) -> str:
+    """Return ``value`` if it is allowed, raise otherwise."""
+    choices = tuple(allowed)
+    if value not in choices:
+        raise InputError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
+    return value
+
+
+def positive(value: float, name: str) -> float:
+    """Return ``value`` if it is a finite number above zero, raise otherwise."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not (np.isfinite(value) and value > 0):
+        raise InputError(f"{name} must be a finite number above 0, got {value!r}")
+    return float(value)
+
+
+def not_negative(value: float, name: str) -> float:
+    """Return ``value`` if it is a finite number of at least zero, raise otherwise."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not (np.isfinite(value) and value >= 0):
+        raise InputError(f"{name} must be a finite number of at least 0, got {value!r}")
+    return float(value)
+
+
+def label_array(y: ArrayLike, name: str = "y") -> NDArray[np.float64]:
+    """Return labels as a float64 vector; raise if they are not one-dimensional, not finite or none at all."""
+    values = np.asarray(y, dtype=np.float64)
+    if values.ndim != 1:
+        raise InputError(f"{name} must be one-dimensional, (n,), got shape {values.shape}")
+    if values.size == 0:
+        raise InputError(f"{name} is empty; at least one label is needed")
+    bad = ~np.isfinite(values)
+    if bad.any():
+        raise InputError(
+            f"{name} has {int(bad.sum())} labels that are NaN or infinite, the first at position "
+            f"{int(bad.argmax())}; drop or impute them first"
+        )
+    return values
+
+
+def same_shape(pred: Shaped, target: Shaped) -> None:
+    """Raise if a prediction has not exactly the shape of its target.
+
+    ``(B, 1)`` against ``(B,)`` would broadcast to ``(B, B)`` without a word.
+    """
+    if tuple(pred.shape) != tuple(target.shape):
+        raise InputError(
+            f"pred has shape {tuple(pred.shape)} but target {tuple(target.shape)}; they must be equal "
+            "(scalar targets are (B,): use pred.squeeze(-1))"
+        )

@@ -1,0 +1,50 @@
+"""``tailwise evaluate``: errors of a finished run on new rows with a target."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def evaluate(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
+    data: Annotated[str, typer.Argument(metavar="DATA", help="A CSV, TSV or Parquet file, or example:NAME.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Also write the metrics to this JSON file.")] = None,
+    ignore_extra: Annotated[
+        bool, typer.Option("--ignore-extra", help="Allow columns that the model was not trained on.")
+    ] = False,
+    drop_missing_target: Annotated[
+        bool, typer.Option("--drop-missing-target", help="Drop rows whose target is empty instead of refusing them.")
+    ] = False,
+    seed: Annotated[int, typer.Option("--seed", help="Of the bootstrap.")] = 0,
+) -> None:
+    """Show errors by region on a table that has the target.
+
+    Regions are those of the run's training rows. On rows the run was trained on, errors look smaller than they are.
+    """
+    from tailwise._checks import InputError
+    from tailwise.artifact import TableModel
+    from tailwise.cli.show import notes, region_table
+    from tailwise.cli.show import out as console
+    from tailwise.data.prepare import load_source
+    from tailwise.data.schema import check_target_cells, target_values
+    from tailwise.metrics.regions import region_metrics
+    from tailwise.run import MODEL, open_run, write_json
+
+    if out is not None and not out.absolute().parent.is_dir():
+        raise InputError(f"no folder {str(out.parent)!r} to write {out.name!r} into")
+    model = TableModel.load(open_run(run) / MODEL)
+    source = load_source(data)
+    notes(source.notes)
+    target = model.schema.target
+    y = target_values(source.frame, target)
+    check_target_cells(y, drop=drop_missing_target)
+    frame, y = source.frame[y.notna()], y.dropna()
+    if frame.empty:
+        raise InputError(f"the table has no row with a target {target!r}")
+    regions = region_metrics(
+        y, model.predict(frame, ignore_extra=ignore_extra), model.shots, relevance=model.relevance, seed=seed
+    )
+    if out is not None:
+        write_json(out, {name: region.to_json() for name, region in regions.items()})
+    console.print(region_table(regions, title=f"errors on {len(y):,} rows", unit=target))

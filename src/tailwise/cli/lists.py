@@ -1,0 +1,58 @@
+"""``tailwise methods`` and ``tailwise examples``."""
+
+from typing import Annotated
+
+import typer
+
+
+def methods(
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table instead.")] = False,
+) -> None:
+    """List the parts of a method: what each does, its slot and its parameters.
+
+    Join parts by [bold]+[/bold], at most one a slot (any number of regularizers): [bold]sqinv+lds+fds+conr[/bold].
+    [bold]vanilla[/bold] is the plain network. Set parameters with [bold]--set conr.window=2.0[/bold].
+    """
+    from tailwise.methods.parts import PARTS
+
+    rows = [
+        (
+            name,
+            part.slot,
+            part.summary,
+            ", ".join(f"{k}={_short(v)}" for k, v in part.parameters().items()),
+            part.source,
+        )
+        for name, part in PARTS.items()
+    ]
+    titles = ("part", "slot", "what it does", "parameters", "source")
+    if markdown:
+        typer.echo("| " + " | ".join(titles) + " |")
+        typer.echo("|" + "---|" * len(titles))
+        for row in rows:
+            typer.echo("| `" + "` | ".join((row[0], " | ".join(row[1:]))) + " |")
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*titles, title="Parts of a method", show_lines=True)
+    for row in rows:
+        table.add_row(f"[bold]{row[0]}[/bold]", *(cell.replace("[", r"\[") for cell in row[1:]))
+    Console().print(table)
+
+
+def examples() -> None:
+    """List the example tables that need no file: use one as [bold]example:NAME[/bold]."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from tailwise.data.examples import EXAMPLES, PREFIX
+
+    table = Table("example", "target", "what it is", "source", title="Example tables")
+    for name, example in EXAMPLES.items():
+        table.add_row(f"[bold]{PREFIX}{name}[/bold]", example.target, example.about, example.source)
+    Console().print(table)
+
+
+def _short(value: object) -> str:
+    return value if isinstance(value, str) else repr(value)

@@ -1,0 +1,72 @@
+"""The ``tailwise`` command: its subcommands, and how mistakes are told."""
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from tailwise._checks import InputError
+from tailwise.cli.evaluate import evaluate
+from tailwise.cli.lists import examples, methods
+from tailwise.cli.predict import predict
+from tailwise.cli.train import train
+
+USER_MISTAKE, INTERRUPTED = 2, 130
+
+_UsageError: type[typer.BadParameter] = typer.BadParameter.__mro__[1]  # the parent of all usage errors
+
+app = typer.Typer(
+    name="tailwise",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="First run:  tailwise train example:airports --target elevation",
+)
+app.command(rich_help_panel="Main job")(train)
+app.command(rich_help_panel="Main job")(predict)
+app.command(rich_help_panel="Main job")(evaluate)
+app.command(rich_help_panel="What there is")(methods)
+app.command(rich_help_panel="What there is")(examples)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"tailwise {version('tailwise')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _tailwise(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Imbalanced regression: train models that serve the rare values of a target."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command and return its exit status: 2 and one line on stderr for a user's mistake."""
+    try:
+        code = app(args=list(arguments), standalone_mode=False)
+    except InputError as mistake:
+        return _say(str(mistake))
+    except _UsageError as mistake:
+        return _say(mistake.format_message())
+    except (KeyboardInterrupt, typer.Abort):
+        print("tailwise: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    return code if isinstance(code, int) else 0
+
+
+def _say(message: str) -> int:
+    print("tailwise: " + " ".join(message.split()), file=sys.stderr)
+    return USER_MISTAKE
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    sys.exit(run(sys.argv[1:]))

@@ -1,0 +1,41 @@
+"""``tailwise predict``: a finished run on new rows."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def predict(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
+    data: Annotated[str, typer.Argument(metavar="DATA", help="A CSV, TSV or Parquet file, or example:NAME.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="File to write: .csv, .tsv or .parquet.")],
+    ignore_extra: Annotated[
+        bool, typer.Option("--ignore-extra", help="Allow columns that the model was not trained on.")
+    ] = False,
+) -> None:
+    """Predict the target of every row and write row, prediction and region.
+
+    Rows keep their order; the region says how many training rows had a target like the predicted one.
+    """
+    import pandas as pd
+
+    from tailwise._checks import InputError
+    from tailwise.artifact import TableModel
+    from tailwise.cli.show import notes
+    from tailwise.cli.show import out as console
+    from tailwise.data.prepare import load_source
+    from tailwise.data.table import SUFFIXES, write_table
+    from tailwise.run import MODEL, open_run
+
+    if out.suffix.lower() not in SUFFIXES:
+        raise InputError(f"--out must end in .csv, .tsv or .parquet, got {str(out)!r}")
+    if not out.absolute().parent.is_dir():
+        raise InputError(f"no folder {str(out.parent)!r} to write {out.name!r} into")
+    model = TableModel.load(open_run(run) / MODEL)
+    source = load_source(data)
+    notes(source.notes)
+    pred = model.predict(source.frame, ignore_extra=ignore_extra)
+    frame = pd.DataFrame({"row": range(len(pred)), "prediction": pred, "region": model.shots.names(pred)})
+    write_table(frame, out)
+    console.print(f"{len(frame):,} predictions: {out}", highlight=False, markup=False, soft_wrap=True)

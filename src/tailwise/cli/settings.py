@@ -1,0 +1,50 @@
+"""Parse settings given as text: ``--set conr.window=2.0``, ``--shots 100,20``."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from tailwise._checks import InputError
+
+
+def parse_set(settings: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Parameters by part.
+
+    >>> parse_set(["conr.window=2.0", "fds.kernel=laplace", "fds.clip=[0.5, 2]"])
+    {'conr': {'window': 2.0}, 'fds': {'kernel': 'laplace', 'clip': (0.5, 2)}}
+    """
+    params: dict[str, dict[str, Any]] = {}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        part, dot, name = key.strip().partition(".")
+        if not (equals and dot and part and name):
+            raise InputError(f"--set takes PART.PARAMETER=VALUE such as conr.window=2.0, got {setting!r}")
+        if name in params.setdefault(part, {}):
+            raise InputError(f"--set gives {part}.{name} twice")
+        params[part][name] = _value(text.strip())
+    return params
+
+
+def _value(text: str) -> Any:
+    if text.lower() == "none":
+        return None
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    return tuple(value) if isinstance(value, list) else value
+
+
+def parse_shots(text: str | None) -> tuple[float, float] | None:
+    """Thresholds MANY,FEW.
+
+    >>> parse_shots("100,20")
+    (100.0, 20.0)
+    """
+    if text is None:
+        return None
+    try:
+        many, few = (float(number) for number in text.split(","))
+    except ValueError:
+        raise InputError(f"--shots takes MANY,FEW such as 100,20, got {text!r}") from None
+    return many, few

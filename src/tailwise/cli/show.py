@@ -1,0 +1,101 @@
+"""What the terminal shows: progress while training, the table of errors by region."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from tailwise.labels.shots import REGIONS
+from tailwise.metrics.regions import METRICS, RegionMetrics
+from tailwise.report.numbers import number
+
+if TYPE_CHECKING:
+    from tailwise.training.loop import Epoch
+
+_COLUMNS = ("rmse", "gm", "bmae", "bias")
+
+err = Console(stderr=True)
+out = Console()
+
+
+class EpochBar:
+    """A progress bar of epochs with the validation error by region."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+        self.tasks: dict[int, Any] = {}
+
+    def show(self, epoch: "Epoch") -> None:
+        """Advance to an epoch."""
+        errors = {"all": epoch.validation["mae"]} | {r: epoch.validation[r] for r in REGIONS if r in epoch.validation}
+        text = " ".join(f"{name.capitalize()} {value:,.3g}" for name, value in errors.items())
+        if epoch.stage not in self.tasks:
+            self.tasks[epoch.stage] = self.progress.add_task("", total=epoch.of, errors="")
+        self.progress.update(self.tasks[epoch.stage], completed=epoch.epoch + 1, errors=text)
+
+    def finish(self) -> None:
+        """Fill the bars of stages that stopped early."""
+        for task in self.progress.tasks:
+            self.progress.update(task.id, total=task.completed)
+
+
+@contextmanager
+def epoch_bar() -> Iterator[EpochBar]:
+    """Show a bar while training."""
+    columns = (
+        TextColumn("epoch"),
+        MofNCompleteColumn(),
+        BarColumn(bar_width=8),
+        TextColumn("MAE"),
+        TextColumn("{task.fields[errors]}"),
+        TimeRemainingColumn(compact=True),
+    )
+    with Progress(*columns, console=err) as progress:
+        bar = EpochBar(progress)
+        yield bar
+        bar.finish()
+
+
+def region_table(regions: Mapping[str, RegionMetrics], *, title: str, unit: str) -> Table:
+    """Errors by region, with 95 % intervals for the MAE."""
+    caption = f"in units of {unit}; a bias below 0 is too low"
+    table = Table(title=title, caption=caption, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("region", style="bold")
+    for heading in ("n", "MAE", "95 % interval", *(METRICS[name][0] for name in _COLUMNS)):
+        table.add_column(heading, justify="right")
+    for name in ("all", *REGIONS):
+        values = {key: interval.value for key, interval in regions[name].metrics.items()}
+        cells = [number(values[key]) if key in values else "-" for key in ("mae", *_COLUMNS)]
+        table.add_row(name.capitalize(), f"{regions[name].n:,}", cells[0], _range(regions[name], "mae"), *cells[1:])
+    return table
+
+
+def beside_table(
+    ours: Mapping[str, RegionMetrics], theirs: Mapping[str, RegionMetrics], our_name: str, their_name: str
+) -> Table:
+    """MAE and bias of two runs on the same rows."""
+    table = Table("region", title=f"{our_name} beside {their_name}", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for heading in (f"MAE {our_name}", f"MAE {their_name}", f"bias {our_name}", f"bias {their_name}"):
+        table.add_column(heading, justify="right")
+    for name in ("all", *REGIONS):
+        if ours[name].n:
+            cells = [number(side[name].metrics[key].value) for key in ("mae", "bias") for side in (ours, theirs)]
+            table.add_row(name.capitalize(), *cells)
+    return table
+
+
+def _range(region: RegionMetrics, metric: str) -> str:
+    interval = region.metrics.get(metric)
+    if interval is None or interval.low is None or interval.high is None:
+        return ""
+    return f"{number(interval.low)} .. {number(interval.high)}"
+
+
+def notes(lines: list[str]) -> None:
+    """Print what the user should know, on stderr."""
+    for line in lines:
+        err.print(f"note: {line}", style="yellow", highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,285 @@
+"""``tailwise train``: from a table to a finished run folder."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tailwise.training.recipe import CRITERIA, PRECISIONS, Recipe
+
+if TYPE_CHECKING:
+    from tailwise.data.prepare import PreparedTable, Source
+    from tailwise.methods.method import Method
+    from tailwise.training.fit import TableTraining
+
+_DEFAULT = Recipe()
+
+
+def _complete_method(incomplete: str) -> list[str]:
+    from tailwise.methods.parts import PARTS
+
+    given, plus, start = incomplete.rpartition("+")
+    used = given.split("+") if plus else []
+    names = [*PARTS, *(["vanilla"] if not plus else [])]
+    return [given + plus + name for name in names if name.startswith(start) and name not in used]
+
+
+def _complete_data(incomplete: str) -> list[str]:
+    return [name for name in ("example:airports", "example:diabetes") if name.startswith(incomplete)]
+
+
+def train(
+    data: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATA",
+            help="A CSV, TSV or Parquet file, or example:NAME (see `tailwise examples`).",
+            autocompletion=_complete_data,
+        ),
+    ],
+    target: Annotated[str, typer.Option("--target", "-t", help="Column to predict.")],
+    method: Annotated[
+        str,
+        typer.Option(
+            "--method",
+            "-m",
+            help="Parts joined by +, or vanilla (see `tailwise methods`).",
+            autocompletion=_complete_method,
+        ),
+    ] = "sqinv+lds",
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="PART.NAME=VALUE", help="Parameter of a part, e.g. conr.window=2.0. Repeatable."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Run folder to write.", show_default="runs/DATA-METHOD-SEED")
+    ] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(
+            "--against", help="A finished run on the same data and split, to show beside this one in the report."
+        ),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in --out.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the unfinished run in --out.")] = False,
+    bin_width: Annotated[
+        float | None,
+        typer.Option("--bin-width", help="Width of the target's bins, in its units.", show_default="by rule"),
+    ] = None,
+    bins: Annotated[
+        int | None, typer.Option("--bins", help="Number of bins of equal width instead.", show_default="by rule")
+    ] = None,
+    shots: Annotated[
+        str | None,
+        typer.Option(
+            "--shots",
+            metavar="MANY,FEW",
+            help="Training rows a bin above which it is many-shot, below which few-shot.",
+            show_default="n/122,n/610",
+        ),
+    ] = None,
+    split: Annotated[
+        str,
+        typer.Option(
+            "--split",
+            metavar="auto|column|balanced|random",
+            help="balanced: per bin an equal, capped share to validation and test. column: the column 'split' says. "
+            "auto: that column if there is one, else balanced.",
+        ),
+    ] = "auto",
+    split_column: Annotated[str, typer.Option("--split-column", help="Column that says train, val or test.")] = "split",
+    group: Annotated[
+        str | None, typer.Option("--group", help="Column whose groups (patients, engines) are never split.")
+    ] = None,
+    drop: Annotated[
+        list[str] | None, typer.Option("--drop", metavar="COLUMN", help="Leave a column out. Repeatable.")
+    ] = None,
+    nominal: Annotated[
+        list[str] | None,
+        typer.Option("--nominal", metavar="COLUMN", help="Take a column as categories, e.g. a code. Repeatable."),
+    ] = None,
+    numeric: Annotated[
+        list[str] | None, typer.Option("--numeric", metavar="COLUMN", help="Take a column as numbers. Repeatable.")
+    ] = None,
+    date: Annotated[
+        list[str] | None, typer.Option("--date", metavar="COLUMN", help="Take a column as dates. Repeatable.")
+    ] = None,
+    drop_missing_target: Annotated[
+        bool, typer.Option("--drop-missing-target", help="Drop rows whose target is empty instead of refusing them.")
+    ] = False,
+    epochs: Annotated[int, typer.Option("--epochs", help="Most epochs of a stage.")] = _DEFAULT.epochs,
+    batch_size: Annotated[
+        int | None, typer.Option("--batch-size", help="Rows a batch.", show_default="n/50, 32 to 256")
+    ] = _DEFAULT.batch_size,
+    lr: Annotated[float, typer.Option("--lr", help="Learning rate at the start of the cosine.")] = _DEFAULT.lr,
+    patience: Annotated[
+        int | None,
+        typer.Option("--patience", help="Epochs without a better validation score before stopping; 0 never stops."),
+    ] = _DEFAULT.patience,
+    criterion: Annotated[
+        str,
+        typer.Option(
+            "--criterion", metavar="|".join(CRITERIA), help="Validation score that chooses the epoch to keep."
+        ),
+    ] = _DEFAULT.criterion,
+    seed: Annotated[int, typer.Option("--seed", help="Of everything random.")] = _DEFAULT.seed,
+    device: Annotated[
+        str, typer.Option("--device", metavar="auto|cpu|cuda|mps", help="Where to train.")
+    ] = _DEFAULT.device,
+    precision: Annotated[
+        str, typer.Option("--precision", metavar="|".join(PRECISIONS), help="Mixed precision.")
+    ] = _DEFAULT.precision,
+) -> None:
+    """Train a model on a table and write a run folder with errors by region and a report.
+
+    The target's rows are counted by bin: where a bin has many training rows, few, or none, errors are reported apart.
+
+    Example:  tailwise train houses.csv --target price --method sqinv+lds+conr --set conr.window=50000
+    """
+    from tailwise.cli.settings import parse_set, parse_shots
+    from tailwise.cli.show import notes
+    from tailwise.data.prepare import load_source, prepare_table
+    from tailwise.methods.method import compose
+
+    recipe = Recipe(
+        epochs=epochs,
+        batch_size=batch_size,
+        lr=lr,
+        patience=patience or None,
+        criterion=criterion,  # type: ignore[arg-type]
+        seed=seed,
+        device=device,
+        precision=precision,
+    )
+    params = parse_set(settings or [])
+    composed = compose(method, **params)
+    source = load_source(data)
+    columns = {"drop": drop or [], "nominal": nominal or [], "numeric": numeric or [], "date": date or []}
+    choices: dict[str, Any] = {
+        "bin_width": bin_width,
+        "n_bins": bins,
+        "shots": parse_shots(shots),
+        "split": split,
+        "split_column": split_column,
+        "group": group,
+        "drop_missing_target": drop_missing_target,
+        "seed": seed,
+        **columns,
+    }
+    table = prepare_table(source.frame, target, **choices)
+    notes(source.notes + table.notes)
+    stem = source.name.removeprefix("example:").rsplit("/", 1)[-1].split(".")[0]
+    folder = out or Path("runs") / f"{stem}-{composed.name}-{seed}"
+    config = {
+        "data": {"name": source.name, "sha256": source.sha256},
+        "target": target,
+        "table": choices,
+        "columns": table.schema.to_json(),
+        "method": {"name": composed.name, "parameters": params},
+        "recipe": asdict(recipe),
+    }
+    _train(source, table, composed, recipe, config, folder, against, overwrite=overwrite, resume=resume)
+
+
+def _train(
+    source: "Source",
+    table: "PreparedTable",
+    method: "Method",
+    recipe: Recipe,
+    config: dict[str, Any],
+    folder: Path,
+    against: Path | None,
+    *,
+    overwrite: bool,
+    resume: bool,
+) -> None:
+    from tailwise import run
+    from tailwise.cli import show
+    from tailwise.report.comparison import read_other
+    from tailwise.training.checkpoint import load_checkpoint
+    from tailwise.training.fit import table_training
+
+    run.check_out(folder, overwrite=overwrite, resume=resume)
+    test_rows = table.row[table.part == "test"]
+    other = None if against is None else read_other(against, test_rows, table.rows_of("test")[1])
+    setup = table_training(table, method, recipe)
+    done = 0
+    if resume:
+        tensors, numbers = load_checkpoint(folder / run.CHECKPOINT)
+        setup.training.restore(tensors, numbers)
+        done = numbers["epochs_done"]
+    run.start_run(folder, {**config, "versions": run.versions()}, resume=resume)
+    run.trim_history(folder, done)
+    try:
+        _epochs(setup, folder, done)
+    except KeyboardInterrupt:
+        show.err.print(f"tailwise: stopped; go on with the same command and --resume --out {folder}", markup=False)
+        raise
+    _finish(source, table, method, setup, folder, other)
+
+
+def _epochs(setup: "TableTraining", folder: Path, done: int) -> None:
+    from tailwise import run
+    from tailwise.cli.show import epoch_bar
+    from tailwise.training.checkpoint import save_checkpoint
+
+    with epoch_bar() as bar:
+        for count, epoch in enumerate(setup.training.epochs(), start=done + 1):
+            bar.show(epoch)
+            run.append_history(folder, asdict(epoch))
+            tensors, numbers = setup.training.state()
+            save_checkpoint(folder / run.CHECKPOINT, tensors, {**numbers, "epochs_done": count})
+
+
+def _finish(
+    source: "Source", table: "PreparedTable", method: "Method", setup: "TableTraining", folder: Path, other: Any
+) -> None:
+    """Evaluate on the test rows and write what a finished run holds."""
+    import pandas as pd
+
+    from tailwise import run
+    from tailwise.artifact import TableModel
+    from tailwise.cli import show
+    from tailwise.metrics.regions import region_metrics
+    from tailwise.report.page import run_page
+
+    model = TableModel(table.schema, setup.preprocessor, setup.model, table.shots, table.relevance)
+    (folder / run.MODEL).mkdir(exist_ok=True)
+    model.save(folder / run.MODEL)
+    predictions = []
+    for part in ("val", "test"):
+        rows, y = table.rows_of(part)
+        frame = {"row": table.row[table.part == part], "split": part, "target": y, "prediction": model.predict(rows)}
+        predictions.append(pd.DataFrame(frame).assign(region=table.shots.names(y)))
+    everything = pd.concat(predictions, ignore_index=True)
+    everything.to_parquet(folder / run.PREDICTIONS, index=False)
+    test = everything[everything["split"] == "test"]
+    regions = region_metrics(
+        test["target"], test["prediction"], table.shots, relevance=table.relevance, seed=setup.training.recipe.seed
+    )
+    run.write_json(folder / run.METRICS, {name: region.to_json() for name, region in regions.items()})
+    page = run_page(
+        title=f"{table.schema.target} of {source.name}",
+        target=table.schema.target,
+        method=method.name,
+        data=source.name,
+        rows={part: int((table.part == part).sum()) for part in ("train", "val", "test")},
+        split=table.split,
+        shots=table.shots,
+        regions=regions,
+        y_true=test["target"].to_numpy(),
+        y_pred=test["prediction"].to_numpy(),
+        history=run.read_history(folder),
+        notes=source.notes + table.notes,
+        other=other,
+    )
+    (folder / run.REPORT).write_text(page, encoding="utf-8")
+    run.finish_run(folder)
+    show.out.print(
+        show.region_table(regions, title=f"{method.name}: errors on {len(test):,} test rows", unit=table.schema.target)
+    )
+    if other is not None:
+        others = region_metrics(test["target"], other.y_pred, table.shots, relevance=table.relevance, resamples=0)
+        show.out.print(show.beside_table(regions, others, method.name, other.method))
+    show.out.print(f"report: {folder / run.REPORT}", highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,1 @@
+"""Tables, their columns, splits and batches."""

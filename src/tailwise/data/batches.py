@@ -1,0 +1,46 @@
+"""Batches of rows that are already tensors."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from tailwise._checks import InputError
+
+
+class Batches:
+    """Shuffled batches ``(x, y)`` fetched by index from tensors on one device, never row by row.
+
+    The order follows torch's global generator, so one seed an epoch fixes it.
+
+    Args:
+        x: ``(n, ...)`` inputs.
+        y: ``(n, ...)`` targets.
+        batch_size: rows a batch.
+
+    Raises:
+        InputError: tensors of different length, or a batch size below 1.
+
+    Example:
+        >>> [len(y) for x, y in Batches(torch.zeros(5, 2), torch.zeros(5), batch_size=2)]
+        [2, 2, 1]
+    """
+
+    def __init__(self, x: Tensor, y: Tensor, *, batch_size: int) -> None:
+        if len(x) != len(y) or len(x) == 0:
+            raise InputError(f"x and y must have the same number of rows, above 0; got {len(x)} and {len(y)}")
+        if batch_size < 1:
+            raise InputError(f"batch_size must be at least 1, got {batch_size!r}")
+        self.x, self.y, self.batch_size = x, y, batch_size
+
+    def to(self, device: torch.device) -> "Batches":
+        """The same batches on another device."""
+        return Batches(self.x.to(device), self.y.to(device), batch_size=self.batch_size)
+
+    def __len__(self) -> int:
+        return -(-len(self.x) // self.batch_size)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        order = torch.randperm(len(self.x)).to(self.x.device)
+        for index in torch.split(order, self.batch_size):
+            yield self.x[index], self.y[index]

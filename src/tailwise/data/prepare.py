@@ -1,0 +1,174 @@
+"""From a table to everything training needs: columns, split, bins, regions; learnt from training rows only."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tailwise._checks import InputError
+from tailwise.data.examples import PREFIX, load_example
+from tailwise.data.schema import Schema, check_target_cells, require_column, target_values
+from tailwise.data.splits import SplitName, check_groups, split_rows
+from tailwise.data.table import read_table
+from tailwise.labels.bins import Bins
+from tailwise.labels.relevance import Relevance
+from tailwise.labels.shots import Shots
+
+FEWEST_ROWS = 30
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a table came from.
+
+    Args:
+        name: path, or ``example:NAME``.
+        sha256: of the file's bytes, or of the example's values.
+        frame: the table.
+        notes: what was dropped or is worth knowing.
+    """
+
+    name: str
+    sha256: str
+    frame: pd.DataFrame
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class PreparedTable:
+    """A table ready for training.
+
+    Args:
+        frame: rows with a target, in the order of the source.
+        row: ``(n,)`` position of each row in the source, from 0.
+        y: ``(n,)`` target.
+        part: ``(n,)`` of ``"train"``, ``"val"``, ``"test"``.
+        split: kind of split that was made.
+        schema: feature columns.
+        shots: bins and regions, from training labels.
+        relevance: φ from training labels, if any value is extreme.
+        notes: what the user should know.
+    """
+
+    frame: pd.DataFrame
+    row: NDArray[np.int64]
+    y: NDArray[np.float64]
+    part: NDArray[np.str_]
+    split: SplitName
+    schema: Schema
+    shots: Shots
+    relevance: Relevance | None
+    notes: list[str]
+
+    def rows_of(self, part: str) -> tuple[pd.DataFrame, NDArray[np.float64]]:
+        """Rows of one part and their targets."""
+        here = self.part == part
+        return self.frame[here], self.y[here]
+
+
+def load_source(name: str) -> Source:
+    """Read a file or an example; see :func:`tailwise.data.table.read_table`."""
+    if name.startswith(PREFIX):
+        frame, notes = load_example(name)
+        digest = hashlib.sha256(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes()).hexdigest()
+        return Source(name, digest, frame, notes)
+    frame = read_table(name)
+    with Path(name).open("rb") as file:
+        return Source(str(name), hashlib.file_digest(file, "sha256").hexdigest(), frame)
+
+
+def prepare_table(
+    frame: pd.DataFrame,
+    target: str,
+    *,
+    bin_width: float | None = None,
+    n_bins: int | None = None,
+    shots: tuple[float, float] | None = None,
+    split: SplitName = "auto",
+    split_column: str = "split",
+    group: str | None = None,
+    drop: Sequence[str] = (),
+    nominal: Sequence[str] = (),
+    numeric: Sequence[str] = (),
+    date: Sequence[str] = (),
+    drop_missing_target: bool = False,
+    seed: int = 0,
+) -> PreparedTable:
+    """Recognise columns, split rows, and choose bins and regions from the training labels.
+
+    Args:
+        frame: the table.
+        target: target column.
+        bin_width: width of the bins, target units; by default :meth:`Bins.auto`.
+        n_bins: number of bins instead.
+        shots: explicit thresholds (many, few).
+        split: see :func:`tailwise.data.splits.split_rows`.
+        split_column: column that says train, val or test.
+        group: column whose groups are never split.
+        drop: columns to leave out.
+        nominal: columns to take as nominal.
+        numeric: columns to take as numeric.
+        date: columns to take as dates.
+        drop_missing_target: drop rows without a target instead of refusing them.
+        seed: of the split.
+
+    Raises:
+        InputError: anything about the table or the choices that does not work, in one line.
+    """
+    names = [str(name) for name in frame.columns]
+    if bin_width is not None and n_bins is not None:
+        raise InputError("give --bin-width or --bins, not both")
+    y = target_values(frame, target)
+    empty = y.isna()
+    notes: list[str] = []
+    if empty.any():
+        check_target_cells(y, drop=drop_missing_target)
+        notes.append(f"{int(empty.sum()):,} rows dropped: no target")
+    row = np.flatnonzero(~empty.to_numpy())
+    frame, values = frame.iloc[row].reset_index(drop=True), y.to_numpy()[row]
+    if len(frame) < FEWEST_ROWS:
+        raise InputError(f"the table has {len(frame)} rows with a target; at least {FEWEST_ROWS} are needed")
+
+    not_features: list[tuple[str, str]] = []
+    if group is not None:
+        require_column(group, names, "--group")
+        check_groups(frame[group])
+        not_features.append((group, "group"))
+    part, kind = split_rows(
+        frame,
+        values,
+        split=split,
+        bins=_bins(values, bin_width, n_bins),
+        group=group,
+        column=split_column,
+        seed=seed,
+    )
+    if kind == "column":
+        not_features.append((split_column, "split"))
+    schema = Schema.infer(
+        frame, target, drop=drop, nominal=nominal, numeric=numeric, date=date, not_features=not_features
+    )
+    y_train = values[part == "train"]
+    if y_train.min() == y_train.max():
+        raise InputError(f"target {target!r} is constant in the {len(y_train)} training rows; choose another --split")
+    bins = _bins(y_train, bin_width, n_bins)
+    many, few = shots if shots is not None else (None, None)
+    regions = Shots.from_labels(y_train, bins, many=many, few=few)
+    notes += [f"column {name!r} is not used ({reason})" for name, reason in schema.unused.items()]
+    fullest = int(regions.counts.max())
+    if 2 * fullest > len(y_train):
+        notes.append(
+            f"one bin of {bins.n_bins} holds {fullest / len(y_train):.0%} of the training rows; "
+            "narrower bins (--bin-width) would tell its labels apart"
+        )
+    return PreparedTable(frame, row, values, part, kind, schema, regions, Relevance.extremes(y_train), notes)
+
+
+def _bins(y: NDArray[np.float64], width: float | None, n_bins: int | None) -> Bins:
+    if width is not None:
+        return Bins.width(y, width)
+    return Bins.auto(y) if n_bins is None else Bins.count(y, n_bins)

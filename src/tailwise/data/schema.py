@@ -1,0 +1,291 @@
+"""What the columns of a table are: recognised once from a table, then required of every later one."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, Self
+
+import numpy as np
+import pandas as pd
+
+from tailwise._checks import InputError, did_you_mean, quoted
+
+Kind = Literal["numeric", "boolean", "nominal", "date"]
+
+_TRUE = frozenset({"true", "t", "yes", "y"})
+_FALSE = frozenset({"false", "f", "no", "n"})
+_DATE = re.compile(r"\d{4}[-/]\d{1,2}[-/]\d{1,2}([T ]\d{1,2}:\d{2}.*)?$")
+_IDENTIFIER_SHARE = 0.9
+_FEWEST_FOR_IDENTIFIER = 20
+
+
+@dataclass(frozen=True)
+class Column:
+    """One feature column and its kind."""
+
+    name: str
+    kind: Kind
+
+
+@dataclass(frozen=True)
+class Schema:
+    """Feature columns of a table and the columns that are not features.
+
+    Args:
+        target: name of the target column.
+        columns: feature columns in the order of the table.
+        unused: columns that are allowed but ignored, each with the reason.
+    """
+
+    target: str
+    columns: tuple[Column, ...]
+    unused: dict[str, str]
+
+    @classmethod
+    def infer(
+        cls,
+        frame: pd.DataFrame,
+        target: str,
+        *,
+        drop: Sequence[str] = (),
+        nominal: Sequence[str] = (),
+        numeric: Sequence[str] = (),
+        date: Sequence[str] = (),
+        not_features: Iterable[tuple[str, str]] = (),
+    ) -> Self:
+        """Recognise each column's kind.
+
+        Numbers are numeric; true/false, yes/no are boolean; text whose every value is an ISO date is a date; other text
+        is nominal. A text column in which nearly every value occurs once is an identifier and left out, unless it is
+        named in ``nominal``.
+
+        Args:
+            frame: the table.
+            target: name of the target column.
+            drop: columns to leave out.
+            nominal: columns to take as nominal, e.g. codes written as numbers.
+            numeric: columns to take as numeric.
+            date: columns to take as dates.
+            not_features: columns with another role (group, split), with the reason.
+
+        Raises:
+            InputError: a name that is not a column, or is named twice, or no feature left.
+        """
+        names = [str(name) for name in frame.columns]
+        if len(set(names)) < len(names):
+            raise InputError(
+                f"column names must differ; twice there: {quoted(n for n in set(names) if names.count(n) > 1)}"
+            )
+        require_column(target, names, "target")
+        forced: dict[str, Kind] = {}
+        for option, wanted in (("drop", drop), ("nominal", nominal), ("numeric", numeric), ("date", date)):
+            for name in wanted:
+                require_column(name, names, f"--{option}")
+                if name == target:
+                    raise InputError(f"--{option} names {name!r}, which is the target")
+                if name in forced or (option != "drop" and name in drop):
+                    raise InputError(f"column {name!r} is named in two of --drop, --nominal, --numeric, --date")
+                if option != "drop":
+                    forced[name] = option  # type: ignore[assignment]
+        unused = dict.fromkeys(drop, "dropped") | dict(not_features)
+        columns = []
+        for name in names:
+            if name == target or name in unused:
+                continue
+            kind = forced.get(name) or _kind(frame[name])
+            if kind == "nominal" and name not in nominal and _is_identifier(frame[name]):
+                unused[name] = "identifier: nearly every value occurs once"
+                continue
+            columns.append(Column(name, kind))
+        schema = cls(target, tuple(columns), unused)
+        if not columns:
+            raise InputError(f"no feature column is left beside the target {target!r}; unused: {quoted(unused)}")
+        schema.features(frame)
+        return schema
+
+    def check(self, frame: pd.DataFrame, *, ignore_extra: bool = False) -> None:
+        """Raise unless a table has every feature column and no unknown one."""
+        names = [str(name) for name in frame.columns]
+        missing = [column.name for column in self.columns if column.name not in names]
+        if missing:
+            hint = did_you_mean(missing[0], names) if len(missing) == 1 else ""
+            raise InputError(
+                f"the table lacks {len(missing)} columns the model was trained on: {quoted(missing)}{hint}"
+            )
+        known = {column.name for column in self.columns} | set(self.unused) | {self.target}
+        extra = [name for name in names if name not in known]
+        if extra and not ignore_extra:
+            raise InputError(
+                f"the table has {len(extra)} columns the model was not trained on: {quoted(extra)}; "
+                "remove them, or pass --ignore-extra"
+            )
+
+    def features(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Feature columns as float64 (numeric, boolean, parts of dates) and text (nominal), missing values as NaN.
+
+        Raises:
+            InputError: a column whose values do not fit its kind.
+        """
+        made: dict[str, Any] = {}
+        for column in self.columns:
+            series = frame[column.name]
+            if column.kind == "numeric":
+                made[column.name] = _numbers(series)
+            elif column.kind == "boolean":
+                made[column.name] = _booleans(series)
+            elif column.kind == "nominal":
+                made[column.name] = _text(series)
+            else:
+                made |= _date_parts(series)
+        return pd.DataFrame(made, index=frame.index)
+
+    def of_kind(self, *kinds: Kind) -> list[str]:
+        """Names of the feature columns of these kinds."""
+        return [column.name for column in self.columns if column.kind in kinds]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values that :meth:`from_json` reads back."""
+        return {"target": self.target, "columns": [asdict(c) for c in self.columns], "unused": self.unused}
+
+    @classmethod
+    def from_json(cls, saved: dict[str, Any]) -> Self:
+        """Read what :meth:`to_json` wrote."""
+        return cls(saved["target"], tuple(Column(**c) for c in saved["columns"]), dict(saved["unused"]))
+
+
+def require_column(name: str, names: Sequence[str], role: str) -> None:
+    """Raise unless ``name`` is a column, naming the nearest one."""
+    if name not in names:
+        raise InputError(f"{role} {name!r} is not a column of the table{did_you_mean(name, names)}")
+
+
+def target_values(frame: pd.DataFrame, target: str) -> pd.Series:
+    """The target as float64 with NaN where a cell is empty.
+
+    Raises:
+        InputError: a cell that is not a number, or infinite, or a target that is constant.
+    """
+    require_column(target, [str(name) for name in frame.columns], "target")
+    series = frame[target]
+    if pd.api.types.is_datetime64_any_dtype(series) or pd.api.types.is_bool_dtype(series):
+        raise InputError(f"target {target!r} must be numeric, but its values are of type {series.dtype}")
+    values = pd.to_numeric(series, errors="coerce").astype(np.float64)
+    wrong = values.isna() & series.notna() & (series.astype(str).str.strip() != "")
+    if wrong.any():
+        raise InputError(
+            f"target {target!r} must be numeric, but {int(wrong.sum())} cells are not, "
+            f"e.g. {str(series[wrong].iloc[0])!r} in row {_row(wrong)}"
+        )
+    infinite = np.isinf(values)
+    if infinite.any():
+        raise InputError(
+            f"target {target!r} has {int(infinite.sum())} infinite cells, the first in row {_row(infinite)}; "
+            "remove them"
+        )
+    there = values.dropna()
+    if len(there) and there.min() == there.max():
+        raise InputError(f"target {target!r} is constant ({there.iloc[0]!r} in every row); there is nothing to learn")
+    return values
+
+
+def check_target_cells(values: pd.Series, *, drop: bool) -> None:
+    """Raise if a target has empty cells whose rows are not to be dropped."""
+    empty = int(values.isna().sum())
+    if empty and not drop:
+        raise InputError(
+            f"column {values.name!r} has {empty} empty cells in the target; drop them with --drop-missing-target"
+        )
+
+
+def _row(wrong: Any) -> int:
+    """Number of the first such row, counted from 1 after the header."""
+    return int(np.asarray(wrong).argmax()) + 1
+
+
+def _kind(series: pd.Series) -> Kind:
+    if pd.api.types.is_bool_dtype(series):
+        return "boolean"
+    if pd.api.types.is_datetime64_any_dtype(series):
+        return "date"
+    if pd.api.types.is_numeric_dtype(series):
+        return "numeric"
+    there = _text(series).dropna()
+    if there.empty:
+        return "numeric"
+    if set(there.str.lower().unique()) <= _TRUE | _FALSE:
+        return "boolean"
+    if pd.to_numeric(there, errors="coerce").notna().all():
+        return "numeric"
+    if (
+        there.str.match(_DATE).all()
+        and pd.to_datetime(there, errors="coerce", format="ISO8601", utc=True).notna().all()
+    ):
+        return "date"
+    return "nominal"
+
+
+def _is_identifier(series: pd.Series) -> bool:
+    there = series.dropna()
+    return len(there) >= _FEWEST_FOR_IDENTIFIER and there.nunique() > _IDENTIFIER_SHARE * len(there)
+
+
+def _wrong_type(series: pd.Series, wrong: pd.Series, kind: str) -> InputError:
+    return InputError(
+        f"column {str(series.name)!r} is {kind}, but {int(wrong.sum())} cells are not, "
+        f"e.g. {str(series[wrong].iloc[0])!r} in row {_row(wrong)}"
+    )
+
+
+def _text(series: pd.Series) -> pd.Series:
+    """Values as stripped text; empty cells as NaN. Whole numbers are written without a fraction."""
+    if pd.api.types.is_float_dtype(series) and (series.dropna() % 1 == 0).all():
+        series = series.astype("Int64")
+    text = series.astype("string").str.strip()
+    return text.mask(text == "").astype(object).where(text.notna(), np.nan)
+
+
+def _numbers(series: pd.Series) -> pd.Series:
+    values = pd.to_numeric(series, errors="coerce").astype(np.float64)
+    wrong = values.isna() & series.notna() & (series.astype(str).str.strip() != "")
+    if wrong.any():
+        raise _wrong_type(series, wrong, "numeric")
+    return values.replace([np.inf, -np.inf], np.nan)
+
+
+def _booleans(series: pd.Series) -> pd.Series:
+    if pd.api.types.is_bool_dtype(series) or pd.api.types.is_numeric_dtype(series):
+        values = series.astype("Float64")
+        wrong = values.notna() & ~values.isin([0, 1])
+    else:
+        text = _text(series).astype("string").str.lower()
+        values = pd.Series(pd.NA, index=series.index, dtype="Float64")
+        values = values.mask(text.isin(_TRUE | {"1"}), 1.0).mask(text.isin(_FALSE | {"0"}), 0.0)
+        wrong = text.notna() & values.isna()
+    if wrong.any():
+        raise _wrong_type(series, wrong.astype(bool), "boolean")
+    return values.astype(np.float64)
+
+
+def _date_parts(series: pd.Series) -> dict[str, Any]:
+    """Days since 1970, and the phase of the year, the week and the day as sine and cosine."""
+    name = str(series.name)
+    if pd.api.types.is_numeric_dtype(series):
+        raise _wrong_type(series, pd.Series(True, index=series.index), "a date")
+    when = pd.to_datetime(
+        series, errors="coerce", format=None if pd.api.types.is_datetime64_any_dtype(series) else "ISO8601", utc=True
+    )
+    wrong = when.isna() & series.notna() & (series.astype(str).str.strip() != "")
+    if wrong.any():
+        raise _wrong_type(series, wrong, "a date")
+    day = (when - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(days=1)
+    phases = {
+        "year": (when.dt.dayofyear - 1) / 365.25,
+        "week": when.dt.dayofweek / 7 + (day % 1) / 7,
+        "day": day % 1,
+    }
+    parts: dict[str, Any] = {f"{name} (days)": day}
+    for cycle, phase in phases.items():
+        angle = 2 * np.pi * phase.astype(np.float64)
+        parts[f"{name} (sine of {cycle})"] = np.sin(angle)
+        parts[f"{name} (cosine of {cycle})"] = np.cos(angle)
+    return parts

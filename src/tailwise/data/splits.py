@@ -1,0 +1,182 @@
+"""Split rows into training, validation and test."""
+
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from tailwise._checks import InputError, label_array, one_of, quoted
+from tailwise.labels.bins import Bins
+
+SplitName = Literal["auto", "column", "balanced", "random"]
+SPLITS = ("auto", "column", "balanced", "random")
+PARTS = ("train", "val", "test")
+
+_HELD_OUT_SHARE = 0.13
+_SPELLINGS = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "dev": "val",
+    "test": "test",
+}
+
+
+def split_column(values: pd.Series) -> NDArray[np.str_]:
+    """Part of each row from a column that says train, val (valid, validation, dev) or test.
+
+    Raises:
+        InputError: any other value, or a part without rows.
+    """
+    text = values.astype("string").str.strip().str.lower()
+    parts = text.map(_SPELLINGS)
+    wrong = sorted({str(value) for value in values[parts.isna()].unique()})
+    if wrong:
+        raise InputError(f"column {values.name!r} must say train, val or test in every row, but has {quoted(wrong)}")
+    return _all_present(parts.to_numpy(dtype=str), f"column {values.name!r}")
+
+
+def looks_like_split(values: pd.Series) -> bool:
+    """Whether a column says train, val and test and nothing else."""
+    return set(values.astype("string").str.strip().str.lower().map(_SPELLINGS).unique()) == set(PARTS)
+
+
+def balanced_split(
+    y: ArrayLike, bins: Bins, *, groups: ArrayLike | None = None, seed: int = 0, cap: int | None = None
+) -> NDArray[np.str_]:
+    """The field's protocol: of each bin min(n_b // 3, cap) rows to validation, as many to test, the rest to train.
+
+    Yang et al. (ICML 2021) take a cap of 30 for AgeDB-DIR and 150 for IMDB-WIKI-DIR. With groups, whole groups are
+    drawn in random order; each goes to test or validation while at least half of its rows are still wanted there.
+
+    Args:
+        y: ``(n,)`` labels.
+        bins: bins of the target. They only stratify; the bins used in training come from the training rows.
+        groups: ``(n,)`` group of each row; no group is in two parts.
+        seed: of the shuffling.
+        cap: most rows a bin gives to each; by default the largest with which validation has at most 13 % of the rows
+            (30 for AgeDB-DIR).
+
+    Returns:
+        ``(n,)`` of ``"train"``, ``"val"``, ``"test"``.
+
+    Raises:
+        InputError: too few groups, or no row for one of the parts.
+    """
+    y = label_array(y)
+    index = bins.index(y)
+    counts = np.bincount(index, minlength=bins.n_bins)
+    if cap is None:
+        caps = np.arange(1, max(int(counts.max()) // 3, 1) + 1)
+        sizes = np.minimum(counts[:, None] // 3, caps[None, :]).sum(axis=0)
+        cap = int(caps[max(int((sizes <= _HELD_OUT_SHARE * y.size).sum()) - 1, 0)])
+    wanted = np.minimum(counts // 3, cap)
+    rng = np.random.default_rng(seed)
+    parts = np.full(y.size, "train")
+    if groups is not None:
+        return _all_present(_by_group(np.asarray(groups), index, wanted, rng, parts), "the split by groups")
+    order = rng.permutation(y.size)
+    order = order[np.argsort(index[order], kind="stable")]
+    rank = np.arange(y.size) - np.repeat(np.cumsum(counts) - counts, counts)
+    quota = np.repeat(wanted, counts)
+    parts[order[rank < quota]] = "val"
+    parts[order[(rank >= quota) & (rank < 2 * quota)]] = "test"
+    return _all_present(parts, "the balanced split")
+
+
+def random_split(n: int, *, groups: ArrayLike | None = None, seed: int = 0, share: float = 0.15) -> NDArray[np.str_]:
+    """``share`` of the rows (or of the groups) to validation, as much to test, the rest to train.
+
+    Raises:
+        InputError: too few rows or groups for three parts.
+    """
+    rng = np.random.default_rng(seed)
+    names, member = (
+        (np.arange(n), np.arange(n)) if groups is None else np.unique(np.asarray(groups), return_inverse=True)
+    )
+    held_out = max(1, round(share * names.size))
+    order = rng.permutation(names.size)
+    part = np.full(names.size, "train")
+    part[order[:held_out]] = "val"
+    part[order[held_out : 2 * held_out]] = "test"
+    return _all_present(part[member], "the random split")
+
+
+def check_groups(groups: pd.Series) -> None:
+    """Raise unless a column can serve as groups: no empty cell, at least three groups."""
+    if groups.isna().any():
+        raise InputError(
+            f"group column {groups.name!r} has {int(groups.isna().sum())} empty cells; fill or drop those rows"
+        )
+    n = groups.nunique()
+    if n < len(PARTS):
+        what = "one group" if n == 1 else f"{n} groups"
+        raise InputError(f"group column {groups.name!r} has {what}; train, val and test need at least 3")
+
+
+def split_rows(
+    frame: pd.DataFrame,
+    y: NDArray[np.float64],
+    *,
+    split: SplitName = "auto",
+    bins: Bins,
+    group: str | None = None,
+    column: str = "split",
+    seed: int = 0,
+) -> tuple[NDArray[np.str_], SplitName]:
+    """Part of each row, and the kind of split that was made.
+
+    ``auto`` takes the column if there is one that says train, val and test, and the balanced split otherwise.
+
+    Raises:
+        InputError: see the single splits.
+    """
+    one_of(split, "--split", SPLITS)
+    if split == "auto":
+        split = "column" if column in frame and looks_like_split(frame[column]) else "balanced"
+    if split == "column":
+        if column not in frame:
+            raise InputError(f"--split column needs a column {column!r} that says train, val or test in every row")
+        parts = split_column(frame[column])
+        if group is not None:
+            spread = pd.Series(parts).groupby(frame[group].to_numpy()).nunique()
+            if (spread > 1).any():
+                raise InputError(
+                    f"group {spread.index[spread > 1][0]!r} of column {group!r} is in several parts of {column!r}"
+                )
+        return parts, "column"
+    groups = None if group is None else frame[group].astype(str).to_numpy()
+    if split == "random":
+        return random_split(len(y), groups=groups, seed=seed), "random"
+    return balanced_split(y, bins, groups=groups, seed=seed), "balanced"
+
+
+def _by_group(
+    groups: NDArray[np.generic],
+    index: NDArray[np.int64],
+    wanted: NDArray[np.int64],
+    rng: np.random.Generator,
+    parts: NDArray[np.str_],
+) -> NDArray[np.str_]:
+    names, member = np.unique(groups, return_inverse=True)
+    rows_by_group = np.split(np.argsort(member, kind="stable"), np.cumsum(np.bincount(member))[:-1])
+    missing = {"test": wanted.copy(), "val": wanted.copy()}
+    for g in rng.permutation(names.size):
+        rows = rows_by_group[g]
+        held = np.bincount(index[rows], minlength=wanted.size)
+        fits = {part: np.minimum(held, left).sum() for part, left in missing.items()}
+        part = max(fits, key=lambda p: fits[p])
+        if 2 * fits[part] >= rows.size:
+            parts[rows] = part
+            missing[part] = np.maximum(missing[part] - held, 0)
+    return parts
+
+
+def _all_present(parts: NDArray[np.str_], what: str) -> NDArray[np.str_]:
+    for part in PARTS:
+        if not (parts == part).any():
+            raise InputError(f"{what} leaves no row for {part!r}; give more rows or groups, or another --split")
+    return parts

@@ -1,0 +1,93 @@
+"""Shot regions: where the training labels are many, medium, few or none."""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tailwise._checks import InputError
+from tailwise.labels.bins import Bins
+
+REGIONS = ("many", "medium", "few", "zero")
+
+_MANY_DIVISOR, _FEW_DIVISOR = 122, 610
+_LEAST_MANY, _LEAST_FEW = 10.0, 2.0
+
+
+@dataclass(frozen=True, eq=False)
+class Shots:
+    """Region of every label by how many training rows share its bin.
+
+    A bin with more than ``many`` training rows is many-shot, with fewer than ``few`` few-shot, with none zero-shot,
+    and medium-shot in between (Yang et al., ICML 2021: more than 100, fewer than 20).
+
+    Args:
+        bins: bins of the target.
+        counts: ``(n_bins,)`` training rows in each bin.
+        many: rows above which a bin is many-shot.
+        few: rows below which a bin is few-shot.
+
+    Raises:
+        InputError: thresholds that are negative or where few exceeds many.
+
+    Example:
+        >>> shots = Shots(Bins.from_edges([0, 1, 2, 3, 4]), np.array([500, 50, 3, 0]), many=100, few=20)
+        >>> shots.names([0.5, 1.5, 2.5, 3.5]).tolist()
+        ['many', 'medium', 'few', 'zero']
+    """
+
+    bins: Bins
+    counts: NDArray[np.int64]
+    many: float
+    few: float
+
+    def __post_init__(self) -> None:
+        counts = np.asarray(self.counts, dtype=np.int64)
+        if counts.shape != (self.bins.n_bins,):
+            raise InputError(f"counts must have one number a bin, ({self.bins.n_bins},), got shape {counts.shape}")
+        if not 0 <= self.few <= self.many:
+            raise InputError(f"shot thresholds need 0 <= few <= many, got many={self.many!r}, few={self.few!r}")
+        object.__setattr__(self, "counts", counts)
+
+    @classmethod
+    def from_labels(
+        cls, y_train: ArrayLike, bins: Bins, *, many: float | None = None, few: float | None = None
+    ) -> Self:
+        """Regions from training labels; thresholds default to n / 122 and n / 610, at least 10 and 2.
+
+        At the 12,208 training rows of AgeDB-DIR that is the field's 100 and 20. Below 1,220 rows the thresholds stay
+        at 10 and 2, since a bin with less than half a row cannot exist.
+        """
+        counts = bins.histogram(y_train)
+        n = int(counts.sum())
+        return cls(
+            bins,
+            counts,
+            many=max(n / _MANY_DIVISOR, _LEAST_MANY) if many is None else many,
+            few=max(n / _FEW_DIVISOR, _LEAST_FEW) if few is None else few,
+        )
+
+    @property
+    def bin_codes(self) -> NDArray[np.int64]:
+        """``(n_bins,)`` region of each bin as an index into ``REGIONS``."""
+        counts = self.counts
+        codes = np.where(counts > self.many, 0, np.where(counts < self.few, 2, 1))
+        return np.where(counts == 0, 3, codes).astype(np.int64)
+
+    def codes(self, y: ArrayLike) -> NDArray[np.int64]:
+        """Region of each label as an index into ``REGIONS``."""
+        return self.bin_codes[self.bins.index(y)]
+
+    def names(self, y: ArrayLike) -> NDArray[np.str_]:
+        """Region of each label by name."""
+        return np.asarray(REGIONS)[self.codes(y)]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values that :meth:`from_json` reads back exactly."""
+        return {"bins": self.bins.to_json(), "counts": self.counts.tolist(), "many": self.many, "few": self.few}
+
+    @classmethod
+    def from_json(cls, saved: dict[str, Any]) -> Self:
+        """Read what :meth:`to_json` wrote."""
+        return cls(Bins.from_json(saved["bins"]), np.asarray(saved["counts"]), many=saved["many"], few=saved["few"])

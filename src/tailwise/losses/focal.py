@@ -1,0 +1,119 @@
+"""Focal-R: losses that look away from what is already predicted well."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from tailwise._checks import not_negative, one_of, positive, same_shape
+from tailwise.labels.kernels import COMPATS, Compat
+from tailwise.losses.reduce import difference, weighted_mean
+
+Activation = Literal["sigmoid", "tanh"]
+ACTIVATIONS = ("sigmoid", "tanh")
+
+
+def focal_factor(
+    size: Tensor, *, beta: float, gamma: float, activation: Activation = "sigmoid", compat: Compat = "paper"
+) -> Tensor:
+    """σ(β|e|)^γ of absolute errors, same shape.
+
+    Args:
+        size: |e|, target units.
+        beta: per target unit.
+        gamma: exponent, at least 0.
+        activation: ``"sigmoid"``, or ``"tanh"`` for tanh(β|e|).
+        compat: ``"reference"`` moves the sigmoid to [0, 1): 2σ(β|e|) - 1 = tanh(β|e| / 2).
+    """
+    if activation == "tanh":
+        base = torch.tanh(beta * size)
+    elif compat == "reference":
+        base = torch.tanh(beta * size / 2)
+    else:
+        base = torch.sigmoid(beta * size)
+    return base**gamma
+
+
+def focal_loss(
+    pred: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    *,
+    power: int = 1,
+    beta: float = 0.2,
+    gamma: float = 1.0,
+    activation: Activation = "sigmoid",
+    compat: Compat = "paper",
+) -> Tensor:
+    """Focal-R: weighted mean of σ(β|e|)^γ |e|^power, Yang et al. (ICML 2021)
+
+    Args:
+        pred: ``(B,)``, ``(B, K)`` or ``(B, H, W)``.
+        target: same shape.
+        weight: as in :func:`tailwise.losses.reduce.weighted_mean`.
+        power: 1 for Focal-L1 (the paper's), 2 for Focal-MSE (the authors' code has both).
+        beta: per target unit (authors: 0.2 per year of age).
+        gamma: exponent of the factor.
+        activation: of the factor.
+        compat: ``"paper"`` or ``"reference"``.
+
+    Note:
+        The paper's sigmoid lies in [0.5, 1); the authors' code moves it to [0, 1), which ``compat="reference"``
+        gives (``tests/test_golden_losses.py``). The factor is not detached: its gradient flows, in both.
+
+    Example:
+        >>> float(focal_loss(torch.tensor([3.0]), torch.tensor([3.0])))
+        0.0
+    """
+    same_shape(pred, target)
+    size = difference(pred, target).abs()
+    factor = focal_factor(size, beta=beta, gamma=gamma, activation=activation, compat=compat)
+    return weighted_mean(factor * size**power, weight, target)
+
+
+class FocalL1(nn.Module):
+    """:func:`focal_loss` with |e|, as a module.
+
+    Args:
+        beta: per target unit, above 0.
+        gamma: exponent, at least 0.
+        activation: ``"sigmoid"`` or ``"tanh"``.
+        compat: ``"paper"`` or ``"reference"``.
+    """
+
+    degree = 1
+
+    def __init__(
+        self,
+        *,
+        beta: float = 0.2,
+        gamma: float = 1.0,
+        activation: Activation = "sigmoid",
+        compat: Compat = "paper",
+    ) -> None:
+        super().__init__()
+        self.beta = positive(beta, "beta")
+        self.gamma = not_negative(gamma, "gamma")
+        one_of(activation, "activation", ACTIVATIONS)
+        one_of(compat, "compat", COMPATS)
+        self.activation: Activation = activation
+        self.compat: Compat = compat
+
+    def forward(self, pred: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+        """Weighted Focal-R loss."""
+        return focal_loss(
+            pred,
+            target,
+            weight,
+            power=self.degree,
+            beta=self.beta,
+            gamma=self.gamma,
+            activation=self.activation,
+            compat=self.compat,
+        )
+
+
+class FocalMSE(FocalL1):
+    """:func:`focal_loss` with e², as a module; arguments of :class:`FocalL1`."""
+
+    degree = 2

@@ -1,0 +1,85 @@
+"""Losses of one error at a time: squared, absolute, Huber."""
+
+import torch
+import torch.nn.functional as F  # noqa: N812  the name torch itself uses
+from torch import Tensor, nn
+
+from tailwise._checks import positive, same_shape
+from tailwise.losses.reduce import difference, weighted_mean
+
+
+def mse_loss(pred: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Weighted mean squared error, target units squared.
+
+    Shape:
+        ``pred`` and ``target`` ``(B,)``, ``(B, K)`` or ``(B, H, W)``; ``weight`` as in
+        :func:`tailwise.losses.reduce.weighted_mean`.
+
+    Raises:
+        InputError: shapes that differ.
+
+    Example:
+        >>> import torch
+        >>> float(mse_loss(torch.tensor([1.0, 3.0]), torch.tensor([1.0, 1.0])))
+        2.0
+    """
+    same_shape(pred, target)
+    return weighted_mean(difference(pred, target).square(), weight, target)
+
+
+def l1_loss(pred: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Weighted mean absolute error, target units; shapes as :func:`mse_loss`."""
+    same_shape(pred, target)
+    return weighted_mean(difference(pred, target).abs(), weight, target)
+
+
+def huber_loss(pred: Tensor, target: Tensor, weight: Tensor | None = None, *, beta: float = 1.0) -> Tensor:
+    """Weighted Huber loss e² / 2β below β and |e| - β / 2 above; shapes as :func:`mse_loss`.
+
+    Args:
+        pred: predictions.
+        target: labels.
+        weight: weights.
+        beta: error at which it turns from quadratic to linear, target units (authors: 1 year of age).
+    """
+    same_shape(pred, target)
+    error = difference(pred, target)
+    return weighted_mean(F.smooth_l1_loss(error, torch.zeros_like(error), reduction="none", beta=beta), weight, target)
+
+
+class MSE(nn.Module):
+    """:func:`mse_loss` as a module; the null object of the loss slot."""
+
+    degree = 2
+
+    def forward(self, pred: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+        """Weighted mean squared error."""
+        return mse_loss(pred, target, weight)
+
+
+class L1(nn.Module):
+    """:func:`l1_loss` as a module."""
+
+    degree = 1
+
+    def forward(self, pred: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+        """Weighted mean absolute error."""
+        return l1_loss(pred, target, weight)
+
+
+class Huber(nn.Module):
+    """:func:`huber_loss` as a module.
+
+    Args:
+        beta: target units, above 0.
+    """
+
+    degree = 1
+
+    def __init__(self, *, beta: float = 1.0) -> None:
+        super().__init__()
+        self.beta = positive(beta, "beta")
+
+    def forward(self, pred: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+        """Weighted Huber loss."""
+        return huber_loss(pred, target, weight, beta=self.beta)

@@ -1,0 +1,1 @@
+"""Methods: fillings of the slots, composed by name or by hand."""

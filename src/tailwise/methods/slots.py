@@ -1,0 +1,51 @@
+"""The slots of a training step and what fills each: the contracts every piece keeps."""
+
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from torch import Tensor
+
+Slot = Literal["weights", "density", "smoother", "loss", "regularizer", "stage"]
+
+
+@runtime_checkable
+class Weights(Protocol):
+    """``w(target) -> (B,)``: how much each label counts."""
+
+    def __call__(self, target: Tensor, /) -> Tensor:
+        """Weights of labels."""
+
+
+@runtime_checkable
+class Smoother(Protocol):
+    """``s(features, target) -> features`` in the step, ``end_epoch()`` after each epoch."""
+
+    def __call__(self, features: Tensor, target: Tensor, /) -> Tensor:
+        """Smoothed features."""
+
+    def end_epoch(self) -> None:
+        """Update what is learnt once an epoch."""
+
+
+@runtime_checkable
+class Loss(Protocol):
+    """``l(pred, target, weight=None) -> scalar``."""
+
+    def __call__(self, pred: Tensor, target: Tensor, weight: Tensor | None = None, /) -> Tensor:
+        """The loss of a batch."""
+
+
+@runtime_checkable
+class Regularizer(Protocol):
+    """``r(features, target, pred, weight=None) -> scalar``."""
+
+    def __call__(self, features: Tensor, target: Tensor, pred: Tensor, weight: Tensor | None = None, /) -> Tensor:
+        """The term of a batch."""
+
+
+class Model(Protocol):
+    """What a method needs of a network: features, then predictions."""
+
+    head: Any
+
+    def encode(self, x: Any, /) -> Tensor:
+        """Features ``(B, d)``."""

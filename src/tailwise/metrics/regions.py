@@ -1,0 +1,197 @@
+"""Metrics of every shot region, each with a bootstrap interval."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import csr_array
+from scipy.stats import rankdata
+
+from tailwise._checks import InputError, label_array, same_shape
+from tailwise.labels.bins import Bins
+from tailwise.labels.relevance import Relevance
+from tailwise.labels.shots import REGIONS, Shots
+from tailwise.metrics.errors import (
+    GM_FLOOR,
+    balanced_mean_absolute_error,
+    geometric_mean_error,
+    mean_absolute_error,
+    mean_error,
+    pearson,
+    root_mean_squared_error,
+    sera,
+    spearman,
+)
+
+METRICS = {
+    "mae": ("MAE", "mean absolute error"),
+    "rmse": ("RMSE", "root mean squared error"),
+    "gm": ("GM", "geometric mean of the absolute errors"),
+    "bmae": ("bMAE", "mean over bins of each bin's MAE: every value of the target counts the same"),
+    "bias": ("bias", "mean of predicted minus true: below 0 is too low"),
+    "pearson": ("Pearson", "linear correlation"),
+    "spearman": ("Spearman", "rank correlation"),
+    "sera": ("SERA", "sum of squared errors, each weighted by how extreme its true value is"),
+}
+
+_DRAWS_AT_ONCE = 4_000_000
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A value and its 95 % bootstrap interval; the ends are missing where fewer than two rows exist."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+    def to_json(self) -> dict[str, float | None]:
+        """Plain values."""
+        return {"value": self.value, "low": self.low, "high": self.high}
+
+
+@dataclass(frozen=True)
+class RegionMetrics:
+    """Number of rows of a region and its metrics by name; a metric that cannot be computed is absent."""
+
+    n: int
+    metrics: dict[str, Interval]
+
+    def to_json(self) -> dict[str, object]:
+        """Plain values: ``n`` and each metric with its interval."""
+        return {"n": self.n, **{name: interval.to_json() for name, interval in self.metrics.items()}}
+
+
+def region_metrics(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    shots: Shots,
+    *,
+    relevance: Relevance | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> dict[str, RegionMetrics]:
+    """Metrics over all rows and over the many-, medium-, few- and zero-shot rows.
+
+    ``mae``, ``rmse``, ``gm`` (geometric mean of |e|), ``bmae`` (mean over bins of each bin's MAE) and ``bias`` (mean of
+    ŷ - y) in the target's units, ``pearson``, ``spearman``, and ``sera`` (target units squared, a sum). Intervals are
+    percentiles over resampled rows of the region; a resample's Spearman correlation keeps the ranks of the whole.
+
+    Args:
+        y_true: ``(n,)`` labels, target units.
+        y_pred: ``(n,)`` predictions.
+        shots: regions, from training labels.
+        relevance: φ from training labels; without it SERA is absent.
+        resamples: number of bootstrap resamples; 0 for none.
+        seed: of the resampling.
+
+    Returns:
+        ``all``, ``many``, ``medium``, ``few``, ``zero``; a region without rows has n = 0 and no metrics.
+
+    Raises:
+        InputError: shapes that differ, values that are not finite, fewer than 0 resamples.
+    """
+    true, pred = label_array(y_true, "y_true"), label_array(y_pred, "y_pred")
+    same_shape(pred, true)
+    if resamples < 0:
+        raise InputError(f"resamples must be at least 0, got {resamples!r}")
+    codes = shots.codes(true)
+    rows = {"all": np.ones(true.size, dtype=bool)} | {name: codes == i for i, name in enumerate(REGIONS)}
+    return {
+        name: _one_region(true[here], pred[here], shots.bins, relevance, resamples, seed) for name, here in rows.items()
+    }
+
+
+def _one_region(
+    true: NDArray[np.float64],
+    pred: NDArray[np.float64],
+    bins: Bins,
+    relevance: Relevance | None,
+    resamples: int,
+    seed: int,
+) -> RegionMetrics:
+    if true.size == 0:
+        return RegionMetrics(0, {})
+    phi = None if relevance is None else relevance(true)
+    values: dict[str, float | None] = {
+        "mae": mean_absolute_error(true, pred),
+        "rmse": root_mean_squared_error(true, pred),
+        "gm": geometric_mean_error(true, pred),
+        "bmae": balanced_mean_absolute_error(true, pred, bins),
+        "bias": mean_error(true, pred),
+        "pearson": pearson(true, pred),
+        "spearman": spearman(true, pred),
+        "sera": None if phi is None else sera(true, pred, phi),
+    }
+    drawn = _bootstrap(true, pred, bins, phi, resamples, seed) if true.size > 1 and resamples else {}
+    metrics = {}
+    for name, value in values.items():
+        if value is None:
+            continue
+        finite = drawn[name][np.isfinite(drawn[name])] if name in drawn else np.empty(0)
+        low, high = np.quantile(finite, [0.025, 0.975]).tolist() if finite.size else (None, None)
+        metrics[name] = Interval(value, low, high)
+    return RegionMetrics(true.size, metrics)
+
+
+def _bootstrap(
+    true: NDArray[np.float64],
+    pred: NDArray[np.float64],
+    bins: Bins,
+    phi: NDArray[np.float64] | None,
+    resamples: int,
+    seed: int,
+) -> dict[str, NDArray[np.float64]]:
+    """Every metric of every resample: how often each row was drawn, times sums a row contributes."""
+    n = true.size
+    error = pred - true
+    size = np.abs(error)
+    moments = np.column_stack(
+        [
+            size,
+            np.square(error),
+            np.log(np.maximum(size, GM_FLOOR)),
+            error,
+            np.zeros(n) if phi is None else phi * np.square(error),
+            *_correlation_terms(true, pred),
+            *_correlation_terms(rankdata(true), rankdata(pred)),
+        ]
+    )
+    used, index = np.unique(bins.index(true), return_inverse=True)
+    in_bin = csr_array((np.ones(n), (index, np.arange(n))), shape=(used.size, n))
+    error_in_bin = csr_array((size, (index, np.arange(n))), shape=(used.size, n))
+
+    rng = np.random.default_rng(seed)
+    rows_at_once = max(1, _DRAWS_AT_ONCE // n)
+    parts: list[NDArray[np.float64]] = []
+    for start in range(0, resamples, rows_at_once):
+        rows = min(rows_at_once, resamples - start)
+        flat = rng.integers(0, n, size=(rows, n)) + n * np.arange(rows)[:, None]
+        times = np.bincount(flat.ravel(), minlength=rows * n).reshape(rows, n).astype(np.float64)
+        count = np.asarray(in_bin @ times.T)
+        with np.errstate(invalid="ignore"):
+            bmae = np.nanmean(np.where(count > 0, (error_in_bin @ times.T) / count, np.nan), axis=0)
+        parts.append(np.column_stack([times @ moments / n, bmae]))
+    mean = np.concatenate(parts)
+    drawn = {
+        "mae": mean[:, 0],
+        "rmse": np.sqrt(mean[:, 1]),
+        "gm": np.exp(mean[:, 2]),
+        "bmae": mean[:, -1],
+        "bias": mean[:, 3],
+        "pearson": _correlation(mean[:, 5:10]),
+        "spearman": _correlation(mean[:, 10:15]),
+    }
+    return drawn if phi is None else {**drawn, "sera": n * mean[:, 4]}
+
+
+def _correlation_terms(a: NDArray[np.float64], b: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+    """a, b, a², b², ab of standardised values, from whose means a correlation follows."""
+    a, b = ((v - v.mean()) / (v.std() or 1.0) for v in (a, b))
+    return [a, b, a * a, b * b, a * b]
+
+
+def _correlation(means: NDArray[np.float64]) -> NDArray[np.float64]:
+    a, b, aa, bb, ab = means.T
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray((ab - a * b) / np.sqrt((aa - a * a) * (bb - b * b)), dtype=np.float64)

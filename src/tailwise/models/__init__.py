@@ -1,0 +1,1 @@
+"""Networks: an encoder that gives features and a head that gives predictions in the target's units."""

@@ -1,0 +1,1 @@
+"""Regularizers of the features: ``r(features, target, pred, weight=None) -> scalar``."""

@@ -1,0 +1,198 @@
+"""ConR: contrastive regularizer of the feature space for imbalanced regression."""
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F  # noqa: N812  the name torch itself uses
+from torch import Tensor, nn
+
+from tailwise._checks import InputError, not_negative, one_of, positive, same_shape
+from tailwise.labels.kernels import COMPATS, Compat
+
+LabelDistance = Literal["l1", "l2"]
+
+
+def conr_loss(
+    features: Tensor,
+    target: Tensor,
+    pred: Tensor,
+    weight: Tensor | None = None,
+    *,
+    window: float = 1.0,
+    temperature: float = 0.2,
+    push: float = 0.01,
+    label_distance: LabelDistance = "l1",
+    compat: Compat = "paper",
+) -> Tensor:
+    """Pull together features of similar labels; push apart those whose predictions are wrongly close.
+
+    Keramati, Meng and Evans, *ConR* (ICLR 2024). For an anchor j with positives K⁺ (|y_i - y_j| ≤ ω) and
+    negatives K⁻ (|y_i - y_j| > ω but |ŷ_i - ŷ_j| ≤ ω), z normalised to length 1:
+
+        L_j = -1/|K⁺| Σ_{i∈K⁺} log exp(z_j·z_i/τ) / [Σ_{p∈K⁺} exp(z_j·z_p/τ) + Σ_{q∈K⁻} S_jq exp(z_j·z_q/τ)]
+
+    with S_jq = w_j exp(e |y_j - y_q|), averaged over the anchors that have both a positive and a negative; 0 with zero
+    gradients when none has. Predictions only choose the pairs and get no gradient.
+
+    Args:
+        features: ``(B, d)``; ``(B, V, d)`` for V augmented views of each row; any shape ``(B, ...)`` for dense targets.
+        target: ``(B,)``, ``(B, K)``, or dense ``(B, H, W)``, which is pooled to the mean of each map.
+        pred: same shape as ``target``, or ``(B, V)`` with one prediction a view.
+        weight: w_j, ``(B,)``, or dense as ``target``; 1 if not given.
+        window: ω, target units.
+        temperature: τ.
+        push: e, per target unit.
+        label_distance: ``"l1"`` or ``"l2"`` over the K dimensions of a label.
+        compat: ``"paper"`` or ``"reference"``.
+
+    Raises:
+        InputError: shapes that do not belong together.
+
+    Note:
+        ``compat="reference"`` is the authors' age code: every non-positive adds exp(0) = 1 to the denominator, each
+        anchor is weighted by w_j once more, and the mean runs over all anchors. For dense targets it is their depth
+        code: S_jq = w_j e |y_j - y_q|, the anchor counted among its positives, no second weighting. An anchor
+        without a positive makes theirs NaN; here it adds 0 (``tests/test_golden_conr.py``).
+
+    Example:
+        >>> z, y = torch.eye(4), torch.tensor([1.0, 1.5, 30.0, 60.0])
+        >>> float(conr_loss(z, y, pred=y))
+        0.0
+    """
+    dense = target.ndim >= 3
+    if dense:
+        target, pred, weight = _pool(target, pred, weight)
+        features = features.flatten(1)
+    features, target, pred, weight = _flatten_views(features, target, pred, weight)
+
+    gap = _pairwise(target, label_distance)
+    similar = gap <= window
+    anchor = torch.eye(len(features), dtype=torch.bool, device=features.device)
+    positives = similar & ~anchor
+    negatives = ~similar & (_pairwise(pred.detach(), label_distance) <= window)
+    n_pos = positives.sum(1)
+    has_pos, has_neg = n_pos > 0, negatives.any(1)
+
+    z = F.normalize(features, dim=1)
+    logits = z @ z.T / temperature
+    reference = compat == "reference"
+    log_push = torch.log(push * gap) if reference and dense else push * gap
+    if weight is not None:
+        log_push = log_push + torch.log(weight).unsqueeze(1)
+
+    # Rows without a positive or a negative are computed over all pairs and masked out, which keeps gradients finite.
+    counted = has_neg if reference else has_pos & has_neg
+    in_sum = positives | negatives | ~counted.unsqueeze(1)
+    log_terms = torch.where(negatives, logits + log_push, logits)
+    log_terms = log_terms.masked_fill(~in_sum, -torch.inf)
+    if reference:
+        others = (len(features) - n_pos).to(logits.dtype).log()
+        log_terms = torch.cat([log_terms, others.unsqueeze(1)], dim=1)
+    log_sum = torch.logsumexp(log_terms, dim=1)
+
+    if reference:
+        pulled = n_pos * log_sum - torch.where(positives, logits, torch.zeros_like(logits)).sum(1)
+        loss = pulled / (n_pos + 1 if dense else n_pos.clamp(min=1))
+        if weight is not None and not dense:
+            loss = loss * weight
+        return torch.where(counted, loss, torch.zeros_like(loss)).mean()
+    closeness = torch.where(positives, logits, torch.zeros_like(logits)).sum(1) / n_pos.clamp(min=1)
+    loss = torch.where(counted, log_sum - closeness, torch.zeros_like(log_sum))
+    return loss.sum() / counted.sum().clamp(min=1)
+
+
+class ConR(nn.Module):
+    """:func:`conr_loss` as a module.
+
+    Args:
+        window: ω, target units, above 0.
+        temperature: τ, above 0. The authors' command line has 0.2; their AgeDB code overwrites it with 0.07.
+        push: e, per target unit; ``None`` is 0.01 / window, the authors' 0.01 at their window of one year.
+        label_distance: ``"l1"`` or ``"l2"``.
+        compat: ``"paper"`` or ``"reference"``.
+
+    Example:
+        >>> conr = ConR(window=2.0)
+        >>> z = torch.randn(8, 4, requires_grad=True)
+        >>> conr(z, torch.arange(8.0), torch.zeros(8)).backward()
+    """
+
+    def __init__(
+        self,
+        *,
+        window: float = 1.0,
+        temperature: float = 0.2,
+        push: float | None = None,
+        label_distance: LabelDistance = "l1",
+        compat: Compat = "paper",
+    ) -> None:
+        super().__init__()
+        self.window = not_negative(window, "window")
+        self.temperature = positive(temperature, "temperature")
+        self.push = 0.01 / positive(window, "window") if push is None else not_negative(push, "push")
+        one_of(label_distance, "label_distance", ("l1", "l2"))
+        one_of(compat, "compat", COMPATS)
+        self.label_distance: LabelDistance = label_distance
+        self.compat: Compat = compat
+
+    def forward(self, features: Tensor, target: Tensor, pred: Tensor, weight: Tensor | None = None) -> Tensor:
+        """ConR of one batch."""
+        return conr_loss(
+            features,
+            target,
+            pred,
+            weight,
+            window=self.window,
+            temperature=self.temperature,
+            push=self.push,
+            label_distance=self.label_distance,
+            compat=self.compat,
+        )
+
+    def extra_repr(self) -> str:
+        """Its parameters."""
+        return f"window={self.window:g}, temperature={self.temperature:g}, push={self.push:g}"
+
+
+def _pairwise(values: Tensor, distance: LabelDistance) -> Tensor:
+    """``(N, N)`` distances between labels ``(N,)`` or ``(N, K)``."""
+    difference = values.unsqueeze(0) - values.unsqueeze(1)
+    if difference.ndim == 2:
+        return difference.abs()
+    return difference.abs().sum(-1) if distance == "l1" else torch.linalg.vector_norm(difference, dim=-1)
+
+
+def _pool(target: Tensor, pred: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Mean of each map over the pixels that have a label."""
+    same_shape(pred, target)
+    there = ~torch.isnan(target)
+
+    def mean(values: Tensor) -> Tensor:
+        kept = torch.where(there, values, torch.zeros_like(values)).flatten(1).sum(1)
+        return kept / there.flatten(1).sum(1).clamp(min=1)
+
+    return mean(target), mean(pred), None if weight is None else mean(weight)
+
+
+def _flatten_views(
+    features: Tensor, target: Tensor, pred: Tensor, weight: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+    """Turn ``(B, V, d)`` into ``(V * B, d)`` with labels, predictions and weights repeated for every view."""
+    if features.ndim not in (2, 3) or len(features) != len(target):
+        raise InputError(
+            f"features must be (B, d) or (B, V, d) with one row a label, got {tuple(features.shape)} "
+            f"for target {tuple(target.shape)}"
+        )
+    if weight is not None and weight.shape != target.shape[:1]:
+        raise InputError(f"weight must be (B,) = {tuple(target.shape[:1])}, got {tuple(weight.shape)}")
+    if features.ndim == 2:
+        same_shape(pred, target)
+        return features, target, pred, weight
+    batch, views = features.shape[:2]
+    if target.ndim == 1 and pred.shape == (batch, views):
+        pred = pred.T.reshape(-1)
+    else:
+        same_shape(pred, target)
+        pred = torch.cat([pred] * views)
+    flat = features.transpose(0, 1).reshape(views * batch, -1)
+    return flat, torch.cat([target] * views), pred, None if weight is None else torch.cat([weight] * views)

@@ -1,0 +1,1 @@
+"""Reports: static charts and one self-contained page."""

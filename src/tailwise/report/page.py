@@ -1,0 +1,122 @@
+"""The report of a run: one self-contained page."""
+
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, select_autoescape
+from markupsafe import Markup
+from numpy.typing import NDArray
+
+from tailwise.labels.shots import REGIONS, Shots
+from tailwise.metrics.regions import METRICS, Interval, RegionMetrics, region_metrics
+from tailwise.report.charts import density_chart, error_chart, scatter_chart, training_chart
+from tailwise.report.comparison import OtherRun
+from tailwise.report.numbers import number
+
+
+def run_page(
+    *,
+    title: str,
+    target: str,
+    method: str,
+    data: str,
+    rows: Mapping[str, int],
+    split: str,
+    shots: Shots,
+    regions: Mapping[str, RegionMetrics],
+    y_true: NDArray[np.float64],
+    y_pred: NDArray[np.float64],
+    history: list[dict[str, Any]],
+    notes: list[str],
+    other: OtherRun | None = None,
+) -> str:
+    """The page of a finished run as HTML text.
+
+    Args:
+        title: of the page.
+        target: name of the target column, which is also the unit of its errors.
+        method: method string.
+        data: where the table came from.
+        rows: number of rows by part.
+        split: kind of split.
+        shots: bins and regions.
+        regions: metrics on the test rows.
+        y_true: test labels.
+        y_pred: test predictions.
+        history: epochs.
+        notes: what the user should know.
+        other: another run to show beside this one.
+    """
+    runs = [(method, y_pred)]
+    others: Mapping[str, RegionMetrics] = {}
+    if other is not None:
+        runs.append((other.method, other.y_pred))
+        others = region_metrics(y_true, other.y_pred, shots)
+    environment = Environment(
+        loader=PackageLoader("tailwise.report"), autoescape=select_autoescape(), trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {"number": number, "interval": _interval}
+    return environment.get_template("run.html").render(
+        title=title,
+        target=target,
+        method=method,
+        data=data,
+        rows=rows,
+        split=split,
+        shots=shots,
+        region_names=("all", *REGIONS),
+        regions=regions,
+        others=others,
+        other=other,
+        metrics=METRICS,
+        history=history,
+        notes=notes,
+        verdict=_verdict(regions, others, method, other, target),
+        charts={
+            "density": Markup(density_chart(shots, target)),
+            "error": Markup(error_chart(y_true, runs, shots, target)),
+            "scatter": Markup(scatter_chart(y_true, y_pred, shots, target)),
+            "training": Markup(training_chart(history, target)),
+        },
+        version=version("tailwise"),
+    )
+
+
+def _interval(interval: Interval) -> str:
+    return "" if interval.low is None or interval.high is None else f"{number(interval.low)} to {number(interval.high)}"
+
+
+def _verdict(
+    regions: Mapping[str, RegionMetrics],
+    others: Mapping[str, RegionMetrics],
+    method: str,
+    other: OtherRun | None,
+    target: str,
+) -> list[str]:
+    """What the numbers say, in plain sentences."""
+    said = []
+    rare = next((name for name in ("few", "zero", "medium") if regions[name].n), None)
+    if rare and regions["many"].n:
+        ratio = regions[rare].metrics["mae"].value / max(regions["many"].metrics["mae"].value, 1e-300)
+        bias = regions[rare].metrics["bias"].value
+        said.append(
+            f"Where training rows are {rare}, errors are {ratio:.1f} times those where they are many, and predictions "
+            f"of {target} are on average {number(abs(bias))} too {'low' if bias < 0 else 'high'}."
+        )
+    if other is not None:
+        for name in ("many", "few"):
+            ours, theirs = regions[name].metrics.get("mae"), others[name].metrics.get("mae")
+            if ours is None or theirs is None:
+                continue
+            change = 100 * (ours.value / theirs.value - 1)
+            apart = None not in (ours.low, ours.high, theirs.low, theirs.high) and (
+                ours.high < theirs.low or theirs.high < ours.low  # type: ignore[operator]
+            )
+            verdict = f"{change:+.0f} %" if apart else f"{change:+.0f} %, inside the noise of one run: no difference"
+            said.append(
+                f"MAE where training rows are {name}: {number(ours.value)} with {method}, "
+                f"{number(theirs.value)} with {other.method} ({verdict})."
+            )
+    return said

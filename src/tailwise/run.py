@@ -1,0 +1,147 @@
+"""The run folder: where training writes, and how a finished run is told from a broken one.
+
+While training, the folder holds ``config.json``, ``history.jsonl`` and ``checkpoints/last``. A run is finished when
+``manifest.json`` is there, which is written last and names every other file with its SHA-256.
+"""
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from tailwise._checks import InputError, quoted
+
+CONFIG, HISTORY, METRICS, PREDICTIONS, REPORT = (
+    "config.json",
+    "history.jsonl",
+    "metrics.json",
+    "predictions.parquet",
+    "report.html",
+)
+MODEL, CHECKPOINT, MANIFEST = "model", "checkpoints/last", "manifest.json"
+
+_PACKAGES = ("tailwise", "torch", "numpy", "pandas", "scikit-learn", "accelerate", "safetensors", "skops")
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages a result depends on."""
+    return {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
+
+
+def check_out(out: Path, *, overwrite: bool, resume: bool) -> None:
+    """Raise unless a run may be written here; change nothing.
+
+    Raises:
+        InputError: a finished run without ``overwrite``, a folder with other things in it, nothing to resume.
+    """
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{str(out)!r} is a file; --out must name a folder")
+    ours = (out / CONFIG).exists() or (out / MANIFEST).exists()
+    if out.exists() and not ours and any(out.iterdir()):
+        raise InputError(f"{str(out)!r} is not empty and holds no run; choose another --out")
+    if resume and overwrite:
+        raise InputError("give --resume or --overwrite, not both")
+    if (out / MANIFEST).exists() and not overwrite:
+        raise InputError(f"{str(out)!r} already holds a finished run; pass --overwrite or choose another --out")
+    if resume and not (out / CONFIG).exists():
+        raise InputError(f"{str(out)!r} holds no run to resume; start without --resume")
+    if ours and not (resume or overwrite):
+        raise InputError(f"{str(out)!r} holds an unfinished run; pass --resume to go on or --overwrite to start again")
+
+
+def start_run(out: Path, config: dict[str, Any], *, resume: bool) -> None:
+    """Make the folder and write ``config.json``, or check that a run to resume has the same one.
+
+    Raises:
+        InputError: a run to resume that was started with other settings, or a folder that cannot be written.
+    """
+    if resume:
+        saved = json.loads((out / CONFIG).read_text(encoding="utf-8"))
+        now = json.loads(json.dumps(config))
+        differ = [key for key in now if key != "versions" and saved.get(key) != now[key]]
+        if differ:
+            raise InputError(
+                f"{str(out)!r} was started with another {', '.join(differ)}; resume with the same settings, "
+                "or start again with --overwrite"
+            )
+        return
+    try:
+        if out.exists():
+            for name in (CONFIG, HISTORY, METRICS, PREDICTIONS, REPORT, MANIFEST):
+                (out / name).unlink(missing_ok=True)
+            for name in (MODEL, "checkpoints"):
+                shutil.rmtree(out / name, ignore_errors=True)
+        out.mkdir(parents=True, exist_ok=True)
+        write_json(out / CONFIG, config)
+    except OSError as error:
+        raise InputError(f"cannot write to {str(out)!r}: {error.strerror}") from error
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON so that a reader sees the old file or the new one, never a half."""
+    fresh = path.with_name(path.name + ".new")
+    fresh.write_text(json.dumps(value, indent=2, ensure_ascii=False), encoding="utf-8")
+    os.replace(fresh, path)
+
+
+def trim_history(out: Path, epochs: int) -> None:
+    """Keep the first lines of ``history.jsonl``: those of epochs that a checkpoint has."""
+    path = out / HISTORY
+    lines = path.read_text(encoding="utf-8").splitlines()[:epochs] if path.exists() else []
+    path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+
+
+def append_history(out: Path, line: dict[str, Any]) -> None:
+    """Add an epoch to ``history.jsonl``."""
+    with (out / HISTORY).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def read_history(out: Path) -> list[dict[str, Any]]:
+    """Epochs of a run."""
+    return [json.loads(line) for line in (out / HISTORY).read_text(encoding="utf-8").splitlines()]
+
+
+def finish_run(out: Path) -> None:
+    """Write the manifest that makes the run a finished one."""
+    write_json(out / MANIFEST, {"format": 1, "sha256": {name: _digest(out / name) for name in _files(out)}})
+
+
+def open_run(run: str | Path) -> Path:
+    """The folder of a finished run whose files are as they were written.
+
+    Raises:
+        InputError: no run there, an unfinished one, or one with missing or altered files.
+    """
+    out = Path(run)
+    if not out.is_dir():
+        raise InputError(f"no run folder {str(run)!r}")
+    if not (out / MANIFEST).exists():
+        what = "an unfinished run; go on with --resume" if (out / CONFIG).exists() else "no run"
+        raise InputError(f"{str(run)!r} holds {what}")
+    try:
+        digests: dict[str, str] = json.loads((out / MANIFEST).read_text(encoding="utf-8"))["sha256"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{str(out / MANIFEST)!r} cannot be read; train again") from error
+    missing = [name for name in digests if not (out / name).is_file()]
+    if missing:
+        raise InputError(f"run {str(run)!r} is incomplete; missing {quoted(missing)}; train again")
+    altered = [name for name, digest in digests.items() if _digest(out / name) != digest]
+    if altered:
+        raise InputError(f"run {str(run)!r} was altered after it finished: {quoted(altered)}; train again")
+    return out
+
+
+def _files(out: Path) -> list[str]:
+    """Every file of a finished run but the manifest and what only serves resuming."""
+    single = [CONFIG, HISTORY, METRICS, PREDICTIONS, REPORT]
+    return single + sorted(str(path.relative_to(out).as_posix()) for path in (out / MODEL).rglob("*") if path.is_file())
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

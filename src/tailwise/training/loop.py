@@ -1,0 +1,233 @@
+"""The loop: a generator of epochs over accelerate."""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from torch import Tensor, nn
+
+from tailwise._checks import InputError
+from tailwise.data.batches import Batches
+from tailwise.labels.bins import Bins
+from tailwise.methods.method import Method
+from tailwise.methods.objective import Objective
+from tailwise.training.checkpoint import optimizer_tensors, restore_optimizer, under
+from tailwise.training.recipe import Recipe
+
+Validate = Callable[[nn.Module], Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one epoch gave.
+
+    Args:
+        stage: stage of the method, from 0.
+        epoch: epoch of the stage, from 0.
+        of: epochs the stage has at most.
+        terms: mean of each loss term over the batches.
+        validation: validation errors by name, target units.
+        lr: learning rate.
+        seconds: time it took, validation included.
+        best: whether this is the best epoch of the stage so far.
+    """
+
+    stage: int
+    epoch: int
+    of: int
+    terms: dict[str, float]
+    validation: dict[str, float]
+    lr: float
+    seconds: float
+    best: bool
+
+
+class Training:
+    """Training of one method: its state, and a generator of its epochs.
+
+    Args:
+        method: what to train.
+        model: the network; trained in place, and holding the best epoch when :meth:`epochs` ends.
+        batches: training rows.
+        y_train: ``(n,)`` training labels in target units.
+        bins: bins of the target.
+        validate: from the model in evaluation mode to validation errors by name, ``recipe.criterion`` among them.
+        recipe: how to train.
+
+    Example:
+        >>> from tailwise.methods.method import compose
+        >>> from tailwise.models.regressor import Regressor
+        >>> x, y = torch.randn(64, 3), torch.rand(64)
+        >>> model = Regressor(nn.Linear(3, 4), n_features=4)
+        >>> training = Training(
+        ...     compose("sqinv+lds"), model, Batches(x, y, batch_size=32), y.numpy(), bins=Bins.count(y.numpy(), 5),
+        ...     validate=lambda m: {"bmae": float((m(x) - y).abs().mean())}, recipe=Recipe(epochs=2, device="cpu"),
+        ... )
+        >>> [epoch.epoch for epoch in training.epochs()]
+        [0, 1]
+    """
+
+    def __init__(
+        self,
+        method: Method,
+        model: nn.Module,
+        batches: Batches,
+        y_train: Any,
+        *,
+        bins: Bins,
+        validate: Validate,
+        recipe: Recipe,
+    ) -> None:
+        self.method, self.model = method, model
+        self.y_train, self.bins, self.validate, self.recipe = y_train, bins, validate, recipe
+        self.accelerator = accelerator_for(recipe)
+        self.batches = batches.to(self.device)
+        self.stage, self.epoch = 0, 0
+        self.best_score, self.waited = math.inf, 0
+        self.best: dict[str, Tensor] = {}
+        self._start_stage()
+
+    def epochs(self) -> Iterator[Epoch]:
+        """Train stage by stage, epoch by epoch; after each one :meth:`state` can be saved."""
+        while True:
+            if self._stage_over():
+                self.model.load_state_dict(self.best)
+                if self.stage + 1 == len(self.method.stages):
+                    return
+                self.stage, self.epoch, self.best_score, self.waited = self.stage + 1, 0, math.inf, 0
+                self._start_stage()
+            yield self._one_epoch()
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Everything needed to go on after the last epoch: tensors, and numbers."""
+        tensors = {f"objective.{name}": value for name, value in self.objective.state_dict().items()}
+        tensors |= {f"best.{name}": value for name, value in self.best.items()}
+        tensors |= {f"optimizer.{name}": value for name, value in optimizer_tensors(self.optimizer).items()}
+        return tensors, {
+            "stage": self.stage,
+            "epoch": self.epoch,
+            "best_score": self.best_score,
+            "waited": self.waited,
+        }
+
+    def restore(self, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
+        """Go on from what :meth:`state` gave, bit for bit.
+
+        Raises:
+            InputError: the state of another method or model.
+        """
+        try:
+            self.stage, self.epoch = numbers["stage"], numbers["epoch"]
+            self.best_score, self.waited = numbers["best_score"], numbers["waited"]
+            self._start_stage()
+            self.objective.load_state_dict(under("objective.", tensors))
+            restore_optimizer(self.optimizer, under("optimizer.", tensors))
+            self.best = {name: value.to(self.device) for name, value in under("best.", tensors).items()}
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise InputError("the checkpoint does not fit this run; start again with --overwrite") from error
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        device: torch.device = self.accelerator.device
+        return device
+
+    @property
+    def stage_epochs(self) -> int:
+        """Epochs the current stage has at most."""
+        return self.method.stages[self.stage].epochs or self.recipe.epochs
+
+    def _start_stage(self) -> None:
+        seed_everything(self.recipe.seed, self.stage, -1)
+        stage = self.method.stages[self.stage]
+        objective: Objective = self.method.build(self.model, self.y_train, self.bins, stage=self.stage)
+        objective.to(self.device)
+        self.lr = stage.lr or self.recipe.lr
+        optimizer = torch.optim.AdamW(
+            objective.trained_parameters(),
+            lr=self.lr,
+            weight_decay=self.recipe.weight_decay,
+            fused=_can_fuse(self.device),
+        )
+        self.objective = objective
+        self.step, self.optimizer = self.accelerator.prepare(objective, optimizer)
+        self.parameters = objective.trained_parameters()
+
+    def _stage_over(self) -> bool:
+        patience = self.recipe.patience
+        return self.epoch >= self.stage_epochs or (patience is not None and self.waited >= patience)
+
+    def _one_epoch(self) -> Epoch:
+        started = time.perf_counter()
+        seed_everything(self.recipe.seed, self.stage, self.epoch)
+        lr = self.lr * (1 + math.cos(math.pi * self.epoch / self.stage_epochs)) / 2
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        self.step.train()
+        sums: dict[str, Tensor] = {}
+        for x, y in self.batches:
+            terms = self.step(x, y)
+            total = torch.stack(list(terms.values())).sum()
+            self.optimizer.zero_grad(set_to_none=True)
+            self.accelerator.backward(total)
+            self.accelerator.clip_grad_norm_(self.parameters, self.recipe.clip_norm)
+            self.optimizer.step()
+            for name, term in terms.items():
+                sums[name] = sums[name] + term.detach() if name in sums else term.detach()
+        self.objective.end_epoch()
+        means = {name: float(total) / len(self.batches) for name, total in sums.items()}
+        if not all(math.isfinite(value) for value in means.values()):
+            raise InputError(f"training diverged in epoch {self.epoch + 1}: {means}; use a smaller --lr")
+        self.objective.eval()
+        with torch.no_grad():
+            validation = dict(self.validate(self.model))
+        score = validation[self.recipe.criterion]
+        if not math.isfinite(score):
+            raise InputError(f"predictions are not finite after epoch {self.epoch + 1}; use a smaller --lr")
+        best = score < self.best_score
+        if best:
+            self.best_score, self.waited = score, 0
+            self.best = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
+        else:
+            self.waited += 1
+        self.epoch += 1
+        return Epoch(
+            self.stage, self.epoch - 1, self.stage_epochs, means, validation, lr, time.perf_counter() - started, best
+        )
+
+
+def seed_everything(seed: int, stage: int, epoch: int) -> None:
+    """Seed torch for one epoch, so that a resumed run draws what an uninterrupted one would."""
+    torch.manual_seed((seed * 1_000 + stage) * 100_003 + epoch + 1)
+
+
+def accelerator_for(recipe: Recipe) -> Accelerator:
+    """The accelerator of a recipe's device and precision.
+
+    Raises:
+        InputError: a device that is not there, or cannot compute in that precision.
+    """
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    device = recipe.device
+    if device != "auto" and device not in there:
+        raise InputError(f"device must be 'auto', 'cpu', 'cuda' or 'mps', got {device!r}")
+    if device != "auto" and not there[device]:
+        raise InputError(f"device {device!r} is not available here; use --device auto")
+    on_cpu = device == "cpu" or (device == "auto" and not (there["cuda"] or there["mps"]))
+    if recipe.precision == "fp16" and on_cpu:
+        raise InputError("precision 'fp16' needs a GPU; on a CPU use --precision bf16 or no")
+    try:
+        return Accelerator(mixed_precision=recipe.precision, cpu=device == "cpu")
+    except ValueError:
+        # accelerate keeps the first device and precision of a process for good; a later recipe may want others.
+        AcceleratorState._reset_state(reset_partial_state=True)
+        return Accelerator(mixed_precision=recipe.precision, cpu=device == "cpu")
+
+
+def _can_fuse(device: torch.device) -> bool:
+    return device.type in ("cpu", "cuda")

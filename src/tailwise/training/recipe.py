@@ -1,0 +1,64 @@
+"""How to train: every number with its default, in one place, without anything heavy imported."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from tailwise._checks import InputError, not_negative, one_of, positive
+
+Criterion = Literal["bmae", "mae", "rmse"]
+CRITERIA = ("bmae", "mae", "rmse")
+PRECISIONS = ("no", "bf16", "fp16")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a method is trained.
+
+    Args:
+        epochs: number of epochs (a stage may have its own).
+        batch_size: rows a batch; ``None`` is n / 50 rounded down to a power of two between 32 and 256.
+        lr: learning rate at the start; it falls to 0 along a half cosine, epoch by epoch.
+        weight_decay: of AdamW.
+        clip_norm: largest norm of the gradient.
+        patience: epochs without a better validation score after which a stage stops; ``None`` never stops.
+        criterion: validation score that chooses the epoch to keep: ``"bmae"`` (every bin counts the same), ``"mae"`` or
+            ``"rmse"`` (every row counts the same, which selects for the majority).
+        seed: of everything random: split, initial weights, order of rows, dropout, bootstrap.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"mps"``.
+        precision: ``"no"``, ``"bf16"`` or ``"fp16"``.
+
+    Raises:
+        InputError: a number out of range, an unknown choice.
+    """
+
+    epochs: int = 60
+    batch_size: int | None = None
+    lr: float = 1e-3
+    weight_decay: float = 1e-4
+    clip_norm: float = 1.0
+    patience: int | None = 30
+    criterion: Criterion = "bmae"
+    seed: int = 0
+    device: str = "auto"
+    precision: str = "no"
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "patience"):
+            value = getattr(self, name)
+            if value is None and name != "epochs":
+                continue
+            if value != int(value) or value < 1:
+                raise InputError(f"{name} must be a whole number of at least 1, got {value!r}")
+        positive(self.lr, "lr")
+        positive(self.clip_norm, "clip_norm")
+        not_negative(self.weight_decay, "weight_decay")
+        one_of(self.criterion, "criterion", CRITERIA)
+        one_of(self.precision, "precision", PRECISIONS)
+        if not 0 <= self.seed < 2**32:
+            raise InputError(f"seed must be at least 0 and below 2**32, got {self.seed!r}")
+
+    def batch_size_for(self, n_rows: int) -> int:
+        """Rows a batch for this many training rows."""
+        if self.batch_size is not None:
+            return self.batch_size
+        return min(256, max(32, 1 << (max(n_rows // 50, 1).bit_length() - 1)))
