@@ -23,6 +23,8 @@ from tailwise.models.table import MLP
 from tailwise.training.fit import predict
 
 _FORMAT = 1
+# scikit-learn's own types are known to skops; a fitted imputer also holds the type of the numbers it saw.
+_TRUSTED = ["numpy.dtype"]
 _WEIGHTS, _PREPROCESS, _DESCRIPTION = "model.safetensors", "preprocess.skops", "model.json"
 
 
@@ -92,7 +94,7 @@ class TableModel:
             encoder = MLP(**network)
             model = Regressor(encoder, encoder.n_features)
             model.load_state_dict(load_file(folder / _WEIGHTS))
-            preprocessor = skops.io.load(folder / _PREPROCESS, trusted=[])
+            preprocessor = skops.io.load(folder / _PREPROCESS, trusted=_TRUSTED)
             relevance = description["relevance"]
             return cls(
                 Schema.from_json(description["schema"]),

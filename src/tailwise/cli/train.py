@@ -197,7 +197,7 @@ def _train(
     from tailwise import run
     from tailwise.cli import show
     from tailwise.report.comparison import read_other
-    from tailwise.training.checkpoint import load_checkpoint
+    from tailwise.training.checkpoint import has_checkpoint, load_checkpoint
     from tailwise.training.fit import table_training
 
     run.check_out(folder, overwrite=overwrite, resume=resume)
@@ -205,7 +205,7 @@ def _train(
     other = None if against is None else read_other(against, test_rows, table.rows_of("test")[1])
     setup = table_training(table, method, recipe)
     done = 0
-    if resume:
+    if resume and has_checkpoint(folder / run.CHECKPOINT):
         tensors, numbers = load_checkpoint(folder / run.CHECKPOINT)
         setup.training.restore(tensors, numbers)
         done = numbers["epochs_done"]

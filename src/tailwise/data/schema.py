@@ -279,8 +279,8 @@ def _date_parts(series: pd.Series) -> dict[str, Any]:
         raise _wrong_type(series, wrong, "a date")
     day = (when - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(days=1)
     phases = {
-        "year": (when.dt.dayofyear - 1) / 365.25,
-        "week": when.dt.dayofweek / 7 + (day % 1) / 7,
+        "year": (when.dt.day_of_year - 1) / 365.25,
+        "week": when.dt.day_of_week / 7 + (day % 1) / 7,
         "day": day % 1,
     }
     parts: dict[str, Any] = {f"{name} (days)": day}

@@ -9,7 +9,7 @@ from tailwise._checks import one_of
 from tailwise.labels.kernels import COMPATS, Compat, Kernel, Padding, kernel_window, smooth
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LDS:
     """Label distribution smoothing: the density a bin shares with its neighbours.
 

@@ -72,7 +72,7 @@ _DIR = "Yang et al., Delving into Deep Imbalanced Regression, ICML 2021"
 _CONR = "Keramati et al., ConR, ICLR 2024"
 _WEIGHTS = "tailwise.weights:density_weights"
 _HIDDEN = frozenset({"lds"})
-_BETA = FromLabels("3.3 / standard deviation", lambda labels: 3.3 / labels.spread)
+_BETA = FromLabels("3.2 / standard deviation", lambda labels: 3.2 / labels.spread)
 
 PARTS: Mapping[str, Part] = MappingProxyType(
     {

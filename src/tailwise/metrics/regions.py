@@ -161,6 +161,8 @@ def _bootstrap(
     in_bin = csr_array((np.ones(n), (index, np.arange(n))), shape=(used.size, n))
     error_in_bin = csr_array((size, (index, np.arange(n))), shape=(used.size, n))
 
+    bin_mean = np.asarray(error_in_bin.sum(axis=1)) / np.asarray(in_bin.sum(axis=1))
+
     rng = np.random.default_rng(seed)
     rows_at_once = max(1, _DRAWS_AT_ONCE // n)
     parts: list[NDArray[np.float64]] = []
@@ -169,8 +171,9 @@ def _bootstrap(
         flat = rng.integers(0, n, size=(rows, n)) + n * np.arange(rows)[:, None]
         times = np.bincount(flat.ravel(), minlength=rows * n).reshape(rows, n).astype(np.float64)
         count = np.asarray(in_bin @ times.T)
-        with np.errstate(invalid="ignore"):
-            bmae = np.nanmean(np.where(count > 0, (error_in_bin @ times.T) / count, np.nan), axis=0)
+        # A bin that no draw hit keeps its own mean; leaving it out would favour the crowded bins.
+        means = np.where(count > 0, np.asarray(error_in_bin @ times.T) / np.maximum(count, 1), bin_mean[:, None])
+        bmae = means.mean(axis=0)
         parts.append(np.column_stack([times @ moments / n, bmae]))
     mean = np.concatenate(parts)
     drawn = {

@@ -30,9 +30,9 @@ def _chart(width: float = 7.5, height: float = 3.4) -> Iterator[tuple[Figure, An
         axes.grid(axis="y", color=INK, alpha=0.25, linewidth=0.6)
         axes.set_axisbelow(True)
         yield figure, axes, made
-        for item in [axes.xaxis.label, axes.yaxis.label, *axes.get_xticklabels(), *axes.get_yticklabels()]:
-            item.set_color(INK)
-        axes.tick_params(colors=INK)
+        for label in (axes.xaxis.label, axes.yaxis.label):
+            label.set_color(INK)
+        axes.tick_params(which="both", colors=INK)
         for spine in axes.spines.values():
             spine.set_color(INK)
         legend = axes.get_legend()

@@ -2,9 +2,11 @@
 
 
 def number(value: float) -> str:
-    """Four significant digits, thousands apart.
+    """Four significant digits, thousands apart, powers of ten from ten million on.
 
-    >>> number(-2748.678), number(0.00012345), number(3.14159)
-    ('-2,749', '0.0001234', '3.142')
+    >>> number(-2748.678), number(0.00012345), number(3.14159), number(7.7e9)
+    ('-2,749', '0.0001234', '3.142', '7.700e+09')
     """
+    if abs(value) >= 1e7:
+        return f"{value:.3e}"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"

@@ -85,7 +85,9 @@ def run_page(
 
 
 def _interval(interval: Interval) -> str:
-    return "" if interval.low is None or interval.high is None else f"{number(interval.low)} to {number(interval.high)}"
+    if interval.low is None or interval.high is None:
+        return ""
+    return " to ".join(number(float(f"{end:.3g}")) for end in (interval.low, interval.high))
 
 
 def _verdict(

@@ -29,6 +29,11 @@ def save_checkpoint(folder: Path, tensors: dict[str, Tensor], numbers: dict[str,
     shutil.rmtree(old, ignore_errors=True)
 
 
+def has_checkpoint(folder: Path) -> bool:
+    """Whether there is a checkpoint, be it the one before an interrupted replacement."""
+    return folder.exists() or folder.with_name(folder.name + ".old").exists()
+
+
 def load_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read what :func:`save_checkpoint` wrote.
 

@@ -1,0 +1,381 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tailwise import TableModel
+from tailwise.cli.main import run
+
+TRAIN = ["--target", "price", "--epochs", "3", "--device", "cpu"]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A folder with a table and a finished run."""
+    from conftest import toy_frame
+
+    folder = tmp_path_factory.mktemp("finished")
+    toy_frame().to_csv(folder / "toy.csv", index=False)
+    assert run(["train", str(folder / "toy.csv"), *TRAIN, "--out", str(folder / "run")]) == 0
+    return folder
+
+
+def refused(capsys, *arguments):
+    """Run, expect one line on stderr and exit status 2, and return the line."""
+    capsys.readouterr()
+    assert run([str(a) for a in arguments]) == 2
+    captured = capsys.readouterr()
+    lines = [line for line in captured.err.splitlines() if not line.startswith("note:")]
+    assert captured.out == ""
+    assert len(lines) == 1, captured.err
+    assert lines[0].startswith("tailwise: ")
+    return lines[0]
+
+
+class TestTrain:
+    def test_the_run_folder_is_complete(self, finished):
+        out = finished / "run"
+        names = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+        assert names >= {
+            "config.json",
+            "model/model.safetensors",
+            "model/preprocess.skops",
+            "model/model.json",
+            "history.jsonl",
+            "metrics.json",
+            "predictions.parquet",
+            "report.html",
+            "checkpoints/last/state.safetensors",
+            "manifest.json",
+        }
+        config = json.loads((out / "config.json").read_text())
+        assert config["method"]["name"] == "sqinv+lds"
+        assert len(config["data"]["sha256"]) == 64
+        assert config["versions"]["torch"]
+        history = [json.loads(line) for line in (out / "history.jsonl").read_text().splitlines()]
+        assert [line["epoch"] for line in history] == [0, 1, 2]
+        assert {"terms", "validation", "lr", "seconds"} <= set(history[0])
+
+    def test_metrics_match_the_predictions(self, finished):
+        metrics = json.loads((finished / "run" / "metrics.json").read_text())
+        frame = pd.read_parquet(finished / "run" / "predictions.parquet")
+        test = frame[frame["split"] == "test"]
+        error = (test["prediction"] - test["target"]).abs()
+        assert metrics["all"]["n"] == len(test)
+        assert metrics["all"]["mae"]["value"] == pytest.approx(error.mean())
+        assert metrics["all"]["mae"]["low"] < error.mean() < metrics["all"]["mae"]["high"]
+        for region in ("many", "medium", "few", "zero"):
+            here = error[test["region"] == region]
+            assert metrics[region]["n"] == len(here)
+            assert ("mae" in metrics[region]) == bool(len(here))
+        source = pd.read_csv(finished / "toy.csv")
+        assert np.allclose(source["price"].to_numpy()[frame["row"]], frame["target"])
+
+    def test_the_page_is_self_contained(self, finished):
+        page = (finished / "run" / "report.html").read_text()
+        assert "<svg" in page
+        assert "<script" not in page
+        for address in ('src="http', 'href="http', "@import", "url(http"):
+            assert address not in page
+        assert len(page) < 2_000_000
+
+    def test_the_table_goes_to_stdout(self, toy_csv, tmp_path, capsys):
+        assert run(["train", str(toy_csv), *TRAIN, "--method", "vanilla", "-o", str(tmp_path / "r")]) == 0
+        text = capsys.readouterr().out
+        for word in ("All", "Many", "Medium", "Few", "Zero", "MAE", "report:"):
+            assert word in text
+
+    def test_every_option_at_once(self, toy_csv, tmp_path):
+        arguments = [
+            "train",
+            toy_csv,
+            *TRAIN,
+            "--method",
+            "reweight+lds+fds+conr+focal_l1+rrt",
+            "--out",
+            tmp_path / "r",
+        ]
+        arguments += ["--set", "conr.window=2.0", "--set", "reweight.power=0.7", "--set", "rrt.epochs=2", "--seed", 3]
+        arguments += ["--bin-width", 5, "--shots", "30,5", "--split", "random", "--batch-size", 50, "--lr", 0.002]
+        arguments += ["--drop", "x2", "--nominal", "new", "--patience", 0, "--criterion", "mae", "--precision", "bf16"]
+        assert run([str(a) for a in arguments]) == 0
+        model = json.loads((tmp_path / "r" / "model" / "model.json").read_text())
+        assert model["shots"]["many"] == 30
+        assert model["schema"]["unused"] == {"x2": "dropped"}
+        history = (tmp_path / "r" / "history.jsonl").read_text().splitlines()
+        assert len(history) == 5
+
+    def test_groups_stay_whole(self, toy, tmp_path):
+        toy["house"] = np.arange(len(toy)) // 5
+        toy.to_csv(tmp_path / "g.csv", index=False)
+        assert run(["train", str(tmp_path / "g.csv"), *TRAIN, "--group", "house", "-o", str(tmp_path / "r")]) == 0
+        frame = pd.read_parquet(tmp_path / "r" / "predictions.parquet")
+        assert frame.assign(house=frame["row"] // 5).groupby("house")["split"].nunique().max() == 1
+
+    def test_a_run_beside_another(self, finished, tmp_path, capsys):
+        arguments = ["train", finished / "toy.csv", *TRAIN, "--method", "vanilla", "-o", tmp_path / "r"]
+        assert run([str(a) for a in [*arguments, "--against", finished / "run"]]) == 0
+        assert "vanilla beside sqinv+lds" in capsys.readouterr().out
+        assert "Beside sqinv+lds" in (tmp_path / "r" / "report.html").read_text()
+
+    def test_a_run_on_other_rows_is_no_comparison(self, finished, tmp_path, capsys):
+        arguments = ["train", finished / "toy.csv", *TRAIN, "--seed", 5, "-o", tmp_path / "r"]
+        assert "tested on other rows" in refused(capsys, *arguments, "--against", finished / "run")
+        assert not (tmp_path / "r").exists()
+
+
+class TestBadInput:
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (["nothing.csv", "-t", "price"], "no file 'nothing.csv'"),
+            (["TOY", "-t", "pric"], "did you mean 'price'?"),
+            (["TOY", "-t", "city"], "must be numeric"),
+            (["TOY", "-t", "price", "--method", "sqinv+con"], "unknown method part 'con' in 'sqinv+con'; did you mean"),
+            (["TOY", "-t", "price", "--method", "inv+sqinv"], "both fill the slot"),
+            (["TOY", "-t", "price", "--set", "conr.window=2"], "not part of 'sqinv+lds'; add it to the method"),
+            (["TOY", "-t", "price", "--set", "lds.windw=2"], "'lds' has no parameter 'windw'; did you mean 'window'?"),
+            (["TOY", "-t", "price", "--set", "lds.window=4"], "odd"),
+            (["TOY", "-t", "price", "--set", "window"], "--set takes PART.PARAMETER=VALUE"),
+            (["TOY", "-t", "price", "--shots", "20"], "--shots takes MANY,FEW"),
+            (["TOY", "-t", "price", "--shots", "5,20"], "few <= many"),
+            (["TOY", "-t", "price", "--group", "cty"], "did you mean 'city'?"),
+            (["TOY", "-t", "price", "--split", "column"], "needs a column 'split'"),
+            (["TOY", "-t", "price", "--bins", "0"], "n_bins"),
+            (["TOY", "-t", "price", "--bin-width", "-1"], "width must be"),
+            (["TOY", "-t", "price", "--epochs", "0"], "epochs must be"),
+            (["TOY", "-t", "price", "--epochs", "many"], "Invalid value for '--epochs'"),
+            (["TOY", "-t", "price", "--device", "abacus"], "device must be"),
+            (["TOY", "-t", "price", "--drop", "none"], "--drop 'none' is not a column"),
+            (["TOY"], "Missing option '--target'"),
+            (["TOY", "-t", "price", "--metod", "lds"], "No such option"),
+            (["example:airprts", "-t", "x"], "did you mean 'airports'?"),
+            (["TOY", "-t", "price", "--resume"], "no run to resume"),
+            (["TOY", "-t", "price", "--against", "elsewhere"], "no run folder 'elsewhere'"),
+        ],
+    )
+    def test_one_line_and_nothing_written(self, toy_csv, tmp_path, monkeypatch, capsys, arguments, message):
+        monkeypatch.chdir(tmp_path)
+        before = sorted(tmp_path.rglob("*"))
+        assert message in refused(capsys, "train", *(str(toy_csv) if a == "TOY" else a for a in arguments))
+        assert sorted(tmp_path.rglob("*")) == before
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            (lambda f: f.assign(price=1.0), "is constant"),
+            (lambda f: f.assign(price=f["price"].mask(f.index < 3)), "3 empty cells in the target; drop them with"),
+            (lambda f: f.assign(price=f["price"].mask(f.index == 3, np.inf)), "1 infinite cells"),
+            (lambda f: f[:20], "20 rows with a target; at least 30"),
+        ],
+    )
+    def test_bad_targets(self, toy, tmp_path, capsys, change, message):
+        change(toy).to_csv(tmp_path / "bad.csv", index=False)
+        line = refused(capsys, "train", tmp_path / "bad.csv", *TRAIN, "-o", tmp_path / "r")
+        assert message in line
+        assert not (tmp_path / "r").exists()
+
+    def test_a_finished_run_is_kept_unless_overwrite(self, finished, toy_csv, tmp_path, capsys):
+        line = refused(capsys, "train", toy_csv, *TRAIN, "-o", finished / "run")
+        assert "already holds a finished run; pass --overwrite" in line
+        other = tmp_path / "other"
+        assert run(["train", str(toy_csv), *TRAIN, "-o", str(other)]) == 0
+        assert run(["train", str(toy_csv), *TRAIN, "-o", str(other), "--overwrite", "--method", "vanilla"]) == 0
+        assert json.loads((other / "config.json").read_text())["method"]["name"] == "vanilla"
+
+    def test_a_folder_with_other_things_is_left_alone(self, toy_csv, tmp_path, capsys):
+        (tmp_path / "mine").mkdir()
+        (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+        for extra in ([], ["--overwrite"]):
+            line = refused(capsys, "train", toy_csv, *TRAIN, "-o", tmp_path / "mine", *extra)
+            assert "is not empty and holds no run" in line
+        assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
+
+
+class TestInterrupted:
+    def stopped(self, toy_csv, out, monkeypatch, after=2):
+        from tailwise.training.loop import Training
+
+        real = Training._one_epoch
+
+        def stop(training):
+            if training.epoch == after:
+                raise KeyboardInterrupt
+            return real(training)
+
+        monkeypatch.setattr(Training, "_one_epoch", stop)
+        code = run(["train", str(toy_csv), "--target", "price", "--epochs", "4", "-o", str(out)])
+        monkeypatch.setattr(Training, "_one_epoch", real)
+        return code
+
+    def test_ctrl_c_leaves_a_run_that_resumes_to_the_same_model(self, toy_csv, tmp_path, monkeypatch, capsys):
+        whole, cut = tmp_path / "whole", tmp_path / "cut"
+        common = ["train", str(toy_csv), "--target", "price", "--epochs", "4"]
+        assert run([*common, "-o", str(whole)]) == 0
+        assert self.stopped(toy_csv, cut, monkeypatch) == 130
+        assert "--resume" in capsys.readouterr().err
+        assert "unfinished run" in refused(capsys, "predict", cut, toy_csv, "-o", tmp_path / "p.csv")
+        assert "pass --resume" in refused(capsys, *common, "-o", cut)
+        assert "another recipe" in refused(capsys, *common[:-1], "9", "-o", cut, "--resume")
+        assert run([*common, "-o", str(cut), "--resume"]) == 0
+        files = [run_ / "model" / "model.safetensors" for run_ in (whole, cut)]
+        assert files[0].read_bytes() == files[1].read_bytes()
+        assert len((cut / "history.jsonl").read_text().splitlines()) == 4
+
+    def test_stopped_before_the_first_epoch(self, toy_csv, tmp_path, monkeypatch, capsys):
+        assert self.stopped(toy_csv, tmp_path / "r", monkeypatch, after=0) == 130
+        line = refused(capsys, "train", toy_csv, "--target", "price", "--epochs", 4, "-o", tmp_path / "r", "--resume")
+        assert "no checkpoint to resume from" in line
+        assert "overwrite" in line
+
+
+class TestPredictAndEvaluate:
+    @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".parquet"])
+    def test_predictions_are_written(self, finished, tmp_path, suffix):
+        from tailwise.data.table import read_table
+
+        out = tmp_path / f"p{suffix}"
+        assert run(["predict", str(finished / "run"), str(finished / "toy.csv"), "-o", str(out)]) == 0
+        frame = read_table(out)
+        assert len(frame) == 400
+        saved = pd.read_parquet(finished / "run" / "predictions.parquet")
+        assert np.allclose(frame["prediction"].to_numpy()[saved["row"]], saved["prediction"], rtol=1e-4)
+
+    def test_in_python(self, finished):
+        model = TableModel.load(finished / "run" / "model")
+        frame = pd.read_csv(finished / "toy.csv").drop(columns="price")
+        assert np.isfinite(model.predict(frame)).all()
+        assert model.predict(frame[:0]).shape == (0,)
+
+    def test_unseen_categories_and_missing_cells(self, finished, tmp_path):
+        frame = pd.read_csv(finished / "toy.csv").drop(columns="price")
+        frame["city"] = "atlantis"
+        frame.loc[:5, ["x1", "built", "new"]] = np.nan
+        frame.to_csv(tmp_path / "new.csv", index=False)
+        out = tmp_path / "p.csv"
+        assert run(["predict", str(finished / "run"), str(tmp_path / "new.csv"), "-o", str(out)]) == 0
+        assert pd.read_csv(out)["prediction"].notna().all()
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            (lambda f: f.drop(columns=["x1", "city"]), "lacks 2 columns the model was trained on: 'x1', 'city'"),
+            (lambda f: f.assign(extra=1), "1 columns the model was not trained on: 'extra'"),
+            (lambda f: f.assign(x1="tall"), "column 'x1' is numeric, but 400 cells are not, e.g. 'tall' in row 1"),
+            (lambda f: f.assign(built="soon"), "column 'built' is a date"),
+            (lambda f: f.assign(new="maybe"), "column 'new' is boolean"),
+        ],
+    )
+    def test_tables_that_do_not_fit(self, finished, tmp_path, capsys, change, message):
+        change(pd.read_csv(finished / "toy.csv")).to_csv(tmp_path / "new.csv", index=False)
+        for command in (["predict", "-o", tmp_path / "p.csv"], ["evaluate"]):
+            assert message in refused(capsys, command[0], finished / "run", tmp_path / "new.csv", *command[1:])
+        assert not (tmp_path / "p.csv").exists()
+
+    def test_extra_columns_can_be_allowed(self, finished, tmp_path):
+        pd.read_csv(finished / "toy.csv").assign(extra=1).to_csv(tmp_path / "new.csv", index=False)
+        arguments = ["predict", finished / "run", tmp_path / "new.csv", "-o", tmp_path / "p.csv", "--ignore-extra"]
+        assert run([str(a) for a in arguments]) == 0
+
+    def test_evaluate_writes_what_it_shows(self, finished, tmp_path, capsys):
+        out = tmp_path / "m.json"
+        assert run(["evaluate", str(finished / "run"), str(finished / "toy.csv"), "-o", str(out)]) == 0
+        assert json.loads(out.read_text())["all"]["n"] == 400
+        assert "400" in capsys.readouterr().out
+
+    def test_evaluate_needs_the_target(self, finished, tmp_path, capsys):
+        pd.read_csv(finished / "toy.csv").drop(columns="price").to_csv(tmp_path / "new.csv", index=False)
+        line = refused(capsys, "evaluate", finished / "run", tmp_path / "new.csv")
+        assert "target 'price' is not a column" in line
+
+    @pytest.mark.parametrize("out", ["p.xlsx", "nowhere/p.csv"])
+    def test_bad_out(self, finished, tmp_path, capsys, out):
+        refused(capsys, "predict", finished / "run", finished / "toy.csv", "-o", tmp_path / out)
+
+
+class TestBrokenRuns:
+    @pytest.fixture
+    def copied(self, finished, tmp_path):
+        import shutil
+
+        shutil.copytree(finished / "run", tmp_path / "run")
+        return tmp_path / "run"
+
+    @pytest.mark.parametrize("name", ["model/model.json", "model/model.safetensors", "metrics.json"])
+    def test_missing_file(self, copied, finished, capsys, name):
+        (copied / name).unlink()
+        line = refused(capsys, "evaluate", copied, finished / "toy.csv")
+        assert "incomplete" in line
+        assert name in line
+
+    @pytest.mark.parametrize("name", ["model/model.json", "model/preprocess.skops", "model/model.safetensors"])
+    def test_altered_file(self, copied, finished, capsys, name):
+        with (copied / name).open("ab") as file:
+            file.write(b" ")
+        line = refused(capsys, "evaluate", copied, finished / "toy.csv")
+        assert "altered" in line
+        assert name in line
+
+    def test_no_run(self, tmp_path, finished, capsys):
+        assert "no run folder" in refused(capsys, "evaluate", tmp_path / "gone", finished / "toy.csv")
+        assert "holds no run" in refused(capsys, "evaluate", tmp_path, finished / "toy.csv")
+
+    def test_code_in_the_preprocessor_is_not_run(self, copied):
+        import skops.io
+        from sklearn.preprocessing import FunctionTransformer
+
+        skops.io.dump(FunctionTransformer(func=print), copied / "model" / "preprocess.skops")
+        with pytest.raises(ValueError, match="not a complete model folder"):
+            TableModel.load(copied / "model")
+
+
+class TestLists:
+    def test_methods_come_from_the_parts(self, capsys):
+        from tailwise.methods.parts import PARTS
+
+        assert run(["methods", "--markdown"]) == 0
+        text = capsys.readouterr().out
+        assert all(f"`{name}`" in text for name in PARTS)
+        assert run(["methods"]) == 0
+
+    def test_examples(self, capsys):
+        assert run(["examples"]) == 0
+        assert "example:airports" in capsys.readouterr().out
+
+    @pytest.mark.parametrize("command", [[], ["train"], ["predict"], ["evaluate"], ["methods"], ["examples"]])
+    def test_help(self, command, capsys):
+        assert run([*command, "--help"]) == 0
+        assert "Usage" in capsys.readouterr().out
+
+    def test_version(self, capsys):
+        assert run(["--version"]) == 0
+        assert capsys.readouterr().out.startswith("tailwise ")
+
+    def test_completion_of_methods(self):
+        from tailwise.cli.train import _complete_method
+
+        assert "sqinv" in _complete_method("sq")
+        assert _complete_method("sqinv+ld") == ["sqinv+lds"]
+        assert "sqinv+lds+lds" not in _complete_method("sqinv+lds+")
+
+
+HEAVY = ("torch", "pandas", "sklearn", "matplotlib", "scipy", "accelerate")
+
+
+@pytest.mark.parametrize("code", ["import tailwise", "from tailwise.cli.main import run; run(['--help'])"])
+def test_nothing_heavy_is_imported(code):
+    check = f"{code}\nimport sys\nassert not set({HEAVY}) & set(sys.modules), set({HEAVY}) & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", check], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("name", ["abalone", "cpusm"])
+def test_real_tables(shared_table, tmp_path, name):
+    target = {"abalone": "Rings", "cpusm": "usr"}[name]
+    arguments = ["train", str(shared_table(name)), "-t", target, "--epochs", "3", "-o", str(tmp_path / "r")]
+    assert run([*arguments, "--method", "sqinv+lds+fds+conr"]) == 0
+    metrics = json.loads((tmp_path / "r" / "metrics.json").read_text())
+    assert metrics["few"]["n"] > 0
+    assert metrics["all"]["pearson"]["value"] > 0.4

@@ -1,0 +1,247 @@
+"""What every part must keep, checked for each entry of PARTS by its slot."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from tailwise import MLP, Batches, Bins, InputError, Recipe, Regressor, Training, compose
+from tailwise.methods.method import Filling
+from tailwise.methods.parts import PARTS, Labels
+
+LABELS = Labels(bin_width=1.0, spread=2.0)
+LOSSES = [name for name, part in PARTS.items() if part.slot == "loss"]
+REGULARIZERS = [name for name, part in PARTS.items() if part.slot == "regularizer"]
+WEIGHTS = [name for name, part in PARTS.items() if part.slot == "weights"]
+SMOOTHERS = [name for name, part in PARTS.items() if part.slot == "smoother"]
+BINS = Bins.from_edges(np.arange(0, 11))
+
+
+def make(name, **params):
+    return Filling(name, params).make(LABELS)
+
+
+def batch(n=12, d=5, dtype=torch.float64):
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(n, d, generator=generator, dtype=dtype)
+    target = (torch.arange(n, dtype=dtype) * 0.9) % 10
+    pred = target + torch.randn(n, generator=generator, dtype=dtype)
+    return features, target, pred, torch.rand(n, generator=generator, dtype=dtype) + 0.5
+
+
+@pytest.mark.parametrize("name", LOSSES)
+class TestLosses:
+    def test_scalar_and_zero_at_the_target(self, name):
+        _, target, pred, _ = batch()
+        loss = make(name)
+        assert loss(pred, target).shape == ()
+        assert loss(pred, target) > 0
+        assert loss(target.clone(), target) == pytest.approx(0.0, abs=1e-12)
+
+    def test_gradient(self, name):
+        _, target, pred, weight = batch()
+        loss = make(name)
+        torch.autograd.gradcheck(lambda p: loss(p, target, weight), pred.requires_grad_())
+
+    def test_weights(self, name):
+        _, target, pred, weight = batch()
+        loss = make(name)
+        assert torch.allclose(loss(pred, target, torch.ones_like(target)), loss(pred, target))
+        assert torch.allclose(loss(pred, target, 2 * weight), 2 * loss(pred, target, weight))
+
+    def test_order_does_not_matter(self, name):
+        _, target, pred, weight = batch()
+        order = torch.randperm(len(target))
+        loss = make(name)
+        assert torch.allclose(loss(pred[order], target[order], weight[order]), loss(pred, target, weight))
+
+    def test_batch_of_one(self, name):
+        assert torch.isfinite(make(name)(torch.tensor([1.0]), torch.tensor([3.0])))
+
+    def test_k_dimensional_and_dense(self, name):
+        loss = make(name)
+        pred, target = torch.rand(6, 3), torch.rand(6, 3)
+        weight = torch.rand(6)
+        assert torch.allclose(loss(pred, target, weight), loss(pred, target, weight.unsqueeze(1).expand(6, 3)))
+        dense, truth = torch.rand(2, 4, 4, requires_grad=True), torch.rand(2, 4, 4)
+        truth[0, :2] = torch.nan
+        value = loss(dense, truth)
+        value.backward()
+        known = ~torch.isnan(truth)
+        assert torch.allclose(value, loss(dense[known], truth[known]))
+        assert torch.isfinite(dense.grad).all()
+        assert (dense.grad[~known] == 0).all()
+
+    def test_wrong_shape_is_refused(self, name):
+        loss = make(name)
+        with pytest.raises(InputError, match=r"\(4, 1\) but target \(4,\)"):
+            loss(torch.zeros(4, 1), torch.zeros(4))
+        with pytest.raises(InputError, match="weight has shape"):
+            loss(torch.zeros(4), torch.zeros(4), torch.ones(4, 1))
+
+    def test_low_precision(self, name):
+        _, target, pred, weight = (t.bfloat16() for t in batch())
+        value = make(name)(pred, target, weight)
+        assert value.dtype == torch.bfloat16
+        assert torch.isfinite(value)
+
+
+@pytest.mark.parametrize("name", REGULARIZERS)
+class TestRegularizers:
+    def test_scalar_finite_and_differentiable(self, name):
+        features, target, pred, weight = batch()
+        pred = torch.full_like(pred, 3.0)
+        term = make(name)
+        assert term(features, target, pred, weight).shape == ()
+        torch.autograd.gradcheck(lambda z: term(z, target, pred, weight), features.requires_grad_())
+
+    def test_order_does_not_matter(self, name):
+        features, target, pred, weight = batch()
+        order = torch.randperm(len(target))
+        term = make(name)
+        again = term(features[order], target[order], pred[order], weight[order])
+        assert torch.allclose(again, term(features, target, pred, weight))
+
+    @pytest.mark.parametrize("n", [1, 2])
+    def test_zero_with_finite_gradients_when_it_has_nothing_to_say(self, name, n):
+        features = torch.randn(n, 4, requires_grad=True)
+        target = torch.full((n,), 3.0)
+        value = make(name)(features, target, target)
+        value.backward()
+        assert value == 0
+        assert (features.grad == 0).all()
+
+    def test_target_and_features_are_not_changed(self, name):
+        features, target, pred, weight = batch()
+        before = [t.clone() for t in (features, target, pred, weight)]
+        make(name)(features, target, pred, weight)
+        assert all(torch.equal(a, b) for a, b in zip(before, (features, target, pred, weight), strict=True))
+
+    def test_low_precision(self, name):
+        features, target, pred, weight = batch()
+        value = make(name)(features.bfloat16(), target.bfloat16(), pred.bfloat16(), weight.bfloat16())
+        assert torch.isfinite(value)
+
+    def test_wrong_shape_is_refused(self, name):
+        features, target, pred, _ = batch()
+        with pytest.raises(InputError):
+            make(name)(features, target, pred.unsqueeze(1))
+        with pytest.raises(InputError):
+            make(name)(features[:-1], target, pred)
+
+
+@pytest.mark.parametrize("name", WEIGHTS)
+class TestWeights:
+    def make(self, name, y):
+        return Filling(name).make(LABELS, y, BINS)
+
+    def test_mean_one_over_training_rows_and_rare_weighs_more(self, name):
+        y = np.repeat([1.5, 4.5, 8.5], [60, 30, 3])
+        weights = self.make(name, y)
+        assert weights.sample_weight(y).mean() == pytest.approx(1.0, rel=1e-6)
+        assert np.all(np.diff(weights.sample_weight([1.5, 4.5, 8.5])) > 0)
+
+    def test_torch_and_numpy_agree(self, name):
+        y = np.random.default_rng(0).normal(5, 3, 500)
+        weights = self.make(name, y)
+        assert np.allclose(weights(torch.from_numpy(y)).numpy(), weights.sample_weight(y))
+
+    def test_unseen_far_and_dense_labels(self, name):
+        weights = self.make(name, np.full(10, 2.5))
+        assert torch.isfinite(weights(torch.tensor([-1e9, 1e9, 7.0]))).all()
+        dense = torch.full((2, 3, 3), 2.5)
+        dense[0, 0, 0] = torch.nan
+        assert weights(dense)[0, 0, 0] == 0
+
+    def test_survives_low_precision_and_state_dict(self, name):
+        y = np.random.default_rng(0).gamma(2, 2, 500)
+        weights = self.make(name, y)
+        other = self.make(name, np.full(10, 2.5))
+        other.load_state_dict(weights.state_dict())
+        target = torch.from_numpy(y).float()
+        assert torch.equal(other(target), weights(target))
+        low = copy.deepcopy(weights).to(torch.bfloat16)
+        assert torch.allclose(low(target), weights(target), rtol=1e-2)
+
+
+@pytest.mark.parametrize("name", SMOOTHERS)
+class TestSmoothers:
+    def test_evaluation_keeps_features_and_training_keeps_shape(self, name):
+        smoother = Filling(name).make(LABELS, BINS, 5)
+        features, target, _, _ = batch(dtype=torch.float32)
+        before = features.clone()
+        smoother.train()
+        for _ in range(3):
+            out = smoother(features, target)
+            smoother.end_epoch()
+            assert out.shape == features.shape
+            assert torch.isfinite(out).all()
+        assert torch.equal(features, before)
+        smoother.eval()
+        assert torch.equal(smoother(features, target), features)
+
+    def test_gradient_flows(self, name):
+        smoother = Filling(name).make(LABELS, BINS, 5).train()
+        features, target, _, _ = batch(dtype=torch.float32)
+        smoother(features, target)
+        smoother.end_epoch()
+        features.requires_grad_()
+        smoother(features, target).sum().backward()
+        assert torch.isfinite(features.grad).all()
+        assert (features.grad != 0).any()
+
+    def test_wrong_shape_is_refused(self, name):
+        smoother = Filling(name).make(LABELS, BINS, 5).train()
+        with pytest.raises(InputError, match="5 channels"):
+            smoother(torch.zeros(4, 3), torch.zeros(4))
+
+
+@pytest.mark.parametrize("name", [*LOSSES, *REGULARIZERS])
+def test_pickle_and_state_dict_round_trip(name):
+    piece = make(name)
+    again = pickle.loads(pickle.dumps(piece))
+    again.load_state_dict(piece.state_dict())
+    features, target, pred, weight = batch()
+    arguments = (pred, target, weight) if name in LOSSES else (features, target, pred, weight)
+    assert torch.equal(again(*arguments), piece(*arguments))
+
+
+@pytest.mark.parametrize("name", list(PARTS))
+def test_three_epochs_beat_the_median(name):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(600, 4)).astype(np.float32)
+    y = np.exp(0.7 * x[:, 0]) * 100 + 5 * x[:, 1]
+    inputs, target = torch.from_numpy(x), torch.from_numpy(y).float()
+    torch.manual_seed(0)
+    model = Regressor(MLP(4, widths=(32, 32)), n_features=32)
+
+    @torch.no_grad()
+    def validate(current: nn.Module):
+        return {"bmae": float((current(inputs) - target).abs().mean())}
+
+    training = Training(
+        compose(name, **({"rrt": {"epochs": 3, "lr": 1e-2}} if name == "rrt" else {})),
+        model,
+        Batches(inputs, target, batch_size=32),
+        y,
+        bins=Bins.auto(y),
+        validate=validate,
+        recipe=Recipe(epochs=3, lr=1e-2, device="cpu"),
+    )
+    for _ in training.epochs():
+        pass
+    model.eval()
+    assert validate(model)["bmae"] < 0.8 * np.abs(y - np.median(y)).mean()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*LOSSES, *REGULARIZERS])
+def test_compiles_without_breaks(name):
+    features, target, pred, weight = batch(dtype=torch.float32)
+    piece = make(name)
+    arguments = (pred, target, weight) if name in LOSSES else (features, target, pred, weight)
+    compiled = torch.compile(piece, fullgraph=True, backend="aot_eager")
+    assert torch.allclose(compiled(*arguments), piece(*arguments), atol=1e-5)

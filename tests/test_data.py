@@ -1,0 +1,309 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from tailwise import Bins, InputError
+from tailwise.data.examples import EXAMPLES, load_example
+from tailwise.data.prepare import load_source, prepare_table
+from tailwise.data.schema import Schema, target_values
+from tailwise.data.splits import balanced_split, random_split
+from tailwise.data.table import fit_preprocessor, read_table, transform
+
+RNG = np.random.default_rng(0)
+
+
+def kinds(frame, **options):
+    return {column.name: column.kind for column in Schema.infer(frame, "y", **options).columns}
+
+
+class TestSchema:
+    def frame(self, n=60):
+        return pd.DataFrame(
+            {
+                "number": RNG.normal(size=n),
+                "written": [f" {i % 7} " for i in range(n)],
+                "flag": RNG.random(n) > 0.5,
+                "answer": RNG.choice(["Yes", "no", ""], n),
+                "colour": RNG.choice(["red", "blue"], n),
+                "when": pd.date_range("2020-01-01", periods=n).strftime("%Y-%m-%d %H:%M:%S"),
+                "stamp": pd.date_range("2020-01-01", periods=n, tz="UTC"),
+                "code": RNG.integers(0, 5, n),
+                "id": [f"row{i}" for i in range(n)],
+                "empty": [np.nan] * n,
+                "y": RNG.normal(size=n),
+            }
+        )
+
+    def test_kinds_are_recognised(self):
+        assert kinds(self.frame()) == {
+            "number": "numeric",
+            "written": "numeric",
+            "flag": "boolean",
+            "answer": "boolean",
+            "colour": "nominal",
+            "when": "date",
+            "stamp": "date",
+            "code": "numeric",
+            "empty": "numeric",
+        }
+
+    def test_kinds_are_overridden(self):
+        found = kinds(self.frame(), nominal=["code", "id"], drop=["number"], numeric=["written"])
+        assert found["code"] == "nominal"
+        assert found["id"] == "nominal"
+        assert "number" not in found
+
+    def test_an_identifier_is_left_out_and_said(self):
+        assert "identifier" in Schema.infer(self.frame(), "y").unused["id"]
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"drop": ["numbr"]}, r"--drop 'numbr' is not a column of the table; did you mean 'number'\?"),
+            ({"nominal": ["y"]}, "which is the target"),
+            ({"nominal": ["code"], "numeric": ["code"]}, "named in two of"),
+            ({"numeric": ["colour"]}, "column 'colour' is numeric, but 60 cells are not"),
+            ({"date": ["colour"]}, "column 'colour' is a date"),
+            ({"date": ["number"]}, "column 'number' is a date"),
+        ],
+    )
+    def test_bad_choices(self, options, message):
+        with pytest.raises(InputError, match=message):
+            Schema.infer(self.frame(), "y", **options)
+
+    def test_no_feature_left(self):
+        with pytest.raises(InputError, match="no feature column is left"):
+            Schema.infer(self.frame()[["y", "id"]], "y")
+
+    def test_later_tables_must_fit(self):
+        frame = self.frame()
+        schema = Schema.from_json(Schema.infer(frame, "y").to_json())
+        schema.check(frame.drop(columns=["y", "id"]))
+        with pytest.raises(InputError, match="lacks 2 columns the model was trained on: 'number', 'colour'"):
+            schema.check(frame.drop(columns=["number", "colour"]))
+        with pytest.raises(InputError, match=r"1 columns the model was not trained on: 'new'.*--ignore-extra"):
+            schema.check(frame.assign(new=1))
+        schema.check(frame.assign(new=1), ignore_extra=True)
+        with pytest.raises(InputError, match=r"column 'number' is numeric, but 1 cells are not, e.g. 'a' in row 3"):
+            schema.features(frame.astype({"number": object}).assign(number=["1", "2", "a"] + ["4"] * 57))
+        with pytest.raises(InputError, match="column 'flag' is boolean"):
+            schema.features(frame.assign(flag=2))
+        with pytest.raises(InputError, match="column 'when' is a date"):
+            schema.features(frame.assign(when="soon"))
+
+    def test_whole_numbers_stay_the_same_category_whatever_their_type(self):
+        frame = self.frame()
+        schema = Schema.infer(frame, "y", nominal=["code"])
+        as_float = frame.assign(code=frame["code"].astype(float).where(frame.index > 0))
+        assert schema.features(as_float)["code"][1:].tolist() == schema.features(frame)["code"][1:].tolist()
+
+
+class TestTarget:
+    @pytest.mark.parametrize(
+        ("values", "message"),
+        [
+            (["a", "1", "2"], "must be numeric, but 1 cells are not, e.g. 'a' in row 1"),
+            ([1.0, np.inf, 2.0], "1 infinite cells, the first in row 2"),
+            ([3, 3, 3], "is constant"),
+            ([True, False, True], "of type bool"),
+        ],
+    )
+    def test_bad_targets(self, values, message):
+        with pytest.raises(InputError, match=message):
+            target_values(pd.DataFrame({"y": values}), "y")
+
+    def test_nearest_name(self):
+        with pytest.raises(InputError, match=r"target 'pric' is not a column of the table; did you mean 'price'\?"):
+            target_values(pd.DataFrame({"price": [1]}), "pric")
+
+
+class TestPreprocessing:
+    def inputs(self, train, later):
+        schema = Schema.infer(train, "y")
+        preprocessor = fit_preprocessor(schema.features(train))
+        return transform(preprocessor, schema, train), transform(preprocessor, schema, later)
+
+    def test_constant_duplicate_empty_and_unseen_give_finite_numbers(self):
+        n = 50
+        train = pd.DataFrame(
+            {
+                "a": RNG.normal(size=n),
+                "constant": 7,
+                "empty": np.nan,
+                "city": RNG.choice(["x", "z"], n),
+                "huge": RNG.normal(size=n) * 1e12,
+                "y": RNG.normal(size=n),
+            }
+        )
+        train["a again"] = train["a"]
+        later = train.copy()
+        later["city"] = ["unseen", None] * (n // 2)
+        later.loc[0, "a"] = np.inf
+        later["constant"] = np.nan
+        for x in self.inputs(train, later):
+            assert x.dtype == np.float32
+            assert np.isfinite(x).all()
+
+    def test_a_missing_number_is_told_apart_from_the_median(self):
+        train = pd.DataFrame({"a": [1.0, 2.0, 3.0, np.nan] * 10, "y": np.arange(40.0)})
+        x, _ = self.inputs(train, train)
+        median, missing = x[1], x[3]
+        assert median[0] == missing[0]
+        assert median[1] != missing[1]
+
+    def test_only_training_rows_are_learnt_from(self):
+        train = pd.DataFrame({"a": np.arange(40.0), "y": np.arange(40.0)})
+        x, far = self.inputs(train, train.assign(a=1e6))
+        assert abs(x.mean()) < 1e-6
+        assert far.min() > 1e4
+
+    def test_date_parts_follow_the_calendar(self):
+        days = pd.DataFrame({"d": ["2020-01-01", "2021-01-01", "2020-07-01"] * 10, "y": np.arange(30.0)})
+        parts = Schema.infer(days, "y").features(days)
+        year = parts["d (cosine of year)"]
+        assert year[0] == pytest.approx(year[1], abs=0.01)
+        assert year[0] - year[2] > 1.9
+
+
+class TestFiles:
+    def test_csv_tsv_parquet_and_gzip_read_the_same(self, toy, tmp_path):
+        toy.to_csv(tmp_path / "a.csv", index=False)
+        toy.to_csv(tmp_path / "b.tsv", sep="\t", index=False)
+        toy.to_parquet(tmp_path / "c.parquet", index=False)
+        toy.to_csv(tmp_path / "d.csv.gz", index=False)
+        prices = [read_table(path)["price"].to_numpy() for path in sorted(tmp_path.iterdir())]
+        assert all(np.allclose(p, prices[0]) for p in prices)
+
+    @pytest.mark.parametrize(
+        ("name", "content", "message"),
+        [
+            ("missing.csv", None, "no file"),
+            ("a.txt", "x,y\n1,2\n", "must end in"),
+            ("empty.csv", "", "cannot be read as a table"),
+            ("one.csv", "x\n1\n", "is the separator right"),
+            ("no_rows.csv", "x,y\n", "0 rows"),
+            ("bad.parquet", "hello", "cannot be read as a table"),
+            ("torn.csv", 'x,y\n1,2\n3,4,5,6\n"', "cannot be read as a table"),
+        ],
+    )
+    def test_what_is_not_a_table_is_refused(self, tmp_path, name, content, message):
+        path = tmp_path / name
+        if content is not None:
+            path.write_text(content)
+        with pytest.raises(InputError, match=message):
+            read_table(path)
+
+    def test_a_binary_file_is_refused(self, tmp_path):
+        path = tmp_path / "image.csv"
+        path.write_bytes(bytes(range(256)) * 10)
+        with pytest.raises(InputError, match="cannot be read as a table"):
+            read_table(path)
+
+
+class TestExamples:
+    @pytest.mark.parametrize("name", list(EXAMPLES))
+    def test_examples_are_clean(self, name):
+        frame, _ = load_example(name)
+        assert frame.notna().all().all()
+        assert target_values(frame, EXAMPLES[name].target).nunique() > 100
+
+    def test_airports_make_sense(self):
+        frame, notes = load_example("example:airports")
+        assert len(frame) > 26_000
+        assert frame["latitude"].abs().max() <= 90
+        assert frame["elevation"].skew() > 2.5
+        assert "rows dropped" in notes[0]
+
+    def test_unknown(self):
+        with pytest.raises(InputError, match=r"unknown example 'airport'; did you mean 'airports'\?"):
+            load_source("example:airport")
+
+
+class TestBalancedSplit:
+    def test_every_bin_gives_its_capped_share(self):
+        y = np.repeat(np.arange(5.0), [400, 90, 30, 5, 2])
+        bins = Bins.from_edges(np.arange(-0.5, 5))
+        parts = balanced_split(y, bins, cap=30)
+        for part in ("val", "test"):
+            assert [int(((parts == part) & (y == b)).sum()) for b in range(5)] == [30, 30, 10, 1, 0]
+
+    def test_cap_of_agedb(self):
+        # 16,488 rows; 30 is the largest cap with at most 13 % in validation in the released split of these counts.
+        y = np.repeat(np.arange(100.0), 165)
+        parts = balanced_split(y, Bins.from_edges(np.arange(-0.5, 100)))
+        assert (parts == "val").sum() <= 0.13 * y.size
+        assert (parts == "val").sum() == (parts == "test").sum()
+
+    def test_repeatable_and_seeded(self):
+        y = RNG.gamma(2, 10, 1000)
+        bins = Bins.auto(y)
+        assert np.array_equal(balanced_split(y, bins, seed=3), balanced_split(y, bins, seed=3))
+        assert not np.array_equal(balanced_split(y, bins, seed=3), balanced_split(y, bins, seed=4))
+
+    def test_no_group_is_split(self):
+        y = RNG.gamma(2, 10, 2000)
+        groups = RNG.integers(0, 100, 2000)
+        for parts in (balanced_split(y, Bins.auto(y), groups=groups), random_split(2000, groups=groups)):
+            assert pd.Series(parts).groupby(groups).nunique().max() == 1
+            shares = pd.Series(parts).value_counts(normalize=True)
+            assert shares["train"] > 0.5
+            assert shares["test"] > 0.05
+            assert shares["val"] > 0.05
+
+    def test_rows_of_a_capped_protocol_balance_the_test_set(self):
+        y = RNG.exponential(10, 20_000)
+        bins = Bins.auto(y)
+        parts = balanced_split(y, bins)
+        train, test = bins.histogram(y[parts == "train"]), bins.histogram(y[parts == "test"])
+        assert train.max() / max(train[train > 0].mean(), 1) > test.max() / test[test > 0].mean()
+
+
+class TestPrepare:
+    def test_bins_come_from_training_rows(self, toy):
+        table = prepare_table(toy, "price")
+        assert table.shots.counts.sum() == (table.part == "train").sum()
+        assert table.shots.bins.edges[-1] <= np.nextafter(np.float32(table.y[table.part == "train"].max()), 1e9) + max(
+            table.shots.bins.widths
+        )
+
+    def test_rows_without_a_target(self, toy):
+        toy.loc[[3, 7], "price"] = np.nan
+        with pytest.raises(InputError, match="2 empty cells in the target; drop them with --drop-missing-target"):
+            prepare_table(toy, "price")
+        table = prepare_table(toy, "price", drop_missing_target=True)
+        assert len(table.y) == len(toy) - 2
+        assert 3 not in table.row
+
+    def test_too_few_rows(self, toy):
+        with pytest.raises(InputError, match="29 rows with a target; at least 30"):
+            prepare_table(toy[:29], "price")
+
+    def test_split_column_is_found_and_kept_from_the_features(self, toy):
+        toy["split"] = np.resize(["train", "train", "VALID", "test"], len(toy))
+        table = prepare_table(toy, "price")
+        assert table.split == "column"
+        assert (table.part == "val").sum() == 100
+        assert "split" in table.schema.unused
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"group": "town"}, "--group 'town' is not a column"),
+            ({"group": "one"}, "has one group; train, val and test need at least 3"),
+            ({"group": "city"}, "empty cells"),
+            ({"split": "column"}, "needs a column 'split'"),
+            ({"split": "fair"}, "--split must be one of"),
+            ({"split": "column", "split_column": "city"}, "must say train, val or test"),
+            ({"bin_width": 1.0, "n_bins": 3}, "not both"),
+            ({"shots": (1.0, 2.0)}, "few <= many"),
+        ],
+    )
+    def test_bad_choices(self, toy, options, message):
+        with pytest.raises(InputError, match=message):
+            prepare_table(toy.assign(one=1), "price", **options)
+
+    def test_a_group_in_two_parts_of_a_split_column_is_refused(self, toy):
+        toy["split"] = np.resize(["train", "train", "val", "test"], len(toy))
+        toy["g"] = np.arange(len(toy)) % 7
+        with pytest.raises(InputError, match="is in several parts"):
+            prepare_table(toy, "price", group="g")

@@ -1,0 +1,165 @@
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from tailwise import FDS, L1, MLP, Bins, ConR, InputError, Objective, Regressor, compose
+from tailwise.methods.parts import PARTS
+
+Y = np.random.default_rng(0).gamma(2.0, 10.0, 300)
+
+
+def model():
+    torch.manual_seed(0)
+    return Regressor(MLP(3, widths=(8,)), n_features=8)
+
+
+@pytest.mark.parametrize(
+    ("given", "canonical"),
+    [
+        ("vanilla", "vanilla"),
+        ("conr+fds+lds+sqinv", "sqinv+lds+fds+conr"),
+        (" sqinv + lds ", "sqinv+lds"),
+        ("rrt+l1", "l1+rrt"),
+    ],
+)
+def test_names_are_put_in_order(given, canonical):
+    assert compose(given).name == canonical
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "message"),
+    [
+        ("con", {}, r"unknown method part 'con' in 'con'; did you mean 'conr'\?"),
+        ("CONR", {}, "did you mean 'conr'"),
+        ("", {}, "unknown method part ''"),
+        ("lds++fds", {}, "joined by one"),
+        ("vanilla+lds", {}, "stands alone"),
+        ("inv+sqinv", {}, "'inv' and 'sqinv' both fill the slot 'weights'"),
+        ("l1+mse", {}, "both fill the slot 'loss'"),
+        ("conr+conr", {}, "stands twice"),
+        ("lds", {"conr": {"window": 2.0}}, "parameters are given for 'conr', which is not part of 'lds'"),
+        ("conr", {"conr": {"windw": 2.0}}, r"'conr' has no parameter 'windw'; did you mean 'window'\?"),
+        ("inv", {"inv": {"power": 0.3}}, "use 'reweight' to choose it"),
+        ("conr", {"conr": 3}, "must be a mapping"),
+        ("l1", {"loss": L1()}, "fills that slot already"),
+        ("vanilla", {"regularizer": {}}, "which is not part of"),
+    ],
+)
+def test_mistakes_are_refused_with_a_way_out(name, params, message):
+    with pytest.raises(InputError, match=message):
+        compose(name, **params)
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "message"),
+    [
+        ("conr", {"conr": {"temperature": 0}}, "temperature must be a finite number above 0, got 0"),
+        ("conr", {"conr": {"window": "wide"}}, "window must be"),
+        ("fds", {"fds": {"window": 4}}, "odd"),
+        ("fds", {"fds": {"momentum": 1.5}}, "momentum"),
+        ("fds", {"fds": {"clip": (2, 1)}}, "clip"),
+        ("lds", {"lds": {"kernel": "box"}}, "kernel must be one of"),
+        ("reweight", {"reweight": {"power": -1}}, "power"),
+    ],
+)
+def test_bad_parameters_are_refused_when_built(name, params, message):
+    with pytest.raises(InputError, match=message):
+        compose(name, **params).build(model(), Y)
+
+
+def test_defaults_come_from_the_labels():
+    objective = compose("huber+conr").build(model(), Y)
+    assert objective.loss.beta == pytest.approx(Y.std())
+    assert objective.regularizers["conr"].window == pytest.approx(5.0)
+    assert objective.regularizers["conr"].push == pytest.approx(0.01 / 5.0)
+    assert objective.coefs == {"conr": PARTS["conr"].coef}
+
+
+def test_lds_alone_means_square_root_inverse():
+    alone, both = (compose(name).build(model(), Y).weights.table for name in ("lds", "sqinv+lds"))
+    assert torch.equal(alone, both)
+
+
+def test_power_is_one_knob():
+    spread = [
+        float(compose("reweight", reweight={"power": power}).build(model(), Y).weights.table.max())
+        for power in (0.0, 0.5, 1.0)
+    ]
+    assert spread[0] == pytest.approx(1.0)
+    assert spread == sorted(spread)
+
+
+def test_own_pieces_need_no_registration():
+    class Tenth(nn.Module):
+        def forward(self, pred, target, weight=None):
+            return (pred - target).abs().mean() / 10
+
+    objective = compose("lds", loss=Tenth(), regularizers={"mine": ConR(window=3.0)}).build(model(), Y)
+    terms = objective(torch.zeros(4, 3), torch.ones(4))
+    assert set(terms) == {"loss", "mine"}
+
+
+def test_loss_in_the_objective_is_free_of_the_targets_unit():
+    x = torch.randn(50, 3)
+    y = np.linspace(1, 7, 50)
+    values = []
+    for unit in (1e-5, 1.0, 1e7):
+        objective = compose("sqinv+conr").build(model(), y * unit)
+        terms = objective(x, torch.from_numpy(y * unit).float())
+        values.append([float(term.detach()) for term in terms.values()])
+    assert np.allclose(values[0], values[1], rtol=1e-3)
+    assert np.allclose(values[2], values[1], rtol=1e-3)
+
+
+def test_rrt_trains_a_new_head_on_a_frozen_encoder_in_evaluation_mode():
+    method = compose("fds+conr+rrt+lds")
+    network = model()
+    first = method.build(network, Y, stage=0)
+    assert isinstance(first.smoother, FDS)
+    assert not hasattr(first.weights, "table")
+    head = network.head.linear.weight.detach().clone()
+    second = method.build(network, Y, stage=1).train()
+    assert not torch.equal(network.head.linear.weight, head)
+    assert hasattr(second.weights, "table")
+    assert not second.regularizers
+    assert not network.encoder.training
+    assert network.head.training
+    sum(second(torch.randn(4, 3), torch.rand(4)).values()).backward()
+    assert all(p.grad is None for p in network.encoder.parameters())
+    assert {id(p) for p in second.trained_parameters()} == {id(p) for p in network.head.parameters()}
+
+
+def test_models_must_have_what_a_method_needs():
+    with pytest.raises(InputError, match="no encode"):
+        compose("vanilla").build(nn.Linear(3, 1), Y)
+
+    class Bare(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.head = nn.Linear(3, 1)
+
+        def encode(self, x):
+            return x
+
+    with pytest.raises(InputError, match="n_features"):
+        compose("fds").build(Bare(), Y)
+    with pytest.raises(InputError, match="no stage 1"):
+        compose("fds").build(model(), Y, stage=1)
+    with pytest.raises(InputError, match="coefs"):
+        Objective(model(), coefs={"conr": 1.0})
+
+
+def test_all_state_is_one_state_dict():
+    bins = Bins.auto(Y)
+    objective = compose("sqinv+lds+fds+conr").build(model(), Y, bins).train()
+    x, y = torch.randn(40, 3), torch.from_numpy(Y[:40]).float()
+    objective(x, y)
+    objective.end_epoch()
+    other = compose("sqinv+lds+fds+conr").build(model(), Y[:200], bins).train()
+    other.load_state_dict(objective.state_dict())
+    torch.manual_seed(1)
+    ours = objective(x, y)
+    torch.manual_seed(1)
+    theirs = other(x, y)
+    assert torch.equal(ours["loss"], theirs["loss"])
