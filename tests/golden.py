@@ -59,15 +59,18 @@ def load_golden(name: str) -> Iterator[Golden]:
     yield from _cases(name)
 
 
-def golden(name: str, *, without: Mapping[str, str] | None = None) -> list[Any]:
-    """List the cases of a file for ``pytest.mark.parametrize``, less those left out, by id with the reason."""
+def golden(name: str, *, without: Mapping[str, str] | None = None, having: str = "") -> list[Any]:
+    """List the cases of a file for ``pytest.mark.parametrize``.
+
+    ``without`` leaves cases out, by id with the reason; ``having`` keeps those that expect an array of that name.
+    """
     if not (SHARED / "golden").is_dir():
         return [pytest.param(None, marks=pytest.mark.skip(reason=ABSENT), id="absent")]
+    cases = {case.id: case for case in _cases(name)}
     without = {} if without is None else without
-    unknown = set(without) - {case.id for case in _cases(name)}
-    assert not unknown, f"{name} has no case {unknown}"
+    assert without.keys() <= cases.keys(), f"{name} has no case {without.keys() - cases.keys()}"
     return [
         pytest.param(case, id=f"{case.id}-{re.sub(r'[^0-9A-Za-z.]+', '-', case.case['desc']).strip('-')}")
-        for case in _cases(name)
-        if case.id not in without
+        for case in cases.values()
+        if case.id not in without and (not having or having in case.expected)
     ]

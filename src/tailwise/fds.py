@@ -188,7 +188,8 @@ class FDS(nn.Module):
         self._gather(features.detach(), index)
         if not self._active:
             return features
-        return torch.addcmul(self.shift[index], features, self.scale[index]).to(features.dtype)
+        shift, scale = self.shift.index_select(0, index), self.scale.index_select(0, index)
+        return torch.addcmul(shift, features, scale).to(features.dtype)
 
     @torch.no_grad()
     def _gather(self, features: Tensor, index: Tensor) -> None:
@@ -196,7 +197,7 @@ class FDS(nn.Module):
         z = features.to(self.mean.dtype)
         count = torch.zeros_like(self.count).index_add_(0, index, z.new_ones(len(z), 1))
         mean = torch.zeros_like(self.mean).index_add_(0, index, z).div_(count.clamp(min=1))
-        m2 = torch.zeros_like(self.m2).index_add_(0, index, (z - mean[index]).square_())
+        m2 = torch.zeros_like(self.m2).index_add_(0, index, (z - mean.index_select(0, index)).square_())
         total = self.count + count
         share = count / total.clamp(min=1)
         delta = mean - self.mean

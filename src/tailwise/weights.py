@@ -54,7 +54,8 @@ class LabelWeights(nn.Module):
 
     def forward(self, target: Tensor) -> Tensor:
         """Weight of each label, in the type of ``target``."""
-        weight = self.table[bin_index(target, self.edges)].to(target.dtype)
+        index = bin_index(target, self.edges)
+        weight = self.table.index_select(0, index.flatten()).view(index.shape).to(target.dtype)
         if target.ndim <= 1:
             return weight
         if target.ndim == 2:

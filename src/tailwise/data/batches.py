@@ -43,4 +43,4 @@ class Batches:
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         order = torch.randperm(len(self.x)).to(self.x.device)
         for index in torch.split(order, self.batch_size):
-            yield self.x[index], self.y[index]
+            yield self.x.index_select(0, index), self.y.index_select(0, index)
