@@ -3,13 +3,14 @@ BIN := $(VENV)/bin
 export PIP_CONSTRAINT := constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test lint types layers bench clean
+.PHONY: help demo test lint types layers bench docs clean
 
 help:
 	@echo "make demo    install, train on an example table with and without re-weighting, say where the report is"
 	@echo "make test    install and run the whole test suite"
 	@echo "make lint types layers    what CI checks besides"
 	@echo "make bench   measure start-up, training and step times"
+	@echo "make docs    write the table of methods into docs/methods.md"
 	@echo "make clean   remove .venv and caches (run folders stay)"
 
 $(BIN)/python:
@@ -42,6 +43,9 @@ layers: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/run.py
+
+docs: $(VENV)/.dev
+	$(BIN)/python docs/update.py
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

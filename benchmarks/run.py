@@ -109,7 +109,9 @@ def main() -> None:
     print("| what | measured | bound |\n|---|---|---|")
     print(f"| `tailwise --help` | {command_seconds('-m', 'tailwise', '--help'):.2f} s | 0.4 s |")
     bare = command_seconds("-c", "pass")
-    print(f"| `import tailwise`, beyond a bare Python | {command_seconds('-c', 'import tailwise') - bare:.3f} s | 0.2 s |")
+    print(
+        f"| `import tailwise`, beyond a bare Python | {command_seconds('-c', 'import tailwise') - bare:.3f} s | 0.2 s |"
+    )
     name, seconds = training_seconds()
     print(f"| 60 epochs of `{name}`, `sqinv+lds`, the whole command | {seconds:.1f} s | 60 s |")
     import torch

@@ -2,9 +2,9 @@
 
     python benchmarks/tables.py TABLES.json OUT --tables abalone cpusm --methods vanilla sqinv+lds --seeds 3
 
-``TABLES.json`` lists tables with ``name``, ``file``, ``target``, ``nominal`` and ``drop``. Runs that are finished are not
-run again. Every seed has its own split, the same for all methods, so changes against the first method are paired by seed;
-their intervals are 95 % t intervals over the seeds.
+``TABLES.json`` lists tables with ``name``, ``file``, ``target``, ``nominal`` and ``drop``. Runs that are finished are
+not run again. Every seed has its own split, the same for all methods, so changes against the first method are paired by
+seed; their intervals are 95 % t intervals over the seeds.
 """
 
 import argparse

@@ -28,8 +28,13 @@ class Golden(NamedTuple):
     def params(self) -> dict[str, Any]:
         return self.case["params"]
 
+    @property
+    def kernel(self) -> str:
+        kernel = self.params.get("kernel", "gaussian")
+        return "triangular" if kernel == "triang" else kernel
+
     def close(self, actual: Any, expected: np.ndarray | str, *, single: bool = False) -> None:
-        """Assert equality within the case's rtol; ``single`` for numbers that were float32 on either side."""
+        """Assert equality within the case's rtol, if it has one; ``single`` for numbers that came from float32."""
         if isinstance(expected, str):
             expected = self.expected[expected]
         single = single or expected.dtype == np.float32 or self.params.get("dtype") == "float32"
@@ -70,7 +75,7 @@ def golden(name: str, *, without: Mapping[str, str] | None = None, having: str =
     without = {} if without is None else without
     assert without.keys() <= cases.keys(), f"{name} has no case {without.keys() - cases.keys()}"
     return [
-        pytest.param(case, id=f"{case.id}-{re.sub(r'[^0-9A-Za-z.]+', '-', case.case['desc']).strip('-')}")
+        pytest.param(case, id=f"{name}.{case.id}-{re.sub(r'[^0-9A-Za-z.]+', '-', case.case['desc']).strip('-')}")
         for case in cases.values()
         if case.id not in without and (not having or having in case.expected)
     ]

@@ -29,8 +29,8 @@ def methods(
     if markdown:
         typer.echo("| " + " | ".join(titles) + " |")
         typer.echo("|" + "---|" * len(titles))
-        for row in rows:
-            typer.echo("| `" + "` | ".join((row[0], " | ".join(row[1:]))) + " |")
+        for name, *cells in rows:
+            typer.echo("| " + " | ".join([f"`{name}`", *cells]) + " |")
         return
     from rich.console import Console
     from rich.table import Table

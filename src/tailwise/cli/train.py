@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tailwise.training.fit import TableTraining
 
 _DEFAULT = Recipe()
+_METHOD, _ROWS, _COLUMNS, _TRAINING, _OUTPUT = "Method", "Target and rows", "Columns", "Training", "Output"
 
 
 def _complete_method(incomplete: str) -> list[str]:
@@ -38,7 +39,7 @@ def train(
             autocompletion=_complete_data,
         ),
     ],
-    target: Annotated[str, typer.Option("--target", "-t", help="Column to predict.")],
+    target: Annotated[str, typer.Option("--target", "-t", help="Column to predict.", rich_help_panel=_ROWS)],
     method: Annotated[
         str,
         typer.Option(
@@ -46,29 +47,52 @@ def train(
             "-m",
             help="Parts joined by +, or vanilla (see `tailwise methods`).",
             autocompletion=_complete_method,
+            rich_help_panel=_METHOD,
         ),
     ] = "sqinv+lds",
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="PART.NAME=VALUE", help="Parameter of a part, e.g. conr.window=2.0. Repeatable."),
+        typer.Option(
+            "--set",
+            metavar="PART.NAME=VALUE",
+            help="Parameter of a part, e.g. conr.window=2.0. Repeatable.",
+            rich_help_panel=_METHOD,
+        ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Run folder to write.", show_default="runs/DATA-METHOD-SEED")
+        Path | None,
+        typer.Option(
+            "--out", "-o", help="Run folder to write; by default runs/DATA-METHOD-SEED.", rich_help_panel=_OUTPUT
+        ),
     ] = None,
     against: Annotated[
         Path | None,
         typer.Option(
-            "--against", help="A finished run on the same data and split, to show beside this one in the report."
+            "--against",
+            help="A finished run on the same data and split, to show beside this one in the report.",
+            rich_help_panel=_OUTPUT,
         ),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in --out.")] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the unfinished run in --out.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the run in --out.", rich_help_panel=_OUTPUT)
+    ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the unfinished run in --out.", rich_help_panel=_OUTPUT)
+    ] = False,
     bin_width: Annotated[
         float | None,
-        typer.Option("--bin-width", help="Width of the target's bins, in its units.", show_default="by rule"),
+        typer.Option(
+            "--bin-width",
+            help="Width of the target's bins, in its units.",
+            show_default="by rule",
+            rich_help_panel=_ROWS,
+        ),
     ] = None,
     bins: Annotated[
-        int | None, typer.Option("--bins", help="Number of bins of equal width instead.", show_default="by rule")
+        int | None,
+        typer.Option(
+            "--bins", help="Number of bins of equal width instead.", show_default="by rule", rich_help_panel=_ROWS
+        ),
     ] = None,
     shots: Annotated[
         str | None,
@@ -77,6 +101,7 @@ def train(
             metavar="MANY,FEW",
             help="Training rows a bin above which it is many-shot, below which few-shot.",
             show_default="n/122,n/610",
+            rich_help_panel=_ROWS,
         ),
     ] = None,
     split: Annotated[
@@ -86,49 +111,83 @@ def train(
             metavar="auto|column|balanced|random",
             help="balanced: per bin an equal, capped share to validation and test. column: the column 'split' says. "
             "auto: that column if there is one, else balanced.",
+            rich_help_panel=_ROWS,
         ),
     ] = "auto",
-    split_column: Annotated[str, typer.Option("--split-column", help="Column that says train, val or test.")] = "split",
+    split_column: Annotated[
+        str, typer.Option("--split-column", help="Column that says train, val or test.", rich_help_panel=_ROWS)
+    ] = "split",
     group: Annotated[
-        str | None, typer.Option("--group", help="Column whose groups (patients, engines) are never split.")
+        str | None,
+        typer.Option("--group", help="Column whose groups (patients, engines) are never split.", rich_help_panel=_ROWS),
     ] = None,
     drop: Annotated[
-        list[str] | None, typer.Option("--drop", metavar="COLUMN", help="Leave a column out. Repeatable.")
+        list[str] | None,
+        typer.Option("--drop", metavar="COLUMN", help="Leave a column out. Repeatable.", rich_help_panel=_COLUMNS),
     ] = None,
     nominal: Annotated[
         list[str] | None,
-        typer.Option("--nominal", metavar="COLUMN", help="Take a column as categories, e.g. a code. Repeatable."),
+        typer.Option(
+            "--nominal",
+            metavar="COLUMN",
+            help="Take a column as categories, e.g. a code. Repeatable.",
+            rich_help_panel=_COLUMNS,
+        ),
     ] = None,
     numeric: Annotated[
-        list[str] | None, typer.Option("--numeric", metavar="COLUMN", help="Take a column as numbers. Repeatable.")
+        list[str] | None,
+        typer.Option(
+            "--numeric", metavar="COLUMN", help="Take a column as numbers. Repeatable.", rich_help_panel=_COLUMNS
+        ),
     ] = None,
     date: Annotated[
-        list[str] | None, typer.Option("--date", metavar="COLUMN", help="Take a column as dates. Repeatable.")
+        list[str] | None,
+        typer.Option("--date", metavar="COLUMN", help="Take a column as dates. Repeatable.", rich_help_panel=_COLUMNS),
     ] = None,
     drop_missing_target: Annotated[
-        bool, typer.Option("--drop-missing-target", help="Drop rows whose target is empty instead of refusing them.")
+        bool,
+        typer.Option(
+            "--drop-missing-target",
+            help="Drop rows whose target is empty instead of refusing them.",
+            rich_help_panel=_ROWS,
+        ),
     ] = False,
-    epochs: Annotated[int, typer.Option("--epochs", help="Most epochs of a stage.")] = _DEFAULT.epochs,
+    epochs: Annotated[
+        int, typer.Option("--epochs", help="Most epochs of a stage.", rich_help_panel=_TRAINING)
+    ] = _DEFAULT.epochs,
     batch_size: Annotated[
-        int | None, typer.Option("--batch-size", help="Rows a batch.", show_default="n/50, 32 to 256")
+        int | None,
+        typer.Option("--batch-size", help="Rows a batch.", show_default="n/50, 32 to 256", rich_help_panel=_TRAINING),
     ] = _DEFAULT.batch_size,
-    lr: Annotated[float, typer.Option("--lr", help="Learning rate at the start of the cosine.")] = _DEFAULT.lr,
+    lr: Annotated[
+        float, typer.Option("--lr", help="Learning rate at the start of the cosine.", rich_help_panel=_TRAINING)
+    ] = _DEFAULT.lr,
     patience: Annotated[
         int | None,
-        typer.Option("--patience", help="Epochs without a better validation score before stopping; 0 never stops."),
+        typer.Option(
+            "--patience",
+            help="Epochs without a better validation score before stopping; 0 never stops.",
+            rich_help_panel=_TRAINING,
+        ),
     ] = _DEFAULT.patience,
     criterion: Annotated[
         str,
         typer.Option(
-            "--criterion", metavar="|".join(CRITERIA), help="Validation score that chooses the epoch to keep."
+            "--criterion",
+            metavar="|".join(CRITERIA),
+            help="Validation score that chooses the epoch to keep.",
+            rich_help_panel=_TRAINING,
         ),
     ] = _DEFAULT.criterion,
-    seed: Annotated[int, typer.Option("--seed", help="Of everything random.")] = _DEFAULT.seed,
+    seed: Annotated[
+        int, typer.Option("--seed", help="Of everything random.", rich_help_panel=_TRAINING)
+    ] = _DEFAULT.seed,
     device: Annotated[
-        str, typer.Option("--device", metavar="auto|cpu|cuda|mps", help="Where to train.")
+        str, typer.Option("--device", metavar="auto|cpu|cuda|mps", help="Where to train.", rich_help_panel=_TRAINING)
     ] = _DEFAULT.device,
     precision: Annotated[
-        str, typer.Option("--precision", metavar="|".join(PRECISIONS), help="Mixed precision.")
+        str,
+        typer.Option("--precision", metavar="|".join(PRECISIONS), help="Mixed precision.", rich_help_panel=_TRAINING),
     ] = _DEFAULT.precision,
 ) -> None:
     """Train a model on a table and write a run folder with errors by region and a report.

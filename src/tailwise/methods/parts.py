@@ -24,7 +24,7 @@ class FromLabels:
     """A default that comes from the training labels: the rule in words, and the rule."""
 
     rule: str
-    value: Callable[[Labels], float]
+    value: Callable[[Labels], float | None]
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,10 @@ PARTS: Mapping[str, Part] = MappingProxyType(
             "tailwise.regularizers.conr:ConR",
             "contrastive regularizer: part features whose predictions are wrongly close",
             _CONR,
-            from_labels={"window": FromLabels("one bin", lambda labels: labels.bin_width)},
+            from_labels={
+                "window": FromLabels("one bin", lambda labels: labels.bin_width),
+                "push": FromLabels("0.01 / window", lambda _: None),
+            },
             coef=0.25,
         ),
         "rrt": Part(

@@ -1,0 +1,62 @@
+import importlib
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+
+import tailwise
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def test_the_readmes_code_runs():
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.S)
+    assert len(blocks) == 2
+    exec(compile("\n".join(blocks), "README.md", "exec"), {})
+
+
+def test_the_table_of_methods_is_up_to_date():
+    updated = runpy.run_path(str(ROOT / "docs" / "update.py"))["updated"]()
+    assert updated == (ROOT / "docs" / "methods.md").read_text(), "run `make docs`"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("command", re.findall(r"^    make (\w+)", (ROOT / "README.md").read_text(), flags=re.M))
+def test_make_targets_exist(command):
+    assert re.search(rf"^{command}:", (ROOT / "Makefile").read_text(), flags=re.M)
+
+
+def test_public_names():
+    assert len(tailwise.__all__) == len(set(tailwise.__all__)) <= 30
+    for name in tailwise.__all__:
+        assert getattr(tailwise, name).__doc__, name
+    with pytest.raises(AttributeError, match="has no attribute 'Conr'"):
+        _ = tailwise.Conr
+
+
+def test_public_surface():
+    """A public name that vanishes breaks somebody's code: change this list together with CHANGELOG.md."""
+    known = """
+        Batches Bins ConR FDS FocalL1 FocalMSE Huber InputError L1 LDS LabelWeights MLP MSE Method Objective Recipe
+        Regressor Relevance Shots Stage TableModel Training compose conr_loss density_weights focal_loss lds_weights
+        region_metrics
+    """
+    assert set(tailwise.__all__) >= set(known.split())
+
+
+def test_every_part_names_its_paper_or_is_common_knowledge():
+    from tailwise.methods.parts import PARTS
+
+    for name, part in PARTS.items():
+        assert part.summary
+        assert part.source
+        module, attribute = part.where.split(":")
+        assert getattr(importlib.import_module(module), attribute).__doc__, name
