@@ -30,7 +30,7 @@ class LDS:
 
     Example:
         >>> LDS(window=3, sigma=1.0).effective(np.array([0, 4, 0, 0]), power=1.0).round(3).tolist()
-        [1.51, 2.193, 1.096, 0.0]
+        [1.51, 1.807, 1.096, 0.0]
     """
 
     kernel: Kernel = "gaussian"

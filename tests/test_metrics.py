@@ -1,0 +1,138 @@
+import json
+
+import numpy as np
+import pytest
+from scipy.stats import pearsonr, spearmanr
+
+from tailwise import Bins, InputError, Relevance, Shots, region_metrics
+from tailwise.metrics.depth import absolute_relative_error, delta_accuracy, log10_error
+from tailwise.metrics.errors import (
+    balanced_mean_absolute_error,
+    geometric_mean_error,
+    mean_absolute_error,
+    pearson,
+    root_mean_squared_error,
+    sera,
+    spearman,
+)
+
+RNG = np.random.default_rng(0)
+Y = RNG.gamma(2, 10, 600)
+PRED = Y + RNG.normal(scale=5, size=600)
+SHOTS = Shots.from_labels(RNG.gamma(2, 10, 5000), Bins.auto(Y))
+
+
+def test_closed_forms():
+    assert geometric_mean_error([0, 0], [1, 4]) == pytest.approx(2)
+    assert geometric_mean_error([1, 1], [1, 1]) == pytest.approx(1e-10)
+    bins = Bins.from_edges([-0.5, 0.5, 1.5])
+    assert balanced_mean_absolute_error([0, 0, 1], [1, 3, 6], bins) == 3.5
+    assert mean_absolute_error([0, 0, 1], [1, 3, 6]) == 3
+    assert sera([1, 2], [3, 5], [0.5, 1.0]) == pytest.approx(0.5 * 4 + 9)
+
+
+def test_sera_is_the_area_under_the_error_of_ever_rarer_rows():
+    phi = RNG.random(600)
+    steps = np.linspace(0, 1, 100_001)
+    order = np.sort(phi)
+    square = np.square(PRED - Y)[np.argsort(phi)]
+    left = np.concatenate([np.cumsum(square[::-1])[::-1], [0.0]])[np.searchsorted(order, steps)]
+    assert sera(Y, PRED, phi) == pytest.approx(np.trapezoid(left, steps), rel=1e-3)
+
+
+def test_correlations_of_nothing_are_none():
+    assert pearson([1.0], [2.0]) is None
+    assert pearson([1.0, 1.0], [2.0, 3.0]) is None
+    assert spearman([1.0, 2.0], [3.0, 3.0]) is None
+
+
+@pytest.mark.parametrize(
+    ("true", "pred", "message"),
+    [([1, 2], [1], "shape"), ([1, np.nan], [1, 2], "NaN"), ([], [], "empty"), ([[1]], [[1]], "one-dimensional")],
+)
+def test_bad_values(true, pred, message):
+    with pytest.raises(InputError, match=message):
+        mean_absolute_error(true, pred)
+
+
+def test_regions_are_a_partition():
+    found = region_metrics(Y, PRED, SHOTS, resamples=0)
+    assert sum(found[name].n for name in ("many", "medium", "few", "zero")) == found["all"].n == 600
+    for name in [name for name in ("many", "medium", "few", "zero") if found[name].n]:
+        here = SHOTS.names(Y) == name
+        assert found[name].metrics["mae"].value == pytest.approx(np.abs(PRED - Y)[here].mean())
+        assert found[name].metrics["mae"].low is None
+
+
+def test_a_region_without_rows_is_absent_not_zero():
+    found = region_metrics(Y[Y < 20], PRED[Y < 20], SHOTS, resamples=10)
+    empty = [region for region in found.values() if region.n == 0]
+    assert empty
+    assert all(region.metrics == {} for region in empty)
+    json.dumps({name: region.to_json() for name, region in found.items()}, allow_nan=False)
+
+
+def test_one_row_has_values_but_no_interval():
+    found = region_metrics([5.0], [6.0], SHOTS)
+    assert found["all"].metrics["mae"].value == 1
+    assert found["all"].metrics["mae"].low is None
+    assert "pearson" not in found["all"].metrics
+
+
+def test_intervals_equal_a_plain_bootstrap():
+    phi = Relevance.extremes(Y)
+    ours = region_metrics(Y, PRED, SHOTS, relevance=phi, resamples=2000)["all"].metrics
+    rng = np.random.default_rng(1)
+    drawn = {name: [] for name in ours}
+    for _ in range(1000):
+        i = rng.integers(0, Y.size, Y.size)
+        y, p = Y[i], PRED[i]
+        drawn["mae"].append(mean_absolute_error(y, p))
+        drawn["rmse"].append(root_mean_squared_error(y, p))
+        drawn["gm"].append(geometric_mean_error(y, p))
+        drawn["bias"].append((p - y).mean())
+        drawn["pearson"].append(pearsonr(y, p).statistic)
+        drawn["spearman"].append(spearmanr(y, p).statistic)
+        drawn["sera"].append(sera(y, p, phi(y)))
+    for name, values in drawn.items():
+        if values:
+            low, high = np.quantile(values, [0.025, 0.975])
+            width = high - low
+            assert ours[name].low == pytest.approx(low, abs=0.2 * width), name
+            assert ours[name].high == pytest.approx(high, abs=0.2 * width), name
+
+
+def test_intervals_hold_what_they_promise():
+    rng = np.random.default_rng(0)
+    covered = {"mae": 0, "bmae": 0}
+    bins = Bins.from_edges([0, 10, 20, 30])
+    shots = Shots(bins, np.array([900, 90, 9]), many=100, few=20)
+    for seed in range(200):
+        y = np.repeat([5.0, 15.0, 25.0], [300, 60, 20])
+        scale = np.repeat([1.0, 2.0, 4.0], [300, 60, 20])
+        found = region_metrics(y, y + rng.normal(scale=scale), shots, resamples=300, seed=seed)["all"].metrics
+        mean = np.sqrt(2 / np.pi)
+        truth = {"mae": mean * (300 + 120 + 80) / 380, "bmae": mean * 7 / 3}
+        for name in covered:
+            covered[name] += found[name].low <= truth[name] <= found[name].high
+    assert covered["mae"] >= 180
+    assert covered["bmae"] >= 175
+
+
+def test_intervals_are_repeatable():
+    first, again, other = (region_metrics(Y, PRED, SHOTS, seed=seed, resamples=50)["all"].metrics for seed in (1, 1, 2))
+    assert first == again
+    assert first != other
+
+
+def test_depth_errors_leave_out_unknown_pixels():
+    true, pred = np.array([[1.0, 2.0], [np.nan, 4.0]]), np.array([[1.2, 2.0], [9.0, 2.0]])
+    assert absolute_relative_error(true, pred) == pytest.approx((0.2 + 0 + 0.5) / 3)
+    assert delta_accuracy(true, pred) == pytest.approx(2 / 3)
+    assert delta_accuracy(true, pred, power=4) == pytest.approx(1)
+    assert log10_error(true, pred) == pytest.approx((np.log10(1.2) + np.log10(2)) / 3)
+    assert log10_error(true, -pred) is None
+    with pytest.raises(InputError, match="above 0"):
+        absolute_relative_error([0.0], [1.0])
+    with pytest.raises(InputError, match="no pixel"):
+        absolute_relative_error([np.nan], [1.0])
