@@ -307,7 +307,9 @@ def test_equals_the_papers_formula(window, sigma, momentum, clip):
     assert late
 
 
-@pytest.mark.parametrize("sizes", [[40], [1] * 40, [3, 1, 20, 16], [39, 1]], ids=str)
+@pytest.mark.parametrize(
+    "sizes", [[40], [1] * 40, [3, 1, 20, 16], [39, 1]], ids=["one-batch", "single-rows", "uneven", "a-last-row"]
+)
 def test_statistics_do_not_depend_on_the_batches(sizes):
     features, labels = epoch_of(np.random.default_rng(1), 40, BINS)
     fds = FDS(BINS, 3).double()

@@ -11,7 +11,7 @@ from tailwise.labels.bins import Bins
 
 REGIONS = ("many", "medium", "few", "zero")
 
-_MANY_DIVISOR, _FEW_DIVISOR = 122, 610
+_FIELD_ROWS, _FIELD_MANY, _FIELD_FEW = 12_208, 100, 20
 _LEAST_MANY, _LEAST_FEW = 10.0, 2.0
 
 
@@ -54,18 +54,18 @@ class Shots:
     def from_labels(
         cls, y_train: ArrayLike, bins: Bins, *, many: float | None = None, few: float | None = None
     ) -> Self:
-        """Regions from training labels; thresholds default to n / 122 and n / 610, at least 10 and 2.
+        """Regions from training labels; thresholds default to the field's 100 and 20 at 12,208 rows, in proportion.
 
-        At the 12,208 training rows of AgeDB-DIR that is the field's 100 and 20. Below 1,220 rows the thresholds stay
-        at 10 and 2, since a bin with less than half a row cannot exist.
+        That is n / 122.08 and n / 610.4, and exactly 100 and 20 for AgeDB-DIR. Below 1,221 rows they stay at 10 and 2,
+        since a bin with less than one row and more than none cannot exist.
         """
         counts = bins.histogram(y_train)
         n = int(counts.sum())
         return cls(
             bins,
             counts,
-            many=max(n / _MANY_DIVISOR, _LEAST_MANY) if many is None else many,
-            few=max(n / _FEW_DIVISOR, _LEAST_FEW) if few is None else few,
+            many=max(n * _FIELD_MANY / _FIELD_ROWS, _LEAST_MANY) if many is None else many,
+            few=max(n * _FIELD_FEW / _FIELD_ROWS, _LEAST_FEW) if few is None else few,
         )
 
     @property
