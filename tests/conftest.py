@@ -10,6 +10,13 @@ import pytest
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
+@pytest.fixture(autouse=True)
+def fresh_rng(request):
+    """Every test draws the same numbers, whichever ran before it."""
+    if hasattr(request.module, "RNG"):
+        request.module.RNG = np.random.default_rng(0)
+
+
 @pytest.fixture
 def shared_table():
     """A function from a table's name to its path; skips where the real data is absent."""
