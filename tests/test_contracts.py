@@ -10,18 +10,21 @@ from torch import nn
 
 from tailwise import MLP, Batches, Bins, InputError, Recipe, Regressor, Training, compose
 from tailwise.methods.method import Filling
-from tailwise.methods.parts import PARTS, Labels
+from tailwise.methods.parts import PARTS, Setting
 
-LABELS = Labels(bin_width=1.0, spread=2.0)
 LOSSES = [name for name, part in PARTS.items() if part.slot == "loss"]
 REGULARIZERS = [name for name, part in PARTS.items() if part.slot == "regularizer"]
 WEIGHTS = [name for name, part in PARTS.items() if part.slot == "weights"]
 SMOOTHERS = [name for name, part in PARTS.items() if part.slot == "smoother"]
+BALANCED = {"bmc", "gai", "bni"}  # not 0 at the target, and may be negative: a difference of log-likelihoods
+BLACK_BOX = {"ranksim"}  # ranks are piecewise constant; their gradient is defined, not derived
+WITHOUT_PREDICTION = {"ranksim", "rnc"}
 BINS = Bins.from_edges(np.arange(0, 11))
+SETTING = Setting(np.linspace(0.0, 9.9, 200), BINS, 5)
 
 
 def make(name, **params):
-    return Filling(name, params).make(LABELS)
+    return Filling(name, params).make(SETTING)
 
 
 def batch(n=12, d=5, dtype=torch.float64):
@@ -38,8 +41,10 @@ class TestLosses:
         _, target, pred, _ = batch()
         loss = make(name)
         assert loss(pred, target).shape == ()
-        assert loss(pred, target) > 0
-        assert loss(target.clone(), target) == pytest.approx(0.0, abs=1e-12)
+        assert torch.isfinite(loss(pred, target))
+        if name not in BALANCED:
+            assert loss(pred, target) > 0
+            assert loss(target.clone(), target) == pytest.approx(0.0, abs=1e-12)
 
     def test_gradient(self, name):
         _, target, pred, weight = batch()
@@ -61,11 +66,20 @@ class TestLosses:
     def test_batch_of_one(self, name):
         assert torch.isfinite(make(name)(torch.tensor([1.0]), torch.tensor([3.0])))
 
-    def test_k_dimensional_and_dense(self, name):
-        loss = make(name)
+    def test_k_dimensional(self, name):
+        if "k" not in PARTS[name].targets:
+            with pytest.raises(InputError):
+                make(name)(torch.rand(6, 3), torch.rand(6, 3))
+            return
+        y = np.random.default_rng(0).normal(size=(50, 3))
+        loss = Filling(name).make(Setting(y, BINS))
         pred, target = torch.rand(6, 3), torch.rand(6, 3)
-        weight = torch.rand(6)
-        assert torch.allclose(loss(pred, target, weight), loss(pred, target, weight.unsqueeze(1).expand(6, 3)))
+        assert torch.isfinite(loss(pred, target))
+        assert torch.allclose(loss(pred, target, torch.full((6,), 2.0)), 2 * loss(pred, target))
+
+    def test_dense_maps(self, name):
+        assert "dense" in PARTS[name].targets
+        loss = make(name)
         dense, truth = torch.rand(2, 4, 4, requires_grad=True), torch.rand(2, 4, 4)
         truth[0, :2] = torch.nan
         value = loss(dense, truth)
@@ -85,7 +99,6 @@ class TestLosses:
     def test_low_precision(self, name):
         _, target, pred, weight = (t.bfloat16() for t in batch())
         value = make(name)(pred, target, weight)
-        assert value.dtype == torch.bfloat16
         assert torch.isfinite(value)
 
 
@@ -96,6 +109,10 @@ class TestRegularizers:
         pred = torch.full_like(pred, 3.0)
         term = make(name)
         assert term(features, target, pred, weight).shape == ()
+        if name in BLACK_BOX:
+            term(features.requires_grad_(), target, pred, weight).backward()
+            assert torch.isfinite(features.grad).all()
+            return
         torch.autograd.gradcheck(lambda z: term(z, target, pred, weight), features.requires_grad_())
 
     def test_order_does_not_matter(self, name):
@@ -127,8 +144,9 @@ class TestRegularizers:
 
     def test_wrong_shape_is_refused(self, name):
         features, target, pred, _ = batch()
-        with pytest.raises(InputError):
-            make(name)(features, target, pred.unsqueeze(1))
+        if name not in WITHOUT_PREDICTION:
+            with pytest.raises(InputError):
+                make(name)(features, target, pred.unsqueeze(1))
         with pytest.raises(InputError):
             make(name)(features[:-1], target, pred)
 
@@ -136,7 +154,7 @@ class TestRegularizers:
 @pytest.mark.parametrize("name", WEIGHTS)
 class TestWeights:
     def make(self, name, y):
-        return Filling(name).make(LABELS, y, BINS)
+        return Filling(name).make(Setting(y, BINS))
 
     def test_mean_one_over_training_rows_and_rare_weighs_more(self, name):
         y = np.repeat([1.5, 4.5, 8.5], [60, 30, 3])
@@ -170,7 +188,7 @@ class TestWeights:
 @pytest.mark.parametrize("name", SMOOTHERS)
 class TestSmoothers:
     def test_evaluation_keeps_features_and_training_keeps_shape(self, name):
-        smoother = Filling(name).make(LABELS, BINS, 5)
+        smoother = Filling(name).make(SETTING)
         features, target, _, _ = batch(dtype=torch.float32)
         before = features.clone()
         smoother.train()
@@ -184,7 +202,7 @@ class TestSmoothers:
         assert torch.equal(smoother(features, target), features)
 
     def test_gradient_flows(self, name):
-        smoother = Filling(name).make(LABELS, BINS, 5).train()
+        smoother = Filling(name).make(SETTING).train()
         features, target, _, _ = batch(dtype=torch.float32)
         smoother(features, target)
         smoother.end_epoch()
@@ -194,7 +212,7 @@ class TestSmoothers:
         assert (features.grad != 0).any()
 
     def test_wrong_shape_is_refused(self, name):
-        smoother = Filling(name).make(LABELS, BINS, 5).train()
+        smoother = Filling(name).make(SETTING).train()
         with pytest.raises(InputError, match="5 channels"):
             smoother(torch.zeros(4, 3), torch.zeros(4))
 
@@ -238,6 +256,7 @@ def test_three_epochs_beat_the_median(name):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # torch's own, while tracing
 @pytest.mark.parametrize("name", [*LOSSES, *REGULARIZERS])
 def test_compiles_without_breaks(name):
     features, target, pred, weight = batch(dtype=torch.float32)

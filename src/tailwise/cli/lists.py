@@ -20,12 +20,13 @@ def methods(
             name,
             part.slot,
             part.summary,
+            ", ".join(part.targets),
             ", ".join(f"{k}={_short(v)}" for k, v in part.parameters().items()),
             part.source,
         )
         for name, part in PARTS.items()
     ]
-    titles = ("part", "slot", "what it does", "parameters", "source")
+    titles = ("part", "slot", "what it does", "targets", "parameters", "source")
     if markdown:
         typer.echo("| " + " | ".join(titles) + " |")
         typer.echo("|" + "---|" * len(titles))

@@ -4,14 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 from numpy.typing import ArrayLike
 from torch import nn
 
 from tailwise._checks import InputError, did_you_mean, label_array
 from tailwise.labels.bins import Bins
 from tailwise.methods.objective import Objective, Trains
-from tailwise.methods.parts import PARTS, Labels, Part
+from tailwise.methods.parts import PARTS, Part, Setting
 
 VANILLA = "vanilla"
 
@@ -28,12 +27,13 @@ class Filling:
         """Its entry in ``PARTS``."""
         return PARTS[self.name]
 
-    def make(self, labels: Labels, *args: Any, **extra: Any) -> Any:
-        """Build the part: its fixed parameters, defaults from the labels, then what was given."""
-        defaults = {name: default.value(labels) for name, default in self.part.from_labels.items()}
+    def make(self, setting: Setting, **extra: Any) -> Any:
+        """Build the part: what it needs, defaults from the labels, its fixed parameters, then what was given."""
+        defaults = {name: default.value(setting) for name, default in self.part.from_labels.items()}
         given = {name: value for name, value in self.params.items() if name != "coef"}
+        needed = [getattr(setting, name) for name in self.part.needs]
         try:
-            return self.part.load()(*args, **{**defaults, **self.part.fixed, **given, **extra})
+            return self.part.load()(*needed, **{**defaults, **self.part.fixed, **given, **extra})
         except TypeError as error:
             raise InputError(f"the parameters of {self.name!r} do not work: {error}") from error
 
@@ -64,34 +64,22 @@ class Stage:
         """Build the training step for a model whose output is already scaled; see :meth:`Method.build`."""
         y = label_array(y_train, "y_train")
         bins = Bins.auto(y) if bins is None else bins
-        labels = Labels(bin_width=float(np.median(bins.widths)), spread=float(y.std()))
-        regularizers = {f.name: f.make(labels) for f in self.fillings if f.part.slot == "regularizer"}
-        coefs = {f.name: float(f.params.get("coef", f.part.coef)) for f in self.fillings if f.name in regularizers}
-        loss = self._filling("loss")
-        made = {
-            "weights": self._weights(y, bins, labels),
-            "smoother": self._smoother(model, bins, labels),
-            "loss": loss.make(labels) if loss else None,
-            "regularizers": {**regularizers, **self.objects.get("regularizers", {})},
+        width = getattr(model, "n_features", None)
+        setting = Setting(y, bins, width if isinstance(width, int) else None)
+        density, weights = self._filling("density"), self._filling("weights")
+        if density and not weights:
+            weights = Filling("sqinv")
+        smoother, loss = self._filling("smoother"), self._filling("loss")
+        named = [f for f in self.fillings if f.part.slot == "regularizer"]
+        pieces = {
+            "weights": weights and weights.make(setting, lds=density and density.make(setting)),
+            "smoother": smoother and smoother.make(setting),
+            "loss": loss and loss.make(setting),
+            **{slot: piece for slot, piece in self.objects.items() if slot != "regularizers"},
+            "regularizers": {f.name: f.make(setting) for f in named} | dict(self.objects.get("regularizers", {})),
         }
-        own = {slot: piece for slot, piece in self.objects.items() if slot != "regularizers"}
-        return Objective(model, **{**made, **own}, coefs=coefs, trains=self.trains, spread=labels.spread)
-
-    def _weights(self, y: np.ndarray[Any, np.dtype[np.float64]], bins: Bins, labels: Labels) -> Any:
-        density = self._filling("density")
-        weights = self._filling("weights") or (Filling("sqinv") if density else None)
-        if weights is None:
-            return None
-        return weights.make(labels, y, bins, lds=density.make(labels) if density else None)
-
-    def _smoother(self, model: nn.Module, bins: Bins, labels: Labels) -> Any:
-        smoother = self._filling("smoother")
-        if smoother is None:
-            return None
-        n_features = getattr(model, "n_features", None)
-        if not isinstance(n_features, int):
-            raise InputError(f"{smoother.name} needs model.n_features, the number of channels of model.encode(x)")
-        return smoother.make(labels, bins, n_features)
+        coefs = {f.name: float(f.params.get("coef", f.part.coef)) for f in named}
+        return Objective(model, **pieces, coefs=coefs, trains=self.trains, spread=setting.spread)
 
 
 @dataclass(frozen=True)
@@ -105,7 +93,7 @@ class Method:
     Example:
         >>> from tailwise.models.regressor import Regressor
         >>> method = compose("sqinv+lds+fds")
-        >>> objective = method.build(Regressor(nn.Linear(3, 4), n_features=4), y_train=np.arange(100.0))
+        >>> objective = method.build(Regressor(nn.Linear(3, 4), n_features=4), y_train=range(100))
         >>> type(objective.smoother).__name__
         'FDS'
     """

@@ -8,15 +8,54 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from tailwise._checks import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from tailwise.labels.bins import Bins
+
+
+_ALL = ("scalar", "k", "dense")
 
 
 @dataclass(frozen=True)
-class Labels:
-    """What a part may take from the training labels when its parameter is not given."""
+class Setting:
+    """What parts are built from: training labels, their bins, and the network's number of features.
 
-    bin_width: float
-    spread: float
+    Args:
+        y: ``(n,)`` training labels, target units.
+        bins: bins of the target.
+        width: number of features; ``None`` for a network that does not say.
+    """
+
+    y: "NDArray[np.float64]"
+    bins: "Bins"
+    width: int | None = None
+
+    @property
+    def bin_width(self) -> float:
+        """Median width of the bins."""
+        return float(sorted(self.bins.widths)[self.bins.n_bins // 2])
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation of the labels."""
+        return float(self.y.std())
+
+    @property
+    def n_features(self) -> int:
+        """Number of features.
+
+        Raises:
+            InputError: the network does not say.
+        """
+        if self.width is None:
+            raise InputError("the model needs n_features, the number of channels of model.encode(x)")
+        return self.width
 
 
 @dataclass(frozen=True)
@@ -24,7 +63,7 @@ class FromLabels:
     """A default that comes from the training labels: the rule in words, and the rule."""
 
     rule: str
-    value: Callable[[Labels], float | None]
+    value: Callable[[Setting], float | None]
 
 
 @dataclass(frozen=True)
@@ -39,6 +78,8 @@ class Part:
         fixed: parameters this name stands for.
         from_labels: defaults taken from the training labels.
         coef: coefficient of a regularizer, relative to the loss in standard deviations of the target.
+        targets: what it takes: ``"scalar"`` ``(B,)``, ``"k"`` ``(B, K)``, ``"dense"`` ``(B, H, W)``.
+        needs: what ``where`` takes first, by position: attributes of :class:`Setting`.
         hidden: parameters of ``where`` that the method fills itself.
     """
 
@@ -49,6 +90,8 @@ class Part:
     fixed: Mapping[str, Any] = field(default_factory=dict)
     from_labels: Mapping[str, FromLabels] = field(default_factory=dict)
     coef: float | None = None
+    targets: tuple[str, ...] = _ALL
+    needs: tuple[str, ...] = ()
     hidden: frozenset[str] = frozenset()
 
     def load(self) -> Callable[..., Any]:
@@ -70,19 +113,32 @@ class Part:
 
 _DIR = "Yang et al., Delving into Deep Imbalanced Regression, ICML 2021"
 _CONR = "Keramati et al., ConR, ICLR 2024"
+_BALANCED = "Ren et al., Balanced MSE, CVPR 2022"
+_SIGMA = FromLabels("half a standard deviation", lambda setting: setting.spread / 2)
 _WEIGHTS = "tailwise.weights:density_weights"
 _HIDDEN = frozenset({"lds"})
-_BETA = FromLabels("3.2 / standard deviation", lambda labels: 3.2 / labels.spread)
+_BETA = FromLabels("3.2 / standard deviation", lambda setting: 3.2 / setting.spread)
 
 PARTS: Mapping[str, Part] = MappingProxyType(
     {
-        "inv": Part("weights", _WEIGHTS, "inverse label density", _DIR, fixed={"power": 1.0}, hidden=_HIDDEN),
+        "inv": Part(
+            "weights",
+            _WEIGHTS,
+            "inverse label density",
+            _DIR,
+            fixed={"power": 1.0},
+            targets=("scalar", "dense"),
+            needs=("y", "bins"),
+            hidden=_HIDDEN,
+        ),
         "sqinv": Part(
             "weights",
             _WEIGHTS,
             "square-root inverse label density",
             _DIR,
             fixed={"power": 0.5},
+            targets=("scalar", "dense"),
+            needs=("y", "bins"),
             hidden=_HIDDEN,
         ),
         "reweight": Part(
@@ -90,6 +146,8 @@ PARTS: Mapping[str, Part] = MappingProxyType(
             _WEIGHTS,
             "inverse label density to any power, one knob between the common and the rare",
             _DIR,
+            targets=("scalar", "dense"),
+            needs=("y", "bins"),
             hidden=_HIDDEN,
         ),
         "lds": Part(
@@ -98,7 +156,9 @@ PARTS: Mapping[str, Part] = MappingProxyType(
             "label distribution smoothing of the density that weights use (alone: with sqinv)",
             _DIR,
         ),
-        "fds": Part("smoother", "tailwise.fds:FDS", "feature distribution smoothing", _DIR),
+        "fds": Part(
+            "smoother", "tailwise.fds:FDS", "feature distribution smoothing", _DIR, needs=("bins", "n_features")
+        ),
         "mse": Part("loss", "tailwise.losses.pointwise:MSE", "mean squared error (the default)", "-"),
         "l1": Part("loss", "tailwise.losses.pointwise:L1", "mean absolute error", "-"),
         "huber": Part(
@@ -106,7 +166,7 @@ PARTS: Mapping[str, Part] = MappingProxyType(
             "tailwise.losses.pointwise:Huber",
             "Huber loss",
             "-",
-            from_labels={"beta": FromLabels("1 standard deviation", lambda labels: labels.spread)},
+            from_labels={"beta": FromLabels("1 standard deviation", lambda setting: setting.spread)},
         ),
         "focal_l1": Part(
             "loss",
@@ -122,16 +182,56 @@ PARTS: Mapping[str, Part] = MappingProxyType(
             _DIR,
             from_labels={"beta": _BETA},
         ),
+        "bmc": Part(
+            "loss",
+            "tailwise.losses.balanced_mse:BMC",
+            "Balanced MSE, batch Monte Carlo: squared error corrected for the label distribution, from the batch alone",
+            _BALANCED,
+            from_labels={"sigma": _SIGMA},
+        ),
+        "gai": Part(
+            "loss",
+            "tailwise.losses.balanced_mse:GAI",
+            "Balanced MSE, analytical, with a Gaussian mixture fitted to the training labels",
+            _BALANCED,
+            from_labels={"sigma": _SIGMA},
+            needs=("y",),
+        ),
+        "bni": Part(
+            "loss",
+            "tailwise.losses.balanced_mse:BNI",
+            "Balanced MSE, integrated over the bins of the training labels",
+            _BALANCED,
+            from_labels={"sigma": _SIGMA},
+            targets=("scalar", "dense"),
+            needs=("y", "bins"),
+        ),
         "conr": Part(
             "regularizer",
             "tailwise.regularizers.conr:ConR",
             "contrastive regularizer: part features whose predictions are wrongly close",
             _CONR,
             from_labels={
-                "window": FromLabels("one bin", lambda labels: labels.bin_width),
+                "window": FromLabels("one bin", lambda setting: setting.bin_width),
                 "push": FromLabels("0.01 / window", lambda _: None),
             },
             coef=0.25,
+        ),
+        "ranksim": Part(
+            "regularizer",
+            "tailwise.regularizers.ranksim:RankSim",
+            "neighbours in label space should rank alike in feature space",
+            "Gong et al., RankSim, ICML 2022",
+            coef=6.3,
+            targets=("scalar", "k"),
+        ),
+        "rnc": Part(
+            "regularizer",
+            "tailwise.regularizers.rank_n_contrast:RankNContrast",
+            "Rank-N-Contrast: features ordered as their labels are",
+            "Zha et al., Rank-N-Contrast, NeurIPS 2023",
+            coef=0.1,
+            targets=("scalar", "k"),
         ),
         "rrt": Part(
             "stage",

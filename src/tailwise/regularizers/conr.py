@@ -1,15 +1,12 @@
 """ConR: contrastive regularizer of the feature space for imbalanced regression."""
 
-from typing import Literal
-
 import torch
 import torch.nn.functional as F  # noqa: N812  the name torch itself uses
 from torch import Tensor, nn
 
-from tailwise._checks import InputError, not_negative, one_of, positive, same_shape
+from tailwise._checks import not_negative, one_of, positive, same_shape
 from tailwise.labels.kernels import COMPATS, Compat
-
-LabelDistance = Literal["l1", "l2"]
+from tailwise.regularizers.pairs import LABEL_DISTANCES, LabelDistance, flatten_views, label_gaps
 
 
 def conr_loss(
@@ -63,13 +60,13 @@ def conr_loss(
     if dense:
         target, pred, weight = _pool(target, pred, weight)
         features = features.flatten(1)
-    features, target, pred, weight = _flatten_views(features, target, pred, weight)
+    features, target, pred, weight = flatten_views(features, target, pred, weight)
 
-    gap = _pairwise(target, label_distance)
+    gap = label_gaps(target, label_distance)
     similar = gap <= window
     anchor = torch.eye(len(features), dtype=torch.bool, device=features.device)
     positives = similar & ~anchor
-    negatives = ~similar & (_pairwise(pred.detach(), label_distance) <= window)
+    negatives = ~similar & (label_gaps(pred.detach(), label_distance) <= window)
     n_pos = positives.sum(1)
     has_pos, has_neg = n_pos > 0, negatives.any(1)
 
@@ -130,7 +127,7 @@ class ConR(nn.Module):
         self.window = not_negative(window, "window")
         self.temperature = positive(temperature, "temperature")
         self.push = 0.01 / positive(window, "window") if push is None else not_negative(push, "push")
-        one_of(label_distance, "label_distance", ("l1", "l2"))
+        one_of(label_distance, "label_distance", LABEL_DISTANCES)
         one_of(compat, "compat", COMPATS)
         self.label_distance: LabelDistance = label_distance
         self.compat: Compat = compat
@@ -154,14 +151,6 @@ class ConR(nn.Module):
         return f"window={self.window:g}, temperature={self.temperature:g}, push={self.push:g}"
 
 
-def _pairwise(values: Tensor, distance: LabelDistance) -> Tensor:
-    """``(N, N)`` distances between labels ``(N,)`` or ``(N, K)``."""
-    difference = values.unsqueeze(0) - values.unsqueeze(1)
-    if difference.ndim == 2:
-        return difference.abs()
-    return difference.abs().sum(-1) if distance == "l1" else torch.linalg.vector_norm(difference, dim=-1)
-
-
 def _pool(target: Tensor, pred: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
     """Mean of each map over the pixels that have a label."""
     same_shape(pred, target)
@@ -172,27 +161,3 @@ def _pool(target: Tensor, pred: Tensor, weight: Tensor | None) -> tuple[Tensor, 
         return kept / there.flatten(1).sum(1).clamp(min=1)
 
     return mean(target), mean(pred), None if weight is None else mean(weight)
-
-
-def _flatten_views(
-    features: Tensor, target: Tensor, pred: Tensor, weight: Tensor | None
-) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
-    """Turn ``(B, V, d)`` into ``(V * B, d)`` with labels, predictions and weights repeated for every view."""
-    if features.ndim not in (2, 3) or len(features) != len(target):
-        raise InputError(
-            f"features must be (B, d) or (B, V, d) with one row a label, got {tuple(features.shape)} "
-            f"for target {tuple(target.shape)}"
-        )
-    if weight is not None and weight.shape != target.shape[:1]:
-        raise InputError(f"weight must be (B,) = {tuple(target.shape[:1])}, got {tuple(weight.shape)}")
-    if features.ndim == 2:
-        same_shape(pred, target)
-        return features, target, pred, weight
-    batch, views = features.shape[:2]
-    if target.ndim == 1 and pred.shape == (batch, views):
-        pred = pred.T.reshape(-1)
-    else:
-        same_shape(pred, target)
-        pred = torch.cat([pred] * views)
-    flat = features.transpose(0, 1).reshape(views * batch, -1)
-    return flat, torch.cat([target] * views), pred, None if weight is None else torch.cat([weight] * views)

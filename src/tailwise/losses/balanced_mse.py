@@ -1,0 +1,300 @@
+"""Balanced MSE: squared error corrected for the training labels' distribution, in three forms (GAI, BMC, BNI)."""
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor, nn
+
+from tailwise._checks import InputError, label_array, positive, same_shape
+from tailwise.labels.bins import Bins
+from tailwise.losses.reduce import weighted_mean
+
+_CANDIDATES = (1, 2, 4, 8, 16)
+
+
+def bmc_loss(
+    pred: Tensor, target: Tensor, weight: Tensor | None = None, *, sigma: Tensor | float, pixels: int = 4096
+) -> Tensor:
+    """Balanced MSE, batch Monte Carlo: which label of the batch is the prediction's own?
+
+    Ren et al., *Balanced MSE for Imbalanced Visual Regression* (CVPR 2022): cross-entropy over the batch with logits
+    -‖ŷ_i - y_j‖² / 2σ² and class i, times 2σ² (detached) to give it the scale of a squared error.
+
+    Args:
+        pred: ``(B,)``, ``(B, K)``, or dense ``(B, H, W)``.
+        target: same shape; NaN pixels are left out.
+        weight: ``(B,)``, or dense as ``target``.
+        sigma: σ of the noise, target units, above 0.
+        pixels: most pixels drawn (from torch's generator) of a dense target, since the loss compares all pairs.
+
+    Raises:
+        InputError: shapes that differ.
+
+    Note:
+        A batch of one label gives 0: there is nothing to tell it from. Equal labels count as each other's negatives.
+
+    Example:
+        >>> float(bmc_loss(torch.tensor([5.0]), torch.tensor([3.0]), sigma=1.0))
+        0.0
+    """
+    same_shape(pred, target)
+    if target.ndim >= 3:
+        pred, target, weight = _draw(pred, target, weight, pixels)
+    variance = _variance(sigma, pred)
+    gap = pred.unsqueeze(1) - target.unsqueeze(0)
+    square = gap.square() if pred.ndim == 1 else gap.square().sum(-1)
+    logits = -square / (2 * variance)
+    values = torch.logsumexp(logits, dim=1) - logits.diagonal()
+    return _scaled_mean(values, variance, weight)
+
+
+def gai_loss(
+    pred: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    *,
+    sigma: Tensor | float,
+    shares: Tensor,
+    means: Tensor,
+    covariances: Tensor,
+) -> Tensor:
+    """Balanced MSE, analytical form with a Gaussian mixture for the training labels.
+
+    -log N(y; ŷ, σ²I) + log Σ_k φ_k N(ŷ; μ_k, Σ_k + σ²I), times 2σ² (detached); Ren et al. (CVPR 2022). May be negative.
+
+    Args:
+        pred: ``(B,)``, ``(B, K)``, or dense ``(B, H, W)``.
+        target: same shape; NaN pixels are left out.
+        weight: ``(B,)``, or dense as ``target``.
+        sigma: σ of the noise, target units, above 0.
+        shares: φ, ``(C,)``.
+        means: μ, ``(C, K)`` with K = 1 for scalar and dense targets.
+        covariances: Σ, ``(C, K, K)``.
+
+    Raises:
+        InputError: shapes that differ.
+    """
+    same_shape(pred, target)
+    if target.ndim >= 3:
+        pred, target, weight = _known(pred, target, weight)
+    p, y = (v.unsqueeze(1) if v.ndim == 1 else v for v in (pred, target))
+    if p.dtype in (torch.float16, torch.bfloat16):  # no Cholesky factorisation there
+        p, y = p.float(), y.float()
+    variance = _variance(sigma, p)
+    k = p.shape[1]
+    wide = covariances.to(p.dtype) + variance * torch.eye(k, dtype=p.dtype, device=p.device)
+    factor = torch.linalg.cholesky(wide)
+    gap = (p.unsqueeze(1) - means.to(p.dtype)).permute(1, 2, 0)
+    mahalanobis = torch.linalg.solve_triangular(factor, gap, upper=False).square().sum(1).T
+    log_det = 2 * factor.diagonal(dim1=1, dim2=2).log().sum(1)
+    prior = torch.logsumexp(shares.to(p.dtype).log() - (log_det + mahalanobis) / 2, dim=1)
+    values = (p - y).square().sum(1) / (2 * variance) + k * variance.log() / 2 + prior
+    return _scaled_mean(values, variance, weight)
+
+
+def bni_loss(
+    pred: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    *,
+    sigma: Tensor | float,
+    centers: Tensor,
+    shares: Tensor,
+) -> Tensor:
+    """Balanced MSE, numerical integration over the bins of the training labels.
+
+    (ŷ - y)² / 2σ² + log Σ_k p_k exp(-(ŷ - c_k)² / 2σ²), times 2σ² (detached); Ren et al. (CVPR 2022). May be negative.
+
+    Args:
+        pred: ``(B,)``, or dense ``(B, H, W)``.
+        target: same shape; NaN pixels are left out.
+        weight: same shape.
+        sigma: σ of the noise, target units, above 0.
+        centers: c, ``(n,)`` centres of the bins that have training rows.
+        shares: p, ``(n,)`` their shares of the training rows.
+
+    Raises:
+        InputError: shapes that differ, or K-dimensional targets.
+    """
+    same_shape(pred, target)
+    if target.ndim == 2:
+        raise InputError("bni integrates over scalar labels; for targets (B, K) use bmc or gai")
+    if target.ndim >= 3:
+        pred, target, weight = _known(pred, target, weight)
+    variance = _variance(sigma, pred)
+    far = (pred.unsqueeze(1) - centers.to(pred.dtype)).square()
+    prior = torch.logsumexp(shares.to(pred.dtype).log() - far / (2 * variance), dim=1)
+    return _scaled_mean((pred - target).square() / (2 * variance) + prior, variance, weight)
+
+
+class _Noise(nn.Module):
+    """σ of the noise: fixed, or learnt as its logarithm, which keeps it above 0."""
+
+    degree = 2
+    log_sigma: Tensor
+
+    def __init__(self, *, sigma: float, learn_sigma: bool, sigma_lr: float) -> None:
+        super().__init__()
+        log_sigma = torch.tensor(np.log(positive(sigma, "sigma")), dtype=torch.float32)
+        self.sigma_lr = positive(sigma_lr, "sigma_lr")
+        if learn_sigma:
+            self.log_sigma = nn.Parameter(log_sigma)
+        else:
+            self.register_buffer("log_sigma", log_sigma)
+
+    @property
+    def sigma(self) -> Tensor:
+        """σ, target units."""
+        return self.log_sigma.exp()
+
+    def learning_rates(self) -> dict[str, float]:
+        """Parameters with a learning rate of their own that does not follow the schedule."""
+        return {"log_sigma": self.sigma_lr} if isinstance(self.log_sigma, nn.Parameter) else {}
+
+
+class BMC(_Noise):
+    """:func:`bmc_loss` as a module.
+
+    Args:
+        sigma: σ at the start, target units.
+        learn_sigma: learn it.
+        sigma_lr: its learning rate (the authors': 0.01, apart from the schedule).
+        pixels: most pixels drawn of a dense target.
+    """
+
+    def __init__(
+        self, *, sigma: float = 1.0, learn_sigma: bool = True, sigma_lr: float = 0.01, pixels: int = 4096
+    ) -> None:
+        super().__init__(sigma=sigma, learn_sigma=learn_sigma, sigma_lr=sigma_lr)
+        if pixels < 2:
+            raise InputError(f"pixels must be at least 2, got {pixels!r}")
+        self.pixels = pixels
+
+    def forward(self, pred: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+        """Balanced MSE of a batch."""
+        return bmc_loss(pred, target, weight, sigma=self.sigma, pixels=self.pixels)
+
+
+class GAI(_Noise):
+    """:func:`gai_loss` as a module, its mixture fitted to training labels.
+
+    Args:
+        y_train: ``(n,)`` or ``(n, K)`` training labels, target units.
+        components: of the mixture; ``None`` takes the number of 1, 2, 4, 8, 16 with the lowest BIC (the authors: 8 for
+            ages, 16 for depth).
+        sigma: σ at the start, target units.
+        learn_sigma: learn it.
+        sigma_lr: its learning rate.
+    """
+
+    shares: Tensor
+    means: Tensor
+    covariances: Tensor
+
+    def __init__(
+        self,
+        y_train: ArrayLike,
+        *,
+        components: int | None = 8,
+        sigma: float = 1.0,
+        learn_sigma: bool = True,
+        sigma_lr: float = 0.01,
+    ) -> None:
+        super().__init__(sigma=sigma, learn_sigma=learn_sigma, sigma_lr=sigma_lr)
+        for name, values in zip(("shares", "means", "covariances"), _mixture(y_train, components), strict=True):
+            self.register_buffer(name, torch.from_numpy(values).float())
+
+    def forward(self, pred: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+        """Balanced MSE of a batch."""
+        return gai_loss(
+            pred,
+            target,
+            weight,
+            sigma=self.sigma,
+            shares=self.shares,
+            means=self.means,
+            covariances=self.covariances,
+        )
+
+
+class BNI(_Noise):
+    """:func:`bni_loss` as a module, over the bins that have training rows.
+
+    Args:
+        y_train: ``(n,)`` training labels, target units.
+        bins: bins of the target; ``Bins.auto(y_train)`` if not given.
+        sigma: σ at the start, target units.
+        learn_sigma: learn it.
+        sigma_lr: its learning rate.
+    """
+
+    centers: Tensor
+    shares: Tensor
+
+    def __init__(
+        self,
+        y_train: ArrayLike,
+        bins: Bins | None = None,
+        *,
+        sigma: float = 1.0,
+        learn_sigma: bool = True,
+        sigma_lr: float = 0.01,
+    ) -> None:
+        super().__init__(sigma=sigma, learn_sigma=learn_sigma, sigma_lr=sigma_lr)
+        bins = Bins.auto(y_train) if bins is None else bins
+        counts = bins.histogram(y_train)
+        seen = counts > 0
+        self.register_buffer("centers", torch.from_numpy(bins.centers[seen]).float())
+        self.register_buffer("shares", torch.from_numpy(counts[seen] / counts.sum()).float())
+
+    def forward(self, pred: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+        """Balanced MSE of a batch."""
+        return bni_loss(pred, target, weight, sigma=self.sigma, centers=self.centers, shares=self.shares)
+
+
+def _variance(sigma: Tensor | float, like: Tensor) -> Tensor:
+    return torch.as_tensor(sigma, dtype=like.dtype, device=like.device).square()
+
+
+def _scaled_mean(values: Tensor, variance: Tensor, weight: Tensor | None) -> Tensor:
+    return weighted_mean(values, weight, values) * (2 * variance).detach()
+
+
+def _known(pred: Tensor, target: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Pixels that have a label, in one dimension."""
+    there = ~torch.isnan(target)
+    return pred[there], target[there], None if weight is None else weight[there]
+
+
+def _draw(pred: Tensor, target: Tensor, weight: Tensor | None, most: int) -> tuple[Tensor, Tensor, Tensor | None]:
+    """At most so many of the pixels that have a label, drawn without replacement."""
+    pred, target, weight = _known(pred, target, weight)
+    if len(target) <= most:
+        return pred, target, weight
+    drawn = torch.randperm(len(target), device=target.device)[:most]
+    return pred[drawn], target[drawn], None if weight is None else weight[drawn]
+
+
+def _mixture(
+    y_train: ArrayLike, components: int | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Shares, means and covariances of a Gaussian mixture of standardised labels, back in target units."""
+    from sklearn.mixture import GaussianMixture
+
+    y = np.asarray(y_train, dtype=np.float64)
+    y = label_array(y, "y_train").reshape(-1, 1) if y.ndim == 1 else y
+    if y.ndim != 2 or not np.isfinite(y).all():
+        raise InputError(f"y_train must be finite, (n,) or (n, K), got shape {y.shape}")
+    shift, scale = y.mean(axis=0), y.std(axis=0)
+    if (scale == 0).any():
+        raise InputError("y_train is constant; a mixture needs at least two different labels")
+    distinct = len(np.unique(y, axis=0))
+    candidates = [c for c in _CANDIDATES if c <= distinct] if components is None else [components]
+    if components is not None and not 1 <= components <= distinct:
+        raise InputError(
+            f"components must be between 1 and {distinct}, the number of different labels, got {components!r}"
+        )
+    z = (y - shift) / scale
+    fitted = [GaussianMixture(c, random_state=0, reg_covar=1e-6).fit(z) for c in candidates]
+    best = min(fitted, key=lambda mixture: float(mixture.bic(z)))
+    return best.weights_, best.means_ * scale + shift, best.covariances_ * np.outer(scale, scale)

@@ -1,0 +1,63 @@
+"""What regularizers over pairs of samples share: distances between labels, and the check of a batch."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from tailwise._checks import InputError, same_shape
+
+LabelDistance = Literal["l1", "l2"]
+LABEL_DISTANCES = ("l1", "l2")
+
+
+def label_gaps(labels: Tensor, distance: LabelDistance = "l1") -> Tensor:
+    """``(N, N)`` distances between labels ``(N,)`` or ``(N, K)``."""
+    difference = labels.unsqueeze(0) - labels.unsqueeze(1)
+    if difference.ndim == 2:
+        return difference.abs()
+    return difference.abs().sum(-1) if distance == "l1" else torch.linalg.vector_norm(difference, dim=-1)
+
+
+def check_batch(features: Tensor, target: Tensor) -> None:
+    """Raise unless there is one row of features a label, ``(B, d)`` with ``(B,)`` or ``(B, K)``."""
+    if features.ndim != 2 or target.ndim not in (1, 2) or len(features) != len(target):
+        raise InputError(
+            f"features must be (B, d) with one row a label, got {tuple(features.shape)} "
+            f"for target {tuple(target.shape)}"
+        )
+
+
+def flatten_views(
+    features: Tensor, target: Tensor, pred: Tensor | None, weight: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+    """Turn ``(B, V, d)`` into ``(V * B, d)`` with labels, predictions and weights repeated for every view.
+
+    Args:
+        features: ``(B, d)`` or ``(B, V, d)``.
+        target: ``(B,)`` or ``(B, K)``.
+        pred: same shape as ``target``, ``(B, V)`` with one prediction a view, or ``None`` for the target itself.
+        weight: ``(B,)`` or ``None``.
+
+    Raises:
+        InputError: shapes that do not belong together.
+    """
+    if features.ndim not in (2, 3) or target.ndim not in (1, 2) or len(features) != len(target):
+        raise InputError(
+            f"features must be (B, d) or (B, V, d) with one row a label, got {tuple(features.shape)} "
+            f"for target {tuple(target.shape)}"
+        )
+    if weight is not None and weight.shape != target.shape[:1]:
+        raise InputError(f"weight must be (B,) = {tuple(target.shape[:1])}, got {tuple(weight.shape)}")
+    pred = target if pred is None else pred
+    if features.ndim == 2:
+        same_shape(pred, target)
+        return features, target, pred, weight
+    batch, views = features.shape[:2]
+    if target.ndim == 1 and pred.shape == (batch, views):
+        pred = pred.T.reshape(-1)
+    else:
+        same_shape(pred, target)
+        pred = torch.cat([pred] * views)
+    flat = features.transpose(0, 1).reshape(views * batch, -1)
+    return flat, torch.cat([target] * views), pred, None if weight is None else torch.cat([weight] * views)
