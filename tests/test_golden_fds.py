@@ -64,8 +64,9 @@ def fds_of(case):
 
 def with_statistics(fds, mean, var):
     """``fds`` as if it had these running statistics of all its bins."""
-    weight = torch.ones_like(fds.running_weight)
-    state = {"running_mean": torch.tensor(mean), "running_var": torch.tensor(var), "running_weight": weight}
+    weight = torch.ones_like(fds.mean_weight)
+    state = {"running_mean": torch.tensor(mean), "running_var": torch.tensor(var)}
+    state |= {"mean_weight": weight, "var_weight": weight}
     fds.load_state_dict({**fds.state_dict(), **state})
     return fds
 
@@ -126,7 +127,8 @@ class TestRunningStatistics:
             rows = kept & ever
             case.close(fds.running_mean[rows], case.expected[f"e{n}_running_mean"][rows])
             case.close(fds.running_var[rows], case.expected[f"e{n}_running_var"][rows])
-            case.close(fds.samples.squeeze(1), case.expected[f"e{n}_num_samples_tracked"])
+            if fds.momentum is None:
+                case.close(fds.mean_weight.squeeze(1), case.expected[f"e{n}_num_samples_tracked"])
         assert rows.any()
 
 
@@ -236,43 +238,40 @@ class LoopFDS:
 
     def __init__(self, bins, *, window=5, sigma=2.0, momentum=0.9, clip=None):
         self.bins, self.half, self.sigma, self.momentum, self.clip = bins, window // 2, sigma, momentum, clip
-        self.history = {}
+        self.history, self.spread = {}, {}
 
     def end_epoch(self, features, labels):
         for b in set(self.bins.index(labels).tolist()):
             z = features[self.bins.index(labels) == b]
-            var = z.var(axis=0, ddof=1) if len(z) > 1 else np.zeros(z.shape[1])
-            self.history.setdefault(b, []).append((len(z), z.mean(axis=0), var))
+            self.history.setdefault(b, []).append((len(z), z.mean(axis=0)))
+            if len(z) > 1:
+                self.spread.setdefault(b, []).append((len(z), z.var(axis=0, ddof=1)))
 
-    def running(self, b):
-        history = self.history[b]
+    def running(self, history):
         ages = range(len(history) - 1, -1, -1)
-        shares = [
-            n if self.momentum is None else self.momentum**age for (n, _, _), age in zip(history, ages, strict=True)
-        ]
-        return tuple(
-            sum(share * row[which] for share, row in zip(shares, history, strict=True)) / sum(shares)
-            for which in (1, 2)
-        )
+        shares = [n if self.momentum is None else self.momentum**age for (n, _), age in zip(history, ages, strict=True)]
+        return sum(share * value for share, (_, value) in zip(shares, history, strict=True)) / sum(shares)
+
+    def smoothed(self, histories, b):
+        total, value = 0.0, 0.0
+        for other, history in histories.items():
+            if abs(other - b) <= self.half:
+                k = math.exp(-((other - b) ** 2) / (2 * self.sigma**2))
+                total, value = total + k, value + k * self.running(history)
+        return value / total
 
     def __call__(self, features, labels):
         out = features.copy()
         for i, b in enumerate(self.bins.index(labels).tolist()):
             if b not in self.history:
                 continue
-            mean, var = self.running(b)
-            total, smoothed_mean, smoothed_var = 0.0, 0.0, 0.0
-            for other in self.history:
-                if abs(other - b) <= self.half:
-                    k = math.exp(-((other - b) ** 2) / (2 * self.sigma**2))
-                    total += k
-                    smoothed_mean = smoothed_mean + k * self.running(other)[0]
-                    smoothed_var = smoothed_var + k * self.running(other)[1]
+            mean, smoothed_mean = self.running(self.history[b]), self.smoothed(self.history, b)
+            var = self.running(self.spread[b]) if b in self.spread else np.zeros_like(mean)
             for c in range(features.shape[1]):
-                ratio = smoothed_var[c] / total / var[c] if var[c] > 0 else 1.0
+                ratio = self.smoothed(self.spread, b)[c] / var[c] if var[c] > 0 else 1.0
                 if self.clip is not None:
                     ratio = min(max(ratio, self.clip[0]), self.clip[1])
-                out[i, c] = (features[i, c] - mean[c]) * math.sqrt(ratio) + smoothed_mean[c] / total
+                out[i, c] = (features[i, c] - mean[c]) * math.sqrt(ratio) + smoothed_mean[c]
         return out
 
 
@@ -321,7 +320,7 @@ def test_statistics_do_not_depend_on_the_batches(sizes):
         z = features[index == b]
         np.testing.assert_allclose(fds.running_mean[b], z.mean(axis=0), rtol=1e-10)
         np.testing.assert_allclose(fds.running_var[b], z.var(axis=0, ddof=1) if len(z) > 1 else np.zeros(3), rtol=1e-9)
-        assert fds.samples[b].item() == len(z)
+        assert (fds.mean_weight[b] > 0, fds.var_weight[b] > 0) == (True, len(z) > 1)
 
 
 def test_statistics_are_stable_in_single_precision():
@@ -408,3 +407,24 @@ def test_a_state_dict_continues_identically(momentum):
     for ours, theirs in zip(run(copied, rest), run(fds, rest), strict=True):
         assert torch.equal(ours, theirs)
     assert all(torch.equal(copied.state_dict()[name], values) for name, values in fds.state_dict().items())
+
+
+def test_a_single_sample_lends_no_variance():
+    rng = np.random.default_rng(0)
+    labels = np.concatenate([np.full(100, 2.5), [0.5, 1.5, 3.5, 4.5]])
+    features = rng.normal(scale=3, size=(104, 3))
+    fds = FDS(Bins.from_edges(range(6)), 3)
+    fds(torch.tensor(features).float(), torch.tensor(labels))
+    fds.end_epoch()
+    assert torch.equal(fds.scale, torch.ones(5, 3))
+
+
+def test_statistics_survive_half_precision():
+    fds = FDS(BINS, 3).bfloat16()
+    z, y = torch.randn(2000, 3).bfloat16(), torch.full((2000,), float(BINS.centers[0]))
+    for part in range(4):
+        fds(z[500 * part : 500 * part + 500], y[:500])
+    assert fds.count[0] == 2000
+    assert fds.mean.dtype == torch.float32
+    fds.end_epoch()
+    assert fds(z, y).dtype == torch.bfloat16

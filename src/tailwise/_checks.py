@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable
+from numbers import Real
 from typing import Any, Protocol
 
 import numpy as np
@@ -54,14 +55,14 @@ def one_of(value: str, name: str, allowed: Iterable[str]) -> str:
 
 def positive(value: float, name: str) -> float:
     """Return ``value`` if it is a finite number above zero, raise otherwise."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not (np.isfinite(value) and value > 0):
+    if isinstance(value, bool) or not isinstance(value, Real) or not (np.isfinite(value) and value > 0):
         raise InputError(f"{name} must be a finite number above 0, got {value!r}")
     return float(value)
 
 
 def not_negative(value: float, name: str) -> float:
     """Return ``value`` if it is a finite number of at least zero, raise otherwise."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not (np.isfinite(value) and value >= 0):
+    if isinstance(value, bool) or not isinstance(value, Real) or not (np.isfinite(value) and value >= 0):
         raise InputError(f"{name} must be a finite number of at least 0, got {value!r}")
     return float(value)
 

@@ -1,5 +1,8 @@
 """Feature distribution smoothing (FDS): calibrate features with statistics shared between neighbouring bins."""
 
+from collections.abc import Callable
+from typing import Self
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -10,6 +13,18 @@ from tailwise.labels.kernels import COMPATS, Compat, Kernel, kernel_window, smoo
 from tailwise.labels.tensors import bin_index, edge_bits
 
 _NO_VARIANCE = 1e-10
+_STATISTICS = (
+    "kernel",
+    "count",
+    "mean",
+    "m2",
+    "mean_weight",
+    "var_weight",
+    "running_mean",
+    "running_var",
+    "scale",
+    "shift",
+)
 
 
 class Keep(nn.Module):
@@ -90,7 +105,8 @@ class FDS(nn.Module):
         the bias of the running average. Their defects are not reproduced: bins without samples take no part in the
         smoothing (theirs enter as mean 0, variance 1), buffers are not shared, features are not written in place,
         and smoothed statistics are not an epoch late (``tests/test_golden_fds.py``). A bin with fewer than two samples
-        has no variance: its features are shifted only, and so are channels that do not vary.
+        an epoch has no variance: it lends none to its neighbours (the authors count 0), and its features are shifted
+        only, as are channels that do not vary.
 
     Example:
         >>> fds = FDS(Bins.from_edges(range(0, 11)), n_features=4)
@@ -108,10 +124,10 @@ class FDS(nn.Module):
     count: Tensor
     mean: Tensor
     m2: Tensor
-    running_weight: Tensor
+    mean_weight: Tensor
+    var_weight: Tensor
     running_mean: Tensor
     running_var: Tensor
-    samples: Tensor
     scale: Tensor
     shift: Tensor
 
@@ -157,10 +173,10 @@ class FDS(nn.Module):
             "count": (n, 1),
             "mean": (n, d),
             "m2": (n, d),
-            "running_weight": (n, 1),
+            "mean_weight": (n, 1),
+            "var_weight": (n, 1),
             "running_mean": (n, d),
             "running_var": (n, d),
-            "samples": (n, 1),
         }.items():
             self.register_buffer(name, torch.zeros(shape))
         self.register_buffer("scale", torch.ones(n, d))
@@ -222,36 +238,53 @@ class FDS(nn.Module):
             clip=self.clip,
             compat=self.compat,
         )
-        known = self.running_weight > 0
+        known = self.mean_weight > 0
         self.scale = torch.where(known, scale, torch.ones_like(scale))
         self.shift = torch.where(known, shift, torch.zeros_like(shift))
 
     def _fold(self) -> None:
-        """Running average of each bin seen this epoch; the others keep theirs."""
-        seen = self.count > 0
+        """Running averages of the bins seen this epoch; the others keep theirs."""
+        reference = self.compat == "reference"
         var = self.m2 / (self.count - 1).clamp(min=1)
-        self.samples = self.samples + self.count
-        if self.momentum is None:
-            weight = torch.ones_like(self.running_weight)
-            past = 1 - self.count / self.samples.clamp(min=1)
-        else:
-            # The weight of the past starts at 0, so the average is corrected for its start (as Adam's is); the
-            # authors instead let the first epoch count in full.
-            start = 1.0 if self.compat == "reference" else 1 - self.momentum
-            weight = torch.where(
-                self.running_weight > 0, self.momentum * self.running_weight + 1 - self.momentum, start
-            )
-            past = self.momentum * self.running_weight / weight
-        self.running_mean = torch.where(seen, past * self.running_mean + (1 - past) * self.mean, self.running_mean)
-        self.running_var = torch.where(seen, past * self.running_var + (1 - past) * var, self.running_var)
-        self.running_weight = torch.where(seen, weight, self.running_weight)
+        # One sample has a mean but no variance. The authors count it as variance 0.
+        for what, new, here in (
+            ("mean", self.mean, self.count > 0),
+            ("var", var, self.count > (0 if reference else 1)),
+        ):
+            old, past = getattr(self, f"running_{what}"), getattr(self, f"{what}_weight")
+            if self.momentum is None:
+                weight = past + self.count
+                kept = past / weight.clamp(min=1)
+            else:
+                # The weight of the past starts at 0, so the average is corrected for its start (as Adam's is); the
+                # authors instead let the first epoch count in full.
+                first = 1.0 if reference else 1 - self.momentum
+                weight = torch.where(past > 0, self.momentum * past + 1 - self.momentum, first)
+                kept = self.momentum * past / weight
+            setattr(self, f"running_{what}", torch.where(here, kept * old + (1 - kept) * new, old))
+            setattr(self, f"{what}_weight", torch.where(here, weight, past))
 
     def smoothed_statistics(self) -> tuple[Tensor, Tensor]:
-        """``(n_bins, d)`` smoothed means and variances, averaged over the bins that have been seen."""
-        seen = (self.running_weight > 0).to(self.kernel.dtype)
-        total = (self.kernel @ seen).clamp(min=torch.finfo(self.kernel.dtype).tiny)
-        kernel = self.kernel * seen.T / total
-        return kernel @ self.running_mean, kernel @ self.running_var
+        """``(n_bins, d)`` smoothed means and variances, each averaged over the bins that have one."""
+        return (
+            self._smooth(self.running_mean, self.mean_weight > 0),
+            self._smooth(self.running_var, self.var_weight > 0),
+        )
+
+    def _smooth(self, statistic: Tensor, known: Tensor) -> Tensor:
+        mask = known.to(self.kernel.dtype)
+        total = (self.kernel @ mask).clamp(min=torch.finfo(self.kernel.dtype).tiny)
+        return (self.kernel * mask.T / total) @ statistic
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Move like any module, but keep statistics out of half precision, where counting ends at 256."""
+        before = {name: getattr(self, name) for name in _STATISTICS}
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        for name, exact in before.items():
+            moved = getattr(self, name)
+            if moved.dtype in (torch.float16, torch.bfloat16):
+                setattr(self, name, exact.to(moved.device))
+        return self
 
     def _load_from_state_dict(self, *args: object, **kwargs: object) -> None:
         super()._load_from_state_dict(*args, **kwargs)

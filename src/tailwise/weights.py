@@ -5,7 +5,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from tailwise._checks import InputError, not_negative
+from tailwise._checks import InputError, label_array, not_negative
 from tailwise.labels.bins import Bins
 from tailwise.labels.density import LDS
 from tailwise.labels.kernels import Compat, Kernel, Padding
@@ -16,8 +16,8 @@ class UniformWeights(nn.Module):
     """The null object of the weights slot: every label weighs 1."""
 
     def forward(self, target: Tensor) -> Tensor:
-        """Ones, same shape and type as ``target``."""
-        return torch.ones_like(target)
+        """Ones, same shape as ``target``."""
+        return torch.ones_like(target, dtype=None if target.is_floating_point() else torch.float32)
 
     def sample_weight(self, y: ArrayLike) -> NDArray[np.float64]:
         """Ones for NumPy labels."""
@@ -53,9 +53,11 @@ class LabelWeights(nn.Module):
         self.register_buffer("table", torch.from_numpy(values).float())
 
     def forward(self, target: Tensor) -> Tensor:
-        """Weight of each label, in the type of ``target``."""
+        """Weight of each label, in the type of ``target`` if that is a floating-point one."""
         index = bin_index(target, self.edges)
-        weight = self.table.index_select(0, index.flatten()).view(index.shape).to(target.dtype)
+        weight = self.table.index_select(0, index.flatten()).view(index.shape)
+        if target.is_floating_point():
+            weight = weight.to(target.dtype)
         if target.ndim <= 1:
             return weight
         if target.ndim == 2:
@@ -63,8 +65,10 @@ class LabelWeights(nn.Module):
         return torch.where(torch.isnan(target), torch.zeros_like(weight), weight)
 
     def sample_weight(self, y: ArrayLike) -> NDArray[np.float64]:
-        """Weight of each NumPy label, for any estimator that takes ``sample_weight``."""
-        return self.table.double().cpu().numpy()[self.bins.index(y)]
+        """Weight of each of ``(n,)`` NumPy labels, for any estimator that takes ``sample_weight``."""
+        labels = torch.from_numpy(label_array(y)).to(self.table.device)
+        weight: NDArray[np.float64] = self(labels).cpu().numpy()
+        return weight
 
     def extra_repr(self) -> str:
         """Bins and the heaviest weight."""

@@ -31,7 +31,9 @@ def focal_factor(
         base = torch.tanh(beta * size / 2)
     else:
         base = torch.sigmoid(beta * size)
-    return base**gamma
+    # A base of 0 (an exact hit) has no finite slope for an exponent below 1; there the factor is 0 without a gradient.
+    hit = base == 0
+    return torch.where(hit, torch.zeros_like(base), torch.where(hit, torch.ones_like(base), base) ** gamma)
 
 
 def focal_loss(
