@@ -67,6 +67,23 @@ def not_negative(value: float, name: str) -> float:
     return float(value)
 
 
+def number_range(value: object, name: str) -> tuple[float, float]:
+    """Return ``value`` if it is a pair (low, high) of finite numbers with 0 <= low <= high, raise otherwise."""
+    if isinstance(value, tuple | list) and len(value) == 2 and all(isinstance(v, Real) for v in value):
+        low, high = float(value[0]), float(value[1])
+        if 0 <= low <= high < np.inf:
+            return low, high
+    raise InputError(f"{name} must be a range (low, high) of numbers with 0 <= low <= high, got {value!r}")
+
+
+def whole(value: object, name: str, *, least: int) -> int:
+    """Return ``value`` if it is a whole number of at least ``least``, raise otherwise."""
+    number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else np.nan
+    if not np.isfinite(number) or number != round(number) or number < least:
+        raise InputError(f"{name} must be a whole number of at least {least}, got {value!r}")
+    return int(number)
+
+
 def label_array(y: ArrayLike, name: str = "y") -> NDArray[np.float64]:
     """Return labels as a float64 vector; raise if they are not one-dimensional, not finite or none at all."""
     values = np.asarray(y, dtype=np.float64)

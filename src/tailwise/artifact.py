@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
+from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -23,8 +24,20 @@ from tailwise.models.table import MLP
 from tailwise.training.fit import predict
 
 _FORMAT = 1
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    IndexError,
+    RuntimeError,
+    BadZipFile,
+    SafetensorError,
+)
 # scikit-learn's own types are known to skops; a fitted imputer also holds the type of the numbers it saw.
 _TRUSTED = ["numpy.dtype"]
+_ROWS_AT_ONCE = 20_000
 _WEIGHTS, _PREPROCESS, _DESCRIPTION = "model.safetensors", "preprocess.skops", "model.json"
 
 
@@ -52,11 +65,15 @@ class TableModel:
         Raises:
             InputError: columns that are missing, unknown, or of another type.
         """
+        frame = frame.rename(columns=str)
         self.schema.check(frame, ignore_extra=ignore_extra)
         if frame.empty:
             return np.empty(0)
         self.model.eval()
-        return predict(self.model, transform(self.preprocessor, self.schema, frame))
+        # One-hot columns are dense, so a large table is transformed piece by piece.
+        pieces = [frame.iloc[start : start + _ROWS_AT_ONCE] for start in range(0, len(frame), _ROWS_AT_ONCE)]
+        parts = [predict(self.model, transform(self.preprocessor, self.schema, piece)) for piece in pieces]
+        return np.concatenate(parts)
 
     def save(self, folder: Path) -> None:
         """Write the model into a folder that exists."""
@@ -105,5 +122,5 @@ class TableModel:
             )
         except InputError:
             raise
-        except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        except _UNREADABLE as error:
             raise InputError(f"{str(folder)!r} is not a complete model folder: {str(error).splitlines()[0]}") from error

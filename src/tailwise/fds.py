@@ -7,12 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tailwise._checks import InputError, one_of
+from tailwise._checks import InputError, not_negative, number_range, one_of, whole
 from tailwise.labels.bins import Bins
 from tailwise.labels.kernels import COMPATS, Compat, Kernel, kernel_window, smooth
 from tailwise.labels.tensors import bin_index, edge_bits
 
 _NO_VARIANCE = 1e-10
+_MOST_BINS = 5_000
 _STATISTICS = (
     "kernel",
     "count",
@@ -147,16 +148,19 @@ class FDS(nn.Module):
     ) -> None:
         super().__init__()
         one_of(compat, "compat", COMPATS)
-        if momentum is not None and not 0 <= momentum < 1:
+        if momentum is not None and not_negative(momentum, "momentum") >= 1:
             raise InputError(f"momentum must be None or at least 0 and below 1, got {momentum!r}")
         if clip is None and compat == "reference":
             clip = (0.1, 10.0)
+        if clip is not None:
+            clip = number_range(clip, "clip")
         if clip is not None and not 0 < clip[0] <= 1 <= clip[1]:
             raise InputError(f"clip must be a range (low, high) with 0 < low <= 1 <= high, got {clip!r}")
-        if n_features < 1:
-            raise InputError(f"n_features must be at least 1, got {n_features!r}")
-        if start_smooth < 1:
-            raise InputError(f"start_smooth must be at least 1 (no statistics exist before), got {start_smooth!r}")
+        n_features = whole(n_features, "n_features", least=1)
+        start_update = whole(start_update, "start_update", least=0)
+        start_smooth = whole(start_smooth, "start_smooth", least=1)
+        if bins.n_bins > _MOST_BINS:
+            raise InputError(f"FDS takes at most {_MOST_BINS:,} bins, got {bins.n_bins:,}; use wider bins")
         self.bins, self.n_features = bins, n_features
         self.momentum, self.clip, self.compat = momentum, clip, compat
         self.start_update, self.start_smooth = start_update, start_smooth

@@ -24,6 +24,9 @@ CONFIG, HISTORY, METRICS, PREDICTIONS, REPORT = (
 )
 MODEL, CHECKPOINT, MANIFEST = "model", "checkpoints/last", "manifest.json"
 
+_TOP = (CONFIG, HISTORY, METRICS, PREDICTIONS, REPORT, MODEL, "checkpoints", MANIFEST)
+_ASIDE = "replaced"
+_FORMAT = "tailwise-run-1"
 _PACKAGES = ("tailwise", "torch", "numpy", "pandas", "scikit-learn", "accelerate", "safetensors", "skops")
 
 
@@ -38,47 +41,66 @@ def check_out(out: Path, *, overwrite: bool, resume: bool) -> None:
     Raises:
         InputError: a finished run without ``overwrite``, a folder with other things in it, nothing to resume.
     """
-    if out.exists() and not out.is_dir():
-        raise InputError(f"{str(out)!r} is a file; --out must name a folder")
-    ours = (out / CONFIG).exists() or (out / MANIFEST).exists()
-    if out.exists() and not ours and any(out.iterdir()):
-        raise InputError(f"{str(out)!r} is not empty and holds no run; choose another --out")
     if resume and overwrite:
         raise InputError("give --resume or --overwrite, not both")
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{str(out)!r} is a file; --out must name a folder")
+    ours = _is_run(out)
+    if out.exists() and not ours and any(out.iterdir()):
+        raise InputError(f"{str(out)!r} is not empty and holds no run; choose another --out")
+    if resume and not ours:
+        raise InputError(f"{str(out)!r} holds no run to resume; start without --resume")
     if (out / MANIFEST).exists() and not overwrite:
         raise InputError(f"{str(out)!r} already holds a finished run; pass --overwrite or choose another --out")
-    if resume and not (out / CONFIG).exists():
-        raise InputError(f"{str(out)!r} holds no run to resume; start without --resume")
     if ours and not (resume or overwrite):
         raise InputError(f"{str(out)!r} holds an unfinished run; pass --resume to go on or --overwrite to start again")
 
 
-def start_run(out: Path, config: dict[str, Any], *, resume: bool) -> None:
-    """Make the folder and write ``config.json``, or check that a run to resume has the same one.
+def check_same(out: Path, config: dict[str, Any]) -> None:
+    """Raise unless the run to resume was started with these settings and the same data.
+
+    Versions may differ, and so may the path of the data as long as its bytes are the same.
+    """
+    saved, now = _read_config(out) or {}, json.loads(json.dumps(config))
+    differ = [key for key in now if key not in ("versions", "data") and saved.get(key) != now[key]]
+    if saved.get("data", {}).get("sha256") != now["data"]["sha256"]:
+        differ.insert(0, "data")
+    if differ:
+        raise InputError(
+            f"{str(out)!r} was started with another {', '.join(differ)}; resume with the same settings, "
+            "or choose another --out"
+        )
+
+
+def start_run(out: Path, config: dict[str, Any]) -> None:
+    """Make the folder and write ``config.json``; a finished run there is put aside until this one is finished.
 
     Raises:
-        InputError: a run to resume that was started with other settings, or a folder that cannot be written.
+        InputError: a folder that cannot be written.
     """
-    if resume:
-        saved = json.loads((out / CONFIG).read_text(encoding="utf-8"))
-        now = json.loads(json.dumps(config))
-        differ = [key for key in now if key != "versions" and saved.get(key) != now[key]]
-        if differ:
-            raise InputError(
-                f"{str(out)!r} was started with another {', '.join(differ)}; resume with the same settings, "
-                "or start again with --overwrite"
-            )
-        return
     try:
-        if out.exists():
-            for name in (CONFIG, HISTORY, METRICS, PREDICTIONS, REPORT, MANIFEST):
-                (out / name).unlink(missing_ok=True)
-            for name in (MODEL, "checkpoints"):
-                shutil.rmtree(out / name, ignore_errors=True)
+        if (out / MANIFEST).exists():
+            shutil.rmtree(out / _ASIDE, ignore_errors=True)
+            (out / _ASIDE).mkdir()
+            for name in _TOP:
+                if (out / name).exists():
+                    (out / name).rename(out / _ASIDE / name)
+        _remove_run(out)
         out.mkdir(parents=True, exist_ok=True)
-        write_json(out / CONFIG, config)
+        write_json(out / CONFIG, {"format": _FORMAT, **config})
     except OSError as error:
         raise InputError(f"cannot write to {str(out)!r}: {error.strerror}") from error
+
+
+def abandon_run(out: Path) -> None:
+    """Remove a run that failed and bring back the finished one it was to replace."""
+    _remove_run(out)
+    if (out / _ASIDE).exists():
+        for path in (out / _ASIDE).iterdir():
+            path.rename(out / path.name)
+        (out / _ASIDE).rmdir()
+    if not any(out.iterdir()):
+        out.rmdir()
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -108,7 +130,8 @@ def read_history(out: Path) -> list[dict[str, Any]]:
 
 def finish_run(out: Path) -> None:
     """Write the manifest that makes the run a finished one."""
-    write_json(out / MANIFEST, {"format": 1, "sha256": {name: _digest(out / name) for name in _files(out)}})
+    write_json(out / MANIFEST, {"format": _FORMAT, "sha256": {name: _digest(out / name) for name in _files(out)}})
+    shutil.rmtree(out / _ASIDE, ignore_errors=True)
 
 
 def open_run(run: str | Path) -> Path:
@@ -120,12 +143,12 @@ def open_run(run: str | Path) -> Path:
     out = Path(run)
     if not out.is_dir():
         raise InputError(f"no run folder {str(run)!r}")
-    if not (out / MANIFEST).exists():
-        what = "an unfinished run; go on with --resume" if (out / CONFIG).exists() else "no run"
+    if not (out / MANIFEST).is_file():
+        what = "an unfinished run; go on with --resume" if _is_run(out) else "no run"
         raise InputError(f"{str(run)!r} holds {what}")
     try:
-        digests: dict[str, str] = json.loads((out / MANIFEST).read_text(encoding="utf-8"))["sha256"]
-    except (ValueError, KeyError, TypeError) as error:
+        digests = {str(k): str(v) for k, v in json.loads((out / MANIFEST).read_text("utf-8"))["sha256"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{str(out / MANIFEST)!r} cannot be read; train again") from error
     missing = [name for name in digests if not (out / name).is_file()]
     if missing:
@@ -134,6 +157,29 @@ def open_run(run: str | Path) -> Path:
     if altered:
         raise InputError(f"run {str(run)!r} was altered after it finished: {quoted(altered)}; train again")
     return out
+
+
+def _is_run(out: Path) -> bool:
+    """Whether a folder holds a run of ours, finished or not."""
+    config = _read_config(out)
+    return config is not None and config.get("format") == _FORMAT
+
+
+def _read_config(out: Path) -> dict[str, Any] | None:
+    try:
+        config = json.loads((out / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return config if isinstance(config, dict) else None
+
+
+def _remove_run(out: Path) -> None:
+    """Remove what a run writes, and nothing else."""
+    for name in _TOP:
+        if (out / name).is_dir():
+            shutil.rmtree(out / name)
+        else:
+            (out / name).unlink(missing_ok=True)
 
 
 def _files(out: Path) -> list[str]:

@@ -5,7 +5,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from tailwise._checks import InputError, label_array, not_negative
+from tailwise._checks import InputError, label_array, not_negative, number_range
 from tailwise.labels.bins import Bins
 from tailwise.labels.density import LDS
 from tailwise.labels.kernels import Compat, Kernel, Padding
@@ -111,9 +111,7 @@ def density_weights(
     counts = bins.histogram(y_train).astype(np.float64)
     raw_counts = counts
     if clip is not None:
-        low, high = clip
-        if not 0 <= low <= high:
-            raise InputError(f"clip must be a range (low, high) of counts with 0 <= low <= high, got {clip!r}")
+        low, high = number_range(clip, "clip")
         counts = np.clip(counts, low, high)
     effective = counts**power if lds is None else lds.effective(counts, power=power)
     seen = raw_counts > 0

@@ -56,9 +56,10 @@ def run(arguments: Sequence[str]) -> int:
         return _say(str(mistake))
     except _UsageError as mistake:
         return _say(mistake.format_message())
-    except (KeyboardInterrupt, typer.Abort):
+    except OSError as error:
+        return _say(f"{error.strerror or error}: {error.filename!r}" if error.filename else str(error))
+    if code == INTERRUPTED:  # typer turns Ctrl-C into this status and an empty line
         print("tailwise: interrupted", file=sys.stderr)
-        return INTERRUPTED
     return code if isinstance(code, int) else 0
 
 

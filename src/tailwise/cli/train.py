@@ -115,8 +115,8 @@ def train(
         ),
     ] = "auto",
     split_column: Annotated[
-        str, typer.Option("--split-column", help="Column that says train, val or test.", rich_help_panel=_ROWS)
-    ] = "split",
+        str | None, typer.Option("--split-column", help="Column that says train, val or test.", rich_help_panel=_ROWS)
+    ] = None,
     group: Annotated[
         str | None,
         typer.Option("--group", help="Column whose groups (patients, engines) are never split.", rich_help_panel=_ROWS),
@@ -196,10 +196,14 @@ def train(
 
     Example:  tailwise train houses.csv --target price --method sqinv+lds+conr --set conr.window=50000
     """
+    from tailwise.cli import show
     from tailwise.cli.settings import parse_set, parse_shots
     from tailwise.cli.show import notes
     from tailwise.data.prepare import load_source, prepare_table
     from tailwise.methods.method import compose
+    from tailwise.report.comparison import read_other
+    from tailwise.run import abandon_run, check_out, check_same, start_run, trim_history, versions
+    from tailwise.training.fit import table_training
 
     recipe = Recipe(
         epochs=epochs,
@@ -212,24 +216,29 @@ def train(
         precision=precision,
     )
     params = parse_set(settings or [])
+    thresholds = parse_shots(shots)
     composed = compose(method, **params)
+    stem = data.removeprefix("example:").rsplit("/", 1)[-1].split(".")[0]
+    folder = out or Path("runs") / f"{stem}-{composed.name}-{seed}"
+    check_out(folder, overwrite=overwrite, resume=resume)
     source = load_source(data)
-    columns = {"drop": drop or [], "nominal": nominal or [], "numeric": numeric or [], "date": date or []}
     choices: dict[str, Any] = {
         "bin_width": bin_width,
         "n_bins": bins,
-        "shots": parse_shots(shots),
+        "shots": thresholds,
         "split": split,
         "split_column": split_column,
         "group": group,
         "drop_missing_target": drop_missing_target,
         "seed": seed,
-        **columns,
+        "drop": drop or [],
+        "nominal": nominal or [],
+        "numeric": numeric or [],
+        "date": date or [],
     }
     table = prepare_table(source.frame, target, **choices)
-    notes(source.notes + table.notes)
-    stem = source.name.removeprefix("example:").rsplit("/", 1)[-1].split(".")[0]
-    folder = out or Path("runs") / f"{stem}-{composed.name}-{seed}"
+    other = None if against is None else read_other(against, table)
+    setup = table_training(table, composed, recipe)
     config = {
         "data": {"name": source.name, "sha256": source.sha256},
         "target": target,
@@ -237,45 +246,39 @@ def train(
         "columns": table.schema.to_json(),
         "method": {"name": composed.name, "parameters": params},
         "recipe": asdict(recipe),
+        "versions": versions(),
     }
-    _train(source, table, composed, recipe, config, folder, against, overwrite=overwrite, resume=resume)
-
-
-def _train(
-    source: "Source",
-    table: "PreparedTable",
-    method: "Method",
-    recipe: Recipe,
-    config: dict[str, Any],
-    folder: Path,
-    against: Path | None,
-    *,
-    overwrite: bool,
-    resume: bool,
-) -> None:
-    from tailwise import run
-    from tailwise.cli import show
-    from tailwise.report.comparison import read_other
-    from tailwise.training.checkpoint import has_checkpoint, load_checkpoint
-    from tailwise.training.fit import table_training
-
-    run.check_out(folder, overwrite=overwrite, resume=resume)
-    test_rows = table.row[table.part == "test"]
-    other = None if against is None else read_other(against, test_rows, table.rows_of("test")[1])
-    setup = table_training(table, method, recipe)
-    done = 0
-    if resume and has_checkpoint(folder / run.CHECKPOINT):
-        tensors, numbers = load_checkpoint(folder / run.CHECKPOINT)
-        setup.training.restore(tensors, numbers)
-        done = numbers["epochs_done"]
-    run.start_run(folder, {**config, "versions": run.versions()}, resume=resume)
-    run.trim_history(folder, done)
+    if resume:
+        check_same(folder, config)
+    done = _restore(setup, folder) if resume else 0
+    notes(source.notes + table.notes)
+    if not resume:
+        start_run(folder, config)
+    trim_history(folder, done)
     try:
         _epochs(setup, folder, done)
+        _finish(source, table, composed, setup, folder, other)
     except KeyboardInterrupt:
-        show.err.print(f"tailwise: stopped; go on with the same command and --resume --out {folder}", markup=False)
+        show.err.print(
+            f"stopped; go on with the same command and --resume --out {folder}", markup=False, soft_wrap=True
+        )
         raise
-    _finish(source, table, method, setup, folder, other)
+    except Exception:
+        if not resume:
+            abandon_run(folder)
+        raise
+
+
+def _restore(setup: "TableTraining", folder: Path) -> int:
+    """Go on from the last checkpoint, if there is one; the number of epochs it has."""
+    from tailwise.run import CHECKPOINT
+    from tailwise.training.checkpoint import has_checkpoint, load_checkpoint
+
+    if not has_checkpoint(folder / CHECKPOINT):
+        return 0
+    tensors, numbers = load_checkpoint(folder / CHECKPOINT)
+    setup.training.restore(tensors, numbers)
+    return int(numbers["epochs_done"])
 
 
 def _epochs(setup: "TableTraining", folder: Path, done: int) -> None:

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from tailwise._checks import InputError, did_you_mean
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PREFIX = "example:"
 
@@ -24,11 +26,12 @@ class Example:
     target: str
     about: str
     source: str
-    load: Callable[[], tuple[pd.DataFrame, list[str]]]
+    load: "Callable[[], tuple[pd.DataFrame, list[str]]]"
 
 
-def _airports() -> tuple[pd.DataFrame, list[str]]:
+def _airports() -> "tuple[pd.DataFrame, list[str]]":
     import airportsdata
+    import pandas as pd
 
     rows = pd.DataFrame(airportsdata.load().values())
     unknown = rows["elevation"] == 0
@@ -48,7 +51,7 @@ def _airports() -> tuple[pd.DataFrame, list[str]]:
     return kept[list(names)].rename(columns=names).reset_index(drop=True), notes
 
 
-def _diabetes() -> tuple[pd.DataFrame, list[str]]:
+def _diabetes() -> "tuple[pd.DataFrame, list[str]]":
     from sklearn.datasets import load_diabetes
 
     frame = load_diabetes(as_frame=True, scaled=False).frame
@@ -71,7 +74,7 @@ EXAMPLES: dict[str, Example] = {
 }
 
 
-def load_example(name: str) -> tuple[pd.DataFrame, list[str]]:
+def load_example(name: str) -> "tuple[pd.DataFrame, list[str]]":
     """Load an example by its name, with or without the prefix ``example:``.
 
     Raises:

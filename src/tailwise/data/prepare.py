@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from tailwise._checks import InputError
 from tailwise.data.examples import PREFIX, load_example
 from tailwise.data.schema import Schema, check_target_cells, require_column, target_values
-from tailwise.data.splits import SplitName, check_groups, split_rows
+from tailwise.data.splits import SPLIT_COLUMN, SplitName, check_groups, split_rows
 from tailwise.data.table import read_table
 from tailwise.labels.bins import Bins
 from tailwise.labels.relevance import Relevance
 from tailwise.labels.shots import Shots
 
 FEWEST_ROWS = 30
+_LEAST_SPREAD = 1e-12
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def prepare_table(
     n_bins: int | None = None,
     shots: tuple[float, float] | None = None,
     split: SplitName = "auto",
-    split_column: str = "split",
+    split_column: str | None = None,
     group: str | None = None,
     drop: Sequence[str] = (),
     nominal: Sequence[str] = (),
@@ -107,7 +108,7 @@ def prepare_table(
         n_bins: number of bins instead.
         shots: explicit thresholds (many, few).
         split: see :func:`tailwise.data.splits.split_rows`.
-        split_column: column that says train, val or test.
+        split_column: column that says train, val or test; ``"split"`` if there is one.
         group: column whose groups are never split.
         drop: columns to leave out.
         nominal: columns to take as nominal.
@@ -120,6 +121,11 @@ def prepare_table(
         InputError: anything about the table or the choices that does not work, in one line.
     """
     names = [str(name) for name in frame.columns]
+    if len(names) < 2 or frame.empty:
+        raise InputError(
+            f"the table has {len(frame)} rows and {len(names)} columns; "
+            "a target and at least one feature are needed (is the separator right?)"
+        )
     if bin_width is not None and n_bins is not None:
         raise InputError("give --bin-width or --bins, not both")
     y = target_values(frame, target)
@@ -132,9 +138,18 @@ def prepare_table(
     frame, values = frame.iloc[row].reset_index(drop=True), y.to_numpy()[row]
     if len(frame) < FEWEST_ROWS:
         raise InputError(f"the table has {len(frame)} rows with a target; at least {FEWEST_ROWS} are needed")
+    if values.min() == values.max():
+        raise InputError(f"target {target!r} is constant ({values[0]:g} in every row); there is nothing to learn")
+    if not _LEAST_SPREAD <= values.std() <= 1 / _LEAST_SPREAD:
+        raise InputError(
+            f"target {target!r} has a standard deviation of {values.std():g}; choose a unit in which it lies between "
+            f"{_LEAST_SPREAD:g} and {1 / _LEAST_SPREAD:g}"
+        )
 
     not_features: list[tuple[str, str]] = []
     if group is not None:
+        if group == target:
+            raise InputError(f"--group names {group!r}, which is the target")
         require_column(group, names, "--group")
         check_groups(frame[group])
         not_features.append((group, "group"))
@@ -148,7 +163,7 @@ def prepare_table(
         seed=seed,
     )
     if kind == "column":
-        not_features.append((split_column, "split"))
+        not_features.append((split_column or SPLIT_COLUMN, "split"))
     schema = Schema.infer(
         frame, target, drop=drop, nominal=nominal, numeric=numeric, date=date, not_features=not_features
     )
@@ -160,12 +175,18 @@ def prepare_table(
     regions = Shots.from_labels(y_train, bins, many=many, few=few)
     notes += [f"column {name!r} is not used ({reason})" for name, reason in schema.unused.items()]
     fullest = int(regions.counts.max())
-    if 2 * fullest > len(y_train):
+    crowd = np.unique(y_train[bins.index(y_train) == regions.counts.argmax()])
+    if 2 * fullest > len(y_train) and crowd.size > 1:
         notes.append(
             f"one bin of {bins.n_bins} holds {fullest / len(y_train):.0%} of the training rows; "
-            "narrower bins (--bin-width) would tell its labels apart"
+            f"--bin-width {_narrower(crowd):g} would tell its labels apart"
         )
     return PreparedTable(frame, row, values, part, kind, schema, regions, Relevance.extremes(y_train), notes)
+
+
+def _narrower(crowd: NDArray[np.float64]) -> float:
+    """A round width that cuts these labels into about ten bins."""
+    return float(np.median(Bins.count(crowd, 10).widths).round(2 - int(np.floor(np.log10(np.ptp(crowd))))))
 
 
 def _bins(y: NDArray[np.float64], width: float | None, n_bins: int | None) -> Bins:

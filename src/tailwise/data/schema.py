@@ -12,8 +12,11 @@ from tailwise._checks import InputError, did_you_mean, quoted
 
 Kind = Literal["numeric", "boolean", "nominal", "date"]
 
+_PAIRS = ({"true", "false"}, {"t", "f"}, {"yes", "no"}, {"y", "n"})
 _TRUE = frozenset({"true", "t", "yes", "y"})
 _FALSE = frozenset({"false", "f", "no", "n"})
+_MISSING = frozenset({"", "?", "-", "na", "n/a", "nan", "null", "none"})
+_LARGEST = 1e30
 _DATE = re.compile(r"\d{4}[-/]\d{1,2}[-/]\d{1,2}([T ]\d{1,2}:\d{2}.*)?$")
 _IDENTIFIER_SHARE = 0.9
 _FEWEST_FOR_IDENTIFIER = 20
@@ -96,6 +99,9 @@ class Schema:
             if kind == "nominal" and name not in nominal and _is_identifier(frame[name]):
                 unused[name] = "identifier: nearly every value occurs once"
                 continue
+            if name.startswith("Unnamed:") and name not in forced and _counts_rows(frame[name]):
+                unused[name] = "row numbers"
+                continue
             columns.append(Column(name, kind))
         schema = cls(target, tuple(columns), unused)
         if not columns:
@@ -139,10 +145,6 @@ class Schema:
                 made |= _date_parts(series)
         return pd.DataFrame(made, index=frame.index)
 
-    def of_kind(self, *kinds: Kind) -> list[str]:
-        """Names of the feature columns of these kinds."""
-        return [column.name for column in self.columns if column.kind in kinds]
-
     def to_json(self) -> dict[str, Any]:
         """Plain values that :meth:`from_json` reads back."""
         return {"target": self.target, "columns": [asdict(c) for c in self.columns], "unused": self.unused}
@@ -167,8 +169,9 @@ def target_values(frame: pd.DataFrame, target: str) -> pd.Series:
     """
     require_column(target, [str(name) for name in frame.columns], "target")
     series = frame[target]
-    if pd.api.types.is_datetime64_any_dtype(series) or pd.api.types.is_bool_dtype(series):
+    if _is_time(series) or pd.api.types.is_bool_dtype(series):
         raise InputError(f"target {target!r} must be numeric, but its values are of type {series.dtype}")
+    _check_cells(series)
     values = pd.to_numeric(series, errors="coerce").astype(np.float64)
     wrong = values.isna() & series.notna() & (series.astype(str).str.strip() != "")
     if wrong.any():
@@ -182,9 +185,6 @@ def target_values(frame: pd.DataFrame, target: str) -> pd.Series:
             f"target {target!r} has {int(infinite.sum())} infinite cells, the first in row {_row(infinite)}; "
             "remove them"
         )
-    there = values.dropna()
-    if len(there) and there.min() == there.max():
-        raise InputError(f"target {target!r} is constant ({there.iloc[0]!r} in every row); there is nothing to learn")
     return values
 
 
@@ -202,7 +202,27 @@ def _row(wrong: Any) -> int:
     return int(np.asarray(wrong).argmax()) + 1
 
 
+def _is_time(series: pd.Series) -> bool:
+    kinds = (pd.api.types.is_datetime64_any_dtype, pd.api.types.is_timedelta64_dtype)
+    return any(is_kind(series) for is_kind in kinds) or isinstance(series.dtype, pd.PeriodDtype)
+
+
+def _check_cells(series: pd.Series) -> None:
+    """Raise if cells hold lists, records or bytes instead of single values."""
+    if series.dtype != object:
+        return
+    odd = series.map(lambda cell: isinstance(cell, bytes) or not (cell is None or pd.api.types.is_scalar(cell)))
+    if odd.any():
+        kind = type(series[odd].iloc[0]).__name__
+        raise InputError(f"column {str(series.name)!r} holds {kind} values, not single ones; unpack or --drop it")
+
+
+def _counts_rows(series: pd.Series) -> bool:
+    return pd.api.types.is_integer_dtype(series) and bool((series.diff().dropna() == 1).all())
+
+
 def _kind(series: pd.Series) -> Kind:
+    _check_cells(series)
     if pd.api.types.is_bool_dtype(series):
         return "boolean"
     if pd.api.types.is_datetime64_any_dtype(series):
@@ -212,9 +232,10 @@ def _kind(series: pd.Series) -> Kind:
     there = _text(series).dropna()
     if there.empty:
         return "numeric"
-    if set(there.str.lower().unique()) <= _TRUE | _FALSE:
+    lower = there.str.lower()
+    if any(set(lower.unique()) <= pair for pair in _PAIRS):
         return "boolean"
-    if pd.to_numeric(there, errors="coerce").notna().all():
+    if pd.to_numeric(there[~lower.isin(_MISSING)], errors="coerce").notna().all():
         return "numeric"
     if (
         there.str.match(_DATE).all()
@@ -238,17 +259,26 @@ def _wrong_type(series: pd.Series, wrong: pd.Series, kind: str) -> InputError:
 
 def _text(series: pd.Series) -> pd.Series:
     """Values as stripped text; empty cells as NaN. Whole numbers are written without a fraction."""
-    if pd.api.types.is_float_dtype(series) and (series.dropna() % 1 == 0).all():
-        series = series.astype("Int64")
     text = series.astype("string").str.strip()
+    if pd.api.types.is_float_dtype(series):
+        text = text.str.removesuffix(".0")
     return text.mask(text == "").astype(object).where(text.notna(), np.nan)
 
 
 def _numbers(series: pd.Series) -> pd.Series:
+    if _is_time(series):
+        raise InputError(f"column {str(series.name)!r} is numeric, but its values are of type {series.dtype}")
+    _check_cells(series)
     values = pd.to_numeric(series, errors="coerce").astype(np.float64)
-    wrong = values.isna() & series.notna() & (series.astype(str).str.strip() != "")
+    wrong = values.isna() & series.notna() & ~series.astype(str).str.strip().str.lower().isin(_MISSING)
     if wrong.any():
         raise _wrong_type(series, wrong, "numeric")
+    huge = np.isfinite(values) & (values.abs() > _LARGEST)
+    if huge.any():
+        raise InputError(
+            f"column {str(series.name)!r} has {float(values[huge].iloc[0])!r} in row {_row(huge)}; "
+            f"sizes above {_LARGEST:g} cannot be computed with"
+        )
     return values.replace([np.inf, -np.inf], np.nan)
 
 
@@ -277,7 +307,8 @@ def _date_parts(series: pd.Series) -> dict[str, Any]:
     wrong = when.isna() & series.notna() & (series.astype(str).str.strip() != "")
     if wrong.any():
         raise _wrong_type(series, wrong, "a date")
-    day = (when - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(days=1)
+    seconds = when.astype("int64").astype(np.float64).where(when.notna())
+    day = seconds / 86_400
     phases = {
         "year": (when.dt.day_of_year - 1) / 365.25,
         "week": when.dt.day_of_week / 7 + (day % 1) / 7,

@@ -13,7 +13,10 @@ SplitName = Literal["auto", "column", "balanced", "random"]
 SPLITS = ("auto", "column", "balanced", "random")
 PARTS = ("train", "val", "test")
 
+SPLIT_COLUMN = "split"
+
 _HELD_OUT_SHARE = 0.13
+_MOST_CELLS = 0.5
 _SPELLINGS = {
     "train": "train",
     "training": "train",
@@ -40,8 +43,8 @@ def split_column(values: pd.Series) -> NDArray[np.str_]:
 
 
 def looks_like_split(values: pd.Series) -> bool:
-    """Whether a column says train, val and test and nothing else."""
-    return set(values.astype("string").str.strip().str.lower().map(_SPELLINGS).unique()) == set(PARTS)
+    """Whether most cells of a column say train, val or test."""
+    return bool(values.astype("string").str.strip().str.lower().isin(_SPELLINGS).mean() > _MOST_CELLS)
 
 
 def balanced_split(
@@ -124,19 +127,24 @@ def split_rows(
     split: SplitName = "auto",
     bins: Bins,
     group: str | None = None,
-    column: str = "split",
+    column: str | None = None,
     seed: int = 0,
 ) -> tuple[NDArray[np.str_], SplitName]:
     """Part of each row, and the kind of split that was made.
 
-    ``auto`` takes the column if there is one that says train, val and test, and the balanced split otherwise.
+    ``auto`` takes the column that is named, or one called ``split`` whose cells mostly say train, val or test, and the
+    balanced split otherwise. A column that is taken must say one of the three in every row.
 
     Raises:
         InputError: see the single splits.
     """
     one_of(split, "--split", SPLITS)
+    if column is not None and split in ("balanced", "random"):
+        raise InputError(f"--split-column {column!r} is given, but --split {split} does not use it; leave one out")
     if split == "auto":
-        split = "column" if column in frame and looks_like_split(frame[column]) else "balanced"
+        found = SPLIT_COLUMN in frame and looks_like_split(frame[SPLIT_COLUMN])
+        split = "column" if column is not None or found else "balanced"
+    column = column or SPLIT_COLUMN
     if split == "column":
         if column not in frame:
             raise InputError(f"--split column needs a column {column!r} that says train, val or test in every row")
@@ -172,6 +180,15 @@ def _by_group(
         if 2 * fits[part] >= rows.size:
             parts[rows] = part
             missing[part] = np.maximum(missing[part] - held, 0)
+    # Few or unequal groups may fit nowhere: each empty part then takes the training group that fits it best.
+    for part in missing:
+        if not (parts == part).any():
+            left = [g for g in range(names.size) if (parts[rows_by_group[g]] == "train").all()]
+            if len(left) > 1:
+                gain = [
+                    np.minimum(np.bincount(index[rows_by_group[g]], minlength=wanted.size), wanted).sum() for g in left
+                ]
+                parts[rows_by_group[left[int(np.argmax(gain))]]] = part
     return parts
 
 

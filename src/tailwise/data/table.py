@@ -11,7 +11,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from tailwise._checks import InputError
+from tailwise._checks import InputError, quoted
 from tailwise.data.schema import Schema
 
 SUFFIXES = {".csv": ",", ".tsv": "\t", ".parquet": None}
@@ -37,22 +37,36 @@ def read_table(path: str | Path) -> pd.DataFrame:
     except (ValueError, OSError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise InputError(f"{str(path)!r} cannot be read as a table: {reason}") from error
-    if frame.shape[1] < 2 or frame.empty:
-        raise InputError(
-            f"{str(path)!r} has {frame.shape[0]} rows and {frame.shape[1]} columns; "
-            "a target and at least one feature are needed (is the separator right?)"
-        )
+    if isinstance(frame.columns, pd.MultiIndex):
+        raise InputError(f"{str(path)!r} has column names of several levels; join them into one")
+    if frame.index.names != [None]:
+        frame = frame.reset_index()
     frame.columns = frame.columns.astype(str)
     return frame
 
 
+def _read_text(path: Path, separator: str) -> pd.DataFrame:
+    """Read CSV or TSV; pandas would rename the second of two columns with one name."""
+    header = pd.read_csv(path, sep=separator, header=None, nrows=1, dtype=str).iloc[0].dropna()
+    twice = sorted(set(header[header.duplicated()]))
+    if twice:
+        raise InputError(f"{str(path)!r} has several columns named {quoted(twice)}; rename them")
+    return pd.read_csv(path, sep=separator, low_memory=False)
+
+
 def write_table(frame: pd.DataFrame, path: str | Path) -> None:
-    """Write CSV, TSV or Parquet, as the file's name says."""
+    """Write CSV, TSV or Parquet, as the file's name says: the whole file or none."""
     path = Path(path)
-    if path.suffix.lower() == ".parquet":
-        frame.to_parquet(path, index=False)
-    else:
-        frame.to_csv(path, index=False, sep=SUFFIXES[path.suffix.lower()] or ",")
+    fresh = path.with_name(path.name + ".new")
+    try:
+        if path.suffix.lower() == ".parquet":
+            frame.to_parquet(fresh, index=False)
+        else:
+            frame.to_csv(fresh, index=False, sep=SUFFIXES[path.suffix.lower()] or ",")
+        fresh.replace(path)
+    except OSError as error:
+        fresh.unlink(missing_ok=True)
+        raise InputError(f"cannot write {str(path)!r}: {error.strerror or error}") from error
 
 
 def fit_preprocessor(features: pd.DataFrame) -> ColumnTransformer:
@@ -83,4 +97,10 @@ def fit_preprocessor(features: pd.DataFrame) -> ColumnTransformer:
 
 def transform(preprocessor: ColumnTransformer, schema: Schema, frame: pd.DataFrame) -> NDArray[np.float32]:
     """``(n, n_inputs)`` inputs of the network for a table's rows."""
-    return np.ascontiguousarray(preprocessor.transform(schema.features(frame)), dtype=np.float32)
+    with np.errstate(over="ignore"):
+        x = np.ascontiguousarray(preprocessor.transform(schema.features(frame)), dtype=np.float32)
+    if not np.isfinite(x).all():
+        raise InputError(
+            "a number in the table is too far from those of the training rows to compute with; check its unit"
+        )
+    return x

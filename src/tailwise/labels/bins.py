@@ -6,11 +6,12 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tailwise._checks import InputError, label_array, positive
+from tailwise._checks import InputError, label_array, positive, whole
 
 _MOST_UNIT_BINS = 200
 _ROWS_PER_UNIT_BIN = 5
 _MOST_BINS = 100
+_MOST_GIVEN_BINS = 10_000
 _FEWEST_BINS = 10
 
 
@@ -44,8 +45,8 @@ class Bins:
         if not (steps > 0).all():
             b = int((steps <= 0).argmax())
             raise InputError(
-                f"edges must increase and differ in float32, but edge {b} is {given[b]!r} and edge {b + 1} is "
-                f"{given[b + 1]!r}; use wider bins, or subtract a constant from the target"
+                f"edges must increase and differ in float32, but edge {b} is {float(given[b])!r} and edge {b + 1} is "
+                f"{float(given[b + 1])!r}; use wider bins, or subtract a constant from the target"
             )
         edges.setflags(write=False)
         object.__setattr__(self, "edges", edges)
@@ -56,7 +57,7 @@ class Bins:
 
         Whole-number labels that span at most 200 values with at least 5 rows a value (ages, counts, ratings) get
         one bin a value, centred on it. All others get bins of equal width: the smallest of 1, 2 or 5 times a power
-        of ten that gives no more than ``sqrt(n)`` bins, held between 10 and 100.
+        of ten that gives no more than ``sqrt(n)`` bins (where that is below 10 or above 100, no more than 10 or 100).
 
         Raises:
             InputError: labels that are all equal, empty or not finite.
@@ -64,7 +65,7 @@ class Bins:
         y = label_array(y)
         low, high = float(y.min()), float(y.max())
         if low == high:
-            raise InputError(f"y is constant ({low!r}); bins need at least two different labels")
+            raise InputError(f"y is constant ({low:g}); bins need at least two different labels")
         whole = bool((y == np.round(y)).all())
         span = high - low + 1
         if whole and span <= min(_MOST_UNIT_BINS, y.size / _ROWS_PER_UNIT_BIN):
@@ -80,19 +81,23 @@ class Bins:
         width = positive(width, "width")
         first = np.floor(y.min() / width)
         n_bins = np.floor(y.max() / width) - first + 1
-        if n_bins > 1_000_000:
-            raise InputError(f"width {width!r} would give {n_bins:.3g} bins between {y.min()!r} and {y.max()!r}; widen")
+        if n_bins > _MOST_GIVEN_BINS:
+            raise InputError(
+                f"width {width:g} would give {n_bins:.3g} bins between {y.min():g} and {y.max():g}; "
+                f"at most {_MOST_GIVEN_BINS:,} are allowed, so widen them"
+            )
         return cls.from_edges((first + np.arange(n_bins + 1)) * width)
 
     @classmethod
     def count(cls, y: ArrayLike, n_bins: int) -> Self:
         """``n_bins`` bins of equal width between the lowest and the highest training label."""
         y = label_array(y)
-        if n_bins < 1 or n_bins != int(n_bins):
-            raise InputError(f"n_bins must be a whole number of at least 1, got {n_bins!r}")
+        n_bins = whole(n_bins, "n_bins", least=1)
+        if n_bins > _MOST_GIVEN_BINS:
+            raise InputError(f"at most {_MOST_GIVEN_BINS:,} bins are allowed, got n_bins={n_bins:,}")
         if y.min() == y.max():
-            raise InputError(f"y is constant ({y.min()!r}); bins need at least two different labels")
-        return cls.from_edges(np.linspace(y.min(), y.max(), int(n_bins) + 1))
+            raise InputError(f"y is constant ({y.min():g}); bins need at least two different labels")
+        return cls.from_edges(np.linspace(y.min(), y.max(), n_bins + 1))
 
     @classmethod
     def from_edges(cls, edges: ArrayLike) -> Self:

@@ -16,6 +16,8 @@ Padding = Literal["renormalise", "constant", "reflect", "mirror"]
 KERNELS = ("gaussian", "triangular", "laplace")
 COMPATS = ("paper", "reference")
 
+_WIDEST_SIGMA = 1000.0
+
 
 def kernel_window(
     kernel: Kernel = "gaussian", *, window: int = 5, sigma: float = 2.0, compat: Compat = "paper"
@@ -42,7 +44,9 @@ def kernel_window(
     one_of(kernel, "kernel", KERNELS)
     one_of(compat, "compat", COMPATS)
     positive(sigma, "sigma")
-    if window < 1 or window % 2 == 0:
+    if sigma > _WIDEST_SIGMA:
+        raise InputError(f"sigma must be at most {_WIDEST_SIGMA:g} bins, got {sigma!r}")
+    if isinstance(window, bool) or not isinstance(window, int | np.integer) or window < 1 or window % 2 == 0:
         raise InputError(f"window must be an odd number of bins of at least 1, got {window!r}")
     half = window // 2
     x = np.abs(np.arange(-half, half + 1))

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike
 from torch import nn
 
-from tailwise._checks import InputError, did_you_mean, label_array
+from tailwise._checks import InputError, did_you_mean, label_array, not_negative, positive, whole
 from tailwise.labels.bins import Bins
 from tailwise.methods.objective import Objective, Trains
 from tailwise.methods.parts import PARTS, Part, Setting
@@ -34,7 +35,9 @@ class Filling:
         needed = [getattr(setting, name) for name in self.part.needs]
         try:
             return self.part.load()(*needed, **{**defaults, **self.part.fixed, **given, **extra})
-        except TypeError as error:
+        except InputError:
+            raise
+        except (TypeError, ValueError, IndexError, OverflowError) as error:
             raise InputError(f"the parameters of {self.name!r} do not work: {error}") from error
 
 
@@ -62,8 +65,10 @@ class Stage:
 
     def build(self, model: nn.Module, y_train: ArrayLike, bins: Bins | None = None) -> Objective:
         """Build the training step for a model whose output is already scaled; see :meth:`Method.build`."""
-        y = label_array(y_train, "y_train")
-        bins = Bins.auto(y) if bins is None else bins
+        y = np.asarray(y_train, dtype=np.float64)
+        if y.ndim != 2:
+            y = label_array(y, "y_train")
+            bins = Bins.auto(y) if bins is None else bins
         width = getattr(model, "n_features", None)
         setting = Setting(y, bins, width if isinstance(width, int) else None)
         density, weights = self._filling("density"), self._filling("weights")
@@ -75,10 +80,11 @@ class Stage:
             "weights": weights and weights.make(setting, lds=density and density.make(setting)),
             "smoother": smoother and smoother.make(setting),
             "loss": loss and loss.make(setting),
-            **{slot: piece for slot, piece in self.objects.items() if slot != "regularizers"},
+            **{slot: piece for slot, piece in self.objects.items() if slot not in ("regularizers", "coefs")},
             "regularizers": {f.name: f.make(setting) for f in named} | dict(self.objects.get("regularizers", {})),
         }
-        coefs = {f.name: float(f.params.get("coef", f.part.coef)) for f in named}
+        coefs = {f.name: not_negative(f.params.get("coef", f.part.coef), f"{f.name}.coef") for f in named}
+        coefs |= dict(self.objects.get("coefs", {}))
         return Objective(model, **pieces, coefs=coefs, trains=self.trains, spread=setting.spread)
 
 
@@ -109,8 +115,8 @@ class Method:
 
         Args:
             model: a network with ``encode(x)`` and ``head(features)``; ``n_features`` if the method smooths features.
-            y_train: ``(n,)`` training labels, target units.
-            bins: bins of the target; ``Bins.auto(y_train)`` if not given.
+            y_train: ``(n,)`` training labels, target units; ``(n, K)`` for parts that take K-dimensional targets.
+            bins: bins of a scalar target; ``Bins.auto(y_train)`` if not given.
             stage: which stage, from 0.
 
         Raises:
@@ -141,7 +147,8 @@ def compose(name: str, /, **params: Any) -> Method:
     Args:
         name: for example ``"sqinv+lds+fds+conr"``; ``"vanilla"`` is the plain network. Order does not matter.
         **params: for each part a mapping of its parameters, ``conr={"window": 2.0}``; or a slot's name with a piece of
-            your own: ``loss=MyLoss()``, ``weights=...``, ``smoother=...``, ``regularizers={"mine": ...}``.
+            your own: ``loss=MyLoss()``, ``weights=...``, ``smoother=...``, ``regularizers={"mine": ...}`` with
+            ``coefs={"mine": 0.5}``.
 
     Raises:
         InputError: an unknown part, two parts in one slot, parameters for a part that is absent, an unknown parameter.
@@ -151,8 +158,9 @@ def compose(name: str, /, **params: Any) -> Method:
         'sqinv+conr'
     """
     names = parse(name)
-    slots = {"weights", "smoother", "loss", "regularizers"}
+    slots = {"weights", "smoother", "loss", "regularizers", "coefs"}
     objects = {slot: params.pop(slot) for slot in sorted(slots & set(params))}
+    _check_objects(objects, names)
     for slot in objects:
         taken = [n for n in names if PARTS[n].slot == slot]
         if taken:
@@ -226,7 +234,24 @@ def rrt_stage(
         fillings: weights, density and loss of the stage.
         objects: a caller's own pieces for these slots.
     """
-    return Stage(fillings, trains="head", epochs=epochs, lr=lr, objects=objects or {})
+    epochs = whole(epochs, "rrt.epochs", least=1)
+    return Stage(fillings, trains="head", epochs=epochs, lr=positive(lr, "rrt.lr"), objects=objects or {})
+
+
+def _check_objects(objects: Mapping[str, Any], names: list[str]) -> None:
+    """Raise unless a caller's own pieces are objects, under names of their own."""
+    regularizers = objects.get("regularizers", {})
+    pieces = {slot: piece for slot, piece in objects.items() if slot not in ("regularizers", "coefs")}
+    for slot, piece in {**pieces, **regularizers}.items():
+        if not isinstance(piece, nn.Module):
+            hint = "; make an object of it, e.g. L1()" if isinstance(piece, type) else ""
+            raise InputError(f"{slot} must be a torch module, got {piece!r}{hint}")
+    for name in regularizers:
+        if name in names:
+            raise InputError(f"regularizers names {name!r}, which is a part of the method; choose another name")
+    for name in objects.get("coefs", {}):
+        if name not in regularizers:
+            raise InputError(f"coefs names {name!r}, which is not one of the regularizers given; for a part use coef")
 
 
 def _checked(name: str, params: Any) -> Mapping[str, Any]:

@@ -15,7 +15,7 @@ Trains = Literal["all", "head"]
 
 
 class Objective(nn.Module):
-    """A network with the six slots filled: ``forward(x, y)`` gives the terms of the loss.
+    """A network with the slots of a training step filled: ``forward(x, y)`` gives the terms of the loss.
 
     Args:
         model: a network with ``encode(x)`` and ``head(features)``; it is what remains after training.

@@ -8,7 +8,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from tailwise._checks import InputError
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tailwise.labels.bins import Bins
 
 
+Slot = Literal["weights", "density", "smoother", "loss", "regularizer", "stage"]
 _ALL = ("scalar", "k", "dense")
 
 
@@ -27,14 +28,25 @@ class Setting:
     """What parts are built from: training labels, their bins, and the network's number of features.
 
     Args:
-        y: ``(n,)`` training labels, target units.
-        bins: bins of the target.
+        y: ``(n,)`` or ``(n, K)`` training labels, target units.
+        label_bins: bins of a scalar target.
         width: number of features; ``None`` for a network that does not say.
     """
 
     y: "NDArray[np.float64]"
-    bins: "Bins"
+    label_bins: "Bins | None"
     width: int | None = None
+
+    @property
+    def bins(self) -> "Bins":
+        """Bins of the target.
+
+        Raises:
+            InputError: labels that have none.
+        """
+        if self.label_bins is None:
+            raise InputError(f"this part needs scalar labels (n,) with bins, got labels of shape {self.y.shape}")
+        return self.label_bins
 
     @property
     def bin_width(self) -> float:
@@ -44,7 +56,7 @@ class Setting:
     @property
     def spread(self) -> float:
         """Standard deviation of the labels."""
-        return float(self.y.std())
+        return float(self.y.std(axis=0).mean())
 
     @property
     def n_features(self) -> int:
@@ -83,7 +95,7 @@ class Part:
         hidden: parameters of ``where`` that the method fills itself.
     """
 
-    slot: str
+    slot: Slot
     where: str
     summary: str
     source: str

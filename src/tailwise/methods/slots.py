@@ -1,13 +1,10 @@
 """The slots of a training step and what fills each: the contracts every piece keeps."""
 
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 from torch import Tensor
 
-Slot = Literal["weights", "density", "smoother", "loss", "regularizer", "stage"]
 
-
-@runtime_checkable
 class Weights(Protocol):
     """``w(target) -> (B,)``: how much each label counts."""
 
@@ -15,7 +12,6 @@ class Weights(Protocol):
         """Weights of labels."""
 
 
-@runtime_checkable
 class Smoother(Protocol):
     """``s(features, target) -> features`` in the step, ``end_epoch()`` after each epoch."""
 
@@ -26,7 +22,6 @@ class Smoother(Protocol):
         """Update what is learnt once an epoch."""
 
 
-@runtime_checkable
 class Loss(Protocol):
     """``l(pred, target, weight=None) -> scalar``."""
 
@@ -34,7 +29,6 @@ class Loss(Protocol):
         """The loss of a batch."""
 
 
-@runtime_checkable
 class Regularizer(Protocol):
     """``r(features, target, pred, weight=None) -> scalar``."""
 

@@ -33,7 +33,8 @@ def conr_loss(
 
     Args:
         features: ``(B, d)``; ``(B, V, d)`` for V augmented views of each row; any shape ``(B, ...)`` for dense targets.
-        target: ``(B,)``, ``(B, K)``, or dense ``(B, H, W)``, which is pooled to the mean of each map.
+        target: ``(B,)``, ``(B, K)``, or dense ``(B, H, W)``, which is pooled to the mean of each map; a map without
+            any label is left out.
         pred: same shape as ``target``, or ``(B, V)`` with one prediction a view.
         weight: w_j, ``(B,)``, or dense as ``target``; 1 if not given.
         window: ω, target units.
@@ -58,8 +59,10 @@ def conr_loss(
     """
     dense = target.ndim >= 3
     if dense:
+        labelled = ~torch.isnan(target).flatten(1).all(1)
         target, pred, weight = _pool(target, pred, weight)
-        features = features.flatten(1)
+        features = features.flatten(1)[labelled]
+        target, pred, weight = target[labelled], pred[labelled], None if weight is None else weight[labelled]
     features, target, pred, weight = flatten_views(features, target, pred, weight)
 
     gap = label_gaps(target, label_distance)

@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tailwise._checks import InputError
+from tailwise.data.prepare import PreparedTable
 from tailwise.run import CONFIG, PREDICTIONS, open_run
 
 
@@ -20,16 +21,21 @@ class OtherRun:
     y_pred: NDArray[np.float64]
 
 
-def read_other(run: str | Path, rows: NDArray[np.int64], y_true: NDArray[np.float64]) -> OtherRun:
-    """Test predictions of a finished run, in the order of ``rows``.
+def read_other(run: str | Path, table: PreparedTable) -> OtherRun:
+    """Test predictions of a finished run, in the order of the table's test rows.
 
     Raises:
-        InputError: no finished run there, or one with other test rows or targets.
+        InputError: no finished run there, or one with another target or other test rows.
     """
     folder = open_run(run)
+    rows, (_, y_true) = table.row[table.part == "test"], table.rows_of("test")
     frame = pd.read_parquet(folder / PREDICTIONS)
-    test = frame[frame["split"] == "test"].set_index("row")
-    if sorted(test.index) != sorted(rows.tolist()) or not np.array_equal(test.loc[rows, "target"].to_numpy(), y_true):
-        raise InputError(f"run {str(run)!r} was tested on other rows; --against needs the same data, split and seed")
     config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    return OtherRun(config["method"]["name"], test.loc[rows, "prediction"].to_numpy())
+    test = frame[frame["split"] == "test"].set_index("row")
+    same_rows = sorted(test.index) == sorted(rows.tolist())
+    if config["target"] != table.schema.target or not same_rows:
+        raise InputError(f"run {str(run)!r} was tested on other rows; --against needs the same data, split and seed")
+    test = test.loc[rows]
+    if not np.array_equal(test["target"].to_numpy(), y_true):
+        raise InputError(f"run {str(run)!r} was tested on other rows; --against needs the same data, split and seed")
+    return OtherRun(config["method"]["name"], test["prediction"].to_numpy())

@@ -113,6 +113,7 @@ class Training:
             "epoch": self.epoch,
             "best_score": self.best_score,
             "waited": self.waited,
+            "scaler": None if self.accelerator.scaler is None else self.accelerator.scaler.state_dict(),
         }
 
     def restore(self, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
@@ -128,8 +129,10 @@ class Training:
             self.objective.load_state_dict(under("objective.", tensors))
             restore_optimizer(self.optimizer, under("optimizer.", tensors))
             self.best = {name: value.to(self.device) for name, value in under("best.", tensors).items()}
-        except (KeyError, RuntimeError, ValueError) as error:
-            raise InputError("the checkpoint does not fit this run; start again with --overwrite") from error
+            if self.accelerator.scaler is not None:
+                self.accelerator.scaler.load_state_dict(numbers["scaler"])
+        except (KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
+            raise InputError("the checkpoint does not fit this run; choose another --out, or --overwrite it") from error
 
     @property
     def device(self) -> torch.device:
@@ -140,14 +143,15 @@ class Training:
     @property
     def stage_epochs(self) -> int:
         """Epochs the current stage has at most."""
-        return self.method.stages[self.stage].epochs or self.recipe.epochs
+        own = self.method.stages[self.stage].epochs
+        return self.recipe.epochs if own is None else own
 
     def _start_stage(self) -> None:
         seed_everything(self.recipe.seed, self.stage, -1)
         stage = self.method.stages[self.stage]
         objective: Objective = self.method.build(self.model, self.y_train, self.bins, stage=self.stage)
         objective.to(self.device)
-        self.lr = stage.lr or self.recipe.lr
+        self.lr = self.recipe.lr if stage.lr is None else stage.lr
         optimizer = torch.optim.AdamW(
             objective.trained_parameters(),
             lr=self.lr,
@@ -222,11 +226,14 @@ def accelerator_for(recipe: Recipe) -> Accelerator:
     if recipe.precision == "fp16" and on_cpu:
         raise InputError("precision 'fp16' needs a GPU; on a CPU use --precision bf16 or no")
     try:
-        return Accelerator(mixed_precision=recipe.precision, cpu=device == "cpu")
+        accelerator = Accelerator(mixed_precision=recipe.precision, cpu=device == "cpu")
+        if device in ("auto", accelerator.device.type):
+            return accelerator
     except ValueError:
-        # accelerate keeps the first device and precision of a process for good; a later recipe may want others.
-        AcceleratorState._reset_state(reset_partial_state=True)
-        return Accelerator(mixed_precision=recipe.precision, cpu=device == "cpu")
+        pass
+    # accelerate keeps the first device and precision of a process for good; this recipe wants others.
+    AcceleratorState._reset_state(reset_partial_state=True)
+    return Accelerator(mixed_precision=recipe.precision, cpu=device == "cpu")
 
 
 def _can_fuse(device: torch.device) -> bool:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from tailwise._checks import InputError, not_negative, one_of, positive
+from tailwise._checks import InputError, not_negative, one_of, positive, whole
 
 Criterion = Literal["bmae", "mae", "rmse"]
 CRITERIA = ("bmae", "mae", "rmse")
@@ -47,15 +47,14 @@ class Recipe:
             value = getattr(self, name)
             if value is None and name != "epochs":
                 continue
-            if value != int(value) or value < 1:
-                raise InputError(f"{name} must be a whole number of at least 1, got {value!r}")
+            whole(value, name, least=1)
         positive(self.lr, "lr")
         positive(self.clip_norm, "clip_norm")
         not_negative(self.weight_decay, "weight_decay")
         one_of(self.criterion, "criterion", CRITERIA)
         one_of(self.precision, "precision", PRECISIONS)
-        if not 0 <= self.seed < 2**32:
-            raise InputError(f"seed must be at least 0 and below 2**32, got {self.seed!r}")
+        if whole(self.seed, "seed", least=0) >= 2**32:
+            raise InputError(f"seed must be below 2**32, got {self.seed!r}")
 
     def batch_size_for(self, n_rows: int) -> int:
         """Rows a batch for this many training rows."""
