@@ -28,7 +28,8 @@ def refused(capsys, *arguments):
     capsys.readouterr()
     assert run([str(a) for a in arguments]) == 2
     captured = capsys.readouterr()
-    lines = [line for line in captured.err.splitlines() if not line.startswith("note:")]
+    # A training that fails has shown its progress before; everything else is one line.
+    lines = [line for line in captured.err.splitlines() if line.strip() and not line.startswith("epoch ")]
     assert captured.out == ""
     assert len(lines) == 1, captured.err
     assert lines[0].startswith("tailwise: ")
@@ -186,6 +187,51 @@ class TestBadInput:
         assert run(["train", str(toy_csv), *TRAIN, "-o", str(other), "--overwrite", "--method", "vanilla"]) == 0
         assert json.loads((other / "config.json").read_text())["method"]["name"] == "vanilla"
 
+    def test_other_peoples_folders_are_not_runs(self, toy_csv, tmp_path, capsys):
+        site = tmp_path / "site"
+        (site / "model").mkdir(parents=True)
+        (site / "model" / "precious.pt").write_text("weights")
+        for name in ("manifest.json", "config.json"):
+            (site / name).write_text('{"name": "an app"}')
+        line = refused(capsys, "train", toy_csv, *TRAIN, "-o", site, "--overwrite")
+        assert "holds no run" in line
+        assert (site / "model" / "precious.pt").exists()
+
+    def test_a_failed_replacement_keeps_the_finished_run(self, toy_csv, tmp_path, capsys):
+        out = tmp_path / "r"
+        assert run(["train", str(toy_csv), *TRAIN, "-o", str(out)]) == 0
+        before = (out / "model" / "model.safetensors").read_bytes()
+        assert "smaller --lr" in refused(capsys, "train", toy_csv, *TRAIN, "-o", out, "--overwrite", "--lr", 1e30)
+        assert (out / "model" / "model.safetensors").read_bytes() == before
+        assert run(["evaluate", str(out), str(toy_csv)]) == 0
+
+    def test_a_training_that_diverges_leaves_nothing(self, toy_csv, tmp_path, capsys):
+        refused(capsys, "train", toy_csv, *TRAIN, "-o", tmp_path / "r", "--lr", 1e30)
+        assert not (tmp_path / "r").exists()
+
+    @pytest.mark.parametrize(
+        "setting",
+        [
+            "conr.coef=abc",
+            "conr.coef=none",
+            "conr.window=NaN",
+            "fds.clip=[]",
+            "fds.clip=[0.5,2,3]",
+            "fds.start_update=abc",
+            "fds.window=5.0",
+            "sqinv.clip=abc",
+            "lds.sigma=1e300",
+            "rrt.epochs=0",
+            "rrt.epochs=2.5",
+            "rrt.lr=-1",
+        ],
+    )
+    def test_parameters_of_the_wrong_kind(self, toy_csv, tmp_path, capsys, setting):
+        refused(
+            capsys, "train", toy_csv, *TRAIN, "-m", "sqinv+lds+fds+conr+rrt", "--set", setting, "-o", tmp_path / "r"
+        )
+        assert not (tmp_path / "r").exists()
+
     def test_a_folder_with_other_things_is_left_alone(self, toy_csv, tmp_path, capsys):
         (tmp_path / "mine").mkdir()
         (tmp_path / "mine" / "thesis.txt").write_text("years of work")
@@ -290,6 +336,32 @@ class TestPredictAndEvaluate:
         line = refused(capsys, "evaluate", finished / "run", tmp_path / "new.csv")
         assert "target 'price' is not a column" in line
 
+    def test_files_are_not_replaced_unasked(self, finished, tmp_path, capsys):
+        table = tmp_path / "new.csv"
+        pd.read_csv(finished / "toy.csv").to_csv(table, index=False)
+        before = table.read_bytes()
+        assert "exists already" in refused(capsys, "predict", finished / "run", table, "-o", table)
+        assert "is the table itself" in refused(capsys, "predict", finished / "run", table, "-o", table, "--overwrite")
+        assert table.read_bytes() == before
+        arguments = ["predict", str(finished / "run"), str(table), "-o", str(tmp_path / "p.csv")]
+        assert run(arguments) == 0
+        assert run([*arguments, "--overwrite"]) == 0
+
+    def test_no_rows_and_one_row(self, finished, tmp_path):
+        frame = pd.read_csv(finished / "toy.csv")
+        for n in (0, 1):
+            frame[:n].to_csv(tmp_path / "few.csv", index=False)
+            out = tmp_path / f"p{n}.csv"
+            assert run(["predict", str(finished / "run"), str(tmp_path / "few.csv"), "-o", str(out)]) == 0
+            assert len(pd.read_csv(out)) == n
+        assert run(["evaluate", str(finished / "run"), str(tmp_path / "few.csv")]) == 0
+
+    def test_a_model_of_one_feature(self, toy, tmp_path):
+        toy[["x1", "price"]].to_csv(tmp_path / "two.csv", index=False)
+        toy[["x1"]].to_csv(tmp_path / "one.csv", index=False)
+        assert run(["train", str(tmp_path / "two.csv"), *TRAIN, "-o", str(tmp_path / "r")]) == 0
+        assert run(["predict", str(tmp_path / "r"), str(tmp_path / "one.csv"), "-o", str(tmp_path / "p.csv")]) == 0
+
     @pytest.mark.parametrize("out", ["p.xlsx", "nowhere/p.csv"])
     def test_bad_out(self, finished, tmp_path, capsys, out):
         refused(capsys, "predict", finished / "run", finished / "toy.csv", "-o", tmp_path / out)
@@ -370,11 +442,14 @@ def test_nothing_heavy_is_imported(code):
     subprocess.run([sys.executable, "-c", check], check=True, capture_output=True)
 
 
-@pytest.mark.parametrize("name", ["abalone", "cpusm"])
-def test_real_tables(shared_table, tmp_path, name):
-    target = {"abalone": "Rings", "cpusm": "usr"}[name]
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["vanilla", "sqinv+lds", "sqinv+lds+fds+conr"])
+@pytest.mark.parametrize(
+    ("name", "target"), [("abalone", "Rings"), ("cpusm", "usr"), ("bike_hourly", "count"), ("kc_house", "price")]
+)
+def test_real_tables(shared_table, tmp_path, name, target, method):
     arguments = ["train", str(shared_table(name)), "-t", target, "--epochs", "3", "-o", str(tmp_path / "r")]
-    assert run([*arguments, "--method", "sqinv+lds+fds+conr"]) == 0
+    assert run([*arguments, "--method", method]) == 0
     metrics = json.loads((tmp_path / "r" / "metrics.json").read_text())
     assert metrics["few"]["n"] > 0
     assert metrics["all"]["pearson"]["value"] > 0.4

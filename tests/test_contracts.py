@@ -167,6 +167,11 @@ class TestWeights:
         weights = self.make(name, y)
         assert np.allclose(weights(torch.from_numpy(y)).numpy(), weights.sample_weight(y))
 
+    def test_labels_that_are_whole_numbers(self, name):
+        weights = self.make(name, np.repeat([1.5, 4.5, 8.5], [60, 30, 3]))
+        whole = torch.tensor([1, 4, 8])
+        assert torch.equal(weights(whole), weights(whole.float()))
+
     def test_unseen_far_and_dense_labels(self, name):
         weights = self.make(name, np.full(10, 2.5))
         assert torch.isfinite(weights(torch.tensor([-1e9, 1e9, 7.0]))).all()

@@ -53,6 +53,11 @@ class TestSchema:
         assert found["id"] == "nominal"
         assert "number" not in found
 
+    def test_two_letters_of_different_pairs_are_categories(self):
+        frame = self.frame().assign(sex=["F", "N"] * 30, answer=["t", "f"] * 30)
+        assert kinds(frame)["sex"] == "nominal"
+        assert kinds(frame)["answer"] == "boolean"
+
     def test_an_identifier_is_left_out_and_said(self):
         assert "identifier" in Schema.infer(self.frame(), "y").unused["id"]
 
@@ -104,7 +109,6 @@ class TestTarget:
         [
             (["a", "1", "2"], "must be numeric, but 1 cells are not, e.g. 'a' in row 1"),
             ([1.0, np.inf, 2.0], "1 infinite cells, the first in row 2"),
-            ([3, 3, 3], "is constant"),
             ([True, False, True], "of type bool"),
         ],
     )
@@ -180,8 +184,8 @@ class TestFiles:
             ("missing.csv", None, "no file"),
             ("a.txt", "x,y\n1,2\n", "must end in"),
             ("empty.csv", "", "cannot be read as a table"),
-            ("one.csv", "x\n1\n", "is the separator right"),
-            ("no_rows.csv", "x,y\n", "0 rows"),
+            ("twice.csv", "x,y,x\n1,2,3\n", "several columns named 'x'"),
+            ("latin.csv", "x,y\n1,\udce9\n", "save it as UTF-8"),
             ("bad.parquet", "hello", "cannot be read as a table"),
             ("torn.csv", 'x,y\n1,2\n3,4,5,6\n"', "cannot be read as a table"),
         ],
@@ -189,7 +193,7 @@ class TestFiles:
     def test_what_is_not_a_table_is_refused(self, tmp_path, name, content, message):
         path = tmp_path / name
         if content is not None:
-            path.write_text(content)
+            path.write_bytes(content.encode(errors="surrogateescape"))
         with pytest.raises(InputError, match=message):
             read_table(path)
 
@@ -234,6 +238,12 @@ class TestBalancedSplit:
         assert (parts == "val").sum() <= 0.13 * y.size
         assert (parts == "val").sum() == (parts == "test").sum()
 
+    @pytest.mark.parametrize("n_groups", [3, 4, 10])
+    def test_few_groups_still_give_three_parts(self, n_groups):
+        y = np.linspace(0, 100, 300)
+        parts = balanced_split(y, Bins.auto(y), groups=np.arange(300) * n_groups // 300)
+        assert set(parts) == {"train", "val", "test"}
+
     def test_repeatable_and_seeded(self):
         y = RNG.gamma(2, 10, 1000)
         bins = Bins.auto(y)
@@ -274,6 +284,38 @@ class TestPrepare:
         assert len(table.y) == len(toy) - 2
         assert 3 not in table.row
 
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            (lambda f: f[["price"]], "400 rows and 1 columns"),
+            (lambda f: f[:0], "0 rows and 6 columns"),
+            (lambda f: f.assign(price=3), "is constant"),
+            (lambda f: f.assign(price=f["price"] * 1e30), "choose a unit"),
+            (lambda f: f.assign(x1=f["x1"].mask(f.index == 4, 1e300)), r"'x1' has 1e\+300 in row 5"),
+            (lambda f: f.assign(x1=[[1, 2]] * 400), "holds list values"),
+            (lambda f: f.assign(x1=[b"a"] * 400), "holds bytes values"),
+            (lambda f: f.assign(split=["train", "test"] * 200), "leaves no row for 'val'"),
+            (lambda f: f.assign(split=["train", "val", "test", None] * 100), "must say train, val or test"),
+        ],
+    )
+    def test_tables_that_cannot_be_trained_on(self, toy, change, message):
+        with pytest.raises(InputError, match=message):
+            prepare_table(change(toy), "price")
+
+    def test_dates_far_away_and_empty_ones(self, toy):
+        toy["until"] = "9999-12-31"
+        toy.loc[:9, "until"] = "1600-01-01"
+        schema = prepare_table(toy, "price").schema
+        assert schema.features(toy)["until (days)"].abs().max() > 2_000_000
+        assert schema.features(toy.assign(until=np.nan))["until (days)"].isna().all()
+
+    def test_row_numbers_and_missing_marks(self, toy):
+        toy.insert(0, "Unnamed: 0", range(len(toy)))
+        toy["x1"] = toy["x1"].astype(object).mask(toy.index % 50 == 0, "?")
+        schema = prepare_table(toy, "price").schema
+        assert schema.unused == {"Unnamed: 0": "row numbers"}
+        assert schema.features(toy)["x1"].isna().sum() == 8
+
     def test_too_few_rows(self, toy):
         with pytest.raises(InputError, match="29 rows with a target; at least 30"):
             prepare_table(toy[:29], "price")
@@ -292,6 +334,11 @@ class TestPrepare:
             ({"group": "one"}, "has one group; train, val and test need at least 3"),
             ({"group": "city"}, "empty cells"),
             ({"split": "column"}, "needs a column 'split'"),
+            ({"split_column": "where"}, "needs a column 'where'"),
+            ({"split_column": "city", "split": "random"}, "does not use it"),
+            ({"group": "price"}, "which is the target"),
+            ({"group": "house", "drop": ["house"]}, "is the group column"),
+            ({"n_bins": 10**9}, "at most 10,000 bins"),
             ({"split": "fair"}, "--split must be one of"),
             ({"split": "column", "split_column": "city"}, "must say train, val or test"),
             ({"bin_width": 1.0, "n_bins": 3}, "not both"),
@@ -300,7 +347,7 @@ class TestPrepare:
     )
     def test_bad_choices(self, toy, options, message):
         with pytest.raises(InputError, match=message):
-            prepare_table(toy.assign(one=1), "price", **options)
+            prepare_table(toy.assign(one=1, house=toy.index // 4), "price", **options)
 
     def test_a_group_in_two_parts_of_a_split_column_is_refused(self, toy):
         toy["split"] = np.resize(["train", "train", "val", "test"], len(toy))

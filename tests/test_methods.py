@@ -100,6 +100,27 @@ def test_own_pieces_need_no_registration():
     assert set(terms) == {"loss", "mine"}
 
 
+def test_own_pieces_are_checked():
+    with pytest.raises(InputError, match=r"make an object of it"):
+        compose("vanilla", loss=L1)
+    with pytest.raises(InputError, match="choose another name"):
+        compose("conr", regularizers={"conr": ConR()})
+    with pytest.raises(InputError, match="not one of the regularizers"):
+        compose("conr", coefs={"conr": 1.0})
+    objective = compose("lds", regularizers={"mine": ConR()}, coefs={"mine": 0.5}).build(model(), Y)
+    assert objective.coefs == {"mine": 0.5}
+
+
+def test_k_dimensional_labels():
+    y = np.random.default_rng(0).normal(size=(40, 2))
+    network = Regressor(MLP(3, widths=(8,)), n_features=8, n_outputs=2)
+    x, target = torch.randn(40, 3), torch.from_numpy(y).float()
+    objective = compose("bmc+conr", conr={"window": 0.5}, bmc={"sigma": 1.0}).build(network, y)
+    sum(objective(x, target).values()).backward()
+    with pytest.raises(InputError, match="needs scalar labels"):
+        compose("sqinv").build(network, y)
+
+
 def test_loss_in_the_objective_is_free_of_the_targets_unit():
     x = torch.randn(50, 3)
     y = np.linspace(1, 7, 50)

@@ -142,6 +142,13 @@ def test_a_device_that_is_not_there():
         training("vanilla", device="cuda")
 
 
+def test_a_later_recipe_may_want_another_device_and_precision():
+    for precision in ("no", "bf16", "no"):
+        run = training("vanilla", precision=precision, epochs=1)
+        assert run.accelerator.mixed_precision == precision
+        assert run.device.type == "cpu"
+
+
 def test_divergence_is_said():
     with pytest.raises(InputError, match="smaller --lr"):
         list(training("vanilla", lr=1e30, epochs=20).epochs())

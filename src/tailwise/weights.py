@@ -16,8 +16,10 @@ class UniformWeights(nn.Module):
     """The null object of the weights slot: every label weighs 1."""
 
     def forward(self, target: Tensor) -> Tensor:
-        """Ones, same shape as ``target``."""
-        return torch.ones_like(target, dtype=None if target.is_floating_point() else torch.float32)
+        """Ones, ``(B,)`` for targets ``(B,)`` and ``(B, K)``, and of the shape of dense ones."""
+        shape = target.shape[:1] if target.ndim == 2 else target.shape
+        dtype = target.dtype if target.is_floating_point() else torch.float32
+        return torch.ones(shape, dtype=dtype, device=target.device)
 
     def sample_weight(self, y: ArrayLike) -> NDArray[np.float64]:
         """Ones for NumPy labels."""

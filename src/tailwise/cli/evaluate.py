@@ -31,6 +31,10 @@ def evaluate(
     from tailwise.metrics.regions import region_metrics
     from tailwise.run import MODEL, open_run, write_json
 
+    if seed < 0:
+        raise InputError(f"--seed must be at least 0, got {seed}")
+    if out is not None and (out.is_dir() or out.suffix.lower() != ".json"):
+        raise InputError(f"--out must name a .json file, got {str(out)!r}")
     if out is not None and not out.absolute().parent.is_dir():
         raise InputError(f"no folder {str(out.parent)!r} to write {out.name!r} into")
     model = TableModel.load(open_run(run) / MODEL)

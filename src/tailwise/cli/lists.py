@@ -33,12 +33,16 @@ def methods(
         for name, *cells in rows:
             typer.echo("| " + " | ".join([f"`{name}`", *cells]) + " |")
         return
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(*titles, title="Parts of a method", show_lines=True)
-    for row in rows:
-        table.add_row(f"[bold]{row[0]}[/bold]", *(cell.replace("[", r"\[") for cell in row[1:]))
+    table = Table(title="Parts of a method (papers: tailwise methods --markdown)", box=SIMPLE_HEAD, show_lines=True)
+    for title in ("part", "slot", "what it does", "parameters"):
+        table.add_column(title, overflow="fold")
+    for name, slot, summary, _, parameters, _ in rows:
+        table.add_row(Text(name, style="bold"), slot, Text(summary), Text(parameters.replace(", ", "\n")))
     Console().print(table)
 
 

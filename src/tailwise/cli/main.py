@@ -14,7 +14,8 @@ from tailwise.cli.train import train
 
 USER_MISTAKE, INTERRUPTED = 2, 130
 
-_UsageError: type[typer.BadParameter] = typer.BadParameter.__mro__[1]  # the parent of all usage errors
+# typer exports no name for the parent of its usage errors (unknown option, missing argument, bad value).
+_UsageError: type[typer.BadParameter] = typer.BadParameter.__mro__[1]
 
 app = typer.Typer(
     name="tailwise",
@@ -51,7 +52,7 @@ def _tailwise(
 def run(arguments: Sequence[str]) -> int:
     """Run the command and return its exit status: 2 and one line on stderr for a user's mistake."""
     try:
-        code = app(args=list(arguments), standalone_mode=False)
+        code = app(args=list(arguments) or ["--help"], standalone_mode=False)
     except InputError as mistake:
         return _say(str(mistake))
     except _UsageError as mistake:

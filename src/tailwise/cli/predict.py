@@ -13,6 +13,7 @@ def predict(
     ignore_extra: Annotated[
         bool, typer.Option("--ignore-extra", help="Allow columns that the model was not trained on.")
     ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file in --out.")] = False,
 ) -> None:
     """Predict the target of every row and write row, prediction and region.
 
@@ -32,6 +33,9 @@ def predict(
         raise InputError(f"--out must end in .csv, .tsv or .parquet, got {str(out)!r}")
     if not out.absolute().parent.is_dir():
         raise InputError(f"no folder {str(out.parent)!r} to write {out.name!r} into")
+    if out.exists() and (out.is_dir() or not overwrite or (Path(data).exists() and out.samefile(data))):
+        what = "is a folder" if out.is_dir() else "exists already" if not overwrite else "is the table itself"
+        raise InputError(f"{str(out)!r} {what}; choose another --out" + ("" if overwrite else ", or pass --overwrite"))
     model = TableModel.load(open_run(run) / MODEL)
     source = load_source(data)
     notes(source.notes)

@@ -8,12 +8,14 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from tailwise.labels.shots import REGIONS
 from tailwise.metrics.regions import METRICS, RegionMetrics
 from tailwise.report.numbers import number
 
 if TYPE_CHECKING:
+    from tailwise.report.comparison import Comparison
     from tailwise.training.loop import Epoch
 
 _COLUMNS = ("rmse", "gm", "bmae", "bias")
@@ -32,7 +34,7 @@ class EpochBar:
     def show(self, epoch: "Epoch") -> None:
         """Advance to an epoch."""
         errors = {"all": epoch.validation["mae"]} | {r: epoch.validation[r] for r in REGIONS if r in epoch.validation}
-        text = " ".join(f"{name.capitalize()} {value:,.3g}" for name, value in errors.items())
+        text = " ".join(f"{name.capitalize()} {number(float(f'{value:.3g}'))}" for name, value in errors.items())
         if epoch.stage not in self.tasks:
             self.tasks[epoch.stage] = self.progress.add_task("", total=epoch.of, errors="")
         self.progress.update(self.tasks[epoch.stage], completed=epoch.epoch + 1, errors=text)
@@ -62,8 +64,8 @@ def epoch_bar() -> Iterator[EpochBar]:
 
 def region_table(regions: Mapping[str, RegionMetrics], *, title: str, unit: str) -> Table:
     """Errors by region, with 95 % intervals for the MAE."""
-    caption = f"in units of {unit}; a bias below 0 is too low"
-    table = Table(title=title, caption=caption, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    caption = Text(f"in units of {unit}; a bias below 0 is too low")
+    table = Table(title=Text(title), caption=caption, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("region", style="bold")
     for heading in ("n", "MAE", "95 % interval", *(METRICS[name][0] for name in _COLUMNS)):
         table.add_column(heading, justify="right")
@@ -74,17 +76,16 @@ def region_table(regions: Mapping[str, RegionMetrics], *, title: str, unit: str)
     return table
 
 
-def beside_table(
-    ours: Mapping[str, RegionMetrics], theirs: Mapping[str, RegionMetrics], our_name: str, their_name: str
-) -> Table:
-    """MAE and bias of two runs on the same rows."""
-    table = Table("region", title=f"{our_name} beside {their_name}", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for heading in (f"MAE {our_name}", f"MAE {their_name}", f"bias {our_name}", f"bias {their_name}"):
-        table.add_column(heading, justify="right")
-    for name in ("all", *REGIONS):
-        if ours[name].n:
-            cells = [number(side[name].metrics[key].value) for key in ("mae", "bias") for side in (ours, theirs)]
-            table.add_row(name.capitalize(), *cells)
+def beside_table(comparison: Mapping[str, "Comparison"], our_name: str, their_name: str) -> Table:
+    """MAE of two runs on the same rows, and whether they differ."""
+    caption = Text("paired bootstrap over the test rows, 95 %")
+    title = Text(f"{our_name} beside {their_name}: MAE")
+    table = Table("region", title=title, caption=caption, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for heading in (our_name, their_name, "change"):
+        table.add_column(Text(heading), justify="right")
+    for name, pair in comparison.items():
+        change = pair.text if pair.differs else "no difference"
+        table.add_row(name.capitalize(), number(pair.ours), number(pair.theirs), change)
     return table
 
 

@@ -27,7 +27,9 @@ def _complete_method(incomplete: str) -> list[str]:
 
 
 def _complete_data(incomplete: str) -> list[str]:
-    return [name for name in ("example:airports", "example:diabetes") if name.startswith(incomplete)]
+    from tailwise.data.examples import EXAMPLES, PREFIX
+
+    return [PREFIX + name for name in EXAMPLES if (PREFIX + name).startswith(incomplete)]
 
 
 def train(
@@ -100,7 +102,7 @@ def train(
             "--shots",
             metavar="MANY,FEW",
             help="Training rows a bin above which it is many-shot, below which few-shot.",
-            show_default="n/122,n/610",
+            show_default="n/122,n/610, at least 10,2",
             rich_help_panel=_ROWS,
         ),
     ] = None,
@@ -153,7 +155,8 @@ def train(
         ),
     ] = False,
     epochs: Annotated[
-        int, typer.Option("--epochs", help="Most epochs of a stage.", rich_help_panel=_TRAINING)
+        int,
+        typer.Option("--epochs", help="Most epochs of a stage (rrt: rrt.epochs).", rich_help_panel=_TRAINING),
     ] = _DEFAULT.epochs,
     batch_size: Annotated[
         int | None,
@@ -304,6 +307,7 @@ def _finish(
     from tailwise.artifact import TableModel
     from tailwise.cli import show
     from tailwise.metrics.regions import region_metrics
+    from tailwise.report.comparison import compare
     from tailwise.report.page import run_page
 
     model = TableModel(table.schema, setup.preprocessor, setup.model, table.shots, table.relevance)
@@ -342,6 +346,6 @@ def _finish(
         show.region_table(regions, title=f"{method.name}: errors on {len(test):,} test rows", unit=table.schema.target)
     )
     if other is not None:
-        others = region_metrics(test["target"], other.y_pred, table.shots, relevance=table.relevance, resamples=0)
-        show.out.print(show.beside_table(regions, others, method.name, other.method))
+        y, ours = test["target"].to_numpy(), test["prediction"].to_numpy()
+        show.out.print(show.beside_table(compare(y, ours, other.y_pred, table.shots), method.name, other.method))
     show.out.print(f"report: {folder / run.REPORT}", highlight=False, markup=False, soft_wrap=True)

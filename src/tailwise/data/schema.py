@@ -90,7 +90,11 @@ class Schema:
                     raise InputError(f"column {name!r} is named in two of --drop, --nominal, --numeric, --date")
                 if option != "drop":
                     forced[name] = option  # type: ignore[assignment]
-        unused = dict.fromkeys(drop, "dropped") | dict(not_features)
+        roles = dict(not_features)
+        for name, role in roles.items():
+            if name in forced or name in drop:
+                raise InputError(f"column {name!r} is the {role} column and cannot be something else too")
+        unused = dict.fromkeys(drop, "dropped") | roles
         columns = []
         for name in names:
             if name == target or name in unused:
@@ -299,11 +303,12 @@ def _booleans(series: pd.Series) -> pd.Series:
 def _date_parts(series: pd.Series) -> dict[str, Any]:
     """Days since 1970, and the phase of the year, the week and the day as sine and cosine."""
     name = str(series.name)
+    if series.isna().all():
+        series = pd.Series(pd.NaT, index=series.index, name=name, dtype="datetime64[s]")
     if pd.api.types.is_numeric_dtype(series):
         raise _wrong_type(series, pd.Series(True, index=series.index), "a date")
-    when = pd.to_datetime(
-        series, errors="coerce", format=None if pd.api.types.is_datetime64_any_dtype(series) else "ISO8601", utc=True
-    )
+    is_date = pd.api.types.is_datetime64_any_dtype(series)
+    when = pd.to_datetime(series, errors="coerce", format=None if is_date else "ISO8601", utc=True).dt.as_unit("s")
     wrong = when.isna() & series.notna() & (series.astype(str).str.strip() != "")
     if wrong.any():
         raise _wrong_type(series, wrong, "a date")

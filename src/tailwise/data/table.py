@@ -31,9 +31,11 @@ def read_table(path: str | Path) -> pd.DataFrame:
     if path.is_dir() or suffix not in SUFFIXES:
         raise InputError(f"{str(path)!r} is not a table: the file's name must end in .csv, .tsv or .parquet")
     try:
-        frame = (
-            pd.read_parquet(path) if suffix == ".parquet" else pd.read_csv(path, sep=SUFFIXES[suffix], low_memory=False)
-        )
+        frame = pd.read_parquet(path) if suffix == ".parquet" else _read_text(path, SUFFIXES[suffix] or ",")
+    except InputError:
+        raise
+    except UnicodeDecodeError as error:
+        raise InputError(f"{str(path)!r} cannot be read as a table: it is not UTF-8; save it as UTF-8") from error
     except (ValueError, OSError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise InputError(f"{str(path)!r} cannot be read as a table: {reason}") from error

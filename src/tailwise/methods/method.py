@@ -30,8 +30,10 @@ class Filling:
 
     def make(self, setting: Setting, **extra: Any) -> Any:
         """Build the part: what it needs, defaults from the labels, its fixed parameters, then what was given."""
-        defaults = {name: default.value(setting) for name, default in self.part.from_labels.items()}
         given = {name: value for name, value in self.params.items() if name != "coef"}
+        defaults = {
+            name: default.value(setting) for name, default in self.part.from_labels.items() if name not in given
+        }
         needed = [getattr(setting, name) for name in self.part.needs]
         try:
             return self.part.load()(*needed, **{**defaults, **self.part.fixed, **given, **extra})

@@ -102,6 +102,26 @@ def region_metrics(
     }
 
 
+def mae_change(
+    y_true: ArrayLike, y_pred: ArrayLike, y_other: ArrayLike, *, resamples: int = 1000, seed: int = 0
+) -> Interval:
+    """MAE of one prediction minus that of another on the same rows, target units, with a paired bootstrap interval.
+
+    Raises:
+        InputError: shapes that differ, values that are not finite.
+    """
+    true, pred, other = label_array(y_true, "y_true"), label_array(y_pred, "y_pred"), label_array(y_other, "y_other")
+    same_shape(pred, true)
+    same_shape(other, true)
+    gain = np.abs(pred - true) - np.abs(other - true)
+    if gain.size < 2:
+        return Interval(float(gain.mean()))
+    rng = np.random.default_rng(seed)
+    drawn = [gain[rng.integers(0, gain.size, gain.size)].mean() for _ in range(resamples)]
+    low, high = np.quantile(drawn, [0.025, 0.975]).tolist()
+    return Interval(float(gain.mean()), low, high)
+
+
 def _one_region(
     true: NDArray[np.float64],
     pred: NDArray[np.float64],

@@ -1,6 +1,7 @@
 """Static charts as SVG text, the same for the same numbers, with text that follows the page's colours."""
 
 import io
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -16,14 +17,21 @@ REGION_COLORS = {"many": "#4477aa", "medium": "#ccbb44", "few": "#ee6677", "zero
 OURS, OTHER, INK = "#4477aa", "#aa7744", "#808080"
 
 _MOST_POINTS = 3000
-_SETTINGS = {"svg.hashsalt": "tailwise", "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 10}
+_SETTINGS = {
+    "svg.hashsalt": "tailwise",
+    "svg.fonttype": "none",
+    "text.parse_math": False,
+    "font.family": "sans-serif",
+    "font.size": 10,
+}
 
 
 @contextmanager
 def _chart(width: float = 7.5, height: float = 3.4) -> Iterator[tuple[Figure, Any, list[str]]]:
     """A figure whose SVG text is appended to the list when the block ends."""
     made: list[str] = []
-    with mpl.rc_context(_SETTINGS):
+    with mpl.rc_context(_SETTINGS), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # the browser has the letters that matplotlib's font lacks
         figure = Figure(figsize=(width, height), layout="constrained")
         axes = figure.subplots()
         axes.spines[["top", "right"]].set_visible(False)

@@ -10,7 +10,12 @@ from numpy.typing import NDArray
 
 from tailwise._checks import InputError
 from tailwise.data.prepare import PreparedTable
+from tailwise.labels.shots import REGIONS, Shots
+from tailwise.metrics.errors import mean_absolute_error
+from tailwise.metrics.regions import Interval, mae_change
 from tailwise.run import CONFIG, PREDICTIONS, open_run
+
+FEWEST_TO_SPEAK = 10
 
 
 @dataclass(frozen=True)
@@ -19,6 +24,50 @@ class OtherRun:
 
     method: str
     y_pred: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Change of the MAE of a region against another run on the same rows.
+
+    Args:
+        ours: MAE of this run.
+        theirs: MAE of the other.
+        change: difference with its paired bootstrap interval, target units.
+    """
+
+    ours: float
+    theirs: float
+    change: Interval
+
+    @property
+    def differs(self) -> bool:
+        """Whether the interval of the difference leaves out 0."""
+        low, high = self.change.low, self.change.high
+        return low is not None and high is not None and (low > 0 or high < 0)
+
+    @property
+    def text(self) -> str:
+        """The change in percent, and whether it is one."""
+        percent = f"{100 * self.change.value / max(self.theirs, 1e-300):+.0f} %"
+        return percent if self.differs else f"no difference ({percent}, inside the noise of these rows)"
+
+
+def compare(
+    y_true: NDArray[np.float64], y_pred: NDArray[np.float64], y_other: NDArray[np.float64], shots: Shots
+) -> dict[str, Comparison]:
+    """Paired comparison of two runs over all rows and over each region that has rows."""
+    codes = shots.codes(y_true)
+    rows = {"all": np.ones(y_true.size, dtype=bool)} | {name: codes == i for i, name in enumerate(REGIONS)}
+    return {
+        name: Comparison(
+            mean_absolute_error(y_true[here], y_pred[here]),
+            mean_absolute_error(y_true[here], y_other[here]),
+            mae_change(y_true[here], y_pred[here], y_other[here]),
+        )
+        for name, here in rows.items()
+        if here.any()
+    }
 
 
 def read_other(run: str | Path, table: PreparedTable) -> OtherRun:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tailwise.labels.shots import REGIONS, Shots
 from tailwise.metrics.regions import METRICS, Interval, RegionMetrics, region_metrics
 from tailwise.report.charts import density_chart, error_chart, scatter_chart, training_chart
-from tailwise.report.comparison import OtherRun
+from tailwise.report.comparison import FEWEST_TO_SPEAK, Comparison, OtherRun, compare
 from tailwise.report.numbers import number
 
 
@@ -51,9 +51,11 @@ def run_page(
     """
     runs = [(method, y_pred)]
     others: Mapping[str, RegionMetrics] = {}
+    changes: Mapping[str, Comparison] = {}
     if other is not None:
         runs.append((other.method, other.y_pred))
         others = region_metrics(y_true, other.y_pred, shots)
+        changes = compare(y_true, y_pred, other.y_pred, shots)
     environment = Environment(
         loader=PackageLoader("tailwise.report"), autoescape=select_autoescape(), trim_blocks=True, lstrip_blocks=True
     )
@@ -73,7 +75,8 @@ def run_page(
         metrics=METRICS,
         history=history,
         notes=notes,
-        verdict=_verdict(regions, others, method, other, target),
+        changes=changes,
+        verdict=_verdict(regions, method, target, other, changes),
         charts={
             "density": Markup(density_chart(shots, target)),
             "error": Markup(error_chart(y_true, runs, shots, target)),
@@ -92,15 +95,15 @@ def _interval(interval: Interval) -> str:
 
 def _verdict(
     regions: Mapping[str, RegionMetrics],
-    others: Mapping[str, RegionMetrics],
     method: str,
-    other: OtherRun | None,
     target: str,
+    other: OtherRun | None,
+    changes: Mapping[str, Comparison],
 ) -> list[str]:
-    """What the numbers say, in plain sentences."""
+    """What the numbers say, in plain sentences, where there are rows enough to say it."""
     said = []
-    rare = next((name for name in ("few", "zero", "medium") if regions[name].n), None)
-    if rare and regions["many"].n:
+    rare = next((name for name in ("few", "zero", "medium") if regions[name].n >= FEWEST_TO_SPEAK), None)
+    if rare and regions["many"].n >= FEWEST_TO_SPEAK:
         ratio = regions[rare].metrics["mae"].value / max(regions["many"].metrics["mae"].value, 1e-300)
         bias = regions[rare].metrics["bias"].value
         said.append(
@@ -108,17 +111,9 @@ def _verdict(
             f"of {target} are on average {number(abs(bias))} too {'low' if bias < 0 else 'high'}."
         )
     if other is not None:
-        for name in ("many", "few"):
-            ours, theirs = regions[name].metrics.get("mae"), others[name].metrics.get("mae")
-            if ours is None or theirs is None:
-                continue
-            change = 100 * (ours.value / theirs.value - 1)
-            apart = None not in (ours.low, ours.high, theirs.low, theirs.high) and (
-                ours.high < theirs.low or theirs.high < ours.low  # type: ignore[operator]
-            )
-            verdict = f"{change:+.0f} %" if apart else f"{change:+.0f} %, inside the noise of one run: no difference"
-            said.append(
-                f"MAE where training rows are {name}: {number(ours.value)} with {method}, "
-                f"{number(theirs.value)} with {other.method} ({verdict})."
-            )
+        said += [
+            f"MAE where training rows are {name}: {changes[name].text} with {method} instead of {other.method}."
+            for name in ("many", "medium", "few", "zero")
+            if name in changes and regions[name].n >= FEWEST_TO_SPEAK
+        ]
     return said

@@ -90,6 +90,8 @@ class Training:
         self.stage, self.epoch = 0, 0
         self.best_score, self.waited = math.inf, 0
         self.best: dict[str, Tensor] = {}
+        for stage in method.stages[1:]:  # what a later stage refuses, it refuses now
+            stage.build(model, y_train, bins)
         self._start_stage()
 
     def epochs(self) -> Iterator[Epoch]:
