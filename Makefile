@@ -1,6 +1,6 @@
 VENV := .venv
 BIN := $(VENV)/bin
-export PIP_CONSTRAINT := constraints.txt
+export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help demo test lint types layers bench docs clean

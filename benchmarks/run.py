@@ -81,7 +81,7 @@ def step_ratios(batch: int, n_inputs: int = 13, rounds: int = 300) -> dict[str, 
         optimizer = torch.optim.AdamW(objective.trained_parameters(), fused=True)
 
         def step():
-            loss = torch.stack(list(objective(x, target).values())).sum()
+            loss = sum(objective(x, target).values())
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()

@@ -4,6 +4,8 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 from typing import Any
 
 import torch
@@ -178,7 +180,7 @@ class Training:
         sums: dict[str, Tensor] = {}
         for x, y in self.batches:
             terms = self.step(x, y)
-            total = torch.stack(list(terms.values())).sum()
+            total = reduce(add, terms.values())
             self.optimizer.zero_grad(set_to_none=True)
             self.accelerator.backward(total)
             self.accelerator.clip_grad_norm_(self.parameters, self.recipe.clip_norm)
