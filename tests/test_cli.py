@@ -1,6 +1,8 @@
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -431,6 +433,21 @@ class TestLists:
         assert "sqinv" in _complete_method("sq")
         assert _complete_method("sqinv+ld") == ["sqinv+lds"]
         assert "sqinv+lds+lds" not in _complete_method("sqinv+lds+")
+
+    @pytest.mark.parametrize(
+        ("words", "offered"),
+        [
+            ("tailwise tr", "train"),
+            ("tailwise train x.csv --method sqinv+ld", "sqinv+lds"),
+            ("tailwise train x.csv --split bal", "balanced"),
+            ("tailwise train x.csv --precision b", "bf16"),
+        ],
+    )
+    def test_completion_in_a_shell(self, words, offered):
+        asked = {"_TAILWISE_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}
+        command = Path(sys.executable).with_name("tailwise")
+        done = subprocess.run([command], env={**os.environ, **asked}, capture_output=True, text=True, check=True)
+        assert offered in done.stdout.split()
 
 
 HEAVY = ("torch", "pandas", "sklearn", "matplotlib", "scipy", "accelerate")

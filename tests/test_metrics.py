@@ -41,9 +41,9 @@ def test_sera_is_the_area_under_the_error_of_ever_rarer_rows():
 
 
 def test_correlations_of_nothing_are_none():
-    assert pearson([1.0], [2.0]) is None
+    assert pearson([1.0, 2.0], [2.0, 3.0]) is None
     assert pearson([1.0, 1.0], [2.0, 3.0]) is None
-    assert spearman([1.0, 2.0], [3.0, 3.0]) is None
+    assert spearman([1.0, 2.0, 3.0], [3.0, 3.0, 3.0]) is None
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,7 @@ def test_charts_are_the_same_for_the_same_numbers_and_follow_the_page(name):
     ElementTree.fromstring(svg)
     assert "currentColor" in svg
     assert not re.search(r"#000000", svg)
+    assert "$" not in svg
 
 
 def test_the_page_says_what_the_numbers_say():

@@ -1,5 +1,6 @@
 """``tailwise train``: from a table to a finished run folder."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,6 +25,13 @@ def _complete_method(incomplete: str) -> list[str]:
     used = given.split("+") if plus else []
     names = [*PARTS, *(["vanilla"] if not plus else [])]
     return [given + plus + name for name in names if name.startswith(start) and name not in used]
+
+
+def _complete(choices: Sequence[str]) -> Callable[[str], list[str]]:
+    def complete(incomplete: str) -> list[str]:
+        return [choice for choice in choices if choice.startswith(incomplete)]
+
+    return complete
 
 
 def _complete_data(incomplete: str) -> list[str]:
@@ -110,6 +118,7 @@ def train(
         str,
         typer.Option(
             "--split",
+            autocompletion=_complete(("auto", "column", "balanced", "random")),
             metavar="auto|column|balanced|random",
             help="balanced: per bin an equal, capped share to validation and test. column: the column 'split' says. "
             "auto: that column if there is one, else balanced.",
@@ -177,6 +186,7 @@ def train(
         str,
         typer.Option(
             "--criterion",
+            autocompletion=_complete(CRITERIA),
             metavar="|".join(CRITERIA),
             help="Validation score that chooses the epoch to keep.",
             rich_help_panel=_TRAINING,
@@ -186,11 +196,24 @@ def train(
         int, typer.Option("--seed", help="Of everything random.", rich_help_panel=_TRAINING)
     ] = _DEFAULT.seed,
     device: Annotated[
-        str, typer.Option("--device", metavar="auto|cpu|cuda|mps", help="Where to train.", rich_help_panel=_TRAINING)
+        str,
+        typer.Option(
+            "--device",
+            autocompletion=_complete(("auto", "cpu", "cuda", "mps")),
+            metavar="auto|cpu|cuda|mps",
+            help="Where to train.",
+            rich_help_panel=_TRAINING,
+        ),
     ] = _DEFAULT.device,
     precision: Annotated[
         str,
-        typer.Option("--precision", metavar="|".join(PRECISIONS), help="Mixed precision.", rich_help_panel=_TRAINING),
+        typer.Option(
+            "--precision",
+            autocompletion=_complete(PRECISIONS),
+            metavar="|".join(PRECISIONS),
+            help="Mixed precision.",
+            rich_help_panel=_TRAINING,
+        ),
     ] = _DEFAULT.precision,
 ) -> None:
     """Train a model on a table and write a run folder with errors by region and a report.

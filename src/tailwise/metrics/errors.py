@@ -60,15 +60,15 @@ def balanced_mean_absolute_error(y_true: ArrayLike, y_pred: ArrayLike, bins: Bin
 
 
 def pearson(y_true: ArrayLike, y_pred: ArrayLike) -> float | None:
-    """Pearson correlation; ``None`` for fewer than two values or a constant side."""
+    """Pearson correlation; ``None`` for fewer than three values or a constant side."""
     true, pred = _pair(y_true, y_pred)
-    return None if true.size < 2 or np.ptp(true) == 0 or np.ptp(pred) == 0 else float(pearsonr(true, pred).statistic)
+    return None if true.size < 3 or np.ptp(true) == 0 or np.ptp(pred) == 0 else float(pearsonr(true, pred).statistic)
 
 
 def spearman(y_true: ArrayLike, y_pred: ArrayLike) -> float | None:
-    """Spearman rank correlation; ``None`` for fewer than two values or a constant side."""
+    """Spearman rank correlation; ``None`` for fewer than three values or a constant side."""
     true, pred = _pair(y_true, y_pred)
-    return None if true.size < 2 or np.ptp(true) == 0 or np.ptp(pred) == 0 else float(spearmanr(true, pred).statistic)
+    return None if true.size < 3 or np.ptp(true) == 0 or np.ptp(pred) == 0 else float(spearmanr(true, pred).statistic)
 
 
 def sera(y_true: ArrayLike, y_pred: ArrayLike, relevance: ArrayLike) -> float:

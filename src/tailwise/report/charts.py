@@ -9,9 +9,11 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter
 from numpy.typing import NDArray
 
 from tailwise.labels.shots import REGIONS, Shots
+from tailwise.report.numbers import number
 
 REGION_COLORS = {"many": "#4477aa", "medium": "#ccbb44", "few": "#ee6677", "zero": "#aa3377"}
 OURS, OTHER, INK = "#4477aa", "#aa7744", "#808080"
@@ -43,6 +45,9 @@ def _chart(width: float = 7.5, height: float = 3.4) -> Iterator[tuple[Figure, An
         axes.tick_params(which="both", colors=INK)
         for spine in axes.spines.values():
             spine.set_color(INK)
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(FuncFormatter(lambda value, _: number(value).replace("e+0", "e")))
+            axis.set_minor_formatter(NullFormatter())
         legend = axes.get_legend()
         for text in legend.get_texts() if legend else []:
             text.set_color(INK)
@@ -133,7 +138,7 @@ def training_chart(history: Sequence[dict[str, Any]], target: str) -> str:
                 axes.plot(epochs, errors, color=color, linewidth=1.5, label=region)
         for start in [i for i in range(1, len(history)) if history[i]["stage"] != history[i - 1]["stage"]]:
             axes.axvline(start + 0.5, color=INK, linewidth=0.8, linestyle="--")
-        axes.set_yscale("log")
+        axes.set_ylim(bottom=0)
         axes.set_xlabel("epoch")
         axes.set_ylabel(f"validation MAE ({target})")
         axes.legend(frameon=False)
