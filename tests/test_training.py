@@ -105,6 +105,15 @@ def test_learning_rate_falls_along_a_cosine():
     assert rates == pytest.approx([1.0, 0.8535533, 0.5, 0.1464466])
 
 
+def test_the_noise_of_balanced_mse_keeps_its_own_learning_rate():
+    run = training("bmc", epochs=3)
+    before = float(run.objective.loss.sigma.detach())
+    for _ in run.epochs():
+        groups = run.optimizer.param_groups
+        assert [group["lr"] for group in groups if not group["scheduled"]] == [0.01]
+    assert float(run.objective.loss.sigma.detach()) != before
+
+
 @pytest.mark.parametrize("unit", [1e-5, 1e7])
 def test_a_target_far_from_unit_scale_trains_as_well(unit):
     near, far = training("sqinv+lds+fds+conr", epochs=5), training("sqinv+lds+fds+conr", epochs=5, unit=unit)

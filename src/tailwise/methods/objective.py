@@ -97,3 +97,25 @@ class Objective(nn.Module):
             return list(self.parameters())
         frozen = {id(p) for p in self.model.parameters()} - {id(p) for p in self.model.head.parameters()}
         return [p for p in self.parameters() if id(p) not in frozen]
+
+    def parameter_groups(self, lr: float) -> list[dict[str, Any]]:
+        """Trained parameters as groups of an optimiser.
+
+        A piece may ask for a learning rate of its own (``learning_rates()``, as the noise of Balanced MSE does); its
+        group has ``scheduled`` False, is not decayed, and a schedule should leave it alone.
+
+        Args:
+            lr: learning rate of all others.
+        """
+        pieces: list[Any] = list(self.modules())
+        own = {
+            id(getattr(piece, name)): rate
+            for piece in pieces
+            if hasattr(piece, "learning_rates")
+            for name, rate in piece.learning_rates().items()
+        }
+        trained = self.trained_parameters()
+        groups = [{"params": [p for p in trained if id(p) not in own], "lr": lr, "scheduled": True}]
+        return groups + [
+            {"params": [p], "lr": own[id(p)], "weight_decay": 0.0, "scheduled": False} for p in trained if id(p) in own
+        ]

@@ -157,7 +157,7 @@ class Training:
         objective.to(self.device)
         self.lr = self.recipe.lr if stage.lr is None else stage.lr
         optimizer = torch.optim.AdamW(
-            objective.trained_parameters(),
+            objective.parameter_groups(self.lr),
             lr=self.lr,
             weight_decay=self.recipe.weight_decay,
             fused=_can_fuse(self.device),
@@ -175,7 +175,8 @@ class Training:
         seed_everything(self.recipe.seed, self.stage, self.epoch)
         lr = self.lr * (1 + math.cos(math.pi * self.epoch / self.stage_epochs)) / 2
         for group in self.optimizer.param_groups:
-            group["lr"] = lr
+            if group["scheduled"]:
+                group["lr"] = lr
         self.step.train()
         sums: dict[str, Tensor] = {}
         for x, y in self.batches:
