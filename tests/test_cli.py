@@ -207,6 +207,15 @@ class TestBadInput:
         assert (out / "model" / "model.safetensors").read_bytes() == before
         assert run(["evaluate", str(out), str(toy_csv)]) == 0
 
+    def test_what_is_put_aside_is_never_somebody_elses(self, toy_csv, tmp_path, capsys):
+        out = tmp_path / "r"
+        assert run(["train", str(toy_csv), *TRAIN, "-o", str(out)]) == 0
+        (out / "replaced").mkdir()
+        (out / "replaced" / "mine.txt").write_text("keep")
+        assert "is in the way" in refused(capsys, "train", toy_csv, *TRAIN, "-o", out, "--overwrite")
+        assert (out / "replaced" / "mine.txt").exists()
+        assert run(["evaluate", str(out), str(toy_csv)]) == 0
+
     def test_a_training_that_diverges_leaves_nothing(self, toy_csv, tmp_path, capsys):
         refused(capsys, "train", toy_csv, *TRAIN, "-o", tmp_path / "r", "--lr", 1e30)
         assert not (tmp_path / "r").exists()

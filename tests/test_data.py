@@ -309,6 +309,12 @@ class TestPrepare:
         assert schema.features(toy)["until (days)"].abs().max() > 2_000_000
         assert schema.features(toy.assign(until=np.nan))["until (days)"].isna().all()
 
+    def test_periods_are_dates(self, toy):
+        toy["month"] = pd.period_range("2000-01", periods=len(toy), freq="M")
+        schema = prepare_table(toy, "price").schema
+        assert {c.name: c.kind for c in schema.columns}["month"] == "date"
+        assert schema.features(toy)["month (days)"].is_monotonic_increasing
+
     def test_row_numbers_and_missing_marks(self, toy):
         toy.insert(0, "Unnamed: 0", range(len(toy)))
         toy["x1"] = toy["x1"].astype(object).mask(toy.index % 50 == 0, "?")

@@ -107,6 +107,10 @@ def test_own_pieces_are_checked():
         compose("conr", regularizers={"conr": ConR()})
     with pytest.raises(InputError, match="not one of the regularizers"):
         compose("conr", coefs={"conr": 1.0})
+    with pytest.raises(InputError, match="nothing uses"):
+        compose("lds", weights=nn.Identity())
+    with pytest.raises(InputError, match="end_epoch"):
+        compose("lds", smoother=nn.Identity())
     objective = compose("lds", regularizers={"mine": ConR()}, coefs={"mine": 0.5}).build(model(), Y)
     assert objective.coefs == {"mine": 0.5}
 

@@ -45,7 +45,10 @@ def page(**changes):
         "history": HISTORY,
         "notes": ["3 rows dropped: no target"],
     }
-    return run_page(**{**given, **changes})
+    given |= changes
+    if "other" in given:
+        given["changes"] = compare(given["y_true"], given["y_pred"], given["other"].y_pred, given["shots"])
+    return run_page(**given)
 
 
 @pytest.mark.parametrize("name", CHARTS)

@@ -145,10 +145,17 @@ def test_bad_recipes(options, message):
         training("vanilla", **options)
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is available here")
-def test_a_device_that_is_not_there():
+def test_a_device_that_is_not_there(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(InputError, match="'cuda' is not available here; use --device auto"):
         training("vanilla", device="cuda")
+
+
+def test_a_later_stage_holds_one_optimizer():
+    run = training("rrt", epochs=1)
+    list(run.epochs())
+    assert run.stage == 1
+    assert len(run.accelerator._optimizers) == 1
 
 
 def test_a_later_recipe_may_want_another_device_and_precision():

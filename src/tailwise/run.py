@@ -80,6 +80,8 @@ def start_run(out: Path, config: dict[str, Any]) -> None:
     """
     try:
         if (out / MANIFEST).exists():
+            if (out / _ASIDE).exists() and not _is_run(out / _ASIDE):
+                raise InputError(f"{str(out / _ASIDE)!r} is in the way and is no run; move it, or choose another --out")
             shutil.rmtree(out / _ASIDE, ignore_errors=True)
             (out / _ASIDE).mkdir()
             for name in _TOP:
@@ -95,7 +97,7 @@ def start_run(out: Path, config: dict[str, Any]) -> None:
 def abandon_run(out: Path) -> None:
     """Remove a run that failed and bring back the finished one it was to replace."""
     _remove_run(out)
-    if (out / _ASIDE).exists():
+    if _is_run(out / _ASIDE):
         for path in (out / _ASIDE).iterdir():
             path.rename(out / path.name)
         (out / _ASIDE).rmdir()
@@ -129,9 +131,10 @@ def read_history(out: Path) -> list[dict[str, Any]]:
 
 
 def finish_run(out: Path) -> None:
-    """Write the manifest that makes the run a finished one."""
+    """Write the manifest that makes the run a finished one, and remove the one it replaces."""
     write_json(out / MANIFEST, {"format": _FORMAT, "sha256": {name: _digest(out / name) for name in _files(out)}})
-    shutil.rmtree(out / _ASIDE, ignore_errors=True)
+    if _is_run(out / _ASIDE):
+        shutil.rmtree(out / _ASIDE)
 
 
 def open_run(run: str | Path) -> Path:

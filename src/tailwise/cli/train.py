@@ -348,6 +348,8 @@ def _finish(
         test["target"], test["prediction"], table.shots, relevance=table.relevance, seed=setup.training.recipe.seed
     )
     run.write_json(folder / run.METRICS, {name: region.to_json() for name, region in regions.items()})
+    y_true, y_pred = test["target"].to_numpy(), test["prediction"].to_numpy()
+    changes = None if other is None else compare(y_true, y_pred, other.y_pred, table.shots)
     page = run_page(
         title=f"{table.schema.target} of {source.name}",
         target=table.schema.target,
@@ -357,18 +359,18 @@ def _finish(
         split=table.split,
         shots=table.shots,
         regions=regions,
-        y_true=test["target"].to_numpy(),
-        y_pred=test["prediction"].to_numpy(),
+        y_true=y_true,
+        y_pred=y_pred,
         history=run.read_history(folder),
         notes=source.notes + table.notes,
         other=other,
+        changes=changes,
     )
     (folder / run.REPORT).write_text(page, encoding="utf-8")
     run.finish_run(folder)
     show.out.print(
         show.region_table(regions, title=f"{method.name}: errors on {len(test):,} test rows", unit=table.schema.target)
     )
-    if other is not None:
-        y, ours = test["target"].to_numpy(), test["prediction"].to_numpy()
-        show.out.print(show.beside_table(compare(y, ours, other.y_pred, table.shots), method.name, other.method))
+    if changes is not None:
+        show.out.print(show.beside_table(changes, method.name, other.method))
     show.out.print(f"report: {folder / run.REPORT}", highlight=False, markup=False, soft_wrap=True)

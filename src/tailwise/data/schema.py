@@ -169,7 +169,7 @@ def target_values(frame: pd.DataFrame, target: str) -> pd.Series:
     """The target as float64 with NaN where a cell is empty.
 
     Raises:
-        InputError: a cell that is not a number, or infinite, or a target that is constant.
+        InputError: a cell that is not a number, or infinite.
     """
     require_column(target, [str(name) for name in frame.columns], "target")
     series = frame[target]
@@ -229,7 +229,7 @@ def _kind(series: pd.Series) -> Kind:
     _check_cells(series)
     if pd.api.types.is_bool_dtype(series):
         return "boolean"
-    if pd.api.types.is_datetime64_any_dtype(series):
+    if pd.api.types.is_datetime64_any_dtype(series) or isinstance(series.dtype, pd.PeriodDtype):
         return "date"
     if pd.api.types.is_numeric_dtype(series):
         return "numeric"
@@ -307,6 +307,8 @@ def _date_parts(series: pd.Series) -> dict[str, Any]:
         series = pd.Series(pd.NaT, index=series.index, name=name, dtype="datetime64[s]")
     if pd.api.types.is_numeric_dtype(series):
         raise _wrong_type(series, pd.Series(True, index=series.index), "a date")
+    if isinstance(series.dtype, pd.PeriodDtype):
+        series = series.dt.to_timestamp()
     is_date = pd.api.types.is_datetime64_any_dtype(series)
     when = pd.to_datetime(series, errors="coerce", format=None if is_date else "ISO8601", utc=True).dt.as_unit("s")
     wrong = when.isna() & series.notna() & (series.astype(str).str.strip() != "")

@@ -12,6 +12,7 @@ from tailwise._checks import InputError, did_you_mean, label_array, not_negative
 from tailwise.labels.bins import Bins
 from tailwise.methods.objective import Objective, Trains
 from tailwise.methods.parts import PARTS, Part, Setting
+from tailwise.methods.slots import Slot, Smoother
 
 VANILLA = "vanilla"
 
@@ -62,7 +63,7 @@ class Stage:
     lr: float | None = None
     objects: Mapping[str, Any] = field(default_factory=dict)
 
-    def _filling(self, slot: str) -> Filling | None:
+    def _filling(self, slot: Slot) -> Filling | None:
         return next((f for f in self.fillings if f.part.slot == slot), None)
 
     def build(self, model: nn.Module, y_train: ArrayLike, bins: Bins | None = None) -> Objective:
@@ -244,6 +245,10 @@ def _check_objects(objects: Mapping[str, Any], names: list[str]) -> None:
     """Raise unless a caller's own pieces are objects, under names of their own."""
     regularizers = objects.get("regularizers", {})
     pieces = {slot: piece for slot, piece in objects.items() if slot not in ("regularizers", "coefs")}
+    if "weights" in objects and "lds" in names:
+        raise InputError("weights= is given, so 'lds' would smooth a density that nothing uses; leave one out")
+    if "smoother" in objects and not isinstance(objects["smoother"], Smoother):
+        raise InputError(f"smoother needs end_epoch(), called once an epoch, got {objects['smoother']!r}")
     for slot, piece in {**pieces, **regularizers}.items():
         if not isinstance(piece, nn.Module):
             hint = "; make an object of it, e.g. L1()" if isinstance(piece, type) else ""

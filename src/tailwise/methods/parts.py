@@ -8,9 +8,10 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from tailwise._checks import InputError
+from tailwise.methods.slots import Slot
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from tailwise.labels.bins import Bins
 
 
-Slot = Literal["weights", "density", "smoother", "loss", "regularizer", "stage"]
 _ALL = ("scalar", "k", "dense")
 
 

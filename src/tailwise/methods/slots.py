@@ -1,21 +1,25 @@
 """The slots of a training step and what fills each: the contracts every piece keeps."""
 
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Slot = Literal["weights", "density", "smoother", "loss", "regularizer", "stage"]
 
 
 class Weights(Protocol):
     """``w(target) -> (B,)``: how much each label counts."""
 
-    def __call__(self, target: Tensor, /) -> Tensor:
+    def __call__(self, target: "Tensor", /) -> "Tensor":
         """Weights of labels."""
 
 
+@runtime_checkable
 class Smoother(Protocol):
     """``s(features, target) -> features`` in the step, ``end_epoch()`` after each epoch."""
 
-    def __call__(self, features: Tensor, target: Tensor, /) -> Tensor:
+    def __call__(self, features: "Tensor", target: "Tensor", /) -> "Tensor":
         """Smoothed features."""
 
     def end_epoch(self) -> None:
@@ -25,14 +29,16 @@ class Smoother(Protocol):
 class Loss(Protocol):
     """``l(pred, target, weight=None) -> scalar``."""
 
-    def __call__(self, pred: Tensor, target: Tensor, weight: Tensor | None = None, /) -> Tensor:
+    def __call__(self, pred: "Tensor", target: "Tensor", weight: "Tensor | None" = None, /) -> "Tensor":
         """The loss of a batch."""
 
 
 class Regularizer(Protocol):
     """``r(features, target, pred, weight=None) -> scalar``."""
 
-    def __call__(self, features: Tensor, target: Tensor, pred: Tensor, weight: Tensor | None = None, /) -> Tensor:
+    def __call__(
+        self, features: "Tensor", target: "Tensor", pred: "Tensor", weight: "Tensor | None" = None, /
+    ) -> "Tensor":
         """The term of a batch."""
 
 
@@ -41,5 +47,5 @@ class Model(Protocol):
 
     head: Any
 
-    def encode(self, x: Any, /) -> Tensor:
+    def encode(self, x: Any, /) -> "Tensor":
         """Features ``(B, d)``."""

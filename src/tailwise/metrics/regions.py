@@ -95,11 +95,16 @@ def region_metrics(
     same_shape(pred, true)
     if resamples < 0:
         raise InputError(f"resamples must be at least 0, got {resamples!r}")
-    codes = shots.codes(true)
-    rows = {"all": np.ones(true.size, dtype=bool)} | {name: codes == i for i, name in enumerate(REGIONS)}
     return {
-        name: _one_region(true[here], pred[here], shots.bins, relevance, resamples, seed) for name, here in rows.items()
+        name: _one_region(true[here], pred[here], shots.bins, relevance, resamples, seed)
+        for name, here in region_rows(true, shots).items()
     }
+
+
+def region_rows(y_true: ArrayLike, shots: Shots) -> dict[str, NDArray[np.bool_]]:
+    """``(n,)`` masks of the rows of ``all``, ``many``, ``medium``, ``few`` and ``zero``."""
+    codes = shots.codes(y_true)
+    return {"all": np.ones(codes.size, dtype=bool)} | {name: codes == i for i, name in enumerate(REGIONS)}
 
 
 def mae_change(

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from tailwise._checks import InputError
 from tailwise.data.prepare import PreparedTable
-from tailwise.labels.shots import REGIONS, Shots
+from tailwise.labels.shots import Shots
 from tailwise.metrics.errors import mean_absolute_error
-from tailwise.metrics.regions import Interval, mae_change
+from tailwise.metrics.regions import Interval, mae_change, region_rows
 from tailwise.run import CONFIG, PREDICTIONS, open_run
 
 FEWEST_TO_SPEAK = 10
@@ -57,15 +57,13 @@ def compare(
     y_true: NDArray[np.float64], y_pred: NDArray[np.float64], y_other: NDArray[np.float64], shots: Shots
 ) -> dict[str, Comparison]:
     """Paired comparison of two runs over all rows and over each region that has rows."""
-    codes = shots.codes(y_true)
-    rows = {"all": np.ones(y_true.size, dtype=bool)} | {name: codes == i for i, name in enumerate(REGIONS)}
     return {
         name: Comparison(
             mean_absolute_error(y_true[here], y_pred[here]),
             mean_absolute_error(y_true[here], y_other[here]),
             mae_change(y_true[here], y_pred[here], y_other[here]),
         )
-        for name, here in rows.items()
+        for name, here in region_rows(y_true, shots).items()
         if here.any()
     }
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tailwise.labels.shots import REGIONS, Shots
 from tailwise.metrics.regions import METRICS, Interval, RegionMetrics, region_metrics
 from tailwise.report.charts import density_chart, error_chart, scatter_chart, training_chart
-from tailwise.report.comparison import FEWEST_TO_SPEAK, Comparison, OtherRun, compare
+from tailwise.report.comparison import FEWEST_TO_SPEAK, Comparison, OtherRun
 from tailwise.report.numbers import number
 
 
@@ -31,6 +31,7 @@ def run_page(
     history: list[dict[str, Any]],
     notes: list[str],
     other: OtherRun | None = None,
+    changes: Mapping[str, Comparison] | None = None,
 ) -> str:
     """The page of a finished run as HTML text.
 
@@ -48,14 +49,13 @@ def run_page(
         history: epochs.
         notes: what the user should know.
         other: another run to show beside this one.
+        changes: the comparison with it, by region.
     """
     runs = [(method, y_pred)]
     others: Mapping[str, RegionMetrics] = {}
-    changes: Mapping[str, Comparison] = {}
     if other is not None:
         runs.append((other.method, other.y_pred))
         others = region_metrics(y_true, other.y_pred, shots)
-        changes = compare(y_true, y_pred, other.y_pred, shots)
     environment = Environment(
         loader=PackageLoader("tailwise.report"), autoescape=select_autoescape(), trim_blocks=True, lstrip_blocks=True
     )
@@ -76,7 +76,7 @@ def run_page(
         history=history,
         notes=notes,
         changes=changes,
-        verdict=_verdict(regions, method, target, other, changes),
+        verdict=_verdict(regions, method, target, other, changes or {}),
         charts={
             "density": Markup(density_chart(shots, target)),
             "error": Markup(error_chart(y_true, runs, shots, target)),

@@ -163,6 +163,7 @@ class Training:
             fused=_can_fuse(self.device),
         )
         self.objective = objective
+        self.accelerator.free_memory()  # it keeps, and unscales, every optimiser it has ever prepared
         self.step, self.optimizer = self.accelerator.prepare(objective, optimizer)
         self.parameters = objective.trained_parameters()
 
