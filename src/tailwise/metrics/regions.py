@@ -31,7 +31,7 @@ METRICS = {
     "bias": ("bias", "mean of predicted minus true: below 0 is too low"),
     "pearson": ("Pearson", "linear correlation"),
     "spearman": ("Spearman", "rank correlation"),
-    "sera": ("SERA", "sum of squared errors, each weighted by how extreme its true value is"),
+    "sera": ("SERA", "sum of squared errors, each weighted by how extreme its true value is (absent where none is)"),
 }
 
 _DRAWS_AT_ONCE = 4_000_000
