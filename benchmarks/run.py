@@ -79,7 +79,7 @@ def step_ratios(batch: int, n_inputs: int = 13, rounds: int = 300) -> dict[str, 
 
     def composed(name: str):
         objective = compose(name).build(Regressor(MLP(n_inputs), 256), y, Bins.auto(y)).train()
-        optimizer = torch.optim.AdamW(objective.trained_parameters(), fused=True)
+        optimizer = torch.optim.AdamW(objective.parameters(), fused=True)
 
         def step():
             loss = sum(objective(x, target).values())

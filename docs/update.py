@@ -1,4 +1,4 @@
-"""Write the table of parts into docs/methods.md: ``make docs``."""
+"""Write the table of parts and their snippets into docs/methods.md: ``make docs``."""
 
 import io
 import re
@@ -6,18 +6,22 @@ from contextlib import redirect_stdout
 from pathlib import Path
 
 from tailwise.cli.main import run
+from tailwise.methods.parts import PARTS
 
 PAGE = Path(__file__).with_name("methods.md")
 
 
 def updated() -> str:
-    """The page with the table as ``tailwise methods --markdown`` prints it."""
+    """The page with the table as ``tailwise methods --markdown`` prints it, and a snippet for each part."""
     out = io.StringIO()
     with redirect_stdout(out):
         run(["methods", "--markdown"])
-    start, end = "<!-- made by `make docs` -->\n", "<!-- end -->"
-    table = out.getvalue()
-    return re.sub(f"{start}.*?{end}", lambda _: f"{start}{table}{end}", PAGE.read_text(encoding="utf-8"), flags=re.S)
+    snippets = "\n".join(f"`{name}`\n\n```python\n{part.use}\n```\n" for name, part in PARTS.items())
+    page = PAGE.read_text(encoding="utf-8")
+    for name, text in (("table", out.getvalue()), ("snippets", snippets)):
+        start, end = f"<!-- {name} made by `make docs` -->\n", f"<!-- end of {name} -->"
+        page = re.sub(f"{start}.*?{end}", lambda _, text=text, s=start, e=end: f"{s}{text}{e}", page, flags=re.S)
+    return page
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import pytest
 
 from tailwise import TableModel
 from tailwise.cli.main import run
+from tailwise.methods.parts import PARTS
 
 TRAIN = ["--target", "price", "--epochs", "3", "--device", "cpu"]
 
@@ -286,6 +287,73 @@ class TestInterrupted:
         assert self.stopped(toy_csv, tmp_path / "r", monkeypatch, after=0) == 130
         again = ["train", str(toy_csv), "--target", "price", "--epochs", "4", "-o", str(tmp_path / "r"), "--resume"]
         assert run(again) == 0
+
+
+class TestEveryPart:
+    @pytest.mark.parametrize("name", list(PARTS))
+    def test_trains_predicts_and_evaluates(self, name, toy_csv, tmp_path):
+        out, written = tmp_path / "run", tmp_path / "p.csv"
+        settings = ["--set", "rrt.epochs=2"] if name == "rrt" else []
+        table = ["--target", "price", "--epochs", "2", "--method", name, *settings]
+        assert run(["train", str(toy_csv), *table, "--out", str(out)]) == 0
+        assert run(["predict", str(out), str(toy_csv), "-o", str(written)]) == 0
+        frame = pd.read_csv(written)
+        assert np.isfinite(frame["prediction"]).all()
+        assert ("std" in frame) == (name in ("uvote", "vir"))
+        saved = pd.read_parquet(out / "predictions.parquet")
+        again = frame.set_index("row").loc[saved["row"]]
+        for column in {"prediction", "std"} & set(frame):
+            assert np.allclose(again[column], saved[column], rtol=1e-5)
+            assert (again[column] > 0).all() or column == "prediction"
+        assert run(["evaluate", str(out), str(toy_csv)]) == 0
+
+    def test_a_correction_changes_what_is_predicted(self, toy_csv, tmp_path):
+        common = ["train", str(toy_csv), "--target", "price", "--epochs", "2"]
+        frames = []
+        for name in ("vanilla", "isotonic"):
+            assert run([*common, "-m", name, "-o", str(tmp_path / name)]) == 0
+            frames.append(pd.read_parquet(tmp_path / name / "predictions.parquet"))
+        model = json.loads((tmp_path / "isotonic" / "model" / "model.json").read_text())
+        plain = frames[0]["prediction"]
+        corrected = np.interp(plain, model["correction"]["points"], model["correction"]["values"])
+        assert np.allclose(frames[1]["prediction"], corrected)
+        assert not np.allclose(frames[1]["prediction"], plain)
+
+    def test_warnings_are_notes(self, toy_csv, tmp_path, capsys):
+        arguments = ["train", str(toy_csv), *TRAIN, "-m", "sqinv+bmc", "-o", str(tmp_path / "r")]
+        assert run(arguments) == 0
+        assert "note: 'sqinv' and 'bmc' each correct" in capsys.readouterr().err
+        assert "correct twice" in (tmp_path / "r" / "report.html").read_text()
+
+
+class TestMaskedTarget:
+    def test_gaps_are_reported_and_a_run_resumes(self, toy_csv, tmp_path, capsys):
+        out = tmp_path / "r"
+        arguments = ["train", str(toy_csv), *TRAIN, "-o", str(out), "--mask-target", "40,60", "--mask-target", "100,1e9"]
+        assert run(arguments) == 0
+        assert "Interpolation" in capsys.readouterr().out
+        metrics = json.loads((out / "metrics.json").read_text())
+        assert metrics["interpolation"]["n"] > 0
+        assert metrics["extrapolation"]["n"] > 0
+        assert "Extrapolation" in (out / "report.html").read_text()
+        assert run(["evaluate", str(out), str(toy_csv)]) == 0
+        assert "Seen" in capsys.readouterr().out
+        (out / "manifest.json").unlink()
+        assert run([*arguments, "--resume"]) == 0
+
+    @pytest.mark.parametrize(
+        ("ranges", "match"),
+        [
+            (["40"], "LOW,HIGH"),
+            (["60,40"], "low < high"),
+            (["nan,40"], "low < high"),
+            (["-1e9,1e9"], "leave 0 training rows"),
+        ],
+    )
+    def test_bad_ranges(self, toy_csv, tmp_path, capsys, ranges, match):
+        masks = [argument for text in ranges for argument in ("--mask-target", text)]
+        assert match in refused(capsys, "train", toy_csv, *TRAIN, "-o", tmp_path / "r", *masks)
+        assert not (tmp_path / "r").exists()
 
 
 class TestPredictAndEvaluate:

@@ -3,9 +3,14 @@ import re
 import runpy
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from torch import nn
 
 import tailwise
+from tailwise.methods.parts import PARTS
+from tailwise.models.heads import LaplaceHeads
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -53,11 +58,52 @@ def test_public_surface():
     assert set(tailwise.__all__) >= set(known.split())
 
 
-def test_every_part_names_its_paper_or_is_common_knowledge():
-    from tailwise.methods.parts import PARTS
+@pytest.mark.filterwarnings("ignore:.*weights are extreme")
+@pytest.mark.parametrize("name", list(PARTS))
+def test_the_snippet_of_a_part_runs(name):
+    """In the names that docs/methods.md promises, and in three lines."""
+    torch.manual_seed(0)
+    lines = PARTS[name].use.splitlines()
+    assert len(lines) <= 3
+    x = torch.randn(32, 3)
+    y = 40 + 10 * x[:, 0]
+    y_train = np.random.default_rng(0).normal(40, 10, 400)
+    model = tailwise.Regressor(nn.Sequential(nn.Linear(3, 8), nn.ReLU()), 8).match_scale(y_train)
+    features = model.encode(x)
+    names = {
+        "x": x,
+        "y": y,
+        "model": model,
+        "features": features,
+        "pred": model.head(features),
+        "y_train": y_train,
+        "bins": tailwise.Bins.auto(y_train),
+        "weights": tailwise.lds_weights(y_train),
+        "optimizer": torch.optim.SGD(model.parameters(), lr=1e-3),
+        "y_val": y_train,
+        "pred_val": y_train + 1,
+        "pred_test": np.array([30.0, 40.0]),
+        "torch": torch,
+        "compose": tailwise.compose,
+        "density_weights": tailwise.density_weights,
+        "LaplaceHeads": LaplaceHeads,
+    }
+    if name == "bsam":
+        (names["pred"] - y).abs().mean().backward()
+    exec(compile(PARTS[name].use, name, "exec"), names)
+    if "loss" in names:
+        names["loss"].backward()
+        assert any(p.grad is not None for p in names["model"].parameters())
+    elif "pred_test" in PARTS[name].use:
+        assert names["pred_test"].shape == (2,)
 
+
+def test_every_part_names_its_paper_or_is_common_knowledge():
     for name, part in PARTS.items():
         assert part.summary
         assert part.source
+        assert part.cost
+        assert part.year or part.source == "-"
+        assert set(part.units) <= set(part.parameters())
         module, attribute = part.where.split(":")
         assert getattr(importlib.import_module(module), attribute).__doc__, name

@@ -12,6 +12,7 @@ from tailwise.losses.balanced_mse import BMC, BNI, GAI, bmc_loss, bni_loss, gai_
 REWEIGHTING = ("reweight_inverse", "reweight_sqrt_inv")
 
 
+@pytest.mark.filterwarnings("ignore:bmc compares")
 @pytest.mark.parametrize("case", golden("balanced_mse"))
 def test_values_and_gradients_equal_the_reference(case):
     kind = case.params["kind"] if case else ""
@@ -39,6 +40,11 @@ def test_values_and_gradients_equal_the_reference(case):
     case.close(loss.detach(), "loss")
     case.close(pred.grad.unsqueeze(1) if flat else pred.grad, "grad_pred")
     case.close(sigma.grad, "grad_sigma")
+
+
+def test_bmc_warns_of_a_single_label():
+    with pytest.warns(UserWarning, match="use larger batches"):
+        assert bmc_loss(torch.tensor([5.0]), torch.tensor([3.0]), sigma=1.0) == 0
 
 
 def test_bmc_against_plain_loops():

@@ -10,6 +10,8 @@ from tailwise.labels.density import LDS
 from tailwise.labels.kernels import kernel_window, smooth
 from tailwise.weights import LabelWeights, density_weights, lds_weights
 
+pytestmark = pytest.mark.filterwarnings("ignore:the weights are extreme")
+
 AGES = Bins.from_edges(np.arange(0, 122))
 
 
@@ -37,7 +39,7 @@ class TestAgeDB:
         unique = case.expected.get("unique_labels", case.shared["unique_labels"])
         power, lds = power_of(case.params), lds_of(case)
         clip = (5, 1000) if power == 1 else None
-        weights = density_weights(y, AGES, power=power, lds=lds, clip=clip)
+        weights = density_weights(y, AGES, power=power, density=lds, clip=clip)
         counts = AGES.histogram(y)
         if lds is not None and power == 1:
             # Their smoothed counts are rounded down; without that the same formula gives the "_float" numbers.
@@ -71,7 +73,7 @@ class TestSTSB:
                 assert_rounds_down_to(smoothed, case.expected["eff_density"])
                 return
             case.close(smoothed, "eff_density")
-        weights = density_weights(y, bins, power=power, lds=lds)
+        weights = density_weights(y, bins, power=power, density=lds)
         if "weights" in case.expected:
             case.close(weights.sample_weight(y), "weights")
         else:
@@ -80,7 +82,7 @@ class TestSTSB:
 
 
 NYUD2_WITHOUT = dict.fromkeys(
-    ["c007", "c008", "c009", "c010"], "bucket probabilities of BNI, a form of Balanced MSE that the package lacks"
+    ["c007", "c008", "c009", "c010"], "bucket probabilities of BNI alone: asserted in test_densities.py"
 )
 
 
@@ -93,7 +95,7 @@ class TestNYUD2:
         effective = counts**power if lds is None else lds.effective(counts, power=power)
         return counts.sum() / (counts @ (1 / effective)) / effective
 
-    # The file also holds BNI's bucket probabilities and centres, which are left out for the reason above.
+    # The BNI bucket centres and probabilities of the same cases are asserted in test_densities.py.
     @pytest.mark.parametrize("case", golden("bucket_weights_nyud2_bni", without=NYUD2_WITHOUT))
     def test_weights_equal_the_reference(self, case):
         bins = Bins.from_edges(np.arange(7, 101) / 10)
@@ -132,7 +134,7 @@ def test_weights_of_agedb_have_the_known_values(scheme):
     else:
         lds = LDS(window=window, sigma=sigma, compat="reference") if "code" in scheme else None
         clip = (5, 1000) if power == 1 else None
-        w = density_weights(y, AGES, power=power, lds=lds, clip=clip).sample_weight(y)
+        w = density_weights(y, AGES, power=power, density=lds, clip=clip).sample_weight(y)
     *values, size = AGEDB_TABLE[scheme]
     of_ages = [w[np.argmax(y == age)] for age in (1, 20, 35, 60, 80, 101)]
     np.testing.assert_allclose([*of_ages, w.min(), w.max()], values, rtol=2e-6, atol=5e-6)
@@ -202,7 +204,7 @@ SMOOTHINGS = {
 @pytest.mark.parametrize("labels", LABELS)
 def test_weights_have_mean_one_over_the_training_rows(labels, power, smoothing):
     y = LABELS[labels]
-    assert density_weights(y, power=power, lds=SMOOTHINGS[smoothing]).sample_weight(y).mean() == pytest.approx(
+    assert density_weights(y, power=power, density=SMOOTHINGS[smoothing]).sample_weight(y).mean() == pytest.approx(
         1, rel=1e-6
     )
 

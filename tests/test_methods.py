@@ -81,6 +81,7 @@ def test_lds_alone_means_square_root_inverse():
     assert torch.equal(alone, both)
 
 
+@pytest.mark.filterwarnings("ignore:the weights are extreme")
 def test_power_is_one_knob():
     spread = [
         float(compose("reweight", reweight={"power": power}).build(model(), Y).weights.table.max())
@@ -121,8 +122,21 @@ def test_k_dimensional_labels():
     x, target = torch.randn(40, 3), torch.from_numpy(y).float()
     objective = compose("bmc+conr", conr={"window": 0.5}, bmc={"sigma": 1.0}).build(network, y)
     sum(objective(x, target).values()).backward()
-    with pytest.raises(InputError, match="needs scalar labels"):
-        compose("sqinv").build(network, y)
+    objective = compose("sqinv+lds+fds").build(network, y).train()
+    assert objective.weights(target).shape == (40,)
+    sum(objective(x, target).values()).backward()
+    with pytest.raises(InputError, match="uvote: this part needs scalar labels"):
+        compose("uvote").build(network, y)
+
+
+def test_labels_of_many_dimensions_have_no_bins():
+    y = np.random.default_rng(0).normal(size=(40, 5))
+    network = Regressor(MLP(3, widths=(8,)), n_features=8, n_outputs=5)
+    with pytest.raises(InputError, match="too many dimensions for bins"):
+        compose("fds").build(network, y)
+    objective = compose("sqinv+knn+conr").build(network, y)
+    terms = objective(torch.randn(40, 3), torch.from_numpy(y).float())
+    assert all(torch.isfinite(term) for term in terms.values())
 
 
 def test_loss_in_the_objective_is_free_of_the_targets_unit():

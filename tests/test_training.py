@@ -69,6 +69,25 @@ def test_resumed_training_is_bit_for_bit_the_same(tmp_path, stop_after):
     assert equal(weights(resumed), weights(whole))
 
 
+@pytest.mark.parametrize(
+    "method", ["vir", "uvote+fds+srl+bsam", "rnc_pretrain+twoviews", "sqinv+cmixup", "bmc+rrt", "fds+dist"]
+)
+def test_every_state_is_resumed(tmp_path, method):
+    params = {"rrt": {"epochs": 3}} if "rrt" in method else {}
+    whole = list(training(method, epochs=3, **params).epochs())
+    for stop_after in range(1, len(whole)):
+        cut = training(method, epochs=3, **params)
+        epochs = cut.epochs()
+        for _ in range(stop_after):
+            next(epochs)
+        save_checkpoint(tmp_path / "last", *cut.state())
+        torch.manual_seed(99)
+        resumed = training(method, epochs=3, **params)
+        resumed.restore(*load_checkpoint(tmp_path / "last"))
+        rest = list(resumed.epochs())
+        assert [(e.terms, e.validation) for e in rest] == [(e.terms, e.validation) for e in whole[stop_after:]]
+
+
 def test_a_checkpoint_of_another_method_is_refused(tmp_path):
     run = training()
     next(run.epochs())

@@ -1,6 +1,7 @@
 """A trained model as a folder that loads without running code from it: save, load, predict."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -15,13 +16,17 @@ from safetensors.torch import load_file, save_file
 from sklearn.compose import ColumnTransformer
 
 from tailwise._checks import InputError
+from tailwise.data.prepare import PreparedTable
 from tailwise.data.schema import Schema
 from tailwise.data.table import transform
 from tailwise.labels.relevance import Relevance
 from tailwise.labels.shots import Shots
+from tailwise.methods.method import Method
+from tailwise.models.heads import head_from
 from tailwise.models.regressor import Regressor
 from tailwise.models.table import MLP
-from tailwise.training.fit import predict
+from tailwise.posthoc import Correction, Fitting
+from tailwise.training.fit import predict, predict_std
 
 _FORMAT = 1
 _UNREADABLE = (
@@ -51,6 +56,7 @@ class TableModel:
         model: the network.
         shots: regions of the target, from training labels.
         relevance: φ of the target, if any value is extreme.
+        correction: what corrects the network's predictions, if anything does.
     """
 
     schema: Schema
@@ -58,6 +64,7 @@ class TableModel:
     model: Regressor
     shots: Shots
     relevance: Relevance | None
+    correction: Correction | None = None
 
     def predict(self, frame: pd.DataFrame, *, ignore_extra: bool = False) -> NDArray[np.float64]:
         """``(n,)`` predictions for raw rows.
@@ -65,6 +72,23 @@ class TableModel:
         Raises:
             InputError: columns that are missing, unknown, or of another type.
         """
+        pred = self._over(frame, predict, ignore_extra)
+        return pred if self.correction is None else self.correction(pred)
+
+    def predict_std(self, frame: pd.DataFrame, *, ignore_extra: bool = False) -> NDArray[np.float64] | None:
+        """``(n,)`` standard deviations of the network's predictive distribution, target units; ``None`` if it has none.
+
+        Raises:
+            InputError: columns that are missing, unknown, or of another type.
+        """
+        return self._over(frame, predict_std, ignore_extra) if hasattr(self.model.head, "std") else None
+
+    def _over(
+        self,
+        frame: pd.DataFrame,
+        what: Callable[[Regressor, NDArray[np.float32]], NDArray[np.float64]],
+        ignore_extra: bool,
+    ) -> NDArray[np.float64]:
         frame = frame.rename(columns=str)
         self.schema.check(frame, ignore_extra=ignore_extra)
         if frame.empty:
@@ -72,8 +96,7 @@ class TableModel:
         self.model.eval()
         # One-hot columns are dense, so a large table is transformed piece by piece.
         pieces = [frame.iloc[start : start + _ROWS_AT_ONCE] for start in range(0, len(frame), _ROWS_AT_ONCE)]
-        parts = [predict(self.model, transform(self.preprocessor, self.schema, piece)) for piece in pieces]
-        return np.concatenate(parts)
+        return np.concatenate([what(self.model, transform(self.preprocessor, self.schema, piece)) for piece in pieces])
 
     def save(self, folder: Path) -> None:
         """Write the model into a folder that exists."""
@@ -85,10 +108,12 @@ class TableModel:
         description = {
             "format": _FORMAT,
             "network": {"encoder": "mlp", **encoder.shape},
+            "head": getattr(self.model.head, "shape", None),
             "target": self.schema.target,
             "schema": self.schema.to_json(),
             "shots": self.shots.to_json(),
             "relevance": None if self.relevance is None else self.relevance.to_json(),
+            "correction": None if self.correction is None else self.correction.to_json(),
         }
         (folder / _DESCRIPTION).write_text(json.dumps(description, indent=2), encoding="utf-8")
 
@@ -109,18 +134,33 @@ class TableModel:
                 )
             network = {k: v for k, v in description["network"].items() if k != "encoder"}
             encoder = MLP(**network)
-            model = Regressor(encoder, encoder.n_features)
+            model: Regressor = Regressor(encoder, encoder.n_features)
+            if description.get("head") is not None:
+                model.head = head_from(encoder.n_features, description["head"])
             model.load_state_dict(load_file(folder / _WEIGHTS))
             preprocessor = skops.io.load(folder / _PREPROCESS, trusted=_TRUSTED)
-            relevance = description["relevance"]
+            relevance, correction = description["relevance"], description.get("correction")
             return cls(
                 Schema.from_json(description["schema"]),
                 preprocessor,
                 model,
                 Shots.from_json(description["shots"]),
                 None if relevance is None else Relevance.from_json(relevance),
+                None if correction is None else Correction.from_json(correction),
             )
         except InputError:
             raise
         except _UNREADABLE as error:
             raise InputError(f"{str(folder)!r} is not a complete model folder: {str(error).splitlines()[0]}") from error
+
+
+def correction_of(model: TableModel, table: PreparedTable, method: Method) -> Correction | None:
+    """What corrects a trained model's predictions, fitted on the validation rows; ``None`` if nothing does."""
+    if method.correction is None:
+        return None
+    _, y_train = table.rows_of("train")
+    rows, y_val = table.rows_of("val")
+    fitting = Fitting(y_train, table.shots.bins, y_val, model.predict(rows))
+    correct = method.correction.part.load()
+    fitted: Correction = correct(fitting, **method.correction.params)
+    return fitted

@@ -1,7 +1,7 @@
 """Feature distribution smoothing (FDS): calibrate features with statistics shared between neighbouring bins."""
 
 from collections.abc import Callable
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 import torch
@@ -9,11 +9,16 @@ from torch import Tensor, nn
 
 from tailwise._checks import InputError, not_negative, number_range, one_of, whole
 from tailwise.labels.bins import Bins
+from tailwise.labels.grid import BinGrid
 from tailwise.labels.kernels import COMPATS, Compat, Kernel, kernel_window, smooth
-from tailwise.labels.tensors import bin_index, edge_bits
+from tailwise.labels.tensors import BinIndex
+
+Covariance = Literal["diagonal", "full"]
+COVARIANCES = ("diagonal", "full")
 
 _NO_VARIANCE = 1e-10
 _MOST_BINS = 5_000
+_MOST_NUMBERS = 100_000_000
 _STATISTICS = (
     "kernel",
     "count",
@@ -68,21 +73,64 @@ def calibration(
     return scale, torch.where(varies, shift, 0.0) if compat == "reference" else shift
 
 
+def shrunk(covariance: Tensor, n: Tensor) -> Tensor:
+    """Covariances pulled towards a multiple of the identity: they have an inverse even with few samples.
+
+    Oracle approximating shrinkage (Chen, Wiesel, Eldar and Hero, *Shrinkage Algorithms for MMSE Covariance Estimation*,
+    IEEE Transactions on Signal Processing 2010), from a covariance and its number of samples.
+
+    Args:
+        covariance: ``(..., d, d)``.
+        n: ``(..., 1)`` number of samples of each.
+    """
+    d = covariance.shape[-1]
+    n = n.unsqueeze(-1)
+    trace = covariance.diagonal(dim1=-2, dim2=-1).sum(-1)[..., None, None]
+    alpha = covariance.square().mean((-2, -1), keepdim=True)
+    mu = trace / d
+    spread = (n + 1) * (alpha - mu.square() / d)
+    share = torch.where(spread > 0, (alpha + mu.square()) / spread, torch.ones_like(spread)).clamp(max=1.0)
+    identity = torch.eye(d, dtype=covariance.dtype, device=covariance.device)
+    return (1 - share) * covariance + share * mu * identity
+
+
+def recolouring(covariance: Tensor, smoothed: Tensor) -> Tensor:
+    """Σ̃^(1/2) Σ^(-1/2): whitening by one covariance, colouring by another; the identity where the first is 0.
+
+    Args:
+        covariance: Σ, ``(..., d, d)``.
+        smoothed: Σ̃, same shape.
+    """
+    identity = torch.eye(covariance.shape[-1], dtype=covariance.dtype, device=covariance.device)
+    varies = covariance.diagonal(dim1=-2, dim2=-1).sum(-1) >= _NO_VARIANCE
+    varies = (varies & (smoothed.diagonal(dim1=-2, dim2=-1).sum(-1) >= _NO_VARIANCE))[..., None, None]
+    values, vectors = torch.linalg.eigh(torch.where(varies, covariance, identity))
+    floor = values[..., -1:] * torch.finfo(values.dtype).eps * covariance.shape[-1]
+    whitening = vectors * values.clamp(min=floor).rsqrt().unsqueeze(-2) @ vectors.mT
+    values, vectors = torch.linalg.eigh(torch.where(varies, smoothed, identity))
+    colouring = vectors * values.clamp(min=0).sqrt().unsqueeze(-2) @ vectors.mT
+    return torch.where(varies, colouring @ whitening, identity)
+
+
 class FDS(nn.Module):
-    """Feature distribution smoothing, diagonal form.
+    """Feature distribution smoothing.
 
     Yang et al., *Delving into Deep Imbalanced Regression* (ICML 2021): features of a label in bin b are
     re-coloured from the bin's own statistics to smoothed ones, per channel
 
-        z̃ = (z - μ_b) sqrt(σ̃²_b / σ²_b) + μ̃_b,    μ̃_b = Σ k(b, b') μ_b',    σ̃²_b = Σ k(b, b') σ²_b'.
+        z̃ = (z - μ_b) sqrt(σ̃²_b / σ²_b) + μ̃_b,    μ̃_b = Σ k(b, b') μ_b',    σ̃²_b = Σ k(b, b') σ²_b'
+
+    or, with ``covariance="full"``, by whitening and re-colouring, z̃ = Σ̃_b^(1/2) Σ_b^(-1/2) (z - μ_b) + μ̃_b.
 
     In training mode every call also streams the batch into the statistics of the current epoch (one pass, numerically
     stable; the features it is given, detached, before they are smoothed). ``end_epoch()`` folds them into the running
     statistics, which the next epoch uses. In evaluation mode features pass unchanged, as at inference.
 
     Args:
-        bins: bins of the target.
+        bins: bins of the target; a :class:`tailwise.labels.grid.BinGrid` for K-dimensional labels.
         n_features: number of channels d.
+        covariance: ``"diagonal"`` (the authors'), or ``"full"`` for the paper's covariance matrices, each shrunk by
+            :func:`shrunk`; bins x d² numbers, so at most about 1,000 channels at 100 bins.
         kernel: ``"gaussian"``, ``"triangular"`` or ``"laplace"``.
         window: number of bins the kernel covers, odd.
         sigma: σ in bins.
@@ -94,8 +142,9 @@ class FDS(nn.Module):
         compat: ``"paper"`` or ``"reference"``.
 
     Shape:
-        ``features`` ``(B, d)`` with ``target`` ``(B,)``, or ``(B, d, H, W)`` with ``(B, H, W)``; the output has the
-        shape of ``features``. Pixels whose label is NaN pass unchanged and are not counted.
+        ``features`` ``(B, d)`` with ``target`` ``(B,)`` (``(B, K)`` for a grid of bins), or ``(B, d, H, W)`` with
+        ``(B, H, W)``; the output has the shape of ``features``. Pixels whose label is NaN pass unchanged and are not
+        counted.
 
     Raises:
         InputError: features or targets of another shape, bad parameters.
@@ -119,7 +168,7 @@ class FDS(nn.Module):
         torch.Size([10, 4])
     """
 
-    edges: Tensor
+    gathers = True
     kernel: Tensor
     epoch: Tensor
     count: Tensor
@@ -134,9 +183,10 @@ class FDS(nn.Module):
 
     def __init__(
         self,
-        bins: Bins,
+        bins: Bins | BinGrid,
         n_features: int,
         *,
+        covariance: Covariance = "diagonal",
         kernel: Kernel = "gaussian",
         window: int = 5,
         sigma: float = 2.0,
@@ -148,6 +198,9 @@ class FDS(nn.Module):
     ) -> None:
         super().__init__()
         one_of(compat, "compat", COMPATS)
+        one_of(covariance, "covariance", COVARIANCES)
+        if covariance == "full" and (clip is not None or compat == "reference"):
+            raise InputError("a full covariance has no ratio to clip and no reference code; leave out clip and compat")
         if momentum is not None and not_negative(momentum, "momentum") >= 1:
             raise InputError(f"momentum must be None or at least 0 and below 1, got {momentum!r}")
         if clip is None and compat == "reference":
@@ -161,29 +214,38 @@ class FDS(nn.Module):
         start_smooth = whole(start_smooth, "start_smooth", least=1)
         if bins.n_bins > _MOST_BINS:
             raise InputError(f"FDS takes at most {_MOST_BINS:,} bins, got {bins.n_bins:,}; use wider bins")
+        self.full = covariance == "full"
+        if self.full and bins.n_bins * n_features**2 > _MOST_NUMBERS:
+            raise InputError(
+                f"full covariances of {n_features:,} channels in {bins.n_bins:,} bins are "
+                f"{bins.n_bins * n_features**2:,} numbers, more than {_MOST_NUMBERS:,}; use wider bins, fewer "
+                "channels, or covariance='diagonal'"
+            )
         self.bins, self.n_features = bins, n_features
         self.momentum, self.clip, self.compat = momentum, clip, compat
         self.start_update, self.start_smooth = start_update, start_smooth
 
         taps = kernel_window(kernel, window=window, sigma=sigma, compat=compat)
-        matrix = smooth(
+        smoothing = bins.smooth if isinstance(bins, BinGrid) else smooth
+        matrix = smoothing(
             np.eye(bins.n_bins), taps / taps.sum(), padding="mirror" if compat == "reference" else "constant"
         )
-        self.register_buffer("edges", edge_bits(bins))
+        self.bin_index = BinIndex(bins)
         self.register_buffer("kernel", torch.from_numpy(matrix).float())
         self.register_buffer("epoch", torch.zeros((), dtype=torch.int64))
         n, d = bins.n_bins, n_features
+        spread = (n, d, d) if self.full else (n, d)
         for name, shape in {
             "count": (n, 1),
             "mean": (n, d),
-            "m2": (n, d),
+            "m2": spread,
             "mean_weight": (n, 1),
             "var_weight": (n, 1),
             "running_mean": (n, d),
-            "running_var": (n, d),
+            "running_var": spread,
         }.items():
             self.register_buffer(name, torch.zeros(shape))
-        self.register_buffer("scale", torch.ones(n, d))
+        self.register_buffer("scale", torch.eye(d).expand(spread).clone() if self.full else torch.ones(n, d))
         self.register_buffer("shift", torch.zeros(n, d))
         self._active = False
 
@@ -191,24 +253,29 @@ class FDS(nn.Module):
         """Smoothed features in training, the features themselves in evaluation."""
         if not self.training:
             return features
-        if features.ndim == 2 and features.shape == (len(target), self.n_features) and target.ndim == 1:
-            return self._step(features, bin_index(target, self.edges))
+        axes = 2 if isinstance(self.bins, BinGrid) else 1
+        if features.ndim == 2 and features.shape == (len(target), self.n_features) and target.ndim == axes:
+            return self._step(features, self.bin_index(target))
         dense = features.ndim == 4 and target.shape == (features.shape[0], *features.shape[2:])
-        if not dense or features.shape[1] != self.n_features:
+        if axes == 2 or not dense or features.shape[1] != self.n_features:
             raise InputError(
-                f"FDS of {self.n_features} channels takes features (B, {self.n_features}) with target (B,), or "
+                f"FDS of {self.n_features} channels takes features (B, {self.n_features}) with target (B,), with "
+                f"(B, K) for a grid of bins, or "
                 f"(B, {self.n_features}, H, W) with (B, H, W); got {tuple(features.shape)} and {tuple(target.shape)}"
             )
         there = ~torch.isnan(target)
         pixels = features.movedim(1, -1)
-        smoothed = self._step(pixels[there], bin_index(target[there], self.edges))
+        smoothed = self._step(pixels[there], self.bin_index(target[there]))
         return pixels.masked_scatter(there.unsqueeze(-1), smoothed.to(pixels.dtype)).movedim(-1, 1)
 
     def _step(self, features: Tensor, index: Tensor) -> Tensor:
-        self._gather(features.detach(), index)
+        if self.gathers:
+            self._gather(features.detach(), index)
         if not self._active:
             return features
         shift, scale = self.shift.index_select(0, index), self.scale.index_select(0, index)
+        if self.full:
+            return (shift + torch.einsum("nij,nj->ni", scale, features.to(scale.dtype))).to(features.dtype)
         return torch.addcmul(shift, features, scale).to(features.dtype)
 
     @torch.no_grad()
@@ -217,13 +284,21 @@ class FDS(nn.Module):
         z = features.to(self.mean.dtype)
         count = torch.zeros_like(self.count).index_add_(0, index, z.new_ones(len(z), 1))
         mean = torch.zeros_like(self.mean).index_add_(0, index, z).div_(count.clamp(min=1))
-        m2 = torch.zeros_like(self.m2).index_add_(0, index, (z - mean.index_select(0, index)).square_())
+        m2 = torch.zeros_like(self.m2).index_add_(0, index, self._squares(z - mean.index_select(0, index)))
         total = self.count + count
         share = count / total.clamp(min=1)
         delta = mean - self.mean
-        self.m2 = self.m2 + m2 + delta.square() * (self.count * share)
+        self.m2 = self.m2 + m2 + self._squares(delta) * self._each(self.count * share)
         self.mean = self.mean + delta * share
         self.count = total
+
+    def _squares(self, deviations: Tensor) -> Tensor:
+        """Squares of each channel, or products of all pairs of them."""
+        return deviations.unsqueeze(-1) * deviations.unsqueeze(-2) if self.full else deviations.square()
+
+    def _each(self, per_bin: Tensor) -> Tensor:
+        """``(n_bins, 1)`` shaped to go with variances."""
+        return per_bin.unsqueeze(-1) if self.full else per_bin
 
     @torch.no_grad()
     def end_epoch(self) -> None:
@@ -233,23 +308,25 @@ class FDS(nn.Module):
         self.count, self.mean, self.m2 = (torch.zeros_like(t) for t in (self.count, self.mean, self.m2))
         self.epoch = self.epoch + 1
         self._active = int(self.epoch) >= self.start_smooth
-        smoothed_mean, smoothed_var = self.smoothed_statistics()
-        scale, shift = calibration(
-            self.running_mean,
-            self.running_var,
-            smoothed_mean,
-            smoothed_var,
-            clip=self.clip,
-            compat=self.compat,
-        )
+        mean, var = self.smoothed_statistics()
+        if self.full:
+            scale = recolouring(self.running_var, var)
+            shift = mean - (scale @ self.running_mean.unsqueeze(-1)).squeeze(-1)
+        else:
+            scale, shift = calibration(
+                self.running_mean, self.running_var, mean, var, clip=self.clip, compat=self.compat
+            )
         known = self.mean_weight > 0
-        self.scale = torch.where(known, scale, torch.ones_like(scale))
+        one = torch.eye(self.n_features, dtype=scale.dtype, device=scale.device) if self.full else 1.0
+        self.scale = torch.where(self._each(known), scale, one)
         self.shift = torch.where(known, shift, torch.zeros_like(shift))
 
     def _fold(self) -> None:
         """Running averages of the bins seen this epoch; the others keep theirs."""
         reference = self.compat == "reference"
-        var = self.m2 / (self.count - 1).clamp(min=1)
+        var = self.m2 / self._each((self.count - 1).clamp(min=1))
+        if self.full:
+            var = shrunk(var, self.count)
         # One sample has a mean but no variance. The authors count it as variance 0.
         for what, new, here in (
             ("mean", self.mean, self.count > 0),
@@ -265,11 +342,12 @@ class FDS(nn.Module):
                 first = 1.0 if reference else 1 - self.momentum
                 weight = torch.where(past > 0, self.momentum * past + 1 - self.momentum, first)
                 kept = self.momentum * past / weight
-            setattr(self, f"running_{what}", torch.where(here, kept * old + (1 - kept) * new, old))
+            share, taken = (kept, here) if new.ndim == 2 else (kept.unsqueeze(-1), here.unsqueeze(-1))
+            setattr(self, f"running_{what}", torch.where(taken, share * old + (1 - share) * new, old))
             setattr(self, f"{what}_weight", torch.where(here, weight, past))
 
     def smoothed_statistics(self) -> tuple[Tensor, Tensor]:
-        """``(n_bins, d)`` smoothed means and variances, each averaged over the bins that have one."""
+        """Smoothed means ``(n_bins, d)`` and variances, each averaged over the bins that have one."""
         return (
             self._smooth(self.running_mean, self.mean_weight > 0),
             self._smooth(self.running_var, self.var_weight > 0),
@@ -278,7 +356,7 @@ class FDS(nn.Module):
     def _smooth(self, statistic: Tensor, known: Tensor) -> Tensor:
         mask = known.to(self.kernel.dtype)
         total = (self.kernel @ mask).clamp(min=torch.finfo(self.kernel.dtype).tiny)
-        return (self.kernel * mask.T / total) @ statistic
+        return ((self.kernel * mask.T / total) @ statistic.flatten(1)).view_as(statistic)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """Move like any module, but keep statistics out of half precision, where counting ends at 256."""

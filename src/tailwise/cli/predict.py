@@ -15,7 +15,7 @@ def predict(
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file in --out.")] = False,
 ) -> None:
-    """Predict the target of every row and write row, prediction and region.
+    """Predict the target of every row and write row, prediction and region, and std where the model gives one.
 
     Rows keep their order; the region says how many training rows had a target like the predicted one.
     """
@@ -41,5 +41,8 @@ def predict(
     notes(source.notes)
     pred = model.predict(source.frame, ignore_extra=ignore_extra)
     frame = pd.DataFrame({"row": range(len(pred)), "prediction": pred, "region": model.shots.names(pred)})
+    std = model.predict_std(source.frame, ignore_extra=ignore_extra)
+    if std is not None:
+        frame.insert(2, "std", std)
     write_table(frame, out)
     console.print(f"{len(frame):,} predictions: {out}", highlight=False, markup=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""Parse settings given as text: ``--set conr.window=2.0``, ``--shots 100,20``."""
+"""Parse settings given as text: ``--set conr.window=2.0``, ``--shots 100,20``, ``--mask-target 30,40``."""
 
 import json
 from collections.abc import Sequence
@@ -41,10 +41,21 @@ def parse_shots(text: str | None) -> tuple[float, float] | None:
     >>> parse_shots("100,20")
     (100.0, 20.0)
     """
-    if text is None:
-        return None
+    return None if text is None else _pair(text, "--shots takes MANY,FEW such as 100,20")
+
+
+def parse_ranges(texts: Sequence[str]) -> list[tuple[float, float]]:
+    """Ranges LOW,HIGH of the target.
+
+    >>> parse_ranges(["30,40"])
+    [(30.0, 40.0)]
+    """
+    return [_pair(text, "--mask-target takes LOW,HIGH such as 30,40") for text in texts]
+
+
+def _pair(text: str, rule: str) -> tuple[float, float]:
     try:
-        many, few = (float(number) for number in text.split(","))
+        first, second = (float(number) for number in text.split(","))
     except ValueError:
-        raise InputError(f"--shots takes MANY,FEW such as 100,20, got {text!r}") from None
-    return many, few
+        raise InputError(f"{rule}, got {text!r}") from None
+    return first, second

@@ -1,5 +1,6 @@
 """What the terminal shows: progress while training, the table of errors by region."""
 
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -33,8 +34,13 @@ class EpochBar:
 
     def show(self, epoch: "Epoch") -> None:
         """Advance to an epoch."""
-        errors = {"all": epoch.validation["mae"]} | {r: epoch.validation[r] for r in REGIONS if r in epoch.validation}
-        text = " ".join(f"{name.capitalize()} {number(float(f'{value:.3g}'))}" for name, value in errors.items())
+        if epoch.validation:
+            errors = {"MAE": epoch.validation["mae"]} | {
+                r.capitalize(): epoch.validation[r] for r in REGIONS if r in epoch.validation
+            }
+        else:
+            errors = epoch.terms
+        text = " ".join(f"{name} {number(float(f'{value:.3g}'))}" for name, value in errors.items())
         if epoch.stage not in self.tasks:
             self.tasks[epoch.stage] = self.progress.add_task("", total=epoch.of, errors="")
         self.progress.update(self.tasks[epoch.stage], completed=epoch.epoch + 1, errors=text)
@@ -52,7 +58,6 @@ def epoch_bar() -> Iterator[EpochBar]:
         TextColumn("epoch"),
         MofNCompleteColumn(),
         BarColumn(bar_width=8),
-        TextColumn("MAE"),
         TextColumn("{task.fields[errors]}"),
         TimeRemainingColumn(compact=True),
     )
@@ -69,7 +74,7 @@ def region_table(regions: Mapping[str, RegionMetrics], *, title: str, unit: str)
     table.add_column("region", style="bold")
     for heading in ("n", "MAE", "95 % interval", *(METRICS[name][0] for name in _COLUMNS)):
         table.add_column(heading, justify="right")
-    for name in ("all", *REGIONS):
+    for name in regions:
         values = {key: interval.value for key, interval in regions[name].metrics.items()}
         cells = [number(values[key]) if key in values else "-" for key in ("mae", *_COLUMNS)]
         table.add_row(name.capitalize(), f"{regions[name].n:,}", cells[0], _range(regions[name], "mae"), *cells[1:])
@@ -94,6 +99,20 @@ def _range(region: RegionMetrics, metric: str) -> str:
     if interval is None or interval.low is None or interval.high is None:
         return ""
     return f"{number(interval.low)} .. {number(interval.high)}"
+
+
+@contextmanager
+def warnings_as_notes() -> Iterator[list[str]]:
+    """Gather the package's warnings of a block as lines for the user; others are shown as ever."""
+    lines: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        yield lines
+    for warning in caught:
+        if warning.category is UserWarning:
+            lines.append(str(warning.message))
+        else:
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
 
 
 def notes(lines: list[str]) -> None:

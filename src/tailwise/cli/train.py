@@ -1,7 +1,7 @@
 """``tailwise train``: from a table to a finished run folder."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -155,6 +155,16 @@ def train(
         list[str] | None,
         typer.Option("--date", metavar="COLUMN", help="Take a column as dates. Repeatable.", rich_help_panel=_COLUMNS),
     ] = None,
+    mask_target: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--mask-target",
+            metavar="LOW,HIGH",
+            help="Remove rows with such a target from training and validation, to measure interpolation and "
+            "extrapolation. Repeatable.",
+            rich_help_panel=_ROWS,
+        ),
+    ] = None,
     drop_missing_target: Annotated[
         bool,
         typer.Option(
@@ -223,8 +233,8 @@ def train(
     Example:  tailwise train houses.csv --target price --method sqinv+lds+conr --set conr.window=50000
     """
     from tailwise.cli import show
-    from tailwise.cli.settings import parse_set, parse_shots
-    from tailwise.cli.show import notes
+    from tailwise.cli.settings import parse_ranges, parse_set, parse_shots
+    from tailwise.cli.show import notes, warnings_as_notes
     from tailwise.data.prepare import load_source, prepare_table
     from tailwise.methods.method import compose
     from tailwise.report.comparison import read_other
@@ -243,7 +253,8 @@ def train(
     )
     params = parse_set(settings or [])
     thresholds = parse_shots(shots)
-    composed = compose(method, **params)
+    with warnings_as_notes() as warned:
+        composed = compose(method, **params)
     stem = data.removeprefix("example:").rsplit("/", 1)[-1].split(".")[0]
     folder = out or Path("runs") / f"{stem}-{composed.name}-{seed}"
     check_out(folder, overwrite=overwrite, resume=resume)
@@ -256,6 +267,7 @@ def train(
         "split_column": split_column,
         "group": group,
         "drop_missing_target": drop_missing_target,
+        "mask_target": parse_ranges(mask_target or []),
         "seed": seed,
         "drop": drop or [],
         "nominal": nominal or [],
@@ -264,7 +276,9 @@ def train(
     }
     table = prepare_table(source.frame, target, **choices)
     other = None if against is None else read_other(against, table)
-    setup = table_training(table, composed, recipe)
+    with warnings_as_notes() as also:
+        setup = table_training(table, composed, recipe)
+    table.notes.extend(dict.fromkeys(warned + also))
     config = {
         "data": {"name": source.name, "sha256": source.sha256},
         "target": target,
@@ -327,19 +341,22 @@ def _finish(
     import pandas as pd
 
     from tailwise import run
-    from tailwise.artifact import TableModel
+    from tailwise.artifact import TableModel, correction_of
     from tailwise.cli import show
     from tailwise.metrics.regions import region_metrics
     from tailwise.report.comparison import compare
     from tailwise.report.page import run_page
 
-    model = TableModel(table.schema, setup.preprocessor, setup.model, table.shots, table.relevance)
+    fitted = TableModel(table.schema, setup.preprocessor, setup.model, table.shots, table.relevance)
+    model = replace(fitted, correction=correction_of(fitted, table, method))
     (folder / run.MODEL).mkdir(exist_ok=True)
     model.save(folder / run.MODEL)
     predictions = []
     for part in ("val", "test"):
         rows, y = table.rows_of(part)
         frame = {"row": table.row[table.part == part], "split": part, "target": y, "prediction": model.predict(rows)}
+        std = model.predict_std(rows)
+        frame |= {} if std is None else {"std": std}
         predictions.append(pd.DataFrame(frame).assign(region=table.shots.names(y)))
     everything = pd.concat(predictions, ignore_index=True)
     everything.to_parquet(folder / run.PREDICTIONS, index=False)

@@ -15,6 +15,7 @@ from tailwise.data.schema import Schema, check_target_cells, require_column, tar
 from tailwise.data.splits import SPLIT_COLUMN, SplitName, check_groups, split_rows
 from tailwise.data.table import read_table
 from tailwise.labels.bins import Bins
+from tailwise.labels.gaps import Gaps
 from tailwise.labels.relevance import Relevance
 from tailwise.labels.shots import Shots
 
@@ -47,7 +48,7 @@ class PreparedTable:
         frame: rows with a target, in the order of the source.
         row: ``(n,)`` position of each row in the source, from 0.
         y: ``(n,)`` target.
-        part: ``(n,)`` of ``"train"``, ``"val"``, ``"test"``.
+        part: ``(n,)`` of ``"train"``, ``"val"``, ``"test"``, ``"masked"`` (removed from training and validation).
         split: kind of split that was made.
         schema: feature columns.
         shots: bins and regions, from training labels.
@@ -97,6 +98,7 @@ def prepare_table(
     numeric: Sequence[str] = (),
     date: Sequence[str] = (),
     drop_missing_target: bool = False,
+    mask_target: Sequence[tuple[float, float]] = (),
     seed: int = 0,
 ) -> PreparedTable:
     """Recognise columns, split rows, and choose bins and regions from the training labels.
@@ -115,6 +117,8 @@ def prepare_table(
         numeric: columns to take as numeric.
         date: columns to take as dates.
         drop_missing_target: drop rows without a target instead of refusing them.
+        mask_target: ranges ``[low, high)`` of the target whose rows are removed from training and validation, not from
+            test: what remains to be interpolated or extrapolated.
         seed: of the split.
 
     Raises:
@@ -170,9 +174,18 @@ def prepare_table(
     y_train = values[part == "train"]
     if y_train.min() == y_train.max():
         raise InputError(f"target {target!r} is constant in the {len(y_train)} training rows; choose another --split")
-    bins = _bins(y_train, bin_width, n_bins)
+    bins = _bins(y_train, bin_width, n_bins)  # with the masked rows, so that their range has bins of its own
+    gaps = None
+    if mask_target:
+        gaps = Gaps.from_labels(y_train, mask_target)
+        hidden = gaps.masks(values) & (part != "test")
+        part = np.where(hidden, "masked", part)
+        if not (part == "val").any():
+            raise InputError("the masked ranges leave no validation row; mask less, or choose another --split")
+        y_train = values[part == "train"]
+        notes.append(f"{int(hidden.sum()):,} rows removed from training and validation: --mask-target")
     many, few = shots if shots is not None else (None, None)
-    regions = Shots.from_labels(y_train, bins, many=many, few=few)
+    regions = Shots.from_labels(y_train, bins, many=many, few=few, gaps=gaps)
     notes += [f"column {name!r} is not used ({reason})" for name, reason in schema.unused.items()]
     fullest = int(regions.counts.max())
     crowd = np.unique(y_train[bins.index(y_train) == regions.counts.argmax()])

@@ -1,11 +1,12 @@
-"""Label densities per bin, and label distribution smoothing (LDS)."""
+"""Label densities that weights are the inverse of: smoothed bins (LDS), kernels (KDE), nearest neighbours (KNN)."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tailwise._checks import one_of
+from tailwise._checks import InputError, one_of, positive, whole
+from tailwise.labels.grid import BinGrid
 from tailwise.labels.kernels import COMPATS, Compat, Kernel, Padding, kernel_window, smooth
 
 
@@ -48,12 +49,78 @@ class LDS:
     def _taps(self) -> NDArray[np.float64]:
         return kernel_window(self.kernel, window=self.window, sigma=self.sigma, compat=self.compat)
 
-    def effective(self, counts: ArrayLike, *, power: float) -> NDArray[np.float64]:
-        """``(n_bins,)`` smoothed counts to a power: what a weight is the inverse of."""
+    def effective(self, counts: ArrayLike, *, power: float, grid: BinGrid | None = None) -> NDArray[np.float64]:
+        """``(n_bins,)`` smoothed counts to a power: what a weight is the inverse of.
+
+        Counts of a ``grid`` of bins are smoothed along each of its dimensions.
+        """
         values = np.asarray(counts, dtype=np.float64)
         taps = self._taps()
+        smoothing = smooth if grid is None else grid.smooth
         if self.compat == "reference":
-            return smooth(values**power, taps, padding=self.padding or "constant")
-        return np.asarray(
-            smooth(values, taps / taps.sum(), padding=self.padding or "renormalise") ** power, dtype=np.float64
-        )
+            return smoothing(values**power, taps, padding=self.padding or "constant")
+        smoothed = smoothing(values, taps / taps.sum(), padding=self.padding or "renormalise")
+        return np.asarray(smoothed**power, dtype=np.float64)
+
+
+@dataclass(frozen=True, kw_only=True)
+class KDE:
+    """Gaussian kernel density of the labels, without bins.
+
+    Scalar labels: on a fine grid, from all training rows. K-dimensional labels: p(y) = 1/R Σ_r Π_j N(y_j; y_rj, h_j²)
+    over R reference labels.
+
+    Args:
+        bandwidth: h, target units, in every dimension; ``None`` takes the normal-reference rule,
+            σ_j (4 / ((K + 2) R))^(1 / (K + 4)) in K dimensions and 1.06 σ n^(-1/5) for scalar labels.
+        references: most training labels that a K-dimensional density is made of, drawn with a fixed seed.
+
+    Note:
+        Far from all references a K-dimensional density counts as that of one row of all n, which every training label
+        has from itself.
+
+    Example:
+        >>> from tailwise.weights import density_weights
+        >>> weights = density_weights([1.0, 1.1, 1.2, 5.0], power=1.0, density=KDE(bandwidth=0.5))
+        >>> weights.sample_weight([1.1, 5.0]).round(2).tolist()
+        [0.67, 1.97]
+    """
+
+    bandwidth: float | None = None
+    references: int = 2000
+
+    def __post_init__(self) -> None:
+        if self.bandwidth is not None:
+            positive(self.bandwidth, "bandwidth")
+        whole(self.references, "references", least=2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class KNN:
+    """Nearest-neighbour density of the labels, p(y) ∝ k / (R r_k(y)^K), with r_k the distance to the k-th nearest.
+
+    Distances are taken between labels divided by their standard deviation in each dimension.
+
+    Args:
+        neighbours: k; a label that is itself a reference counts.
+        references: most training labels R to look among, drawn with a fixed seed.
+
+    Note:
+        Where k references or more equal the label, r_k is 0: the density is then their number over R r^K, r being half
+        the smallest r_k above 0 of all references. For whole numbers that is about the histogram.
+
+    Example:
+        >>> from tailwise.weights import density_weights
+        >>> weights = density_weights([1.0, 1.5, 2.0, 2.5, 9.0], power=1.0, density=KNN(neighbours=2))
+        >>> weights.sample_weight([2.0, 9.0]).round(2).tolist()
+        [0.29, 3.82]
+    """
+
+    neighbours: int = 20
+    references: int = 2000
+
+    def __post_init__(self) -> None:
+        whole(self.neighbours, "neighbours", least=1)
+        whole(self.references, "references", least=2)
+        if self.neighbours > self.references:
+            raise InputError(f"neighbours ({self.neighbours:,}) must be at most references ({self.references:,})")

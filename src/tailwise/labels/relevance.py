@@ -1,24 +1,38 @@
-"""Relevance of a target value, φ(y) in [0, 1], from the extremes of a box plot."""
+"""Relevance of a target value, φ(y) in [0, 1]: from control points, a box plot, thresholds or a density."""
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import CubicHermiteSpline
+from scipy.special import expit
 
-from tailwise._checks import InputError, label_array, positive
+from tailwise._checks import InputError, label_array, one_of, positive
+from tailwise.labels.kde import scalar_bandwidth
+
+Box = Literal["plain", "adjusted"]
+BOXES = ("plain", "adjusted")
+Which = Literal["both", "low", "high"]
+WHICH = ("both", "low", "high")
+
+_MEDCOUPLE_LABELS = 2000
 
 
 @dataclass(frozen=True, eq=False)
 class Relevance:
-    """Piecewise cubic φ(y) through control points with slope 0, constant beyond them.
+    """Piecewise cubic φ(y) through control points (Hermite interpolation), constant beyond them.
 
     Ribeiro and Moniz, *Imbalanced regression and extreme value prediction* (Machine Learning, 2020)
 
     Args:
         points: ``(k,)`` increasing target values.
         values: ``(k,)`` relevance there, each in [0, 1].
+        slopes: ``(k,)`` slope of φ there, per target unit; 0 if not given. Steep ones overshoot: φ is cut off at 0
+            and 1.
+
+    Raises:
+        InputError: fewer than two points, points that do not increase, values outside [0, 1], lengths that differ.
 
     Example:
         >>> phi = Relevance(np.array([10.0, 30.0]), np.array([1.0, 0.0]))
@@ -28,30 +42,86 @@ class Relevance:
 
     points: NDArray[np.float64]
     values: NDArray[np.float64]
+    slopes: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         points, values = label_array(self.points, "points"), label_array(self.values, "values")
+        slopes = np.zeros_like(points) if self.slopes is None else label_array(self.slopes, "slopes")
         if points.shape != values.shape or points.size < 2 or not (np.diff(points) > 0).all():
             raise InputError(f"relevance needs at least two increasing points with a value each, got {points!r}")
         if values.min() < 0 or values.max() > 1:
             raise InputError(f"relevance lies in [0, 1], got {values!r}")
+        if slopes.shape != points.shape:
+            raise InputError(f"relevance needs one slope a point, {points.size}, got {slopes.size}")
         object.__setattr__(self, "points", points)
         object.__setattr__(self, "values", values)
+        object.__setattr__(self, "slopes", slopes)
 
     @classmethod
-    def extremes(cls, y_train: ArrayLike, *, coef: float = 1.5) -> Self | None:
-        """Relevance 1 at the whiskers of a box plot of the training labels, 0 at their median.
+    def from_points(cls, rows: ArrayLike) -> Self:
+        """Relevance through control points (y, φ) or (y, φ, φ').
 
-        An end without a label beyond its fence (``coef`` times the interquartile range from the quartile) has
-        relevance 0. Returns ``None`` when neither end has one: then no value is more relevant than another.
+        Without φ' the slopes are 0 at both ends, between them the mean of the slopes of the two neighbouring chords,
+        then limited after Fritsch and Carlson so that φ does not leave the range of its neighbouring points.
+
+        Args:
+            rows: ``(k, 2)`` or ``(k, 3)``, y increasing, target units; nested lists and tuples will do.
+
+        Raises:
+            InputError: another shape, and what :class:`Relevance` refuses.
+
+        Example:
+            >>> phi = Relevance.from_points([(0, 1), (30, 0), (60, 1)])
+            >>> phi([0, 15, 30, 60]).tolist()
+            [1.0, 0.5, 0.0, 1.0]
+        """
+        rule = "points must be at least two rows (y, relevance) or (y, relevance, slope)"
+        try:
+            table = np.asarray(rows, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise InputError(f"{rule} of numbers, all of the same length, got {rows!r}") from None
+        if table.ndim != 2 or len(table) < 2 or table.shape[1] not in (2, 3):
+            raise InputError(f"{rule}, got {rows!r}")
+        points, values = table[:, 0], table[:, 1]
+        if table.shape[1] == 3:
+            return cls(points, values, table[:, 2])
+        increasing = cls(points, values)
+        return cls(points, values, _monotone_slopes(increasing.points, increasing.values))
+
+    @classmethod
+    def extremes(
+        cls, y_train: ArrayLike, *, coef: float = 1.5, box: Box = "plain", which: Which = "both"
+    ) -> Self | None:
+        """Relevance 1 at the ends of a box plot of the training labels, 0 at their median.
+
+        Args:
+            y_train: ``(n,)`` training labels.
+            coef: reach of the fences from the quartiles, in interquartile ranges.
+            box: ``"plain"`` has relevance 1 at a whisker (the last label within the fence), and 0 at an end without a
+                label beyond its fence; ``"adjusted"`` has relevance 1 at both fences of the box plot for skewed
+                labels, whether or not there is a label beyond (Hubert and Vandervieren, *An adjusted boxplot for
+                skewed distributions*, CSDA 2008).
+            which: the ends that count; the other one has relevance 0.
+
+        Returns:
+            ``None`` when no end has a relevance: no label beyond a plain fence, or half of the labels the same. Then
+            no value is more relevant than another.
         """
         y = label_array(y_train)
         positive(coef, "coef")
+        one_of(box, "box", BOXES)
+        one_of(which, "which", WHICH)
         q1, median, q3 = (float(q) for q in np.quantile(y, [0.25, 0.5, 0.75], method="midpoint"))
         reach = coef * (q3 - q1)
-        low = float(y[y >= q1 - reach].min())
-        high = float(y[y <= q3 + reach].max())
-        has_low, has_high = bool((y < low).any()), bool((y > high).any())
+        if box == "adjusted":
+            skew = medcouple(y)
+            low_rate, high_rate = (-4.0, 3.0) if skew >= 0 else (-3.0, 4.0)
+            low, high = q1 - reach * np.exp(low_rate * skew), q3 + reach * np.exp(high_rate * skew)
+            has_low = has_high = True
+        else:
+            low, high = float(y[y >= q1 - reach].min()), float(y[y <= q3 + reach].max())
+            has_low, has_high = bool((y < low).any()), bool((y > high).any())
+        has_low, has_high = has_low and which != "high", has_high and which != "low"
         points = [low if has_low else float(y.min()), median, high if has_high else float(y.max())]
         values = [float(has_low), 0.0, float(has_high)]
         keep = [i for i in range(3) if i == 1 or points[i] != median]
@@ -61,15 +131,117 @@ class Relevance:
 
     def __call__(self, y: ArrayLike) -> NDArray[np.float64]:
         """Relevance of each label, same shape as ``y``."""
-        spline = CubicHermiteSpline(self.points, self.values, np.zeros_like(self.points))
+        spline = CubicHermiteSpline(self.points, self.values, np.asarray(self.slopes))
         inside = np.clip(np.asarray(y, dtype=np.float64), self.points[0], self.points[-1])
         return np.clip(np.asarray(spline(inside), dtype=np.float64), 0.0, 1.0)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values that :meth:`from_json` reads back exactly."""
-        return {"points": self.points.tolist(), "values": self.values.tolist()}
+        slopes = np.asarray(self.slopes)
+        return {"points": self.points.tolist(), "values": self.values.tolist(), "slopes": slopes.tolist()}
 
     @classmethod
     def from_json(cls, saved: dict[str, Any]) -> Self:
-        """Read what :meth:`to_json` wrote."""
-        return cls(np.asarray(saved["points"]), np.asarray(saved["values"]))
+        """Read what :meth:`to_json` wrote; without slopes they are 0."""
+        return cls(*(np.asarray(saved[name]) for name in ("points", "values", "slopes") if name in saved))
+
+
+def medcouple(y: ArrayLike) -> float:
+    """Medcouple of labels, a robust skewness in [-1, 1]: 0 if they are symmetric, above 0 for a long right tail.
+
+    Median of ((y_j - m) - (m - y_i)) / (y_j - y_i) over all pairs y_i <= m <= y_j around the median m. Pairs of labels
+    equal to m, of which there are k, count -1, 0 or 1 by the sign of i + j - 1 - k.
+
+    Args:
+        y: ``(n,)`` labels. Of more than 2,000, as many evenly spaced quantiles from the smallest to the largest take
+            their place, because the pairs need memory n².
+
+    Example:
+        >>> medcouple([1.0, 2.0, 3.0]), round(medcouple([1.0, 2.0, 6.0]), 2)
+        (0.0, 0.3)
+    """
+    labels = np.sort(label_array(y))
+    if labels.size > _MEDCOUPLE_LABELS:
+        labels = np.quantile(labels, np.linspace(0, 1, _MEDCOUPLE_LABELS))
+    centred = labels - np.median(labels)
+    below, above = centred[centred <= 0, None], centred[centred >= 0]
+    k = int((centred == 0).sum())
+    kernel = np.zeros((len(below), len(above)))
+    apart = above - below
+    np.divide(above + below, apart, out=kernel, where=apart > 0)
+    order = np.arange(1, k + 1)
+    kernel[len(below) - k :, :k] = np.sign(order[:, None] + order - 1 - k)
+    return float(np.median(kernel))
+
+
+def sigmoid_relevance(y: ArrayLike, *, low: float | None = None, high: float | None = None) -> NDArray[np.float64]:
+    """Relevance that rises below ``low``, above ``high``, or both: a sum of sigmoids, at most 1.
+
+    A threshold is moved outwards by σ_y / 1000, and the slope is ± log(10⁴ - 1) over its distance from 0, so that φ
+    is 10⁻⁴ or 1 - 10⁻⁴ at y = 0: it depends on where the units have their zero.
+
+    Args:
+        y: ``(n,)`` labels.
+        low: threshold of low values, target units, at which φ is about a half.
+        high: threshold of high values.
+
+    Returns:
+        ``(n,)`` φ of each label.
+
+    Raises:
+        InputError: no threshold, or one of 0.
+
+    Example:
+        >>> sigmoid_relevance([10.0, 60.0, 90.0], high=60.0).round(2).tolist()
+        [0.0, 0.5, 0.99]
+    """
+    labels = label_array(y)
+    total = np.zeros_like(labels)
+    ends = [(threshold, sign) for threshold, sign in ((low, -1.0), (high, 1.0)) if threshold is not None]
+    if not ends:
+        raise InputError("sigmoid relevance needs a threshold: low, high, or both")
+    for threshold, sign in ends:
+        center = threshold + sign * labels.std() / 1000
+        if not np.isfinite(center) or center == 0:
+            raise InputError(f"a sigmoid threshold must be a finite number other than 0, got {threshold!r}")
+        total += expit(sign * np.log(1e4 - 1) / abs(center) * (labels - center))
+    return np.minimum(total, 1.0)
+
+
+def density_relevance(y: ArrayLike, *, bandwidth: float | None = None) -> NDArray[np.float64]:
+    """Relevance of rare labels: 1 minus a Gaussian kernel density of the labels, scaled to [0, 1].
+
+    Args:
+        y: ``(n,)`` labels.
+        bandwidth: target units, above 0; ``None`` takes 1.06 σ n^(-1/5).
+
+    Returns:
+        ``(n,)`` φ of each label: 1 for the rarest and 0 for the commonest, 0 for all where they are equally common.
+
+    Example:
+        >>> density_relevance([1.0, 2.0, 2.0, 2.0, 9.0], bandwidth=1.0).round(2).tolist()
+        [0.3, 0.0, 0.0, 0.0, 1.0]
+    """
+    from sklearn.neighbors import KernelDensity
+
+    labels = label_array(y)
+    rows = labels.reshape(-1, 1)
+    density = np.exp(KernelDensity(bandwidth=scalar_bandwidth(labels, bandwidth)).fit(rows).score_samples(rows))
+    spread = float(np.ptp(density))
+    return np.zeros_like(labels) if spread == 0 else (density.max() - density) / spread
+
+
+def _monotone_slopes(points: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Slopes 0, means of neighbouring chords, 0, limited so that the cubic is monotone between its points."""
+    chords = np.diff(values) / np.diff(points)
+    slopes = np.zeros_like(points)
+    slopes[1:-1] = (chords[:-1] + chords[1:]) / 2
+    for i, chord in enumerate(chords):
+        pair = slice(i, i + 2)
+        if chord == 0:
+            slopes[pair] = 0
+            continue
+        # A slope against the chord marks a turning point; within the circle of radius 3 the cubic does not turn.
+        ratio = np.maximum(slopes[pair] / chord, 0.0)
+        slopes[pair] = ratio * chord * min(1.0, 3.0 / max(float(np.hypot(*ratio)), 3.0))
+    return slopes

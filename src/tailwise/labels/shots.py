@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tailwise._checks import InputError
 from tailwise.labels.bins import Bins
+from tailwise.labels.gaps import Gaps
 
 REGIONS = ("many", "medium", "few", "zero")
 
@@ -27,6 +28,7 @@ class Shots:
         counts: ``(n_bins,)`` training rows in each bin.
         many: rows above which a bin is many-shot.
         few: rows below which a bin is few-shot.
+        gaps: ranges that were removed from training, if any.
 
     Raises:
         InputError: thresholds that are negative or where few exceeds many.
@@ -41,6 +43,7 @@ class Shots:
     counts: NDArray[np.int64]
     many: float
     few: float
+    gaps: Gaps | None = None
 
     def __post_init__(self) -> None:
         counts = np.asarray(self.counts, dtype=np.int64)
@@ -52,7 +55,13 @@ class Shots:
 
     @classmethod
     def from_labels(
-        cls, y_train: ArrayLike, bins: Bins, *, many: float | None = None, few: float | None = None
+        cls,
+        y_train: ArrayLike,
+        bins: Bins,
+        *,
+        many: float | None = None,
+        few: float | None = None,
+        gaps: Gaps | None = None,
     ) -> Self:
         """Regions from training labels; thresholds default to the field's 100 and 20 at 12,208 rows, in proportion.
 
@@ -66,6 +75,7 @@ class Shots:
             counts,
             many=max(n * _FIELD_MANY / _FIELD_ROWS, _LEAST_MANY) if many is None else many,
             few=max(n * _FIELD_FEW / _FIELD_ROWS, _LEAST_FEW) if few is None else few,
+            gaps=gaps,
         )
 
     @property
@@ -85,9 +95,22 @@ class Shots:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values that :meth:`from_json` reads back exactly."""
-        return {"bins": self.bins.to_json(), "counts": self.counts.tolist(), "many": self.many, "few": self.few}
+        return {
+            "bins": self.bins.to_json(),
+            "counts": self.counts.tolist(),
+            "many": self.many,
+            "few": self.few,
+            "gaps": None if self.gaps is None else self.gaps.to_json(),
+        }
 
     @classmethod
     def from_json(cls, saved: dict[str, Any]) -> Self:
         """Read what :meth:`to_json` wrote."""
-        return cls(Bins.from_json(saved["bins"]), np.asarray(saved["counts"]), many=saved["many"], few=saved["few"])
+        gaps = saved.get("gaps")
+        return cls(
+            Bins.from_json(saved["bins"]),
+            np.asarray(saved["counts"]),
+            many=saved["many"],
+            few=saved["few"],
+            gaps=None if gaps is None else Gaps.from_json(gaps),
+        )

@@ -1,5 +1,7 @@
 """Balanced MSE: squared error corrected for the training labels' distribution, in three forms (GAI, BMC, BNI)."""
 
+import warnings
+
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
@@ -7,6 +9,7 @@ from torch import Tensor, nn
 
 from tailwise._checks import InputError, label_array, positive, same_shape
 from tailwise.labels.bins import Bins
+from tailwise.labels.density import LDS
 from tailwise.losses.reduce import weighted_mean
 
 _CANDIDATES = (1, 2, 4, 8, 16)
@@ -31,15 +34,23 @@ def bmc_loss(
         InputError: shapes that differ.
 
     Note:
-        A batch of one label gives 0: there is nothing to tell it from. Equal labels count as each other's negatives.
+        A batch of one label gives 0, with a warning: there is nothing to tell it from. Equal labels count as each
+        other's negatives.
 
     Example:
-        >>> float(bmc_loss(torch.tensor([5.0]), torch.tensor([3.0]), sigma=1.0))
+        >>> float(bmc_loss(torch.tensor([5.0, 3.0]), torch.tensor([5.0, 3.0]), sigma=0.1))
         0.0
     """
     same_shape(pred, target)
     if target.ndim >= 3:
         pred, target, weight = _draw(pred, target, weight, pixels)
+    if len(target) == 1:
+        warnings.warn(
+            "bmc compares the labels of a batch, and this one has a single label, which gives 0; use larger batches, "
+            "or gai or bni",
+            UserWarning,
+            stacklevel=2,
+        )
     variance = _variance(sigma, pred)
     gap = pred.unsqueeze(1) - target.unsqueeze(0)
     square = gap.square() if pred.ndim == 1 else gap.square().sum(-1)
@@ -77,7 +88,13 @@ def gai_loss(
     same_shape(pred, target)
     if target.ndim >= 3:
         pred, target, weight = _known(pred, target, weight)
-    p, y = (v.unsqueeze(1) if v.ndim == 1 else v for v in (pred, target))
+    variance = _variance(sigma, pred)
+    if target.ndim == 1:
+        wide = covariances.view(-1).to(pred.dtype) + variance
+        distance = (pred.unsqueeze(1) - means.view(-1).to(pred.dtype)).square() / wide
+        prior = torch.logsumexp(shares.to(pred.dtype).log() - (wide.log() + distance) / 2, dim=1)
+        return _scaled_mean((pred - target).square() / (2 * variance) + variance.log() / 2 + prior, variance, weight)
+    p, y = pred, target
     if p.dtype in (torch.float16, torch.bfloat16):  # no Cholesky factorisation there
         p, y = p.float(), y.float()
     variance = _variance(sigma, p)
@@ -226,6 +243,7 @@ class BNI(_Noise):
         sigma: σ at the start, target units.
         learn_sigma: learn it.
         sigma_lr: its learning rate.
+        density: LDS to smooth the bins' shares with; bins without training rows that it reaches then take part.
     """
 
     centers: Tensor
@@ -239,10 +257,14 @@ class BNI(_Noise):
         sigma: float = 1.0,
         learn_sigma: bool = True,
         sigma_lr: float = 0.01,
+        density: LDS | None = None,
     ) -> None:
         super().__init__(sigma=sigma, learn_sigma=learn_sigma, sigma_lr=sigma_lr)
         bins = Bins.auto(y_train) if bins is None else bins
-        counts = bins.histogram(y_train)
+        if density is not None and not isinstance(density, LDS):
+            raise InputError(f"bni integrates over bins; the density of bins is smoothed by lds, not by {density!r}")
+        counts = bins.histogram(y_train).astype(np.float64)
+        counts = counts if density is None else density.effective(counts, power=1.0)
         seen = counts > 0
         self.register_buffer("centers", torch.from_numpy(bins.centers[seen]).float())
         self.register_buffer("shares", torch.from_numpy(counts[seen] / counts.sum()).float())

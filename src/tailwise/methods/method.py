@@ -1,5 +1,6 @@
 """A method: a frozen description of what fills the slots, stage by stage, and how to build it."""
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,13 +9,18 @@ import numpy as np
 from numpy.typing import ArrayLike
 from torch import nn
 
-from tailwise._checks import InputError, did_you_mean, label_array, not_negative, positive, whole
+from tailwise._checks import InputError, did_you_mean, label_array, not_negative
 from tailwise.labels.bins import Bins
+from tailwise.labels.grid import BinGrid
 from tailwise.methods.objective import Objective, Trains
-from tailwise.methods.parts import PARTS, Part, Setting
+from tailwise.methods.part import Part, Setting
+from tailwise.methods.parts import PARTS
 from tailwise.methods.slots import Slot, Smoother
+from tailwise.models.heads import head_from
+from tailwise.optim import BSAM
 
 VANILLA = "vanilla"
+_OWN = ("augment", "weights", "smoother", "loss", "regularizers", "coefs")
 
 
 @dataclass(frozen=True)
@@ -32,14 +38,14 @@ class Filling:
     def make(self, setting: Setting, **extra: Any) -> Any:
         """Build the part: what it needs, defaults from the labels, its fixed parameters, then what was given."""
         given = {name: value for name, value in self.params.items() if name != "coef"}
-        defaults = {
-            name: default.value(setting) for name, default in self.part.from_labels.items() if name not in given
-        }
-        needed = [getattr(setting, name) for name in self.part.needs]
         try:
+            defaults = {
+                name: default.value(setting) for name, default in self.part.from_labels.items() if name not in given
+            }
+            needed = [getattr(setting, name) for name in self.part.needs]
             return self.part.load()(*needed, **{**defaults, **self.part.fixed, **given, **extra})
-        except InputError:
-            raise
+        except InputError as error:
+            raise InputError(f"{self.name}: {error}") from error
         except (TypeError, ValueError, IndexError, OverflowError) as error:
             raise InputError(f"the parameters of {self.name!r} do not work: {error}") from error
 
@@ -50,11 +56,11 @@ class Stage:
 
     Args:
         fillings: named parts, in the order of the method string.
-        trains: ``"all"``, or ``"head"`` for a new head on a frozen encoder.
+        trains: ``"all"``; ``"head"``, a new one on a frozen encoder; ``"encoder"``, by regularizers alone.
         epochs: number of epochs; ``None`` leaves it to the caller.
         lr: learning rate; ``None`` leaves it to the caller.
-        objects: a caller's own pieces by slot: ``weights``, ``smoother``, ``loss`` as modules, ``regularizers`` as a
-            mapping of names to modules. They take the place of a part in that slot.
+        objects: a caller's own pieces by slot: ``augment``, ``weights``, ``smoother``, ``loss`` as modules,
+            ``regularizers`` as a mapping of names to modules. They take the place of a part in that slot.
     """
 
     fillings: tuple[Filling, ...] = ()
@@ -66,29 +72,39 @@ class Stage:
     def _filling(self, slot: Slot) -> Filling | None:
         return next((f for f in self.fillings if f.part.slot == slot), None)
 
-    def build(self, model: nn.Module, y_train: ArrayLike, bins: Bins | None = None) -> Objective:
+    def build(self, model: nn.Module, y_train: ArrayLike, bins: Bins | BinGrid | None = None) -> nn.Module:
         """Build the training step for a model whose output is already scaled; see :meth:`Method.build`."""
-        y = np.asarray(y_train, dtype=np.float64)
-        if y.ndim != 2:
-            y = label_array(y, "y_train")
-            bins = Bins.auto(y) if bins is None else bins
-        width = getattr(model, "n_features", None)
-        setting = Setting(y, bins, width if isinstance(width, int) else None)
-        density, weights = self._filling("density"), self._filling("weights")
-        if density and not weights:
-            weights = Filling("sqinv")
-        smoother, loss = self._filling("smoother"), self._filling("loss")
+        setting = _setting(model, y_train, bins)
+        made = {slot: self._made(slot, setting) for slot in ("augment", "smoother", "density")}
+        density = made.pop("density")
+        whole = self._filling("objective")
+        if whole:
+            objective: nn.Module = whole.make(setting, model=model, density=density, augment=made["augment"])
+            return objective
+        for slot in ("weights", "loss"):
+            filling = self._filling(slot)
+            extra = {"density": density} if filling and "density" in filling.part.hidden else {}
+            made[slot] = filling and filling.make(setting, **extra)
         named = [f for f in self.fillings if f.part.slot == "regularizer"]
         pieces = {
-            "weights": weights and weights.make(setting, lds=density and density.make(setting)),
-            "smoother": smoother and smoother.make(setting),
-            "loss": loss and loss.make(setting),
+            **made,
             **{slot: piece for slot, piece in self.objects.items() if slot not in ("regularizers", "coefs")},
             "regularizers": {f.name: f.make(setting) for f in named} | dict(self.objects.get("regularizers", {})),
         }
         coefs = {f.name: not_negative(f.params.get("coef", f.part.coef), f"{f.name}.coef") for f in named}
         coefs |= dict(self.objects.get("coefs", {}))
+        if hasattr(pieces["loss"], "head"):
+            give_head(model, pieces["loss"].head, y_train)
         return Objective(model, **pieces, coefs=coefs, trains=self.trains, spread=setting.spread)
+
+    def _made(self, slot: Slot, setting: Setting) -> Any:
+        filling = self._filling(slot)
+        return filling and filling.make(setting)
+
+    def wrap(self, optimizer: Any) -> BSAM | None:
+        """The wrapper that takes the steps of an optimiser, if the stage has one."""
+        filling = self._filling("optimizer")
+        return filling and filling.part.load()(optimizer, **filling.params)  # type: ignore[return-value]
 
 
 @dataclass(frozen=True)
@@ -98,6 +114,7 @@ class Method:
     Args:
         name: the canonical method string, or any name for a hand-made method.
         stages: usually one; two for RRT.
+        correction: what corrects the predictions of the trained network, if anything does.
 
     Example:
         >>> from tailwise.models.regressor import Regressor
@@ -109,17 +126,20 @@ class Method:
 
     name: str
     stages: tuple[Stage, ...]
+    correction: Filling | None = None
 
-    def build(self, model: nn.Module, y_train: ArrayLike, bins: Bins | None = None, *, stage: int = 0) -> Objective:
-        """Build the training step of one stage.
+    def build(self, model: nn.Module, y_train: ArrayLike, bins: Bins | BinGrid | None = None, *, stage: int = 0) -> Any:
+        """Build the training step of one stage: a module whose ``forward(x, y)`` gives the terms of the loss.
 
         The first stage scales the model's output to the labels (``model.match_scale``, where there is one); a stage
-        that trains the head starts from a new one.
+        that trains the head starts from a new one. A part with a head of its own (``uvote``, ``vir``) replaces
+        ``model.head``.
 
         Args:
             model: a network with ``encode(x)`` and ``head(features)``; ``n_features`` if the method smooths features.
             y_train: ``(n,)`` training labels, target units; ``(n, K)`` for parts that take K-dimensional targets.
-            bins: bins of a scalar target; ``Bins.auto(y_train)`` if not given.
+            bins: bins of the target; ``Bins.auto(y_train)``, or for 2 or 3 dimensions ``BinGrid.auto(y_train)``, if not
+                given.
             stage: which stage, from 0.
 
         Raises:
@@ -150,47 +170,50 @@ def compose(name: str, /, **params: Any) -> Method:
     Args:
         name: for example ``"sqinv+lds+fds+conr"``; ``"vanilla"`` is the plain network. Order does not matter.
         **params: for each part a mapping of its parameters, ``conr={"window": 2.0}``; or a slot's name with a piece of
-            your own: ``loss=MyLoss()``, ``weights=...``, ``smoother=...``, ``regularizers={"mine": ...}`` with
-            ``coefs={"mine": 0.5}``.
+            your own: ``loss=MyLoss()``, ``weights=...``, ``smoother=...``, ``augment=...``,
+            ``regularizers={"mine": ...}`` with ``coefs={"mine": 0.5}``.
 
     Raises:
         InputError: an unknown part, two parts in one slot, parameters for a part that is absent, an unknown parameter.
+
+    Warns:
+        UserWarning: weights together with a loss that corrects for the label distribution itself.
 
     Example:
         >>> compose("conr+sqinv", conr={"window": 2.0}).name
         'sqinv+conr'
     """
     names = parse(name)
-    slots = {"weights", "smoother", "loss", "regularizers", "coefs"}
-    objects = {slot: params.pop(slot) for slot in sorted(slots & set(params))}
+    objects = {slot: params.pop(slot) for slot in _OWN if slot in params}
     _check_objects(objects, names)
     for slot in objects:
-        taken = [n for n in names if PARTS[n].slot == slot]
+        taken = [n for n in names if slot in (PARTS[n].slot, *PARTS[n].also)]
         if taken:
             raise InputError(f"{slot}= is given, but {taken[0]!r} in {name!r} fills that slot already; leave one out")
     for part in params:
         if part not in names:
             reason = did_you_mean(part, names or PARTS) if part not in PARTS else "; add it to the method"
             raise InputError(f"parameters are given for {part!r}, which is not part of {name!r}{reason}")
-    fillings = tuple(Filling(n, _checked(n, params.get(n, {}))) for n in names)
+    fillings = [Filling(n, _checked(n, params.get(n, {}))) for n in names]
     canonical = "+".join(names) or VANILLA
+    filled = {slot for f in fillings for slot in (f.part.slot, *f.part.also)} | set(objects)
     second = next((f for f in fillings if f.part.slot == "stage"), None)
+    used = any("density" in f.part.hidden for f in fillings)
+    balanced = any(f.part.balances for f in fillings)
+    # A density nothing uses, BSAM and RRT all mean a re-weighted loss.
+    implied = ("density" in filled and not used) or (
+        not balanced and ("optimizer" in filled or (second is not None and second.name == "rrt"))
+    )
+    if implied and "weights" not in filled:
+        fillings.insert(0, Filling("sqinv"))
+    _warn_of_two_corrections(fillings, objects)
+    correction = next((f for f in fillings if f.part.slot == "correction"), None)
+    parts = tuple(f for f in fillings if f.part.slot not in ("stage", "correction"))
     if second is None:
-        return Method(canonical, (Stage(fillings, objects=objects),))
-    reweighting = tuple(f for f in fillings if f.part.slot in ("weights", "density"))
-    if not reweighting and "weights" not in objects:
-        reweighting = (Filling("sqinv"),)
-    losses = tuple(f for f in fillings if f.part.slot == "loss")
-    first = Stage(
-        tuple(f for f in fillings if f.part.slot in ("smoother", "loss", "regularizer")),
-        objects={slot: piece for slot, piece in objects.items() if slot != "weights"},
-    )
-    last = second.part.load()(
-        **second.params,
-        fillings=reweighting + losses,
-        objects={slot: piece for slot, piece in objects.items() if slot in ("weights", "loss")},
-    )
-    return Method(canonical, (first, last))
+        stages: tuple[Stage, ...] = (Stage(parts, objects=objects),)
+    else:
+        stages = second.part.load()(parts, objects, **second.params)
+    return Method(canonical, stages, correction)
 
 
 def parse(name: str) -> list[str]:
@@ -202,7 +225,7 @@ def parse(name: str) -> list[str]:
     words = [word.strip() for word in str(name).split("+")]
     if words == [VANILLA]:
         return []
-    slots: dict[str, str] = {}
+    taken: dict[str, str] = {}
     for word in words:
         if word not in PARTS:
             hint = did_you_mean(word, [*PARTS, VANILLA]) if word else "; parts are joined by one '+'"
@@ -211,42 +234,58 @@ def parse(name: str) -> list[str]:
             raise InputError(f"unknown method part {word!r} in {name!r}{hint}")
         if words.count(word) > 1:
             raise InputError(f"{word!r} stands twice in {name!r}")
-        slot = PARTS[word].slot
-        if slot != "regularizer" and slot in slots:
-            raise InputError(f"{slots[slot]!r} and {word!r} both fill the slot {slot!r} in {name!r}; leave one out")
-        slots[slot] = word
+        part = PARTS[word]
+        for slot in (part.slot, *part.also):
+            both_regularize = slot == part.slot == "regularizer" and slot in taken and PARTS[taken[slot]].slot == slot
+            if slot in taken and not both_regularize:
+                raise InputError(f"{taken[slot]!r} and {word!r} both fill the slot {slot!r} in {name!r}; leave one out")
+            taken[slot] = word
     order = list(PARTS)
     return sorted(words, key=order.index)
 
 
-def rrt_stage(
-    *,
-    epochs: int = 30,
-    lr: float = 1e-3,
-    fillings: tuple[Filling, ...] = (),
-    objects: Mapping[str, Any] | None = None,
-) -> Stage:
-    """The second stage of regressor re-training: a new head on frozen features.
+def give_head(model: Any, shape: Mapping[str, Any], y_train: ArrayLike) -> None:
+    """Replace a model's head by one of another shape, scaled to the labels, unless it has that shape already."""
+    old = model.head
+    if getattr(old, "shape", None) == shape:
+        return
+    width = getattr(model, "n_features", None)
+    if not isinstance(width, int):
+        raise InputError("the model needs n_features, the number of channels of model.encode(x), for a new head")
+    place = next(iter(old.parameters()))
+    model.head = head_from(width, shape).match_scale(y_train).to(device=place.device, dtype=place.dtype)
 
-    Yang et al. (ICML 2021), after Kang et al., *Decoupling* (ICLR 2020). The encoder stays in evaluation
-    mode, and neither FDS nor regularizers act.
 
-    Args:
-        epochs: number of epochs.
-        lr: learning rate.
-        fillings: weights, density and loss of the stage.
-        objects: a caller's own pieces for these slots.
-    """
-    epochs = whole(epochs, "rrt.epochs", least=1)
-    return Stage(fillings, trains="head", epochs=epochs, lr=positive(lr, "rrt.lr"), objects=objects or {})
+def _setting(model: nn.Module, y_train: ArrayLike, bins: Bins | BinGrid | None) -> Setting:
+    y = np.asarray(y_train, dtype=np.float64)
+    if y.ndim != 2:
+        y = label_array(y, "y_train")
+        bins = Bins.auto(y) if bins is None else bins
+    elif bins is None and 1 <= y.shape[1] <= BinGrid.MOST_AXES:
+        bins = BinGrid.auto(y)
+    width = getattr(model, "n_features", None)
+    return Setting(y, bins, width if isinstance(width, int) else None)
+
+
+def _warn_of_two_corrections(fillings: list[Filling], objects: Mapping[str, Any]) -> None:
+    weights = next((f.name for f in fillings if f.part.slot == "weights"), "weights" if "weights" in objects else None)
+    loss = next((f.name for f in fillings if f.part.balances), None)
+    if weights and loss:
+        warnings.warn(
+            f"{weights!r} and {loss!r} each correct for the label distribution, so together they correct twice; "
+            f"leave out {weights!r}",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def _check_objects(objects: Mapping[str, Any], names: list[str]) -> None:
     """Raise unless a caller's own pieces are objects, under names of their own."""
     regularizers = objects.get("regularizers", {})
     pieces = {slot: piece for slot, piece in objects.items() if slot not in ("regularizers", "coefs")}
-    if "weights" in objects and "lds" in names:
-        raise InputError("weights= is given, so 'lds' would smooth a density that nothing uses; leave one out")
+    density = next((name for name in names if PARTS[name].slot == "density"), None)
+    if "weights" in objects and density:
+        raise InputError(f"weights= is given, so {density!r} would give a density that nothing uses; leave one out")
     if "smoother" in objects and not isinstance(objects["smoother"], Smoother):
         raise InputError(f"smoother needs end_epoch(), called once an epoch, got {objects['smoother']!r}")
     for slot, piece in {**pieces, **regularizers}.items():

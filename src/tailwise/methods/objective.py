@@ -1,17 +1,20 @@
 """The training step as one module: everything a method adds to a network."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from tailwise._checks import InputError, one_of, positive
+from tailwise.augment.views import NoAugment
 from tailwise.fds import Keep
 from tailwise.losses.pointwise import MSE
 from tailwise.weights import UniformWeights
 
-Trains = Literal["all", "head"]
+Trains = Literal["all", "head", "encoder"]
+TRAINS = ("all", "head", "encoder")
 
 
 class Objective(nn.Module):
@@ -19,18 +22,21 @@ class Objective(nn.Module):
 
     Args:
         model: a network with ``encode(x)`` and ``head(features)``; it is what remains after training.
+        augment: what becomes of a batch in training; it stays as it is if not given.
         weights: ``w(target) -> (B,)``; ones if not given.
         smoother: ``s(features, target) -> features``; keeps them if not given.
-        loss: ``l(pred, target, weight) -> scalar``; squared error if not given.
+        loss: ``l(pred, target, weight) -> scalar``; squared error if not given. A loss with ``on_outputs`` takes
+            ``model.head.outputs(features)``, all the head knows, in place of the prediction.
         regularizers: named terms ``r(features, target, pred, weight) -> scalar``.
         coefs: coefficient of each regularizer, 1 where not given.
-        trains: ``"head"`` keeps the encoder frozen and in evaluation mode.
+        trains: ``"head"`` keeps the encoder frozen and in evaluation mode; ``"encoder"`` trains it by the regularizers
+            alone, without a loss.
         spread: standard deviation of the training labels. The loss is divided by it (once for a loss in target units,
             twice for one in their square, as its ``degree`` says), so that coefficients and learning rate mean the
             same for ages and for house prices. Regularizers see labels and predictions in the target's units.
 
     Raises:
-        InputError: a coefficient for a regularizer that is not there.
+        InputError: a coefficient for a regularizer that is not there, an encoder to train without a regularizer.
 
     Example:
         >>> from tailwise.models.regressor import Regressor
@@ -45,6 +51,7 @@ class Objective(nn.Module):
         self,
         model: nn.Module,
         *,
+        augment: nn.Module | None = None,
         weights: nn.Module | None = None,
         smoother: nn.Module | None = None,
         loss: nn.Module | None = None,
@@ -55,6 +62,7 @@ class Objective(nn.Module):
     ) -> None:
         super().__init__()
         self.model: Any = model
+        self.augment: Any = NoAugment() if augment is None else augment
         self.weights = UniformWeights() if weights is None else weights
         self.smoother: Any = Keep() if smoother is None else smoother
         self.loss = MSE() if loss is None else loss
@@ -63,25 +71,34 @@ class Objective(nn.Module):
         if unknown:
             raise InputError(f"coefs names {unknown}, but the regularizers are {sorted(self.regularizers)}")
         self.coefs = {name: float((coefs or {}).get(name, 1.0)) for name in self.regularizers}
-        one_of(trains, "trains", ("all", "head"))
+        one_of(trains, "trains", TRAINS)
+        if trains == "encoder" and not self.regularizers:
+            raise InputError("an encoder without a loss needs a regularizer to train it, such as rnc")
         self.trains: Trains = trains
+        self.on_outputs = bool(getattr(self.loss, "on_outputs", False))
         degree = getattr(self.loss, "degree", 0)
         self.register_buffer("loss_scale", torch.tensor(positive(spread, "spread") ** -degree))
 
     def forward(self, x: Any, y: Tensor) -> dict[str, Tensor]:
         """Named scalar terms, whose sum is to be minimised."""
-        with torch.set_grad_enabled(torch.is_grad_enabled() and self.trains == "all"):
+        x, y = self.augment.inputs(x, y)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.trains != "head"):
             features = self.model.encode(x)
-        pred = self.model.head(self.smoother(features, y))
+        features, y = self.augment.features(features, y)
+        smoothed = self.smoother(features, y)
+        outputs = self.model.head.outputs(smoothed) if self.on_outputs else self.model.head(smoothed)
+        pred = self.model.head.point(outputs) if self.on_outputs else outputs
         weight = self.weights(y)
-        terms = {"loss": self.loss_scale * self.loss(pred, y, weight)}
+        terms = {} if self.trains == "encoder" else {"loss": self.loss_scale * self.loss(outputs, y, weight)}
         for name, term in self.regularizers.items():
             terms[name] = self.coefs[name] * term(features, y, pred, weight)
         return terms
 
     def end_epoch(self) -> None:
         """Update what is learnt once an epoch; call it after the last batch."""
-        self.smoother.end_epoch()
+        for piece in (self.smoother, self.loss, *self.regularizers.values()):
+            if hasattr(piece, "end_epoch"):
+                piece.end_epoch()
 
     def train(self, mode: bool = True) -> "Objective":
         """Switch modes; an encoder that is not trained stays in evaluation mode."""
@@ -92,30 +109,52 @@ class Objective(nn.Module):
         return self
 
     def trained_parameters(self) -> list[nn.Parameter]:
-        """Parameters for the optimiser: all, or those outside the encoder when only the head is trained."""
-        if self.trains == "all":
-            return list(self.parameters())
-        frozen = {id(p) for p in self.model.parameters()} - {id(p) for p in self.model.head.parameters()}
+        """Parameters for the optimiser: all, those outside the encoder, or those outside the head."""
+        head = {id(p) for p in self.model.head.parameters()}
+        frozen = {id(p) for p in self.model.parameters()} - head if self.trains == "head" else set()
+        if self.trains == "encoder":
+            frozen = head | {id(p) for p in self.loss.parameters()}
         return [p for p in self.parameters() if id(p) not in frozen]
 
-    def parameter_groups(self, lr: float) -> list[dict[str, Any]]:
-        """Trained parameters as groups of an optimiser.
 
-        A piece may ask for a learning rate of its own (``learning_rates()``, as the noise of Balanced MSE does); its
-        group has ``scheduled`` False, is not decayed, and a schedule should leave it alone.
+def trained_parameters(objective: nn.Module) -> list[nn.Parameter]:
+    """Parameters of an objective for the optimiser; all of them, unless it says otherwise."""
+    of: Any = getattr(objective, "trained_parameters", objective.parameters)
+    return list(of())
 
-        Args:
-            lr: learning rate of all others.
-        """
-        pieces: list[Any] = list(self.modules())
-        own = {
-            id(getattr(piece, name)): rate
-            for piece in pieces
-            if hasattr(piece, "learning_rates")
-            for name, rate in piece.learning_rates().items()
-        }
-        trained = self.trained_parameters()
-        groups = [{"params": [p for p in trained if id(p) not in own], "lr": lr, "scheduled": True}]
-        return groups + [
-            {"params": [p], "lr": own[id(p)], "weight_decay": 0.0, "scheduled": False} for p in trained if id(p) in own
-        ]
+
+def parameter_groups(objective: nn.Module, lr: float) -> list[dict[str, Any]]:
+    """Trained parameters as groups of an optimiser.
+
+    A piece may ask for a learning rate of its own (``learning_rates()``, as the noise of Balanced MSE does); its group
+    has ``scheduled`` False, is not decayed, and a schedule should leave it alone.
+
+    Args:
+        objective: any module whose ``forward(x, y)`` gives the terms of a loss.
+        lr: learning rate of all others.
+    """
+    pieces: list[Any] = list(objective.modules())
+    own = {
+        id(getattr(piece, name)): rate
+        for piece in pieces
+        if hasattr(piece, "learning_rates")
+        for name, rate in piece.learning_rates().items()
+    }
+    trained = trained_parameters(objective)
+    groups = [{"params": [p for p in trained if id(p) not in own], "lr": lr, "scheduled": True}]
+    return groups + [
+        {"params": [p], "lr": own[id(p)], "weight_decay": 0.0, "scheduled": False} for p in trained if id(p) in own
+    ]
+
+
+@contextmanager
+def without_gathering(objective: nn.Module) -> Iterator[None]:
+    """Let no piece stream the batch into its statistics: for a second pass over a batch that was counted already."""
+    pieces: list[Any] = [piece for piece in objective.modules() if getattr(piece, "gathers", False)]
+    for piece in pieces:
+        piece.gathers = False
+    try:
+        yield
+    finally:
+        for piece in pieces:
+            piece.gathers = True

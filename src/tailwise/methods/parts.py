@@ -3,254 +3,528 @@
 Nothing heavy is imported here; a part says where its class or function lives and is loaded when a method is built.
 """
 
-import importlib
-import inspect
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
 
-from tailwise._checks import InputError
-from tailwise.methods.slots import Slot
+from tailwise.methods.part import FromLabels, Part
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+_DIR = "Yang et al., Delving into Deep Imbalanced Regression, ICML"
+_BALANCED = "Ren et al., Balanced MSE, CVPR"
+_RNC = "Zha et al., Rank-N-Contrast, NeurIPS"
+_TARGET, _PER_TARGET = "target", "1/target"
 
-    from tailwise.labels.bins import Bins
+_DENSITY = frozenset({"density"})
+_SCALAR, _FLAT, _MAPS = ("scalar",), ("scalar", "k"), ("scalar", "dense")
 
-
-_ALL = ("scalar", "k", "dense")
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What parts are built from: training labels, their bins, and the network's number of features.
-
-    Args:
-        y: ``(n,)`` or ``(n, K)`` training labels, target units.
-        label_bins: bins of a scalar target.
-        width: number of features; ``None`` for a network that does not say.
-    """
-
-    y: "NDArray[np.float64]"
-    label_bins: "Bins | None"
-    width: int | None = None
-
-    @property
-    def bins(self) -> "Bins":
-        """Bins of the target.
-
-        Raises:
-            InputError: labels that have none.
-        """
-        if self.label_bins is None:
-            raise InputError(f"this part needs scalar labels (n,) with bins, got labels of shape {self.y.shape}")
-        return self.label_bins
-
-    @property
-    def bin_width(self) -> float:
-        """Median width of the bins."""
-        return float(sorted(self.bins.widths)[self.bins.n_bins // 2])
-
-    @property
-    def spread(self) -> float:
-        """Standard deviation of the labels."""
-        return float(self.y.std(axis=0).mean())
-
-    @property
-    def n_features(self) -> int:
-        """Number of features.
-
-        Raises:
-            InputError: the network does not say.
-        """
-        if self.width is None:
-            raise InputError("the model needs n_features, the number of channels of model.encode(x)")
-        return self.width
-
-
-@dataclass(frozen=True)
-class FromLabels:
-    """A default that comes from the training labels: the rule in words, and the rule."""
-
-    rule: str
-    value: Callable[[Setting], float | None]
-
-
-@dataclass(frozen=True)
-class Part:
-    """One name of the grammar.
-
-    Args:
-        slot: which slot it fills.
-        where: ``module:attribute`` of the class or function that makes it.
-        summary: what it does, one line.
-        source: paper and equation.
-        fixed: parameters this name stands for.
-        from_labels: defaults taken from the training labels.
-        coef: coefficient of a regularizer, relative to the loss in standard deviations of the target.
-        targets: what it takes: ``"scalar"`` ``(B,)``, ``"k"`` ``(B, K)``, ``"dense"`` ``(B, H, W)``.
-        needs: what ``where`` takes first, by position: attributes of :class:`Setting`.
-        hidden: parameters of ``where`` that the method fills itself.
-    """
-
-    slot: Slot
-    where: str
-    summary: str
-    source: str
-    fixed: Mapping[str, Any] = field(default_factory=dict)
-    from_labels: Mapping[str, FromLabels] = field(default_factory=dict)
-    coef: float | None = None
-    targets: tuple[str, ...] = _ALL
-    needs: tuple[str, ...] = ()
-    hidden: frozenset[str] = frozenset()
-
-    def load(self) -> Callable[..., Any]:
-        """Import what makes the part."""
-        module, name = self.where.split(":")
-        make: Callable[..., Any] = getattr(importlib.import_module(module), name)
-        return make
-
-    def parameters(self) -> dict[str, Any]:
-        """Keyword parameters with their defaults, as the signature of ``where`` has them."""
-        given = {
-            name: parameter.default
-            for name, parameter in inspect.signature(self.load()).parameters.items()
-            if parameter.kind is parameter.KEYWORD_ONLY and name not in self.fixed and name not in self.hidden
-        }
-        given |= {name: default.rule for name, default in self.from_labels.items()}
-        return given | ({} if self.coef is None else {"coef": self.coef})
-
-
-_DIR = "Yang et al., Delving into Deep Imbalanced Regression, ICML 2021"
-_CONR = "Keramati et al., ConR, ICLR 2024"
-_BALANCED = "Ren et al., Balanced MSE, CVPR 2022"
+_SPREAD = FromLabels("1 standard deviation", lambda setting: setting.spread)
 _SIGMA = FromLabels("half a standard deviation", lambda setting: setting.spread / 2)
-_WEIGHTS = "tailwise.weights:density_weights"
-_HIDDEN = frozenset({"lds"})
 _BETA = FromLabels("3.2 / standard deviation", lambda setting: 3.2 / setting.spread)
+_NOISE = {"sigma": _TARGET}
 
 PARTS: Mapping[str, Part] = MappingProxyType(
     {
+        "twoviews": Part(
+            slot="augment",
+            where="tailwise.augment.views:TwoViews",
+            summary="two augmented views of every sample; a table row is augmented by values of other rows",
+            source="Bahri et al., SCARF, ICLR (the augmentation of tables)",
+            year=2022,
+            cost="the network twice",
+            use="""\
+from tailwise.augment.views import TwoViews
+x2, y2 = TwoViews(corrupt=0.1).inputs(x, y)
+loss = (model(x2) - y2).abs().mean()""",
+            units={"corrupt": "share of values"},
+            hidden=frozenset({"view"}),
+        ),
+        "cmixup": Part(
+            slot="augment",
+            where="tailwise.augment.cmixup:CMixup",
+            summary="C-Mixup: mix each sample with one of the batch whose label is near",
+            source="Yao et al., C-Mixup, NeurIPS",
+            year=2022,
+            cost="O(B^2) time, O(B) memory",
+            use="""\
+from tailwise.augment.cmixup import CMixup
+x2, y2 = CMixup(bandwidth=2.0).inputs(x, y)
+loss = (model(x2) - y2).abs().mean()""",
+            from_labels={
+                "bandwidth": FromLabels("a quarter of a standard deviation", lambda setting: setting.spread / 4)
+            },
+            units={"bandwidth": _TARGET},
+            targets=_FLAT,
+        ),
         "inv": Part(
-            "weights",
-            _WEIGHTS,
-            "inverse label density",
-            _DIR,
+            slot="weights",
+            where="tailwise.weights:density_weights",
+            summary="inverse label density",
+            source=_DIR,
+            year=2021,
+            cost="O(B)",
+            use="""\
+from tailwise import density_weights
+weights = density_weights(y_train, bins, power=1.0)
+loss = (weights(y) * (pred - y).abs()).mean()""",
             fixed={"power": 1.0},
-            targets=("scalar", "dense"),
-            needs=("y", "bins"),
-            hidden=_HIDDEN,
+            units={"clip": "rows"},
+            needs=("y", "label_bins"),
+            hidden=_DENSITY,
         ),
         "sqinv": Part(
-            "weights",
-            _WEIGHTS,
-            "square-root inverse label density",
-            _DIR,
+            slot="weights",
+            where="tailwise.weights:density_weights",
+            summary="square-root inverse label density",
+            source=_DIR,
+            year=2021,
+            cost="O(B)",
+            use="""\
+from tailwise import density_weights
+weights = density_weights(y_train, bins, power=0.5)
+loss = (weights(y) * (pred - y).abs()).mean()""",
             fixed={"power": 0.5},
-            targets=("scalar", "dense"),
-            needs=("y", "bins"),
-            hidden=_HIDDEN,
+            units={"clip": "rows"},
+            needs=("y", "label_bins"),
+            hidden=_DENSITY,
         ),
         "reweight": Part(
-            "weights",
-            _WEIGHTS,
-            "inverse label density to any power, one knob between the common and the rare",
-            _DIR,
-            targets=("scalar", "dense"),
-            needs=("y", "bins"),
-            hidden=_HIDDEN,
+            slot="weights",
+            where="tailwise.weights:density_weights",
+            summary="inverse label density to any power, one knob between the common and the rare",
+            source=_DIR,
+            year=2021,
+            cost="O(B)",
+            use="""\
+from tailwise import density_weights
+weights = density_weights(y_train, bins, power=0.8)
+loss = (weights(y) * (pred - y).abs()).mean()""",
+            units={"clip": "rows"},
+            needs=("y", "label_bins"),
+            hidden=_DENSITY,
+        ),
+        "effective": Part(
+            slot="weights",
+            where="tailwise.weights:effective_number_weights",
+            summary="inverse of the effective number of samples of a bin",
+            source="Cui et al., Class-Balanced Loss Based on Effective Number of Samples, CVPR",
+            year=2019,
+            cost="O(B)",
+            use="""\
+from tailwise.weights import effective_number_weights
+weights = effective_number_weights(y_train, bins, beta=0.99)
+loss = (weights(y) * (pred - y).abs()).mean()""",
+            needs=("y", "label_bins"),
+            hidden=_DENSITY,
+        ),
+        "denseweight": Part(
+            slot="weights",
+            where="tailwise.weights:dense_weights",
+            summary="DenseWeight: weights that fall linearly with the kernel density of the label",
+            source="Steininger et al., Density-based weighting for imbalanced regression, Machine Learning",
+            year=2021,
+            cost="O(B)",
+            use="""\
+from tailwise.weights import dense_weights
+weights = dense_weights(y_train, alpha=1.0)
+loss = (weights(y) * (pred - y).abs()).mean()""",
+            units={"bandwidth": _TARGET},
+            targets=_MAPS,
+            needs=("y",),
+            also=("density",),
         ),
         "lds": Part(
-            "density",
-            "tailwise.labels.density:LDS",
-            "label distribution smoothing of the density that weights use (alone: with sqinv)",
-            _DIR,
+            slot="density",
+            where="tailwise.labels.density:LDS",
+            summary="label distribution smoothing of the density that weights use (alone: with sqinv)",
+            source=_DIR,
+            year=2021,
+            cost="O(B)",
+            use="""\
+from tailwise import LDS, density_weights
+weights = density_weights(y_train, bins, power=0.5, density=LDS(window=5, sigma=2.0))
+loss = (weights(y) * (pred - y).abs()).mean()""",
+            units={"window": "bins", "sigma": "bins"},
+        ),
+        "kde": Part(
+            slot="density",
+            where="tailwise.labels.density:KDE",
+            summary="Gaussian kernel density, without bins, for weights (alone: with sqinv)",
+            source="-",
+            year=None,
+            cost="O(B); O(B R) for K-dimensional labels and R references",
+            use="""\
+from tailwise.labels.density import KDE
+weights = density_weights(y_train, power=0.5, density=KDE())
+loss = (weights(y) * (pred - y).abs()).mean()""",
+            units={"bandwidth": _TARGET, "references": "rows"},
+        ),
+        "knn": Part(
+            slot="density",
+            where="tailwise.labels.density:KNN",
+            summary="nearest-neighbour density, for weights (alone: with sqinv)",
+            source="-",
+            year=None,
+            cost="O(B R) for R references",
+            use="""\
+from tailwise.labels.density import KNN
+weights = density_weights(y_train, power=0.5, density=KNN(neighbours=20))
+loss = (weights(y) * (pred - y).abs()).mean()""",
+            units={"neighbours": "rows", "references": "rows"},
         ),
         "fds": Part(
-            "smoother", "tailwise.fds:FDS", "feature distribution smoothing", _DIR, needs=("bins", "n_features")
+            slot="smoother",
+            where="tailwise.fds:FDS",
+            summary="feature distribution smoothing",
+            source=_DIR,
+            year=2021,
+            cost="O(B d); full covariance O(B d^2), and O(C d^3) an epoch",
+            use="""\
+from tailwise import FDS
+fds = FDS(bins, model.n_features)
+pred = model.head(fds(model.encode(x), y))  # and fds.end_epoch() after each epoch""",
+            units={"window": "bins", "sigma": "bins", "start_update": "epochs", "start_smooth": "epochs"},
+            needs=("bins", "n_features"),
         ),
-        "mse": Part("loss", "tailwise.losses.pointwise:MSE", "mean squared error (the default)", "-"),
-        "l1": Part("loss", "tailwise.losses.pointwise:L1", "mean absolute error", "-"),
+        "mse": Part(
+            slot="loss",
+            where="tailwise.losses.pointwise:MSE",
+            summary="mean squared error (the default)",
+            source="-",
+            year=None,
+            cost="O(B)",
+            use="""\
+from tailwise import MSE
+loss = MSE()(pred, y, weights(y))""",
+        ),
+        "l1": Part(
+            slot="loss",
+            where="tailwise.losses.pointwise:L1",
+            summary="mean absolute error",
+            source="-",
+            year=None,
+            cost="O(B)",
+            use="""\
+from tailwise import L1
+loss = L1()(pred, y, weights(y))""",
+        ),
         "huber": Part(
-            "loss",
-            "tailwise.losses.pointwise:Huber",
-            "Huber loss",
-            "-",
-            from_labels={"beta": FromLabels("1 standard deviation", lambda setting: setting.spread)},
+            slot="loss",
+            where="tailwise.losses.pointwise:Huber",
+            summary="Huber loss",
+            source="-",
+            year=None,
+            cost="O(B)",
+            use="""\
+from tailwise import Huber
+loss = Huber(beta=1.0)(pred, y, weights(y))""",
+            from_labels={"beta": _SPREAD},
+            units={"beta": _TARGET},
         ),
         "focal_l1": Part(
-            "loss",
-            "tailwise.losses.focal:FocalL1",
-            "Focal-R on the absolute error",
-            _DIR,
+            slot="loss",
+            where="tailwise.losses.focal:FocalL1",
+            summary="Focal-R on the absolute error",
+            source=_DIR,
+            year=2021,
+            cost="O(B)",
+            use="""\
+from tailwise import FocalL1
+loss = FocalL1(beta=0.2)(pred, y)""",
             from_labels={"beta": _BETA},
+            units={"beta": _PER_TARGET},
         ),
         "focal_mse": Part(
-            "loss",
-            "tailwise.losses.focal:FocalMSE",
-            "Focal-R on the squared error",
-            _DIR,
+            slot="loss",
+            where="tailwise.losses.focal:FocalMSE",
+            summary="Focal-R on the squared error",
+            source=_DIR,
+            year=2021,
+            cost="O(B)",
+            use="""\
+from tailwise import FocalMSE
+loss = FocalMSE(beta=0.2)(pred, y)""",
             from_labels={"beta": _BETA},
+            units={"beta": _PER_TARGET},
         ),
         "bmc": Part(
-            "loss",
-            "tailwise.losses.balanced_mse:BMC",
-            "Balanced MSE, batch Monte Carlo: squared error corrected for the label distribution, from the batch alone",
-            _BALANCED,
+            slot="loss",
+            where="tailwise.losses.balanced_mse:BMC",
+            summary="Balanced MSE, batch Monte Carlo: corrected for the label distribution, from the batch alone",
+            source=_BALANCED,
+            year=2022,
+            cost="O(B^2)",
+            use="""\
+from tailwise.losses.balanced_mse import BMC
+bmc = BMC(sigma=5.0)  # bmc.parameters() belong to the optimiser, at a rate of their own
+loss = bmc(pred, y)""",
             from_labels={"sigma": _SIGMA},
+            units=_NOISE,
+            balances=True,
         ),
         "gai": Part(
-            "loss",
-            "tailwise.losses.balanced_mse:GAI",
-            "Balanced MSE, analytical, with a Gaussian mixture fitted to the training labels",
-            _BALANCED,
+            slot="loss",
+            where="tailwise.losses.balanced_mse:GAI",
+            summary="Balanced MSE, analytical, with a Gaussian mixture fitted to the training labels",
+            source=_BALANCED,
+            year=2022,
+            cost="O(B M)",
+            use="""\
+from tailwise.losses.balanced_mse import GAI
+gai = GAI(y_train, components=8, sigma=5.0)
+loss = gai(pred, y)""",
             from_labels={"sigma": _SIGMA},
+            units=_NOISE,
             needs=("y",),
+            balances=True,
         ),
         "bni": Part(
-            "loss",
-            "tailwise.losses.balanced_mse:BNI",
-            "Balanced MSE, integrated over the bins of the training labels",
-            _BALANCED,
+            slot="loss",
+            where="tailwise.losses.balanced_mse:BNI",
+            summary="Balanced MSE, integrated over the bins of the training labels",
+            source=_BALANCED,
+            year=2022,
+            cost="O(B C)",
+            use="""\
+from tailwise.losses.balanced_mse import BNI
+bni = BNI(y_train, bins, sigma=5.0)
+loss = bni(pred, y)""",
             from_labels={"sigma": _SIGMA},
-            targets=("scalar", "dense"),
-            needs=("y", "bins"),
+            units=_NOISE,
+            targets=_MAPS,
+            needs=("y", "scalar_bins"),
+            hidden=_DENSITY,
+            balances=True,
+        ),
+        "dist": Part(
+            slot="loss",
+            where="tailwise.losses.dist:Dist",
+            summary="Dist Loss: sorted predictions should look like labels drawn from the training distribution",
+            source="Nie et al., Dist Loss, ICLR",
+            year=2025,
+            cost="O(B log B)",
+            use="""\
+from tailwise.losses.dist import Dist
+dist = Dist(y_train)
+loss = dist(pred, y)""",
+            targets=_MAPS,
+            needs=("y",),
+        ),
+        "sera": Part(
+            slot="loss",
+            where="tailwise.losses.sera:SERA",
+            summary="squared error weighted by how extreme the label is: the SERA metric as a loss",
+            source="Ribeiro and Moniz, Imbalanced regression and extreme value prediction, Machine Learning",
+            year=2020,
+            cost="O(B)",
+            use="""\
+from tailwise.losses.sera import SERA
+sera = SERA(y_train, points=[(0, 1), (30, 0), (60, 1)])
+loss = sera(pred, y)""",
+            targets=_MAPS,
+            needs=("y",),
+        ),
+        "gar": Part(
+            slot="loss",
+            where="tailwise.losses.gar:GAR",
+            summary="gradient-aligned regression: pairwise differences should agree in size and direction",
+            source="Zhu et al., Gradient Aligned Regression via Pairwise Losses, arXiv",
+            year=2024,
+            cost="O(B)",
+            use="""\
+from tailwise.losses.gar import GAR
+gar = GAR(spread=float(y_train.std()))
+loss = gar(pred, y)""",
+            from_labels={"spread": _SPREAD},
+            units={"spread": _TARGET},
+        ),
+        "uvote": Part(
+            slot="loss",
+            where="tailwise.methods.uvote:uvote",
+            summary="uncertainty voting: Laplace heads of rising re-weighting, of which the surest predicts",
+            source="Jiang et al., Uncertainty Voting Ensemble for Imbalanced Deep Regression, GCPR",
+            year=2024,
+            cost="O(B M)",
+            use="""\
+from tailwise.methods.uvote import uvote
+model.head = LaplaceHeads(model.n_features, n_heads=2).match_scale(y_train)
+loss = uvote(y_train, bins, n_heads=2)(model.head.outputs(features), y)""",
+            units={"ramp": "epochs", "clip": "rows"},
+            targets=_SCALAR,
+            needs=("y", "scalar_bins"),
+            hidden=_DENSITY,
+            also=("weights",),
+            balances=False,
         ),
         "conr": Part(
-            "regularizer",
-            "tailwise.regularizers.conr:ConR",
-            "contrastive regularizer: part features whose predictions are wrongly close",
-            _CONR,
+            slot="regularizer",
+            where="tailwise.regularizers.conr:ConR",
+            summary="contrastive regularizer: part features whose predictions are wrongly close",
+            source="Keramati et al., ConR, ICLR",
+            year=2024,
+            cost="O(B^2 d)",
+            use="""\
+from tailwise import ConR
+conr = ConR(window=2.0)
+loss = (pred - y).abs().mean() + 4.0 * conr(features, y, pred)""",
             from_labels={
                 "window": FromLabels("one bin", lambda setting: setting.bin_width),
                 "push": FromLabels("0.01 / window", lambda _: None),
             },
+            units={"window": _TARGET, "push": _PER_TARGET},
             coef=0.25,
         ),
         "ranksim": Part(
-            "regularizer",
-            "tailwise.regularizers.ranksim:RankSim",
-            "neighbours in label space should rank alike in feature space",
-            "Gong et al., RankSim, ICML 2022",
+            slot="regularizer",
+            where="tailwise.regularizers.ranksim:RankSim",
+            summary="neighbours in label space should rank alike in feature space",
+            source="Gong et al., RankSim, ICML",
+            year=2022,
+            cost="O(B^2 (d + log B))",
+            use="""\
+from tailwise.regularizers.ranksim import RankSim
+ranksim = RankSim(interpolation=2.0)
+loss = (pred - y).abs().mean() + 100.0 * ranksim(features, y, pred)""",
             coef=6.3,
-            targets=("scalar", "k"),
+            targets=_FLAT,
         ),
         "rnc": Part(
-            "regularizer",
-            "tailwise.regularizers.rank_n_contrast:RankNContrast",
-            "Rank-N-Contrast: features ordered as their labels are",
-            "Zha et al., Rank-N-Contrast, NeurIPS 2023",
+            slot="regularizer",
+            where="tailwise.regularizers.rank_n_contrast:RankNContrast",
+            summary="Rank-N-Contrast: features ordered as their labels are",
+            source=_RNC,
+            year=2023,
+            cost="O(B^2 (d + log B))",
+            use="""\
+from tailwise.regularizers.rank_n_contrast import RankNContrast
+rnc = RankNContrast(temperature=2.0)
+loss = (pred - y).abs().mean() + 0.5 * rnc(features, y, pred)""",
             coef=0.1,
-            targets=("scalar", "k"),
+            targets=_FLAT,
+        ),
+        "ordinal_entropy": Part(
+            slot="regularizer",
+            where="tailwise.regularizers.ordinal_entropy:OrdinalEntropy",
+            summary="ordinal entropy: features spread with the distance of their labels, gathered where equal",
+            source="Zhang et al., Improving Deep Regression with Ordinal Entropy, ICLR",
+            year=2023,
+            cost="O(B^2 d)",
+            use="""\
+from tailwise.regularizers.ordinal_entropy import OrdinalEntropy
+entropy = OrdinalEntropy()
+loss = (pred - y).abs().mean() + 0.5 * entropy(features, y, pred)""",
+            coef=0.1,
+        ),
+        "srl": Part(
+            slot="regularizer",
+            where="tailwise.regularizers.srl:SRL",
+            summary="label centroids on a smooth path that covers the sphere, with surrogates for absent labels",
+            source="Dong et al., surrogate-driven representation learning, CVPR",
+            year=2025,
+            cost="O((B + M) C d) for M points",
+            use="""\
+from tailwise.regularizers.srl import SRL
+srl = SRL(bins, model.n_features)
+loss = (pred - y).abs().mean() + 0.5 * srl(features, y, pred)  # and srl.end_epoch()""",
+            coef=0.1,
+            targets=_SCALAR,
+            needs=("scalar_bins", "n_features"),
+        ),
+        "vir": Part(
+            slot="objective",
+            where="tailwise.methods.vir:vir",
+            summary="variational imbalanced regression: smoothed Gaussian features and an evidential output",
+            source="Wang and Wang, Variational Imbalanced Regression, NeurIPS",
+            year=2023,
+            cost="O(B d^2)",
+            use="""\
+from tailwise.methods.vir import vir
+step = vir(y_train, bins, model.n_features, float(y_train.std()), model=model)
+loss = sum(step(x, y).values())  # and step.end_epoch() after each epoch""",
+            units={"window": "bins", "sigma": "bins"},
+            targets=_SCALAR,
+            needs=("y", "scalar_bins", "n_features", "spread"),
+            hidden=frozenset({"model", "density", "augment"}),
+            also=("weights", "smoother", "loss", "regularizer", "stage"),
+        ),
+        "bsam": Part(
+            slot="optimizer",
+            where="tailwise.optim:BSAM",
+            summary="balanced sharpness-aware minimisation: steps from the worst point nearby (alone: with sqinv)",
+            source="Liu et al., BSAM, ICCV",
+            year=2025,
+            cost="the whole step twice",
+            use="""\
+from tailwise.optim import BSAM
+bsam = BSAM(optimizer, rho=0.05)  # after loss.backward(), in place of optimizer.step():
+bsam.step(lambda: (weights(y) * (model(x) - y).abs()).mean().backward())""",
+            units={"rho": "length of the gradient step"},
         ),
         "rrt": Part(
-            "stage",
-            "tailwise.methods.method:rrt_stage",
-            "regressor re-training: a second stage trains a new head, re-weighted, on frozen features",
-            f"{_DIR}, after Kang et al., Decoupling, ICLR 2020",
-            hidden=frozenset({"fillings", "objects"}),
+            slot="stage",
+            where="tailwise.methods.stages:rrt_stages",
+            summary="regressor re-training: a new head, re-weighted or with Balanced MSE, on frozen features",
+            source=f"{_DIR}, after Kang et al., Decoupling, ICLR 2020",
+            year=2021,
+            cost="none; epochs of a head alone",
+            use="""\
+objective = compose("rrt+lds").build(model, y_train, bins, stage=1)  # after training stage 0
+optimizer = torch.optim.Adam(objective.trained_parameters())
+loss = sum(objective(x, y).values())""",
+            units={"epochs": "epochs"},
+        ),
+        "rnc_pretrain": Part(
+            slot="stage",
+            where="tailwise.methods.stages:rnc_stages",
+            summary="Rank-N-Contrast pre-training of the encoder, then a head on frozen features",
+            source=_RNC,
+            year=2023,
+            cost="O(B^2 (d + log B))",
+            use="""\
+objective = compose("rnc_pretrain").build(model, y_train, bins)  # stage=1 for the head afterwards
+optimizer = torch.optim.Adam(objective.trained_parameters())
+loss = sum(objective(x, y).values())""",
+            units={"epochs": "epochs", "head_epochs": "epochs"},
+            targets=_FLAT,
+            also=("smoother",),
+        ),
+        "isotonic": Part(
+            slot="correction",
+            where="tailwise.posthoc:isotonic",
+            summary="isotonic regression of validation labels on predictions, after training",
+            source="-",
+            year=None,
+            cost="none",
+            use="""\
+from tailwise.posthoc import Fitting, isotonic
+correct = isotonic(Fitting(y_train, bins, y_val, pred_val))
+pred_test = correct(pred_test)""",
+            targets=_SCALAR,
+        ),
+        "quantile": Part(
+            slot="correction",
+            where="tailwise.posthoc:quantile",
+            summary="spread predictions as labels are, by quantiles on the validation rows, after training",
+            source="-",
+            year=None,
+            cost="none",
+            use="""\
+from tailwise.posthoc import Fitting, quantile
+correct = quantile(Fitting(y_train, bins, y_val, pred_val))
+pred_test = correct(pred_test)""",
+            targets=_SCALAR,
+        ),
+        "debias": Part(
+            slot="correction",
+            where="tailwise.posthoc:debias",
+            summary="divide the predictive Gaussian by the label density, after training: Balanced MSE at test time",
+            source=_BALANCED,
+            year=2022,
+            cost="none",
+            use="""\
+from tailwise.posthoc import Fitting, debias
+correct = debias(Fitting(y_train, bins, y_val, pred_val))
+pred_test = correct(pred_test)""",
+            units={"sigma": _TARGET},
+            targets=_SCALAR,
         ),
     }
 )

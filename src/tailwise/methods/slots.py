@@ -5,7 +5,28 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 if TYPE_CHECKING:
     from torch import Tensor
 
-Slot = Literal["weights", "density", "smoother", "loss", "regularizer", "stage"]
+Slot = Literal[
+    "augment",
+    "weights",
+    "density",
+    "smoother",
+    "loss",
+    "regularizer",
+    "objective",
+    "optimizer",
+    "stage",
+    "correction",
+]
+
+
+class Augment(Protocol):
+    """What becomes of a batch in training: inputs before the encoder, features after it, each with its labels."""
+
+    def inputs(self, x: Any, y: "Tensor", /) -> tuple[Any, "Tensor"]:
+        """Inputs and labels."""
+
+    def features(self, features: "Tensor", y: "Tensor", /) -> tuple["Tensor", "Tensor"]:
+        """Features and labels."""
 
 
 class Weights(Protocol):
@@ -27,7 +48,7 @@ class Smoother(Protocol):
 
 
 class Loss(Protocol):
-    """``l(pred, target, weight=None) -> scalar``."""
+    """``l(pred, target, weight=None) -> scalar``; one with ``on_outputs`` takes ``model.head.outputs`` for ``pred``."""
 
     def __call__(self, pred: "Tensor", target: "Tensor", weight: "Tensor | None" = None, /) -> "Tensor":
         """The loss of a batch."""

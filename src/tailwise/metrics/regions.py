@@ -9,6 +9,7 @@ from scipy.stats import rankdata
 
 from tailwise._checks import InputError, label_array, same_shape
 from tailwise.labels.bins import Bins
+from tailwise.labels.gaps import GAP_REGIONS
 from tailwise.labels.relevance import Relevance
 from tailwise.labels.shots import REGIONS, Shots
 from tailwise.metrics.errors import (
@@ -86,7 +87,8 @@ def region_metrics(
         seed: of the resampling.
 
     Returns:
-        ``all``, ``many``, ``medium``, ``few``, ``zero``; a region without rows has n = 0 and no metrics.
+        ``all``, ``many``, ``medium``, ``few``, ``zero``, and where ranges were removed from training ``seen``,
+        ``interpolation``, ``extrapolation``; a region without rows has n = 0 and no metrics.
 
     Raises:
         InputError: shapes that differ, values that are not finite, fewer than 0 resamples.
@@ -102,9 +104,16 @@ def region_metrics(
 
 
 def region_rows(y_true: ArrayLike, shots: Shots) -> dict[str, NDArray[np.bool_]]:
-    """``(n,)`` masks of the rows of ``all``, ``many``, ``medium``, ``few`` and ``zero``."""
+    """``(n,)`` masks of the rows of ``all``, ``many``, ``medium``, ``few`` and ``zero``.
+
+    Where ranges were removed from training also ``seen``, ``interpolation`` and ``extrapolation``.
+    """
     codes = shots.codes(y_true)
-    return {"all": np.ones(codes.size, dtype=bool)} | {name: codes == i for i, name in enumerate(REGIONS)}
+    rows = {"all": np.ones(codes.size, dtype=bool)} | {name: codes == i for i, name in enumerate(REGIONS)}
+    if shots.gaps is not None:
+        kinds = shots.gaps.codes(y_true)
+        rows |= {name: kinds == i for i, name in enumerate(GAP_REGIONS)}
+    return rows
 
 
 def mae_change(

@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from tailwise.labels.shots import REGIONS, Shots
+from tailwise.labels.shots import Shots
 from tailwise.metrics.regions import METRICS, Interval, RegionMetrics, region_metrics
 from tailwise.report.charts import density_chart, error_chart, scatter_chart, training_chart
 from tailwise.report.comparison import FEWEST_TO_SPEAK, Comparison, OtherRun
@@ -68,7 +68,7 @@ def run_page(
         rows=rows,
         split=split,
         shots=shots,
-        region_names=("all", *REGIONS),
+        region_names=list(regions),
         regions=regions,
         others=others,
         other=other,

@@ -1,13 +1,14 @@
 """Train a method on a prepared table."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.compose import ColumnTransformer
-from torch import nn
+from torch import Tensor, nn
 
 from tailwise.data.batches import Batches
 from tailwise.data.prepare import PreparedTable
@@ -67,9 +68,19 @@ def table_training(table: PreparedTable, method: Method, recipe: Recipe) -> Tabl
 
 def predict(model: nn.Module, x: NDArray[np.float32]) -> NDArray[np.float64]:
     """Predictions of a model in evaluation mode, many rows at once, target units."""
+    return _over_rows(model, model, x)
+
+
+def predict_std(model: Regressor, x: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Standard deviations of the predictive distribution of a model whose head gives one, target units."""
+    head: Any = model.head
+    return _over_rows(model, lambda rows: head.std(head.outputs(model.encode(rows))), x)
+
+
+def _over_rows(model: nn.Module, what: Callable[[Tensor], Tensor], x: NDArray[np.float32]) -> NDArray[np.float64]:
     device = next(model.parameters()).device
     with torch.inference_mode():
-        parts = [model(chunk.to(device)).double().cpu() for chunk in torch.split(torch.from_numpy(x), _ROWS_AT_ONCE)]
+        parts = [what(chunk.to(device)).double().cpu() for chunk in torch.split(torch.from_numpy(x), _ROWS_AT_ONCE)]
     return torch.cat(parts).numpy()
 
 

@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
 from operator import add
 from typing import Any
 
@@ -17,7 +17,7 @@ from tailwise._checks import InputError
 from tailwise.data.batches import Batches
 from tailwise.labels.bins import Bins
 from tailwise.methods.method import Method
-from tailwise.methods.objective import Objective
+from tailwise.methods.objective import parameter_groups, trained_parameters, without_gathering
 from tailwise.training.checkpoint import optimizer_tensors, restore_optimizer, under
 from tailwise.training.recipe import Recipe
 
@@ -33,7 +33,7 @@ class Epoch:
         epoch: epoch of the stage, from 0.
         of: epochs the stage has at most.
         terms: mean of each loss term over the batches.
-        validation: validation errors by name, target units.
+        validation: validation errors by name, target units; none while the encoder trains alone.
         lr: learning rate.
         seconds: time it took, validation included.
         best: whether this is the best epoch of the stage so far.
@@ -153,19 +153,22 @@ class Training:
     def _start_stage(self) -> None:
         seed_everything(self.recipe.seed, self.stage, -1)
         stage = self.method.stages[self.stage]
-        objective: Objective = self.method.build(self.model, self.y_train, self.bins, stage=self.stage)
+        objective: nn.Module = self.method.build(self.model, self.y_train, self.bins, stage=self.stage)
         objective.to(self.device)
         self.lr = self.recipe.lr if stage.lr is None else stage.lr
         optimizer = torch.optim.AdamW(
-            objective.parameter_groups(self.lr),
+            parameter_groups(objective, self.lr),
             lr=self.lr,
             weight_decay=self.recipe.weight_decay,
             fused=_can_fuse(self.device),
         )
-        self.objective = objective
+        self.objective: Any = objective
         self.accelerator.free_memory()  # it keeps, and unscales, every optimiser it has ever prepared
         self.step, self.optimizer = self.accelerator.prepare(objective, optimizer)
-        self.parameters = objective.trained_parameters()
+        self.parameters = trained_parameters(objective)
+        self.wrapper = stage.wrap(self.optimizer)
+        if self.wrapper is not None and self.accelerator.scaler is not None:
+            raise InputError("bsam takes the length of a gradient, which fp16 scales; use --precision bf16 or no")
 
     def _stage_over(self) -> bool:
         patience = self.recipe.patience
@@ -181,12 +184,13 @@ class Training:
         self.step.train()
         sums: dict[str, Tensor] = {}
         for x, y in self.batches:
-            terms = self.step(x, y)
-            total = reduce(add, terms.values())
             self.optimizer.zero_grad(set_to_none=True)
-            self.accelerator.backward(total)
-            self.accelerator.clip_grad_norm_(self.parameters, self.recipe.clip_norm)
-            self.optimizer.step()
+            terms = self._gradients(x, y)
+            if self.wrapper is None:
+                self.optimizer.step()
+            else:
+                with without_gathering(self.objective):
+                    self.wrapper.step(partial(self._gradients, x, y))
             for name, term in terms.items():
                 sums[name] = sums[name] + term.detach() if name in sums else term.detach()
         self.objective.end_epoch()
@@ -194,12 +198,15 @@ class Training:
         if not all(math.isfinite(value) for value in means.values()):
             raise InputError(f"training diverged in epoch {self.epoch + 1}: {means}; use a smaller --lr")
         self.objective.eval()
-        with torch.no_grad():
-            validation = dict(self.validate(self.model))
-        score = validation[self.recipe.criterion]
-        if not math.isfinite(score):
-            raise InputError(f"predictions are not finite after epoch {self.epoch + 1}; use a smaller --lr")
-        best = score < self.best_score
+        validation: dict[str, float] = {}
+        score = -math.inf  # an encoder that trains alone has no predictions yet: its last epoch is its best
+        if self.method.stages[self.stage].trains != "encoder":
+            with torch.no_grad():
+                validation = dict(self.validate(self.model))
+            score = validation[self.recipe.criterion]
+            if not math.isfinite(score):
+                raise InputError(f"predictions are not finite after epoch {self.epoch + 1}; use a smaller --lr")
+        best = not validation or score < self.best_score
         if best:
             self.best_score, self.waited = score, 0
             self.best = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
@@ -209,6 +216,13 @@ class Training:
         return Epoch(
             self.stage, self.epoch - 1, self.stage_epochs, means, validation, lr, time.perf_counter() - started, best
         )
+
+    def _gradients(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
+        """Terms of a batch, whose gradients it leaves behind, clipped."""
+        terms: dict[str, Tensor] = self.step(x, y)
+        self.accelerator.backward(reduce(add, terms.values()))
+        self.accelerator.clip_grad_norm_(self.parameters, self.recipe.clip_norm)
+        return terms
 
 
 def seed_everything(seed: int, stage: int, epoch: int) -> None:

@@ -1,0 +1,100 @@
+"""C-Mixup: mix each sample with one whose label is near."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from tailwise._checks import InputError, one_of, positive
+
+Mix = Literal["inputs", "features"]
+MIXES = ("inputs", "features")
+
+_ROWS_AT_ONCE = 256
+
+
+def cmixup_rates(labels: Tensor, others: Tensor | None = None, *, bandwidth: float) -> Tensor:
+    """Probability that each label's partner is each of the others.
+
+    Yao et al., *C-Mixup: Improving Generalization in Regression* (NeurIPS 2022): P(j | i) ∝ exp(-‖y_i - y_j‖² / 2σ²),
+    the sample itself among its partners.
+
+    Args:
+        labels: ``(N,)`` or ``(N, K)``, target units.
+        others: ``(M,)`` or ``(M, K)``; the labels themselves if not given.
+        bandwidth: σ, target units.
+
+    Returns:
+        ``(N, M)``, rows that sum to 1.
+
+    Example:
+        >>> cmixup_rates(torch.tensor([0.0, 0.0, 100.0]), bandwidth=1.0)[0].tolist()
+        [0.5, 0.5, 0.0]
+    """
+    others = labels if others is None else others
+    gap = labels.unsqueeze(1) - others.unsqueeze(0)
+    square = gap.square() if gap.ndim == 2 else gap.square().sum(-1)
+    return torch.softmax(-square / (2 * bandwidth**2), dim=1)
+
+
+def cmixup_partners(labels: Tensor, *, bandwidth: float) -> Tensor:
+    """``(N,)`` index of a partner for each label, drawn by :func:`cmixup_rates`.
+
+    Rows are taken a few hundred at a time, so memory grows with N and not with its square.
+    """
+    drawn = [
+        torch.multinomial(cmixup_rates(rows, labels, bandwidth=bandwidth), 1).squeeze(1)
+        for rows in torch.split(labels.float(), _ROWS_AT_ONCE)
+    ]
+    return torch.cat(drawn)
+
+
+class CMixup(nn.Module):
+    """C-Mixup within the batch: λ s_i + (1 - λ) s_j of inputs or features and of labels, λ ~ Beta(α, α).
+
+    Yao et al. (NeurIPS 2022); partners j are drawn by :func:`cmixup_rates`, and every row draws its own λ. Acts in
+    training mode only.
+
+    Args:
+        bandwidth: σ, target units, above 0. The paper tunes it for each data set.
+        alpha: α, above 0 (the authors: 2, in one case 1.5).
+        mix: ``"inputs"``, which must be floating-point tensors, or ``"features"``.
+
+    Raises:
+        InputError: inputs that cannot be mixed, dense targets, parameters out of range.
+
+    Example:
+        >>> x, y = CMixup(bandwidth=2.0).inputs(torch.randn(8, 3), torch.arange(8.0))
+        >>> x.shape, y.shape
+        (torch.Size([8, 3]), torch.Size([8]))
+    """
+
+    def __init__(self, *, bandwidth: float = 1.0, alpha: float = 2.0, mix: Mix = "inputs") -> None:
+        super().__init__()
+        self.bandwidth, self.alpha = positive(bandwidth, "bandwidth"), positive(alpha, "alpha")
+        one_of(mix, "mix", MIXES)
+        self.mix: Mix = mix
+
+    def inputs(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Mixed inputs and labels, if it is inputs that are mixed."""
+        if self.mix != "inputs" or not self.training:
+            return x, y
+        if not (isinstance(x, Tensor) and x.is_floating_point()):
+            raise InputError("cmixup can only mix inputs that are one floating-point tensor; set cmixup.mix=features")
+        return self._mixed(x, y)
+
+    def features(self, features: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Mixed features and labels, if it is features that are mixed."""
+        return self._mixed(features, y) if self.mix == "features" and self.training else (features, y)
+
+    def _mixed(self, values: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        if y.ndim > 2:
+            raise InputError(f"cmixup takes targets (B,) or (B, K), got {tuple(y.shape)}")
+        partner = cmixup_partners(y, bandwidth=self.bandwidth)
+        share = torch.distributions.Beta(self.alpha, self.alpha).sample((len(y),)).to(y.device)
+        return _between(values, partner, share), _between(y, partner, share)
+
+
+def _between(values: Tensor, partner: Tensor, share: Tensor) -> Tensor:
+    own = share.to(values.dtype).view(-1, *[1] * (values.ndim - 1))
+    return own * values + (1 - own) * values.index_select(0, partner)

@@ -1,0 +1,82 @@
+"""Two views: every training sample twice, each time augmented anew."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tailwise._checks import InputError
+
+
+class NoAugment(nn.Module):
+    """The null object of the augment slot: the batch stays as it is."""
+
+    def inputs(self, x: Any, y: Tensor) -> tuple[Any, Tensor]:
+        """Inputs and labels as they are."""
+        return x, y
+
+    def features(self, features: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Features and labels as they are."""
+        return features, y
+
+
+class Corrupt(nn.Module):
+    """Replace some values of each row by those of another row of the batch: an augmentation for tables.
+
+    Bahri et al., *SCARF: Self-Supervised Contrastive Learning using Random Feature Corruption* (ICLR 2022), with the
+    values of one column drawn from the batch.
+
+    Args:
+        share: of the values that are replaced, at least 0 and below 1.
+
+    Example:
+        >>> Corrupt(0.0)(torch.ones(4, 2)).shape
+        torch.Size([4, 2])
+    """
+
+    def __init__(self, share: float = 0.2) -> None:
+        super().__init__()
+        if not 0 <= share < 1:
+            raise InputError(f"the share of corrupted values must be at least 0 and below 1, got {share!r}")
+        self.share = share
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Corrupted rows ``(B, p)``."""
+        if x.ndim != 2 or not x.is_floating_point():
+            raise InputError(
+                f"corruption is made for rows of a table (B, p), got {tuple(x.shape)} of {x.dtype}; "
+                "pass TwoViews(view=...) with an augmentation of your own"
+            )
+        other = x.index_select(0, torch.randperm(len(x), device=x.device))
+        return torch.where(torch.rand_like(x) < self.share, other, x)
+
+
+class TwoViews(nn.Module):
+    """Two augmented views of every sample in one batch of 2B, as ConR and Rank-N-Contrast are defined on.
+
+    Keramati et al. (ConR, ICLR 2024) and Zha et al. (Rank-N-Contrast, NeurIPS 2023) contrast 2N samples. Labels,
+    weights and loss follow: each view counts. Acts in training mode only.
+
+    Args:
+        view: augmentation of inputs ``x -> x``, drawn anew at each call; corrupted rows of a table by default.
+        corrupt: share of the values the default replaces.
+
+    Example:
+        >>> x, y = TwoViews(corrupt=0.1).inputs(torch.randn(8, 3), torch.arange(8.0))
+        >>> x.shape, y.shape
+        (torch.Size([16, 3]), torch.Size([16]))
+    """
+
+    def __init__(self, *, view: nn.Module | None = None, corrupt: float = 0.2) -> None:
+        super().__init__()
+        self.view = Corrupt(corrupt) if view is None else view
+
+    def inputs(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """All first views, then all second ones, with their labels."""
+        if not self.training:
+            return x, y
+        return torch.cat([self.view(x), self.view(x)]), torch.cat([y, y])
+
+    def features(self, features: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Features and labels as they are."""
+        return features, y

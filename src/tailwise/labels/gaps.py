@@ -1,0 +1,84 @@
+"""Label ranges without training rows: what has to be interpolated, and what extrapolated."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tailwise._checks import InputError, label_array
+
+GAP_REGIONS = ("seen", "interpolation", "extrapolation")
+
+
+@dataclass(frozen=True)
+class Gaps:
+    """Ranges of the target that were removed from training, and where the labels that stayed lie.
+
+    As in Table 6 of Yang et al. (ICML 2021): errors on labels with training data, on those between such labels
+    (interpolation) and on those beyond them (extrapolation).
+
+    Args:
+        ranges: half-open ranges ``[low, high)``, target units.
+        low: lowest training label that stayed.
+        high: highest one.
+
+    Example:
+        >>> gaps = Gaps.from_labels([1.0, 2.0, 8.0, 20.0], [(3, 7), (10, 99)])
+        >>> gaps.names([2.0, 5.0, 15.0]).tolist()
+        ['seen', 'interpolation', 'extrapolation']
+    """
+
+    ranges: tuple[tuple[float, float], ...]
+    low: float
+    high: float
+
+    @classmethod
+    def from_labels(cls, y_train: ArrayLike, ranges: Sequence[tuple[float, float]]) -> Self:
+        """Ranges and the training labels outside them.
+
+        Raises:
+            InputError: a range that is empty, or no two different labels outside all ranges.
+        """
+        checked = tuple((float(low), float(high)) for low, high in ranges)
+        for low, high in checked:
+            if not (np.isfinite([low, high]).all() and low < high):
+                raise InputError(f"a masked range needs low < high, both finite, got {low:g},{high:g}")
+        y = label_array(y_train, "y_train")
+        kept = y[~_inside(y, checked)]
+        if kept.size == 0 or kept.min() == kept.max():
+            raise InputError(
+                f"the masked ranges leave {kept.size} training rows, of {'one' if kept.size else 'no'} label; mask less"
+            )
+        return cls(checked, float(kept.min()), float(kept.max()))
+
+    def masks(self, y: ArrayLike) -> NDArray[np.bool_]:
+        """Whether each label lies in a removed range."""
+        return _inside(np.asarray(y, dtype=np.float64), self.ranges)
+
+    def codes(self, y: ArrayLike) -> NDArray[np.int64]:
+        """Region of each label as an index into ``GAP_REGIONS``."""
+        labels = np.asarray(y, dtype=np.float64)
+        between = (labels > self.low) & (labels < self.high)
+        return np.where(~self.masks(labels), 0, np.where(between, 1, 2)).astype(np.int64)
+
+    def names(self, y: ArrayLike) -> NDArray[np.str_]:
+        """Region of each label by name."""
+        return np.asarray(GAP_REGIONS)[self.codes(y)]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values that :meth:`from_json` reads back exactly."""
+        return {"ranges": [list(pair) for pair in self.ranges], "low": self.low, "high": self.high}
+
+    @classmethod
+    def from_json(cls, saved: dict[str, Any]) -> Self:
+        """Read what :meth:`to_json` wrote."""
+        return cls(tuple((low, high) for low, high in saved["ranges"]), saved["low"], saved["high"])
+
+
+def _inside(y: NDArray[np.float64], ranges: Sequence[tuple[float, float]]) -> NDArray[np.bool_]:
+    inside = np.zeros(y.shape, dtype=bool)
+    for low, high in ranges:
+        inside |= (y >= low) & (y < high)
+    return inside

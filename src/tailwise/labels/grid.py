@@ -1,0 +1,153 @@
+"""Bins of K-dimensional labels: a grid of them, flattened so that whatever takes bins takes a grid."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tailwise._checks import InputError, label_array
+from tailwise.labels.bins import Bins
+from tailwise.labels.kernels import Padding, smooth
+
+_FEWEST_PER_AXIS = 4
+_MOST_CELLS = 1_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class BinGrid:
+    """Every combination of the bins of K label dimensions, K from 1 to 3; the last dimension runs fastest.
+
+    Args:
+        axes: bins of each dimension.
+
+    Raises:
+        InputError: no dimension, more than three, or more than a million cells.
+
+    Example:
+        >>> grid = BinGrid((Bins.from_edges([0, 1, 2]), Bins.from_edges([0, 10, 20, 30])))
+        >>> grid.n_bins, grid.index([[0.5, 25.0], [1.5, 5.0]]).tolist()
+        (6, [2, 3])
+    """
+
+    MOST_AXES: ClassVar[int] = 3
+
+    axes: tuple[Bins, ...]
+
+    def __post_init__(self) -> None:
+        axes = tuple(self.axes)
+        self._check_dimensions(len(axes))
+        object.__setattr__(self, "axes", axes)
+        if self.n_bins > _MOST_CELLS:
+            raise InputError(f"a grid has at most {_MOST_CELLS:,} cells, got {self.n_bins:,}; use wider bins")
+
+    @classmethod
+    def auto(cls, y: ArrayLike) -> Self:
+        """Choose a grid from ``(n, K)`` training labels by a fixed rule, with about √n cells.
+
+        Every dimension has ``n ** (1 / 2K)`` bins of equal width, but at least 4; a dimension of whole numbers that
+        spans no more values than that has one bin a value.
+
+        Raises:
+            InputError: labels of more than three dimensions, constant in one of them, empty or not finite.
+        """
+        rows = label_rows(y)
+        if rows.ndim != 2:
+            raise InputError(f"a grid needs labels (n, K), got shape {rows.shape}; for (n,) use Bins.auto")
+        n, k = rows.shape
+        cls._check_dimensions(k)
+        n_bins = max(_FEWEST_PER_AXIS, round(n ** (1 / (2 * k))))
+        return cls(tuple(_axis(rows[:, j], n_bins, j) for j in range(k)))
+
+    @classmethod
+    def _check_dimensions(cls, k: int) -> None:
+        if not 1 <= k <= cls.MOST_AXES:
+            raise InputError(
+                f"a grid takes bins of 1 to {cls.MOST_AXES} label dimensions, got {k}; in more dimensions most cells "
+                "are empty: use the density kde or knn, which need none"
+            )
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Number of bins of each dimension."""
+        return tuple(bins.n_bins for bins in self.axes)
+
+    @property
+    def n_bins(self) -> int:
+        """Number of cells."""
+        return int(np.prod(self.shape))
+
+    @property
+    def centers(self) -> NDArray[np.float64]:
+        """``(n_bins, K)`` middle of each cell."""
+        return _flat_product(bins.centers for bins in self.axes)
+
+    @property
+    def widths(self) -> NDArray[np.float64]:
+        """``(n_bins, K)`` width of each cell in each dimension."""
+        return _flat_product(bins.widths for bins in self.axes)
+
+    def index(self, y: ArrayLike) -> NDArray[np.int64]:
+        """Cell of each label ``(..., K)``, 0 to ``n_bins - 1``, of shape ``(...)``; raises on NaN."""
+        values = np.asarray(y)
+        if values.ndim < 1 or values.shape[-1] != len(self.axes):
+            raise InputError(
+                f"labels of a grid of {len(self.axes)} dimensions have shape (..., {len(self.axes)}), "
+                f"got {values.shape}"
+            )
+        each = tuple(bins.index(values[..., j]) for j, bins in enumerate(self.axes))
+        return np.asarray(np.ravel_multi_index(each, self.shape), dtype=np.int64)
+
+    def histogram(self, y: ArrayLike) -> NDArray[np.int64]:
+        """``(n_bins,)`` number of labels in each cell."""
+        return np.bincount(self.index(y).ravel(), minlength=self.n_bins).astype(np.int64)
+
+    def smooth(
+        self, values: ArrayLike, taps: NDArray[np.float64], *, padding: Padding = "renormalise"
+    ) -> NDArray[np.float64]:
+        """Convolve ``(n_bins, ...)`` along each dimension in turn; see :func:`tailwise.labels.kernels.smooth`."""
+        flat = np.asarray(values, dtype=np.float64)
+        cells = flat.reshape(*self.shape, *flat.shape[1:])
+        for axis in range(len(self.axes)):
+            cells = np.moveaxis(smooth(np.moveaxis(cells, axis, 0), taps, padding=padding), 0, axis)
+        return cells.reshape(flat.shape)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values that :meth:`from_json` reads back exactly."""
+        return {"axes": [bins.to_json() for bins in self.axes]}
+
+    @classmethod
+    def from_json(cls, saved: dict[str, Any]) -> Self:
+        """Read what :meth:`to_json` wrote."""
+        return cls(tuple(Bins.from_json(axis) for axis in saved["axes"]))
+
+    def __repr__(self) -> str:
+        return f"BinGrid({', '.join(map(repr, self.axes))})"
+
+
+def label_rows(y: ArrayLike, name: str = "y") -> NDArray[np.float64]:
+    """Return labels as float64, ``(n,)`` or ``(n, K)``; raise if they are not finite or none at all."""
+    values = np.asarray(y, dtype=np.float64)
+    if values.ndim == 1:
+        return label_array(values, name)
+    if values.ndim != 2 or values.size == 0:
+        raise InputError(f"{name} must hold labels, (n,) or (n, K), got shape {values.shape}")
+    if not np.isfinite(values).all():
+        bad = (~np.isfinite(values)).sum()
+        raise InputError(f"{name} has {int(bad)} labels that are NaN or infinite; drop or impute them first")
+    return values
+
+
+def _axis(y: NDArray[np.float64], n_bins: int, j: int) -> Bins:
+    """Bins of dimension ``j``."""
+    low, high = float(y.min()), float(y.max())
+    if low == high:
+        raise InputError(f"y is constant ({low:g}) in dimension {j}; leave that dimension out")
+    if high - low < n_bins and bool((y == np.round(y)).all()):
+        return Bins.from_edges(np.arange(low - 0.5, high + 1.0))
+    return Bins.count(y, n_bins)
+
+
+def _flat_product(each: Iterable[NDArray[np.float64]]) -> NDArray[np.float64]:
+    return np.stack([axis.ravel() for axis in np.meshgrid(*each, indexing="ij")], axis=1)

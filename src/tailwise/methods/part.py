@@ -1,0 +1,151 @@
+"""What a part of a method is: one name of the grammar, and what it is built from."""
+
+import importlib
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from tailwise._checks import InputError
+from tailwise.methods.slots import Slot
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from tailwise.labels.bins import Bins
+    from tailwise.labels.grid import BinGrid
+
+ALL = ("scalar", "k", "dense")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What parts are built from: training labels, their bins, and the network's number of features.
+
+    Args:
+        y: ``(n,)`` or ``(n, K)`` training labels, target units.
+        label_bins: bins of the target, a grid of them for K-dimensional labels; ``None`` where there are none.
+        width: number of features; ``None`` for a network that does not say.
+    """
+
+    y: "NDArray[np.float64]"
+    label_bins: "Bins | BinGrid | None"
+    width: int | None = None
+
+    @property
+    def bins(self) -> "Bins | BinGrid":
+        """Bins of the target.
+
+        Raises:
+            InputError: labels that have none.
+        """
+        if self.label_bins is None:
+            raise InputError(
+                f"labels of shape {self.y.shape} have too many dimensions for bins (at most 3); "
+                "leave out the part that needs them"
+            )
+        return self.label_bins
+
+    @property
+    def scalar_bins(self) -> "Bins":
+        """Bins of a scalar target.
+
+        Raises:
+            InputError: K-dimensional labels.
+        """
+        if self.y.ndim != 1:
+            raise InputError(f"this part needs scalar labels (n,), got labels of shape {self.y.shape}")
+        bins: Any = self.bins
+        scalar: Bins = bins
+        return scalar
+
+    @property
+    def bin_width(self) -> float:
+        """Median width of the bins; of labels without bins, a twentieth of a standard deviation."""
+        if self.label_bins is None:
+            return self.spread / 20
+        axes: Any = getattr(self.label_bins, "axes", (self.label_bins,))
+        medians = [float(sorted(bins.widths)[bins.n_bins // 2]) for bins in axes]
+        return sum(medians) / len(medians)
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation of the labels."""
+        return float(self.y.std(axis=0).mean())
+
+    @property
+    def n_features(self) -> int:
+        """Number of features.
+
+        Raises:
+            InputError: the network does not say.
+        """
+        if self.width is None:
+            raise InputError("the model needs n_features, the number of channels of model.encode(x)")
+        return self.width
+
+
+@dataclass(frozen=True)
+class FromLabels:
+    """A default that comes from the training labels: the rule in words, and the rule."""
+
+    rule: str
+    value: Callable[[Setting], float | None]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One name of the grammar.
+
+    Args:
+        slot: which slot it fills.
+        where: ``module:attribute`` of the class or function that makes it.
+        summary: what it does, one line.
+        source: paper, ``"-"`` for common knowledge.
+        year: of the paper.
+        cost: of a training step beside the network: B rows, d features, C bins, M heads or components.
+        use: the piece in a loop of one's own, at most three lines (see docs/methods.md for the names it may use).
+        fixed: parameters this name stands for.
+        from_labels: defaults taken from the training labels.
+        units: unit of a parameter, where it has one: ``"target"``, ``"1/target"``, ``"bins"``, ``"rows"``, ...
+        coef: coefficient of a regularizer, relative to the loss in standard deviations of the target.
+        targets: what it takes: ``"scalar"`` ``(B,)``, ``"k"`` ``(B, K)``, ``"dense"`` ``(B, H, W)``.
+        needs: what ``where`` takes first, by position: attributes of :class:`Setting`.
+        hidden: parameters of ``where`` that the method fills itself.
+        also: other slots it fills, so that nothing else may.
+        balances: the loss itself corrects for the label distribution.
+    """
+
+    slot: Slot
+    where: str
+    summary: str
+    source: str
+    year: int | None
+    cost: str
+    use: str
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    from_labels: Mapping[str, FromLabels] = field(default_factory=dict)
+    units: Mapping[str, str] = field(default_factory=dict)
+    coef: float | None = None
+    targets: tuple[str, ...] = ALL
+    needs: tuple[str, ...] = ()
+    hidden: frozenset[str] = frozenset()
+    also: tuple[Slot, ...] = ()
+    balances: bool = False
+
+    def load(self) -> Callable[..., Any]:
+        """Import what makes the part."""
+        module, name = self.where.split(":")
+        make: Callable[..., Any] = getattr(importlib.import_module(module), name)
+        return make
+
+    def parameters(self) -> dict[str, Any]:
+        """Keyword parameters with their defaults, as the signature of ``where`` has them."""
+        given = {
+            name: parameter.default
+            for name, parameter in inspect.signature(self.load()).parameters.items()
+            if parameter.kind is parameter.KEYWORD_ONLY and name not in self.fixed and name not in self.hidden
+        }
+        given |= {name: default.rule for name, default in self.from_labels.items()}
+        return given | ({} if self.coef is None else {"coef": self.coef})

@@ -1,0 +1,38 @@
+"""UVOTE from training labels: one head for each degree of re-weighting."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from tailwise._checks import whole
+from tailwise.labels.bins import Bins
+from tailwise.losses.laplace import UVote
+from tailwise.weights import density_weights
+
+
+def uvote(
+    y_train: ArrayLike,
+    bins: Bins,
+    *,
+    n_heads: int = 2,
+    ramp: int | None = None,
+    clip: tuple[float, float] | None = None,
+    density: Any = None,
+) -> UVote:
+    """Heads weighted by inverse density to the powers 0 to 1 in equal steps.
+
+    Jiang et al., *Uncertainty Voting Ensemble for Imbalanced Deep Regression* (GCPR 2024): expert m of M has weights
+    ∝ n_b^(-r_m) with r = linspace(0, 1, M).
+
+    Args:
+        y_train: ``(n,)`` training labels, target units.
+        bins: bins of the target.
+        n_heads: M, at least 2 (the authors: 2 for AgeDB, 3 for IMDB-WIKI and STS-B).
+        ramp: epochs over which the re-weighted heads' terms grow to their full size, as (t / ramp)².
+        clip: lowest and highest count a bin may have, as the authors' age code clips to (5, 1000) for r = 1.
+        density: density that the weights invert, such as LDS; the histogram if not given.
+    """
+    recipe = {"density": density, "clip": clip}
+    powers = np.linspace(0.0, 1.0, whole(n_heads, "n_heads", least=2))
+    return UVote([density_weights(y_train, bins, power=float(r), **recipe) for r in powers], ramp=ramp)

@@ -1,0 +1,126 @@
+"""Variational imbalanced regression: probabilistic features, smoothed, and an evidential output."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812  the name torch itself uses
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
+
+from tailwise._checks import InputError, not_negative
+from tailwise.augment.views import NoAugment
+from tailwise.labels.bins import Bins
+from tailwise.labels.density import LDS
+from tailwise.losses.evidential import evidential_loss, posterior
+from tailwise.methods.method import give_head
+from tailwise.prm import PRM
+from tailwise.weights import density_weights
+
+
+class VIR(nn.Module):
+    """The training step of variational imbalanced regression.
+
+    Wang and Wang, *Variational Imbalanced Regression* (NeurIPS 2023): a sample's latent features are Gaussian,
+    their means and variances are smoothed over neighbouring labels (:class:`tailwise.prm.PRM`), and a draw from them
+    gives a normal-inverse-gamma posterior whose pseudo-counts grow with the label's weight: re-weighting acts on the
+    evidence, not on the loss.
+
+    Args:
+        model: a network with ``encode(x)`` and a :class:`tailwise.models.heads.VariationalHead`.
+        weights: ``w(target) -> (B,)``.
+        smoother: smooths latent means and variances.
+        augment: what becomes of a batch in training.
+        coef: coefficient of the evidence term.
+        reconstruction: coefficient of the squared error with which ``decoder`` reconstructs the inputs.
+        decoder: from latent features to inputs; without one there is no reconstruction term.
+        spread: standard deviation of the training labels, which makes the evidence term independent of their unit.
+    """
+
+    spread: Tensor
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        weights: nn.Module,
+        smoother: PRM,
+        augment: nn.Module | None = None,
+        coef: float = 0.01,
+        reconstruction: float = 0.7,
+        decoder: nn.Module | None = None,
+        spread: float = 1.0,
+    ) -> None:
+        super().__init__()
+        self.model: Any = model
+        self.augment: Any = NoAugment() if augment is None else augment
+        self.weights, self.smoother, self.decoder = weights, smoother, decoder
+        self.coef = not_negative(coef, "coef")
+        self.reconstruction = not_negative(reconstruction, "reconstruction")
+        self.register_buffer("spread", torch.tensor(float(spread)))
+
+    def forward(self, x: Any, y: Tensor) -> dict[str, Tensor]:
+        """Named scalar terms, whose sum is to be minimised."""
+        x, y = self.augment.inputs(x, y)
+        features, y = self.augment.features(self.model.encode(x), y)
+        if y.ndim != 1:
+            raise InputError(f"vir takes scalar targets (B,), got {tuple(y.shape)}")
+        mean, variance = self.smoother(*self.model.head.latent(features), y)
+        z = mean + variance.sqrt() * torch.randn_like(mean)
+        outputs = posterior(*self.model.head.evidence(z), weight=self.weights(y))
+        terms = {"loss": evidential_loss(outputs, y, coef=self.coef / self.spread)}
+        if self.decoder is not None:
+            terms["reconstruction"] = self.reconstruction * F.mse_loss(self.decoder(z), x)
+        return terms
+
+    def end_epoch(self) -> None:
+        """Update the statistics of latent features."""
+        self.smoother.end_epoch()
+
+
+def vir(
+    y_train: ArrayLike,
+    bins: Bins,
+    n_features: int,
+    spread: float,
+    *,
+    model: nn.Module,
+    density: Any = None,
+    augment: nn.Module | None = None,
+    power: float = 0.5,
+    coef: float = 0.01,
+    reconstruction: float = 0.7,
+    decoder: nn.Module | None = None,
+    window: int = 5,
+    sigma: float = 2.0,
+    momentum: float = 0.9,
+) -> VIR:
+    """Variational imbalanced regression of a model, whose head becomes a variational one.
+
+    Args:
+        y_train: ``(n,)`` training labels, target units.
+        bins: bins of the target.
+        n_features: number of features of the model.
+        spread: standard deviation of the labels.
+        model: a network with ``encode(x)`` and ``head``.
+        density: density that the weights invert; LDS (the authors') if not given.
+        augment: what becomes of a batch in training.
+        power: of the inverse density (the authors: 0.5).
+        coef: coefficient of the evidence term (the authors: 0.01).
+        reconstruction: coefficient of the reconstruction (the authors: 0.7); acts only with a decoder.
+        decoder: from latent features to inputs.
+        window: number of bins the smoothing kernel covers, odd.
+        sigma: σ of the kernel in bins.
+        momentum: share of the past in the running statistics.
+    """
+    give_head(model, {"kind": "variational"}, y_train)
+    weights = density_weights(y_train, bins, power=power, density=LDS() if density is None else density)
+    return VIR(
+        model,
+        weights=weights,
+        smoother=PRM(bins, n_features, window=window, sigma=sigma, momentum=momentum),
+        augment=augment,
+        coef=coef,
+        reconstruction=reconstruction,
+        decoder=decoder,
+        spread=spread,
+    )

@@ -1,0 +1,59 @@
+import numpy as np
+import pytest
+
+from conftest import toy_frame
+from tailwise import InputError, Shots, region_metrics
+from tailwise.data.prepare import prepare_table
+from tailwise.labels.gaps import Gaps
+
+
+def test_regions_of_the_papers_subset():
+    """Training ages 15 to 44 and 60 to 84: interpolation between them, extrapolation beyond."""
+    ages = np.arange(0.0, 101.0)
+    gaps = Gaps.from_labels(ages, [(0, 15), (45, 60), (85, 200)])
+    names = gaps.names(ages)
+    assert set(ages[names == "seen"]) == {*range(15, 45), *range(60, 85)}
+    assert set(ages[names == "interpolation"]) == set(range(45, 60))
+    assert set(ages[names == "extrapolation"]) == {*range(15), *range(85, 101)}
+    assert Gaps.from_json(gaps.to_json()) == gaps
+
+
+def test_bad_ranges():
+    with pytest.raises(InputError, match="low < high"):
+        Gaps.from_labels([1.0, 2.0], [(3, 3)])
+    with pytest.raises(InputError, match="low < high"):
+        Gaps.from_labels([1.0, 2.0], [(np.nan, 3)])
+    with pytest.raises(InputError, match="0 training rows, of no label"):
+        Gaps.from_labels([1.0, 2.0], [(0, 3)])
+    with pytest.raises(InputError, match="2 training rows, of one label"):
+        Gaps.from_labels([1.0, 1.0, 2.0], [(1.5, 3)])
+
+
+def test_rows_are_removed_from_training_and_validation_only():
+    table = prepare_table(toy_frame(), "price", mask_target=[(40.0, 60.0)], seed=0)
+    whole = prepare_table(toy_frame(), "price", seed=0)
+    inside = (table.y >= 40) & (table.y < 60)
+    assert inside.sum() > 10
+    assert set(table.part[inside]) == {"masked", "test"}
+    assert np.array_equal(table.part == "test", whole.part == "test")
+    assert np.array_equal(table.shots.bins.edges, whole.shots.bins.edges)
+    assert table.shots.counts.sum() == (table.part == "train").sum()
+    assert any("--mask-target" in note for note in table.notes)
+
+
+def test_metrics_of_the_gaps():
+    table = prepare_table(toy_frame(), "price", mask_target=[(40.0, 60.0), (100.0, 1e9)], seed=0)
+    _, y = table.rows_of("test")
+    regions = region_metrics(y, y + 1, table.shots, resamples=10)
+    assert list(regions) == ["all", "many", "medium", "few", "zero", "seen", "interpolation", "extrapolation"]
+    assert regions["interpolation"].n == ((y >= 40) & (y < 60)).sum()
+    assert regions["extrapolation"].n == (y >= 100).sum()
+    assert regions["seen"].n + regions["interpolation"].n + regions["extrapolation"].n == len(y)
+    again = Shots.from_json(table.shots.to_json())
+    assert again.gaps == table.shots.gaps
+
+
+def test_runs_from_before_gaps_can_be_read():
+    saved = prepare_table(toy_frame(), "price").shots.to_json()
+    del saved["gaps"]
+    assert Shots.from_json(saved).gaps is None

@@ -1,0 +1,302 @@
+import math
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from tailwise import Bins, InputError, lds_weights
+from tailwise.losses.evidential import posterior
+from tailwise.losses.laplace import UVote, laplace_nll
+from tailwise.models.heads import HEADS, LaplaceHeads, VariationalHead, head_from
+
+Y = np.array([10.0, 20.0, 60.0, 35.0])
+SHAPES = [
+    {"kind": "laplace", "n_heads": 1},
+    {"kind": "laplace", "n_heads": 3},
+    {"kind": "variational"},
+    {"kind": "variational", "n_latent": 3},
+]
+
+
+def head_of(shape, y=Y):
+    torch.manual_seed(0)
+    return head_from(5, shape).double().match_scale(y)
+
+
+def features(n=9):
+    return torch.randn(n, 5, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+class TestHeads:
+    def test_predict_a_number_and_its_spread(self, shape):
+        head = head_of(shape)
+        outputs = head.outputs(features())
+        assert torch.equal(head.point(outputs), head(features()))
+        assert head(features()).shape == head.std(outputs).shape == (9,)
+        assert (head.std(outputs) > 0).all()
+        assert head(features(1)).shape == (1,)
+
+    def test_speak_the_targets_units(self, shape):
+        small, large = head_of(shape), head_of(shape, 1000 * Y + 7)
+        torch.testing.assert_close(large(features()), 1000 * small(features()) + 7)
+        spreads = (head.std(head.outputs(features())) for head in (large, small))
+        torch.testing.assert_close(next(spreads), 1000 * next(spreads))
+
+    def test_shape_gives_the_head_again(self, shape):
+        head = head_of(shape)
+        assert head.shape == shape
+        assert isinstance(head, HEADS[shape["kind"]])
+        again = head_from(5, head.shape).double()
+        assert not torch.equal(again(features()), head(features()))
+        again.load_state_dict(head.state_dict())
+        assert torch.equal(again(features()), head(features()))
+        assert torch.equal(pickle.loads(pickle.dumps(head))(features()), head(features()))
+
+    def test_reset_draws_new_weights_and_keeps_units(self, shape):
+        head = head_of(shape)
+        before = {name: values.clone() for name, values in head.state_dict().items()}
+        head.reset()
+        same = {name for name, values in head.state_dict().items() if torch.equal(values, before[name])}
+        assert same == {"shift", "scale"}
+
+    def test_every_weight_learns(self, shape):
+        head = head_of(shape)
+        if isinstance(head, LaplaceHeads):
+            head.outputs(features()).square().sum().backward()
+        else:
+            mean, variance = head.latent(features())
+            z = mean + variance.sqrt() * torch.randn_like(mean)
+            sum(values.square().sum() for values in head.evidence(z)).backward()
+        assert all((p.grad != 0).any() for p in head.parameters())
+
+    def test_in_low_precision_and_with_wild_features(self, shape):
+        head = head_of(shape).float()
+        wild = 1e6 * features().float()
+        assert torch.isfinite(head.std(head.outputs(wild))).all()
+        assert (head.std(head.outputs(wild)) > 0).all()
+        outputs = head.bfloat16().outputs(features().bfloat16())
+        assert torch.isfinite(head.std(outputs)).all()
+        assert outputs.dtype == torch.bfloat16
+
+    def test_refuse_labels_they_cannot_take(self, shape):
+        with pytest.raises(InputError, match="shape"):
+            head_of(shape, np.ones((4, 2)))
+        with pytest.raises(InputError, match="constant"):
+            head_of(shape, np.ones(4))
+
+
+def test_the_surest_laplace_head_predicts():
+    head = LaplaceHeads(5, n_heads=3)
+    outputs = torch.tensor([[[1.0, 0.5], [2.0, -0.5], [3.0, 0.0]], [[1.0, -3.0], [2.0, 0.5], [3.0, 1.0]]])
+    assert head.point(outputs).tolist() == [2.0, 1.0]
+    assert head.std(outputs).tolist() == pytest.approx([math.sqrt(2) * math.exp(-0.5), math.sqrt(2) * math.exp(-3)])
+
+
+def test_laplace_scales_are_clamped_in_units_of_the_labels_spread():
+    head = head_of({"kind": "laplace", "n_heads": 2})
+    b = head.outputs(1e6 * features())[..., 1].exp() / Y.std()
+    assert b.min().item() == pytest.approx(math.exp(-5), rel=1e-6)
+    assert b.max().item() == pytest.approx(math.exp(5), rel=1e-6)
+
+
+def test_variational_outputs_are_the_posterior_at_the_latent_mean():
+    head = head_of({"kind": "variational", "n_latent": 3})
+    mean, variance = head.latent(features())
+    assert mean.shape == variance.shape == (9, 3)
+    assert (variance > 0).all()
+    outputs = head.outputs(features())
+    torch.testing.assert_close(outputs, posterior(*head.evidence(mean)))
+    for row, std in zip(outputs.tolist(), head.std(outputs).tolist(), strict=True):
+        _, nu, alpha, beta = row
+        assert std**2 == pytest.approx(beta / (alpha - 1) + beta / (nu * (alpha - 1)))
+
+
+def test_the_root_of_a_vanishing_variance_has_a_gradient():
+    head = head_of({"kind": "variational"}).float()
+    wild = (1e6 * features().float()).requires_grad_()
+    mean, variance = head.latent(wild)
+    assert variance.min().item() == pytest.approx(1e-6)
+    (mean + variance.sqrt()).sum().backward()
+    assert torch.isfinite(wild.grad).all()
+
+
+def test_evidence_is_a_soft_plus_of_a_linear_layer():
+    head = head_of({"kind": "variational"})
+    z = features()
+    for raw, x, n, beta in zip(head.linear(z).tolist(), *(v.tolist() for v in head.evidence(z)), strict=True):
+        assert x == pytest.approx(Y.mean() + Y.std() * raw[0], rel=1e-6)
+        assert n == pytest.approx(2 + 10 * math.log1p(math.exp(0.1 * raw[1])))
+        assert beta == pytest.approx(Y.std() ** 2 * (10 * math.log1p(math.exp(0.1 * raw[2])) + 1e-6), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: head_from(5, {"kind": "laplaec"}), "did you mean 'laplace'"),
+        (lambda: head_from(5, {}), "known are laplace, variational"),
+        (lambda: LaplaceHeads(5, n_heads=0), "n_heads must be"),
+        (lambda: VariationalHead(5, n_latent=0), "n_latent must be"),
+    ],
+)
+def test_mistakes_with_heads(make, message):
+    with pytest.raises(InputError, match=message):
+        make()
+
+
+# From here on the loss of Laplace heads.
+
+BINS = Bins.from_edges(np.arange(0, 11))
+Y_TRAIN = np.repeat([1.5, 4.5, 8.5], [60, 30, 3])
+
+
+class Power(nn.Module):
+    """A weight that grows with the label."""
+
+    def __init__(self, power):
+        super().__init__()
+        self.power = power
+
+    def forward(self, target):
+        return (1 + target.abs()) ** self.power
+
+
+def votes(n_heads=2, **params):
+    return UVote([Power(m) for m in range(n_heads)], **params)
+
+
+def laplace_batch(n=12, n_heads=2, dtype=torch.float64):
+    generator = torch.Generator().manual_seed(0)
+    outputs = torch.randn(n, n_heads, 2, generator=generator, dtype=dtype)
+    target, weight = torch.randn(2, n, generator=generator, dtype=dtype)
+    return outputs, 3 * target, weight.exp()
+
+
+@pytest.mark.parametrize("n_heads", [1, 2, 3])
+def test_uvote_against_plain_loops(n_heads):
+    outputs, target, weight = laplace_batch(n_heads=n_heads)
+    terms = [0.0] * n_heads
+    for i, y in enumerate(target.tolist()):
+        for m in range(n_heads):
+            mu, log_b = outputs[i, m].tolist()
+            b = math.exp(log_b)
+            terms[m] += float(weight[i]) * (1 + abs(y)) ** m * (math.log(2 * b) + abs(y - mu) / b) / len(target)
+    loss = votes(n_heads)
+    assert float(loss(outputs, target, weight)) == pytest.approx(sum(terms))
+    weights = torch.stack([w(target) for w in loss.weights], dim=1)
+    assert laplace_nll(outputs, target, weights * weight.unsqueeze(1)).tolist() == pytest.approx(terms)
+
+
+def test_laplace_nll_is_that_of_torch():
+    outputs, target, _ = laplace_batch()
+    mean, log_b = outputs.unbind(2)
+    expected = -torch.distributions.Laplace(mean, log_b.exp()).log_prob(target.unsqueeze(1)).mean(0)
+    torch.testing.assert_close(laplace_nll(outputs, target), expected)
+
+
+def test_uvote_gradient_weights_and_order():
+    outputs, target, weight = laplace_batch()
+    loss = votes()
+    torch.autograd.gradcheck(lambda o: loss(o, target, weight), outputs.clone().requires_grad_())
+    value = loss(outputs, target, weight)
+    assert value.dtype == torch.float64
+    assert torch.allclose(loss(outputs, target, 2 * weight), 2 * value)
+    assert torch.allclose(loss(outputs, target, torch.ones(12)), loss(outputs, target))
+    order = torch.randperm(12)
+    assert torch.allclose(loss(outputs[order], target[order], weight[order]), value)
+    assert torch.isfinite(loss(outputs[:1], target[:1]))
+    low = loss(outputs.bfloat16(), target.bfloat16(), weight.bfloat16())
+    assert float(low) == pytest.approx(float(value), rel=0.05)
+
+
+def test_ramp_grows_with_the_epochs_and_is_saved():
+    outputs, target, _ = laplace_batch(n_heads=3)
+    loss, full = votes(3, ramp=4), votes(3)
+    first, *others = laplace_nll(outputs, target, torch.stack([w(target) for w in loss.weights], dim=1))
+    for t in range(7):
+        expected = first + (min(t, 4) / 4) ** 2 * sum(others)
+        torch.testing.assert_close(loss(outputs, target), expected)
+        again = votes(3, ramp=4)
+        again.load_state_dict(loss.state_dict())
+        assert torch.equal(pickle.loads(pickle.dumps(again))(outputs, target), loss(outputs, target))
+        loss.end_epoch()
+        full.end_epoch()
+    torch.testing.assert_close(loss(outputs, target), full(outputs, target))
+
+
+def test_uvote_takes_the_outputs_of_the_head_it_names():
+    loss = UVote([lds_weights(Y_TRAIN, BINS, power=p) for p in (0.0, 1.0)])
+    head = head_from(5, loss.head).double().match_scale(Y_TRAIN)
+    target = torch.tensor([1.5, 4.5, 8.5], dtype=torch.float64).repeat(3)
+    value = loss(head.outputs(features()), target)
+    value.backward()
+    assert value.shape == ()
+    assert torch.isfinite(head.linear.weight.grad).all()
+    assert loss.on_outputs
+    assert loss.degree == 0
+
+
+def test_gradients_of_uvote_do_not_depend_on_the_unit():
+    gradients = []
+    for unit in (1.0, 1000.0):
+        head = head_of({"kind": "laplace", "n_heads": 2}, unit * Y_TRAIN)
+        bins = Bins.from_edges(unit * np.arange(0, 11))
+        loss = UVote([lds_weights(unit * Y_TRAIN, bins, power=p) for p in (0.0, 1.0)])
+        target = unit * torch.tensor([1.5, 4.5, 8.5], dtype=torch.float64).repeat(3)
+        loss(head.outputs(features()), target).backward()
+        gradients.append(head.linear.weight.grad)
+    torch.testing.assert_close(*gradients)
+
+
+def test_a_fit_finds_mean_and_spread():
+    rng = np.random.default_rng(0)
+    x = torch.from_numpy(rng.normal(size=(2000, 5)))
+    y = 50 + 10 * x[:, 0] + torch.from_numpy(rng.laplace(scale=4.0, size=2000))
+    head = LaplaceHeads(5, n_heads=1).double().match_scale(y.numpy())
+    optimizer = torch.optim.Adam(head.parameters(), lr=0.05)
+    for _ in range(300):
+        optimizer.zero_grad()
+        UVote([Power(0)])(head.outputs(x), y).backward()
+        optimizer.step()
+    outputs = head.outputs(x).detach()
+    assert float((head.point(outputs) - 50 - 10 * x[:, 0]).abs().mean()) < 0.5
+    assert float(head.std(outputs).mean()) == pytest.approx(math.sqrt(2) * 4.0, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: UVote([]), "weights is empty"),
+        (lambda: votes(ramp=0), "ramp must be"),
+        (lambda: votes()(torch.zeros(4, 3, 2), torch.zeros(4)), "of 2 heads"),
+        (lambda: votes()(torch.zeros(4, 2), torch.zeros(4)), "of 2 heads"),
+        (lambda: votes()(torch.zeros(4, 2, 2), torch.zeros(4, 1)), "scalar target"),
+        (lambda: votes()(torch.zeros(4, 2, 2), torch.zeros(4), torch.ones(4, 1)), "weight has shape"),
+        (lambda: laplace_nll(torch.zeros(4, 2, 3), torch.zeros(4)), "Laplace heads"),
+        (lambda: laplace_nll(torch.zeros(4, 2, 2), torch.zeros(4, 2)), "Laplace heads"),
+        (lambda: laplace_nll(torch.zeros(4, 2, 2), torch.zeros(4), torch.zeros(4)), "weights has shape"),
+    ],
+)
+def test_mistakes_with_votes(make, message):
+    with pytest.raises(InputError, match=message):
+        make()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # torch's own, while tracing
+@pytest.mark.parametrize("ramp", [None, 3])
+def test_uvote_compiles_without_breaks(ramp):
+    class Step(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.head, self.loss = LaplaceHeads(5), votes(ramp=ramp)
+
+        def forward(self, z, y):
+            outputs = self.head.outputs(z)
+            return self.loss(outputs, y) + self.head.point(outputs).mean()
+
+    step, z, y = Step(), features().float(), torch.arange(9.0)
+    compiled = torch.compile(step, fullgraph=True, backend="aot_eager")
+    assert torch.allclose(compiled(z, y), step(z, y), atol=1e-5)
