@@ -329,7 +329,17 @@ class TestEveryPart:
 class TestMaskedTarget:
     def test_gaps_are_reported_and_a_run_resumes(self, toy_csv, tmp_path, capsys):
         out = tmp_path / "r"
-        arguments = ["train", str(toy_csv), *TRAIN, "-o", str(out), "--mask-target", "40,60", "--mask-target", "100,1e9"]
+        arguments = [
+            "train",
+            str(toy_csv),
+            *TRAIN,
+            "-o",
+            str(out),
+            "--mask-target",
+            "40,60",
+            "--mask-target",
+            "100,1e9",
+        ]
         assert run(arguments) == 0
         assert "Interpolation" in capsys.readouterr().out
         metrics = json.loads((out / "metrics.json").read_text())

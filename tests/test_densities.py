@@ -127,7 +127,7 @@ class TestExtremeWeights:
         with pytest.warns(UserWarning, match="26.597 times the mean") as caught:
             density_weights(agedb(), AGES, power=1.0, clip=(5, 1000))
         message = str(caught[0].message)
-        assert "1,945.5 of 12,208 rows" in message
+        assert "12,208 rows tell as much as 1,945.5" in message
         assert all(word in message for word in ("power", "lds", "clip"))
         assert caught[0].filename == __file__
 

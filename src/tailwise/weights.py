@@ -18,7 +18,7 @@ from tailwise.labels.tensors import BinIndex, KernelDensity, NeighbourDensity, f
 
 _EXTREME = 20.0
 _FINEST = 4
-_LESS_POWER = "lower power, smooth the density (lds), or clip the counts"
+_LESS_POWER = "take a lower power (reweight), smooth the density more (lds), or clip the counts"
 
 
 class UniformWeights(nn.Module):
@@ -50,10 +50,11 @@ class _Weights(nn.Module):
             raise InputError(f"weights need a scalar target (B,) or a dense one (B, H, W), got {tuple(target.shape)}")
         if self.k is not None and (target.ndim != 2 or target.shape[1] != self.k):
             raise InputError(f"weights of {self.k}-dimensional labels need (B, {self.k}), got {tuple(target.shape)}")
-        labels = target.float()
-        weight = self.weigh(labels.nan_to_num(nan=0.0))
-        if self.k is None:
-            weight = torch.where(torch.isnan(labels), torch.zeros_like(weight), weight)
+        if target.ndim < 3:
+            weight = self.weigh(target.float())
+        else:
+            known = ~torch.isnan(target)
+            weight = self.weigh(torch.where(known, target, 0.0).float()) * known
         return weight.to(target.dtype) if target.is_floating_point() else weight.float()
 
     def sample_weight(self, y: ArrayLike) -> NDArray[np.float64]:
@@ -370,8 +371,8 @@ def _warn_if_extreme(spread: _Spread, way_out: str) -> None:
     """Warn in the name of whoever called the public function."""
     if spread.largest > _EXTREME:
         warnings.warn(
-            f"the weights are extreme: the largest is {spread.largest:.5g} times the mean, and their effective sample "
-            f"size (Σw)²/Σw² is {spread.size:,.1f} of {spread.n:,.0f} rows; {way_out}",
+            f"the weights are extreme: the largest is {spread.largest:.5g} times the mean, and {spread.n:,.0f} rows "
+            f"tell as much as {spread.size:,.1f} of equal weight (effective sample size); {way_out}",
             UserWarning,
             stacklevel=3,
         )

@@ -17,8 +17,8 @@ def gar_terms(
     """Squared error, pairwise differences' magnitude and their direction, each without a unit.
 
     Zhu et al., *Gradient Aligned Regression via Pairwise Losses* (arXiv 2402.06104): besides the error e, the
-    differences of all pairs should agree in magnitude, ½ mean_ij ((ŷ_i - ŷ_j) - (y_i - y_j))², which is the variance of e, and
-    in direction, 1 - corr(ŷ, y). The first two are divided by ``spread``². Means over K dimensions.
+    differences of all pairs should agree in magnitude, ½ mean_ij ((ŷ_i - ŷ_j) - (y_i - y_j))², which is the variance
+    of e, and in direction, 1 - corr(ŷ, y). The first two are divided by ``spread``². Means over K dimensions.
 
     Args:
         pred: ``(B,)``, ``(B, K)``, or dense ``(B, H, W)``.

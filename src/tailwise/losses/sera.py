@@ -115,7 +115,8 @@ class SERA(nn.Module):
         t = ((labels - points[i]) / width).clamp(0, 1)
         rise = t.square() * (3 - 2 * t)
         bend = t * (1 - t) * ((1 - t) * slopes[i] - t * slopes[i + 1]) * width
-        return (values[i] + (values[i + 1] - values[i]) * rise + bend).clamp(0, 1)
+        phi: Tensor = values[i] + (values[i + 1] - values[i]) * rise + bend
+        return phi.clamp(0, 1)
 
     def forward(self, pred: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
         """SERA of a batch, per label."""

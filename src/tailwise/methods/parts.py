@@ -163,7 +163,7 @@ loss = (weights(y) * (pred - y).abs()).mean()""",
             summary="nearest-neighbour density, for weights (alone: with sqinv)",
             source="-",
             year=None,
-            cost="O(B R) for R references",
+            cost="O(B log R); O(B R) for K-dimensional labels",
             use="""\
 from tailwise.labels.density import KNN
 weights = density_weights(y_train, power=0.5, density=KNN(neighbours=20))
@@ -305,6 +305,7 @@ loss = bni(pred, y)""",
 from tailwise.losses.dist import Dist
 dist = Dist(y_train)
 loss = dist(pred, y)""",
+            units={"beta": "target or 1/target", "bandwidth": "standard deviations", "step": _TARGET},
             targets=_MAPS,
             needs=("y",),
         ),
@@ -434,7 +435,7 @@ loss = (pred - y).abs().mean() + 0.5 * srl(features, y, pred)  # and srl.end_epo
             summary="variational imbalanced regression: smoothed Gaussian features and an evidential output",
             source="Wang and Wang, Variational Imbalanced Regression, NeurIPS",
             year=2023,
-            cost="O(B d^2)",
+            cost="O(B d^2), and the smoothing as fds",
             use="""\
 from tailwise.methods.vir import vir
 step = vir(y_train, bins, model.n_features, float(y_train.std()), model=model)

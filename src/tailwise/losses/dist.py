@@ -1,0 +1,257 @@
+"""Dist Loss: the sorted predictions of a batch should look like labels drawn from the training distribution."""
+
+from typing import Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812  the name torch itself uses
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import gaussian_kde
+from torch import Tensor, nn
+
+from tailwise._checks import InputError, label_array, not_negative, one_of, positive, same_shape
+from tailwise.labels.kde import binned_density
+from tailwise.labels.kernels import COMPATS, Compat
+from tailwise.losses.focal import focal_factor
+from tailwise.losses.reduce import weighted_mean
+
+DistError = Literal["l1", "mse", "huber", "focal_l1"]
+Sort = Literal["exact", "soft"]
+ERRORS, SORTS = ("l1", "mse", "huber", "focal_l1"), ("exact", "soft")
+
+_LEVELS = 4097
+_REACH = 4.0  # standard deviations of the labels, beyond which the kernel is cut off
+
+
+def dist_loss(
+    pred: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    *,
+    pseudo_labels: Tensor,
+    dist_weight: float = 1.0,
+    error: DistError = "l1",
+    beta: float = 1.0,
+    sort: Sort = "exact",
+    strength: float = 0.1,
+    compat: Compat = "paper",
+) -> Tensor:
+    """Error of the predictions, and of the sorted predictions against sorted labels of the training distribution.
+
+    Nie, Tang and Hong, *Dist Loss* (ICLR 2025): mean_i ℓ(ŷ_i, y_i) + λ mean_i ℓ(ŷ_(i), s_i) with ŷ_(i) the predictions
+    and s_i the expected labels of a batch, both in ascending order. For the absolute error the second term is the
+    Wasserstein-1 distance between the two.
+
+    Args:
+        pred: ``(B,)``, or dense ``(B, H, W)``.
+        target: same shape; NaN pixels are left out.
+        weight: same shape; of the first term.
+        pseudo_labels: s, ``(N,)`` ascending, one for each label there is.
+        dist_weight: λ.
+        error: ℓ: ``"l1"``, ``"mse"``, ``"huber"`` or ``"focal_l1"``.
+        beta: of Huber (target units) and Focal-L1 (per target unit).
+        sort: ``"exact"``, whose gradient is exact, or ``"soft"``, see :func:`soft_sort`.
+        strength: of the soft sort.
+        compat: ``"paper"`` or ``"reference"``.
+
+    Raises:
+        InputError: shapes that do not belong together, or K-dimensional targets.
+
+    Note:
+        ``compat="reference"`` multiplies both terms by the weights, the second by those of the unsorted labels, and
+        takes the authors' Focal-L1 (``tests/test_golden_dist.py``).
+
+    Example:
+        >>> y = torch.tensor([3.0, 1.0, 2.0])
+        >>> float(dist_loss(y + 1, y, pseudo_labels=torch.tensor([1.0, 2.0, 3.0])))
+        2.0
+    """
+    same_shape(pred, target)
+    if target.ndim == 2:
+        raise InputError("dist sorts scalar labels; for targets (B, K) use mse, bmc or gai")
+    if weight is not None and weight.shape != target.shape:
+        raise InputError(f"weight has shape {tuple(weight.shape)}; it must be that of target, {tuple(target.shape)}")
+    if target.ndim >= 3:
+        there = ~torch.isnan(target)
+        pred, target, weight = pred[there], target[there], None if weight is None else weight[there]
+    if pseudo_labels.shape != target.shape:
+        raise InputError(
+            f"pseudo_labels must be one for each label, {tuple(target.shape)}, got {tuple(pseudo_labels.shape)}"
+        )
+
+    def size(difference: Tensor) -> Tensor:
+        if error == "mse":
+            return difference.square()
+        if error == "huber":
+            return F.smooth_l1_loss(difference, torch.zeros_like(difference), reduction="none", beta=beta)
+        e = difference.abs()
+        return e if error == "l1" else e * focal_factor(e, beta=beta, gamma=1.0, compat=compat)
+
+    ordered = pred.sort().values if sort == "exact" else soft_sort(pred, strength=strength)
+    apart = size(ordered - pseudo_labels.to(pred.dtype))
+    apart_weight = weight if compat == "reference" else None
+    return weighted_mean(size(pred - target), weight, target) + dist_weight * weighted_mean(apart, apart_weight, target)
+
+
+def soft_sort(values: Tensor, *, strength: float = 0.1) -> Tensor:
+    """Soft sort of ``(N,)`` values, ascending: their projection onto the permutahedron, with quadratic regularization.
+
+    Blondel et al., *Fast Differentiable Sorting and Ranking* (ICML 2020). A small strength sorts exactly; a large one
+    pools neighbours to their mean and more. The blocks of isotonic regression are found on the CPU.
+
+    Args:
+        values: ``(N,)``.
+        strength: above 0; larger is softer.
+
+    Example:
+        >>> soft_sort(torch.tensor([3.0, 1.0, 2.0]), strength=0.1).tolist()
+        [1.0, 2.0, 3.0]
+    """
+    from sklearn.isotonic import isotonic_regression
+
+    n = len(values)
+    rank = torch.arange(n, 0, -1, dtype=values.dtype, device=values.device) / strength
+    gap = rank - (-values).sort(descending=True).values
+    level = isotonic_regression(gap.detach().double().cpu().numpy(), increasing=False)
+    block = torch.from_numpy(np.cumsum(np.diff(level, prepend=level[:1]) != 0)).to(values.device)
+    size = torch.zeros_like(gap).index_add(0, block, torch.ones_like(gap))
+    mean = torch.zeros_like(gap).index_add(0, block, gap) / size.clamp(min=1)
+    return mean.index_select(0, block) - rank
+
+
+def expected_counts(density: ArrayLike, n: int) -> NDArray[np.int64]:
+    """How many of ``n`` labels fall on each node of a grid, whole numbers that add up to ``n``: the authors' rounding.
+
+    The tails are gathered where their expected number reaches 1; what rounding leaves over is spread around the
+    fullest node.
+
+    Args:
+        density: ``(g,)`` shares of the nodes, which add up to 1.
+        n: number of labels.
+
+    Note:
+        The authors' surplus may run over the end of the grid and be lost, or make a count negative; here it stays on
+        the grid, and what a node lacks is taken from the fullest ones.
+
+    Example:
+        >>> expected_counts([0.1, 0.2, 0.4, 0.2, 0.1], 10).tolist()
+        [1, 2, 4, 2, 1]
+    """
+    expected = np.asarray(density, dtype=np.float64) * n
+    counts = np.round(expected).astype(np.int64)
+    below, above = np.cumsum(expected), np.cumsum(expected[::-1])
+    low, high = int(np.argmax(below >= 1)), len(counts) - 1 - int(np.argmax(above >= 1))
+    counts[:low], counts[high + 1 :] = 0, 0
+    counts[low], counts[high] = round(below[low]), round(above[len(counts) - 1 - high])
+    rest = n - int(counts.sum())
+    width = min(abs(rest), len(counts))
+    start = min(max(int(counts.argmax()) - width // 2, 0), len(counts) - width)
+    counts[start : start + width] += int(np.sign(rest))
+    counts = np.maximum(counts, 0)
+    while (rest := n - int(counts.sum())) != 0:
+        counts[counts.argmax()] += rest if rest > 0 else -min(-rest, max(int(counts.max()) // 2, 1))
+    return counts
+
+
+class Dist(nn.Module):
+    """:func:`dist_loss` as a module, with the density of training labels.
+
+    Args:
+        y_train: ``(n,)`` training labels, target units.
+        dist_weight: λ, at least 0.
+        error: ``"l1"``, ``"mse"``, ``"huber"`` or ``"focal_l1"``.
+        beta: of Huber (target units) and Focal-L1 (per target unit); ``None`` takes one standard deviation of the
+            labels, and 3.2 over it.
+        bandwidth: of the Gaussian kernel density, in standard deviations of the labels (the authors: 0.5).
+        sort: ``"exact"`` or ``"soft"``.
+        strength: of the soft sort (the authors: 0.1 in code, 0.01 in their readme).
+        step: between the nodes of the grid of ``compat="reference"``, target units; ``None`` takes 1/100 of the range.
+        compat: ``"paper"`` or ``"reference"``.
+
+    Note:
+        The expected labels of a batch of N are the quantiles (i - ½) / N of the density, for any N.
+        ``compat="reference"`` rounds to whole numbers of labels on a grid, see :func:`expected_counts`.
+
+    Example:
+        >>> dist = Dist([1.0, 2.0, 3.0, 4.0, 5.0])
+        >>> [round(float(label), 1) for label in dist.expected(3)]
+        [1.7, 3.0, 4.3]
+    """
+
+    quantiles: Tensor
+
+    def __init__(
+        self,
+        y_train: ArrayLike,
+        *,
+        dist_weight: float = 1.0,
+        error: DistError = "l1",
+        beta: float | None = None,
+        bandwidth: float = 0.5,
+        sort: Sort = "exact",
+        strength: float = 0.1,
+        step: float | None = None,
+        compat: Compat = "paper",
+    ) -> None:
+        super().__init__()
+        y = label_array(y_train, "y_train")
+        spread = float(y.std(ddof=1)) if y.size > 1 else 0.0
+        if spread == 0:
+            raise InputError("y_train is constant; a density needs at least two different labels")
+        one_of(error, "error", ERRORS)
+        one_of(sort, "sort", SORTS)
+        one_of(compat, "compat", COMPATS)
+        if beta is None:
+            beta = 3.2 / spread if error == "focal_l1" else spread
+        self.dist_weight, self.beta = not_negative(dist_weight, "dist_weight"), positive(beta, "beta")
+        self.strength = positive(strength, "strength")
+        self.degree = 2 if error == "mse" else 1
+        self.error: DistError = error
+        self.sort: Sort = sort
+        self.compat: Compat = compat
+        if compat == "reference":
+            step = float(np.ptp(y)) / 100 if step is None else positive(step, "step")
+            grid, density = grid_density(y, bandwidth, step=step)
+            self.register_buffer("quantiles", torch.from_numpy(grid).float())
+            self.register_buffer("density", torch.from_numpy(density))
+        else:
+            start, step, density = binned_density(y, positive(bandwidth, "bandwidth") * spread, margin=_REACH * spread)
+            nodes = start + step * np.arange(len(density))
+            inside = (nodes >= y.min()) & (nodes <= y.max())
+            share = np.cumsum(density[inside])
+            levels = np.linspace(0, 1, _LEVELS)
+            quantiles = np.interp(levels, (share - share[0]) / (share[-1] - share[0]), nodes[inside])
+            self.register_buffer("quantiles", torch.from_numpy(quantiles).float())
+
+    def expected(self, n: int) -> Tensor:
+        """``(n,)`` labels expected in a batch of ``n``, ascending, target units."""
+        if self.compat == "reference":
+            counts = torch.from_numpy(expected_counts(self.get_buffer("density").cpu().numpy(), n))
+            return self.quantiles.repeat_interleave(counts.to(self.quantiles.device))
+        table = self.quantiles.float()
+        position = (torch.arange(n, device=table.device) + 0.5) * ((len(table) - 1) / max(n, 1))
+        left = position.long().clamp(max=len(table) - 2)
+        return torch.lerp(table[left], table[left + 1], position - left)
+
+    def forward(self, pred: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+        """Dist Loss of a batch."""
+        n = int((~torch.isnan(target)).sum()) if target.ndim >= 3 else len(target)
+        return dist_loss(
+            pred,
+            target,
+            weight,
+            pseudo_labels=self.expected(n),
+            dist_weight=self.dist_weight,
+            error=self.error,
+            beta=self.beta,
+            sort=self.sort,
+            strength=self.strength,
+            compat=self.compat,
+        )
+
+
+def grid_density(y: NDArray[np.float64], bandwidth: float, *, step: float) -> tuple[NDArray[np.float64], ...]:
+    """Nodes from the lowest to the highest label, and their shares by a Gaussian kernel density; they add up to 1."""
+    grid = y.min() + step * np.arange(round(float(np.ptp(y)) / step) + 1)
+    density = gaussian_kde(y, bw_method=bandwidth)(grid)
+    return grid, density / density.sum()
