@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from tailwise._checks import InputError
 from tailwise.data.batches import Batches
 from tailwise.labels.bins import Bins
+from tailwise.labels.grid import BinGrid
 from tailwise.methods.method import Method
 from tailwise.methods.objective import parameter_groups, trained_parameters, without_gathering
 from tailwise.training.checkpoint import optimizer_tensors, restore_optimizer, under
@@ -56,8 +57,8 @@ class Training:
         method: what to train.
         model: the network; trained in place, and holding the best epoch when :meth:`epochs` ends.
         batches: training rows.
-        y_train: ``(n,)`` training labels in target units.
-        bins: bins of the target.
+        y_train: ``(n,)`` or ``(n, K)`` training labels, target units.
+        bins: bins of the target, a grid of them for K-dimensional labels.
         validate: from the model in evaluation mode to validation errors by name, ``recipe.criterion`` among them.
         recipe: how to train.
 
@@ -81,7 +82,7 @@ class Training:
         batches: Batches,
         y_train: Any,
         *,
-        bins: Bins,
+        bins: Bins | BinGrid,
         validate: Validate,
         recipe: Recipe,
     ) -> None:
