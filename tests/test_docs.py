@@ -10,7 +10,6 @@ from torch import nn
 
 import tailwise
 from tailwise.methods.parts import PARTS
-from tailwise.models.heads import LaplaceHeads
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -86,7 +85,6 @@ def test_the_snippet_of_a_part_runs(name):
         "torch": torch,
         "compose": tailwise.compose,
         "density_weights": tailwise.density_weights,
-        "LaplaceHeads": LaplaceHeads,
     }
     if name == "bsam":
         (names["pred"] - y).abs().mean().backward()

@@ -345,9 +345,9 @@ loss = gar(pred, y)""",
             year=2024,
             cost="O(B M)",
             use="""\
-from tailwise.methods.uvote import uvote
-model.head = LaplaceHeads(model.n_features, n_heads=2).match_scale(y_train)
-loss = uvote(y_train, bins, n_heads=2)(model.head.outputs(features), y)""",
+objective = compose("uvote", uvote={"n_heads": 3}).build(model, y_train, bins)
+optimizer = torch.optim.Adam(objective.parameters())  # the model has new heads
+loss = sum(objective(x, y).values())""",
             units={"ramp": "epochs", "clip": "rows"},
             targets=_SCALAR,
             needs=("y", "scalar_bins"),
