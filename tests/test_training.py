@@ -74,7 +74,7 @@ def test_resumed_training_is_bit_for_bit_the_same(tmp_path, stop_after):
 )
 def test_every_state_is_resumed(tmp_path, method):
     whole = list(training(method, epochs=3).epochs())
-    for stop_after in range(1, len(whole)):
+    for stop_after in sorted({1, 3, len(whole) - 1}):
         cut = training(method, epochs=3)
         epochs = cut.epochs()
         for _ in range(stop_after):
