@@ -1,6 +1,7 @@
 """What every part must keep, checked for each entry of PARTS by its slot."""
 
 import copy
+import itertools
 import pickle
 
 import numpy as np
@@ -99,6 +100,13 @@ class TestLosses:
         assert torch.allclose(value, loss(dense[known], truth[known]))
         assert torch.isfinite(dense.grad).all()
         assert (dense.grad[~known] == 0).all()
+
+    def test_maps_without_a_label(self, name):
+        dense = torch.rand(2, 4, 4, requires_grad=True)
+        value = make(name)(dense, torch.full((2, 4, 4), torch.nan))
+        value.backward()
+        assert torch.isfinite(value)
+        assert (dense.grad == 0).all()
 
     def test_wrong_shape_is_refused(self, name):
         loss = make(name)
@@ -238,6 +246,32 @@ class TestSmoothers:
         smoother = Filling(name).make(SETTING).train()
         with pytest.raises(InputError, match="5 channels"):
             smoother(torch.zeros(4, 3), torch.zeros(4))
+
+
+@pytest.mark.filterwarnings("ignore:.*(extreme|correct twice)")
+@pytest.mark.parametrize("kind", ["scalar", "k"])
+def test_every_pair_of_parts_trains_together_or_is_refused(kind):
+    """Composition: any two parts that the grammar lets together take two epochs and stay finite."""
+    inputs = torch.randn(48, 3)
+    target = torch.exp(inputs[:, 0]) * 10 if kind == "scalar" else torch.stack([inputs[:, 0] * 3, inputs[:, 1]], 1)
+    trained, refusals = 0, []
+    for pair in itertools.combinations([name for name, part in PARTS.items() if kind in part.targets], 2):
+        try:
+            method = compose("+".join(pair))
+            for stage in range(len(method.stages)):
+                model = Regressor(MLP(3, widths=(6,)), 6, None if kind == "scalar" else 2)
+                objective = method.build(model, target.numpy(), stage=stage).train()
+                for _ in range(2):
+                    total = sum(objective(inputs, target).values())
+                    total.backward()
+                    objective.end_epoch()
+                    assert torch.isfinite(total), pair
+            trained += 1
+        except InputError as refusal:
+            refusals.append(str(refusal))
+    assert trained > (400 if kind == "scalar" else 200)
+    reasons = ("both fill the slot", "of bins", "over bins", "trains with rnc already")
+    assert [refusal for refusal in refusals if not any(reason in refusal for reason in reasons)] == []
 
 
 @pytest.mark.parametrize("name", [*LOSSES, *REGULARIZERS])

@@ -38,6 +38,13 @@ def test_counts_always_add_up(case):
         assert counts.min() >= 0
 
 
+@pytest.mark.parametrize("case", cases("pseudo"))
+def test_a_single_label_is_expected_at_the_median(case):
+    share = np.cumsum(case.expected["density"])
+    node = int(expected_counts(case.expected["density"], 1).argmax())
+    assert share[node - 1] < 0.5 <= share[node]
+
+
 @pytest.mark.parametrize("case", cases("soft_sort"))
 def test_soft_sort_equals_the_reference(case):
     values = torch.tensor(case.inputs["values"][0], requires_grad=True)
@@ -53,21 +60,28 @@ def test_losses_equal_the_reference(case):
     pred, target, labels = (torch.tensor(case.inputs[k]).squeeze(1) for k in ("pred", "target", "pseudo_labels"))
     weight = torch.tensor(case.inputs["weights"]).squeeze(1) if "weights" in case.inputs else None
     pred.requires_grad_()
-    loss = dist_loss(
-        pred,
-        target,
-        weight,
-        pseudo_labels=labels,
-        dist_weight=case.params["loss_weight"],
-        error=error,
-        beta=0.2 if error == "focal_l1" else 1.0,
-        sort="soft",
-        strength=case.params["regularization_strength"],
-        compat="reference",
-    )
-    loss = loss if case.params["size_average"] else len(pred) * loss
+
+    def ours(dist_weight):
+        loss = dist_loss(
+            pred,
+            target,
+            weight,
+            pseudo_labels=labels,
+            dist_weight=dist_weight,
+            error=error,
+            beta=0.2 if error == "focal_l1" else 1.0,
+            sort="soft",
+            strength=case.params["regularization_strength"],
+            compat="reference",
+        )
+        return loss if case.params["size_average"] else len(pred) * loss
+
+    loss = ours(case.params["loss_weight"])
     loss.backward()
     case.close(loss.detach(), "loss")
+    plain = ours(0.0).detach()
+    case.close(plain, "plain_part")
+    case.close((loss.detach() - plain) / case.params["loss_weight"], "dist_part")
     case.close(pred.grad, case.expected["grad_pred"].squeeze(1))
 
 
@@ -85,6 +99,47 @@ def test_a_soft_sort_becomes_the_exact_one():
     values = torch.randn(20, dtype=torch.float64, requires_grad=True)
     assert torch.allclose(soft_sort(values, strength=1e-3), values.sort().values)
     torch.autograd.gradcheck(lambda v: soft_sort(v, strength=0.5), values)
+
+
+@pytest.mark.parametrize("strength", [10.0, 0.1, 0.01])
+def test_a_soft_sort_keeps_the_digits_of_its_values(strength):
+    values = torch.randn(256)
+    assert torch.allclose(soft_sort(values, strength=strength).double(), soft_sort(values.double(), strength=strength))
+    low = values.bfloat16()
+    exact = soft_sort(low.double(), strength=strength)
+    assert torch.allclose(soft_sort(low, strength=strength).double(), exact, rtol=0.01, atol=1e-3)
+
+
+@pytest.mark.parametrize("bandwidth", [0.2, 0.5, 2.0])
+def test_expected_labels_are_quantiles_of_the_kernel_density(bandwidth):
+    y = RNG.gamma(3, 10, 1000)
+    nodes = np.linspace(y.min(), y.max(), 10_001)
+    share = np.cumsum(gaussian_kde(y, bw_method=bandwidth)(nodes))
+    levels = (np.arange(64) + 0.5) / 64
+    quantiles = np.interp(levels, (share - share[0]) / (share[-1] - share[0]), nodes)
+    assert np.allclose(Dist(y, bandwidth=bandwidth).expected(64), quantiles, atol=0.01 * y.std())
+
+
+def test_the_grid_of_the_reference_has_the_density_of_the_labels():
+    y = np.round(RNG.normal(50, 10, 500))
+    grid = np.arange(y.min(), y.max() + 1)
+    density = gaussian_kde(y, bw_method=0.5)(grid)
+    dist = Dist(y, step=1.0, compat="reference")
+    for n in (1, 32, 256):
+        counts = expected_counts(density / density.sum(), n)
+        assert np.array_equal(dist.expected(n), np.repeat(grid, counts))
+    low = dist.bfloat16()(torch.zeros(8, dtype=torch.bfloat16), torch.zeros(8, dtype=torch.bfloat16))
+    assert torch.isfinite(low)
+
+
+@pytest.mark.parametrize("compat", ["paper", "reference"])
+@pytest.mark.parametrize("sort", ["exact", "soft"])
+def test_maps_without_a_label_cost_nothing(sort, compat):
+    pred = torch.randn(2, 3, 3, requires_grad=True)
+    loss = Dist(RNG.normal(size=100), sort=sort, compat=compat)(pred, torch.full((2, 3, 3), torch.nan))
+    loss.backward()
+    assert loss == 0
+    assert (pred.grad == 0).all()
 
 
 @pytest.mark.parametrize("n", [1, 7, 256, 5000])
@@ -132,9 +187,11 @@ def test_every_form_trains_and_pickles(error, sort, compat):
         ({"error": "l3"}, "error must be one of"),
         ({"sort": "fuzzy"}, "sort must be one of"),
         ({"bandwidth": 0.0}, "bandwidth"),
+        ({"bandwidth": -1.0, "compat": "reference"}, "bandwidth"),
         ({"strength": -1.0}, "strength"),
         ({"dist_weight": -1.0}, "dist_weight"),
         ({"step": 0.0, "compat": "reference"}, "step"),
+        ({"step": 5.0, "compat": "reference"}, "at most the range"),
     ],
 )
 def test_bad_parameters(wrong, match):

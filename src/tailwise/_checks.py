@@ -53,17 +53,26 @@ def one_of(value: str, name: str, allowed: Iterable[str]) -> str:
     return value
 
 
+_LARGEST = 1e18  # its square still is a float32
+
+
 def positive(value: float, name: str) -> float:
     """Return ``value`` if it is a finite number above zero, raise otherwise."""
     if isinstance(value, bool) or not isinstance(value, Real) or not (np.isfinite(value) and value > 0):
         raise InputError(f"{name} must be a finite number above 0, got {value!r}")
-    return float(value)
+    return _not_huge(value, name)
 
 
 def not_negative(value: float, name: str) -> float:
     """Return ``value`` if it is a finite number of at least zero, raise otherwise."""
     if isinstance(value, bool) or not isinstance(value, Real) or not (np.isfinite(value) and value >= 0):
         raise InputError(f"{name} must be a finite number of at least 0, got {value!r}")
+    return _not_huge(value, name)
+
+
+def _not_huge(value: Real, name: str) -> float:
+    if float(value) > _LARGEST:
+        raise InputError(f"{name} must be at most {_LARGEST:g}, got {value!r}")
     return float(value)
 
 
@@ -76,11 +85,12 @@ def number_range(value: object, name: str) -> tuple[float, float]:
     raise InputError(f"{name} must be a range (low, high) of numbers with 0 <= low <= high, got {value!r}")
 
 
-def whole(value: object, name: str, *, least: int) -> int:
-    """Return ``value`` if it is a whole number of at least ``least``, raise otherwise."""
+def whole(value: object, name: str, *, least: int, most: int = 2**53) -> int:
+    """Return ``value`` if it is a whole number from ``least`` to ``most``, raise otherwise."""
     number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else np.nan
-    if not np.isfinite(number) or number != round(number) or number < least:
-        raise InputError(f"{name} must be a whole number of at least {least}, got {value!r}")
+    if not np.isfinite(number) or number != round(number) or not least <= number <= most:
+        rule = f"of at least {least}" if most == 2**53 else f"from {least} to {most:,}"
+        raise InputError(f"{name} must be a whole number {rule}, got {value!r}")
     return int(number)
 
 

@@ -101,7 +101,7 @@ def quantile(fitting: Fitting, *, to: Marginal = "validation", levels: int = 101
         levels: number of quantiles.
     """
     one_of(to, "to", MARGINALS)
-    shares = np.linspace(0.0, 1.0, whole(levels, "levels", least=2))
+    shares = np.linspace(0.0, 1.0, whole(levels, "levels", least=2, most=10_001))
     if to == "uniform":
         values = np.quantile(fitting.y_train, [0.0, 1.0]) @ np.stack([1 - shares, shares])
     else:

@@ -92,7 +92,7 @@ class KDE:
     def __post_init__(self) -> None:
         if self.bandwidth is not None:
             positive(self.bandwidth, "bandwidth")
-        whole(self.references, "references", least=2)
+        whole(self.references, "references", least=2, most=100_000)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +121,6 @@ class KNN:
 
     def __post_init__(self) -> None:
         whole(self.neighbours, "neighbours", least=1)
-        whole(self.references, "references", least=2)
+        whole(self.references, "references", least=2, most=100_000)
         if self.neighbours > self.references:
             raise InputError(f"neighbours ({self.neighbours:,}) must be at most references ({self.references:,})")

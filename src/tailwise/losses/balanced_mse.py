@@ -279,6 +279,8 @@ def _variance(sigma: Tensor | float, like: Tensor) -> Tensor:
 
 
 def _scaled_mean(values: Tensor, variance: Tensor, weight: Tensor | None) -> Tensor:
+    if len(values) == 0:  # maps without any label
+        return values.sum()
     return weighted_mean(values, weight, values) * (2 * variance).detach()
 
 

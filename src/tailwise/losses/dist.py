@@ -20,7 +20,7 @@ Sort = Literal["exact", "soft"]
 ERRORS, SORTS = ("l1", "mse", "huber", "focal_l1"), ("exact", "soft")
 
 _LEVELS = 4097
-_REACH = 4.0  # standard deviations of the labels, beyond which the kernel is cut off
+_REACH = 4.0  # bandwidths, and standard deviations of the labels, beyond which the kernel is cut off
 
 
 def dist_loss(
@@ -78,6 +78,8 @@ def dist_loss(
         raise InputError(
             f"pseudo_labels must be one for each label, {tuple(target.shape)}, got {tuple(pseudo_labels.shape)}"
         )
+    if len(target) == 0:  # a map without any label
+        return pred.sum()
 
     def size(difference: Tensor) -> Tensor:
         if error == "mse":
@@ -109,14 +111,16 @@ def soft_sort(values: Tensor, *, strength: float = 0.1) -> Tensor:
     """
     from sklearn.isotonic import isotonic_regression
 
-    n = len(values)
-    rank = torch.arange(n, 0, -1, dtype=values.dtype, device=values.device) / strength
-    gap = rank - (-values).sort(descending=True).values
-    level = isotonic_regression(gap.detach().double().cpu().numpy(), increasing=False)
-    block = torch.from_numpy(np.cumsum(np.diff(level, prepend=level[:1]) != 0)).to(values.device)
-    size = torch.zeros_like(gap).index_add(0, block, torch.ones_like(gap))
-    mean = torch.zeros_like(gap).index_add(0, block, gap) / size.clamp(min=1)
-    return mean.index_select(0, block) - rank
+    # The ranks' share of a block is a constant; kept apart, it costs the values no digits.
+    ordered = values.to(torch.promote_types(values.dtype, torch.float32)).sort().values
+    place = np.arange(len(values))
+    level = isotonic_regression(ordered.detach().cpu().double().numpy() - place / strength, increasing=False)
+    block = np.cumsum(np.diff(level, prepend=level[:1]) != 0)
+    size = np.bincount(block)
+    offset = (place - (np.bincount(block, place) / size)[block]) / strength
+    index = torch.from_numpy(block).to(ordered.device)
+    mean = ordered.new_zeros(len(size)).index_add(0, index, ordered) / ordered.new_tensor(size)
+    return (mean.index_select(0, index) + ordered.new_tensor(offset)).to(values.dtype)
 
 
 def expected_counts(density: ArrayLike, n: int) -> NDArray[np.int64]:
@@ -139,6 +143,10 @@ def expected_counts(density: ArrayLike, n: int) -> NDArray[np.int64]:
     """
     expected = np.asarray(density, dtype=np.float64) * n
     counts = np.round(expected).astype(np.int64)
+    if n < 2:  # either tail would be the whole of it
+        counts[:] = 0
+        counts[np.searchsorted(expected.cumsum(), n / 2)] = n
+        return counts
     below, above = np.cumsum(expected), np.cumsum(expected[::-1])
     low, high = int(np.argmax(below >= 1)), len(counts) - 1 - int(np.argmax(above >= 1))
     counts[:low], counts[high + 1 :] = 0, 0
@@ -170,7 +178,8 @@ class Dist(nn.Module):
 
     Note:
         The expected labels of a batch of N are the quantiles (i - ½) / N of the density, for any N.
-        ``compat="reference"`` rounds to whole numbers of labels on a grid, see :func:`expected_counts`.
+        ``compat="reference"`` rounds to whole numbers of labels on a grid, see :func:`expected_counts`, which are
+        counted on the CPU at each step.
 
     Example:
         >>> dist = Dist([1.0, 2.0, 3.0, 4.0, 5.0])
@@ -205,17 +214,21 @@ class Dist(nn.Module):
             beta = 3.2 / spread if error == "focal_l1" else spread
         self.dist_weight, self.beta = not_negative(dist_weight, "dist_weight"), positive(beta, "beta")
         self.strength = positive(strength, "strength")
+        bandwidth = positive(bandwidth, "bandwidth")
         self.degree = 2 if error == "mse" else 1
         self.error: DistError = error
         self.sort: Sort = sort
         self.compat: Compat = compat
         if compat == "reference":
             step = float(np.ptp(y)) / 100 if step is None else positive(step, "step")
+            if step > np.ptp(y):
+                raise InputError(f"step must be at most the range of y_train, {np.ptp(y):g}, got {step!r}")
             grid, density = grid_density(y, bandwidth, step=step)
             self.register_buffer("quantiles", torch.from_numpy(grid).float())
             self.register_buffer("density", torch.from_numpy(density))
         else:
-            start, step, density = binned_density(y, positive(bandwidth, "bandwidth") * spread, margin=_REACH * spread)
+            reach = _REACH * spread * max(bandwidth, 1.0)
+            start, step, density = binned_density(y, bandwidth * spread, margin=reach)
             nodes = start + step * np.arange(len(density))
             inside = (nodes >= y.min()) & (nodes <= y.max())
             share = np.cumsum(density[inside])
@@ -226,7 +239,7 @@ class Dist(nn.Module):
     def expected(self, n: int) -> Tensor:
         """``(n,)`` labels expected in a batch of ``n``, ascending, target units."""
         if self.compat == "reference":
-            counts = torch.from_numpy(expected_counts(self.get_buffer("density").cpu().numpy(), n))
+            counts = torch.from_numpy(expected_counts(self.get_buffer("density").cpu().double().numpy(), n))
             return self.quantiles.repeat_interleave(counts.to(self.quantiles.device))
         table = self.quantiles.float()
         position = (torch.arange(n, device=table.device) + 0.5) * ((len(table) - 1) / max(n, 1))

@@ -83,7 +83,7 @@ class UVote(nn.Module):
         super().__init__()
         if not weights:
             raise InputError("weights is empty; give the weights of each head")
-        self.ramp = None if ramp is None else whole(ramp, "ramp", least=1)
+        self.ramp = None if ramp is None else whole(ramp, "ramp", least=1, most=1_000_000)
         self.weights = nn.ModuleList(weights)
         self.register_buffer("epoch", torch.zeros((), dtype=torch.int64))
 

@@ -34,5 +34,5 @@ def uvote(
         density: density that the weights invert, such as LDS; the histogram if not given.
     """
     recipe = {"density": density, "clip": clip}
-    powers = np.linspace(0.0, 1.0, whole(n_heads, "n_heads", least=2))
+    powers = np.linspace(0.0, 1.0, whole(n_heads, "n_heads", least=2, most=100))
     return UVote([density_weights(y_train, bins, power=float(r), **recipe) for r in powers], ramp=ramp)

@@ -54,6 +54,8 @@ class VIR(nn.Module):
         self.model: Any = model
         self.augment: Any = NoAugment() if augment is None else augment
         self.weights, self.smoother, self.decoder = weights, smoother, decoder
+        if decoder is not None and not isinstance(decoder, nn.Module):
+            raise InputError(f"decoder must be a torch module, from Python only, got {decoder!r}")
         self.coef = not_negative(coef, "coef")
         self.reconstruction = not_negative(reconstruction, "reconstruction")
         self.register_buffer("spread", torch.tensor(float(spread)))

@@ -45,7 +45,7 @@ class LaplaceHeads(Head):
 
     def __init__(self, n_features: int, *, n_heads: int = 2) -> None:
         super().__init__(n_features)
-        self.n_heads = whole(n_heads, "n_heads", least=1)
+        self.n_heads = whole(n_heads, "n_heads", least=1, most=100)
         self.linear = nn.Linear(n_features, 2 * self.n_heads)
 
     @property

@@ -137,7 +137,7 @@ class SRL(nn.Module):
         if not_negative(momentum, "momentum") >= 1:
             raise InputError(f"momentum must be at least 0 and below 1, got {momentum!r}")
         self.momentum = float(momentum)
-        self.n_points = whole(points, "points", least=1)
+        self.n_points = whole(points, "points", least=1, most=100_000)
         self.bins = bins
         self.bin_index = BinIndex(bins)
         place = (bins.centers - bins.centers[0]) / np.median(bins.widths)
