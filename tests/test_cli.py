@@ -319,6 +319,12 @@ class TestEveryPart:
         assert np.allclose(frames[1]["prediction"], corrected)
         assert not np.allclose(frames[1]["prediction"], plain)
 
+    @pytest.mark.parametrize("setting", ["quantile.to=test", "quantile.levels=1"])
+    def test_a_correction_is_checked_before_training(self, toy_csv, tmp_path, capsys, setting):
+        arguments = ["train", toy_csv, *TRAIN, "-m", "quantile", "--set", setting, "-o", tmp_path / "r"]
+        assert refused(capsys, *arguments).startswith("tailwise: quantile: ")
+        assert not (tmp_path / "r").exists()
+
     def test_warnings_are_notes(self, toy_csv, tmp_path, capsys):
         arguments = ["train", str(toy_csv), *TRAIN, "-m", "sqinv+bmc", "-o", str(tmp_path / "r")]
         assert run(arguments) == 0

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tailwise import Bins, InputError
-from tailwise.posthoc import Correction, Fitting, debias, isotonic, quantile
+from tailwise.posthoc import Correction, Debias, Fitting, Isotonic, Quantile
 
 RNG = np.random.default_rng(0)
 
@@ -27,7 +27,7 @@ def test_debias_undoes_the_prior():
     f = fitting()
     # p_train(y | x) of this network has variance 1 / (1/25 + 1/25)
     sigma = np.sqrt(12.5)
-    correct = debias(f, sigma=sigma)
+    correct = Debias(sigma=sigma).fit(f)
     middle = np.abs(f.y_val - 50) < 8
     before = np.polyfit(f.y_val[middle], f.pred_val[middle], 1)[0]
     after = np.polyfit(f.y_val[middle], correct(f.pred_val)[middle], 1)[0]
@@ -47,18 +47,18 @@ def test_debias_against_plain_loops():
         if counts[b]:
             p = np.exp(-((44.0 - bins.centers[b]) ** 2) / (2 * sigma**2)) / (density[b] / bins.widths[b])
             top, bottom = top + p * bins.widths[b] * bins.centers[b], bottom + p * bins.widths[b]
-    assert debias(f, sigma=sigma)([44.0])[0] == pytest.approx(top / bottom, rel=1e-4)
+    assert Debias(sigma=sigma).fit(f)([44.0])[0] == pytest.approx(top / bottom, rel=1e-4)
 
 
 def test_debias_of_labels_that_are_all_alike_likely_keeps_predictions():
     y = np.repeat(np.arange(100.0), 20)
     f = Fitting(y, Bins.auto(y), y, y + RNG.normal(0, 2, y.size))
-    assert np.allclose(debias(f, sigma=2.0)(np.arange(20.0, 80.0)), np.arange(20.0, 80.0), atol=0.05)
+    assert np.allclose(Debias(sigma=2.0).fit(f)(np.arange(20.0, 80.0)), np.arange(20.0, 80.0), atol=0.05)
 
 
 def test_isotonic_never_makes_the_squared_error_of_its_rows_larger():
     f = fitting()
-    corrected = isotonic(f)(f.pred_val)
+    corrected = Isotonic().fit(f)(f.pred_val)
     assert np.square(corrected - f.y_val).mean() < np.square(f.pred_val - f.y_val).mean()
     assert (np.diff(corrected[np.argsort(f.pred_val)]) >= 0).all()
 
@@ -68,27 +68,27 @@ def test_quantiles_become_those_of_the_labels(to):
     f = fitting()
     uniform = np.linspace(f.y_train.min(), f.y_train.max(), 1001)
     wanted = {"validation": f.y_val, "train": f.y_train, "uniform": uniform}[to]
-    corrected = quantile(f, to=to)(f.pred_val)
+    corrected = Quantile(to=to).fit(f)(f.pred_val)
     for share in (0.0, 0.05, 0.5, 0.95, 1.0):
         assert np.quantile(corrected, share) == pytest.approx(np.quantile(wanted, share), abs=0.3)
 
 
 def test_predictions_that_are_all_equal_stay_one_value():
     f = Fitting(np.arange(50.0), Bins.auto(np.arange(50.0)), np.arange(20.0), np.full(20, 7.0))
-    for correct in (isotonic(f), quantile(f), debias(f)):
+    for correct in (Isotonic().fit(f), Quantile().fit(f), Debias().fit(f)):
         assert np.ptp(correct([7.0, 7.0])) == 0
 
 
 def test_bad_input():
     f = fitting()
     with pytest.raises(InputError, match="sigma"):
-        debias(f, sigma=0.0)
+        Debias(sigma=0.0)
     with pytest.raises(InputError, match="nothing to correct"):
-        debias(Fitting(f.y_train, f.bins, f.y_val, f.y_val))
+        Debias().fit(Fitting(f.y_train, f.bins, f.y_val, f.y_val))
     with pytest.raises(InputError, match="to must be one of"):
-        quantile(f, to="test")
+        Quantile(to="test")
     with pytest.raises(InputError, match="levels"):
-        quantile(f, levels=1)
+        Quantile(levels=1)
     with pytest.raises(InputError, match="increasing"):
         Correction(np.array([1.0, 1.0]), np.array([0.0, 1.0]))
     with pytest.raises(InputError, match="never fall"):
@@ -98,7 +98,7 @@ def test_bad_input():
 
 
 def test_saved_and_read_back():
-    correct = isotonic(fitting())
+    correct = Isotonic().fit(fitting())
     again = Correction.from_json(correct.to_json())
     x = np.linspace(30, 70, 99)
     assert np.array_equal(again(x), correct(x))

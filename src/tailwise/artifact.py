@@ -161,6 +161,5 @@ def correction_of(model: TableModel, table: PreparedTable, method: Method) -> Co
     _, y_train = table.rows_of("train")
     rows, y_val = table.rows_of("val")
     fitting = Fitting(y_train, table.shots.bins, y_val, model.predict(rows))
-    correct = method.correction.part.load()
-    fitted: Correction = correct(fitting, **method.correction.params)
+    fitted: Correction = method.correction.fit(fitting)
     return fitted

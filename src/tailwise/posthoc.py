@@ -77,39 +77,53 @@ class Fitting:
         same_shape(self.pred_val, self.y_val)
 
 
-def isotonic(fitting: Fitting) -> Correction:
+@dataclass(frozen=True, kw_only=True)
+class Isotonic:
     """Isotonic regression of validation labels on validation predictions: the best map that never falls.
 
     It repairs predictions that are pulled to the middle as a whole. With few validation rows at the ends it is constant
     there.
     """
-    from sklearn.isotonic import IsotonicRegression
 
-    fit = IsotonicRegression(out_of_bounds="clip").fit(fitting.pred_val, fitting.y_val)
-    return _correction(fit.X_thresholds_, fit.y_thresholds_)
+    def fit(self, fitting: Fitting) -> Correction:
+        """The map."""
+        from sklearn.isotonic import IsotonicRegression
+
+        fit = IsotonicRegression(out_of_bounds="clip").fit(fitting.pred_val, fitting.y_val)
+        return _correction(fit.X_thresholds_, fit.y_thresholds_)
 
 
-def quantile(fitting: Fitting, *, to: Marginal = "validation", levels: int = 101) -> Correction:
+@dataclass(frozen=True, kw_only=True)
+class Quantile:
     """Map quantiles of the validation predictions to those of labels, so that predictions are spread as labels are.
 
     It undoes the pull to the middle, at the price of a larger error for predictions that are not sure. (Ours, not a
     paper's.)
 
     Args:
-        fitting: labels and predictions.
         to: whose quantiles: ``"validation"`` or ``"train"`` labels, or ``"uniform"`` between the training labels' ends.
         levels: number of quantiles.
     """
-    one_of(to, "to", MARGINALS)
-    shares = np.linspace(0.0, 1.0, whole(levels, "levels", least=2, most=10_001))
-    if to == "uniform":
-        values = np.quantile(fitting.y_train, [0.0, 1.0]) @ np.stack([1 - shares, shares])
-    else:
-        values = np.quantile(fitting.y_val if to == "validation" else fitting.y_train, shares)
-    return _correction(np.quantile(fitting.pred_val, shares), values)
+
+    to: Marginal = "validation"
+    levels: int = 101
+
+    def __post_init__(self) -> None:
+        one_of(self.to, "to", MARGINALS)
+        whole(self.levels, "levels", least=2, most=10_001)
+
+    def fit(self, fitting: Fitting) -> Correction:
+        """The map."""
+        shares = np.linspace(0.0, 1.0, int(self.levels))
+        if self.to == "uniform":
+            values = np.quantile(fitting.y_train, [0.0, 1.0]) @ np.stack([1 - shares, shares])
+        else:
+            values = np.quantile(fitting.y_val if self.to == "validation" else fitting.y_train, shares)
+        return _correction(np.quantile(fitting.pred_val, shares), values)
 
 
-def debias(fitting: Fitting, *, sigma: float | None = None) -> Correction:
+@dataclass(frozen=True, kw_only=True)
+class Debias:
     """Divide the predictive Gaussian by the training labels' density: test-time debiasing.
 
     The view of Balanced MSE (Ren et al., CVPR 2022): a network trained on squared error gives p_train(y | x) =
@@ -118,23 +132,34 @@ def debias(fitting: Fitting, *, sigma: float | None = None) -> Correction:
     ours, not the paper's.)
 
     Args:
-        fitting: labels and predictions.
         sigma: σ, target units; by default the root mean squared error on the validation rows.
     """
-    y, pred = fitting.y_val, fitting.pred_val
-    sigma = float(np.sqrt(np.square(pred - y).mean())) if sigma is None else positive(sigma, "sigma")
-    if sigma == 0:
-        raise InputError("the predictions have no error on the validation rows, so there is nothing to correct")
-    counts = fitting.bins.histogram(fitting.y_train)
-    seen = counts > 0
-    smoothed = LDS().effective(counts, power=1.0)[seen]
-    centers, widths = fitting.bins.centers[seen], fitting.bins.widths[seen]
-    # A bin's mass under a density that is 1 / p_train: its width divided by count / width.
-    log_mass = 2 * np.log(widths) - np.log(smoothed)
-    points = np.linspace(centers[0] - _REACH * sigma, centers[-1] + _REACH * sigma, _GRID)
-    log_posterior = log_mass - (points[:, None] - centers) ** 2 / (2 * sigma**2)
-    posterior = np.exp(log_posterior - log_posterior.max(axis=1, keepdims=True))
-    return _correction(points, posterior @ centers / posterior.sum(axis=1))
+
+    sigma: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.sigma is not None:
+            positive(self.sigma, "sigma")
+
+    def fit(self, fitting: Fitting) -> Correction:
+        """The map.
+
+        Raises:
+            InputError: predictions without any error, and no σ given.
+        """
+        sigma = self.sigma or float(np.sqrt(np.square(fitting.pred_val - fitting.y_val).mean()))
+        if sigma == 0:
+            raise InputError("the predictions have no error on the validation rows, so there is nothing to correct")
+        counts = fitting.bins.histogram(fitting.y_train)
+        seen = counts > 0
+        smoothed = LDS().effective(counts, power=1.0)[seen]
+        centers, widths = fitting.bins.centers[seen], fitting.bins.widths[seen]
+        # A bin's mass under a density that is 1 / p_train: its width divided by count / width.
+        log_mass = 2 * np.log(widths) - np.log(smoothed)
+        points = np.linspace(centers[0] - _REACH * sigma, centers[-1] + _REACH * sigma, _GRID)
+        log_posterior = log_mass - (points[:, None] - centers) ** 2 / (2 * sigma**2)
+        posterior = np.exp(log_posterior - log_posterior.max(axis=1, keepdims=True))
+        return _correction(points, posterior @ centers / posterior.sum(axis=1))
 
 
 def _correction(points: NDArray[np.float64], values: NDArray[np.float64]) -> Correction:

@@ -38,12 +38,19 @@ class Filling:
     def make(self, setting: Setting, **extra: Any) -> Any:
         """Build the part: what it needs, defaults from the labels, its fixed parameters, then what was given."""
         given = {name: value for name, value in self.params.items() if name != "coef"}
+        defaults = {
+            name: default.value(setting) for name, default in self.part.from_labels.items() if name not in given
+        }
         try:
-            defaults = {
-                name: default.value(setting) for name, default in self.part.from_labels.items() if name not in given
-            }
             needed = [getattr(setting, name) for name in self.part.needs]
-            return self.part.load()(*needed, **{**defaults, **self.part.fixed, **given, **extra})
+        except InputError as error:
+            raise InputError(f"{self.name}: {error}") from error
+        return self.build(*needed, **{**defaults, **self.part.fixed, **given, **extra})
+
+    def build(self, *needed: Any, **params: Any) -> Any:
+        """Call what makes the part, and say its name where that refuses."""
+        try:
+            return self.part.load()(*needed, **(params or self.params))
         except InputError as error:
             raise InputError(f"{self.name}: {error}") from error
         except (TypeError, ValueError, IndexError, OverflowError) as error:
@@ -104,7 +111,8 @@ class Stage:
     def wrap(self, optimizer: Any) -> BSAM | None:
         """The wrapper that takes the steps of an optimiser, if the stage has one."""
         filling = self._filling("optimizer")
-        return filling and filling.part.load()(optimizer, **filling.params)  # type: ignore[return-value]
+        wrapper: BSAM | None = None if filling is None else filling.build(optimizer)
+        return wrapper
 
 
 @dataclass(frozen=True)
@@ -114,7 +122,7 @@ class Method:
     Args:
         name: the canonical method string, or any name for a hand-made method.
         stages: usually one; two for RRT.
-        correction: what corrects the predictions of the trained network, if anything does.
+        correction: ``fit(fitting)`` gives what corrects the trained network's predictions, see ``tailwise.posthoc``.
 
     Example:
         >>> from tailwise.models.regressor import Regressor
@@ -126,7 +134,7 @@ class Method:
 
     name: str
     stages: tuple[Stage, ...]
-    correction: Filling | None = None
+    correction: Any = None
 
     def build(self, model: nn.Module, y_train: ArrayLike, bins: Bins | BinGrid | None = None, *, stage: int = 0) -> Any:
         """Build the training step of one stage: a module whose ``forward(x, y)`` gives the terms of the loss.
@@ -208,12 +216,13 @@ def compose(name: str, /, **params: Any) -> Method:
         fillings.insert(0, Filling("sqinv"))
     _warn_of_two_corrections(fillings, objects)
     correction = next((f for f in fillings if f.part.slot == "correction"), None)
+    corrects = correction and correction.build()
     parts = tuple(f for f in fillings if f.part.slot not in ("stage", "correction"))
     if second is None:
         stages: tuple[Stage, ...] = (Stage(parts, objects=objects),)
     else:
         stages = second.part.load()(parts, objects, **second.params)
-    return Method(canonical, stages, correction)
+    return Method(canonical, stages, corrects)
 
 
 def parse(name: str) -> list[str]:

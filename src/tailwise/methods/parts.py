@@ -384,7 +384,7 @@ loss = (pred - y).abs().mean() + 4.0 * conr(features, y, pred)""",
 from tailwise.regularizers.ranksim import RankSim
 ranksim = RankSim(interpolation=2.0)
 loss = (pred - y).abs().mean() + 100.0 * ranksim(features, y, pred)""",
-            coef=6.3,
+            coef=0.2,
             targets=_FLAT,
         ),
         "rnc": Part(
@@ -489,40 +489,40 @@ loss = sum(objective(x, y).values())""",
         ),
         "isotonic": Part(
             slot="correction",
-            where="tailwise.posthoc:isotonic",
+            where="tailwise.posthoc:Isotonic",
             summary="isotonic regression of validation labels on predictions, after training",
             source="-",
             year=None,
             cost="none",
             use="""\
-from tailwise.posthoc import Fitting, isotonic
-correct = isotonic(Fitting(y_train, bins, y_val, pred_val))
+from tailwise.posthoc import Fitting, Isotonic
+correct = Isotonic().fit(Fitting(y_train, bins, y_val, pred_val))
 pred_test = correct(pred_test)""",
             targets=_SCALAR,
         ),
         "quantile": Part(
             slot="correction",
-            where="tailwise.posthoc:quantile",
+            where="tailwise.posthoc:Quantile",
             summary="spread predictions as labels are, by quantiles on the validation rows, after training",
             source="-",
             year=None,
             cost="none",
             use="""\
-from tailwise.posthoc import Fitting, quantile
-correct = quantile(Fitting(y_train, bins, y_val, pred_val))
+from tailwise.posthoc import Fitting, Quantile
+correct = Quantile().fit(Fitting(y_train, bins, y_val, pred_val))
 pred_test = correct(pred_test)""",
             targets=_SCALAR,
         ),
         "debias": Part(
             slot="correction",
-            where="tailwise.posthoc:debias",
+            where="tailwise.posthoc:Debias",
             summary="divide the predictive Gaussian by the label density, after training: Balanced MSE at test time",
             source=_BALANCED,
             year=2022,
             cost="none",
             use="""\
-from tailwise.posthoc import Fitting, debias
-correct = debias(Fitting(y_train, bins, y_val, pred_val))
+from tailwise.posthoc import Debias, Fitting
+correct = Debias().fit(Fitting(y_train, bins, y_val, pred_val))
 pred_test = correct(pred_test)""",
             units={"sigma": _TARGET},
             targets=_SCALAR,
