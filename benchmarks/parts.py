@@ -24,11 +24,16 @@ RANGE = 100
 def floors(z, y, n_bins, n_points):
     """The arithmetic of each formula, by part, as functions of a prediction or of features."""
     grid = torch.linspace(0, RANGE, n_bins)
-    few = torch.linspace(0, RANGE, 8)
+    few, nodes = torch.linspace(0, RANGE, 8), torch.linspace(0, 2 * RANGE, 4)
     surrogates, points = torch.randn(n_bins, z.shape[1]), torch.randn(n_points, z.shape[1])
 
     def elementwise(p):
         return (p - y).square().mean()
+
+    def relevant(p):
+        left = torch.bucketize(y, nodes)
+        share = (y - nodes[left]) / 30
+        return ((nodes[left] + 3 * share.square() - 2 * share * share.square()) * (p - y).square()).mean()
 
     def pairs(columns):
         return lambda p: torch.logsumexp(-(p.unsqueeze(1) - columns).square(), dim=1).mean()
@@ -46,7 +51,7 @@ def floors(z, y, n_bins, n_points):
         "gai": pairs(few),
         "bni": pairs(grid),
         "dist": lambda p: (p.sort().values - y).abs().mean() + (p - y).abs().mean(),
-        "sera": elementwise,
+        "sera": relevant,
         "gar": lambda p: torch.logsumexp(
             torch.stack(
                 [
