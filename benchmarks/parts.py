@@ -38,6 +38,14 @@ def floors(z, y, n_bins, n_points):
     def pairs(columns):
         return lambda p: torch.logsumexp(-(p.unsqueeze(1) - columns).square(), dim=1).mean()
 
+    def gathered(own, f):
+        return torch.cdist(own, own).mean() + (own - f).square().sum(1).mean()
+
+    gaps = (y - y.unsqueeze(1)).abs()
+
+    def argsorted(f):
+        return f.mean() * (f.detach() @ f.detach().T[:, :1] + gaps).argsort(dim=1)[0, 0]
+
     def products(f):
         return f @ f.T
 
@@ -63,13 +71,12 @@ def floors(z, y, n_bins, n_points):
             dim=0,
         ),
         "conr": lambda f: products(f).exp().sum(1).log().mean(),
-        "ranksim": lambda f: (
-            products(f).sort(dim=1).values.mean() + (y - y.unsqueeze(1)).abs().sort(dim=1).values.mean()
-        ),
+        # Labels are ranked once, features in the forward and in the backward pass.
+        "ranksim": lambda f: products(f).sort(dim=1).values.mean() + 2 * gaps.sort(dim=1).values.mean() + argsorted(f),
         "rnc": lambda f: torch.logcumsumexp(
             torch.cdist(f, f).gather(1, (y - y.unsqueeze(1)).abs().sort(dim=1).indices), 1
         ).mean(),
-        "ordinal_entropy": lambda f: torch.cdist(f, f).mean(),
+        "ordinal_entropy": lambda f: gathered(torch.nn.functional.normalize(f, dim=1), f),
         "srl": lambda f: (f @ surrogates.T).logsumexp(1).mean() + (points @ (surrogates + f.mean(0)).T).amax(1).mean(),
     }
 

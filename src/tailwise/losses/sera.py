@@ -41,7 +41,8 @@ def sera_loss(pred: Tensor, target: Tensor, weight: Tensor | None = None, *, rel
             f"relevance has shape {tuple(relevance.shape)}; it must be that of target, {tuple(target.shape)}"
         )
     # The mean leaves NaN pixels out, but a NaN relevance would still put NaN into its backward pass.
-    relevance = torch.where(torch.isnan(target), torch.zeros_like(relevance), relevance)
+    if target.ndim >= 3:
+        relevance = torch.where(torch.isnan(target), torch.zeros_like(relevance), relevance)
     return weighted_mean(relevance * difference(pred, target).square(), weight, target)
 
 
