@@ -1,7 +1,6 @@
 """Feature distribution smoothing (FDS): calibrate features with statistics shared between neighbouring bins."""
 
-from collections.abc import Callable
-from typing import Literal, Self
+from typing import Literal
 
 import numpy as np
 import torch
@@ -11,7 +10,7 @@ from tailwise._checks import InputError, not_negative, number_range, one_of, who
 from tailwise.labels.bins import Bins
 from tailwise.labels.grid import BinGrid
 from tailwise.labels.kernels import COMPATS, Compat, Kernel, kernel_window, smooth
-from tailwise.labels.tensors import BinIndex
+from tailwise.labels.tensors import BinIndex, FullPrecision
 
 Covariance = Literal["diagonal", "full"]
 COVARIANCES = ("diagonal", "full")
@@ -19,18 +18,6 @@ COVARIANCES = ("diagonal", "full")
 _NO_VARIANCE = 1e-10
 _MOST_BINS = 5_000
 _MOST_NUMBERS = 100_000_000
-_STATISTICS = (
-    "kernel",
-    "count",
-    "mean",
-    "m2",
-    "mean_weight",
-    "var_weight",
-    "running_mean",
-    "running_var",
-    "scale",
-    "shift",
-)
 
 
 class Keep(nn.Module):
@@ -112,7 +99,7 @@ def recolouring(covariance: Tensor, smoothed: Tensor) -> Tensor:
     return torch.where(varies, colouring @ whitening, identity)
 
 
-class FDS(nn.Module):
+class FDS(FullPrecision):
     """Feature distribution smoothing.
 
     Yang et al., *Delving into Deep Imbalanced Regression* (ICML 2021): features of a label in bin b are
@@ -357,16 +344,6 @@ class FDS(nn.Module):
         mask = known.to(self.kernel.dtype)
         total = (self.kernel @ mask).clamp(min=torch.finfo(self.kernel.dtype).tiny)
         return ((self.kernel * mask.T / total) @ statistic.flatten(1)).view_as(statistic)
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        """Move like any module, but keep statistics out of half precision, where counting ends at 256."""
-        before = {name: getattr(self, name) for name in _STATISTICS}
-        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        for name, exact in before.items():
-            moved = getattr(self, name)
-            if moved.dtype in (torch.float16, torch.bfloat16):
-                setattr(self, name, exact.to(moved.device))
-        return self
 
     def _load_from_state_dict(self, *args: object, **kwargs: object) -> None:
         super()._load_from_state_dict(*args, **kwargs)

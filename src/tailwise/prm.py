@@ -1,21 +1,18 @@
 """Probabilistic representation smoothing: FDS for features that are Gaussian, each with a mean and a variance."""
 
-from collections.abc import Callable
-from typing import Self
-
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tailwise._checks import InputError, not_negative, number_range, whole
 from tailwise.labels.bins import Bins
 from tailwise.labels.kernels import Kernel, kernel_window, smooth
-from tailwise.labels.tensors import BinIndex
+from tailwise.labels.tensors import BinIndex, FullPrecision
 
 _MOST_BINS = 5_000
 
 
-class PRM(nn.Module):
+class PRM(FullPrecision):
     """Calibrate Gaussian features with statistics shared between neighbouring bins, uncertain ones.
 
     Wang and Wang, *Variational Imbalanced Regression* (NeurIPS 2023). Of the n_b features N(μ_i, σ_i²) in bin b, per
@@ -202,16 +199,6 @@ class PRM(nn.Module):
         """The kernel over the known bins, each row of which sums to 1."""
         taps = self.kernel * known.to(self.kernel.dtype).T
         return taps / taps.sum(1, keepdim=True).clamp(min=torch.finfo(taps.dtype).tiny)
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        """Move like any module, but keep statistics out of half precision, where counting ends at 256."""
-        before = dict(self.named_buffers(recurse=False))
-        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        for name, exact in before.items():
-            moved = getattr(self, name)
-            if moved.dtype in (torch.float16, torch.bfloat16):
-                setattr(self, name, exact.to(moved.device))
-        return self
 
     def _load_from_state_dict(self, *args: object, **kwargs: object) -> None:
         super()._load_from_state_dict(*args, **kwargs)

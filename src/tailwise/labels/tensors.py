@@ -6,6 +6,7 @@ leaves exact.
 
 import math
 from collections.abc import Callable
+from typing import Self
 
 import numpy as np
 import torch
@@ -68,6 +69,19 @@ class BinIndex(nn.Module):
         for j, n_bins in enumerate(self.shape):
             flat = flat * n_bins + bin_index(target[..., j].contiguous(), self.get_buffer(f"edges{j}"))
         return flat
+
+
+class FullPrecision(nn.Module):
+    """A module whose own buffers stay out of half precision, where counting ends at 256; it moves like any other."""
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        before = dict(self.named_buffers(recurse=False))
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        for name, exact in before.items():
+            moved = getattr(self, name)
+            if moved.dtype in (torch.float16, torch.bfloat16):
+                setattr(self, name, exact.to(moved.device))
+        return self
 
 
 class KernelDensity(nn.Module):

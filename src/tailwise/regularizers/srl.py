@@ -1,18 +1,13 @@
 """SRL: centroids of the label bins on an even path that covers the sphere of features."""
 
-from collections.abc import Callable
-from typing import Self
-
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812  the name torch itself uses
-from torch import Tensor, nn
+from torch import Tensor
 
 from tailwise._checks import InputError, not_negative, positive, whole
 from tailwise.labels.bins import Bins
-from tailwise.labels.tensors import BinIndex
-
-_EXACT = ("place", "points", "surrogate", "total")
+from tailwise.labels.tensors import BinIndex, FullPrecision
 
 
 def envelope_loss(centroids: Tensor, known: Tensor, points: Tensor) -> Tensor:
@@ -59,7 +54,7 @@ def centroid_contrast(z: Tensor, index: Tensor, centroids: Tensor, known: Tensor
     return F.cross_entropy(logits.masked_fill(~known, -torch.inf), index)
 
 
-class SRL(nn.Module):
+class SRL(FullPrecision):
     """Surrogate-driven representation learning.
 
     Dong et al., *SRL* (CVPR 2025, arXiv 2503.00876). Features are normalised to length 1; c_k is the mean of those of
@@ -198,16 +193,6 @@ class SRL(nn.Module):
         generator = torch.Generator().manual_seed(int(self.epoch))
         drawn = torch.randn(self.n_points, self.n_features, generator=generator)
         self.points = F.normalize(drawn, dim=1).to(self.points.device)
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        """Move like any module, but keep what is summed out of half precision, where 256 + 1 is 256."""
-        before = {name: getattr(self, name) for name in _EXACT}
-        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        for name, exact in before.items():
-            moved = getattr(self, name)
-            if moved.dtype in (torch.float16, torch.bfloat16):
-                setattr(self, name, exact.to(moved.device))
-        return self
 
     def _load_from_state_dict(self, *args: object, **kwargs: object) -> None:
         super()._load_from_state_dict(*args, **kwargs)
