@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from tailwise._checks import InputError, label_array, positive, same_shape
 from tailwise.labels.bins import Bins
 from tailwise.labels.density import LDS
+from tailwise.losses.own_label import own_label_nll
 from tailwise.losses.reduce import weighted_mean
 
 _CANDIDATES = (1, 2, 4, 8, 16)
@@ -52,11 +53,7 @@ def bmc_loss(
             stacklevel=2,
         )
     variance = _variance(sigma, pred)
-    gap = pred.unsqueeze(1) - target.unsqueeze(0)
-    square = gap.square() if pred.ndim == 1 else gap.square().sum(-1)
-    logits = -square / (2 * variance)
-    values = torch.logsumexp(logits, dim=1) - logits.diagonal()
-    return _scaled_mean(values, variance, weight)
+    return _scaled_mean(own_label_nll(pred, target, variance), variance, weight)
 
 
 def gai_loss(

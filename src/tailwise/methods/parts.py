@@ -251,7 +251,7 @@ loss = FocalMSE(beta=0.2)(pred, y)""",
             summary="Balanced MSE, batch Monte Carlo: corrected for the label distribution, from the batch alone",
             source=_BALANCED,
             year=2022,
-            cost="O(B^2)",
+            cost="O(B^2) time, O(B) memory",
             use="""\
 from tailwise.losses.balanced_mse import BMC
 bmc = BMC(sigma=5.0)  # bmc.parameters() belong to the optimiser, at a rate of their own
@@ -361,7 +361,7 @@ loss = sum(objective(x, y).values())""",
             summary="contrastive regularizer: part features whose predictions are wrongly close",
             source="Keramati et al., ConR, ICLR",
             year=2024,
-            cost="O(B^2 d)",
+            cost="O(B^2 d) time, O(B d) memory",
             use="""\
 from tailwise import ConR
 conr = ConR(window=2.0)
@@ -393,7 +393,7 @@ loss = (pred - y).abs().mean() + 100.0 * ranksim(features, y, pred)""",
             summary="Rank-N-Contrast: features ordered as their labels are",
             source=_RNC,
             year=2023,
-            cost="O(B^2 (d + log B))",
+            cost="O(B^2 (d + log B)) time, O(B d) memory",
             use="""\
 from tailwise.regularizers.rank_n_contrast import RankNContrast
 rnc = RankNContrast(temperature=2.0)
@@ -478,7 +478,7 @@ loss = sum(objective(x, y).values())""",
             summary="Rank-N-Contrast pre-training of the encoder, then a head on frozen features",
             source=_RNC,
             year=2023,
-            cost="O(B^2 (d + log B))",
+            cost="O(B^2 (d + log B)) time, O(B d) memory",
             use="""\
 objective = compose("rnc_pretrain").build(model, y_train, bins)  # stage=1 for the head afterwards
 optimizer = torch.optim.Adam(objective.trained_parameters())

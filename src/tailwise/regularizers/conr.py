@@ -1,12 +1,12 @@
 """ConR: contrastive regularizer of the feature space for imbalanced regression."""
 
 import torch
-import torch.nn.functional as F  # noqa: N812  the name torch itself uses
 from torch import Tensor, nn
 
 from tailwise._checks import not_negative, one_of, positive, same_shape
 from tailwise.labels.kernels import COMPATS, Compat
-from tailwise.regularizers.pairs import LABEL_DISTANCES, LabelDistance, flatten_views, label_gaps
+from tailwise.regularizers.blocks import Pairs, contrast
+from tailwise.regularizers.pairs import LABEL_DISTANCES, LabelDistance, flatten_views
 
 
 def conr_loss(
@@ -65,40 +65,21 @@ def conr_loss(
         target, pred, weight = target[labelled], pred[labelled], None if weight is None else weight[labelled]
     features, target, pred, weight = flatten_views(features, target, pred, weight)
 
-    gap = label_gaps(target, label_distance)
-    similar = gap <= window
-    anchor = torch.eye(len(features), dtype=torch.bool, device=features.device)
-    positives = similar & ~anchor
-    negatives = ~similar & (label_gaps(pred.detach(), label_distance) <= window)
-    n_pos = positives.sum(1)
-    has_pos, has_neg = n_pos > 0, negatives.any(1)
-
-    z = F.normalize(features, dim=1)
-    logits = z @ z.T / temperature
     reference = compat == "reference"
-    log_push = torch.log(push * gap) if reference and dense else push * gap
-    if weight is not None:
-        log_push = log_push + torch.log(weight).unsqueeze(1)
-
-    # Rows without a positive or a negative are computed over all pairs and masked out, which keeps gradients finite.
-    counted = has_neg if reference else has_pos & has_neg
-    in_sum = positives | negatives | ~counted.unsqueeze(1)
-    log_terms = torch.where(negatives, logits + log_push, logits)
-    log_terms = log_terms.masked_fill(~in_sum, -torch.inf)
-    if reference:
-        others = (len(features) - n_pos).to(logits.dtype).log()
-        log_terms = torch.cat([log_terms, others.unsqueeze(1)], dim=1)
-    log_sum = torch.logsumexp(log_terms, dim=1)
+    pairs = Pairs(target, pred.detach(), window, label_distance, push, log_push=reference and dense)
+    z = features if features.dtype == torch.float64 else features.float()
+    log_weight = None if weight is None else weight.to(z.dtype).clamp(min=torch.finfo(z.dtype).tiny).log()
+    log_sum, closeness, n_pos, n_neg = contrast(z, pairs, log_weight, temperature=temperature)
 
     if reference:
-        pulled = n_pos * log_sum - torch.where(positives, logits, torch.zeros_like(logits)).sum(1)
-        loss = pulled / (n_pos + 1 if dense else n_pos.clamp(min=1))
+        log_sum = torch.logaddexp(log_sum, (len(z) - n_pos).log())
+        loss = (n_pos * log_sum - closeness) / (n_pos + 1 if dense else n_pos.clamp(min=1))
         if weight is not None and not dense:
             loss = loss * weight
-        return torch.where(counted, loss, torch.zeros_like(loss)).mean()
-    closeness = torch.where(positives, logits, torch.zeros_like(logits)).sum(1) / n_pos.clamp(min=1)
-    loss = torch.where(counted, log_sum - closeness, torch.zeros_like(log_sum))
-    return loss.sum() / counted.sum().clamp(min=1)
+        return torch.where(n_neg > 0, loss, 0.0).mean().to(features.dtype)
+    counted = (n_pos > 0) & (n_neg > 0)
+    loss = torch.where(counted, log_sum - closeness / n_pos.clamp(min=1), 0.0)
+    return (loss.sum() / counted.sum().clamp(min=1)).to(features.dtype)
 
 
 class ConR(nn.Module):

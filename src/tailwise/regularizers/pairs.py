@@ -11,12 +11,12 @@ LabelDistance = Literal["l1", "l2"]
 LABEL_DISTANCES = ("l1", "l2")
 
 
-def label_gaps(labels: Tensor, distance: LabelDistance = "l1") -> Tensor:
-    """``(N, N)`` distances between labels ``(N,)`` or ``(N, K)``."""
-    difference = labels.unsqueeze(0) - labels.unsqueeze(1)
+def label_gaps(labels: Tensor, distance: LabelDistance = "l1", others: Tensor | None = None) -> Tensor:
+    """``(N, M)`` distances between labels ``(N,)`` or ``(N, K)`` and others of the same kind, by default themselves."""
+    difference = labels.unsqueeze(1) - (labels if others is None else others).unsqueeze(0)
     if difference.ndim == 2:
-        return difference.abs()
-    return difference.abs().sum(-1) if distance == "l1" else torch.linalg.vector_norm(difference, dim=-1)
+        return difference.abs_()
+    return difference.abs_().sum(-1) if distance == "l1" else torch.linalg.vector_norm(difference, dim=-1)
 
 
 def check_batch(features: Tensor, target: Tensor) -> None:

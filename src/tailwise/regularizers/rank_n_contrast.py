@@ -1,10 +1,15 @@
 """Rank-N-Contrast: features ordered as their labels are."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 from tailwise._checks import one_of, positive
 from tailwise.regularizers.pairs import LABEL_DISTANCES, LabelDistance, flatten_views, label_gaps
+
+PAIRS_AT_ONCE = 2**20
+_PAIRS_ON_DEVICE = 2**25
 
 
 def rnc_loss(
@@ -22,8 +27,8 @@ def rnc_loss(
 
         L = -1/(n(n-1)) Σ_i Σ_{j≠i} log exp(s_ij/τ) / Σ_{k≠i: d(y_i, y_k) ≥ d(y_i, y_j)} exp(s_ik/τ)
 
-    One sort and one reversed log-cumulative-sum-exp a row, labels at equal distance together: O(n² log n) time and
-    O(n²) memory.
+    One sort and one reversed log-cumulative-sum-exp a row, labels at equal distance together, a block of rows at a
+    time: O(n² log n) time and O(n d) memory.
 
     Args:
         features: ``(B, d)``, or ``(B, V, d)`` for V augmented views of each row (n = V B).
@@ -44,22 +49,57 @@ def rnc_loss(
         0.087
     """
     features, target, _, _ = flatten_views(features, target, None, weight)
-    n = len(features)
-    if n < 2:
+    if len(features) < 2:
         return features.sum() * 0
-    gaps = label_gaps(target, label_distance)
-    itself = torch.eye(n, dtype=torch.bool, device=features.device)
-    gaps = gaps.masked_fill(itself, -1.0)
-    if features.dtype in (torch.float16, torch.bfloat16):  # no pairwise distances there
-        features = features.float()
-    closeness = (-torch.cdist(features, features) / temperature).masked_fill(itself, -torch.inf)
-    ordered, order = gaps.sort(dim=1)
-    # Sorted by distance, the anchor itself stands first; it is left out of every sum.
-    sorted_closeness = closeness.gather(1, order)[:, 1:]
-    ordered = ordered[:, 1:].contiguous()
-    at_least_as_far = sorted_closeness.flip(1).logcumsumexp(1).flip(1)
-    first_as_far = torch.searchsorted(ordered, ordered)
-    return (at_least_as_far.gather(1, first_as_far) - sorted_closeness).mean()
+    z = features if features.dtype == torch.float64 else features.float()
+    value: Tensor = _RankNContrast.apply(z, target, temperature, label_distance)  # type: ignore[no-untyped-call]
+    return value.to(features.dtype)
+
+
+class _RankNContrast(torch.autograd.Function):
+    """The mean over pairs, a block of anchors at a time; each block leaves its gradient behind at once.
+
+    With anchors i and their pairs in order of label distance, the logits have the gradient
+    exp(s_ik/τ) Σ_{j: d_ij ≤ d_ik} 1 / (sum of exponentials of pair ij) - 1, a cumulative sum from the near end.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, labels: Tensor, temperature: float, label_distance: LabelDistance) -> Tensor:
+        n = len(z)
+        value = z.new_zeros(())
+        gradient = torch.zeros_like(z) if ctx.needs_input_grad[0] else None
+        block = max(1, (PAIRS_AT_ONCE if z.device.type == "cpu" else _PAIRS_ON_DEVICE) // n)
+        for start in range(0, n, block):
+            rows = slice(start, min(start + block, n))
+            anchors = torch.arange(rows.start, rows.stop, device=z.device).unsqueeze(1)
+            gaps = label_gaps(labels[rows], label_distance, labels).scatter_(1, anchors, -1.0)
+            # Sorted by distance, the anchor itself stands first; it is left out of every sum.
+            ordered, order = gaps.sort(dim=1)
+            ordered, order = ordered[:, 1:].contiguous(), order[:, 1:]
+            distance = torch.cdist(z[rows], z)
+            logits = distance.gather(1, order).div_(-temperature)
+            first_as_far = torch.searchsorted(ordered, ordered)
+            log_sums = logits.flip(1).logcumsumexp(1).flip(1).gather(1, first_as_far)
+            value += (log_sums - logits).sum()
+            if gradient is None:
+                continue
+            last_as_near = torch.searchsorted(ordered, ordered, right=True).sub_(1)
+            of_logit = log_sums.neg_().logcumsumexp(1).gather(1, last_as_near).add_(logits).exp_().sub_(1.0)
+            # ds/dz_i = -(z_i - z_k) / (τ s); features that coincide have no direction.
+            pull = torch.zeros_like(distance).scatter_(1, order, of_logit)
+            pull = torch.where(distance > 0, pull.div_(distance), 0.0)
+            gradient[rows].addmm_(pull, z).addcmul_(z[rows], pull.sum(1, keepdim=True), value=-1)
+            gradient.addmm_(pull.T, z[rows]).addcmul_(z, pull.sum(0).unsqueeze(1), value=-1)
+        pairs = n * (n - 1)
+        ctx.save_for_backward(gradient)
+        ctx.scale = 1 / (temperature * pairs)
+        return value / pairs
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
+        (gradient,) = ctx.saved_tensors
+        return gradient * (grad * ctx.scale), None, None, None
 
 
 class RankNContrast(nn.Module):

@@ -3,11 +3,11 @@
 from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F  # noqa: N812  the name torch itself uses
 from torch import Tensor, nn
 
 from tailwise._checks import one_of, positive
 from tailwise.labels.kernels import COMPATS, Compat
+from tailwise.regularizers.blocks import cosines
 from tailwise.regularizers.pairs import LABEL_DISTANCES, LabelDistance, check_batch, label_gaps
 
 Total = Literal["sum", "mean"]
@@ -59,9 +59,8 @@ def ranksim_loss(
     chosen = _one_of_each(gaps, random=compat == "paper")
     pairs = chosen.unsqueeze(0) & chosen.unsqueeze(1)
     m = chosen.sum()
-    z = F.normalize(features, dim=1)
-    cosine = (z @ z.T).masked_fill(~chosen, -torch.inf)
-    likeness = (-gaps).to(z.dtype).masked_fill(~chosen, -torch.inf)
+    cosine = cosines(features).masked_fill(~chosen, -torch.inf)
+    likeness = (-gaps).to(cosine.dtype).masked_fill(~chosen, -torch.inf)
     label_ranks = (_later_first if compat == "reference" else _shared_ranks)(likeness) / m
     feature_ranks = _BlackBoxRanks.apply(cosine, m, interpolation)  # type: ignore[no-untyped-call]
     square = torch.where(pairs, label_ranks - feature_ranks, 0.0).square()

@@ -1,0 +1,59 @@
+"""Softmax over the labels of a batch, in memory that grows with the batch and not with its square."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+PAIRS_AT_ONCE = 2**16  # on a CPU they stay in the cache
+_PAIRS_ON_DEVICE = 2**24
+_LEAST_EXPONENT = -87.0  # below it exp() leaves the normal numbers and is many times slower
+
+
+def own_label_nll(pred: Tensor, target: Tensor, variance: Tensor) -> Tensor:
+    """-log of the softmax over the batch's labels y_j of -‖ŷ_i - y_j‖² / 2σ², at a prediction's own label y_i.
+
+    One pass over the pairs, a block of predictions at a time: the gradient needs no more of them than the mean label
+    and the mean squared distance under the softmax.
+
+    Args:
+        pred: ŷ, ``(B,)`` or ``(B, K)``.
+        target: y, same shape; gets no gradient.
+        variance: σ², a scalar tensor.
+
+    Returns:
+        ``(B,)``.
+    """
+    wide = torch.float64 if pred.dtype == torch.float64 else torch.float32
+    value: Tensor = _OwnLabel.apply(pred.to(wide), target.detach().to(wide), variance.to(wide))  # type: ignore[no-untyped-call]
+    return value.to(pred.dtype)
+
+
+class _OwnLabel(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, pred: Tensor, target: Tensor, variance: Tensor) -> Tensor:
+        b = len(target)
+        log_sums, square, mean = pred.new_empty(b), pred.new_empty(b), torch.empty_like(pred)
+        at_once = PAIRS_AT_ONCE if pred.device.type == "cpu" else _PAIRS_ON_DEVICE
+        block = max(1, at_once // max(b, 1))
+        for start in range(0, b, block):
+            rows = slice(start, start + block)
+            gap = (pred[rows].unsqueeze(1) - target.unsqueeze(0)).square_()
+            gap = gap if gap.ndim == 2 else gap.sum(-1)
+            least = gap.amin(1, keepdim=True)
+            share = (gap - least).div_(-2 * variance).clamp_(min=_LEAST_EXPONENT).exp_()
+            total = share.sum(1)
+            log_sums[rows] = total.log() - least.squeeze(1) / (2 * variance)
+            mean[rows] = (share @ target).div_(total if pred.ndim == 1 else total.unsqueeze(1))
+            square[rows] = torch.linalg.vecdot(share, gap) / total
+        own = (pred - target).square()
+        own = own if own.ndim == 1 else own.sum(1)
+        ctx.save_for_backward(mean.sub_(target), square.sub_(own), variance)
+        return log_sums + own / (2 * variance)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, Tensor]:
+        mean, square, variance = ctx.saved_tensors
+        of_pred = mean * (grad if mean.ndim == 1 else grad.unsqueeze(1)) / variance
+        return of_pred, None, (grad * square).sum() / (2 * variance.square())

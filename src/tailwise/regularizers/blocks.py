@@ -1,0 +1,205 @@
+"""Sums over all pairs of a batch, tile by tile, in memory that grows with the batch and not with its square."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tailwise.regularizers.pairs import LabelDistance, label_gaps
+
+TILE = 512  # on a CPU a tile stays in the cache
+_TILE_ON_DEVICE = 4096
+KEPT_PAIRS = 4096 * 4096
+_FEWEST_ROWS = 128
+_LEAST_NORM = 1e-12
+# Where a pair is not in a sum its term is far below all others, and exponents end where exp() would leave the normal
+# numbers: masks by arithmetic on finite numbers are several times faster than by -inf.
+_OUT = -1e30
+_LEAST_EXPONENT = -87.0
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Which pairs of a batch ConR contrasts: positives have similar labels, negatives only similar predictions.
+
+    Args:
+        labels: ``(N,)`` or ``(N, K)``.
+        pred: same shape.
+        window: largest distance that is similar.
+        label_distance: ``"l1"`` or ``"l2"``.
+        push: exponent of a negative's weight per unit of its label's distance.
+        log_push: the weight itself is that product, not its exponential.
+    """
+
+    labels: Tensor
+    pred: Tensor
+    window: float
+    label_distance: LabelDistance
+    push: float
+    log_push: bool = False
+
+    def tile(self, rows: slice, columns: slice, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Of each pair: 1 if it is positive, 1 if it is negative, its exponent if negative; in the type of ``like``."""
+        gap = label_gaps(self.labels[rows], self.label_distance, self.labels[columns])
+        positive = torch.le(gap, self.window, out=like.new_empty(gap.shape))
+        near = label_gaps(self.pred[rows], self.label_distance, self.pred[columns])
+        negative = torch.le(near, self.window, out=like.new_empty(gap.shape))
+        torch.gt(negative, positive, out=negative)
+        if rows == columns:
+            positive.fill_diagonal_(0.0)
+        exponent = gap.to(like.dtype).mul_(self.push)
+        if self.log_push:
+            exponent = exponent.clamp_(min=torch.finfo(like.dtype).tiny).log_()
+        return positive, negative, exponent
+
+
+def contrast(
+    features: Tensor, pairs: Pairs, log_weight: Tensor | None, *, temperature: float
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """For each anchor j, over i ≠ j with s_ji = z_j·z_i / τ, z being features of length 1:
+
+    log [Σ_{i∈K⁺} exp(s_ji) + Σ_{i∈K⁻} w_j exp(s_ji + exponent_ji)], Σ_{i∈K⁺} s_ji, |K⁺| and |K⁻|.
+
+    A tile of pairs and its mirror image have the same products, so each is computed once: half a product of all pairs
+    forward, half one to compute the tiles again backward (none for batches small enough to keep them), and one for the
+    gradient (G + Gᵀ) Z / τ, G being the gradient of the products.
+
+    Args:
+        features: ``(N, d)``, float32 or float64.
+        pairs: which pairs count.
+        log_weight: ``(N,)`` logarithms of w, or ``None``.
+        temperature: τ.
+
+    Returns:
+        Four tensors ``(N,)``; the first is a large negative number for an anchor without pairs, the last two have no
+        gradient.
+    """
+    made: tuple[Tensor, Tensor, Tensor, Tensor] = _Contrast.apply(features, log_weight, pairs, temperature)  # type: ignore[no-untyped-call]
+    return made
+
+
+class _Contrast(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, features: Tensor, log_weight: Tensor | None, pairs: Pairs, temperature: float
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        (z, norm), n = _unit(features), len(features)
+        log_sum = z.new_full((n,), _OUT)
+        closeness, n_positive, n_negative = (z.new_zeros(n) for _ in range(3))
+        kept: list[Tensor] = []
+        keep = any(ctx.needs_input_grad) and n * n <= KEPT_PAIRS
+        for rows, columns in _tiles(z):
+            products = _products(z, rows, columns, temperature)
+            positive, negative, exponent = pairs.tile(rows, columns, z)
+            for side, dim in _sides(rows, columns):
+                closeness[side] += torch.linalg.vecdot(products, positive, dim=dim)
+                n_positive[side] += positive.sum(dim)
+                n_negative[side] += negative.sum(dim)
+            terms = _terms(products, positive, negative, exponent)
+            for side, dim in _sides(rows, columns):
+                own = _weighted(terms, negative, log_weight, side, dim)
+                largest = own.amax(dim)
+                total = (own - largest.unsqueeze(dim)).clamp_(min=_LEAST_EXPONENT).exp_().sum(dim)
+                log_sum[side] = torch.logaddexp(log_sum[side], largest + total.log())
+            if keep:
+                kept += [positive, negative, terms]
+        ctx.mark_non_differentiable(n_positive, n_negative)
+        ctx.save_for_backward(z, norm, log_weight, log_sum, *kept)
+        ctx.pairs, ctx.temperature = pairs, temperature
+        return log_sum, closeness, n_positive, n_negative
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, share: Tensor, pull: Tensor, *_: Tensor) -> tuple[Tensor, Tensor | None, None, None]:
+        z, norm, log_weight, log_sum, *kept = ctx.saved_tensors
+        gradient = torch.zeros_like(z)
+        of_weight = None if log_weight is None or not ctx.needs_input_grad[1] else torch.zeros_like(log_weight)
+        for number, (rows, columns) in enumerate(_tiles(z)):
+            if kept:
+                positive, negative, terms = kept[3 * number : 3 * number + 3]
+            else:
+                products = _products(z, rows, columns, ctx.temperature)
+                positive, negative, exponent = ctx.pairs.tile(rows, columns, z)
+                terms = _terms(products, positive, negative, exponent)
+            of_pair = None
+            for side, dim in _sides(rows, columns):
+                own = _weighted(terms, negative, log_weight, side, dim) - log_sum[side].unsqueeze(dim)
+                own = own.clamp_(min=_LEAST_EXPONENT).exp_().mul_(share[side].unsqueeze(dim))
+                if of_weight is not None:
+                    of_weight[side] += torch.linalg.vecdot(own, negative, dim=dim)
+                own.addcmul_(positive, pull[side].unsqueeze(dim))
+                of_pair = own if of_pair is None else of_pair.add_(own)
+            assert of_pair is not None
+            if rows == columns:
+                gradient[rows].addmm_(of_pair + of_pair.T, z[rows])
+            else:
+                gradient[rows].addmm_(of_pair, z[columns])
+                gradient[columns].addmm_(of_pair.T, z[rows])
+        return _of_features(gradient, z, norm).div_(ctx.temperature), of_weight, None, None
+
+
+def cosines(features: Tensor) -> Tensor:
+    """``(N, N)`` cosines between features ``(N, d)``: one product of all pairs forward, one backward."""
+    made: Tensor = _Cosines.apply(features)  # type: ignore[no-untyped-call]
+    return made
+
+
+class _Cosines(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, features: Tensor) -> Tensor:
+        z, norm = _unit(features)
+        ctx.save_for_backward(z, norm)
+        return z @ z.T
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, of_cosine: Tensor) -> Tensor:
+        z, norm = ctx.saved_tensors
+        return _of_features((of_cosine + of_cosine.T) @ z, z, norm)
+
+
+def _unit(features: Tensor) -> tuple[Tensor, Tensor]:
+    """Features of length 1, and their lengths ``(N, 1)``."""
+    norm = torch.linalg.vector_norm(features, dim=1, keepdim=True).clamp_(min=_LEAST_NORM)
+    return features / norm, norm
+
+
+def _of_features(gradient: Tensor, z: Tensor, norm: Tensor) -> Tensor:
+    """Gradient of features from that of features of length 1, which it overwrites."""
+    along = torch.linalg.vecdot(gradient, z).unsqueeze(1) * (norm > _LEAST_NORM)
+    return gradient.addcmul_(z, along, value=-1).div_(norm)
+
+
+def _tiles(z: Tensor) -> Iterator[tuple[slice, slice]]:
+    """The upper triangle of tiles, as slices of rows and of columns; at least three, to make use of the symmetry."""
+    n = len(z)
+    size = min(TILE if z.device.type == "cpu" else _TILE_ON_DEVICE, max(_FEWEST_ROWS, -(-n // 2)))
+    cuts = [slice(start, min(start + size, n)) for start in range(0, n, size)]
+    for i, rows in enumerate(cuts):
+        for columns in cuts[i:]:
+            yield rows, columns
+
+
+def _products(z: Tensor, rows: slice, columns: slice, temperature: float) -> Tensor:
+    out = z.new_empty(rows.stop - rows.start, columns.stop - columns.start)
+    return torch.addmm(out, z[rows], z[columns].T, beta=0, alpha=1 / temperature, out=out)
+
+
+def _sides(rows: slice, columns: slice) -> tuple[tuple[slice, int], ...]:
+    """Anchors along the rows of a tile, with the dimension of their pairs, and those along its columns if others."""
+    return ((rows, 1),) if rows == columns else ((rows, 1), (columns, 0))
+
+
+def _terms(products: Tensor, positive: Tensor, negative: Tensor, exponent: Tensor) -> Tensor:
+    """Exponents of all terms, without the weights of anchors; overwrites ``products`` and ``exponent``."""
+    terms = products.addcmul_(negative, exponent)
+    return terms.add_(torch.add(positive, negative, out=exponent).sub_(1.0), alpha=-_OUT)
+
+
+def _weighted(terms: Tensor, negative: Tensor, log_weight: Tensor | None, side: slice, dim: int) -> Tensor:
+    """Terms with the weights of the anchors along one side of the tile on their negatives."""
+    if log_weight is None:
+        return terms
+    return torch.addcmul(terms, negative, log_weight[side].unsqueeze(dim))
