@@ -424,7 +424,7 @@ def test_statistics_survive_half_precision():
     z, y = torch.randn(2000, 3).bfloat16(), torch.full((2000,), float(BINS.centers[0]))
     for part in range(4):
         fds(z[500 * part : 500 * part + 500], y[:500])
-    assert fds.count[0] == 2000
-    assert fds.mean.dtype == torch.float32
+    assert fds.moments.count[0] == 2000
+    assert fds.moments.mean.dtype == torch.float32
     fds.end_epoch()
     assert fds(z, y).dtype == torch.bfloat16

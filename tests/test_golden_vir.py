@@ -274,7 +274,7 @@ def test_prm_when_it_starts_and_when_it_does_not_gather():
         assert bool((prm.mean_weight > 0).any()) == (epoch >= 1)
     prm.gathers = False
     prm(mean, variance, labels)
-    assert prm.count.sum() == 0
+    assert prm.moments.count.sum() == 0
 
 
 def test_prm_gradients_flow_and_nothing_is_changed_in_place():
@@ -313,7 +313,7 @@ def test_prm_counts_in_low_precision():
     mean, y = torch.randn(500, 3).bfloat16(), torch.full((500,), float(BINS.centers[0]))
     for _ in range(4):
         prm(mean, mean.square(), y)
-    assert prm.count[0] == 2000
+    assert prm.moments.count[0] == 2000
     prm.end_epoch()
     assert [values.dtype for values in prm(mean, mean.square(), y)] == [torch.bfloat16] * 2
 

@@ -11,6 +11,7 @@ from tailwise.labels.bins import Bins
 from tailwise.labels.grid import BinGrid
 from tailwise.labels.kernels import COMPATS, Compat, Kernel, kernel_window, smooth
 from tailwise.labels.tensors import BinIndex, FullPrecision
+from tailwise.moments import BinMoments
 
 Covariance = Literal["diagonal", "full"]
 COVARIANCES = ("diagonal", "full")
@@ -158,9 +159,6 @@ class FDS(FullPrecision):
     gathers = True
     kernel: Tensor
     epoch: Tensor
-    count: Tensor
-    mean: Tensor
-    m2: Tensor
     mean_weight: Tensor
     var_weight: Tensor
     running_mean: Tensor
@@ -223,9 +221,6 @@ class FDS(FullPrecision):
         n, d = bins.n_bins, n_features
         spread = (n, d, d) if self.full else (n, d)
         for name, shape in {
-            "count": (n, 1),
-            "mean": (n, d),
-            "m2": spread,
             "mean_weight": (n, 1),
             "var_weight": (n, 1),
             "running_mean": (n, d),
@@ -234,6 +229,7 @@ class FDS(FullPrecision):
             self.register_buffer(name, torch.zeros(shape))
         self.register_buffer("scale", torch.eye(d).expand(spread).clone() if self.full else torch.ones(n, d))
         self.register_buffer("shift", torch.zeros(n, d))
+        self.moments = BinMoments(n, d, full=self.full)
         self._active = False
 
     def forward(self, features: Tensor, target: Tensor) -> Tensor:
@@ -250,49 +246,33 @@ class FDS(FullPrecision):
                 f"(B, K) for a grid of bins, or "
                 f"(B, {self.n_features}, H, W) with (B, H, W); got {tuple(features.shape)} and {tuple(target.shape)}"
             )
-        there = ~torch.isnan(target)
+        # Pixels without a label go to a bin of their own behind the others, which does nothing to them.
         pixels = features.movedim(1, -1)
-        smoothed = self._step(pixels[there], self.bin_index(target[there]))
-        return pixels.masked_scatter(there.unsqueeze(-1), smoothed.to(pixels.dtype)).movedim(-1, 1)
+        index = self.bin_index(target).masked_fill_(torch.isnan(target), self.bins.n_bins)
+        smoothed = self._step(pixels.reshape(-1, self.n_features), index.flatten(), spare=True)
+        return smoothed.view(pixels.shape).movedim(-1, 1)
 
-    def _step(self, features: Tensor, index: Tensor) -> Tensor:
+    def _step(self, features: Tensor, index: Tensor, *, spare: bool = False) -> Tensor:
+        """Gather and smooth rows by bin; with a ``spare`` bin behind the others, whose rows stay as they are."""
         if self.gathers:
-            self._gather(features.detach(), index)
+            self.moments.add(features, index)
         if not self._active:
             return features
-        shift, scale = self.shift.index_select(0, index), self.scale.index_select(0, index)
+        scales, shifts = self.scale, self.shift
+        if spare:
+            scales, shifts = torch.cat([scales, self._identity()]), torch.cat([shifts, torch.zeros_like(shifts[:1])])
+        shift, scale = shifts.index_select(0, index), scales.index_select(0, index)
         if self.full:
             return (shift + torch.einsum("nij,nj->ni", scale, features.to(scale.dtype))).to(features.dtype)
-        return torch.addcmul(shift, features, scale).to(features.dtype)
-
-    @torch.no_grad()
-    def _gather(self, features: Tensor, index: Tensor) -> None:
-        """Merge a batch into the epoch's count, mean and sum of squared deviations (Chan et al., 1979)."""
-        z = features.to(self.mean.dtype)
-        count = torch.zeros_like(self.count).index_add_(0, index, z.new_ones(len(z), 1))
-        mean = torch.zeros_like(self.mean).index_add_(0, index, z).div_(count.clamp(min=1))
-        m2 = torch.zeros_like(self.m2).index_add_(0, index, self._squares(z - mean.index_select(0, index)))
-        total = self.count + count
-        share = count / total.clamp(min=1)
-        delta = mean - self.mean
-        self.m2 = self.m2 + m2 + self._squares(delta) * self._each(self.count * share)
-        self.mean = self.mean + delta * share
-        self.count = total
-
-    def _squares(self, deviations: Tensor) -> Tensor:
-        """Squares of each channel, or products of all pairs of them."""
-        return deviations.unsqueeze(-1) * deviations.unsqueeze(-2) if self.full else deviations.square()
-
-    def _each(self, per_bin: Tensor) -> Tensor:
-        """``(n_bins, 1)`` shaped to go with variances."""
-        return per_bin.unsqueeze(-1) if self.full else per_bin
+        return shift.addcmul_(features, scale).to(features.dtype)
 
     @torch.no_grad()
     def end_epoch(self) -> None:
         """Fold the epoch's statistics into the running ones, smooth them, and start a new epoch."""
         if int(self.epoch) >= self.start_update:
-            self._fold()
-        self.count, self.mean, self.m2 = (torch.zeros_like(t) for t in (self.count, self.mean, self.m2))
+            self.moments.merge_processes()
+            self._fold(self.moments)
+        self.moments.reset(self.running_mean)
         self.epoch = self.epoch + 1
         self._active = int(self.epoch) >= self.start_smooth
         mean, var = self.smoothed_statistics()
@@ -304,24 +284,29 @@ class FDS(FullPrecision):
                 self.running_mean, self.running_var, mean, var, clip=self.clip, compat=self.compat
             )
         known = self.mean_weight > 0
-        one = torch.eye(self.n_features, dtype=scale.dtype, device=scale.device) if self.full else 1.0
-        self.scale = torch.where(self._each(known), scale, one)
+        self.scale = torch.where(known.unsqueeze(-1) if self.full else known, scale, self._identity())
         self.shift = torch.where(known, shift, torch.zeros_like(shift))
 
-    def _fold(self) -> None:
+    def _identity(self) -> Tensor:
+        """Scale of a bin that leaves features alone, with one row."""
+        one = self.scale.new_ones(self.n_features)
+        return (torch.diag(one) if self.full else one).unsqueeze(0)
+
+    def _fold(self, moments: BinMoments) -> None:
         """Running averages of the bins seen this epoch; the others keep theirs."""
         reference = self.compat == "reference"
-        var = self.m2 / self._each((self.count - 1).clamp(min=1))
+        count = moments.count.to(self.running_mean.dtype)
+        var = moments.m2 / moments.each((count - 1).clamp(min=1))
         if self.full:
-            var = shrunk(var, self.count)
+            var = shrunk(var, count)
         # One sample has a mean but no variance. The authors count it as variance 0.
         for what, new, here in (
-            ("mean", self.mean, self.count > 0),
-            ("var", var, self.count > (0 if reference else 1)),
+            ("mean", moments.mean, count > 0),
+            ("var", var, count > (0 if reference else 1)),
         ):
             old, past = getattr(self, f"running_{what}"), getattr(self, f"{what}_weight")
             if self.momentum is None:
-                weight = past + self.count
+                weight = past + count
                 kept = past / weight.clamp(min=1)
             else:
                 # The weight of the past starts at 0, so the average is corrected for its start (as Adam's is); the

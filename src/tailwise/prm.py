@@ -8,6 +8,7 @@ from tailwise._checks import InputError, not_negative, number_range, whole
 from tailwise.labels.bins import Bins
 from tailwise.labels.kernels import Kernel, kernel_window, smooth
 from tailwise.labels.tensors import BinIndex, FullPrecision
+from tailwise.moments import BinMoments
 
 _MOST_BINS = 5_000
 
@@ -65,10 +66,6 @@ class PRM(FullPrecision):
     gathers = True
     kernel: Tensor
     epoch: Tensor
-    count: Tensor
-    mean: Tensor
-    m2: Tensor
-    variances: Tensor
     mean_weight: Tensor
     spread_weight: Tensor
     running_mean: Tensor
@@ -108,13 +105,14 @@ class PRM(FullPrecision):
         matrix = smooth(np.eye(n), kernel_window(kernel, window=window, sigma=sigma), padding="constant")
         self.register_buffer("kernel", torch.from_numpy(matrix).float())
         self.register_buffer("epoch", torch.zeros((), dtype=torch.int64))
-        for name in ("count", "mean_weight", "spread_weight"):
+        for name in ("mean_weight", "spread_weight"):
             self.register_buffer(name, torch.zeros(n, 1))
-        for name in ("mean", "m2", "variances", "running_mean", "running_uncertainty", "running_spread"):
+        for name in ("running_mean", "running_uncertainty", "running_spread"):
             self.register_buffer(name, torch.zeros(n, d))
         self.register_buffer("scale", torch.ones(n, d))
         self.register_buffer("shift", torch.zeros(n, d))
         self.register_buffer("added", torch.zeros(n, d))
+        self.moments, self.variances = BinMoments(n, d), BinMoments(n, d)
         self._active = False
 
     def forward(self, mean: Tensor, variance: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
@@ -128,7 +126,8 @@ class PRM(FullPrecision):
             )
         index = self.bin_index(target)
         if self.gathers:
-            self._gather(mean.detach(), variance.detach(), index)
+            self.moments.add(mean, index)
+            self.variances.add(variance, index)
         if not self._active:
             return mean, variance
         scale, shift, added = (t.index_select(0, index) for t in (self.scale, self.shift, self.added))
@@ -136,40 +135,28 @@ class PRM(FullPrecision):
         return moved.to(mean.dtype), widened.to(variance.dtype)
 
     @torch.no_grad()
-    def _gather(self, mean: Tensor, variance: Tensor, index: Tensor) -> None:
-        """Merge a batch into the epoch's sums; those of means as deviations (Chan et al., 1979)."""
-        mu = mean.to(self.mean.dtype)
-        count = torch.zeros_like(self.count).index_add_(0, index, mu.new_ones(len(mu), 1))
-        center = torch.zeros_like(self.mean).index_add_(0, index, mu).div_(count.clamp(min=1))
-        m2 = torch.zeros_like(self.m2).index_add_(0, index, (mu - center.index_select(0, index)).square())
-        total = self.count + count
-        share = count / total.clamp(min=1)
-        delta = center - self.mean
-        self.m2 = self.m2 + m2 + delta.square() * self.count * share
-        self.mean = self.mean + delta * share
-        self.variances = self.variances.index_add(0, index, variance.to(self.variances.dtype))
-        self.count = total
-
-    @torch.no_grad()
     def end_epoch(self) -> None:
-        """Fold the epoch's statistics into the running ones, smooth them, and start a new epoch."""
+        """Fold the epoch's statistics, of all processes, into the running ones, smooth them, and start a new epoch."""
         if int(self.epoch) >= self.start_update:
+            for gathered in (self.moments, self.variances):
+                gathered.merge_processes()
             self._fold()
-        for name in ("count", "mean", "m2", "variances"):
-            setattr(self, name, torch.zeros_like(getattr(self, name)))
+        for gathered in (self.moments, self.variances):
+            gathered.reset(self.running_mean)
         self.epoch = self.epoch + 1
         self._active = int(self.epoch) >= self.start_smooth
         self._calibrate()
 
     def _fold(self) -> None:
         """Running averages of the bins seen this epoch; the others keep theirs."""
-        n = self.count.clamp(min=1)
-        uncertainty = self.variances / n.square()
-        spread = (self.m2 + self.variances) / n - uncertainty
+        count = self.moments.count.to(self.running_mean.dtype)
+        n = count.clamp(min=1)
+        uncertainty = self.variances.mean / n
+        spread = self.moments.m2 / n + self.variances.mean - uncertainty
         # Two samples at least: from one, s is 0 whatever the bin.
         for kind, here, new in (
-            ("mean", self.count > 0, {"mean": self.mean, "uncertainty": uncertainty}),
-            ("spread", self.count > 1, {"spread": spread}),
+            ("mean", count > 0, {"mean": self.moments.mean, "uncertainty": uncertainty}),
+            ("spread", count > 1, {"spread": spread}),
         ):
             past = getattr(self, f"{kind}_weight")
             # The weight of the past starts at 0, so the average is corrected for its start, as Adam's is.
