@@ -139,7 +139,7 @@ def test_the_second_pass_is_not_counted_twice():
     objective(x, y)
     with without_gathering(objective):
         objective(x, y)
-    assert objective.smoother.count.sum() == 6
+    assert objective.smoother.moments.count.sum() == 6
     assert objective.smoother.gathers
     assert objective.regularizers["srl"].gathers
 

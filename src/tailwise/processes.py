@@ -5,7 +5,7 @@ global batch, as :func:`torch.tensor_split` cuts it; pieces of equal size need n
 :func:`sharing`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -13,6 +13,8 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+from tailwise._checks import InputError
 
 _SIZES: ContextVar[tuple[int, ...] | None] = ContextVar("sizes", default=None)
 
@@ -46,11 +48,17 @@ def sharing(n: int) -> Iterator[None]:
         _SIZES.reset(token)
 
 
-def place_in_batch(n: int) -> tuple[int, int]:
-    """First row of this process's n rows in the global batch, and the number of rows of that."""
-    rank, of = world()
-    sizes = _sizes(n, of)
-    return sum(sizes[:rank]), sum(sizes)
+def own_rows(draw: Callable[[int], Tensor], n: int) -> Tensor:
+    """This process's n rows of what is drawn for the global batch, so that every number of processes draws the same.
+
+    Args:
+        draw: from a number of rows to so many random rows, from torch's generator, which all processes seed alike.
+        n: rows of this process.
+    """
+    rank, _ = world()
+    sizes = _sizes(n)
+    start = sum(sizes[:rank])
+    return draw(sum(sizes))[start : start + n]
 
 
 def gather_rows(rows: Tensor) -> Tensor:
@@ -72,16 +80,9 @@ def gather_rows(rows: Tensor) -> Tensor:
 
 
 def gather_all(*tensors: Any) -> tuple[Any, ...]:
-    """:func:`gather_rows` of every tensor; what is no tensor stays as it is, and of dictionaries the values are."""
+    """:func:`gather_rows` of every tensor; what is no tensor stays as it is."""
 
-    def gathered(value: Any) -> Any:
-        if isinstance(value, Tensor):
-            return gather_rows(value)
-        if isinstance(value, dict):
-            return {name: gathered(part) for name, part in value.items()}
-        return type(value)(gathered(part) for part in value) if isinstance(value, (tuple, list)) else value
-
-    return tuple(gathered(value) for value in tensors)
+    return tuple(gather_rows(value) if isinstance(value, Tensor) else value for value in tensors)
 
 
 def sum_over_processes(values: Tensor) -> Tensor:
@@ -89,6 +90,33 @@ def sum_over_processes(values: Tensor) -> Tensor:
     if world()[1] > 1:
         dist.all_reduce(values)
     return values
+
+
+def on_main(action: Callable[[], Any]) -> Any:
+    """What an action gives, done by the main process alone; a mistake it finds is raised by all."""
+    value, mistake = None, None
+    if world()[0] == 0:
+        try:
+            value = action()
+        except InputError as error:
+            mistake = str(error)
+    value, mistake = from_main((value, mistake))
+    if mistake is not None:
+        raise InputError(mistake)
+    return value
+
+
+def together(action: Callable[[], Any]) -> Any:
+    """What an action gives on this process; a mistake that any process finds is raised by all."""
+    value, mistake = None, None
+    try:
+        value = action()
+    except InputError as error:
+        mistake = str(error)
+    for rank, found in enumerate(gather_objects(mistake)):
+        if found is not None:
+            raise InputError(found if rank == 0 else f"process {rank}: {found}")
+    return value
 
 
 def gather_objects(value: Any) -> list[Any]:
@@ -113,7 +141,7 @@ def from_main(value: Any) -> Any:
 class _Gather(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, rows: Tensor) -> Tensor:
-        start, _ = place_in_batch(len(rows))
+        start = sum(_sizes(len(rows))[: world()[0]])
         ctx.own = slice(start, start + len(rows))
         return _gathered(rows)
 
@@ -123,22 +151,29 @@ class _Gather(torch.autograd.Function):
 
 
 def _gathered(rows: Tensor) -> Tensor:
-    _, of = world()
-    sizes = _sizes(len(rows), of)
+    sizes, of = _sizes(len(rows)), world()[1]
     flat = rows.detach().contiguous()
     if len(set(sizes)) == 1:
         out = flat.new_empty(sum(sizes), *flat.shape[1:])
-        dist.all_gather_into_tensor(out, flat)
+        dist.all_gather_single(out, flat)
         return out
     # Pieces differ by one row at most: all send as many as the longest.
     most = max(sizes)
     padded = flat.new_zeros(most, *flat.shape[1:])
     padded[: len(flat)] = flat
     out = flat.new_empty(of * most, *flat.shape[1:])
-    dist.all_gather_into_tensor(out, padded)
+    dist.all_gather_single(out, padded)
     return torch.cat([part[:size] for part, size in zip(torch.split(out, most), sizes, strict=True)])
 
 
-def _sizes(n: int, of: int) -> Sequence[int]:
-    sizes = _SIZES.get()
-    return (n,) * of if sizes is None else sizes
+def _sizes(n: int) -> Sequence[int]:
+    """Rows of each process, of which this one has n: as told, or several times that (views), or all n."""
+    sizes, (rank, of) = _SIZES.get(), world()
+    if sizes is None or of == 1:
+        return (n,) * of
+    views = n // sizes[rank] if sizes[rank] else 0
+    if 0 in sizes:  # a process without rows cannot tell
+        views = max(gather_objects(views))
+    if views * sizes[rank] != n:
+        raise RuntimeError(f"process {rank} has {n} rows of a batch of which it was told {sizes[rank]}")
+    return [views * size for size in sizes]

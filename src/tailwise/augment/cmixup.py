@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from tailwise._checks import InputError, one_of, positive
+from tailwise.processes import own_rows
 
 Mix = Literal["inputs", "features"]
 MIXES = ("inputs", "features")
@@ -91,7 +92,8 @@ class CMixup(nn.Module):
         if y.ndim > 2:
             raise InputError(f"cmixup takes targets (B,) or (B, K), got {tuple(y.shape)}")
         partner = cmixup_partners(y, bandwidth=self.bandwidth)
-        share = torch.distributions.Beta(self.alpha, self.alpha).sample((len(y),)).to(y.device)
+        beta = torch.distributions.Beta(self.alpha, self.alpha)
+        share = own_rows(lambda n: beta.sample((n,)), len(y)).to(y.device)
         return _between(values, partner, share), _between(y, partner, share)
 
 

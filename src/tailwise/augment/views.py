@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from tailwise._checks import InputError
+from tailwise.processes import own_rows
 
 
 class NoAugment(nn.Module):
@@ -48,7 +49,7 @@ class Corrupt(nn.Module):
                 "pass TwoViews(view=...) with an augmentation of your own"
             )
         other = x.index_select(0, torch.randperm(len(x), device=x.device))
-        return torch.where(torch.rand_like(x) < self.share, other, x)
+        return torch.where(own_rows(lambda n: x.new_empty(n, x.shape[1]).uniform_(), len(x)) < self.share, other, x)
 
 
 class TwoViews(nn.Module):

@@ -10,6 +10,7 @@ from tailwise._checks import InputError
 from tailwise.cli.evaluate import evaluate
 from tailwise.cli.lists import examples, methods
 from tailwise.cli.predict import predict
+from tailwise.cli.processes import end_processes, is_main
 from tailwise.cli.train import train
 
 USER_MISTAKE, INTERRUPTED = 2, 130
@@ -65,10 +66,13 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _say(message: str) -> int:
-    print("tailwise: " + " ".join(message.split()), file=sys.stderr)
+    if is_main():  # of several processes all find the same mistake
+        print("tailwise: " + " ".join(message.split()), file=sys.stderr)
     return USER_MISTAKE
 
 
 def main() -> None:
     """Entry point of the console script."""
-    sys.exit(run(sys.argv[1:]))
+    status = run(sys.argv[1:])
+    end_processes()
+    sys.exit(status)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tailwise._checks import InputError
 from tailwise.training.recipe import CRITERIA, PRECISIONS, Recipe
 
 if TYPE_CHECKING:
@@ -232,11 +233,12 @@ def train(
 
     Example:  tailwise train houses.csv --target price --method sqinv+lds+conr --set conr.window=50000
     """
-    from tailwise.cli import show
+    from tailwise.cli.processes import is_main, start_processes, told_how_to_resume
     from tailwise.cli.settings import parse_ranges, parse_set, parse_shots
     from tailwise.cli.show import notes, warnings_as_notes
     from tailwise.data.prepare import load_source, prepare_table
     from tailwise.methods.method import compose
+    from tailwise.processes import on_main, together
     from tailwise.report.comparison import read_other
     from tailwise.run import abandon_run, check_out, check_same, start_run, trim_history, versions
     from tailwise.training.fit import table_training
@@ -251,14 +253,15 @@ def train(
         device=device,
         precision=precision,
     )
+    start_processes(recipe)
     params = parse_set(settings or [])
     thresholds = parse_shots(shots)
     with warnings_as_notes() as warned:
         composed = compose(method, **params)
     stem = data.removeprefix("example:").rsplit("/", 1)[-1].split(".")[0]
     folder = out or Path("runs") / f"{stem}-{composed.name}-{seed}"
-    check_out(folder, overwrite=overwrite, resume=resume)
-    source = load_source(data)
+    on_main(lambda: check_out(folder, overwrite=overwrite, resume=resume))
+    source = together(lambda: load_source(data))
     choices: dict[str, Any] = {
         "bin_width": bin_width,
         "n_bins": bins,
@@ -288,25 +291,19 @@ def train(
         "recipe": asdict(recipe),
         "versions": versions(),
     }
-    if resume:
-        check_same(folder, config)
+    on_main(lambda: check_same(folder, config) if resume else None)
     done = _restore(setup, folder) if resume else 0
     notes(source.notes + table.notes)
-    if not resume:
-        start_run(folder, config)
-    trim_history(folder, done)
-    try:
-        _epochs(setup, folder, done)
-        _finish(source, table, composed, setup, folder, other)
-    except KeyboardInterrupt:
-        show.err.print(
-            f"stopped; go on with the same command and --resume --out {folder}", markup=False, soft_wrap=True
-        )
-        raise
-    except Exception:
-        if not resume:
-            abandon_run(folder)
-        raise
+    on_main(lambda: None if resume else start_run(folder, config))
+    on_main(lambda: trim_history(folder, done))
+    with told_how_to_resume(folder):
+        try:
+            _epochs(setup, folder, done)
+            _finish(source, table, composed, setup, folder, other)
+        except (InputError, OSError):
+            if is_main() and not resume:
+                abandon_run(folder)
+            raise
 
 
 def _restore(setup: "TableTraining", folder: Path) -> int:
@@ -323,12 +320,15 @@ def _restore(setup: "TableTraining", folder: Path) -> int:
 
 def _epochs(setup: "TableTraining", folder: Path, done: int) -> None:
     from tailwise import run
+    from tailwise.cli.processes import is_main
     from tailwise.cli.show import epoch_bar
     from tailwise.training.checkpoint import save_checkpoint
 
     with epoch_bar() as bar:
         for count, epoch in enumerate(setup.training.epochs(), start=done + 1):
             bar.show(epoch)
+            if not is_main():
+                continue
             run.append_history(folder, asdict(epoch))
             tensors, numbers = setup.training.state()
             save_checkpoint(folder / run.CHECKPOINT, tensors, {**numbers, "epochs_done": count})
@@ -338,26 +338,32 @@ def _finish(
     source: "Source", table: "PreparedTable", method: "Method", setup: "TableTraining", folder: Path, other: Any
 ) -> None:
     """Evaluate on the test rows and write what a finished run holds."""
+    import numpy as np
     import pandas as pd
 
     from tailwise import run
     from tailwise.artifact import TableModel, correction_of
     from tailwise.cli import show
+    from tailwise.cli.processes import is_main
     from tailwise.metrics.regions import region_metrics
+    from tailwise.processes import gather_objects, piece
     from tailwise.report.comparison import compare
     from tailwise.report.page import run_page
 
     fitted = TableModel(table.schema, setup.preprocessor, setup.model, table.shots, table.relevance)
     model = replace(fitted, correction=correction_of(fitted, table, method))
-    (folder / run.MODEL).mkdir(exist_ok=True)
-    model.save(folder / run.MODEL)
     predictions = []
     for part in ("val", "test"):
         rows, y = table.rows_of(part)
-        frame = {"row": table.row[table.part == part], "split": part, "target": y, "prediction": model.predict(rows)}
-        std = model.predict_std(rows)
-        frame |= {} if std is None else {"std": std}
+        own = rows.iloc[piece(len(rows))]
+        frame = {"row": table.row[table.part == part], "split": part, "target": y}
+        for name, values in (("prediction", model.predict(own)), ("std", model.predict_std(own))):
+            frame |= {} if values is None else {name: np.concatenate(gather_objects(values))}
         predictions.append(pd.DataFrame(frame).assign(region=table.shots.names(y)))
+    if not is_main():
+        return
+    (folder / run.MODEL).mkdir(exist_ok=True)
+    model.save(folder / run.MODEL)
     everything = pd.concat(predictions, ignore_index=True)
     everything.to_parquet(folder / run.PREDICTIONS, index=False)
     test = everything[everything["split"] == "test"]

@@ -6,17 +6,19 @@ import torch
 from torch import Tensor
 
 from tailwise._checks import InputError
+from tailwise.processes import piece
 
 
 class Batches:
     """Shuffled batches ``(x, y)`` fetched by index from tensors on one device, never row by row.
 
-    The order follows torch's global generator, so one seed an epoch fixes it.
+    The order follows torch's global generator, so one seed an epoch fixes it. Of several processes each gets its piece
+    of every batch; their generators must be seeded alike.
 
     Args:
         x: ``(n, ...)`` inputs.
         y: ``(n, ...)`` targets.
-        batch_size: rows a batch.
+        batch_size: rows a batch, of all processes together.
 
     Raises:
         InputError: tensors of different length, or a batch size below 1.
@@ -41,6 +43,11 @@ class Batches:
         return -(-len(self.x) // self.batch_size)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        return ((x, y) for _, x, y in self.pieces())
+
+    def pieces(self) -> Iterator[tuple[int, Tensor, Tensor]]:
+        """Of each batch of all processes its number of rows, and inputs and targets of this process's piece."""
         order = torch.randperm(len(self.x)).to(self.x.device)
-        for index in torch.split(order, self.batch_size):
-            yield self.x.index_select(0, index), self.y.index_select(0, index)
+        for batch in torch.split(order, self.batch_size):
+            index = batch[piece(len(batch))]
+            yield len(batch), self.x.index_select(0, index), self.y.index_select(0, index)

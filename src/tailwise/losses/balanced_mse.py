@@ -12,6 +12,7 @@ from tailwise.labels.bins import Bins
 from tailwise.labels.density import LDS
 from tailwise.losses.own_label import own_label_nll
 from tailwise.losses.reduce import weighted_mean
+from tailwise.processes import gather_all
 
 _CANDIDATES = (1, 2, 4, 8, 16)
 
@@ -174,18 +175,29 @@ class BMC(_Noise):
         learn_sigma: learn it.
         sigma_lr: its learning rate (the authors': 0.01, apart from the schedule).
         pixels: most pixels drawn of a dense target.
+        global_batch: in a data-parallel loop, compute the term over the rows of all processes, which must have equally
+            many, and generators seeded alike (see :func:`tailwise.processes.gather_rows`).
     """
 
     def __init__(
-        self, *, sigma: float = 1.0, learn_sigma: bool = True, sigma_lr: float = 0.01, pixels: int = 4096
+        self,
+        *,
+        sigma: float = 1.0,
+        learn_sigma: bool = True,
+        sigma_lr: float = 0.01,
+        pixels: int = 4096,
+        global_batch: bool = False,
     ) -> None:
         super().__init__(sigma=sigma, learn_sigma=learn_sigma, sigma_lr=sigma_lr)
         if pixels < 2:
             raise InputError(f"pixels must be at least 2, got {pixels!r}")
         self.pixels = pixels
+        self.global_batch = global_batch
 
     def forward(self, pred: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
         """Balanced MSE of a batch."""
+        if self.global_batch:
+            pred, target, weight = gather_all(pred, target, weight)
         return bmc_loss(pred, target, weight, sigma=self.sigma, pixels=self.pixels)
 
 

@@ -11,6 +11,7 @@ from tailwise._checks import InputError, one_of, positive
 from tailwise.augment.views import NoAugment
 from tailwise.fds import Keep
 from tailwise.losses.pointwise import MSE
+from tailwise.processes import gather_all
 from tailwise.weights import UniformWeights
 
 Trains = Literal["all", "head", "encoder"]
@@ -34,6 +35,8 @@ class Objective(nn.Module):
         spread: standard deviation of the training labels. The loss is divided by it (once for a loss in target units,
             twice for one in their square, as its ``degree`` says), so that coefficients and learning rate mean the
             same for ages and for house prices. Regularizers see labels and predictions in the target's units.
+        global_batch: of several processes, each computes the loss and the regularizers over the rows of all, and the
+            mean of their gradients is that of one process with all the rows (see :mod:`tailwise.processes`).
 
     Raises:
         InputError: a coefficient for a regularizer that is not there, an encoder to train without a regularizer.
@@ -59,8 +62,10 @@ class Objective(nn.Module):
         coefs: Mapping[str, float] | None = None,
         trains: Trains = "all",
         spread: float = 1.0,
+        global_batch: bool = False,
     ) -> None:
         super().__init__()
+        self.global_batch = global_batch
         self.model: Any = model
         self.augment: Any = NoAugment() if augment is None else augment
         self.weights = UniformWeights() if weights is None else weights
@@ -87,6 +92,8 @@ class Objective(nn.Module):
         features, y = self.augment.features(features, y)
         smoothed = self.smoother(features, y)
         outputs = self.model.head.outputs(smoothed) if self.on_outputs else self.model.head(smoothed)
+        if self.global_batch:
+            outputs, y, features = gather_all(outputs, y, features if self.regularizers else None)
         pred = self.model.head.point(outputs) if self.on_outputs else outputs
         weight = self.weights(y)
         terms = {} if self.trains == "encoder" else {"loss": self.loss_scale * self.loss(outputs, y, weight)}

@@ -14,6 +14,7 @@ _RNC = "Zha et al., Rank-N-Contrast, NeurIPS"
 _TARGET, _PER_TARGET = "target", "1/target"
 
 _DENSITY = frozenset({"density"})
+_GLOBAL = frozenset({"global_batch"})
 _SCALAR, _FLAT, _MAPS = ("scalar",), ("scalar", "k"), ("scalar", "dense")
 
 _SPREAD = FromLabels("1 standard deviation", lambda setting: setting.spread)
@@ -259,6 +260,7 @@ loss = bmc(pred, y)""",
             from_labels={"sigma": _SIGMA},
             units=_NOISE,
             balances=True,
+            hidden=_GLOBAL,
         ),
         "gai": Part(
             slot="loss",
@@ -372,6 +374,7 @@ loss = (pred - y).abs().mean() + 4.0 * conr(features, y, pred)""",
             },
             units={"window": _TARGET, "push": _PER_TARGET},
             coef=0.25,
+            hidden=_GLOBAL,
         ),
         "ranksim": Part(
             slot="regularizer",
@@ -386,6 +389,7 @@ ranksim = RankSim(interpolation=2.0)
 loss = (pred - y).abs().mean() + 100.0 * ranksim(features, y, pred)""",
             coef=0.2,
             targets=_FLAT,
+            hidden=_GLOBAL,
         ),
         "rnc": Part(
             slot="regularizer",
@@ -400,6 +404,7 @@ rnc = RankNContrast(temperature=2.0)
 loss = (pred - y).abs().mean() + 0.5 * rnc(features, y, pred)""",
             coef=0.1,
             targets=_FLAT,
+            hidden=_GLOBAL,
         ),
         "ordinal_entropy": Part(
             slot="regularizer",

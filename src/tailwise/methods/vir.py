@@ -14,6 +14,7 @@ from tailwise.labels.density import LDS
 from tailwise.losses.evidential import evidential_loss, posterior
 from tailwise.methods.method import give_head
 from tailwise.prm import PRM
+from tailwise.processes import gather_all, own_rows
 from tailwise.weights import density_weights
 
 
@@ -36,6 +37,7 @@ class VIR(nn.Module):
         spread: standard deviation of the training labels, which makes the evidence term independent of their unit.
     """
 
+    global_batch = False
     spread: Tensor
 
     def __init__(
@@ -67,11 +69,14 @@ class VIR(nn.Module):
         if y.ndim != 1:
             raise InputError(f"vir takes scalar targets (B,), got {tuple(y.shape)}")
         mean, variance = self.smoother(*self.model.head.latent(features), y)
-        z = mean + variance.sqrt() * torch.randn_like(mean)
+        z = mean + variance.sqrt() * own_rows(lambda n: mean.new_empty(n, *mean.shape[1:]).normal_(), len(mean))
         outputs = posterior(*self.model.head.evidence(z), weight=self.weights(y))
+        decoded = None if self.decoder is None else self.decoder(z)
+        if self.global_batch:
+            outputs, y, decoded, x = gather_all(outputs, y, decoded, None if decoded is None else x)
         terms = {"loss": evidential_loss(outputs, y, coef=self.coef / self.spread)}
-        if self.decoder is not None:
-            terms["reconstruction"] = self.reconstruction * F.mse_loss(self.decoder(z), x)
+        if decoded is not None:
+            terms["reconstruction"] = self.reconstruction * F.mse_loss(decoded, x)
         return terms
 
     def end_epoch(self) -> None:

@@ -4,6 +4,19 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from tailwise.processes import own_rows
+
+
+class Dropout(nn.Dropout):
+    """Dropout that draws for the global batch, so that a training is the same on any number of processes."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Inputs of which some are 0."""
+        if not self.training or self.p == 0:
+            return input
+        kept = own_rows(lambda n: super(Dropout, self).forward(input.new_ones(n, *input.shape[1:])), len(input))
+        return input * kept
+
 
 class MLP(nn.Module):
     """Multi-layer perceptron: linear, ReLU, dropout, a few times.
@@ -17,7 +30,6 @@ class MLP(nn.Module):
         ``(B, n_inputs)`` to ``(B, widths[-1])``.
 
     Example:
-        >>> import torch
         >>> MLP(5, widths=(16, 8))(torch.zeros(2, 5)).shape
         torch.Size([2, 8])
     """
@@ -26,7 +38,7 @@ class MLP(nn.Module):
         super().__init__()
         layers: list[nn.Module] = []
         for inputs, width in zip([n_inputs, *widths[:-1]], widths, strict=True):
-            layers += [nn.Linear(inputs, width), nn.ReLU(), nn.Dropout(dropout)]
+            layers += [nn.Linear(inputs, width), nn.ReLU(), Dropout(dropout)]
         self.layers = nn.Sequential(*layers)
         self.n_features = widths[-1]
         self.shape = {"n_inputs": n_inputs, "widths": list(widths), "dropout": dropout}

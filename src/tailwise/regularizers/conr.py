@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from tailwise._checks import not_negative, one_of, positive, same_shape
 from tailwise.labels.kernels import COMPATS, Compat
+from tailwise.processes import gather_all
 from tailwise.regularizers.blocks import Pairs, contrast
 from tailwise.regularizers.pairs import LABEL_DISTANCES, LabelDistance, flatten_views
 
@@ -91,6 +92,8 @@ class ConR(nn.Module):
         push: e, per target unit; ``None`` is 0.01 / window, the authors' 0.01 at their window of one year.
         label_distance: ``"l1"`` or ``"l2"``.
         compat: ``"paper"`` or ``"reference"``.
+        global_batch: in a data-parallel loop, compute the term over the rows of all processes, which must have equally
+            many (see :func:`tailwise.processes.gather_rows`).
 
     Example:
         >>> conr = ConR(window=2.0)
@@ -106,8 +109,10 @@ class ConR(nn.Module):
         push: float | None = None,
         label_distance: LabelDistance = "l1",
         compat: Compat = "paper",
+        global_batch: bool = False,
     ) -> None:
         super().__init__()
+        self.global_batch = global_batch
         self.window = not_negative(window, "window")
         self.temperature = positive(temperature, "temperature")
         self.push = 0.01 / positive(window, "window") if push is None else not_negative(push, "push")
@@ -118,6 +123,8 @@ class ConR(nn.Module):
 
     def forward(self, features: Tensor, target: Tensor, pred: Tensor, weight: Tensor | None = None) -> Tensor:
         """ConR of one batch."""
+        if self.global_batch:
+            features, target, pred, weight = gather_all(features, target, pred, weight)
         return conr_loss(
             features,
             target,

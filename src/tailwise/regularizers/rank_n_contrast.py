@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from tailwise._checks import one_of, positive
+from tailwise.processes import gather_all
 from tailwise.regularizers.pairs import LABEL_DISTANCES, LabelDistance, flatten_views, label_gaps
 
 PAIRS_AT_ONCE = 2**20
@@ -108,16 +109,23 @@ class RankNContrast(nn.Module):
     Args:
         temperature: τ, above 0.
         label_distance: ``"l1"`` or ``"l2"``.
+        global_batch: in a data-parallel loop, compute the term over the rows of all processes, which must have equally
+            many (see :func:`tailwise.processes.gather_rows`).
     """
 
-    def __init__(self, *, temperature: float = 2.0, label_distance: LabelDistance = "l1") -> None:
+    def __init__(
+        self, *, temperature: float = 2.0, label_distance: LabelDistance = "l1", global_batch: bool = False
+    ) -> None:
         super().__init__()
+        self.global_batch = global_batch
         self.temperature = positive(temperature, "temperature")
         one_of(label_distance, "label_distance", LABEL_DISTANCES)
         self.label_distance: LabelDistance = label_distance
 
     def forward(self, features: Tensor, target: Tensor, pred: Tensor, weight: Tensor | None = None) -> Tensor:
         """Rank-N-Contrast of one batch."""
+        if self.global_batch:
+            features, target, pred, weight = gather_all(features, target, pred, weight)
         return rnc_loss(
             features, target, pred, weight, temperature=self.temperature, label_distance=self.label_distance
         )

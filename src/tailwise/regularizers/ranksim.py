@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from tailwise._checks import one_of, positive
 from tailwise.labels.kernels import COMPATS, Compat
+from tailwise.processes import gather_all
 from tailwise.regularizers.blocks import cosines
 from tailwise.regularizers.pairs import LABEL_DISTANCES, LabelDistance, check_batch, label_gaps
 
@@ -76,6 +77,8 @@ class RankSim(nn.Module):
         total: ``"sum"`` or ``"mean"``.
         label_distance: ``"l1"`` or ``"l2"``.
         compat: ``"paper"`` or ``"reference"``.
+        global_batch: in a data-parallel loop, compute the term over the rows of all processes, which must have equally
+            many, and generators seeded alike (see :func:`tailwise.processes.gather_rows`).
     """
 
     def __init__(
@@ -85,8 +88,10 @@ class RankSim(nn.Module):
         total: Total = "sum",
         label_distance: LabelDistance = "l1",
         compat: Compat = "paper",
+        global_batch: bool = False,
     ) -> None:
         super().__init__()
+        self.global_batch = global_batch
         self.interpolation = positive(interpolation, "interpolation")
         one_of(total, "total", ("sum", "mean"))
         one_of(label_distance, "label_distance", LABEL_DISTANCES)
@@ -97,6 +102,8 @@ class RankSim(nn.Module):
 
     def forward(self, features: Tensor, target: Tensor, pred: Tensor, weight: Tensor | None = None) -> Tensor:
         """RankSim of one batch."""
+        if self.global_batch:
+            features, target, pred, weight = gather_all(features, target, pred, weight)
         return ranksim_loss(
             features,
             target,

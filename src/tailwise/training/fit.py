@@ -18,7 +18,8 @@ from tailwise.methods.method import Method
 from tailwise.metrics.errors import balanced_mean_absolute_error, mean_absolute_error, root_mean_squared_error
 from tailwise.models.regressor import Regressor
 from tailwise.models.table import MLP
-from tailwise.training.loop import Training, seed_everything
+from tailwise.processes import gather_objects, piece
+from tailwise.training.loop import Training, accelerator_for, seed_everything
 from tailwise.training.recipe import Recipe
 
 _ROWS_AT_ONCE = 16_384
@@ -44,11 +45,12 @@ def table_training(table: PreparedTable, method: Method, recipe: Recipe) -> Tabl
     Raises:
         InputError: parameters that do not work for this table.
     """
+    accelerator_for(recipe)  # from here on processes know of each other
     train, y_train = table.rows_of("train")
     val, y_val = table.rows_of("val")
     preprocessor = fit_preprocessor(table.schema.features(train))
     x_train = transform(preprocessor, table.schema, train)
-    x_val = transform(preprocessor, table.schema, val)
+    x_val = transform(preprocessor, table.schema, val.iloc[piece(len(val))])
 
     seed_everything(recipe.seed, 0, -2)
     encoder = MLP(x_train.shape[1])
@@ -60,7 +62,7 @@ def table_training(table: PreparedTable, method: Method, recipe: Recipe) -> Tabl
     )
 
     def validate(current: nn.Module) -> Mapping[str, float]:
-        return validation_errors(y_val, predict(current, x_val), table.shots)
+        return validation_errors(y_val, np.concatenate(gather_objects(predict(current, x_val))), table.shots)
 
     training = Training(method, model, batches, y_train, bins=table.shots.bins, validate=validate, recipe=recipe)
     return TableTraining(training, model, preprocessor)

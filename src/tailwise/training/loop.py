@@ -2,6 +2,7 @@
 
 import math
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial, reduce
@@ -9,7 +10,7 @@ from operator import add
 from typing import Any
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.state import AcceleratorState
 from torch import Tensor, nn
 
@@ -19,6 +20,7 @@ from tailwise.labels.bins import Bins
 from tailwise.labels.grid import BinGrid
 from tailwise.methods.method import Method
 from tailwise.methods.objective import parameter_groups, trained_parameters, without_gathering
+from tailwise.processes import from_main, sharing, world
 from tailwise.training.checkpoint import optimizer_tensors, restore_optimizer, under
 from tailwise.training.recipe import Recipe
 
@@ -52,6 +54,11 @@ class Epoch:
 
 class Training:
     """Training of one method: its state, and a generator of its epochs.
+
+    Started on several processes (``torchrun``, ``accelerate launch``) it gives what one process gives with the same
+    batch size, which is that of all together: each takes its piece of every batch, losses and regularizers see the
+    whole batch (:class:`tailwise.methods.objective.Objective`), and statistics of bins are merged at the end of an
+    epoch.
 
     Args:
         method: what to train.
@@ -90,6 +97,12 @@ class Training:
         self.y_train, self.bins, self.validate, self.recipe = y_train, bins, validate, recipe
         self.accelerator = accelerator_for(recipe)
         self.batches = batches.to(self.device)
+        if batches.batch_size < world()[1]:
+            raise InputError(
+                f"a batch of {batches.batch_size} rows cannot be shared by {world()[1]} processes; use a larger "
+                "--batch-size, or fewer processes"
+            )
+        self.set_aside: list[nn.Parameter] = []
         self.stage, self.epoch = 0, 0
         self.best_score, self.waited = math.inf, 0
         self.best: dict[str, Tensor] = {}
@@ -103,6 +116,7 @@ class Training:
             if self._stage_over():
                 self.model.load_state_dict(self.best)
                 if self.stage + 1 == len(self.method.stages):
+                    self._bring_back()
                     return
                 self.stage, self.epoch, self.best_score, self.waited = self.stage + 1, 0, math.inf, 0
                 self._start_stage()
@@ -156,6 +170,9 @@ class Training:
         stage = self.method.stages[self.stage]
         objective: nn.Module = self.method.build(self.model, self.y_train, self.bins, stage=self.stage)
         objective.to(self.device)
+        if world()[1] > 1:
+            objective.global_batch = True  # type: ignore[assignment]
+            self._set_aside(objective)
         self.lr = self.recipe.lr if stage.lr is None else stage.lr
         optimizer = torch.optim.AdamW(
             parameter_groups(objective, self.lr),
@@ -165,11 +182,26 @@ class Training:
         )
         self.objective: Any = objective
         self.accelerator.free_memory()  # it keeps, and unscales, every optimiser it has ever prepared
-        self.step, self.optimizer = self.accelerator.prepare(objective, optimizer)
+        with warnings.catch_warnings():  # torch has a new name for broadcast_buffers, accelerate has not yet
+            warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated", FutureWarning)
+            self.step, self.optimizer = self.accelerator.prepare(objective, optimizer)
         self.parameters = trained_parameters(objective)
         self.wrapper = stage.wrap(self.optimizer)
         if self.wrapper is not None and self.accelerator.scaler is not None:
             raise InputError("bsam takes the length of a gradient, which fp16 scales; use --precision bf16 or no")
+
+    def _set_aside(self, objective: nn.Module) -> None:
+        """Ask no gradient of parameters that this stage does not train: all processes would wait for it."""
+        self._bring_back()
+        trained = {id(p) for p in trained_parameters(objective)}
+        self.set_aside = [p for p in objective.parameters() if p.requires_grad and id(p) not in trained]
+        for parameter in self.set_aside:
+            parameter.requires_grad_(False)
+
+    def _bring_back(self) -> None:
+        for parameter in self.set_aside:
+            parameter.requires_grad_(True)
+        self.set_aside = []
 
     def _stage_over(self) -> bool:
         patience = self.recipe.patience
@@ -184,14 +216,9 @@ class Training:
                 group["lr"] = lr
         self.step.train()
         sums: dict[str, Tensor] = {}
-        for x, y in self.batches:
-            self.optimizer.zero_grad(set_to_none=True)
-            terms = self._gradients(x, y)
-            if self.wrapper is None:
-                self.optimizer.step()
-            else:
-                with without_gathering(self.objective):
-                    self.wrapper.step(partial(self._gradients, x, y))
+        for rows, x, y in self.batches.pieces():
+            with sharing(rows):
+                terms = self._step(x, y)
             for name, term in terms.items():
                 sums[name] = sums[name] + term.detach() if name in sums else term.detach()
         self.objective.end_epoch()
@@ -203,7 +230,8 @@ class Training:
         score = -math.inf  # an encoder that trains alone has no predictions yet: its last epoch is its best
         if self.method.stages[self.stage].trains != "encoder":
             with torch.no_grad():
-                validation = dict(self.validate(self.model))
+                # Processes that differ in their last digits must not differ in when they stop.
+                validation = from_main(dict(self.validate(self.model)))
             score = validation[self.recipe.criterion]
             if not math.isfinite(score):
                 raise InputError(f"predictions are not finite after epoch {self.epoch + 1}; use a smaller --lr")
@@ -217,6 +245,16 @@ class Training:
         return Epoch(
             self.stage, self.epoch - 1, self.stage_epochs, means, validation, lr, time.perf_counter() - started, best
         )
+
+    def _step(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
+        self.optimizer.zero_grad(set_to_none=True)
+        terms = self._gradients(x, y)
+        if self.wrapper is None:
+            self.optimizer.step()
+        else:
+            with without_gathering(self.objective):
+                self.wrapper.step(partial(self._gradients, x, y))
+        return terms
 
     def _gradients(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
         """Terms of a batch, whose gradients it leaves behind, clipped."""
@@ -246,15 +284,17 @@ def accelerator_for(recipe: Recipe) -> Accelerator:
     on_cpu = device == "cpu" or (device == "auto" and not (there["cuda"] or there["mps"]))
     if recipe.precision == "fp16" and on_cpu:
         raise InputError("precision 'fp16' needs a GPU; on a CPU use --precision bf16 or no")
+    # Buffers are the same in all processes, so sending them around before each step would be in vain.
+    handlers = [DistributedDataParallelKwargs(broadcast_buffers=False, gradient_as_bucket_view=True)]
     try:
-        accelerator = Accelerator(mixed_precision=recipe.precision, cpu=device == "cpu")
+        accelerator = Accelerator(mixed_precision=recipe.precision, cpu=on_cpu, kwargs_handlers=handlers)
         if device in ("auto", accelerator.device.type):
             return accelerator
     except ValueError:
         pass
     # accelerate keeps the first device and precision of a process for good; this recipe wants others.
     AcceleratorState._reset_state(reset_partial_state=True)
-    return Accelerator(mixed_precision=recipe.precision, cpu=device == "cpu")
+    return Accelerator(mixed_precision=recipe.precision, cpu=on_cpu, kwargs_handlers=handlers)
 
 
 def _can_fuse(device: torch.device) -> bool:

@@ -1,0 +1,77 @@
+"""The command on several processes: the first one speaks, and when one ends the others say how to go on."""
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import typer
+
+from tailwise.cli import show
+
+if TYPE_CHECKING:
+    from tailwise.training.recipe import Recipe
+
+_FAILED = 1
+
+
+def is_main() -> bool:
+    """Whether this process speaks for all; known before they are connected."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def end_processes() -> None:
+    """Disconnect the processes, which some backends need before they exit."""
+    if "torch" in sys.modules:
+        from torch import distributed as dist
+
+        if dist.is_available() and dist.is_initialized():
+            dist.destroy_process_group()
+
+
+def start_processes(recipe: "Recipe") -> None:
+    """Connect the processes that a launcher (``torchrun``, ``accelerate launch``) has started, if it has."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        from tailwise.training.loop import accelerator_for
+
+        accelerator_for(recipe)
+        show.out.quiet = show.err.quiet = not is_main()
+
+
+class _ProcessEndedError(Exception):
+    """The launcher stops this process because another one ended."""
+
+
+@contextmanager
+def told_how_to_resume(folder: Path) -> Iterator[None]:
+    """Say how to go on with a training that is interrupted, or loses a process, after its first checkpoint.
+
+    Raises:
+        typer.Exit: another process of this training has ended.
+    """
+    from torch import distributed as dist
+
+    several = dist.is_available() and dist.is_initialized()
+
+    def stop(*_: Any) -> NoReturn:
+        raise _ProcessEndedError
+
+    previous = signal.signal(signal.SIGTERM, stop) if several else None
+    how = f"go on with the same command and --resume --out {folder}"
+    try:
+        yield
+    except KeyboardInterrupt:
+        show.err.print(f"stopped; {how}", markup=False, soft_wrap=True)
+        raise
+    except (_ProcessEndedError, RuntimeError) as error:
+        if not several or not (isinstance(error, _ProcessEndedError | dist.DistError) or "gloo" in str(error).lower()):
+            raise
+        me = f"process {dist.get_rank()} of {dist.get_world_size()}"
+        print(f"tailwise: {me}: another process of this training has ended, so it stops; {how}", file=sys.stderr)
+        raise typer.Exit(_FAILED) from error
+    finally:
+        if several:
+            signal.signal(signal.SIGTERM, previous)
