@@ -1,13 +1,16 @@
+import copy
 import json
+import pickle
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from tailwise import Bins, InputError, Relevance, Shots
+from tailwise import Bins, InputError, LabelDensity, Relevance, Shots
+from tailwise.labels.grid import BinGrid
 from tailwise.labels.tensors import bin_index, edge_bits
 
 RNG = np.random.default_rng(0)
@@ -78,7 +81,7 @@ class TestGivenBins:
         with pytest.raises(InputError, match="n_bins"):
             Bins.count([0.0, 1.0], n)
 
-    @pytest.mark.parametrize("edges", [[1.0], [1.0, 1.0], [2.0, 1.0], [0.0, np.nan], [[0.0, 1.0]]])
+    @pytest.mark.parametrize("edges", [[1.0], [1.0, 1.0], [2.0, 1.0], [0.0, np.nan], [0.0, 1e39], [[0.0, 1.0]]])
     def test_bad_edges(self, edges):
         with pytest.raises(InputError, match="edge"):
             Bins.from_edges(edges)
@@ -104,9 +107,99 @@ def test_numpy_and_torch_give_the_same_bin(y, edges):
     assert (y[inside].astype(np.float32) < bins.edges[index[inside] + 1]).all()
 
 
+def kind_of_lookup(bins):
+    cells = bins._cells
+    return "none" if cells is None else "bins are cells" if cells.edge is None else "cells"
+
+
+def searched(bins, y):
+    with np.errstate(over="ignore"):
+        return np.searchsorted(bins.edges[1:-1], np.asarray(y, dtype=np.float32), side="right")
+
+
+def awkward_labels(bins):
+    """On every edge, next to it, within and far outside the bins."""
+    edges, exact = bins.edges, bins.edges.astype(np.float64)
+    beside = [np.nextafter(edges, np.float32(side * np.inf)) for side in (-1, 1)]
+    far = [-0.0, 0.0, 1e-45, 3e38, -3e38, 1e300, -1e300, np.inf, -np.inf]
+    return np.concatenate([exact, *beside, np.random.default_rng(0).uniform(exact[0], exact[-1], 500), far])
+
+
+LOOKUPS = {
+    "unit": (np.arange(122), "bins are cells"),
+    "quarters": (np.arange(17) / 4, "bins are cells"),
+    # -1e-45 + 2 is 2 in float32, so the label just below 0 shares its cell with 0.
+    "quarters around zero": (np.arange(-8, 9) / 4, "cells"),
+    "ages": (np.arange(0.5, 102), "bins are cells"),
+    "tenths": (np.arange(-30, 31) / 10, "cells"),
+    "two": ([0.0, 1.0, 1e9], "cells"),
+    "three of any width": ([-1e9, 0.0, 1.0, 1e9], "cells"),
+    "10,000": (np.linspace(-3.0, 7.7, 10_001), "cells"),
+    "log-spaced": (np.geomspace(1, 100, 60), "cells"),
+    "log-spaced over eight decades": (np.geomspace(1e-4, 1e4, 60), "none"),
+    "one": ([0.0, 1.0], "none"),
+    "widest": ([-3e38, 0.0, 1e38, 3e38], "cells"),
+    "too far apart for a float32": ([-3.1e38, -3e38, 2e38, 3e38, 3.1e38], "none"),
+    "two of the narrowest": ([0.0, 1e-45, 3e-45], "cells"),
+    "narrowest": ([0.0, 1e-45, 3e-45, 5e-45], "none"),
+    "neighbours in float32": (np.nextafter(np.float32(1), np.float32([0, 1, 2])), "cells"),
+}
+
+
+@pytest.mark.parametrize("name", LOOKUPS)
+def test_every_lookup_finds_what_a_search_finds(name):
+    edges, kind = LOOKUPS[name]
+    bins = Bins.from_edges(edges)
+    assert kind_of_lookup(bins) == kind
+    y = awkward_labels(bins)
+    for labels in (y, np.tile(y, 200), y.reshape(2, -1) if y.size % 2 == 0 else y[1:].reshape(2, -1), y[::-1], y[::3]):
+        found = bins.index(labels)
+        assert found.dtype == np.int64
+        assert found.shape == labels.shape
+        np.testing.assert_array_equal(found, searched(bins, labels))
+        np.testing.assert_array_equal(
+            bins.histogram(labels), np.bincount(searched(bins, labels).ravel(), minlength=bins.n_bins)
+        )
+    with np.errstate(over="ignore"):
+        single = y.astype(np.float32)
+    np.testing.assert_array_equal(bins.index(single), searched(bins, single))
+    ints = np.arange(-1000, 1000)
+    np.testing.assert_array_equal(bins.index(ints), searched(bins, ints))
+    for again in (Bins.from_json(json.loads(json.dumps(bins.to_json()))), pickle.loads(pickle.dumps(bins))):
+        np.testing.assert_array_equal(again.index(y), bins.index(y))
+    np.testing.assert_array_equal(copy.deepcopy(bins).index(y), bins.index(y))
+
+
+@st.composite
+def any_edges(draw):
+    spacing = draw(st.sampled_from(["unequal", "equal", "log", "multiples"]))
+    n = draw(st.one_of(st.integers(2, 40), st.sampled_from([1000, 10_001])))
+    scale = 10.0 ** draw(st.integers(-30, 30))
+    start, span = draw(st.floats(-10, 10)), draw(st.floats(0.1, 20))
+    if spacing == "log":
+        edges = np.geomspace(1, 10 ** (span / 2), n)
+    elif spacing == "unequal":
+        edges = start + np.cumsum(np.random.default_rng(draw(st.integers(0, 99))).random(n) ** draw(st.integers(1, 4)))
+    elif spacing == "equal":
+        edges = np.linspace(start, start + span, n)
+    else:
+        edges = (draw(st.integers(-99, 99)) + np.arange(n)) * draw(st.sampled_from([0.1, 0.5, 1, 2, 5, 7]))
+    return np.unique((edges * scale).astype(np.float32))
+
+
+@settings(deadline=None)
+@given(any_edges().filter(lambda edges: edges.size > 1))
+def test_index_equals_a_search_for_any_edges(edges):
+    bins = Bins.from_edges(edges)
+    y = awkward_labels(bins)
+    np.testing.assert_array_equal(bins.index(y), searched(bins, y))
+
+
 def test_index_refuses_nan():
     with pytest.raises(InputError, match="1 NaN"):
         Bins.count([0.0, 1.0], 2).index([np.nan])
+    with pytest.raises(InputError, match="3 NaN"):
+        Bins.count([0.0, 1.0], 2).histogram(np.r_[np.nan, np.zeros(100_000), np.nan, np.nan])
 
 
 def test_json_round_trip_is_exact():
@@ -133,6 +226,18 @@ class TestShots:
     def test_explicit_thresholds_win(self):
         shots = Shots.from_labels([0.5] * 300, Bins.from_edges([0, 1]), many=400, few=350)
         assert shots.names([0.5]).tolist() == ["few"]
+
+    def test_a_density_takes_the_place_of_the_labels(self):
+        y = RNG.gamma(2, 3, 3000)
+        bins = Bins.count(y, 12)
+        one, other = Shots.from_labels(y, bins), Shots.from_labels(LabelDensity(bins).partial_fit(y))
+        assert one.to_json() == other.to_json()
+        assert one.to_json() == Shots.from_labels(LabelDensity(bins).partial_fit(y), bins).to_json()
+        with pytest.raises(InputError, match="was counted in Bins"):
+            Shots.from_labels(LabelDensity(bins).partial_fit(y), Bins.count(y, 11))
+        grid = BinGrid((bins, bins))
+        with pytest.raises(InputError, match="scalar labels"):
+            Shots.from_labels(LabelDensity(grid).partial_fit(np.stack([y, y], axis=1)))
 
     def test_thresholds_must_be_ordered(self):
         with pytest.raises(InputError, match="few <= many"):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tailwise.labels.density import LDS
     from tailwise.labels.relevance import Relevance
     from tailwise.labels.shots import Shots
+    from tailwise.labels.streaming import LabelDensity
     from tailwise.losses.focal import FocalL1, FocalMSE, focal_loss
     from tailwise.losses.pointwise import L1, MSE, Huber
     from tailwise.methods.method import Method, Stage, compose
@@ -40,6 +41,7 @@ _WHERE = {
     "InputError": "_checks",
     "L1": "losses.pointwise",
     "LDS": "labels.density",
+    "LabelDensity": "labels.streaming",
     "LabelWeights": "weights",
     "MLP": "models.table",
     "MSE": "losses.pointwise",
@@ -73,6 +75,7 @@ __all__ = [
     "FocalMSE",
     "Huber",
     "InputError",
+    "LabelDensity",
     "LabelWeights",
     "Method",
     "Objective",

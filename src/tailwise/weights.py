@@ -9,11 +9,12 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from tailwise._checks import InputError, label_array, not_negative, number_range, one_of, positive
-from tailwise.labels.bins import Bins
+from tailwise.labels.bins import Bins, pieces
 from tailwise.labels.density import KDE, KNN, LDS
 from tailwise.labels.grid import BinGrid, label_rows
 from tailwise.labels.kde import Rule, binned_density, grid_margin, row_bandwidth, scalar_bandwidth
 from tailwise.labels.kernels import COMPATS, Compat, Kernel, Padding
+from tailwise.labels.streaming import LabelDensity, finite_labels, labels_themselves
 from tailwise.labels.tensors import BinIndex, KernelDensity, NeighbourDensity, float_bits, in_pieces
 
 _EXTREME = 20.0
@@ -39,6 +40,7 @@ class _Weights(nn.Module):
     """What all weights share: shapes and types, and NaN pixels, which weigh 0."""
 
     k: int | None = None
+    rows_at_once = 1024
 
     def weigh(self, labels: Tensor) -> Tensor:
         """Weights of float32 labels, not NaN."""
@@ -59,10 +61,11 @@ class _Weights(nn.Module):
 
     def sample_weight(self, y: ArrayLike) -> NDArray[np.float64]:
         """Weight of each of ``(n,)`` or ``(n, K)`` NumPy labels, for any estimator that takes ``sample_weight``."""
-        labels = label_array(y) if self.k is None else label_rows(y)
-        device = next(self.buffers()).device
-        weight: NDArray[np.float64] = in_pieces(self, _tensor(labels).to(device)).cpu().numpy()
-        return weight
+        labels = _tensor(label_array(y) if self.k is None else label_rows(y)).to(next(self.buffers()).device)
+        starts = range(0, len(labels), self.rows_at_once)
+        with torch.no_grad():
+            weight = torch.cat([self(labels[start : start + self.rows_at_once]) for start in starts])
+        return np.asarray(weight.cpu().numpy(), dtype=np.float64)
 
 
 class LabelWeights(_Weights):
@@ -98,6 +101,17 @@ class LabelWeights(_Weights):
         index = self.bin_index(labels)
         return self.table.index_select(0, index.flatten()).view(index.shape)
 
+    def sample_weight(self, y: ArrayLike) -> NDArray[np.float64]:
+        """Weight of each of ``(n,)`` or ``(n, K)`` NumPy labels, for any estimator that takes ``sample_weight``."""
+        edges = zip(BinIndex(self.bins).buffers(), self.bin_index.buffers(), strict=True)
+        if not all(torch.equal(given, used.cpu()) for given, used in edges):  # a state with other edges was loaded
+            return super().sample_weight(y)
+        labels, table = finite_labels(y, 1 if self.k is None else 2), self.table.double().cpu().numpy()
+        weight = np.empty(len(labels))
+        for rows in pieces(len(labels)):
+            table.take(self.bins.index(labels[rows]), out=weight[rows], mode="clip")
+        return weight
+
     def extra_repr(self) -> str:
         """Bins and the heaviest weight."""
         return f"{self.bins!r}, max={float(self.table.max()):.3g}"
@@ -124,6 +138,7 @@ class GridWeights(_Weights):
         [1.0, 2.0, 2.75]
     """
 
+    rows_at_once = 32_768
     grid: Tensor
     table: Tensor
 
@@ -193,7 +208,7 @@ class DensityWeights(_Weights):
 
 
 def density_weights(
-    y_train: ArrayLike,
+    y_train: ArrayLike | LabelDensity,
     bins: Bins | BinGrid | None = None,
     *,
     power: float = 0.5,
@@ -206,15 +221,17 @@ def density_weights(
     ``loss = (1/N) Σ w_i l_i``: divide by the number of rows, not by the sum of the weights.
 
     Args:
-        y_train: ``(n,)`` or ``(n, K)`` training labels, target units.
-        bins: bins of the target; ``Bins.auto(y_train)`` or ``BinGrid.auto(y_train)`` if not given. KDE and KNN need
-            none.
+        y_train: ``(n,)`` or ``(n, K)`` training labels, target units; for weights by bins also a
+            :class:`~tailwise.labels.streaming.LabelDensity` of them.
+        bins: bins of the target; ``Bins.auto(y_train)`` or ``BinGrid.auto(y_train)`` if not given, those of a
+            LabelDensity. KDE and KNN need none.
         power: at least 0.
         density: smooth the bins first (LDS), or take a density without bins (KDE, KNN); K > 3 needs one of these two.
         clip: lowest and highest count a bin may have, as the authors' age code clips to (5, 1000) for power 1.
 
     Raises:
-        InputError: labels that are not finite, a negative power, an empty clip range, or a clip without bins.
+        InputError: labels that are not finite, a negative power, an empty clip range, a clip without bins, other bins
+            than those of a LabelDensity.
 
     Warns:
         UserWarning: a weight above 20 times the mean.
@@ -243,7 +260,7 @@ def density_weights(
 
 
 def lds_weights(
-    y_train: ArrayLike,
+    y_train: ArrayLike | LabelDensity,
     bins: Bins | BinGrid | None = None,
     *,
     power: float = 0.5,
@@ -268,7 +285,7 @@ def lds_weights(
 
 
 def effective_number_weights(
-    y_train: ArrayLike,
+    y_train: ArrayLike | LabelDensity,
     bins: Bins | BinGrid | None = None,
     *,
     beta: float = 0.999,
@@ -280,7 +297,7 @@ def effective_number_weights(
     nearly by the inverse count.
 
     Args:
-        y_train: ``(n,)`` or ``(n, K)`` training labels, target units.
+        y_train: ``(n,)`` or ``(n, K)`` training labels, target units, or a LabelDensity of them.
         bins: bins of the target; chosen from the labels if not given.
         beta: β, at least 0 and below 1.
         density: LDS to smooth the counts with.
@@ -300,15 +317,16 @@ def effective_number_weights(
         raise InputError(f"beta must be at least 0 and below 1, got {beta!r}")
     if density is not None and not isinstance(density, LDS):
         raise InputError(f"effective numbers come from counts of bins; smooth them by LDS, not by {density!r}")
-    bins, counts = _counts(y_train, bins)
-    smoothed = counts if density is None else _smoothed(counts, bins, density, 1.0)
-    weights, spread = _of_bins(bins, counts, (1 - beta**smoothed) / (1 - beta))
+    counted = LabelDensity.of(y_train, bins)
+    counts = counted.counts.astype(np.float64)
+    smoothed = counts if density is None else _smoothed(counts, counted.bins, density, 1.0)
+    weights, spread = _of_bins(counted, (1 - beta**smoothed) / (1 - beta))
     _warn_if_extreme(spread, "lower beta, or smooth the density (lds)")
     return weights
 
 
 def dense_weights(
-    y_train: ArrayLike,
+    y_train: ArrayLike | LabelDensity,
     *,
     alpha: float = 1.0,
     bandwidth: float | Rule | None = None,
@@ -343,7 +361,7 @@ def dense_weights(
     """
     alpha, floor = not_negative(alpha, "alpha"), positive(floor, "floor")
     one_of(compat, "compat", COMPATS)
-    y = label_array(y_train, "y_train")
+    y = label_array(labels_themselves(y_train, "DenseWeight"), "y_train")
     h = scalar_bandwidth(y, bandwidth)
     start, step, density = binned_density(y, h, margin=grid_margin(h, compat))
     scaled = (density - density.min()) / (density.max() - density.min())
@@ -379,46 +397,38 @@ def _warn_if_extreme(spread: _Spread, way_out: str) -> None:
 
 
 def _by_bins(
-    y_train: ArrayLike,
+    y_train: ArrayLike | LabelDensity,
     bins: Bins | BinGrid | None,
     power: float,
     lds: LDS | None,
     clip: tuple[float, float] | None = None,
 ) -> tuple[LabelWeights, _Spread]:
-    bins, counts = _counts(y_train, bins)
+    counted = LabelDensity.of(y_train, bins)
+    counts = counted.counts.astype(np.float64)
     clipped = counts if clip is None else np.clip(counts, *number_range(clip, "clip"))
     if lds is None:
-        return _of_bins(bins, counts, np.where(counts > 0, clipped**power, 0.0))
-    return _of_bins(bins, counts, _smoothed(clipped, bins, lds, power))
-
-
-def _counts(y_train: ArrayLike, bins: Bins | BinGrid | None) -> tuple[Bins | BinGrid, NDArray[np.float64]]:
-    """Bins of the labels, and the number of training rows in each."""
-    y = label_rows(y_train, "y_train")
-    if bins is None:
-        bins = Bins.auto(y) if y.ndim == 1 else BinGrid.auto(y)
-    if isinstance(bins, BinGrid) != (y.ndim == 2):
-        raise InputError(f"labels (n,) go with Bins and labels (n, K) with a BinGrid, got {y.shape} with {bins!r}")
-    return bins, bins.histogram(y).astype(np.float64)
+        return _of_bins(counted, np.where(counts > 0, clipped**power, 0.0))
+    return _of_bins(counted, _smoothed(clipped, counted.bins, lds, power))
 
 
 def _smoothed(counts: NDArray[np.float64], bins: Bins | BinGrid, lds: LDS, power: float) -> NDArray[np.float64]:
     return lds.effective(counts, power=power, grid=bins if isinstance(bins, BinGrid) else None)
 
 
-def _of_bins(
-    bins: Bins | BinGrid, counts: NDArray[np.float64], effective: NDArray[np.float64]
-) -> tuple[LabelWeights, _Spread]:
+def _of_bins(counted: LabelDensity, effective: NDArray[np.float64]) -> tuple[LabelWeights, _Spread]:
     """Weights ∝ 1 / effective."""
+    counts = counted.counts.astype(np.float64)
     inverse = np.zeros_like(effective)
     np.divide(1.0, effective, out=inverse, where=effective > 0)
     inverse[effective <= 0] = inverse[counts > 0].max()
     table = inverse * (counts.sum() / (counts @ inverse))
-    return LabelWeights(bins, table), _spread(table, counts)
+    return LabelWeights(counted.bins, table), _spread(table, counts)
 
 
-def _without_bins(y_train: ArrayLike, power: float, recipe: KDE | KNN) -> tuple[GridWeights | DensityWeights, _Spread]:
-    y = label_rows(y_train, "y_train")
+def _without_bins(
+    y_train: ArrayLike | LabelDensity, power: float, recipe: KDE | KNN
+) -> tuple[GridWeights | DensityWeights, _Spread]:
+    y = labels_themselves(y_train, type(recipe).__name__)
     if isinstance(recipe, KDE) and y.ndim == 1:
         h = scalar_bandwidth(y, recipe.bandwidth)
         start, step, density = binned_density(y, h, margin=grid_margin(h))

@@ -1,7 +1,9 @@
 """Bins of a continuous target: the one definition that weights, FDS, shots and reports share."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Self
+from functools import cached_property
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,6 +15,10 @@ _ROWS_PER_UNIT_BIN = 5
 _MOST_BINS = 100
 _MOST_GIVEN_BINS = 10_000
 _FEWEST_BINS = 10
+
+_ROWS_AT_ONCE = 32_768  # what is computed of so many labels stays in a core's cache
+_MOST_CELLS = 65_536
+_CELLS_PER_BIN = 1.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,12 +44,13 @@ class Bins:
 
     def __post_init__(self) -> None:
         given = np.asarray(self.edges, dtype=np.float64)
-        if given.ndim != 1 or given.size < 2 or not np.isfinite(given).all():
-            raise InputError(f"edges must be at least two finite numbers in one dimension, got {self.edges!r}")
-        edges = given.astype(np.float32)
-        steps = np.diff(edges)
-        if not (steps > 0).all():
-            b = int((steps <= 0).argmax())
+        with np.errstate(over="ignore"):
+            edges = given.astype(np.float32)
+        if given.ndim != 1 or given.size < 2 or not np.isfinite(edges).all():
+            raise InputError(f"edges must be at least two finite float32 numbers in one dimension, got {self.edges!r}")
+        increases = edges[1:] > edges[:-1]
+        if not increases.all():
+            b = int(increases.argmin())
             raise InputError(
                 f"edges must increase and differ in float32, but edge {b} is {float(given[b])!r} and edge {b + 1} is "
                 f"{float(given[b + 1])!r}; use wider bins, or subtract a constant from the target"
@@ -63,16 +70,24 @@ class Bins:
             InputError: labels that are all equal, empty or not finite.
         """
         y = label_array(y)
-        low, high = float(y.min()), float(y.max())
+        return cls.from_summary(n=y.size, low=float(y.min()), high=float(y.max()), whole=bool((y == np.round(y)).all()))
+
+    @classmethod
+    def from_summary(cls, *, n: int, low: float, high: float, whole: bool) -> Self:
+        """Bins that :meth:`auto` chooses for ``n`` labels from ``low`` to ``high``, all whole numbers or not.
+
+        Raises:
+            InputError: no labels, or ``low`` equal to ``high``.
+        """
+        if n == 0:
+            raise InputError("y is empty; at least one label is needed")
         if low == high:
             raise InputError(f"y is constant ({low:g}); bins need at least two different labels")
-        whole = bool((y == np.round(y)).all())
-        span = high - low + 1
-        if whole and span <= min(_MOST_UNIT_BINS, y.size / _ROWS_PER_UNIT_BIN):
+        if whole and high - low + 1 <= min(_MOST_UNIT_BINS, n / _ROWS_PER_UNIT_BIN):
             return cls.from_edges(np.arange(low - 0.5, high + 1.0))
-        n_bins = int(np.clip(np.sqrt(y.size), _FEWEST_BINS, _MOST_BINS))
+        n_bins = int(np.clip(np.sqrt(n), _FEWEST_BINS, _MOST_BINS))
         width = _round_up((high - low) / n_bins)
-        return cls.width(y, max(width, 1.0) if whole else width)
+        return cls.width([low, high], max(width, 1.0) if whole else width)
 
     @classmethod
     def width(cls, y: ArrayLike, width: float) -> Self:
@@ -122,14 +137,39 @@ class Bins:
 
     def index(self, y: ArrayLike) -> NDArray[np.int64]:
         """Bin of each label, 0 to ``n_bins - 1``, same shape as ``y``; raises on NaN."""
-        values = np.asarray(y, dtype=np.float32)
-        if np.isnan(values).any():
-            raise InputError(f"y has {int(np.isnan(values).sum())} NaN labels; a bin needs a number")
-        return np.searchsorted(self.edges[1:-1], values, side="right").astype(np.int64)
+        values = np.asarray(y)
+        index = np.empty(values.shape, dtype=np.int64)
+        flat = index.reshape(-1)
+        for rows, of_rows in self._in_pieces(values.reshape(-1)):
+            flat[rows] = of_rows
+        return index
 
     def histogram(self, y: ArrayLike) -> NDArray[np.int64]:
         """``(n_bins,)`` number of labels in each bin."""
-        return np.bincount(self.index(y).ravel(), minlength=self.n_bins).astype(np.int64)
+        counts = np.zeros(self.n_bins, dtype=np.int64)
+        for _, index in self._in_pieces(np.asarray(y).reshape(-1)):
+            counts += np.bincount(index, minlength=self.n_bins)
+        return counts
+
+    def _in_pieces(self, y: NDArray[Any]) -> Iterator[tuple[slice, NDArray[np.int64]]]:
+        """Rows of ``(n,)`` labels, and their bins."""
+        cells = self._cells
+        for rows in pieces(y.size):
+            with np.errstate(over="ignore"):
+                labels = y[rows].astype(np.float32, copy=False)
+            if np.isnan(labels).any():
+                raise InputError(f"y has {int(np.isnan(y.astype(np.float32)).sum())} NaN labels; a bin needs a number")
+            if cells is None:
+                yield rows, np.searchsorted(self.edges[1:-1], labels, side="right").astype(np.int64)
+                continue
+            cell = cells.of(labels)
+            if cells.first is not None and cells.edge is not None:
+                cell = cells.first.take(cell) + (labels >= cells.edge.take(cell))
+            yield rows, cell
+
+    @cached_property
+    def _cells(self) -> "_Cells | None":
+        return _cells(self.edges)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values that :meth:`from_json` reads back exactly."""
@@ -142,6 +182,64 @@ class Bins:
 
     def __repr__(self) -> str:
         return f"Bins({self.n_bins} from {self.edges[0]:g} to {self.edges[-1]:g})"
+
+
+class _Cells(NamedTuple):
+    """Cells of equal width from ``low`` on, each with one edge at most, so that a label's bin is looked up.
+
+    A label's cell never decreases with the label. So the bin of a label in a cell is ``first``, or the next one from
+    ``edge`` on. Cells without these two are the bins themselves.
+    """
+
+    low: np.float32
+    per_unit: np.float32
+    last: int
+    first: NDArray[np.int64] | None = None
+    edge: NDArray[np.float32] | None = None
+
+    def of(self, labels: NDArray[np.float32]) -> NDArray[np.int64]:
+        """Cell of each label."""
+        with np.errstate(over="ignore"):
+            position = labels - self.low
+            position *= self.per_unit
+        # Processors turn float32 into int32 in one step, but not into int64.
+        return np.clip(position, 0, self.last, out=position).astype(np.int32).astype(np.int64)
+
+
+def _cells(edges: NDArray[np.float32]) -> _Cells | None:
+    """Cells to look labels up in, or none where these would be too many."""
+    n_bins = len(edges) - 1
+    if n_bins == 1:
+        return None
+    inner, exact = edges[1:-1], edges.astype(np.float64)
+    even = _Cells(edges[0], _single(n_bins / (exact[-1] - exact[0])), n_bins - 1)
+    if even.per_unit < np.inf:
+        just_below = np.nextafter(inner, np.float32(-np.inf))
+        after = np.arange(1, n_bins)
+        if np.array_equal(even.of(inner), after) and np.array_equal(even.of(just_below), after - 1):
+            return even
+    narrowest = np.diff(exact[1:-1]).min() if n_bins > 2 else 1.0
+    per_unit = _single(_CELLS_PER_BIN / narrowest)
+    last = (exact[-2] - exact[1]) * float(per_unit)
+    if last >= _MOST_CELLS:
+        return None
+    cells = _Cells(inner[0], per_unit, int(last))
+    of_edge = cells.of(inner)
+    if (np.diff(of_edge) < 1).any():
+        return None
+    first = np.searchsorted(of_edge, np.arange(cells.last + 1)).clip(max=n_bins - 2)
+    return cells._replace(first=first.astype(np.int64), edge=inner[first])
+
+
+def _single(value: float) -> np.float32:
+    with np.errstate(over="ignore"):
+        return np.float32(value)
+
+
+def pieces(n: int, least: int = 0) -> Iterator[slice]:
+    """Slices of ``n`` rows, each small enough for a core's cache but not below ``least``."""
+    step = max(_ROWS_AT_ONCE, least)
+    return (slice(start, start + step) for start in range(0, n, step))
 
 
 def _round_up(width: float) -> float:

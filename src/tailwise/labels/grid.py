@@ -1,6 +1,6 @@
 """Bins of K-dimensional labels: a grid of them, flattened so that whatever takes bins takes a grid."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tailwise._checks import InputError, label_array
-from tailwise.labels.bins import Bins
+from tailwise.labels.bins import Bins, pieces
 from tailwise.labels.kernels import Padding, smooth
 
 _FEWEST_PER_AXIS = 4
@@ -55,10 +55,25 @@ class BinGrid:
         rows = label_rows(y)
         if rows.ndim != 2:
             raise InputError(f"a grid needs labels (n, K), got shape {rows.shape}; for (n,) use Bins.auto")
-        n, k = rows.shape
+        whole = (rows == np.round(rows)).all(axis=0)
+        return cls.from_summary(
+            n=len(rows), low=rows.min(axis=0).tolist(), high=rows.max(axis=0).tolist(), whole=whole.tolist()
+        )
+
+    @classmethod
+    def from_summary(cls, *, n: int, low: Sequence[float], high: Sequence[float], whole: Sequence[bool]) -> Self:
+        """Grid that :meth:`auto` chooses, given what :meth:`Bins.from_summary` takes of each dimension.
+
+        Raises:
+            InputError: no labels, more than three dimensions, or a constant one.
+        """
+        k = len(low)
         cls._check_dimensions(k)
+        if n == 0:
+            raise InputError("y is empty; at least one label is needed")
         n_bins = max(_FEWEST_PER_AXIS, round(n ** (1 / (2 * k))))
-        return cls(tuple(_axis(rows[:, j], n_bins, j) for j in range(k)))
+        axes = enumerate(zip(low, high, whole, strict=True))
+        return cls(tuple(_axis(*of_axis, n_bins, j) for j, of_axis in axes))
 
     @classmethod
     def _check_dimensions(cls, k: int) -> None:
@@ -101,7 +116,12 @@ class BinGrid:
 
     def histogram(self, y: ArrayLike) -> NDArray[np.int64]:
         """``(n_bins,)`` number of labels in each cell."""
-        return np.bincount(self.index(y).ravel(), minlength=self.n_bins).astype(np.int64)
+        rows = np.atleast_2d(y)
+        rows = rows.reshape(-1, rows.shape[-1])
+        counts = np.zeros(self.n_bins, dtype=np.int64)
+        for piece in pieces(len(rows), least=self.n_bins):
+            counts += np.bincount(self.index(rows[piece]), minlength=self.n_bins)
+        return counts
 
     def smooth(
         self, values: ArrayLike, taps: NDArray[np.float64], *, padding: Padding = "renormalise"
@@ -139,14 +159,13 @@ def label_rows(y: ArrayLike, name: str = "y") -> NDArray[np.float64]:
     return values
 
 
-def _axis(y: NDArray[np.float64], n_bins: int, j: int) -> Bins:
+def _axis(low: float, high: float, whole: bool, n_bins: int, j: int) -> Bins:
     """Bins of dimension ``j``."""
-    low, high = float(y.min()), float(y.max())
     if low == high:
         raise InputError(f"y is constant ({low:g}) in dimension {j}; leave that dimension out")
-    if high - low < n_bins and bool((y == np.round(y)).all()):
+    if high - low < n_bins and whole:
         return Bins.from_edges(np.arange(low - 0.5, high + 1.0))
-    return Bins.count(y, n_bins)
+    return Bins.count([low, high], n_bins)
 
 
 def _flat_product(each: Iterable[NDArray[np.float64]]) -> NDArray[np.float64]:

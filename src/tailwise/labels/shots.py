@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from tailwise._checks import InputError
 from tailwise.labels.bins import Bins
 from tailwise.labels.gaps import Gaps
+from tailwise.labels.streaming import LabelDensity
 
 REGIONS = ("many", "medium", "few", "zero")
 
@@ -56,8 +57,8 @@ class Shots:
     @classmethod
     def from_labels(
         cls,
-        y_train: ArrayLike,
-        bins: Bins,
+        y_train: ArrayLike | LabelDensity,
+        bins: Bins | None = None,
         *,
         many: float | None = None,
         few: float | None = None,
@@ -66,13 +67,19 @@ class Shots:
         """Regions from training labels; thresholds default to the field's 100 and 20 at 12,208 rows, in proportion.
 
         That is n / 122.08 and n / 610.4, and exactly 100 and 20 for AgeDB-DIR. Below 1,221 rows they stay at 10 and 2,
-        since a bin with less than one row and more than none cannot exist.
+        since a bin with less than one row and more than none cannot exist. A :class:`LabelDensity` in place of the
+        labels gives the same regions. Bins that are not given are the density's, or chosen from the labels.
+
+        Raises:
+            InputError: labels that are not ``(n,)`` or not finite, other bins than those of the density.
         """
-        counts = bins.histogram(y_train)
-        n = int(counts.sum())
+        density = LabelDensity.of(y_train, bins)
+        if not isinstance(density.bins, Bins):
+            raise InputError(f"shot regions are of scalar labels, got {density!r}")
+        n = density.n
         return cls(
-            bins,
-            counts,
+            density.bins,
+            density.counts,
             many=max(n * _FIELD_MANY / _FIELD_ROWS, _LEAST_MANY) if many is None else many,
             few=max(n * _FIELD_FEW / _FIELD_ROWS, _LEAST_FEW) if few is None else few,
             gaps=gaps,
