@@ -61,10 +61,17 @@ def test_pieces_of_several_processes(of):
     assert made.stdout.count("done") == of
 
 
-def test_train_gives_the_same_on_two_processes(data, tmp_path):
+@pytest.mark.parametrize("kind", ["csv", "folder"])
+def test_train_gives_the_same_on_two_processes(kind, data, tmp_path):
     # Two stages, one with a frozen encoder; draws (dropout, RankSim), statistics of bins, pairs of the global batch.
     method = "sqinv+lds+fds+conr+ranksim+rrt"
     options = ["--epochs", 3, "--batch-size", 64, "--set", "rrt.epochs=1"]
+    if kind == "folder":
+        frame = pd.read_csv(data)
+        data = tmp_path / "parquet"
+        data.mkdir()
+        frame[:250].to_parquet(data / "a.parquet")
+        frame[250:].to_parquet(data / "b.parquet")
     train(1, tmp_path / "one", *options, data=data, method=method)
     made = train(2, tmp_path / "two", *options, data=data, method=method)
     assert_same_run(tmp_path / "one", tmp_path / "two", rtol=1e-4)

@@ -17,6 +17,7 @@ from sklearn.compose import ColumnTransformer
 
 from tailwise._checks import InputError
 from tailwise.data.prepare import PreparedTable
+from tailwise.data.rows import Rows, as_rows
 from tailwise.data.schema import Schema
 from tailwise.data.table import transform
 from tailwise.labels.relevance import Relevance
@@ -66,7 +67,7 @@ class TableModel:
     relevance: Relevance | None
     correction: Correction | None = None
 
-    def predict(self, frame: pd.DataFrame, *, ignore_extra: bool = False) -> NDArray[np.float64]:
+    def predict(self, frame: pd.DataFrame | Rows, *, ignore_extra: bool = False) -> NDArray[np.float64]:
         """``(n,)`` predictions for raw rows.
 
         Raises:
@@ -75,7 +76,7 @@ class TableModel:
         pred = self._over(frame, predict, ignore_extra)
         return pred if self.correction is None else self.correction(pred)
 
-    def predict_std(self, frame: pd.DataFrame, *, ignore_extra: bool = False) -> NDArray[np.float64] | None:
+    def predict_std(self, frame: pd.DataFrame | Rows, *, ignore_extra: bool = False) -> NDArray[np.float64] | None:
         """``(n,)`` standard deviations of the network's predictive distribution, target units; ``None`` if it has none.
 
         Raises:
@@ -85,18 +86,16 @@ class TableModel:
 
     def _over(
         self,
-        frame: pd.DataFrame,
+        frame: pd.DataFrame | Rows,
         what: Callable[[Regressor, NDArray[np.float32]], NDArray[np.float64]],
         ignore_extra: bool,
     ) -> NDArray[np.float64]:
-        frame = frame.rename(columns=str)
-        self.schema.check(frame, ignore_extra=ignore_extra)
-        if frame.empty:
-            return np.empty(0)
+        rows = as_rows(frame.rename(columns=str) if isinstance(frame, pd.DataFrame) else frame)
+        self.schema.check(rows.columns, ignore_extra=ignore_extra)
         self.model.eval()
         # One-hot columns are dense, so a large table is transformed piece by piece.
-        pieces = [frame.iloc[start : start + _ROWS_AT_ONCE] for start in range(0, len(frame), _ROWS_AT_ONCE)]
-        return np.concatenate([what(self.model, transform(self.preprocessor, self.schema, piece)) for piece in pieces])
+        pieces = (transform(self.preprocessor, self.schema, piece) for piece in rows.pieces(_ROWS_AT_ONCE))
+        return np.concatenate([np.empty(0), *(what(self.model, x) for x in pieces)])
 
     def save(self, folder: Path) -> None:
         """Write the model into a folder that exists."""

@@ -119,6 +119,13 @@ def together(action: Callable[[], Any]) -> Any:
     return value
 
 
+def main_first(action: Callable[[], Any]) -> Any:
+    """What an action gives on this process, done by the main one before all others."""
+    rank, _ = world()
+    value = together(action if rank == 0 else lambda: None)
+    return together(action if rank else lambda: value)
+
+
 def gather_objects(value: Any) -> list[Any]:
     """What each process has, in order."""
     _, of = world()

@@ -25,6 +25,7 @@ CONFIG, HISTORY, METRICS, PREDICTIONS, REPORT = (
 MODEL, CHECKPOINT, MANIFEST = "model", "checkpoints/last", "manifest.json"
 
 _TOP = (CONFIG, HISTORY, METRICS, PREDICTIONS, REPORT, MODEL, "checkpoints", MANIFEST)
+CACHE = "tailwise-cache"  # rows on disk while a folder of Parquet files is trained on
 _ASIDE = "replaced"
 _FORMAT = "tailwise-run-1"
 _PACKAGES = ("tailwise", "torch", "numpy", "pandas", "scikit-learn", "accelerate", "safetensors", "skops")
@@ -46,7 +47,7 @@ def check_out(out: Path, *, overwrite: bool, resume: bool) -> None:
     if out.exists() and not out.is_dir():
         raise InputError(f"{str(out)!r} is a file; --out must name a folder")
     ours = _is_run(out)
-    if out.exists() and not ours and any(out.iterdir()):
+    if out.exists() and not ours and any(path.name != CACHE for path in out.iterdir()):
         raise InputError(f"{str(out)!r} is not empty and holds no run; choose another --out")
     if resume and not ours:
         raise InputError(f"{str(out)!r} holds no run to resume; start without --resume")
@@ -97,6 +98,7 @@ def start_run(out: Path, config: dict[str, Any]) -> None:
 def abandon_run(out: Path) -> None:
     """Remove a run that failed and bring back the finished one it was to replace."""
     _remove_run(out)
+    shutil.rmtree(out / CACHE, ignore_errors=True)
     if _is_run(out / _ASIDE):
         for path in (out / _ASIDE).iterdir():
             path.rename(out / path.name)
@@ -135,6 +137,15 @@ def finish_run(out: Path) -> None:
     write_json(out / MANIFEST, {"format": _FORMAT, "sha256": {name: _digest(out / name) for name in _files(out)}})
     if _is_run(out / _ASIDE):
         shutil.rmtree(out / _ASIDE)
+    remove_cache(out)
+
+
+def remove_cache(out: Path) -> None:
+    """Remove rows that were put on disk, and the folder if it holds nothing else."""
+    if (out / CACHE).exists():
+        shutil.rmtree(out / CACHE, ignore_errors=True)
+        if not any(out.iterdir()):
+            out.rmdir()
 
 
 def open_run(run: str | Path) -> Path:

@@ -41,9 +41,9 @@ def evaluate(
     source = load_source(data)
     notes(source.notes)
     target = model.schema.target
-    y = target_values(source.frame, target)
+    y = target_values(source.rows.frame(), target)
     check_target_cells(y, drop=drop_missing_target)
-    frame, y = source.frame[y.notna()], y.dropna()
+    frame, y = source.rows.frame()[y.notna()], y.dropna()
     if frame.empty:
         raise InputError(f"the table has no row with a target {target!r}")
     regions = region_metrics(

@@ -39,9 +39,9 @@ def predict(
     model = TableModel.load(open_run(run) / MODEL)
     source = load_source(data)
     notes(source.notes)
-    pred = model.predict(source.frame, ignore_extra=ignore_extra)
+    pred = model.predict(source.rows, ignore_extra=ignore_extra)
     frame = pd.DataFrame({"row": range(len(pred)), "prediction": pred, "region": model.shots.names(pred)})
-    std = model.predict_std(source.frame, ignore_extra=ignore_extra)
+    std = model.predict_std(source.rows, ignore_extra=ignore_extra)
     if std is not None:
         frame.insert(2, "std", std)
     write_table(frame, out)

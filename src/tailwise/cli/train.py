@@ -46,7 +46,7 @@ def train(
         str,
         typer.Argument(
             metavar="DATA",
-            help="A CSV, TSV or Parquet file, or example:NAME (see `tailwise examples`).",
+            help="A CSV, TSV or Parquet file, a folder of Parquet files, or example:NAME (see `tailwise examples`).",
             autocompletion=_complete_data,
         ),
     ],
@@ -238,9 +238,9 @@ def train(
     from tailwise.cli.show import notes, warnings_as_notes
     from tailwise.data.prepare import load_source, prepare_table
     from tailwise.methods.method import compose
-    from tailwise.processes import on_main, together
+    from tailwise.processes import main_first, on_main
     from tailwise.report.comparison import read_other
-    from tailwise.run import abandon_run, check_out, check_same, start_run, trim_history, versions
+    from tailwise.run import CACHE, abandon_run, check_out, check_same, remove_cache, start_run, trim_history, versions
     from tailwise.training.fit import table_training
 
     recipe = Recipe(
@@ -261,7 +261,7 @@ def train(
     stem = data.removeprefix("example:").rsplit("/", 1)[-1].split(".")[0]
     folder = out or Path("runs") / f"{stem}-{composed.name}-{seed}"
     on_main(lambda: check_out(folder, overwrite=overwrite, resume=resume))
-    source = together(lambda: load_source(data))
+    source = main_first(lambda: load_source(data, folder / CACHE))
     choices: dict[str, Any] = {
         "bin_width": bin_width,
         "n_bins": bins,
@@ -277,10 +277,15 @@ def train(
         "numeric": numeric or [],
         "date": date or [],
     }
-    table = prepare_table(source.frame, target, **choices)
-    other = None if against is None else read_other(against, table)
-    with warnings_as_notes() as also:
-        setup = table_training(table, composed, recipe)
+    try:
+        table = prepare_table(source.rows, target, **choices)
+        other = None if against is None else read_other(against, table)
+        with warnings_as_notes() as also:
+            setup = table_training(table, composed, recipe)
+    except InputError:
+        if is_main() and not resume:
+            remove_cache(folder)
+        raise
     table.notes.extend(dict.fromkeys(warned + also))
     config = {
         "data": {"name": source.name, "sha256": source.sha256},
@@ -355,7 +360,7 @@ def _finish(
     predictions = []
     for part in ("val", "test"):
         rows, y = table.rows_of(part)
-        own = rows.iloc[piece(len(rows))]
+        own = rows.select(np.arange(len(rows))[piece(len(rows))])
         frame = {"row": table.row[table.part == part], "split": part, "target": y}
         for name, values in (("prediction", model.predict(own)), ("std", model.predict_std(own))):
             frame |= {} if values is None else {name: np.concatenate(gather_objects(values))}

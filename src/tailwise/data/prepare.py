@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tailwise._checks import InputError
 from tailwise.data.examples import PREFIX, load_example
+from tailwise.data.rows import FrameRows, Rows, as_rows, open_folder
 from tailwise.data.schema import Schema, check_target_cells, require_column, target_values
 from tailwise.data.splits import SPLIT_COLUMN, SplitName, check_groups, split_rows
 from tailwise.data.table import read_table
@@ -20,6 +21,7 @@ from tailwise.labels.relevance import Relevance
 from tailwise.labels.shots import Shots
 
 FEWEST_ROWS = 30
+SAMPLE = 200_000
 _LEAST_SPREAD = 1e-12
 
 
@@ -29,14 +31,14 @@ class Source:
 
     Args:
         name: path, or ``example:NAME``.
-        sha256: of the file's bytes, or of the example's values.
-        frame: the table.
+        sha256: of the file's bytes, of the example's values, or of a folder's names, sizes and footers.
+        rows: the table.
         notes: what was dropped or is worth knowing.
     """
 
     name: str
     sha256: str
-    frame: pd.DataFrame
+    rows: Rows
     notes: list[str] = field(default_factory=list)
 
 
@@ -45,7 +47,7 @@ class PreparedTable:
     """A table ready for training.
 
     Args:
-        frame: rows with a target, in the order of the source.
+        rows: rows with a target, in the order of the source.
         row: ``(n,)`` position of each row in the source, from 0.
         y: ``(n,)`` target.
         part: ``(n,)`` of ``"train"``, ``"val"``, ``"test"``, ``"masked"`` (removed from training and validation).
@@ -56,7 +58,7 @@ class PreparedTable:
         notes: what the user should know.
     """
 
-    frame: pd.DataFrame
+    rows: Rows
     row: NDArray[np.int64]
     y: NDArray[np.float64]
     part: NDArray[np.str_]
@@ -66,25 +68,33 @@ class PreparedTable:
     relevance: Relevance | None
     notes: list[str]
 
-    def rows_of(self, part: str) -> tuple[pd.DataFrame, NDArray[np.float64]]:
+    def rows_of(self, part: str) -> tuple[Rows, NDArray[np.float64]]:
         """Rows of one part and their targets."""
-        here = self.part == part
-        return self.frame[here], self.y[here]
+        here = np.flatnonzero(self.part == part)
+        return self.rows.select(here), self.y[here]
 
 
-def load_source(name: str) -> Source:
-    """Read a file or an example; see :func:`tailwise.data.table.read_table`."""
+def load_source(name: str, cache: Path | None = None) -> Source:
+    """Read a file or an example; see :func:`tailwise.data.table.read_table`.
+
+    Args:
+        name: path, or ``example:NAME``.
+        cache: where a folder of Parquet files is converted to; without it a folder is refused.
+    """
     if name.startswith(PREFIX):
         frame, notes = load_example(name)
         digest = hashlib.sha256(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes()).hexdigest()
-        return Source(name, digest, frame, notes)
-    frame = read_table(name)
+        return Source(name, digest, FrameRows(frame), notes)
+    if cache is not None and Path(name).is_dir():
+        mapped, digest = open_folder(name, cache)
+        return Source(str(name), digest, mapped)
+    rows = FrameRows(read_table(name))
     with Path(name).open("rb") as file:
-        return Source(str(name), hashlib.file_digest(file, "sha256").hexdigest(), frame)
+        return Source(str(name), hashlib.file_digest(file, "sha256").hexdigest(), rows)
 
 
 def prepare_table(
-    frame: pd.DataFrame,
+    table: pd.DataFrame | Rows,
     target: str,
     *,
     bin_width: float | None = None,
@@ -104,7 +114,8 @@ def prepare_table(
     """Recognise columns, split rows, and choose bins and regions from the training labels.
 
     Args:
-        frame: the table.
+        table: the table. Of rows that are not in memory only the target, and columns that split or group, are read
+            whole; the columns are recognised from a sample.
         target: target column.
         bin_width: width of the bins, target units; by default :meth:`Bins.auto`.
         n_bins: number of bins instead.
@@ -124,24 +135,26 @@ def prepare_table(
     Raises:
         InputError: anything about the table or the choices that does not work, in one line.
     """
-    names = [str(name) for name in frame.columns]
-    if len(names) < 2 or frame.empty:
+    rows = as_rows(table)
+    names = rows.columns
+    if len(names) < 2 or len(rows) == 0:
         raise InputError(
-            f"the table has {len(frame)} rows and {len(names)} columns; "
+            f"the table has {len(rows)} rows and {len(names)} columns; "
             "a target and at least one feature are needed (is the separator right?)"
         )
     if bin_width is not None and n_bins is not None:
         raise InputError("give --bin-width or --bins, not both")
-    y = target_values(frame, target)
+    require_column(target, names, "target")
+    y = target_values(rows.frame([target]), target)
     empty = y.isna()
     notes: list[str] = []
     if empty.any():
         check_target_cells(y, drop=drop_missing_target)
         notes.append(f"{int(empty.sum()):,} rows dropped: no target")
     row = np.flatnonzero(~empty.to_numpy())
-    frame, values = frame.iloc[row].reset_index(drop=True), y.to_numpy()[row]
-    if len(frame) < FEWEST_ROWS:
-        raise InputError(f"the table has {len(frame)} rows with a target; at least {FEWEST_ROWS} are needed")
+    rows, values = rows.select(row) if empty.any() else rows, y.to_numpy()[row]
+    if len(rows) < FEWEST_ROWS:
+        raise InputError(f"the table has {len(rows)} rows with a target; at least {FEWEST_ROWS} are needed")
     if values.min() == values.max():
         raise InputError(f"target {target!r} is constant ({values[0]:g} in every row); there is nothing to learn")
     if not _LEAST_SPREAD <= values.std() <= 1 / _LEAST_SPREAD:
@@ -155,10 +168,10 @@ def prepare_table(
         if group == target:
             raise InputError(f"--group names {group!r}, which is the target")
         require_column(group, names, "--group")
-        check_groups(frame[group])
+        check_groups(rows.frame([group])[group])
         not_features.append((group, "group"))
     part, kind = split_rows(
-        frame,
+        rows.frame([name for name in (group, split_column, SPLIT_COLUMN) if name in names]),
         values,
         split=split,
         bins=_bins(values, bin_width, n_bins),
@@ -169,7 +182,7 @@ def prepare_table(
     if kind == "column":
         not_features.append((split_column or SPLIT_COLUMN, "split"))
     schema = Schema.infer(
-        frame, target, drop=drop, nominal=nominal, numeric=numeric, date=date, not_features=not_features
+        _sample(rows, seed), target, drop=drop, nominal=nominal, numeric=numeric, date=date, not_features=not_features
     )
     y_train = values[part == "train"]
     if y_train.min() == y_train.max():
@@ -194,7 +207,21 @@ def prepare_table(
             f"one bin of {bins.n_bins} holds {fullest / len(y_train):.0%} of the training rows; "
             f"--bin-width {_narrower(crowd):g} would tell its labels apart"
         )
-    return PreparedTable(frame, row, values, part, kind, schema, regions, Relevance.extremes(y_train), notes)
+    return PreparedTable(rows, row, values, part, kind, schema, regions, Relevance.extremes(y_train), notes)
+
+
+def _sample(rows: Rows, seed: int) -> pd.DataFrame:
+    """All rows if they are in memory or few, else some of them."""
+    if rows.in_memory or len(rows) <= SAMPLE:
+        return rows.frame()
+    return rows.select(sample_of(len(rows), seed)).frame()
+
+
+def sample_of(n: int, seed: int) -> NDArray[np.int64]:
+    """Positions of a uniform sample of n rows, in order."""
+    drawn = np.random.default_rng(seed).choice(n, min(n, SAMPLE), replace=False)
+    drawn.sort()
+    return drawn.astype(np.int64)
 
 
 def _narrower(crowd: NDArray[np.float64]) -> float:

@@ -113,9 +113,8 @@ class Schema:
         schema.features(frame)
         return schema
 
-    def check(self, frame: pd.DataFrame, *, ignore_extra: bool = False) -> None:
-        """Raise unless a table has every feature column and no unknown one."""
-        names = [str(name) for name in frame.columns]
+    def check(self, names: Sequence[str], *, ignore_extra: bool = False) -> None:
+        """Raise unless a table with such columns has every feature column and no unknown one."""
         missing = [column.name for column in self.columns if column.name not in names]
         if missing:
             hint = did_you_mean(missing[0], names) if len(missing) == 1 else ""

@@ -34,17 +34,21 @@ def split_column(values: pd.Series) -> NDArray[np.str_]:
     Raises:
         InputError: any other value, or a part without rows.
     """
-    text = values.astype("string").str.strip().str.lower()
-    parts = text.map(_SPELLINGS)
-    wrong = sorted({str(value) for value in values[parts.isna()].unique()})
+    coded = values.astype("category")
+    said = [_SPELLINGS.get(str(value).strip().lower()) for value in coded.cat.categories]
+    wrong = sorted({str(value) for value, part in zip(coded.cat.categories, said, strict=True) if part is None})
+    if coded.isna().any():
+        wrong.append("an empty cell")
     if wrong:
         raise InputError(f"column {values.name!r} must say train, val or test in every row, but has {quoted(wrong)}")
-    return _all_present(parts.to_numpy(dtype=str), f"column {values.name!r}")
+    return _all_present(np.asarray(said, dtype=str)[coded.cat.codes], f"column {values.name!r}")
 
 
 def looks_like_split(values: pd.Series) -> bool:
     """Whether most cells of a column say train, val or test."""
-    return bool(values.astype("string").str.strip().str.lower().isin(_SPELLINGS).mean() > _MOST_CELLS)
+    coded = values.astype("category")
+    says = np.array([str(value).strip().lower() in _SPELLINGS for value in coded.cat.categories] + [False])
+    return bool(says[coded.cat.codes].mean() > _MOST_CELLS)
 
 
 def balanced_split(
@@ -156,10 +160,17 @@ def split_rows(
                     f"group {spread.index[spread > 1][0]!r} of column {group!r} is in several parts of {column!r}"
                 )
         return parts, "column"
-    groups = None if group is None else frame[group].astype(str).to_numpy()
+    groups = None if group is None else _codes(frame[group])
     if split == "random":
         return random_split(len(y), groups=groups, seed=seed), "random"
     return balanced_split(y, bins, groups=groups, seed=seed), "balanced"
+
+
+def _codes(groups: pd.Series) -> NDArray[np.int64]:
+    """Number of each row's group among the groups' names in order."""
+    coded = groups.astype("category")
+    _, number = np.unique(coded.cat.categories.astype(str), return_inverse=True)
+    return np.asarray(number, dtype=np.int64)[coded.cat.codes]
 
 
 def _by_group(

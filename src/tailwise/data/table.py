@@ -15,6 +15,7 @@ from tailwise._checks import InputError, quoted
 from tailwise.data.schema import Schema
 
 SUFFIXES = {".csv": ",", ".tsv": "\t", ".parquet": None}
+NUMBERS = "numbers"
 _MOST_CATEGORIES = 256
 
 
@@ -28,7 +29,9 @@ def read_table(path: str | Path) -> pd.DataFrame:
     suffix = next((s for s in reversed(path.suffixes) if s.lower() != ".gz"), "").lower()
     if not path.exists():
         raise InputError(f"no file {str(path)!r}; give a CSV, TSV or Parquet file, or example:NAME")
-    if path.is_dir() or suffix not in SUFFIXES:
+    if path.is_dir():
+        raise InputError(f"{str(path)!r} is a folder; only `tailwise train` takes folders, of Parquet files")
+    if suffix not in SUFFIXES:
         raise InputError(f"{str(path)!r} is not a table: the file's name must end in .csv, .tsv or .parquet")
     try:
         frame = pd.read_parquet(path) if suffix == ".parquet" else _read_text(path, SUFFIXES[suffix] or ",")
@@ -91,7 +94,7 @@ def fit_preprocessor(features: pd.DataFrame) -> ColumnTransformer:
     )
     steps: list[tuple[str, Any, list[str]]] = [
         (name, step, columns)
-        for name, step, columns in (("numbers", numbers, numeric), ("categories", categories, nominal))
+        for name, step, columns in ((NUMBERS, numbers, numeric), ("categories", categories, nominal))
         if columns
     ]
     return ColumnTransformer(steps, sparse_threshold=0.0).fit(features)

@@ -1,17 +1,19 @@
 """Train a method on a prepared table."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 from sklearn.compose import ColumnTransformer
 from torch import Tensor, nn
 
 from tailwise.data.batches import Batches
-from tailwise.data.prepare import PreparedTable
+from tailwise.data.prepare import PreparedTable, sample_of
+from tailwise.data.streamed import StreamedBatches, fit_streamed_preprocessor
 from tailwise.data.table import fit_preprocessor, transform
 from tailwise.labels.shots import REGIONS, Shots
 from tailwise.methods.method import Method
@@ -48,24 +50,49 @@ def table_training(table: PreparedTable, method: Method, recipe: Recipe) -> Tabl
     accelerator_for(recipe)  # from here on processes know of each other
     train, y_train = table.rows_of("train")
     val, y_val = table.rows_of("val")
-    preprocessor = fit_preprocessor(table.schema.features(train))
-    x_train = transform(preprocessor, table.schema, train)
-    x_val = transform(preprocessor, table.schema, val.iloc[piece(len(val))])
+    own = np.arange(len(val))[piece(len(val))]
+    val = val.select(own)
+
+    def inputs(frame: pd.DataFrame) -> NDArray[np.float32]:
+        return transform(preprocessor, table.schema, frame)
+
+    if train.in_memory:
+        preprocessor = fit_preprocessor(table.schema.features(train.frame()))
+    else:
+        sample = train.select(sample_of(len(train), recipe.seed)).frame()
+        preprocessor = fit_streamed_preprocessor(table.schema, train, sample)
+    width = inputs(train.select(np.arange(1)).frame()).shape[1]
 
     seed_everything(recipe.seed, 0, -2)
-    encoder = MLP(x_train.shape[1])
+    encoder = MLP(width)
     model = Regressor(encoder, encoder.n_features)
-    batches = Batches(
-        torch.from_numpy(x_train),
-        torch.from_numpy(y_train).float(),
-        batch_size=recipe.batch_size_for(len(y_train)),
-    )
+    batch_size = recipe.batch_size_for(len(y_train))
+    batches: Batches | StreamedBatches
+    x_val: Iterable[NDArray[np.float32]]
+    if train.in_memory:
+        x_train, y = torch.from_numpy(inputs(train.frame())), torch.from_numpy(y_train).float()
+        batches = Batches(x_train, y, batch_size=batch_size)
+        x_val = [inputs(frame) for frame in val.pieces(_ROWS_AT_ONCE)]
+    else:
+        batches = StreamedBatches(train, y_train, inputs, batch_size=batch_size)
+        x_val = _Again(lambda: (inputs(frame) for frame in val.pieces(_ROWS_AT_ONCE)))
 
     def validate(current: nn.Module) -> Mapping[str, float]:
-        return validation_errors(y_val, np.concatenate(gather_objects(predict(current, x_val))), table.shots)
+        pred = np.concatenate([np.empty(0), *(predict(current, x) for x in x_val)])
+        return validation_errors(y_val, np.concatenate(gather_objects(pred)), table.shots)
 
     training = Training(method, model, batches, y_train, bins=table.shots.bins, validate=validate, recipe=recipe)
     return TableTraining(training, model, preprocessor)
+
+
+class _Again:
+    """An iterable that starts anew each time."""
+
+    def __init__(self, start: Callable[[], Iterator[NDArray[np.float32]]]) -> None:
+        self.start = start
+
+    def __iter__(self) -> Iterator[NDArray[np.float32]]:
+        return self.start()
 
 
 def predict(model: nn.Module, x: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from tailwise._checks import InputError
 from tailwise.data.batches import Batches
+from tailwise.data.streamed import StreamedBatches
 from tailwise.labels.bins import Bins
 from tailwise.labels.grid import BinGrid
 from tailwise.methods.method import Method
@@ -86,7 +87,7 @@ class Training:
         self,
         method: Method,
         model: nn.Module,
-        batches: Batches,
+        batches: Batches | StreamedBatches,
         y_train: Any,
         *,
         bins: Bins | BinGrid,
@@ -248,12 +249,18 @@ class Training:
 
     def _step(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
         self.optimizer.zero_grad(set_to_none=True)
-        terms = self._gradients(x, y)
         if self.wrapper is None:
+            terms = self._gradients(x, y)
             self.optimizer.step()
-        else:
-            with without_gathering(self.objective):
-                self.wrapper.step(partial(self._gradients, x, y))
+            return terms
+        drawn = _random_state(self.device)
+        terms = self._gradients(x, y)
+        after = _random_state(self.device)
+        with without_gathering(self.objective):
+            # Its second gradient is that of the same loss: dropout, views and partners must be drawn alike.
+            _set_random_state(self.device, drawn)
+            self.wrapper.step(partial(self._gradients, x, y))
+        _set_random_state(self.device, after)
         return terms
 
     def _gradients(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
@@ -295,6 +302,16 @@ def accelerator_for(recipe: Recipe) -> Accelerator:
     # accelerate keeps the first device and precision of a process for good; this recipe wants others.
     AcceleratorState._reset_state(reset_partial_state=True)
     return Accelerator(mixed_precision=recipe.precision, cpu=on_cpu, kwargs_handlers=handlers)
+
+
+def _random_state(device: torch.device) -> tuple[Tensor, Tensor | None]:
+    return torch.get_rng_state(), torch.cuda.get_rng_state(device) if device.type == "cuda" else None
+
+
+def _set_random_state(device: torch.device, state: tuple[Tensor, Tensor | None]) -> None:
+    torch.set_rng_state(state[0])
+    if state[1] is not None:
+        torch.cuda.set_rng_state(state[1], device)
 
 
 def _can_fuse(device: torch.device) -> bool:

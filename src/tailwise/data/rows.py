@@ -1,0 +1,172 @@
+"""Rows of a table, in memory or memory-mapped, behind one interface: select, iterate, take whole."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tailwise._checks import InputError
+from tailwise.data.parquet import parquet_files
+
+_AT_ONCE = 65_536
+_FOOTER = 8
+
+
+class Rows(Protocol):
+    """Rows of a table.
+
+    Attributes:
+        in_memory: whether they are; others are read from disk when asked for.
+        columns: names of the columns.
+    """
+
+    in_memory: bool
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns."""
+
+    def __len__(self) -> int:
+        """Number of rows."""
+
+    def select(self, index: NDArray[np.int64]) -> "Rows":
+        """Some of the rows, by their position."""
+
+    def frame(self, columns: list[str] | None = None) -> pd.DataFrame:
+        """All rows in memory, of all columns or some."""
+
+    def pieces(self, rows: int) -> Iterator[pd.DataFrame]:
+        """At most so many rows at a time, in order."""
+
+
+class FrameRows:
+    """Rows of a data frame."""
+
+    in_memory = True
+
+    def __init__(self, frame: pd.DataFrame) -> None:
+        self._frame = frame
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns."""
+        return [str(name) for name in self._frame.columns]
+
+    def __len__(self) -> int:
+        return len(self._frame)
+
+    def select(self, index: NDArray[np.int64]) -> "FrameRows":
+        """Some of the rows, by their position."""
+        return FrameRows(self._frame.iloc[index].reset_index(drop=True))
+
+    def frame(self, columns: list[str] | None = None) -> pd.DataFrame:
+        """The data frame."""
+        return self._frame if columns is None else self._frame[columns]
+
+    def pieces(self, rows: int) -> Iterator[pd.DataFrame]:
+        """At most so many rows at a time, in order."""
+        for start in range(0, len(self), rows):
+            yield self._frame.iloc[start : start + rows]
+
+
+class MappedRows:
+    """Rows of a memory-mapped Arrow table: what is not asked for stays on disk.
+
+    Args:
+        table: the table.
+        index: positions of the rows in it; all if not given.
+    """
+
+    in_memory = False
+
+    def __init__(self, table: Any, index: NDArray[np.int64] | None = None) -> None:
+        self._table, self._index = table, index
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns."""
+        return list(self._table.column_names)
+
+    def __len__(self) -> int:
+        return self._table.num_rows if self._index is None else len(self._index)
+
+    def select(self, index: NDArray[np.int64]) -> "MappedRows":
+        """Some of the rows, by their position."""
+        return MappedRows(self._table, index if self._index is None else self._index[index])
+
+    def frame(self, columns: list[str] | None = None) -> pd.DataFrame:
+        """All rows in memory; columns that are named come as categories where they are text."""
+        if columns is None:
+            parts = list(self.pieces(_AT_ONCE))
+            return pd.concat(parts, ignore_index=True) if parts else self._frame(np.empty(0, np.int64))
+        import pyarrow as pa
+
+        made = {}
+        for name in columns:
+            column = self._table.column(name)
+            text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
+            column = column.dictionary_encode() if text else column
+            made[name] = column.to_pandas().iloc[slice(None) if self._index is None else self._index]
+        return pd.DataFrame(made).reset_index(drop=True)
+
+    def pieces(self, rows: int) -> Iterator[pd.DataFrame]:
+        """At most so many rows at a time, in order."""
+        for start in range(0, len(self), rows):
+            yield self._frame(np.arange(start, min(start + rows, len(self))))
+
+    def _frame(self, index: NDArray[np.int64]) -> pd.DataFrame:
+        index = index if self._index is None else self._index[index]
+        # Rows are read in the order of the disk.
+        order = np.argsort(index, kind="stable")
+        frame: pd.DataFrame = self._table.take(index[order]).to_pandas()
+        return frame.iloc[np.argsort(order, kind="stable")].reset_index(drop=True)
+
+
+def as_rows(table: "pd.DataFrame | Rows") -> Rows:
+    """Rows of a data frame; rows as they are."""
+    return FrameRows(table) if isinstance(table, pd.DataFrame) else table
+
+
+def open_folder(folder: str | Path, cache: Path) -> tuple[MappedRows, str]:
+    """Rows of all Parquet files below a folder, memory-mapped, and a digest of the files.
+
+    The files are converted once, to Arrow files in ``cache``, by Hugging Face ``datasets``; later calls find them.
+
+    Raises:
+        InputError: no Parquet file, files that cannot be read or have different columns, no package ``datasets``.
+    """
+    files = parquet_files(folder)
+    try:
+        from datasets import Dataset, disable_progress_bars
+        from datasets.exceptions import DatasetGenerationError
+    except ImportError as error:
+        raise InputError("a folder of Parquet files needs datasets: pip install 'tailwise[large]'") from error
+    disable_progress_bars()
+    try:
+        mapped = Dataset.from_parquet([str(file) for file in files], cache_dir=str(cache), keep_in_memory=False)
+    except (DatasetGenerationError, ValueError, OSError) as error:
+        cause = str(error.__cause__ or error).strip().splitlines()[0]
+        raise InputError(f"the Parquet files of {str(folder)!r} cannot be read as one table: {cause}") from error
+    table = mapped.data.table
+    twice = sorted({name for name in table.column_names if table.column_names.count(name) > 1})
+    if twice:
+        raise InputError(f"{str(folder)!r} has several columns named {twice[0]!r}; rename them")
+    return MappedRows(table), _digest(files, Path(folder))
+
+
+def _digest(files: list[Path], folder: Path) -> str:
+    """SHA-256 of the files' names, sizes and footers, which hold counts, places and ranges of all columns."""
+    digest = hashlib.sha256()
+    for path in files:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            file.seek(max(0, size - _FOOTER))
+            length = int.from_bytes(file.read(4), "little")
+            file.seek(max(0, size - _FOOTER - length))
+            name = path.relative_to(folder).as_posix() if folder.is_dir() else path.name
+            digest.update(f"{name} {size} ".encode() + file.read())
+    return digest.hexdigest()
