@@ -15,6 +15,7 @@ from tailwise.metrics.errors import (
     sera,
     spearman,
 )
+from tailwise.metrics.regions import _times_drawn, region_errors
 
 RNG = np.random.default_rng(0)
 Y = RNG.gamma(2, 10, 600)
@@ -136,3 +137,25 @@ def test_depth_errors_leave_out_unknown_pixels():
         absolute_relative_error([0.0], [1.0])
     with pytest.raises(InputError, match="no pixel"):
         absolute_relative_error([np.nan], [1.0])
+
+
+def test_errors_by_bin_are_those_of_the_rows():
+    rng = np.random.default_rng(0)
+    train = rng.gamma(2.0, 10.0, 3000)
+    bins = Bins.auto(train)
+    shots = Shots.from_labels(train, bins)
+    true = np.concatenate([rng.choice(train, 400), [-5.0, 500.0]])
+    pred = true + rng.normal(size=402)
+    pred[:3] = true[:3]
+    slow, fast = region_metrics(true, pred, shots, resamples=0), region_errors(true, pred, shots)
+    assert list(fast) == [name for name, region in slow.items() if region.n]
+    for name, errors in fast.items():
+        assert errors.pop("n") == slow[name].n
+        assert errors == pytest.approx({metric: slow[name].metrics[metric].value for metric in errors}, rel=1e-12)
+
+
+def test_every_row_is_drawn_as_often_as_any_other():
+    rng = np.random.default_rng(0)
+    drawn = sum(_times_drawn(rng, 7) for _ in range(4000))
+    assert drawn.sum() == 28_000
+    assert abs(drawn / 4000 - 1).max() < 0.06

@@ -1,10 +1,10 @@
 """Metrics of every shot region, each with a bootstrap interval."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse import csr_array
 from scipy.stats import rankdata
 
 from tailwise._checks import InputError, label_array, same_shape
@@ -103,6 +103,53 @@ def region_metrics(
     }
 
 
+def region_errors(y_true: ArrayLike, y_pred: ArrayLike, shots: Shots) -> dict[str, dict[str, float]]:
+    """``n``, ``mae``, ``rmse``, ``gm``, ``bmae`` and ``bias`` of all rows and of each shot region, without intervals.
+
+    The errors are summed by bin once, and regions are bins put together: much faster than :func:`region_metrics`.
+
+    Args:
+        y_true: ``(n,)`` labels, target units.
+        y_pred: ``(n,)`` predictions.
+        shots: regions, from training labels.
+
+    Returns:
+        ``all`` and the regions that have rows.
+
+    Raises:
+        InputError: shapes that differ, values that are not finite.
+
+    Example:
+        >>> shots = Shots.from_labels([1.0] * 50 + [2.0], Bins.from_edges([0.5, 1.5, 2.5]))
+        >>> errors = region_errors([1.0, 1.0, 2.0], [1.0, 2.0, 5.0], shots)
+        >>> errors["many"]["mae"], errors["few"]["mae"], errors["all"]["bmae"]
+        (0.5, 3.0, 1.75)
+    """
+    true, pred = label_array(y_true, "y_true"), label_array(y_pred, "y_pred")
+    same_shape(pred, true)
+    error = pred - true
+    size = np.abs(error)
+    index, bins = shots.bins.index(true), shots.bins.n_bins
+    contributions = (None, size, error * error, np.log(np.maximum(size, GM_FLOOR)), error)
+    # Totals by bin: rows, |e|, e², log |e|, e; and the mean |e| of each bin that has rows.
+    totals = np.stack([np.bincount(index, weights=values, minlength=bins) for values in contributions])
+    seen = totals[0] > 0
+    bin_mae = totals[1] / np.maximum(totals[0], 1)
+    found = {}
+    for name, here in (("all", seen), *((name, seen & (shots.bin_codes == i)) for i, name in enumerate(REGIONS))):
+        if here.any():
+            n, absolute, squared, logs, signed = totals[:, here].sum(axis=1).tolist()
+            found[name] = {
+                "n": n,
+                "mae": absolute / n,
+                "rmse": math.sqrt(squared / n),
+                "gm": math.exp(logs / n),
+                "bmae": float(bin_mae[here].mean()),
+                "bias": signed / n,
+            }
+    return found
+
+
 def region_rows(y_true: ArrayLike, shots: Shots) -> dict[str, NDArray[np.bool_]]:
     """``(n,)`` masks of the rows of ``all``, ``many``, ``medium``, ``few`` and ``zero``.
 
@@ -178,6 +225,10 @@ def _bootstrap(
 ) -> dict[str, NDArray[np.float64]]:
     """Every metric of every resample: how often each row was drawn, times sums a row contributes."""
     n = true.size
+    index = bins.index(true)
+    order = np.argsort(index, kind="stable")  # the rows of a bin stand together
+    true, pred, phi = true[order], pred[order], None if phi is None else phi[order]
+    first_of_bin = np.flatnonzero(np.diff(index[order], prepend=-1))
     error = pred - true
     size = np.abs(error)
     moments = np.column_stack(
@@ -191,23 +242,21 @@ def _bootstrap(
             *_correlation_terms(rankdata(true), rankdata(pred)),
         ]
     )
-    used, index = np.unique(bins.index(true), return_inverse=True)
-    in_bin = csr_array((np.ones(n), (index, np.arange(n))), shape=(used.size, n))
-    error_in_bin = csr_array((size, (index, np.arange(n))), shape=(used.size, n))
-
-    bin_mean = np.asarray(error_in_bin.sum(axis=1)) / np.asarray(in_bin.sum(axis=1))
+    rows_in_bin = np.diff(first_of_bin, append=n)
+    bin_mean = np.add.reduceat(size, first_of_bin) / rows_in_bin
 
     rng = np.random.default_rng(seed)
     rows_at_once = max(1, _DRAWS_AT_ONCE // n)
     parts: list[NDArray[np.float64]] = []
     for start in range(0, resamples, rows_at_once):
         rows = min(rows_at_once, resamples - start)
-        flat = rng.integers(0, n, size=(rows, n)) + n * np.arange(rows)[:, None]
-        times = np.bincount(flat.ravel(), minlength=rows * n).reshape(rows, n).astype(np.float64)
-        count = np.asarray(in_bin @ times.T)
+        times = np.empty((rows, n))
+        for times_of_row in times:
+            times_of_row[:] = _times_drawn(rng, n)
+        count = np.add.reduceat(times, first_of_bin, axis=1)
+        in_bin = np.add.reduceat(times * size, first_of_bin, axis=1)
         # A bin that no draw hit keeps its own mean; leaving it out would favour the crowded bins.
-        means = np.where(count > 0, np.asarray(error_in_bin @ times.T) / np.maximum(count, 1), bin_mean[:, None])
-        bmae = means.mean(axis=0)
+        bmae = np.where(count > 0, in_bin / np.maximum(count, 1), bin_mean).mean(axis=1)
         parts.append(np.column_stack([times @ moments / n, bmae]))
     mean = np.concatenate(parts)
     drawn = {
@@ -220,6 +269,14 @@ def _bootstrap(
         "spearman": _correlation(mean[:, 10:15]),
     }
     return drawn if phi is None else {**drawn, "sera": n * mean[:, 4]}
+
+
+def _times_drawn(rng: np.random.Generator, n: int) -> NDArray[np.int64]:
+    """How often each of n rows is drawn in n draws."""
+    # 32 random bits times n, shifted back: twice as fast as integers(0, n), and as even to n parts in 2^32.
+    bits = rng.integers(0, 2**64, size=(n + 1) // 2, dtype=np.uint64).view(np.uint32)[:n]
+    row = bits.astype(np.uint64) * np.uint64(n) >> np.uint64(32)
+    return np.bincount(row.view(np.int64), minlength=n)
 
 
 def _correlation_terms(a: NDArray[np.float64], b: NDArray[np.float64]) -> list[NDArray[np.float64]]:

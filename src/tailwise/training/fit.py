@@ -17,7 +17,7 @@ from tailwise.data.streamed import StreamedBatches, fit_streamed_preprocessor
 from tailwise.data.table import fit_preprocessor, transform
 from tailwise.labels.shots import REGIONS, Shots
 from tailwise.methods.method import Method
-from tailwise.metrics.errors import balanced_mean_absolute_error, mean_absolute_error, root_mean_squared_error
+from tailwise.metrics.regions import region_errors
 from tailwise.models.regressor import Regressor
 from tailwise.models.table import MLP
 from tailwise.processes import gather_objects, piece
@@ -115,10 +115,6 @@ def _over_rows(model: nn.Module, what: Callable[[Tensor], Tensor], x: NDArray[np
 
 def validation_errors(y: NDArray[np.float64], pred: NDArray[np.float64], shots: Shots) -> dict[str, float]:
     """``mae``, ``rmse``, ``bmae`` over all rows and the MAE of each region that has rows."""
-    errors = {
-        "mae": mean_absolute_error(y, pred),
-        "rmse": root_mean_squared_error(y, pred),
-        "bmae": balanced_mean_absolute_error(y, pred, shots.bins),
-    }
-    codes, size = shots.codes(y), np.abs(pred - y)
-    return errors | {name: float(size[codes == i].mean()) for i, name in enumerate(REGIONS) if (codes == i).any()}
+    errors = region_errors(y, pred, shots)
+    over_all = {name: errors["all"][name] for name in ("mae", "rmse", "bmae")}
+    return over_all | {name: errors[name]["mae"] for name in REGIONS if name in errors}
