@@ -118,7 +118,7 @@ class FDS(FullPrecision):
         bins: bins of the target; a :class:`tailwise.labels.grid.BinGrid` for K-dimensional labels.
         n_features: number of channels d.
         covariance: ``"diagonal"`` (the authors'), or ``"full"`` for the paper's covariance matrices, each shrunk by
-            :func:`shrunk`; bins x d² numbers, so at most about 1,000 channels at 100 bins.
+            :func:`shrunk`; bins x d² numbers, so at most about 1,000 channels at 100 bins, and rows x d² in a step.
         kernel: ``"gaussian"``, ``"triangular"`` or ``"laplace"``.
         window: number of bins the kernel covers, odd.
         sigma: σ in bins.

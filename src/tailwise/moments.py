@@ -10,6 +10,7 @@ from tailwise.processes import sum_over_processes
 
 _STATE = ("count", "mean", "m2")
 _SINGLE = 4
+_PRODUCTS_AT_ONCE = 2**24
 
 
 class BinMoments(nn.Module):
@@ -55,8 +56,13 @@ class BinMoments(nn.Module):
         mean = self.mean.new_zeros(n + 1, z.shape[1]).index_add_(0, index, z).div_(count.clamp(min=1))
         deviation = mean.index_select(0, index)
         torch.sub(z, deviation, out=deviation)
-        products = self._products(deviation) if self.full else deviation.square_()
-        m2 = self.m2.new_zeros(n + 1, *self.m2.shape[1:]).index_add_(0, index, products)
+        m2 = self.m2.new_zeros(n + 1, *self.m2.shape[1:])
+        if self.full:  # of many rows, products of all channels are made a few rows at a time
+            at_once = max(1, _PRODUCTS_AT_ONCE // z.shape[1] ** 2)
+            for rows, bins in zip(torch.split(deviation, at_once), torch.split(index, at_once), strict=True):
+                m2.index_add_(0, bins, self._products(rows))
+        else:
+            m2.index_add_(0, index, deviation.square_())
         count, mean, m2 = count[:n], mean[:n], m2[:n]
         total = self.count + count
         share = count.to(mean.dtype) / total.clamp(min=1)
