@@ -1,7 +1,9 @@
 """Sums over all pairs of a batch, tile by tile, in memory that grows with the batch and not with its square."""
 
+import importlib.util
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -56,7 +58,12 @@ class Pairs:
 
 
 def contrast(
-    features: Tensor, pairs: Pairs, log_weight: Tensor | None, *, temperature: float
+    features: Tensor,
+    pairs: Pairs,
+    log_weight: Tensor | None,
+    *,
+    temperature: float,
+    products_in: torch.dtype = torch.float32,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """For each anchor j, over i ≠ j with s_ji = z_j·z_i / τ, z being features of length 1:
 
@@ -71,13 +78,67 @@ def contrast(
         pairs: which pairs count.
         log_weight: ``(N,)`` logarithms of w, or ``None``.
         temperature: τ.
+        products_in: on a GPU with Triton, type of the numbers that are multiplied.
 
     Returns:
         Four tensors ``(N,)``; the first is a large negative number for an anchor without pairs, the last two have no
         gradient.
     """
-    made: tuple[Tensor, Tensor, Tensor, Tensor] = _Contrast.apply(features, log_weight, pairs, temperature)  # type: ignore[no-untyped-call]
+    fused = _fused(features, pairs)
+    made: tuple[Tensor, Tensor, Tensor, Tensor]
+    if fused is None:
+        made = _Contrast.apply(features, log_weight, pairs, temperature)  # type: ignore[no-untyped-call]
+    else:
+        made = FusedContrast.apply(features, log_weight, pairs, temperature, products_in, fused)  # type: ignore[no-untyped-call]
     return made
+
+
+@cache
+def fused_kernels() -> Any:
+    """The module of Triton kernels; ``None`` where there is no Triton."""
+    return importlib.import_module("tailwise.regularizers.fused") if importlib.util.find_spec("triton") else None
+
+
+def _fused(features: Tensor, pairs: Pairs) -> Any:
+    """Kernels for a case they are made for: few features in float32, scalar labels, on a GPU with Triton."""
+    if not features.is_cuda or features.dtype != torch.float32 or pairs.labels.ndim != 1 or pairs.log_push:
+        return None
+    kernels = fused_kernels()
+    return kernels if kernels is not None and features.shape[1] <= kernels.MOST_FEATURES else None
+
+
+class FusedContrast(torch.autograd.Function):
+    """:func:`contrast` by Triton kernels."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        features: Tensor,
+        log_weight: Tensor | None,
+        pairs: Pairs,
+        temperature: float,
+        products_in: torch.dtype,
+        kernels: Any,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Log-sums, sums over positives, and the numbers of pairs."""
+        z, norm = _unit(features)
+        given = [z.to(products_in).contiguous()]
+        given += [values.to(torch.float32).contiguous() for values in (pairs.labels, pairs.pred)]
+        given.append(norm.new_zeros(len(z)) if log_weight is None else log_weight.contiguous())
+        ctx.numbers, ctx.kernels = (temperature, pairs.window, pairs.push), kernels
+        log_sum, closeness, n_positive, n_negative = kernels.fused_forward(*given, *ctx.numbers)
+        ctx.mark_non_differentiable(n_positive, n_negative)
+        ctx.save_for_backward(z, norm, *given, log_sum)
+        return log_sum, closeness, n_positive, n_negative
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, share: Tensor, pull: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
+        """Gradients of features and of the logarithms of weights."""
+        z, norm, *given = ctx.saved_tensors
+        gradient, of_weight = ctx.kernels.fused_backward(*given, share, pull, *ctx.numbers)
+        of_features = _of_features(gradient, z, norm).div_(ctx.numbers[0])
+        return of_features, of_weight if ctx.needs_input_grad[1] else None, None, None, None, None
 
 
 class _Contrast(torch.autograd.Function):

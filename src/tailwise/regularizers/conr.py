@@ -70,7 +70,9 @@ def conr_loss(
     pairs = Pairs(target, pred.detach(), window, label_distance, push, log_push=reference and dense)
     z = features if features.dtype == torch.float64 else features.float()
     log_weight = None if weight is None else weight.to(z.dtype).clamp(min=torch.finfo(z.dtype).tiny).log()
-    log_sum, closeness, n_pos, n_neg = contrast(z, pairs, log_weight, temperature=temperature)
+    log_sum, closeness, n_pos, n_neg = contrast(
+        z, pairs, log_weight, temperature=temperature, products_in=_products_in(features)
+    )
 
     if reference:
         log_sum = torch.logaddexp(log_sum, (len(z) - n_pos).log())
@@ -81,6 +83,14 @@ def conr_loss(
     counted = (n_pos > 0) & (n_neg > 0)
     loss = torch.where(counted, log_sum - closeness / n_pos.clamp(min=1), 0.0)
     return (loss.sum() / counted.sum().clamp(min=1)).to(features.dtype)
+
+
+def _products_in(features: Tensor) -> torch.dtype:
+    """Half precision where the features have it, or would have it under autocast."""
+    device = features.device.type
+    if features.dtype == torch.float32 and torch.is_autocast_enabled(device):
+        return torch.get_autocast_dtype(device)
+    return features.dtype
 
 
 class ConR(nn.Module):
