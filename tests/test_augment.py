@@ -4,11 +4,14 @@ import torch
 from torch import nn
 
 from golden import golden
-from tailwise import InputError, Regressor, compose
+from tailwise import MLP, Bins, InputError, Regressor, compose
 from tailwise.augment.cmixup import CMixup, cmixup_partners, cmixup_rates
 from tailwise.augment.views import Corrupt, TwoViews
+from tailwise.data.batches import Batches
 from tailwise.methods.objective import Objective, without_gathering
 from tailwise.optim import BSAM
+from tailwise.training.loop import Training
+from tailwise.training.recipe import Recipe
 
 
 @pytest.mark.parametrize("case", golden("cmixup"))
@@ -147,3 +150,29 @@ def test_the_second_pass_is_not_counted_twice():
 def test_an_encoder_alone_needs_a_regularizer():
     with pytest.raises(InputError, match="needs a regularizer"):
         Objective(Regressor(nn.Linear(3, 4), 4), trains="encoder")
+
+
+def test_both_gradients_of_bsam_are_of_the_same_draws():
+    y = np.random.default_rng(0).gamma(2.0, 5.0, 64)
+    x = torch.randn(64, 3)
+    model = Regressor(MLP(3, dropout=0.5), 256)
+    training = Training(
+        compose("bsam+cmixup", cmixup={"bandwidth": 2.0}, bsam={"rho": 1e-12}),
+        model,
+        Batches(x, torch.from_numpy(y).float(), batch_size=32),
+        y,
+        bins=Bins.count(y, 5),
+        validate=lambda m: {"bmae": 1.0},
+        recipe=Recipe(epochs=2, device="cpu"),
+    )
+    terms, gradients = [], training._gradients
+
+    def recorded(*batch):
+        terms.append(float(gradients(*batch)["loss"].detach()))
+        return {"loss": torch.tensor(terms[-1])}
+
+    training._gradients = recorded
+    list(training.epochs())
+    assert len(terms) == 8
+    assert terms[0::2] == pytest.approx(terms[1::2], rel=1e-5)
+    assert len(set(terms[0::2])) == 4

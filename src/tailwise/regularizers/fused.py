@@ -14,7 +14,7 @@ _FEWEST = 16  # a product's smallest side
 _WIDE, _NARROW, _BYTES = 64, 32, 256  # sides of a tile, for features of so many bytes a row and for longer ones
 
 
-@triton.jit  # type: ignore[untyped-decorator]
+@triton.jit
 def _pairs(zi, zj, yi, yj, pi, pj, i, j, n, temperature, window, push):  # type: ignore[no-untyped-def]
     """Products of a tile, whether its pairs are positive or negative, and the exponents of negatives."""
     products = tl.dot(zi, tl.trans(zj), input_precision="ieee") / temperature
