@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
-from tailwise.cli import show
-
 if TYPE_CHECKING:
     from tailwise.training.recipe import Recipe
 
@@ -35,6 +33,7 @@ def end_processes() -> None:
 def start_processes(recipe: "Recipe") -> None:
     """Connect the processes that a launcher (``torchrun``, ``accelerate launch``) has started, if it has."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        from tailwise.cli import show
         from tailwise.training.loop import accelerator_for
 
         accelerator_for(recipe)
@@ -53,6 +52,8 @@ def told_how_to_resume(folder: Path) -> Iterator[None]:
         typer.Exit: another process of this training has ended.
     """
     from torch import distributed as dist
+
+    from tailwise.cli import show
 
     several = dist.is_available() and dist.is_initialized()
 
