@@ -563,3 +563,12 @@ def test_real_tables(shared_table, tmp_path, name, target, method):
     metrics = json.loads((tmp_path / "r" / "metrics.json").read_text())
     assert metrics["few"]["n"] > 0
     assert metrics["all"]["pearson"]["value"] > 0.4
+
+
+def test_a_warning_while_training_is_a_note_in_the_terminal_and_on_the_page(tmp_path, capsys):
+    out = tmp_path / "r"
+    arguments = ["train", "example:diabetes", "-t", "progression", "-m", "bmc", "--batch-size", "1", "--epochs", "1"]
+    assert run([*arguments, "-o", str(out)]) == 0
+    told = "bmc compares the labels of a batch"
+    assert capsys.readouterr().err.count(told) == 1
+    assert (out / "report.html").read_text().count(told) == 1

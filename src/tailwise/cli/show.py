@@ -115,6 +115,24 @@ def warnings_as_notes() -> Iterator[list[str]]:
             warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
 
 
+@contextmanager
+def warnings_told(known: list[str]) -> Iterator[None]:
+    """Print the package's warnings of a block as notes when they come, each once, and add them to those known."""
+    show_otherwise = warnings.showwarning
+
+    def tell(message: Warning | str, category: type[Warning], *where: Any) -> None:
+        if category is not UserWarning:
+            show_otherwise(message, category, *where)
+        elif str(message) not in known:
+            known.append(str(message))
+            notes([str(message)])
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)
+        warnings.showwarning = tell
+        yield
+
+
 def notes(lines: list[str]) -> None:
     """Print what the user should know, on stderr."""
     for line in lines:

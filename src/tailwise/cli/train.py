@@ -235,7 +235,7 @@ def train(
     """
     from tailwise.cli.processes import is_main, start_processes, told_how_to_resume
     from tailwise.cli.settings import parse_ranges, parse_set, parse_shots
-    from tailwise.cli.show import notes, warnings_as_notes
+    from tailwise.cli.show import notes, warnings_as_notes, warnings_told
     from tailwise.data.prepare import load_source, prepare_table
     from tailwise.methods.method import compose
     from tailwise.processes import main_first, on_main
@@ -303,8 +303,9 @@ def train(
     on_main(lambda: trim_history(folder, done))
     with told_how_to_resume(folder):
         try:
-            _epochs(setup, folder, done)
-            _finish(source, table, composed, setup, folder, other)
+            with warnings_told(table.notes):
+                _epochs(setup, folder, done)
+                _finish(source, table, composed, setup, folder, other)
         except (InputError, OSError):
             if is_main() and not resume:
                 abandon_run(folder)

@@ -199,7 +199,8 @@ def prepare_table(
         notes.append(f"{int(hidden.sum()):,} rows removed from training and validation: --mask-target")
     many, few = shots if shots is not None else (None, None)
     regions = Shots.from_labels(y_train, bins, many=many, few=few, gaps=gaps)
-    notes += [f"column {name!r} is not used ({reason})" for name, reason in schema.unused.items()]
+    roles = {"group": "it says the group", "split": "it says the split"}
+    notes += [f"column {name!r} is not an input: {roles.get(reason, reason)}" for name, reason in schema.unused.items()]
     fullest = int(regions.counts.max())
     crowd = np.unique(y_train[bins.index(y_train) == regions.counts.argmax()])
     if 2 * fullest > len(y_train) and crowd.size > 1:
