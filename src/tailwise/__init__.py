@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from tailwise._checks import InputError
     from tailwise.artifact import TableModel
     from tailwise.data.batches import Batches
+    from tailwise.estimators import WeightedRegressor
     from tailwise.fds import FDS
     from tailwise.labels.bins import Bins
     from tailwise.labels.density import LDS
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
     from tailwise.methods.method import Method, Stage, compose
     from tailwise.methods.objective import Objective
     from tailwise.metrics.regions import region_metrics
+    from tailwise.model_selection import (
+        StratifiedRegressionGroupKFold,
+        StratifiedRegressionKFold,
+        region_scorers,
+    )
     from tailwise.models.regressor import Regressor
     from tailwise.models.table import MLP
     from tailwise.regularizers.conr import ConR, conr_loss
@@ -52,14 +58,18 @@ _WHERE = {
     "Relevance": "labels.relevance",
     "Shots": "labels.shots",
     "Stage": "methods.method",
+    "StratifiedRegressionGroupKFold": "model_selection",
+    "StratifiedRegressionKFold": "model_selection",
     "TableModel": "artifact",
     "Training": "training.loop",
+    "WeightedRegressor": "estimators",
     "compose": "methods.method",
     "conr_loss": "regularizers.conr",
     "density_weights": "weights",
     "focal_loss": "losses.focal",
     "lds_weights": "weights",
     "region_metrics": "metrics.regions",
+    "region_scorers": "model_selection",
 }
 
 __all__ = [
@@ -84,14 +94,18 @@ __all__ = [
     "Relevance",
     "Shots",
     "Stage",
+    "StratifiedRegressionGroupKFold",
+    "StratifiedRegressionKFold",
     "TableModel",
     "Training",
+    "WeightedRegressor",
     "compose",
     "conr_loss",
     "density_weights",
     "focal_loss",
     "lds_weights",
     "region_metrics",
+    "region_scorers",
 ]
 
 
