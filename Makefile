@@ -3,13 +3,14 @@ BIN := $(VENV)/bin
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test lint types layers bench docs clean
+.PHONY: help demo test lint types layers bench bench-check docs clean
 
 help:
 	@echo "make demo    install, train on an example table with and without re-weighting, say where the report is"
 	@echo "make test    install and run the whole test suite"
 	@echo "make lint types layers    what CI checks besides"
-	@echo "make bench   measure start-up, training and step times"
+	@echo "make bench   measure times and memory, write docs/performance.md (about 8 minutes, on a quiet machine)"
+	@echo "make bench-check  measure ratios again, fail if one has grown by more than 30 %"
 	@echo "make docs    write the table of methods into docs/methods.md"
 	@echo "make clean   remove .venv and caches (run folders stay)"
 
@@ -42,7 +43,10 @@ layers: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 bench: $(VENV)/.dev
-	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/harness.py
+
+bench-check: $(VENV)/.dev
+	$(BIN)/python benchmarks/harness.py --check
 
 docs: $(VENV)/.dev
 	$(BIN)/python docs/update.py

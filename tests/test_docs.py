@@ -52,7 +52,7 @@ def test_public_surface():
     known = """
         Batches Bins ConR FDS FocalL1 FocalMSE Huber InputError L1 LDS LabelWeights MLP MSE Method Objective Recipe
         Regressor Relevance Shots Stage TableModel Training compose conr_loss density_weights focal_loss lds_weights
-        region_metrics
+        region_metrics LabelDensity WeightedRegressor
     """
     assert set(tailwise.__all__) >= set(known.split())
 

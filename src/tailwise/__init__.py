@@ -24,11 +24,6 @@ if TYPE_CHECKING:
     from tailwise.methods.method import Method, Stage, compose
     from tailwise.methods.objective import Objective
     from tailwise.metrics.regions import region_metrics
-    from tailwise.model_selection import (
-        StratifiedRegressionGroupKFold,
-        StratifiedRegressionKFold,
-        region_scorers,
-    )
     from tailwise.models.regressor import Regressor
     from tailwise.models.table import MLP
     from tailwise.regularizers.conr import ConR, conr_loss
@@ -58,8 +53,6 @@ _WHERE = {
     "Relevance": "labels.relevance",
     "Shots": "labels.shots",
     "Stage": "methods.method",
-    "StratifiedRegressionGroupKFold": "model_selection",
-    "StratifiedRegressionKFold": "model_selection",
     "TableModel": "artifact",
     "Training": "training.loop",
     "WeightedRegressor": "estimators",
@@ -69,7 +62,6 @@ _WHERE = {
     "focal_loss": "losses.focal",
     "lds_weights": "weights",
     "region_metrics": "metrics.regions",
-    "region_scorers": "model_selection",
 }
 
 __all__ = [
@@ -94,8 +86,6 @@ __all__ = [
     "Relevance",
     "Shots",
     "Stage",
-    "StratifiedRegressionGroupKFold",
-    "StratifiedRegressionKFold",
     "TableModel",
     "Training",
     "WeightedRegressor",
@@ -105,7 +95,6 @@ __all__ = [
     "focal_loss",
     "lds_weights",
     "region_metrics",
-    "region_scorers",
 ]
 
 
