@@ -1,24 +1,42 @@
 """What each process of a group asserts; ``test_processes.py`` starts it by torchrun."""
 
 import warnings
+from contextlib import contextmanager
 
+import numpy as np
+import pandas as pd
 import torch
 from torch import distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from tailwise import Bins
+from tailwise.augment.cmixup import CMixup
 from tailwise.augment.views import TwoViews
 from tailwise.data.batches import Batches
+from tailwise.data.rows import FrameRows
+from tailwise.data.streamed import StreamedBatches
 from tailwise.fds import FDS
 from tailwise.losses.balanced_mse import BMC
+from tailwise.methods.objective import Objective
+from tailwise.models.regressor import Regressor
 from tailwise.models.table import Dropout
-from tailwise.processes import gather_all, gather_objects, gather_rows, own_rows, piece, sharing, world
+from tailwise.processes import _SIZES, gather_all, gather_objects, gather_rows, own_rows, piece, sharing, world
 from tailwise.regularizers.conr import ConR
 from tailwise.regularizers.rank_n_contrast import RankNContrast
 from tailwise.regularizers.ranksim import RankSim
 
 BINS = Bins.from_edges(range(11))
+
+
+@contextmanager
+def sharing_alone():
+    """As if the whole batch were this process's own."""
+    token = _SIZES.set(None)
+    try:
+        yield
+    finally:
+        _SIZES.reset(token)
 
 
 def batch(n):
@@ -128,7 +146,46 @@ def uneven_pieces_are_gathered_in_order():
             drawn = own_rows(lambda n: torch.rand(n, 2), len(y[own]))
             torch.manual_seed(0)
             assert torch.equal(drawn, torch.rand(n, 2)[own])
-            assert len(TwoViews().train().inputs(z[own].float(), y[own])[1]) == 2 * len(y[own])
+            for augment in (TwoViews(corrupt=0.5), CMixup(bandwidth=2.0)):
+                torch.manual_seed(0)
+                shared = augment.train().inputs(z[own].float(), y[own].float())
+                next_draw = torch.rand(1)
+                made = [gather_rows(part) for part in shared]
+                assert gather_objects(float(next_draw)) == [float(next_draw)] * of
+                with sharing_alone():
+                    torch.manual_seed(0)
+                    whole = augment.inputs(z.float(), y.float())
+                for part, expected in zip(made, whole, strict=True):
+                    assert torch.equal(part, expected)
+
+
+def a_piece_that_gathers_does_so_once():
+    rank, of = world()
+    z, y, _, _ = batch(8 * of)
+    values = []
+    for own_flag in (False, True):
+        torch.manual_seed(0)
+        model = Regressor(nn.Linear(4, 3), 3)
+        regularizers = {"conr": ConR(window=1.0, global_batch=own_flag)}
+        objective = Objective(model, regularizers=regularizers, global_batch=True)
+        rows = slice(8 * rank, 8 * rank + 8)
+        values.append(float(objective(z[rows].float(), y[rows].float())["conr"].detach()))
+    assert values[0] == values[1]
+
+
+def rows_from_disk_come_once_whatever_a_step_draws():
+    frame = pd.DataFrame({"a": np.arange(40_000.0)})
+    batches = StreamedBatches(
+        FrameRows(frame), np.arange(40_000.0), lambda part: part.to_numpy(np.float32), batch_size=33
+    )
+    torch.manual_seed(0)
+    seen = []
+    for n, x, y in batches.pieces():
+        with sharing(n):
+            TwoViews().train().inputs(x, y)
+        torch.rand(world()[0])  # a step that draws unevenly
+        seen += y.tolist()
+    assert sorted(row for part in gather_objects(seen) for row in part) == list(range(40_000))
 
 
 def dropout_is_that_of_the_global_batch():
@@ -162,6 +219,8 @@ if __name__ == "__main__":
         statistics_of_bins_are_those_of_all_rows,
         one_process_without_samples_does_not_matter,
         uneven_pieces_are_gathered_in_order,
+        a_piece_that_gathers_does_so_once,
+        rows_from_disk_come_once_whatever_a_step_draws,
         dropout_is_that_of_the_global_batch,
         every_row_is_in_one_process_once,
     ):

@@ -49,6 +49,27 @@ def test_inputs_and_labels_are_mixed_alike(k):
     assert mixed_y.max() <= y.max()
 
 
+@pytest.mark.parametrize("mix", ["inputs", "features"])
+def test_whole_number_labels_are_mixed_as_floating_ones(mix):
+    mixer, x, y = CMixup(bandwidth=2.0, mix=mix), torch.randn(8, 3), torch.arange(8) // 2
+    mixed = []
+    for labels in (y, y.float()):
+        torch.manual_seed(0)
+        mixed.append(getattr(mixer, mix)(x, labels))
+    assert torch.equal(mixed[0][1], mixed[1][1])
+    assert torch.equal(mixed[0][0], mixed[1][0])
+    assert not torch.equal(mixed[0][1], y.float())
+
+
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf])
+def test_labels_that_cannot_be_mixed_are_refused(bad):
+    mixer = CMixup(bandwidth=1.0)
+    with pytest.raises(InputError, match="some are NaN or infinite"):
+        mixer.inputs(torch.randn(3, 2), torch.tensor([0.0, bad, 1.0]))
+    with pytest.raises(InputError, match="4 rows with 3 labels"):
+        mixer.inputs(torch.randn(4, 2), torch.zeros(3))
+
+
 def test_feature_mixing_leaves_inputs_alone_and_evaluation_leaves_all():
     mixer = CMixup(bandwidth=0.5, mix="features")
     x, y = torch.randn(8, 3), torch.rand(8)
@@ -73,11 +94,11 @@ def test_two_views_repeat_labels_and_corrupt_some_values():
     torch.manual_seed(0)
     x, y = torch.arange(200.0).view(100, 2), torch.arange(100.0)
     both, labels = TwoViews(corrupt=0.3).inputs(x, y)
-    assert torch.equal(labels, torch.cat([y, y]))
-    changed = (both != torch.cat([x, x])).float().mean()
+    assert torch.equal(labels, y.repeat_interleave(2))
+    changed = (both != x.repeat_interleave(2, dim=0)).float().mean()
     assert 0.2 < changed < 0.4
     assert torch.equal(both[:, 0] % 2, torch.zeros(200))  # every value stays in its column
-    assert not torch.equal(both[:100], both[100:])
+    assert not torch.equal(both[::2], both[1::2])
     views = TwoViews().eval()
     assert views.inputs(x, y)[0] is x
 
@@ -90,6 +111,9 @@ def test_a_view_of_ones_own():
         TwoViews().inputs(torch.zeros(2, 1, 4, 4), torch.zeros(2))
     with pytest.raises(InputError, match="below 1"):
         Corrupt(1.0)
+    for bad in ("a", None, True, [0.1], np.nan, -0.1):
+        with pytest.raises(InputError, match="corrupt must be a finite number of at least 0"):
+            TwoViews(corrupt=bad)
 
 
 def test_conr_sees_both_views():
@@ -132,6 +156,9 @@ def test_bsam_without_a_gradient_stays():
     theta.square().sum().backward()
     bsam.step(lambda: theta.square().sum().backward())
     assert torch.equal(theta, torch.zeros(2))
+    theta.grad = None
+    with pytest.raises(InputError, match=r"call loss\.backward\(\) before"):
+        bsam.step(lambda: theta.square().sum().backward())
     with pytest.raises(InputError, match="rho"):
         BSAM(torch.optim.SGD([theta], lr=0.1), rho=0.0)
 

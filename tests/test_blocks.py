@@ -13,6 +13,7 @@ from tailwise.losses.balanced_mse import bmc_loss
 from tailwise.regularizers import blocks, rank_n_contrast
 from tailwise.regularizers.conr import conr_loss
 from tailwise.regularizers.rank_n_contrast import rnc_loss
+from tailwise.regularizers.ranksim import ranksim_loss
 
 
 @pytest.fixture
@@ -99,11 +100,9 @@ def test_conr_survives_any_temperature_and_push_in_float32(temperature, push):
     single[0].requires_grad_()
     rounded = value_and_gradients(conr_loss(*single, **form), single[0])
     assert all(torch.isfinite(t).all() for t in rounded)
-    scale = max(exact[1].abs().max().item(), 1e-6) / min(temperature, 1.0)
+    scale = max(exact[1].abs().max().item(), 1e-6)
     torch.testing.assert_close(rounded[0].double(), exact[0], rtol=2e-5, atol=1e-4)
-    torch.testing.assert_close(
-        rounded[1].double(), exact[1], rtol=0, atol=1e-4 * max(scale, 1e-6) / min(temperature, 1)
-    )
+    torch.testing.assert_close(rounded[1].double(), exact[1], rtol=0, atol=1e-5 * scale / min(temperature, 1.0))
 
 
 @pytest.mark.parametrize("n", [2, 3, 10, 17])
@@ -161,6 +160,37 @@ def test_block_losses_agree_between_float64_and_lower_precision(n, seed, sigma):
         ):
             assert low.dtype == dtype
             torch.testing.assert_close(low.double(), high, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e3, 1e6])
+def test_balanced_mse_of_labels_far_from_zero(offset):
+    generator = torch.Generator().manual_seed(0)
+    y = offset + torch.randn(256, generator=generator)
+    pred = (y + 0.3 * torch.randn(256, generator=generator)).requires_grad_()
+    exact = pred.detach().double().requires_grad_()
+    (rounded,) = torch.autograd.grad(bmc_loss(pred, y, sigma=0.5), pred)
+    (expected,) = torch.autograd.grad(bmc_loss(exact, y.double(), sigma=0.5), exact)
+    torch.testing.assert_close(rounded.double(), expected, rtol=0, atol=1e-5 * expected.abs().max().item())
+
+
+@pytest.mark.parametrize(("offset", "size"), [(0.0, 1.0), (100.0, 0.1), (100.0, 0.01)])
+def test_rank_n_contrast_of_features_far_from_zero(offset, size):
+    z = (offset + size * torch.randn(64, 128, generator=torch.Generator().manual_seed(0))).requires_grad_()
+    y = torch.randn(64, generator=torch.Generator().manual_seed(1))
+    exact = z.detach().double().requires_grad_()
+    (rounded,) = torch.autograd.grad(rnc_loss(z, y), z)
+    (expected,) = torch.autograd.grad(rnc_loss(exact, y.double()), exact)
+    torch.testing.assert_close(rounded.double(), expected, rtol=0, atol=1e-4 * expected.abs().max().item())
+
+
+def test_ranksim_in_low_precision_ranks_in_full():
+    z = torch.randn(600, 16, generator=torch.Generator().manual_seed(0)).bfloat16()
+    y = torch.randperm(600, generator=torch.Generator().manual_seed(1)).float()
+    gradients = []
+    for features in (z.clone().requires_grad_(), z.float().requires_grad_()):
+        (gradient,) = torch.autograd.grad(ranksim_loss(features, y, total="mean"), features)
+        gradients.append(gradient.float().flatten())
+    assert torch.nn.functional.cosine_similarity(*gradients, dim=0) > 0.999
 
 
 _MEMORY = """

@@ -125,6 +125,13 @@ class TestTrain:
         assert "vanilla beside sqinv+lds" in capsys.readouterr().out
         assert "Beside sqinv+lds" in (tmp_path / "r" / "report.html").read_text()
 
+    def test_a_run_is_told_from_one_of_the_same_method(self, finished, tmp_path):
+        arguments = ["train", finished / "toy.csv", *TRAIN, "--mask-target", "40,60", "-o", tmp_path / "r"]
+        assert run([str(a) for a in [*arguments, "--against", finished / "run"]]) == 0
+        page = (tmp_path / "r" / "report.html").read_text()
+        assert "Beside sqinv+lds (run, without --mask-target)" in page
+        assert "MAE sqinv+lds (this run)" in page
+
     def test_a_run_on_other_rows_is_no_comparison(self, finished, tmp_path, capsys):
         arguments = ["train", finished / "toy.csv", *TRAIN, "--seed", 5, "-o", tmp_path / "r"]
         assert "tested on other rows" in refused(capsys, *arguments, "--against", finished / "run")
@@ -144,6 +151,7 @@ class TestBadInput:
             (["TOY", "-t", "price", "--set", "lds.windw=2"], "'lds' has no parameter 'windw'; did you mean 'window'?"),
             (["TOY", "-t", "price", "--set", "lds.window=4"], "odd"),
             (["TOY", "-t", "price", "--set", "window"], "--set takes PART.PARAMETER=VALUE"),
+            (["TOY", "-t", "price", "-m", "sera", "--set", "sera.points=[[0,1]"], "is no valid JSON list"),
             (["TOY", "-t", "price", "--shots", "20"], "--shots takes MANY,FEW"),
             (["TOY", "-t", "price", "--shots", "5,20"], "few <= many"),
             (["TOY", "-t", "price", "--group", "cty"], "did you mean 'city'?"),
@@ -363,7 +371,8 @@ class TestMaskedTarget:
             (["40"], "LOW,HIGH"),
             (["60,40"], "low < high"),
             (["nan,40"], "low < high"),
-            (["-1e9,1e9"], "leave 0 training rows"),
+            (["-1e9,1e9"], "leaves no training row"),
+            (["1e6,2e6"], "removes nothing"),
         ],
     )
     def test_bad_ranges(self, toy_csv, tmp_path, capsys, ranges, match):
@@ -506,6 +515,38 @@ class TestLists:
         text = capsys.readouterr().out
         assert all(f"`{name}`" in text for name in PARTS)
         assert run(["methods"]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        for name, part in PARTS.items():
+            assert [line for line in lines if line.split() == [name, *part.summary.split()]], name
+        assert [line for line in lines if line in {part.slot for part in PARTS.values()}] == list(
+            dict.fromkeys(part.slot for part in PARTS.values())
+        )
+
+    @pytest.mark.parametrize("name", PARTS)
+    def test_everything_of_one_part(self, name, capsys):
+        assert run(["methods", name]) == 0
+        text = capsys.readouterr().out
+        part = PARTS[name]
+        for known in (part.summary, part.cost, *part.use.splitlines(), *(part.parameters().keys() - part.in_python)):
+            assert known in text
+        assert "None" not in text.replace("decoder=None", "")
+        assert not any(parameter in text for parameter in part.in_python)
+
+    def test_what_is_shown_of_parameters(self, capsys):
+        shown = {}
+        for name in ("lds", "kde", "rrt", "twoviews", "rnc_pretrain", "bmc", "quantile"):
+            run(["methods", name])
+            shown[name] = " ".join(capsys.readouterr().out.split())
+        assert "kernel gaussian (or triangular, laplace)" in shown["lds"]
+        assert "bandwidth 1.06 sigma n^(-1/5) [target]" in shown["kde"]
+        assert "ICML 2021 (after Kang et al., Decoupling, ICLR 2020)" in shown["rrt"]
+        assert "ICLR 2022 (the augmentation of tables)" in shown["twoviews"]
+        assert "lr as --lr" in shown["rnc_pretrain"]
+        assert "learn_sigma true (or false)" in shown["bmc"]
+        assert "to validation (or train, uniform)" in shown["quantile"]
+
+    def test_an_unknown_part(self, capsys):
+        assert "did you mean 'quantile'?" in refused(capsys, "methods", "quantil")
 
     def test_examples(self, capsys):
         assert run(["examples"]) == 0

@@ -153,6 +153,13 @@ class TestRegularizers:
         assert value == 0
         assert (features.grad == 0).all()
 
+    def test_a_row_of_zeros_has_a_gradient_like_the_others(self, name):
+        features, target, pred, _ = batch()
+        features[3] = 0
+        features.requires_grad_()
+        make(name)(features, target, pred.requires_grad_()).backward()
+        assert features.grad.abs().max() < 1e3
+
     def test_target_and_features_are_not_changed(self, name):
         features, target, pred, weight = batch()
         before = [t.clone() for t in (features, target, pred, weight)]
@@ -272,6 +279,22 @@ def test_every_pair_of_parts_trains_together_or_is_refused(kind):
     assert trained > (400 if kind == "scalar" else 200)
     reasons = ("both fill the slot", "of bins", "over bins", "trains with rnc already")
     assert [refusal for refusal in refusals if not any(reason in refusal for reason in reasons)] == []
+
+
+@pytest.mark.parametrize("name", [name for name, part in PARTS.items() if part.slot != "correction"])
+def test_whole_number_labels_are_those_numbers(name):
+    inputs, y = torch.randn(48, 5), torch.arange(48) % 9
+    values = []
+    for target in (y, y.float()):
+        terms = []
+        for stage in range(len(compose(name).stages)):
+            torch.manual_seed(0)
+            objective = compose(name).build(Regressor(MLP(5, widths=(5,)), 5), SETTING.y, BINS, stage=stage)
+            for _ in range(3):  # what is smoothed, or not seen in a batch, is from the second epoch on
+                terms += [float(term.detach()) for term in objective(inputs, target).values()]
+                objective.end_epoch()
+        values.append(terms)
+    assert values[0] == values[1]
 
 
 @pytest.mark.parametrize("name", [*LOSSES, *REGULARIZERS])

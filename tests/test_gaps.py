@@ -23,10 +23,26 @@ def test_bad_ranges():
         Gaps.from_labels([1.0, 2.0], [(3, 3)])
     with pytest.raises(InputError, match="low < high"):
         Gaps.from_labels([1.0, 2.0], [(np.nan, 3)])
-    with pytest.raises(InputError, match="0 training rows, of no label"):
+    for pair in ((1, 2, 3), 1.0):
+        with pytest.raises(InputError, match=r"is a pair \(low, high\), got"):
+            Gaps.from_labels([1.0, 2.0], [pair])
+    with pytest.raises(InputError, match="--mask-target leaves no training row"):
         Gaps.from_labels([1.0, 2.0], [(0, 3)])
-    with pytest.raises(InputError, match="2 training rows, of one label"):
+    with pytest.raises(InputError, match="--mask-target leaves training rows with a single label, 1"):
         Gaps.from_labels([1.0, 1.0, 2.0], [(1.5, 3)])
+    with pytest.raises(InputError, match=r"1000,2000 removes nothing.* in 1000 to 2000; they run from 25 to 346"):
+        Gaps.from_labels([25.0, 100.0, 346.0], [(90, 110), (1000, 2000)])
+
+
+def test_ranges_that_overlap_or_meet_are_one():
+    gaps = Gaps.from_labels(np.arange(100.0), [(70, 80), (40, 60), (30, 50), (60, 65)])
+    assert gaps.ranges == ((30.0, 65.0), (70.0, 80.0))
+    assert gaps.masks(np.arange(100.0)).sum() == 45
+
+
+def test_seen_is_what_no_range_covers():
+    gaps = Gaps.from_labels([1.0, 2.0, 5.0, 8.0, 20.0], [(3, 7)])
+    assert gaps.names([-50.0, 7.5, 15.0, 99.0]).tolist() == ["seen"] * 4
 
 
 def test_rows_are_removed_from_training_and_validation_only():

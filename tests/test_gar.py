@@ -37,6 +37,19 @@ def test_whole_number_weights_are_repeated_samples():
     assert weighted[2] == pytest.approx(float(plain[2]), rel=1e-6)
 
 
+@pytest.mark.parametrize("unit", [1e-10, 1e-8, 1e-3, 1e5, 1e10])
+def test_the_unit_of_the_labels_changes_nothing(unit):
+    y = torch.randn(32)
+    pred = (0.3 * y + torch.randn(32)).requires_grad_()
+    plain = gar_terms(pred, y)
+    (gradient,) = torch.autograd.grad(sum(plain), pred)
+    scaled = (pred.detach() * unit).requires_grad_()
+    terms = gar_terms(scaled, y * unit, spread=unit)
+    (of_scaled,) = torch.autograd.grad(sum(terms), scaled)
+    assert torch.allclose(torch.stack(terms), torch.stack(plain), rtol=1e-4)
+    assert torch.allclose(of_scaled * unit, gradient, rtol=1e-3, atol=1e-6)
+
+
 def test_a_shift_leaves_the_pairwise_terms():
     pred, y = torch.randn(20, dtype=torch.float64), torch.randn(20, dtype=torch.float64)
     moved, still = gar_terms(pred + 7, y), gar_terms(pred, y)

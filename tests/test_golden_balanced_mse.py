@@ -9,6 +9,8 @@ from tailwise import Bins, InputError
 from tailwise.losses.balanced_mse import BMC, BNI, GAI, bmc_loss, bni_loss, gai_loss
 
 # The other two kinds are plain re-weighting by a known density in their multi-dimensional benchmark, not Balanced MSE.
+ONE = np.arange(9.0)
+TWO = np.stack([ONE, ONE**2], axis=1)
 REWEIGHTING = ("reweight_inverse", "reweight_sqrt_inv")
 
 
@@ -83,7 +85,7 @@ def test_bni_and_gai_agree_when_they_describe_the_same_labels():
 
 def test_sigma_is_learnt_above_zero_and_saved():
     loss = BMC(sigma=3.0)
-    optimizer = torch.optim.SGD(loss.parameters(), lr=10.0)
+    optimizer = torch.optim.SGD(loss.parameters(), lr=1.0)
     for _ in range(50):
         optimizer.zero_grad()
         loss(torch.randn(16), torch.randn(16)).backward()
@@ -118,7 +120,17 @@ def test_dense_maps_are_drawn_from():
         (lambda: BMC(sigma=0.0), "sigma must be"),
         (lambda: BMC(pixels=1), "pixels"),
         (lambda: GAI([1.0, 1.0]), "constant"),
-        (lambda: GAI([1.0, 2.0], components=5), "components must be between 1 and 2"),
+        (lambda: GAI([1.0, 2.0], components=5), "components must be at most 2, the number"),
+        (lambda: GAI([1.0, 2.0], components=1.7), "components must be a whole number"),
+        (lambda: BMC(pixels=float("nan")), "pixels must be a whole number"),
+        (lambda: BMC(learn_sigma="no"), "learn_sigma must be true or false, got 'no'"),
+        (
+            lambda: GAI(ONE)(torch.zeros(4, 3), torch.zeros(4, 3)),
+            r"with 1 dimensions, but target \(4, 3\) has 3",
+        ),
+        (lambda: GAI(TWO)(torch.zeros(4, 3), torch.zeros(4, 3)), "labels with 2 dimensions"),
+        (lambda: GAI(TWO)(torch.zeros(4), torch.zeros(4)), "has 1; fit it"),
+        (lambda: GAI(TWO)(torch.zeros(2, 4, 4), torch.zeros(2, 4, 4)), "has 1; fit it"),
         (lambda: BNI([1.0, 2.0])(torch.zeros(3, 2), torch.zeros(3, 2)), "use bmc or gai"),
     ],
 )

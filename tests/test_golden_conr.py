@@ -20,6 +20,13 @@ def age_inputs(case):
     return features, target.squeeze(-1), pred.squeeze(-1), weight, form
 
 
+def close_but_for_zeros(case, features, name):
+    """Gradients, but for features that are 0: theirs divide by 1e-12 there, ours leave them alone."""
+    there = features.detach().abs().sum(-1) > 0
+    case.close(features.grad[there], case.expected[name][there.numpy()])
+    assert not features.grad[~there].any()
+
+
 @pytest.mark.parametrize("case", golden("conr"))
 def test_age_form_equals_the_reference(case):
     features, target, pred, weight, form = age_inputs(case)
@@ -32,7 +39,7 @@ def test_age_form_equals_the_reference(case):
         assert weight is None or torch.isfinite(weight.grad).all()
         return
     case.close(loss.detach(), "loss")
-    case.close(features.grad, "grad_features")
+    close_but_for_zeros(case, features, "grad_features")
     if weight is not None:
         case.close(weight.grad.unsqueeze(-1), "grad_weights")
 
@@ -179,7 +186,7 @@ def test_paper_form_is_related_to_the_reference_by_its_frame(case):
         share = ((similar.sum(1) > 1) & confused.any(1)).sum().item() / n
         (share * loss).backward()
         case.close((share * loss).detach(), "loss_masked")
-        case.close(features.grad, "grad_masked")
+        close_but_for_zeros(case, features, "grad_masked")
         return
     terms = anchors_by_loops(features, target, pred, weight, **form)
     torch.testing.assert_close(loss, mean_of_anchors(terms, features), rtol=1e-9, atol=1e-12)

@@ -101,6 +101,22 @@ def test_a_soft_sort_becomes_the_exact_one():
     torch.autograd.gradcheck(lambda v: soft_sort(v, strength=0.5), values)
 
 
+@pytest.mark.parametrize("unit", [1e-6, 1e5])
+@pytest.mark.parametrize("strength", [0.3, 10.0])
+def test_the_unit_of_the_labels_does_not_soften_the_sort(unit, strength):
+    y = RNG.normal(size=500)
+    pred, target = torch.randn(32, dtype=torch.float64), torch.randn(32, dtype=torch.float64)
+    plain, scaled = (Dist(y * u, sort="soft", strength=strength, dist_weight=9.0) for u in (1.0, unit))
+    assert scaled(pred * unit, target * unit) == pytest.approx(unit * float(plain(pred, target)), rel=1e-5)
+
+
+def test_the_strength_of_the_reference_is_in_target_units():
+    y, pred, target = RNG.normal(size=500) * 7, torch.randn(32) * 7, torch.randn(32) * 7
+    dist = Dist(y, sort="soft", strength=1.0, compat="reference")
+    by_hand = dist_loss(pred, target, pseudo_labels=dist.expected(32), sort="soft", strength=1.0, compat="reference")
+    assert dist(pred, target) == by_hand
+
+
 @pytest.mark.parametrize("strength", [10.0, 0.1, 0.01])
 def test_a_soft_sort_keeps_the_digits_of_its_values(strength):
     values = torch.randn(256)
@@ -191,7 +207,10 @@ def test_every_form_trains_and_pickles(error, sort, compat):
         ({"strength": -1.0}, "strength"),
         ({"dist_weight": -1.0}, "dist_weight"),
         ({"step": 0.0, "compat": "reference"}, "step"),
-        ({"step": 5.0, "compat": "reference"}, "at most the range"),
+        ({"step": 5.0, "compat": "reference"}, "step must be from .* the range of y_train"),
+        ({"step": 1e-9, "compat": "reference"}, "step must be from"),
+        ({"step": "fine"}, "step must be"),
+        ({"bandwidth": 1e6}, "bandwidth must be at most 100"),
     ],
 )
 def test_bad_parameters(wrong, match):

@@ -247,7 +247,7 @@ class TestLoss:
         ("params", "phi"),
         [
             ({}, Relevance.extremes(SKEWED)),
-            ({"box": "adjusted", "coef": 1.0}, Relevance.extremes(SKEWED, box="adjusted", coef=1.0)),
+            ({"box": "adjusted", "reach": 1.0}, Relevance.extremes(SKEWED, box="adjusted", coef=1.0)),
             ({"box": "adjusted", "which": "high"}, Relevance.extremes(SKEWED, box="adjusted", which="high")),
             ({"points": POINTS}, Relevance.from_points(POINTS)),
             ({"points": ((0, 0, 0.1), (70, 1, 0))}, Relevance.from_points([[0, 0, 0.1], [70, 1, 0]])),
@@ -263,7 +263,7 @@ class TestLoss:
         assert float(sera(pred, torch.tensor(y))) == pytest.approx(expected, rel=1e-5)
 
     def test_box_parameters_matter(self):
-        control = [SERA(SKEWED, **params).control for params in ({}, {"box": "adjusted"}, {"coef": 1.0})]
+        control = [SERA(SKEWED, **params).control for params in ({}, {"box": "adjusted"}, {"reach": 1.0})]
         assert not any(torch.equal(a, b) for a, b in [control[:2], control[1:], control[::2]])
 
     def test_relevance_stays_exact_in_low_precision(self):
@@ -320,6 +320,10 @@ class TestLoss:
             (lambda: SERA(SKEWED.reshape(-1, 2)), "y_train must be one-dimensional"),
             (lambda: SERA(SKEWED, points=[(0, 1)]), "at least two rows"),
             (lambda: SERA(SKEWED, box="round"), "box must be one of"),
+            (lambda: SERA(SKEWED, reach="far"), "reach must be a finite number"),
+            (lambda: SERA(SKEWED, points=[(0, 1), (9, 0)], reach=2.0), "points take the place of the box plot"),
+            (lambda: SERA(SKEWED, points=[(0, 1), (9, 0)], box="adjusted"), "points take the place of the box plot"),
+            (lambda: SERA(SKEWED, points=[(0, 1), (9, 0)], which="low"), "points take the place of the box plot"),
             (lambda: SERA([1e9, 1e9 + 1], points=[(1e9, 0), (1e9 + 1, 1)]), "same in float32"),
             (lambda: sera_loss(torch.zeros(4), torch.zeros(4), relevance=torch.zeros(1)), "relevance has shape"),
         ],

@@ -74,11 +74,25 @@ class TestRows:
         with pytest.raises(InputError, match="has no file whose name ends in"):
             open_folder(tmp_path / "empty", tmp_path / "c")
         pd.DataFrame({"other": ["a"]}).to_parquet(folder / "z.parquet")
-        with pytest.raises(InputError, match="cannot be read as one table"):
+        with pytest.raises(InputError, match="has not the columns of"):
+            open_folder(folder, tmp_path / "c")
+        table()[:5].assign(b="text").to_parquet(folder / "z.parquet")
+        with pytest.raises(InputError, match="cannot be read as one table: 'z"):
             open_folder(folder, tmp_path / "c")
         (folder / "z.parquet").write_bytes(b"no parquet")
         with pytest.raises(InputError, match="cannot be read as one table"):
             open_folder(folder, tmp_path / "c")
+
+
+def test_files_without_rows_and_other_number_types_belong_to_the_table(folder, tmp_path):
+    table()[:0].to_parquet(folder / "0.parquet")
+    table()[:3].assign(a=[1, 2, 3], b=None).to_parquet(folder / "z.parquet")
+    rows = mapped(folder, tmp_path)
+    assert len(rows) == 503
+    assert rows.frame()["a"][500:].tolist() == [1.0, 2.0, 3.0]
+    table()[:0].to_parquet(tmp_path / "empty.parquet")
+    with pytest.raises(InputError, match="have no rows"):
+        open_folder(tmp_path / "empty.parquet", tmp_path / "c2")
 
 
 class TestPrepare:
@@ -172,6 +186,10 @@ class TestCommand:
         assert run(["train", str(folder), "-t", "z", "-o", str(out)]) == 2
         assert "target 'z' is not a column" in capsys.readouterr().err
         assert not out.exists()
+        (folder / "z.parquet").write_bytes(b"no parquet")
+        assert run(["train", str(folder), "-t", "y", "-o", str(out)]) == 2
+        assert not out.exists()
+        (folder / "z.parquet").unlink()
         assert run(["train", str(folder), "-t", "y", "--epochs", "1", "-o", str(out)]) == 0
 
     def test_other_commands_say_that_they_take_files(self, folder, tmp_path, capsys):

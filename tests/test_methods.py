@@ -4,6 +4,8 @@ import torch
 from torch import nn
 
 from tailwise import FDS, L1, MLP, Bins, ConR, InputError, Objective, Regressor, compose
+from tailwise.augment.views import TwoViews
+from tailwise.losses.balanced_mse import BMC
 from tailwise.methods.parts import PARTS
 
 Y = np.random.default_rng(0).gamma(2.0, 10.0, 300)
@@ -76,6 +78,19 @@ def test_defaults_come_from_the_labels():
     assert objective.coefs == {"conr": PARTS["conr"].coef}
 
 
+def test_settings_far_below_the_spread_of_the_labels_are_refused():
+    with pytest.raises(InputError, match=r"bmc: sigma must be at least 1e-09 standard deviations of .*, 1\.31e-08"):
+        compose("bmc", bmc={"sigma": 1e-10}).build(model(), Y)
+    compose("bmc", bmc={"sigma": 1e-10}).build(model(), Y * 1e-9)
+
+
+def test_remarks_say_what_is_particular_about_predictions():
+    assert compose("sqinv+lds").remarks == []
+    assert "column std" in compose("uvote").remarks[0]
+    assert "column std" in compose("vir").remarks[0]
+    assert "by isotonic" in compose("isotonic").remarks[0]
+
+
 def test_lds_alone_means_square_root_inverse():
     alone, both = (compose(name).build(model(), Y).weights.table for name in ("lds", "sqinv+lds"))
     assert torch.equal(alone, both)
@@ -99,6 +114,52 @@ def test_own_pieces_need_no_registration():
     objective = compose("lds", loss=Tenth(), regularizers={"mine": ConR(window=3.0)}).build(model(), Y)
     terms = objective(torch.zeros(4, 3), torch.ones(4))
     assert set(terms) == {"loss", "mine"}
+
+
+def test_builds_of_one_method_share_no_state():
+    bins = Bins.auto(Y)
+    method = compose("vanilla", smoother=FDS(bins, 8), loss=BMC(), regularizers={"mine": nn.Bilinear(1, 1, 1)})
+    first, second = method.build(model(), Y, bins).train(), method.build(model(), Y, bins)
+    first.smoother(torch.randn(16, 8), torch.rand(16) * 50)
+    first.smoother.end_epoch()
+    for name, value in FDS(bins, 8).state_dict().items():
+        assert torch.equal(second.smoother.state_dict()[name], value)
+    assert not {id(p) for p in first.parameters()} & {id(p) for p in second.parameters()}
+    vir = compose("vir", vir={"decoder": nn.Linear(8, 3)})
+    assert vir.build(model(), Y, bins).decoder is not vir.build(model(), Y, bins).decoder
+
+
+@pytest.mark.parametrize(
+    ("decoder", "message"),
+    [
+        (nn.Linear(8, 4), r"decoder must give the shape of the inputs, \(5, 3\).*got \(5, 4\)"),
+        (nn.Linear(7, 3), r"decoder does not take latent features \(5, 8\)"),
+    ],
+)
+def test_a_decoder_of_the_wrong_width_is_refused(decoder, message):
+    step = compose("vir", vir={"decoder": decoder}).build(model(), Y)
+    with pytest.raises(InputError, match=message):
+        step(torch.randn(5, 3), torch.rand(5))
+
+
+def test_own_pieces_that_hold_the_model_keep_that_model():
+    class OfTheHead(nn.Module):
+        def __init__(self, head):
+            super().__init__()
+            self.head = head
+
+        def forward(self, features, target, pred, weight=None):
+            return self.head(features).square().mean()
+
+    network = model()
+    objective = compose("vanilla", regularizers={"mine": OfTheHead(network.head)}).build(network, Y)
+    assert objective.regularizers["mine"].head is network.head
+
+
+def test_an_own_augmentation_acts_in_vir():
+    augment = TwoViews()
+    objective = compose("vir", augment=augment).build(model(), Y)
+    assert isinstance(objective.augment, TwoViews)
 
 
 def test_own_pieces_are_checked():
@@ -127,6 +188,15 @@ def test_k_dimensional_labels():
     sum(objective(x, target).values()).backward()
     with pytest.raises(InputError, match="uvote: this part needs scalar labels"):
         compose("uvote").build(network, y)
+
+
+def test_dimensions_of_very_different_spread_are_warned_of():
+    y = np.random.default_rng(0).normal(size=(200, 2)) * [1.0, 30.0]
+    network = Regressor(MLP(3, widths=(8,)), n_features=8, n_outputs=2)
+    with pytest.warns(UserWarning, match="from 0.979 to 30.2, so dimension 1 dominates.*divide the labels"):
+        compose("l1").build(network, y)
+    compose("l1").build(network, y / y.std(axis=0))
+    compose("l1").build(network, y / [1.0, 5.0])
 
 
 def test_labels_of_many_dimensions_have_no_bins():

@@ -47,6 +47,16 @@ def test_float32_is_safe_at_ten_million_samples():
         torch.testing.assert_close(spread, rows.var(0, unbiased=False), rtol=1e-4, atol=0)
 
 
+@pytest.mark.parametrize("offset", [0.0, 1e3, 1e5])
+def test_one_large_call_is_as_exact_as_many_small_ones(offset):
+    z = offset + torch.randn(300_000, 1, generator=torch.Generator().manual_seed(0))
+    moments = BinMoments(1, 1)
+    moments.add(z, torch.zeros(300_000, dtype=torch.int64))
+    exact = z.double()
+    assert abs(float(moments.mean) - float(exact.mean())) < 1e-3 + 1e-7 * offset
+    assert float(moments.m2) / 300_000 == pytest.approx(float(exact.var(unbiased=False)), rel=1e-3)
+
+
 def test_statistics_follow_the_module_but_not_into_half_precision():
     fds = FDS(Bins.from_edges(range(5)), 3)
     assert fds.double().moments.mean.dtype == torch.float64

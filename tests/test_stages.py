@@ -1,3 +1,5 @@
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -6,6 +8,8 @@ from torch import nn
 from tailwise import MLP, Batches, Bins, InputError, Recipe, Regressor, Training, compose
 from tailwise.losses.balanced_mse import BMC
 from tailwise.losses.pointwise import L1, MSE
+from tailwise.losses.sera import SERA
+from tailwise.methods.parts import PARTS
 from tailwise.weights import UniformWeights
 
 RNG = np.random.default_rng(0)
@@ -24,6 +28,26 @@ def test_balanced_mse_is_the_second_stage_of_rrt():
     assert not second.train().model.encoder.training
 
 
+def test_a_balanced_loss_of_ones_own_is_the_second_stage_of_rrt():
+    first, second = objective("rrt", loss=BMC()), objective("rrt", stage=1, loss=BMC())
+    assert isinstance(first.loss, MSE)
+    assert isinstance(second.loss, BMC)
+    assert isinstance(second.weights, UniformWeights)
+
+
+def test_what_weighs_rare_values_is_the_second_stage_of_rrt():
+    sera = {"points": ((0, 1), (20, 0), (40, 1))}
+    first, second = objective("sera+rrt", sera=sera), objective("sera+rrt", stage=1, sera=sera)
+    assert isinstance(first.loss, MSE)
+    assert isinstance(second.loss, SERA)
+    assert isinstance(second.weights, UniformWeights)
+
+
+@pytest.mark.parametrize("name", [name for name, part in PARTS.items() if part.slot == "loss"])
+def test_a_loss_that_balances_is_a_part_that_corrects(name):
+    assert PARTS[name].balances <= PARTS[name].corrects
+
+
 def test_rrt_without_balanced_mse_is_reweighted():
     assert not isinstance(objective("l1+rrt", stage=1).weights, UniformWeights)
     assert isinstance(objective("l1+rrt").loss, L1)
@@ -38,6 +62,16 @@ def test_pretraining_trains_the_encoder_by_rnc_alone():
     assert second.trains == "head"
     assert not isinstance(second.weights, UniformWeights)
     assert isinstance(objective("rnc_pretrain+huber", stage=1).loss, nn.Module)
+
+
+@pytest.mark.parametrize("name", ["rrt", "rnc_pretrain"])
+def test_a_frozen_encoder_is_in_evaluation_mode_from_the_start(name):
+    encoder = nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8), nn.Dropout(0.5))
+    second = compose(name).build(Regressor(encoder, 8), np.arange(40.0), stage=1)
+    x, y = torch.randn(16, 3) + 5, torch.arange(16.0)
+    assert second(x, y)["loss"] == second(x, y)["loss"]
+    assert (encoder[1].running_mean == 0).all()
+    assert second.model.head.training
 
 
 def test_pretraining_refuses_what_it_already_does():
@@ -77,8 +111,26 @@ def test_pretraining_keeps_its_last_epoch_and_orders_features():
 def test_warns_of_two_corrections():
     with pytest.warns(UserWarning, match="leave out 'sqinv'"):
         compose("sqinv+bmc")
-    with pytest.warns(UserWarning, match="correct twice"):
+    with pytest.warns(UserWarning, match="'lds' and 'bmc' .* correct twice; leave out 'lds'"):
         compose("bmc+lds")
+    with pytest.warns(UserWarning, match="'inv' and loss= .*; leave out 'inv'"):
+        compose("inv+lds", loss=BMC())
+    with pytest.warns(UserWarning, match="weights= and 'bmc' .*; leave out weights="):
+        compose("bmc", weights=UniformWeights())
+    for balanced in (compose("rrt", loss=BMC()), compose("bsam", loss=BMC())):
+        assert not [f for stage in balanced.stages for f in stage.fillings if f.part.slot == "weights"]
+    for name in ("sqinv+sera", "sqinv+debias", "lds+debias", "bsam+debias", "bmc+debias", "sera+debias"):
+        with pytest.warns(UserWarning, match=f"{name.split('+')[0]}' and '{name.split('+')[1]}' .* correct twice"):
+            compose(name)
+    for name in ("vir+debias", "uvote+debias"):
+        with pytest.warns(UserWarning, match=f"'{name.split('+')[0]}' and 'debias' .* correct twice"):
+            compose(name)
+    with pytest.warns(UserWarning, match="'inv', 'bmc' and 'debias' .* correct 3 times; leave out all but one"):
+        compose("inv+bmc+debias")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for name in ("sqinv+lds+isotonic", "vir+lds", "uvote+lds", "sera+rrt", "bsam+sera", "debias", "sqinv+dist"):
+            compose(name)
     compose("bni+lds")  # smooths the bins that bni integrates over, and re-weights nothing
 
 

@@ -53,27 +53,48 @@ def one_of(value: str, name: str, allowed: Iterable[str]) -> str:
     return value
 
 
-_LARGEST = 1e18  # its square still is a float32
+_SMALLEST, _LARGEST = 1e-18, 1e18  # their squares still are float32
 
 
-def positive(value: float, name: str) -> float:
-    """Return ``value`` if it is a finite number above zero, raise otherwise."""
-    if isinstance(value, bool) or not isinstance(value, Real) or not (np.isfinite(value) and value > 0):
+def positive(value: object, name: str, *, least: float = _SMALLEST, most: float = _LARGEST) -> float:
+    """Return ``value`` if it is a finite number above zero, from ``least`` to ``most``, raise otherwise."""
+    number = _number(value)
+    if not (np.isfinite(number) and number > 0):
         raise InputError(f"{name} must be a finite number above 0, got {value!r}")
-    return _not_huge(value, name)
+    if number < least:
+        raise InputError(f"{name} must be at least {least:g}, got {value!r}")
+    return _at_most(number, name, most)
 
 
-def not_negative(value: float, name: str) -> float:
-    """Return ``value`` if it is a finite number of at least zero, raise otherwise."""
-    if isinstance(value, bool) or not isinstance(value, Real) or not (np.isfinite(value) and value >= 0):
+def not_negative(value: object, name: str, *, most: float = _LARGEST) -> float:
+    """Return ``value`` if it is a finite number from zero to ``most``, raise otherwise."""
+    number = _number(value)
+    if not (np.isfinite(number) and number >= 0):
         raise InputError(f"{name} must be a finite number of at least 0, got {value!r}")
-    return _not_huge(value, name)
+    return _at_most(number, name, most)
 
 
-def _not_huge(value: Real, name: str) -> float:
-    if float(value) > _LARGEST:
-        raise InputError(f"{name} must be at most {_LARGEST:g}, got {value!r}")
-    return float(value)
+def true_or_false(value: object, name: str) -> bool:
+    """Return ``value`` if it is true or false, raise otherwise."""
+    if not isinstance(value, bool | np.bool_):
+        raise InputError(f"{name} must be true or false, got {value!r}")
+    return bool(value)
+
+
+def _number(value: object) -> float:
+    """A number as a float, infinite beyond the range of floats; NaN for anything else."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return np.nan
+    try:
+        return float(value)
+    except OverflowError:
+        return np.inf
+
+
+def _at_most(number: float, name: str, most: float) -> float:
+    if number > most:
+        raise InputError(f"{name} must be at most {most:g}, got {number!r}")
+    return number
 
 
 def number_range(value: object, name: str) -> tuple[float, float]:
@@ -87,7 +108,7 @@ def number_range(value: object, name: str) -> tuple[float, float]:
 
 def whole(value: object, name: str, *, least: int, most: int = 2**53) -> int:
     """Return ``value`` if it is a whole number from ``least`` to ``most``, raise otherwise."""
-    number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else np.nan
+    number = _number(value)
     if not np.isfinite(number) or number != round(number) or not least <= number <= most:
         rule = f"of at least {least}" if most == 2**53 else f"from {least} to {most:,}"
         raise InputError(f"{name} must be a whole number {rule}, got {value!r}")

@@ -11,14 +11,15 @@ from tailwise.processes import sum_over_processes
 _STATE = ("count", "mean", "m2")
 _SINGLE = 4
 _PRODUCTS_AT_ONCE = 2**24
+_ROWS_AT_ONCE = 8192
 
 
 class BinMoments(nn.Module):
-    """Statistics of features by bin, streamed: each batch is merged as Chan, Golub and LeVeque (1979) do.
+    """Statistics of features by bin, streamed: a few thousand rows at a time, merged as by Chan, Golub and LeVeque.
 
-    Nothing grows with the number of samples and no large numbers are subtracted, so float32 is safe for any number of
-    them. They are in the ``state_dict``, but are no buffers on purpose: each of several processes gathers its own
-    samples, and data-parallel wrappers overwrite buffers by those of the first process.
+    Sums are those of deviations from the mean so far, so float32 is safe for any number of rows and any offset. They
+    are in the ``state_dict``, but are no buffers on purpose: each of several processes gathers its own samples, and
+    data-parallel wrappers overwrite buffers by those of the first process.
 
     Args:
         n_bins: number of bins.
@@ -51,25 +52,33 @@ class BinMoments(nn.Module):
     @torch.no_grad()
     def add(self, features: Tensor, index: Tensor) -> None:
         """Take in a batch ``(B, d)`` with its bins ``(B,)``; an index of ``n_bins`` is left out."""
-        z, n = features.detach().to(self.mean.dtype), self.n_bins
-        count = self.count.new_zeros(n + 1, 1).index_add_(0, index, torch.ones_like(index).unsqueeze(1))
-        mean = self.mean.new_zeros(n + 1, z.shape[1]).index_add_(0, index, z).div_(count.clamp(min=1))
-        deviation = mean.index_select(0, index)
+        z = features.detach().to(self.mean.dtype)
+        for rows, bins in zip(torch.split(z, _ROWS_AT_ONCE), torch.split(index, _ROWS_AT_ONCE), strict=True):
+            if len(rows):
+                self._add(rows, bins)
+
+    def _add(self, z: Tensor, index: Tensor) -> None:
+        """Take in some rows as deviations from the mean so far, of a bin seen first from one of its rows."""
+        n, d = self.n_bins, self.n_features
+        count = self.count.new_zeros(n + 1, 1).index_add_(0, index, torch.ones_like(index).unsqueeze(1))[:n]
+        one = index.new_zeros(n + 1).scatter_(0, index, torch.arange(len(index), device=index.device))
+        first = z.index_select(0, one[:n]) * (count > 0)
+        origin = self.mean.new_zeros(n + 1, d)
+        torch.where(self.count > 0, self.mean, first, out=origin[:n])
+        deviation = origin.index_select(0, index)
         torch.sub(z, deviation, out=deviation)
+        sums = self.mean.new_zeros(n + 1, d).index_add_(0, index, deviation)[:n]
         m2 = self.m2.new_zeros(n + 1, *self.m2.shape[1:])
-        if self.full:  # of many rows, products of all channels are made a few rows at a time
-            at_once = max(1, _PRODUCTS_AT_ONCE // z.shape[1] ** 2)
+        if self.full:  # products of all channels are made a few rows at a time
+            at_once = max(1, _PRODUCTS_AT_ONCE // d**2)
             for rows, bins in zip(torch.split(deviation, at_once), torch.split(index, at_once), strict=True):
                 m2.index_add_(0, bins, self._products(rows))
         else:
             m2.index_add_(0, index, deviation.square_())
-        count, mean, m2 = count[:n], mean[:n], m2[:n]
-        total = self.count + count
-        share = count.to(mean.dtype) / total.clamp(min=1)
-        delta = mean - self.mean
-        self.m2 = self.m2 + m2 + self._products(delta) * self.each(self.count * share)
-        self.mean = torch.addcmul(self.mean, delta, share)
-        self.count = total
+        self.count = self.count + count
+        share = self.count.clamp(min=1).to(sums.dtype).reciprocal()
+        self.mean = torch.addcmul(origin[:n], sums, share)
+        self.m2 = m2[:n].add_(self.m2).sub_(self._products(sums) * self.each(share))
 
     @torch.no_grad()
     def merge_processes(self) -> None:

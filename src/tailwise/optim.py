@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from tailwise._checks import positive
+from tailwise._checks import InputError, positive
 
 
 class BSAM:
@@ -37,8 +37,13 @@ class BSAM:
 
         Args:
             again: forward and backward once more, on the same batch; gradients are empty when it is called.
+
+        Raises:
+            InputError: no gradients.
         """
         moved = [p for group in self.optimizer.param_groups for p in group["params"] if p.grad is not None]
+        if not moved:
+            raise InputError("no parameter of the optimizer has a gradient; call loss.backward() before step(again)")
         grads = [p.grad for p in moved]
         before = [p.clone() for p in moved]
         norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(grad) for grad in grads]))

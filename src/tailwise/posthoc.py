@@ -5,6 +5,7 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import erfcx
 
 from tailwise._checks import InputError, label_array, one_of, positive, same_shape, whole
 from tailwise.labels.bins import Bins
@@ -14,7 +15,12 @@ Marginal = Literal["validation", "train", "uniform"]
 MARGINALS = ("validation", "train", "uniform")
 
 _GRID = 1001
-_REACH = 4.0
+_REACH = 4.0  # standard deviations of the predictive Gaussian
+_BENDS = np.linspace(-6.0, 6.0, 25)
+_MOST_CORNERS = 1000
+_FLAT = 1e4  # ranges of the labels, from which on a larger σ changes nothing
+_NIL = 30.0  # standard deviations beyond which a Gaussian has no mass
+_NARROW = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +72,9 @@ class Fitting:
         bins: bins of the target.
         y_val: ``(m,)`` validation labels.
         pred_val: ``(m,)`` predictions of the trained network for them.
+
+    Raises:
+        InputError: shapes that differ, numbers that are not finite, no rows.
     """
 
     y_train: NDArray[np.float64]
@@ -74,7 +83,14 @@ class Fitting:
     pred_val: NDArray[np.float64]
 
     def __post_init__(self) -> None:
+        for name in ("y_train", "y_val", "pred_val"):
+            object.__setattr__(self, name, np.asarray(getattr(self, name), dtype=np.float64))
         same_shape(self.pred_val, self.y_val)
+        label_array(self.y_train, "y_train")
+        label_array(self.y_val, "y_val")
+        if not np.isfinite(self.pred_val).all():
+            bad = int((~np.isfinite(self.pred_val)).sum())
+            raise InputError(f"pred_val has {bad} predictions that are NaN or infinite; has the training diverged?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,8 +144,8 @@ class Debias:
 
     The view of Balanced MSE (Ren et al., CVPR 2022): a network trained on squared error gives p_train(y | x) =
     N(y; ŷ, σ²), and the posterior under labels that are all alike likely is ∝ N(y; ŷ, σ²) / p_train(y). The prediction
-    becomes its mean, integrated over the bins that have training rows, with the density smoothed by LDS. (The recipe is
-    ours, not the paper's.)
+    becomes its mean, integrated exactly over the bins that have training rows; in each the density, smoothed by LDS, is
+    constant. (The recipe is ours, not the paper's.)
 
     Args:
         sigma: σ, target units; by default the root mean squared error on the validation rows.
@@ -153,13 +169,61 @@ class Debias:
         counts = fitting.bins.histogram(fitting.y_train)
         seen = counts > 0
         smoothed = LDS().effective(counts, power=1.0)[seen]
-        centers, widths = fitting.bins.centers[seen], fitting.bins.widths[seen]
-        # A bin's mass under a density that is 1 / p_train: its width divided by count / width.
-        log_mass = 2 * np.log(widths) - np.log(smoothed)
-        points = np.linspace(centers[0] - _REACH * sigma, centers[-1] + _REACH * sigma, _GRID)
-        log_posterior = log_mass - (points[:, None] - centers) ** 2 / (2 * sigma**2)
-        posterior = np.exp(log_posterior - log_posterior.max(axis=1, keepdims=True))
-        return _correction(points, posterior @ centers / posterior.sum(axis=1))
+        edges = fitting.bins.edges.astype(np.float64)
+        low, high = edges[:-1][seen], edges[1:][seen]
+        sigma = min(sigma, _FLAT * (high[-1] - low[0]))
+        points = np.linspace(low[0] - _REACH * sigma, high[-1] + _REACH * sigma, _GRID)
+        corners = np.union1d(low, high)
+        if corners.size <= _MOST_CORNERS:  # the map bends there, within a few σ
+            points = np.union1d(points, corners[:, None] + sigma * _BENDS)
+        # Under 1 / p_train the density of a bin is its width over its count.
+        values = [
+            _posterior_mean(rows[:, None], sigma, low, high, np.log(high - low) - np.log(smoothed))
+            for rows in np.array_split(points, len(points) // _GRID + 1)
+        ]
+        return _correction(points, np.concatenate(values))
+
+
+def _posterior_mean(
+    pred: NDArray[np.float64],
+    sigma: float,
+    low: NDArray[np.float64],
+    high: NDArray[np.float64],
+    log_density: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Mean of N(ŷ, σ²) times a density that is constant in each bin: ``(m, 1)`` predictions, ``(k,)`` bins."""
+    log_mass, mean = truncated_gaussian((low - pred) / sigma, (high - pred) / sigma)
+    log_posterior = log_density + log_mass
+    posterior = np.exp(log_posterior - log_posterior.max(axis=1, keepdims=True))
+    means = np.clip(pred + sigma * mean, low, high)
+    return np.asarray((posterior * means).sum(axis=1) / posterior.sum(axis=1), dtype=np.float64)
+
+
+def truncated_gaussian(low: ArrayLike, high: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Logarithm of the mass of a standard Gaussian between two ends, and the mean there; exact in the tails.
+
+    Args:
+        low: ends, any shape.
+        high: above ``low``.
+
+    Example:
+        >>> log_mass, mean = truncated_gaussian(40.0, 41.0)
+        >>> round(float(log_mass), 3), round(float(mean), 3)
+        (-804.608, 40.025)
+    """
+    low, high = np.asarray(low, dtype=np.float64), np.asarray(high, dtype=np.float64)
+    mirrored = low + high < 0
+    a, b = np.where(mirrored, -high, low), np.where(mirrored, -low, high)
+    a = np.maximum(a, -_NIL)
+    width, middle = b - a, (a + b) / 2
+    # mass = φ(a) (R(a) - φ(b) / φ(a) R(b)) with the Mills ratio R, which no tail makes 0.
+    fall = -width * middle
+    area = np.sqrt(np.pi / 2) * (erfcx(a / np.sqrt(2)) - np.exp(fall) * erfcx(b / np.sqrt(2)))
+    narrow = width * np.maximum(np.abs(a), 1) < _NARROW
+    area = np.where(narrow, 1.0, area)
+    mean = np.where(narrow, middle * (1 - width**2 / 12), -np.expm1(fall) / area)
+    log_mass = np.where(narrow, np.log(width) - middle**2 / 2, np.log(area) - a**2 / 2) - np.log(2 * np.pi) / 2
+    return log_mass, np.where(mirrored, -mean, mean)
 
 
 def _correction(points: NDArray[np.float64], values: NDArray[np.float64]) -> Correction:

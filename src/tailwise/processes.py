@@ -1,8 +1,8 @@
 """Several processes that train one model: the global batch, and sums over all of them.
 
 Everything here is the identity where ``torch.distributed`` is not running. Process r of W holds the r-th piece of each
-global batch, as :func:`torch.tensor_split` cuts it; pieces of equal size need no telling, others are told by
-:func:`sharing`.
+global batch, as :func:`torch.tensor_split` cuts it, which :func:`sharing` tells; otherwise processes ask each other how
+many rows they have.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +17,7 @@ from torch import Tensor
 from tailwise._checks import InputError
 
 _SIZES: ContextVar[tuple[int, ...] | None] = ContextVar("sizes", default=None)
+_GATHERED: ContextVar[bool] = ContextVar("gathered", default=False)
 
 
 def world() -> tuple[int, int]:
@@ -48,17 +49,35 @@ def sharing(n: int) -> Iterator[None]:
         _SIZES.reset(token)
 
 
+@contextmanager
+def gathered() -> Iterator[None]:
+    """Say that the rows handled inside are those of all processes already, so that nothing gathers them once more."""
+    token = _GATHERED.set(True)
+    try:
+        yield
+    finally:
+        _GATHERED.reset(token)
+
+
 def own_rows(draw: Callable[[int], Tensor], n: int) -> Tensor:
     """This process's n rows of what is drawn for the global batch, so that every number of processes draws the same.
+
+    Outside :func:`sharing` processes are on their own, and n rows are drawn.
 
     Args:
         draw: from a number of rows to so many random rows, from torch's generator, which all processes seed alike.
         n: rows of this process.
     """
-    rank, _ = world()
-    sizes = _sizes(n)
+    if _SIZES.get() is None:
+        return draw(n)
+    rank, sizes = world()[0], _sizes(n)
     start = sum(sizes[:rank])
     return draw(sum(sizes))[start : start + n]
+
+
+def rows_in_reach(rows: Tensor) -> Tensor:
+    """Rows of the global batch inside :func:`sharing`, else those given; others' rows bring no gradient back."""
+    return rows if _SIZES.get() is None else gather_rows(rows)
 
 
 def gather_rows(rows: Tensor) -> Tensor:
@@ -73,7 +92,7 @@ def gather_rows(rows: Tensor) -> Tensor:
     Returns:
         ``(N, ...)``.
     """
-    if world()[1] == 1:
+    if world()[1] == 1 or _GATHERED.get():
         return rows
     made: Tensor = _Gather.apply(rows) if rows.requires_grad else _gathered(rows)  # type: ignore[no-untyped-call]
     return made
@@ -174,10 +193,12 @@ def _gathered(rows: Tensor) -> Tensor:
 
 
 def _sizes(n: int) -> Sequence[int]:
-    """Rows of each process, of which this one has n: as told, or several times that (views), or all n."""
+    """Rows of each process, of which this one has n: as told, or several times that (views), otherwise as asked."""
     sizes, (rank, of) = _SIZES.get(), world()
-    if sizes is None or of == 1:
-        return (n,) * of
+    if of == 1:
+        return (n,)
+    if sizes is None:
+        return gather_objects(n)
     views = n // sizes[rank] if sizes[rank] else 0
     if 0 in sizes:  # a process without rows cannot tell
         views = max(gather_objects(views))

@@ -6,12 +6,13 @@ import torch
 from torch import Tensor, nn
 
 from tailwise._checks import InputError, one_of, positive
-from tailwise.processes import own_rows
+from tailwise.processes import own_rows, rows_in_reach
 
 Mix = Literal["inputs", "features"]
 MIXES = ("inputs", "features")
 
 _ROWS_AT_ONCE = 256
+_LEAST_ALPHA = 0.01  # below it, shares drawn in float32 are 1/2 where they should be 0 or 1
 
 
 def cmixup_rates(labels: Tensor, others: Tensor | None = None, *, bandwidth: float) -> Tensor:
@@ -58,11 +59,12 @@ class CMixup(nn.Module):
 
     Args:
         bandwidth: σ, target units, above 0. The paper tunes it for each data set.
-        alpha: α, above 0 (the authors: 2, in one case 1.5).
+        alpha: α, at least 0.01 (the authors: 2, in one case 1.5).
         mix: ``"inputs"``, which must be floating-point tensors, or ``"features"``.
 
     Raises:
-        InputError: inputs that cannot be mixed, dense targets, parameters out of range.
+        InputError: inputs that cannot be mixed, dense targets, parameters out of range, labels that are not one a
+            row, or on the CPU not finite.
 
     Example:
         >>> x, y = CMixup(bandwidth=2.0).inputs(torch.randn(8, 3), torch.arange(8.0))
@@ -72,7 +74,8 @@ class CMixup(nn.Module):
 
     def __init__(self, *, bandwidth: float = 1.0, alpha: float = 2.0, mix: Mix = "inputs") -> None:
         super().__init__()
-        self.bandwidth, self.alpha = positive(bandwidth, "bandwidth"), positive(alpha, "alpha")
+        self.bandwidth = positive(bandwidth, "bandwidth")
+        self.alpha = positive(alpha, "alpha", least=_LEAST_ALPHA)
         one_of(mix, "mix", MIXES)
         self.mix: Mix = mix
 
@@ -91,12 +94,21 @@ class CMixup(nn.Module):
     def _mixed(self, values: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         if y.ndim > 2:
             raise InputError(f"cmixup takes targets (B,) or (B, K), got {tuple(y.shape)}")
-        partner = cmixup_partners(y, bandwidth=self.bandwidth)
+        if len(values) != len(y):
+            raise InputError(f"cmixup mixes {len(values)} rows with {len(y)} labels; there must be one label a row")
+        if y.device.type == "cpu" and not bool(torch.isfinite(y).all()):  # elsewhere it would wait for the device
+            raise InputError("cmixup draws partners by the distance of labels, and some are NaN or infinite; drop them")
+        y = y if y.is_floating_point() else y.to(torch.get_default_dtype())
         beta = torch.distributions.Beta(self.alpha, self.alpha)
         share = own_rows(lambda n: beta.sample((n,)), len(y)).to(y.device)
-        return _between(values, partner, share), _between(y, partner, share)
+        if values.requires_grad:  # features of other processes would get no gradient
+            partner, others, labels = cmixup_partners(y, bandwidth=self.bandwidth), values, y
+        else:
+            others, labels = rows_in_reach(values), rows_in_reach(y)
+            partner = own_rows(lambda _: cmixup_partners(labels, bandwidth=self.bandwidth), len(y))
+        return _between(values, others[partner], share), _between(y, labels[partner], share)
 
 
-def _between(values: Tensor, partner: Tensor, share: Tensor) -> Tensor:
+def _between(values: Tensor, others: Tensor, share: Tensor) -> Tensor:
     own = share.to(values.dtype).view(-1, *[1] * (values.ndim - 1))
-    return own * values + (1 - own) * values.index_select(0, partner)
+    return own * values + (1 - own) * others

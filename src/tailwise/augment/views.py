@@ -5,8 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tailwise._checks import InputError
-from tailwise.processes import own_rows
+from tailwise._checks import InputError, not_negative
+from tailwise.processes import own_rows, rows_in_reach
 
 
 class NoAugment(nn.Module):
@@ -37,9 +37,9 @@ class Corrupt(nn.Module):
 
     def __init__(self, share: float = 0.2) -> None:
         super().__init__()
-        if not 0 <= share < 1:
-            raise InputError(f"the share of corrupted values must be at least 0 and below 1, got {share!r}")
-        self.share = share
+        if not_negative(share, "corrupt") >= 1:
+            raise InputError(f"corrupt, the share of corrupted values, must be below 1, got {share!r}")
+        self.share = float(share)
 
     def forward(self, x: Tensor) -> Tensor:
         """Corrupted rows ``(B, p)``."""
@@ -48,8 +48,10 @@ class Corrupt(nn.Module):
                 f"corruption is made for rows of a table (B, p), got {tuple(x.shape)} of {x.dtype}; "
                 "pass TwoViews(view=...) with an augmentation of your own"
             )
-        other = x.index_select(0, torch.randperm(len(x), device=x.device))
-        return torch.where(own_rows(lambda n: x.new_empty(n, x.shape[1]).uniform_(), len(x)) < self.share, other, x)
+        donors = rows_in_reach(x)
+        other = own_rows(lambda n: donors.index_select(0, torch.randperm(n, device=x.device)), len(x))
+        replaced = own_rows(lambda n: x.new_empty(n, x.shape[1]).uniform_(), len(x)) < self.share
+        return torch.where(replaced, other, x)
 
 
 class TwoViews(nn.Module):
@@ -73,10 +75,10 @@ class TwoViews(nn.Module):
         self.view = Corrupt(corrupt) if view is None else view
 
     def inputs(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """All first views, then all second ones, with their labels."""
+        """Both views of each sample side by side, with their labels."""
         if not self.training:
             return x, y
-        return torch.cat([self.view(x), self.view(x)]), torch.cat([y, y])
+        return torch.stack([self.view(x), self.view(x)], dim=1).flatten(0, 1), y.repeat_interleave(2, dim=0)
 
     def features(self, features: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Features and labels as they are."""

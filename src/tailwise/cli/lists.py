@@ -1,60 +1,92 @@
 """``tailwise methods`` and ``tailwise examples``."""
 
-from typing import TYPE_CHECKING, Annotated
+import re
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from tailwise._checks import InputError, did_you_mean
 
 if TYPE_CHECKING:
     from tailwise.methods.part import Part
 
 
+def _complete_part(incomplete: str) -> list[str]:
+    from tailwise.methods.parts import PARTS
+
+    return [name for name in PARTS if name.startswith(incomplete)]
+
+
 def methods(
-    markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table instead.")] = False,
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="NAME", help="Show everything of this part.", autocompletion=_complete_part, show_default=False
+        ),
+    ] = None,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print everything of all parts as a Markdown table.")
+    ] = False,
 ) -> None:
-    """List the parts of a method: what each does, its slot, targets, cost, paper and parameters.
+    """List the parts of a method, or show one: parameters, targets, cost, paper and the piece in a loop of one's own.
 
     Join parts by [bold]+[/bold], at most one a slot (any number of regularizers): [bold]sqinv+lds+fds+conr[/bold].
     [bold]vanilla[/bold] is the plain network. Set parameters with [bold]--set conr.window=2.0[/bold].
     """
     from tailwise.methods.parts import PARTS
 
-    rows = {
-        name: (
-            part.slot,
-            part.summary,
-            ", ".join(part.targets),
-            [f"{key}={_short(value)}{_unit(part, key)}" for key, value in part.parameters().items()],
-            part.cost,
-            part.source + (f" {part.year}" if part.year else ""),
-        )
-        for name, part in PARTS.items()
-    }
+    if name is not None and name not in PARTS:
+        raise InputError(f"there is no part {name!r}{did_you_mean(name, PARTS)}")
     if markdown:
-        titles = ("part", "slot", "what it does", "targets", "parameters [unit]", "cost of a step", "source")
-        typer.echo("| " + " | ".join(titles) + " |")
-        typer.echo("|" + "---|" * len(titles))
-        for name, (slot, summary, targets, parameters, cost, source) in rows.items():
-            cells = (f"`{name}`", slot, summary, targets, ", ".join(parameters), cost, source)
-            typer.echo("| " + " | ".join(cells) + " |")
-        return
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+        typer.echo(_markdown())
+    else:
+        typer.echo(_one(name, PARTS[name]) if name else _all())
 
-    table = Table(
-        title="Parts of a method",
-        caption="targets: scalar (B,), k (B, K), dense (B, H, W). Cost of a step beside the network: B rows, "
-        "d features, C bins, M heads, components or points, R references.",
-        box=SIMPLE_HEAD,
-        show_lines=True,
-    )
-    for title in ("part", "what it does", "parameters [unit]"):
-        table.add_column(title, overflow="fold")
-    for name, (slot, summary, targets, parameters, cost, source) in rows.items():
-        about = Text(summary) + Text(f"\n{slot}; {targets}; {cost}\n{source}", style="dim")
-        table.add_row(Text(name, style="bold"), about, Text("\n".join(parameters)))
-    Console().print(table)
+
+def _all() -> str:
+    """A line a part, by slot."""
+    from tailwise.methods.parts import PARTS
+
+    width = max(map(len, PARTS))
+    lines = []
+    for slot in dict.fromkeys(part.slot for part in PARTS.values()):
+        named = [(name, part.summary) for name, part in PARTS.items() if part.slot == slot]
+        lines += [slot, *(f"  {name:{width}}  {summary}" for name, summary in named), ""]
+    return "\n".join(lines) + "\n`tailwise methods NAME` shows everything of one part."
+
+
+def _one(name: str, part: "Part") -> str:
+    shown = _parameters(part)
+    width = max(map(len, shown), default=0)
+    lines = [
+        f"{name}: {part.summary}",
+        "",
+        f"slot     {part.slot}",
+        f"targets  {', '.join(_TARGETS[target] for target in part.targets)}",
+        f"cost     {part.cost}",
+    ]
+    letters = [f"{letter}: {meaning}" for letter, meaning in _LETTERS.items() if re.search(rf"\b{letter}\b", part.cost)]
+    if letters:
+        lines.append(f"         ({', '.join(letters)})")
+    if part.source != "-":
+        lines.append(f"source   {part.reference}")
+    if shown:
+        lines += ["", "parameters (--set PART.NAME=VALUE)"]
+    lines += [f"  {parameter:{width}}  {text}" for parameter, text in shown.items()]
+    return "\n".join([*lines, "", "in a loop of your own", *(f"  {line}" for line in part.use.splitlines())])
+
+
+def _markdown() -> str:
+    from tailwise.methods.parts import PARTS
+
+    titles = ("part", "slot", "what it does", "targets", "parameters [unit]", "cost of a step", "source")
+    rows = [titles, ("---",) * len(titles)]
+    for name, part in PARTS.items():
+        parameters = "; ".join(f"{parameter}={text}" for parameter, text in _parameters(part).items())
+        rows.append(
+            (f"`{name}`", part.slot, part.summary, ", ".join(part.targets), parameters, part.cost, part.reference)
+        )
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
 def examples() -> None:
@@ -70,9 +102,37 @@ def examples() -> None:
     Console().print(table)
 
 
+_TARGETS = {"scalar": "scalar (B,)", "k": "K-dimensional (B, K)", "dense": "dense (B, H, W)"}
+_LETTERS = {
+    "B": "rows of a batch",
+    "d": "features",
+    "C": "bins",
+    "M": "heads, components or points",
+    "R": "references",
+}
+
+
+def _parameters(part: "Part") -> dict[str, str]:
+    """Default of each parameter in words, other names it may have for a value, and its unit."""
+    choices = part.choices()
+    return {
+        name: _default(default, choices.get(name, ()), part.of_none.get(name)) + _unit(part, name)
+        for name, default in part.parameters().items()
+        if name not in part.in_python
+    }
+
+
+def _default(default: Any, choices: tuple[str, ...], of_none: str | None) -> str:
+    if isinstance(default, bool):
+        return "true (or false)" if default else "false (or true)"
+    others = [choice for choice in choices if choice != default]
+    if of_none is not None and default is not None:
+        others.append(f"none: {of_none}")
+    shown = default if isinstance(default, str) else of_none if default is None else repr(default)
+    return f"{shown}" + (f" (or {', '.join(others)})" if others else "")
+
+
 def _unit(part: "Part", parameter: str) -> str:
-    return f" [{part.units[parameter]}]" if parameter in part.units else ""
-
-
-def _short(value: object) -> str:
-    return value if isinstance(value, str) else repr(value)
+    unit = part.units.get(parameter)
+    most = f", at most {part.most[parameter]:g}" if parameter in part.most else ""
+    return most + (f" [{unit}]" if unit else "")

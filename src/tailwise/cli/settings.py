@@ -21,16 +21,20 @@ def parse_set(settings: Sequence[str]) -> dict[str, dict[str, Any]]:
             raise InputError(f"--set takes PART.PARAMETER=VALUE such as conr.window=2.0, got {setting!r}")
         if name in params.setdefault(part, {}):
             raise InputError(f"--set gives {part}.{name} twice")
-        params[part][name] = _value(text.strip())
+        params[part][name] = _value(text.strip(), f"{part}.{name}")
     return params
 
 
-def _value(text: str) -> Any:
+def _value(text: str, name: str) -> Any:
     if text.lower() == "none":
         return None
     try:
         value = json.loads(text)
     except ValueError:
+        if text.startswith("["):
+            raise InputError(
+                f"--set {name}: {text!r} starts with [ but is no valid JSON list such as [0.5, 2]"
+            ) from None
         return text
     return tuple(value) if isinstance(value, list) else value
 

@@ -261,7 +261,6 @@ def train(
     stem = data.removeprefix("example:").rsplit("/", 1)[-1].split(".")[0]
     folder = out or Path("runs") / f"{stem}-{composed.name}-{seed}"
     on_main(lambda: check_out(folder, overwrite=overwrite, resume=resume))
-    source = main_first(lambda: load_source(data, folder / CACHE))
     choices: dict[str, Any] = {
         "bin_width": bin_width,
         "n_bins": bins,
@@ -278,6 +277,7 @@ def train(
         "date": date or [],
     }
     try:
+        source = main_first(lambda: load_source(data, folder / CACHE))
         table = prepare_table(source.rows, target, **choices)
         other = None if against is None else read_other(against, table)
         with warnings_as_notes() as also:
@@ -391,7 +391,7 @@ def _finish(
         y_true=y_true,
         y_pred=y_pred,
         history=run.read_history(folder),
-        notes=source.notes + table.notes,
+        notes=source.notes + table.notes + method.remarks,
         other=other,
         changes=changes,
     )
@@ -401,5 +401,5 @@ def _finish(
         show.region_table(regions, title=f"{method.name}: errors on {len(test):,} test rows", unit=table.schema.target)
     )
     if changes is not None:
-        show.out.print(show.beside_table(changes, method.name, other.method))
+        show.out.print(show.beside_table(changes, *other.names(method.name, masked=table.shots.gaps is not None)))
     show.out.print(f"report: {folder / run.REPORT}", highlight=False, markup=False, soft_wrap=True)

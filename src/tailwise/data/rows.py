@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tailwise._checks import InputError
+from tailwise._checks import InputError, quoted
 from tailwise.data.parquet import parquet_files
 
 _AT_ONCE = 65_536
@@ -141,21 +141,66 @@ def open_folder(folder: str | Path, cache: Path) -> tuple[MappedRows, str]:
     """
     files = parquet_files(folder)
     try:
-        from datasets import Dataset, disable_progress_bars
+        from datasets import Dataset, Features, disable_progress_bars
         from datasets.exceptions import DatasetGenerationError
+        from datasets.utils.logging import CRITICAL, get_logger, get_verbosity
     except ImportError as error:
         raise InputError("a folder of Parquet files needs datasets: pip install 'tailwise[large]'") from error
+    files, schema = _one_schema(files, Path(folder))
     disable_progress_bars()
+    logger, level = get_logger("datasets"), get_verbosity()
+    logger.setLevel(CRITICAL)  # what it says of a file it cannot read, the error says too
     try:
-        mapped = Dataset.from_parquet([str(file) for file in files], cache_dir=str(cache), keep_in_memory=False)
+        mapped = Dataset.from_parquet(
+            [str(file) for file in files],
+            features=Features.from_arrow_schema(schema),
+            cache_dir=str(cache),
+            keep_in_memory=False,
+        )
     except (DatasetGenerationError, ValueError, OSError) as error:
         cause = str(error.__cause__ or error).strip().splitlines()[0]
         raise InputError(f"the Parquet files of {str(folder)!r} cannot be read as one table: {cause}") from error
+    finally:
+        logger.setLevel(level)
     table = mapped.data.table
     twice = sorted({name for name in table.column_names if table.column_names.count(name) > 1})
     if twice:
         raise InputError(f"{str(folder)!r} has several columns named {twice[0]!r}; rename them")
     return MappedRows(table), _digest(files, Path(folder))
+
+
+def _one_schema(files: list[Path], folder: Path) -> tuple[list[Path], Any]:
+    """The files that have rows, and the types that hold the columns of all.
+
+    Raises:
+        InputError: a file that cannot be read, or whose columns are others, naming it.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with_rows, schema, names = [], None, set()
+    for path in files:
+        try:
+            own = pq.read_schema(path).remove_metadata()
+            if schema is None:
+                schema, names = own, set(own.names)
+            if set(own.names) != names:
+                other = sorted(names ^ set(own.names))
+                raise InputError(
+                    f"the Parquet files of {str(folder)!r} cannot be read as one table: {path.name!r} has not the "
+                    f"columns of {files[0].name!r}, they differ in {quoted(other)}"
+                )
+            schema = pa.unify_schemas([schema, own], promote_options="permissive")
+            if pq.read_metadata(path).num_rows:
+                with_rows.append(path)
+        except (pa.ArrowException, OSError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise InputError(
+                f"the Parquet files of {str(folder)!r} cannot be read as one table: {path.name!r}: {reason}"
+            ) from error
+    if not with_rows:
+        raise InputError(f"the Parquet files of {str(folder)!r} have no rows")
+    return with_rows, schema
 
 
 def _digest(files: list[Path], folder: Path) -> str:

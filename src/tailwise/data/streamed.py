@@ -56,13 +56,15 @@ class StreamedBatches:
     def pieces(self) -> Iterator[tuple[int, Tensor, Tensor]]:
         """Of each batch of all processes its number of rows, and inputs and targets of this process's piece."""
         n = len(self.rows)
-        blocks = torch.randperm(-(-n // _BLOCK)).numpy()
+        # A generator of its own: what a step draws in between must not change the order.
+        order_of = torch.Generator().manual_seed(int(torch.randint(2**62, ())))
+        blocks = torch.randperm(-(-n // _BLOCK), generator=order_of).numpy()
         order = (blocks[:, None] * _BLOCK + np.arange(_BLOCK)).ravel()
         order = order[order < n]
         group = self.batch_size * max(1, _AT_ONCE // self.batch_size)
         for start in range(0, n, group):
             rows = order[start : start + group]
-            rows = rows[torch.randperm(len(rows)).numpy()]
+            rows = rows[torch.randperm(len(rows), generator=order_of).numpy()]
             batches = [rows[i : i + self.batch_size] for i in range(0, len(rows), self.batch_size)]
             own = [batch[piece(len(batch))] for batch in batches]
             index = np.concatenate(own)

@@ -1,6 +1,6 @@
 """Label ranges without training rows: what has to be interpolated, and what extrapolated."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -16,8 +16,8 @@ GAP_REGIONS = ("seen", "interpolation", "extrapolation")
 class Gaps:
     """Ranges of the target that were removed from training, and where the labels that stayed lie.
 
-    As in Table 6 of Yang et al. (ICML 2021): errors on labels with training data, on those between such labels
-    (interpolation) and on those beyond them (extrapolation).
+    After Yang et al. (ICML 2021): errors on labels outside the ranges (seen, whether or not a training row has such a
+    label), on those removed between training labels (interpolation) and on those removed beyond them (extrapolation).
 
     Args:
         ranges: half-open ranges ``[low, high)``, target units.
@@ -25,7 +25,7 @@ class Gaps:
         high: highest one.
 
     Example:
-        >>> gaps = Gaps.from_labels([1.0, 2.0, 8.0, 20.0], [(3, 7), (10, 99)])
+        >>> gaps = Gaps.from_labels([1.0, 2.0, 5.0, 8.0, 20.0], [(3, 7), (10, 99)])
         >>> gaps.names([2.0, 5.0, 15.0]).tolist()
         ['seen', 'interpolation', 'extrapolation']
     """
@@ -38,20 +38,30 @@ class Gaps:
     def from_labels(cls, y_train: ArrayLike, ranges: Sequence[tuple[float, float]]) -> Self:
         """Ranges and the training labels outside them.
 
+        Ranges that meet or overlap become one.
+
         Raises:
-            InputError: a range that is empty, or no two different labels outside all ranges.
+            InputError: a range that is empty or has no training label, or no two different labels outside all ranges.
         """
-        checked = tuple((float(low), float(high)) for low, high in ranges)
+        for pair in ranges:
+            if np.shape(pair) != (2,):
+                raise InputError(f"--mask-target: a range is a pair (low, high), got {pair!r}")
+        checked = [(float(low), float(high)) for low, high in ranges]
+        y = label_array(y_train, "y_train")
         for low, high in checked:
             if not (np.isfinite([low, high]).all() and low < high):
-                raise InputError(f"a masked range needs low < high, both finite, got {low:g},{high:g}")
-        y = label_array(y_train, "y_train")
+                raise InputError(f"--mask-target needs low < high, both finite, got {low:g},{high:g}")
+            if not _inside(y, [(low, high)]).any():
+                raise InputError(
+                    f"--mask-target {low:g},{high:g} removes nothing: no target of the training rows lies in "
+                    f"{low:g} to {high:g}; they run from {y.min():g} to {y.max():g}"
+                )
         kept = y[~_inside(y, checked)]
-        if kept.size == 0 or kept.min() == kept.max():
-            raise InputError(
-                f"the masked ranges leave {kept.size} training rows, of {'one' if kept.size else 'no'} label; mask less"
-            )
-        return cls(checked, float(kept.min()), float(kept.max()))
+        if kept.size == 0:
+            raise InputError("--mask-target leaves no training row; mask less")
+        if kept.min() == kept.max():
+            raise InputError(f"--mask-target leaves training rows with a single label, {kept[0]:g}; mask less")
+        return cls(_merged(checked), float(kept.min()), float(kept.max()))
 
     def masks(self, y: ArrayLike) -> NDArray[np.bool_]:
         """Whether each label lies in a removed range."""
@@ -75,6 +85,17 @@ class Gaps:
     def from_json(cls, saved: dict[str, Any]) -> Self:
         """Read what :meth:`to_json` wrote."""
         return cls(tuple((low, high) for low, high in saved["ranges"]), saved["low"], saved["high"])
+
+
+def _merged(ranges: Iterable[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
+    """Ranges in order, those that meet or overlap as one."""
+    merged: list[tuple[float, float]] = []
+    for low, high in sorted(ranges):
+        if merged and low <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(high, merged[-1][1]))
+        else:
+            merged.append((low, high))
+    return tuple(merged)
 
 
 def _inside(y: NDArray[np.float64], ranges: Sequence[tuple[float, float]]) -> NDArray[np.bool_]:

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from tailwise._checks import InputError, label_array, positive, same_shape
+from tailwise._checks import InputError, label_array, positive, same_shape, true_or_false, whole
 from tailwise.labels.bins import Bins
 from tailwise.labels.density import LDS
 from tailwise.losses.own_label import own_label_nll
@@ -81,9 +81,15 @@ def gai_loss(
         covariances: Σ, ``(C, K, K)``.
 
     Raises:
-        InputError: shapes that differ.
+        InputError: shapes that differ, a mixture of labels of another dimension.
     """
     same_shape(pred, target)
+    dimensions = target.shape[1] if target.ndim == 2 else 1
+    if means.shape[1] != dimensions:
+        raise InputError(
+            f"the mixture of gai is one of labels with {means.shape[1]} dimensions, but target {tuple(target.shape)} "
+            f"has {dimensions}; fit it to training labels of that kind"
+        )
     if target.ndim >= 3:
         pred, target, weight = _known(pred, target, weight)
     variance = _variance(sigma, pred)
@@ -146,13 +152,14 @@ class _Noise(nn.Module):
     """σ of the noise: fixed, or learnt as its logarithm, which keeps it above 0."""
 
     degree = 2
+    balances = True
     log_sigma: Tensor
 
     def __init__(self, *, sigma: float, learn_sigma: bool, sigma_lr: float) -> None:
         super().__init__()
         log_sigma = torch.tensor(np.log(positive(sigma, "sigma")), dtype=torch.float32)
         self.sigma_lr = positive(sigma_lr, "sigma_lr")
-        if learn_sigma:
+        if true_or_false(learn_sigma, "learn_sigma"):
             self.log_sigma = nn.Parameter(log_sigma)
         else:
             self.register_buffer("log_sigma", log_sigma)
@@ -175,8 +182,8 @@ class BMC(_Noise):
         learn_sigma: learn it.
         sigma_lr: its learning rate (the authors': 0.01, apart from the schedule).
         pixels: most pixels drawn of a dense target.
-        global_batch: in a data-parallel loop, compute the term over the rows of all processes, which must have equally
-            many, and generators seeded alike (see :func:`tailwise.processes.gather_rows`).
+        global_batch: in a data-parallel loop, compute the term over the rows of all processes, whose generators must be
+            seeded alike (see :func:`tailwise.processes.gather_rows`).
     """
 
     def __init__(
@@ -189,9 +196,7 @@ class BMC(_Noise):
         global_batch: bool = False,
     ) -> None:
         super().__init__(sigma=sigma, learn_sigma=learn_sigma, sigma_lr=sigma_lr)
-        if pixels < 2:
-            raise InputError(f"pixels must be at least 2, got {pixels!r}")
-        self.pixels = pixels
+        self.pixels = whole(pixels, "pixels", least=2)
         self.global_batch = global_batch
 
     def forward(self, pred: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
@@ -322,11 +327,12 @@ def _mixture(
     if (scale == 0).any():
         raise InputError("y_train is constant; a mixture needs at least two different labels")
     distinct = len(np.unique(y, axis=0))
-    candidates = [c for c in _CANDIDATES if c <= distinct] if components is None else [components]
-    if components is not None and not 1 <= components <= distinct:
-        raise InputError(
-            f"components must be between 1 and {distinct}, the number of different labels, got {components!r}"
-        )
+    if components is None:
+        candidates = [c for c in _CANDIDATES if c <= distinct]
+    else:
+        candidates = [whole(components, "components", least=1)]
+        if components > distinct:
+            raise InputError(f"components must be at most {distinct}, the number of different labels, got {components}")
     z = (y - shift) / scale
     fitted = [GaussianMixture(c, random_state=0, reg_covar=1e-6).fit(z) for c in candidates]
     best = min(fitted, key=lambda mixture: float(mixture.bic(z)))

@@ -20,6 +20,8 @@ Sort = Literal["exact", "soft"]
 ERRORS, SORTS = ("l1", "mse", "huber", "focal_l1"), ("exact", "soft")
 
 _LEVELS = 4097
+_MOST_BANDWIDTH = 100.0  # from which on the density is flat
+_MOST_NODES = 100_000
 _REACH = 4.0  # bandwidths, and standard deviations of the labels, beyond which the kernel is cut off
 
 
@@ -34,6 +36,7 @@ def dist_loss(
     beta: float = 1.0,
     sort: Sort = "exact",
     strength: float = 0.1,
+    spread: float = 1.0,
     compat: Compat = "paper",
 ) -> Tensor:
     """Error of the predictions, and of the sorted predictions against sorted labels of the training distribution.
@@ -52,6 +55,8 @@ def dist_loss(
         beta: of Huber (target units) and Focal-L1 (per target unit).
         sort: ``"exact"``, whose gradient is exact, or ``"soft"``, see :func:`soft_sort`.
         strength: of the soft sort.
+        spread: predictions are divided by it before the soft sort, target units: the labels' standard deviation makes
+            the strength mean the same for ages and for house prices.
         compat: ``"paper"`` or ``"reference"``.
 
     Raises:
@@ -89,7 +94,7 @@ def dist_loss(
         e = difference.abs()
         return e if error == "l1" else e * focal_factor(e, beta=beta, gamma=1.0, compat=compat)
 
-    ordered = pred.sort().values if sort == "exact" else soft_sort(pred, strength=strength)
+    ordered = pred.sort().values if sort == "exact" else spread * soft_sort(pred / spread, strength=strength)
     apart = size(ordered - pseudo_labels.to(pred.dtype))
     apart_weight = weight if compat == "reference" else None
     return weighted_mean(size(pred - target), weight, target) + dist_weight * weighted_mean(apart, apart_weight, target)
@@ -172,7 +177,8 @@ class Dist(nn.Module):
             labels, and 3.2 over it.
         bandwidth: of the Gaussian kernel density, in standard deviations of the labels (the authors: 0.5).
         sort: ``"exact"`` or ``"soft"``.
-        strength: of the soft sort (the authors: 0.1 in code, 0.01 in their readme).
+        strength: of the soft sort (the authors: 0.1 in code, 0.01 in their readme), of predictions in standard
+            deviations of the labels, or in target units with ``compat="reference"``.
         step: between the nodes of the grid of ``compat="reference"``, target units; ``None`` takes 1/100 of the range.
         compat: ``"paper"`` or ``"reference"``.
 
@@ -214,22 +220,26 @@ class Dist(nn.Module):
             beta = 3.2 / spread if error == "focal_l1" else spread
         self.dist_weight, self.beta = not_negative(dist_weight, "dist_weight"), positive(beta, "beta")
         self.strength = positive(strength, "strength")
-        bandwidth = positive(bandwidth, "bandwidth")
+        self.spread = spread if compat == "paper" else 1.0
+        bandwidth = positive(bandwidth, "bandwidth", most=_MOST_BANDWIDTH)
+        extent = float(np.ptp(y))
+        self.step = extent / 100 if step is None else positive(step, "step")
+        if not extent / _MOST_NODES <= self.step <= extent:
+            raise InputError(
+                f"step must be from {extent / _MOST_NODES:g} to {extent:g}, which is the range of y_train, got {step!r}"
+            )
         self.degree = 2 if error == "mse" else 1
         self.error: DistError = error
         self.sort: Sort = sort
         self.compat: Compat = compat
         if compat == "reference":
-            step = float(np.ptp(y)) / 100 if step is None else positive(step, "step")
-            if step > np.ptp(y):
-                raise InputError(f"step must be at most the range of y_train, {np.ptp(y):g}, got {step!r}")
-            grid, density = grid_density(y, bandwidth, step=step)
+            grid, density = grid_density(y, bandwidth, step=self.step)
             self.register_buffer("quantiles", torch.from_numpy(grid).float())
             self.register_buffer("density", torch.from_numpy(density))
         else:
             reach = _REACH * spread * max(bandwidth, 1.0)
-            start, step, density = binned_density(y, bandwidth * spread, margin=reach)
-            nodes = start + step * np.arange(len(density))
+            start, width, density = binned_density(y, bandwidth * spread, margin=reach)
+            nodes = start + width * np.arange(len(density))
             inside = (nodes >= y.min()) & (nodes <= y.max())
             share = np.cumsum(density[inside])
             levels = np.linspace(0, 1, _LEVELS)
@@ -259,6 +269,7 @@ class Dist(nn.Module):
             beta=self.beta,
             sort=self.sort,
             strength=self.strength,
+            spread=self.spread,
             compat=self.compat,
         )
 

@@ -18,7 +18,8 @@ def gar_terms(
 
     Zhu et al., *Gradient Aligned Regression via Pairwise Losses* (arXiv 2402.06104): besides the error e, the
     differences of all pairs should agree in magnitude, ½ mean_ij ((ŷ_i - ŷ_j) - (y_i - y_j))², which is the variance
-    of e, and in direction, 1 - corr(ŷ, y). The first two are divided by ``spread``². Means over K dimensions.
+    of e, and in direction, 1 - corr(ŷ, y). Predictions and labels are divided by ``spread`` first. Means over K
+    dimensions.
 
     Args:
         pred: ``(B,)``, ``(B, K)``, or dense ``(B, H, W)``.
@@ -36,7 +37,7 @@ def gar_terms(
             "or (B,) for a target (B, K)"
         )
     columns = (-1, target.shape[1]) if target.ndim == 2 else (-1, 1)
-    e, y = difference(pred, target).reshape(columns), target.reshape(columns)
+    e, y = difference(pred, target).reshape(columns) / spread, target.reshape(columns) / spread
     w: Tensor | None = None
     n: Tensor | float = len(e)
     if target.ndim >= 3:
@@ -55,10 +56,10 @@ def gar_terms(
     centred, y = e - center[0], y - center[1]
     f = centred + y
     error, magnitude, joint, f_size, y_size = mean(torch.stack([e * e, centred * centred, f * y, f * f, y * y]))
-    aligned = joint * (f_size * y_size).clamp(min=_FLOOR * spread**4).rsqrt()
+    aligned = joint * (f_size * y_size).clamp(min=_FLOOR).rsqrt()
     # Equal labels have no direction.
     direction = torch.where(y_size > 0, 1 - aligned, torch.zeros_like(aligned))
-    return error.mean() / spread**2, magnitude.mean() / spread**2, direction.mean()
+    return error.mean(), magnitude.mean(), direction.mean()
 
 
 def gar_loss(

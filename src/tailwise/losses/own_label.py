@@ -38,17 +38,21 @@ class _OwnLabel(torch.autograd.Function):
         block = max(1, at_once // max(b, 1))
         for start in range(0, b, block):
             rows = slice(start, start + block)
-            gap = (pred[rows].unsqueeze(1) - target.unsqueeze(0)).square_()
-            gap = gap if gap.ndim == 2 else gap.sum(-1)
-            least = gap.amin(1, keepdim=True)
-            share = (gap - least).div_(-2 * variance).clamp_(min=_LEAST_EXPONENT).exp_()
+            gap = pred[rows].unsqueeze(1) - target.unsqueeze(0)
+            far = gap.square() if gap.ndim == 2 else gap.square().sum(-1)
+            least = far.amin(1, keepdim=True)
+            share = (far - least).div_(-2 * variance).clamp_(min=_LEAST_EXPONENT).exp_()
             total = share.sum(1)
             log_sums[rows] = total.log() - least.squeeze(1) / (2 * variance)
-            mean[rows] = (share @ target).div_(total if pred.ndim == 1 else total.unsqueeze(1))
-            square[rows] = torch.linalg.vecdot(share, gap) / total
-        own = (pred - target).square()
-        own = own if own.ndim == 1 else own.sum(1)
-        ctx.save_for_backward(mean.sub_(target), square.sub_(own), variance)
+            # Means of distances and not of labels: those may be far from 0.
+            if gap.ndim == 2:
+                mean[rows] = torch.linalg.vecdot(share, gap) / total
+            else:
+                mean[rows] = (share.unsqueeze(1) @ gap).squeeze(1) / total.unsqueeze(1)
+            square[rows] = torch.linalg.vecdot(share, far) / total
+        gap = pred - target
+        own = gap.square() if gap.ndim == 1 else gap.square().sum(1)
+        ctx.save_for_backward(gap - mean, square.sub_(own), variance)
         return log_sums + own / (2 * variance)
 
     @staticmethod

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from tailwise._checks import InputError, label_array, same_shape
+from tailwise._checks import InputError, label_array, positive, same_shape
 from tailwise.labels.relevance import Box, Relevance, Which
 from tailwise.labels.tensors import float_bits
 from tailwise.losses.reduce import difference, weighted_mean
@@ -54,11 +54,12 @@ class SERA(nn.Module):
         points: control points (y, φ) or (y, φ, φ') of :meth:`Relevance.from_points`, target units; ``None`` takes the
             extremes of a box plot, :meth:`Relevance.extremes` with the other parameters, which control points replace.
         box: ``"plain"``, or ``"adjusted"`` for skewed labels, which always has a relevance at both ends.
-        coef: reach of the fences, in interquartile ranges.
+        reach: of the fences, in interquartile ranges.
         which: the ends that count, ``"both"``, ``"low"`` or ``"high"``.
 
     Raises:
-        InputError: labels that are not ``(n,)``, or control points that do not work.
+        InputError: labels that are not ``(n,)``, control points that do not work, or that are given beside parameters
+            of the box plot.
 
     Note:
         Where no training label has a relevance, the area is 0 for every model. Then a warning says so, and every label
@@ -71,6 +72,7 @@ class SERA(nn.Module):
     """
 
     degree = 2
+    balances = True
     control: Tensor
 
     def __init__(
@@ -79,13 +81,16 @@ class SERA(nn.Module):
         *,
         points: ArrayLike | None = None,
         box: Box = "plain",
-        coef: float = 1.5,
+        reach: float = 1.5,
         which: Which = "both",
     ) -> None:
         super().__init__()
         y = label_array(y_train, "y_train")
+        positive(reach, "reach")
+        if points is not None and (box, reach, which) != ("plain", 1.5, "both"):
+            raise InputError("points take the place of the box plot, whose box, reach and which then mean nothing")
         if points is None:
-            phi = Relevance.extremes(y, box=box, coef=coef, which=which)
+            phi = Relevance.extremes(y, box=box, coef=reach, which=which)
         else:
             phi = Relevance.from_points(points)
         if phi is None or not phi(y).any():

@@ -1,8 +1,10 @@
 """A method: a frozen description of what fills the slots, stage by stage, and how to build it."""
 
+import copy
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,8 @@ from tailwise.models.heads import head_from
 from tailwise.optim import BSAM
 
 VANILLA = "vanilla"
+_MOST_APART = 10
+_FINEST = 1e-9  # whose square still divides the square of an error in float32
 _OWN = ("augment", "weights", "smoother", "loss", "regularizers", "coefs")
 
 
@@ -37,20 +41,36 @@ class Filling:
 
     def make(self, setting: Setting, **extra: Any) -> Any:
         """Build the part: what it needs, defaults from the labels, its fixed parameters, then what was given."""
-        given = {name: value for name, value in self.params.items() if name != "coef"}
+        # The coefficient of a regularizer is the objective's.
+        given = {
+            name: copy.deepcopy(value)
+            for name, value in self.params.items()
+            if name != "coef" or self.part.coef is None
+        }
         defaults = {
             name: default.value(setting) for name, default in self.part.from_labels.items() if name not in given
         }
+        for name, value in given.items():
+            finest = _FINEST * setting.spread
+            if self.part.units.get(name) == "target" and isinstance(value, int | float) and 0 < value < finest:
+                raise InputError(
+                    f"{self.name}: {name} must be at least {_FINEST:g} standard deviations of the labels, "
+                    f"{finest:.3g}, got {value!r}"
+                )
         try:
             needed = [getattr(setting, name) for name in self.part.needs]
         except InputError as error:
             raise InputError(f"{self.name}: {error}") from error
-        return self.build(*needed, **{**defaults, **self.part.fixed, **given, **extra})
+        return self._call(needed, {**defaults, **self.part.fixed, **given, **extra})
 
-    def build(self, *needed: Any, **params: Any) -> Any:
+    def build(self, *needed: Any) -> Any:
+        """Build a part that takes nothing from the labels."""
+        return self._call(needed, self.params)
+
+    def _call(self, needed: Iterable[Any], params: Mapping[str, Any]) -> Any:
         """Call what makes the part, and say its name where that refuses."""
         try:
-            return self.part.load()(*needed, **(params or self.params))
+            return self.part.load()(*needed, **params)
         except InputError as error:
             raise InputError(f"{self.name}: {error}") from error
         except (TypeError, ValueError, IndexError, OverflowError) as error:
@@ -67,7 +87,8 @@ class Stage:
         epochs: number of epochs; ``None`` leaves it to the caller.
         lr: learning rate; ``None`` leaves it to the caller.
         objects: a caller's own pieces by slot: ``augment``, ``weights``, ``smoother``, ``loss`` as modules,
-            ``regularizers`` as a mapping of names to modules. They take the place of a part in that slot.
+            ``regularizers`` as a mapping of names to modules. They take the place of a part in that slot, and each
+            build takes a copy of them: a stage holds no state.
     """
 
     fillings: tuple[Filling, ...] = ()
@@ -84,9 +105,14 @@ class Stage:
         setting = _setting(model, y_train, bins)
         made = {slot: self._made(slot, setting) for slot in ("augment", "smoother", "density")}
         density = made.pop("density")
+        # What of the model a piece holds is the model's, not state of the piece.
+        kept = {id(of_model): of_model for of_model in (*model.modules(), *model.parameters(), *model.buffers())}
+        objects = copy.deepcopy(dict(self.objects), kept)
         whole = self._filling("objective")
         if whole:
-            objective: nn.Module = whole.make(setting, model=model, density=density, augment=made["augment"])
+            objective: nn.Module = whole.make(
+                setting, model=model, density=density, augment=objects.get("augment", made["augment"])
+            )
             return objective
         for slot in ("weights", "loss"):
             filling = self._filling(slot)
@@ -95,11 +121,11 @@ class Stage:
         named = [f for f in self.fillings if f.part.slot == "regularizer"]
         pieces = {
             **made,
-            **{slot: piece for slot, piece in self.objects.items() if slot not in ("regularizers", "coefs")},
-            "regularizers": {f.name: f.make(setting) for f in named} | dict(self.objects.get("regularizers", {})),
+            **{slot: piece for slot, piece in objects.items() if slot not in ("regularizers", "coefs")},
+            "regularizers": {f.name: f.make(setting) for f in named} | dict(objects.get("regularizers", {})),
         }
         coefs = {f.name: not_negative(f.params.get("coef", f.part.coef), f"{f.name}.coef") for f in named}
-        coefs |= dict(self.objects.get("coefs", {}))
+        coefs |= dict(objects.get("coefs", {}))
         if hasattr(pieces["loss"], "head"):
             give_head(model, pieces["loss"].head, y_train)
         return Objective(model, **pieces, coefs=coefs, trains=self.trains, spread=setting.spread)
@@ -136,6 +162,20 @@ class Method:
     stages: tuple[Stage, ...]
     correction: Any = None
 
+    @property
+    def remarks(self) -> list[str]:
+        """What is particular about the predictions, for who reads them."""
+        said = []
+        if any(filling.part.deviates for stage in self.stages for filling in stage.fillings):
+            said.append("the method predicts a standard deviation too: column std of predictions.parquet")
+        if self.correction is not None:
+            by = type(self.correction).__name__.lower()
+            said.append(
+                f"predictions were corrected after training by {by}, with the validation rows at hand: their own "
+                "errors are no longer a fair measure"
+            )
+        return said
+
     def build(self, model: nn.Module, y_train: ArrayLike, bins: Bins | BinGrid | None = None, *, stage: int = 0) -> Any:
         """Build the training step of one stage: a module whose ``forward(x, y)`` gives the terms of the loss.
 
@@ -153,6 +193,9 @@ class Method:
         Raises:
             InputError: labels that are constant or not finite, a stage that does not exist, a model without what it
                 needs.
+
+        Warns:
+            UserWarning: dimensions of K-dimensional labels whose spreads differ by more than a factor of 10.
         """
         if not 0 <= stage < len(self.stages):
             raise InputError(f"method {self.name!r} has {len(self.stages)} stages; there is no stage {stage}")
@@ -161,6 +204,8 @@ class Method:
                 raise InputError(
                     f"model {type(model).__name__} has no {name}; a method needs model.encode and model.head"
                 )
+        if stage == 0:
+            _warn_of_spreads_apart(y_train)
         if stage == 0 and hasattr(model, "match_scale"):
             scaled: Any = model
             scaled.match_scale(y_train)
@@ -179,13 +224,14 @@ def compose(name: str, /, **params: Any) -> Method:
         name: for example ``"sqinv+lds+fds+conr"``; ``"vanilla"`` is the plain network. Order does not matter.
         **params: for each part a mapping of its parameters, ``conr={"window": 2.0}``; or a slot's name with a piece of
             your own: ``loss=MyLoss()``, ``weights=...``, ``smoother=...``, ``augment=...``,
-            ``regularizers={"mine": ...}`` with ``coefs={"mine": 0.5}``.
+            ``regularizers={"mine": ...}`` with ``coefs={"mine": 0.5}``. Each build takes a copy of it.
 
     Raises:
         InputError: an unknown part, two parts in one slot, parameters for a part that is absent, an unknown parameter.
 
     Warns:
-        UserWarning: weights together with a loss that corrects for the label distribution itself.
+        UserWarning: two pieces that each correct for the label distribution: weights, a loss that balances, ``vir``,
+            ``uvote``, ``debias``.
 
     Example:
         >>> compose("conr+sqinv", conr={"window": 2.0}).name
@@ -207,14 +253,14 @@ def compose(name: str, /, **params: Any) -> Method:
     filled = {slot for f in fillings for slot in (f.part.slot, *f.part.also)} | set(objects)
     second = next((f for f in fillings if f.part.slot == "stage"), None)
     used = any("density" in f.part.hidden for f in fillings)
-    balanced = any(f.part.balances for f in fillings)
+    balanced = any(f.part.balances for f in fillings) or _balances(objects)
     # A density nothing uses, BSAM and RRT all mean a re-weighted loss.
     implied = ("density" in filled and not used) or (
         not balanced and ("optimizer" in filled or (second is not None and second.name == "rrt"))
     )
     if implied and "weights" not in filled:
         fillings.insert(0, Filling("sqinv"))
-    _warn_of_two_corrections(fillings, objects)
+    _warn_of_two_corrections(fillings, objects, names)
     correction = next((f for f in fillings if f.part.slot == "correction"), None)
     corrects = correction and correction.build()
     parts = tuple(f for f in fillings if f.part.slot not in ("stage", "correction"))
@@ -276,13 +322,37 @@ def _setting(model: nn.Module, y_train: ArrayLike, bins: Bins | BinGrid | None) 
     return Setting(y, bins, width if isinstance(width, int) else None)
 
 
-def _warn_of_two_corrections(fillings: list[Filling], objects: Mapping[str, Any]) -> None:
-    weights = next((f.name for f in fillings if f.part.slot == "weights"), "weights" if "weights" in objects else None)
-    loss = next((f.name for f in fillings if f.part.balances), None)
-    if weights and loss:
+def _warn_of_spreads_apart(y_train: ArrayLike) -> None:
+    spreads = np.asarray(y_train, dtype=np.float64).std(axis=0)
+    if spreads.ndim == 1 and spreads.size and spreads.max() > _MOST_APART * spreads.min() > 0:
         warnings.warn(
-            f"{weights!r} and {loss!r} each correct for the label distribution, so together they correct twice; "
-            f"leave out {weights!r}",
+            f"the standard deviations of the labels' dimensions run from {spreads.min():.3g} to {spreads.max():.3g}, "
+            f"so dimension {int(spreads.argmax())} dominates loss and distances; divide the labels by their standard "
+            "deviations",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
+def _balances(objects: Mapping[str, Any]) -> bool:
+    return bool(getattr(objects.get("loss"), "balances", False))
+
+
+def _warn_of_two_corrections(fillings: list[Filling], objects: Mapping[str, Any], names: list[str]) -> None:
+    """Warn of several corrections for the label distribution, by the names that were written."""
+    found = ["weights="] if "weights" in objects else []
+    for filling in fillings:
+        if filling.part.corrects:
+            # Weights that nobody wrote are those of a density, or else of what means a re-weighted loss.
+            meant = (n for n in names if PARTS[n].slot in ("density", "optimizer", "stage"))
+            found.append(repr(filling.name if filling.name in names else next(meant)))
+    if _balances(objects):
+        found.append("loss=")
+    if len(found) > 1:
+        twice, out = ("twice", " or ".join(found)) if len(found) == 2 else (f"{len(found)} times", "all but one")
+        warnings.warn(
+            f"{', '.join(found[:-1])} and {found[-1]} each correct for the label distribution, so together they "
+            f"correct {twice}; leave out {out}",
             UserWarning,
             stacklevel=3,
         )
@@ -321,4 +391,7 @@ def _checked(name: str, params: Any) -> Mapping[str, Any]:
                 raise InputError(f"{name!r} stands for {key}={fixed[key]}; use 'reweight' to choose it")
             hint = did_you_mean(key, known) if known else f"; {name} takes none"
             raise InputError(f"{name!r} has no parameter {key!r}{hint}")
+        most = PARTS[name].most.get(key)
+        if most is not None and isinstance(params[key], Real) and params[key] > most:
+            raise InputError(f"{name}: {key} must be at most {most:g}, got {params[key]!r}")
     return dict(params)

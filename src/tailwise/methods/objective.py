@@ -1,7 +1,7 @@
 """The training step as one module: everything a method adds to a network."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, Literal
 
 import torch
@@ -11,7 +11,7 @@ from tailwise._checks import InputError, one_of, positive
 from tailwise.augment.views import NoAugment
 from tailwise.fds import Keep
 from tailwise.losses.pointwise import MSE
-from tailwise.processes import gather_all
+from tailwise.processes import gather_all, gathered
 from tailwise.weights import UniformWeights
 
 Trains = Literal["all", "head", "encoder"]
@@ -83,6 +83,7 @@ class Objective(nn.Module):
         self.on_outputs = bool(getattr(self.loss, "on_outputs", False))
         degree = getattr(self.loss, "degree", 0)
         self.register_buffer("loss_scale", torch.tensor(positive(spread, "spread") ** -degree))
+        self.train(self.training)
 
     def forward(self, x: Any, y: Tensor) -> dict[str, Tensor]:
         """Named scalar terms, whose sum is to be minimised."""
@@ -96,9 +97,10 @@ class Objective(nn.Module):
             outputs, y, features = gather_all(outputs, y, features if self.regularizers else None)
         pred = self.model.head.point(outputs) if self.on_outputs else outputs
         weight = self.weights(y)
-        terms = {} if self.trains == "encoder" else {"loss": self.loss_scale * self.loss(outputs, y, weight)}
-        for name, term in self.regularizers.items():
-            terms[name] = self.coefs[name] * term(features, y, pred, weight)
+        with gathered() if self.global_batch else nullcontext():
+            terms = {} if self.trains == "encoder" else {"loss": self.loss_scale * self.loss(outputs, y, weight)}
+            for name, term in self.regularizers.items():
+                terms[name] = self.coefs[name] * term(features, y, pred, weight)
         return terms
 
     def end_epoch(self) -> None:

@@ -2,9 +2,9 @@
 
 import importlib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from tailwise._checks import InputError
 from tailwise.methods.slots import Slot
@@ -104,17 +104,22 @@ class Part:
         summary: what it does, one line.
         source: paper, ``"-"`` for common knowledge.
         year: of the paper.
+        remark: on the source.
         cost: of a training step beside the network: B rows, d features, C bins, M heads or components.
         use: the piece in a loop of one's own, at most three lines (see docs/methods.md for the names it may use).
         fixed: parameters this name stands for.
         from_labels: defaults taken from the training labels.
+        of_none: what a default of ``None`` means, in words.
         units: unit of a parameter, where it has one: ``"target"``, ``"1/target"``, ``"bins"``, ``"rows"``, ...
+        most: largest value of a parameter that still works.
         coef: coefficient of a regularizer, relative to the loss in standard deviations of the target.
         targets: what it takes: ``"scalar"`` ``(B,)``, ``"k"`` ``(B, K)``, ``"dense"`` ``(B, H, W)``.
         needs: what ``where`` takes first, by position: attributes of :class:`Setting`.
         hidden: parameters of ``where`` that the method fills itself.
+        in_python: parameters that only Python can give a meaning to.
         also: other slots it fills, so that nothing else may.
-        balances: the loss itself corrects for the label distribution.
+        corrects: whether it acts against the rarity of labels, which two parts should not do at once.
+        deviates: whether it predicts a standard deviation too.
     """
 
     slot: Slot
@@ -124,21 +129,44 @@ class Part:
     year: int | None
     cost: str
     use: str
+    remark: str = ""
     fixed: Mapping[str, Any] = field(default_factory=dict)
     from_labels: Mapping[str, FromLabels] = field(default_factory=dict)
+    of_none: Mapping[str, str] = field(default_factory=dict)
     units: Mapping[str, str] = field(default_factory=dict)
+    most: Mapping[str, float] = field(default_factory=dict)
     coef: float | None = None
     targets: tuple[str, ...] = ALL
     needs: tuple[str, ...] = ()
     hidden: frozenset[str] = frozenset()
+    in_python: frozenset[str] = frozenset()
     also: tuple[Slot, ...] = ()
-    balances: bool = False
+    corrects: bool = False
+    deviates: bool = False
 
     def load(self) -> Callable[..., Any]:
         """Import what makes the part."""
         module, name = self.where.split(":")
         make: Callable[..., Any] = getattr(importlib.import_module(module), name)
         return make
+
+    @property
+    def balances(self) -> bool:
+        """Whether it is a loss that itself corrects for the label distribution, as its class says."""
+        return bool(getattr(self.load(), "balances", False))
+
+    @property
+    def reference(self) -> str:
+        """Source, year and remark in one line."""
+        return self.source + (f" {self.year}" if self.year else "") + (f" ({self.remark})" if self.remark else "")
+
+    def choices(self) -> dict[str, tuple[str, ...]]:
+        """Names a parameter may have for a value, as the annotations of ``where`` list them."""
+        named = {
+            name: tuple(_names_in(parameter.annotation))
+            for name, parameter in inspect.signature(self.load()).parameters.items()
+        }
+        return {name: names for name, names in named.items() if names}
 
     def parameters(self) -> dict[str, Any]:
         """Keyword parameters with their defaults, as the signature of ``where`` has them."""
@@ -149,3 +177,12 @@ class Part:
         }
         given |= {name: default.rule for name, default in self.from_labels.items()}
         return given | ({} if self.coef is None else {"coef": self.coef})
+
+
+def _names_in(annotation: Any) -> Iterator[str]:
+    """Names in the literal types of an annotation."""
+    for argument in get_args(annotation):
+        if isinstance(argument, str):
+            yield argument
+        else:
+            yield from _names_in(argument)

@@ -21,6 +21,7 @@ _SPREAD = FromLabels("1 standard deviation", lambda setting: setting.spread)
 _SIGMA = FromLabels("half a standard deviation", lambda setting: setting.spread / 2)
 _BETA = FromLabels("3.2 / standard deviation", lambda setting: 3.2 / setting.spread)
 _NOISE = {"sigma": _TARGET}
+_NORMAL_RULE = "1.06 sigma n^(-1/5)"
 
 PARTS: Mapping[str, Part] = MappingProxyType(
     {
@@ -28,7 +29,7 @@ PARTS: Mapping[str, Part] = MappingProxyType(
             slot="augment",
             where="tailwise.augment.views:TwoViews",
             summary="two augmented views of every sample; a table row is augmented by values of other rows",
-            source="Bahri et al., SCARF, ICLR (the augmentation of tables)",
+            source="Bahri et al., SCARF, ICLR",
             year=2022,
             cost="the network twice",
             use="""\
@@ -37,6 +38,7 @@ x2, y2 = TwoViews(corrupt=0.1).inputs(x, y)
 loss = (model(x2) - y2).abs().mean()""",
             units={"corrupt": "share of values"},
             hidden=frozenset({"view"}),
+            remark="the augmentation of tables",
         ),
         "cmixup": Part(
             slot="augment",
@@ -70,6 +72,8 @@ loss = (weights(y) * (pred - y).abs()).mean()""",
             units={"clip": "rows"},
             needs=("y", "label_bins"),
             hidden=_DENSITY,
+            of_none={"clip": "no clip"},
+            corrects=True,
         ),
         "sqinv": Part(
             slot="weights",
@@ -86,6 +90,8 @@ loss = (weights(y) * (pred - y).abs()).mean()""",
             units={"clip": "rows"},
             needs=("y", "label_bins"),
             hidden=_DENSITY,
+            of_none={"clip": "no clip"},
+            corrects=True,
         ),
         "reweight": Part(
             slot="weights",
@@ -101,6 +107,9 @@ loss = (weights(y) * (pred - y).abs()).mean()""",
             units={"clip": "rows"},
             needs=("y", "label_bins"),
             hidden=_DENSITY,
+            of_none={"clip": "no clip"},
+            most={"power": 10.0},
+            corrects=True,
         ),
         "effective": Part(
             slot="weights",
@@ -115,6 +124,7 @@ weights = effective_number_weights(y_train, bins, beta=0.99)
 loss = (weights(y) * (pred - y).abs()).mean()""",
             needs=("y", "label_bins"),
             hidden=_DENSITY,
+            corrects=True,
         ),
         "denseweight": Part(
             slot="weights",
@@ -131,6 +141,8 @@ loss = (weights(y) * (pred - y).abs()).mean()""",
             targets=_MAPS,
             needs=("y",),
             also=("density",),
+            of_none={"bandwidth": _NORMAL_RULE},
+            corrects=True,
         ),
         "lds": Part(
             slot="density",
@@ -144,6 +156,7 @@ from tailwise import LDS, density_weights
 weights = density_weights(y_train, bins, power=0.5, density=LDS(window=5, sigma=2.0))
 loss = (weights(y) * (pred - y).abs()).mean()""",
             units={"window": "bins", "sigma": "bins"},
+            of_none={"padding": "as compat has it"},
         ),
         "kde": Part(
             slot="density",
@@ -157,6 +170,7 @@ from tailwise.labels.density import KDE
 weights = density_weights(y_train, power=0.5, density=KDE())
 loss = (weights(y) * (pred - y).abs()).mean()""",
             units={"bandwidth": _TARGET, "references": "rows"},
+            of_none={"bandwidth": _NORMAL_RULE},
         ),
         "knn": Part(
             slot="density",
@@ -184,6 +198,7 @@ fds = FDS(bins, model.n_features)
 pred = model.head(fds(model.encode(x), y))  # and fds.end_epoch() after each epoch""",
             units={"window": "bins", "sigma": "bins", "start_update": "epochs", "start_smooth": "epochs"},
             needs=("bins", "n_features"),
+            of_none={"momentum": "all samples so far", "clip": "no clip, or (0.1, 10) for compat=reference"},
         ),
         "mse": Part(
             slot="loss",
@@ -259,8 +274,8 @@ bmc = BMC(sigma=5.0)  # bmc.parameters() belong to the optimiser, at a rate of t
 loss = bmc(pred, y)""",
             from_labels={"sigma": _SIGMA},
             units=_NOISE,
-            balances=True,
             hidden=_GLOBAL,
+            corrects=True,
         ),
         "gai": Part(
             slot="loss",
@@ -276,7 +291,8 @@ loss = gai(pred, y)""",
             from_labels={"sigma": _SIGMA},
             units=_NOISE,
             needs=("y",),
-            balances=True,
+            corrects=True,
+            of_none={"components": "the number of lowest BIC"},
         ),
         "bni": Part(
             slot="loss",
@@ -294,7 +310,7 @@ loss = bni(pred, y)""",
             targets=_MAPS,
             needs=("y", "scalar_bins"),
             hidden=_DENSITY,
-            balances=True,
+            corrects=True,
         ),
         "dist": Part(
             slot="loss",
@@ -310,6 +326,7 @@ loss = dist(pred, y)""",
             units={"beta": "target or 1/target", "bandwidth": "standard deviations", "step": _TARGET},
             targets=_MAPS,
             needs=("y",),
+            of_none={"beta": "1 standard deviation (focal_l1: 3.2 / it)", "step": "1/100 of the range"},
         ),
         "sera": Part(
             slot="loss",
@@ -324,6 +341,9 @@ sera = SERA(y_train, points=[(0, 1), (30, 0), (60, 1)])
 loss = sera(pred, y)""",
             targets=_MAPS,
             needs=("y",),
+            of_none={"points": "the extremes of a box plot"},
+            units={"reach": "interquartile ranges"},
+            corrects=True,
         ),
         "gar": Part(
             slot="loss",
@@ -355,7 +375,9 @@ loss = sum(objective(x, y).values())""",
             needs=("y", "scalar_bins"),
             hidden=_DENSITY,
             also=("weights",),
-            balances=False,
+            of_none={"ramp": "no ramp", "clip": "no clip"},
+            corrects=True,
+            deviates=True,
         ),
         "conr": Part(
             slot="regularizer",
@@ -450,6 +472,10 @@ loss = sum(step(x, y).values())  # and step.end_epoch() after each epoch""",
             needs=("y", "scalar_bins", "n_features", "spread"),
             hidden=frozenset({"model", "density", "augment"}),
             also=("weights", "smoother", "loss", "regularizer", "stage"),
+            most={"power": 10.0},
+            in_python=frozenset({"decoder", "reconstruction"}),
+            corrects=True,
+            deviates=True,
         ),
         "bsam": Part(
             slot="optimizer",
@@ -467,8 +493,8 @@ bsam.step(lambda: (weights(y) * (model(x) - y).abs()).mean().backward())""",
         "rrt": Part(
             slot="stage",
             where="tailwise.methods.stages:rrt_stages",
-            summary="regressor re-training: a new head, re-weighted or with Balanced MSE, on frozen features",
-            source=f"{_DIR}, after Kang et al., Decoupling, ICLR 2020",
+            summary="regressor re-training: a new head, re-weighted or with a loss that balances, on frozen features",
+            source=_DIR,
             year=2021,
             cost="none; epochs of a head alone",
             use="""\
@@ -476,6 +502,7 @@ objective = compose("rrt+lds").build(model, y_train, bins, stage=1)  # after tra
 optimizer = torch.optim.Adam(objective.trained_parameters())
 loss = sum(objective(x, y).values())""",
             units={"epochs": "epochs"},
+            remark="after Kang et al., Decoupling, ICLR 2020",
         ),
         "rnc_pretrain": Part(
             slot="stage",
@@ -491,6 +518,7 @@ loss = sum(objective(x, y).values())""",
             units={"epochs": "epochs", "head_epochs": "epochs"},
             targets=_FLAT,
             also=("smoother",),
+            of_none={"epochs": "as --epochs", "head_epochs": "as --epochs", "lr": "as --lr", "head_lr": "as --lr"},
         ),
         "isotonic": Part(
             slot="correction",
@@ -531,6 +559,8 @@ correct = Debias().fit(Fitting(y_train, bins, y_val, pred_val))
 pred_test = correct(pred_test)""",
             units={"sigma": _TARGET},
             targets=_SCALAR,
+            of_none={"sigma": "root mean squared error on the validation rows"},
+            corrects=True,
         ),
     }
 )

@@ -48,7 +48,11 @@ class Smoother(Protocol):
 
 
 class Loss(Protocol):
-    """``l(pred, target, weight=None) -> scalar``; one with ``on_outputs`` takes ``model.head.outputs`` for ``pred``."""
+    """``l(pred, target, weight=None) -> scalar``; one with ``on_outputs`` takes ``model.head.outputs`` for ``pred``.
+
+    One that itself corrects for the label distribution has ``balances`` True: RRT uses it in the second stage only, and
+    a re-weighting beside it is warned of.
+    """
 
     def __call__(self, pred: "Tensor", target: "Tensor", weight: "Tensor | None" = None, /) -> "Tensor":
         """The loss of a batch."""

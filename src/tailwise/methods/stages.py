@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tailwise._checks import InputError, positive, whole
+from tailwise._checks import InputError, one_of, positive, whole
 from tailwise.methods.method import Filling, Stage
-from tailwise.regularizers.pairs import LabelDistance
+from tailwise.regularizers.pairs import LABEL_DISTANCES, LabelDistance
 
 
 def rrt_stages(
@@ -14,8 +14,8 @@ def rrt_stages(
     """Regressor re-training: train without weights, then a new head, re-weighted, on frozen features.
 
     Yang et al. (ICML 2021), after Kang et al., *Decoupling* (ICLR 2020). In the second stage the encoder is in
-    evaluation mode, and neither FDS nor regularizers act. A Balanced MSE loss (Ren et al., CVPR 2022) acts in the
-    second stage only, as the authors use it on faces.
+    evaluation mode, and neither FDS nor regularizers act. A loss that itself corrects for the label distribution,
+    such as Balanced MSE (Ren et al., CVPR 2022), acts in the second stage only, as its authors use it on faces.
 
     Args:
         fillings: the method's parts.
@@ -25,7 +25,14 @@ def rrt_stages(
     """
     first = tuple(f for f in fillings if f.part.slot not in ("weights", "density") and not f.part.balances)
     return (
-        Stage(first, objects={slot: piece for slot, piece in objects.items() if slot != "weights"}),
+        Stage(
+            first,
+            objects={
+                slot: piece
+                for slot, piece in objects.items()
+                if slot != "weights" and not getattr(piece, "balances", False)
+            },
+        ),
         Stage(
             _of(fillings, "weights", "density", "loss", "optimizer"),
             trains="head",
@@ -74,6 +81,8 @@ def rnc_stages(
     for name, rate in (("lr", lr), ("head_lr", head_lr)):
         if rate is not None:
             positive(rate, f"rnc_pretrain.{name}")
+    positive(temperature, "rnc_pretrain.temperature")
+    one_of(label_distance, "rnc_pretrain.label_distance", LABEL_DISTANCES)
     rnc = Filling("rnc", {"temperature": temperature, "label_distance": label_distance, "coef": 1.0})
     loss = () if "loss" in objects or _of(fillings, "loss") else (Filling("l1"),)
     return (

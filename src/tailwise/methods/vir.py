@@ -71,13 +71,28 @@ class VIR(nn.Module):
         mean, variance = self.smoother(*self.model.head.latent(features), y)
         z = mean + variance.sqrt() * own_rows(lambda n: mean.new_empty(n, *mean.shape[1:]).normal_(), len(mean))
         outputs = posterior(*self.model.head.evidence(z), weight=self.weights(y))
-        decoded = None if self.decoder is None else self.decoder(z)
+        decoded = None if self.decoder is None else self._decoded(z, x)
         if self.global_batch:
             outputs, y, decoded, x = gather_all(outputs, y, decoded, None if decoded is None else x)
         terms = {"loss": evidential_loss(outputs, y, coef=self.coef / self.spread)}
         if decoded is not None:
             terms["reconstruction"] = self.reconstruction * F.mse_loss(decoded, x)
         return terms
+
+    def _decoded(self, z: Tensor, x: Tensor) -> Tensor:
+        decoder: Any = self.decoder
+        try:
+            decoded: Tensor = decoder(z)
+        except RuntimeError as error:
+            if "shapes cannot be multiplied" not in str(error):
+                raise
+            raise InputError(f"decoder does not take latent features {tuple(z.shape)}: {error}") from error
+        if decoded.shape != x.shape:
+            raise InputError(
+                f"decoder must give the shape of the inputs, {tuple(x.shape)}, for latent features {tuple(z.shape)}, "
+                f"got {tuple(decoded.shape)}"
+            )
+        return decoded
 
     def end_epoch(self) -> None:
         """Update the statistics of latent features."""

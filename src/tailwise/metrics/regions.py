@@ -288,4 +288,4 @@ def _correlation_terms(a: NDArray[np.float64], b: NDArray[np.float64]) -> list[N
 def _correlation(means: NDArray[np.float64]) -> NDArray[np.float64]:
     a, b, aa, bb, ab = means.T
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray((ab - a * b) / np.sqrt((aa - a * a) * (bb - b * b)), dtype=np.float64)
+        return np.asarray(np.clip((ab - a * b) / np.sqrt((aa - a * a) * (bb - b * b)), -1.0, 1.0), dtype=np.float64)

@@ -30,6 +30,7 @@ class MLP(nn.Module):
         ``(B, n_inputs)`` to ``(B, widths[-1])``.
 
     Example:
+        >>> import torch
         >>> MLP(5, widths=(16, 8))(torch.zeros(2, 5)).shape
         torch.Size([2, 8])
     """

@@ -87,7 +87,7 @@ def contrast(
     fused = _fused(features, pairs)
     made: tuple[Tensor, Tensor, Tensor, Tensor]
     if fused is None:
-        made = _Contrast.apply(features, log_weight, pairs, temperature)  # type: ignore[no-untyped-call]
+        made = _Contrast.apply(features, log_weight, pairs, temperature, torch.is_grad_enabled())  # type: ignore[no-untyped-call]
     else:
         made = FusedContrast.apply(features, log_weight, pairs, temperature, products_in, fused)  # type: ignore[no-untyped-call]
     return made
@@ -144,13 +144,13 @@ class FusedContrast(torch.autograd.Function):
 class _Contrast(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, features: Tensor, log_weight: Tensor | None, pairs: Pairs, temperature: float
+        ctx: Any, features: Tensor, log_weight: Tensor | None, pairs: Pairs, temperature: float, wanted: bool
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         (z, norm), n = _unit(features), len(features)
         log_sum = z.new_full((n,), _OUT)
         closeness, n_positive, n_negative = (z.new_zeros(n) for _ in range(3))
         kept: list[Tensor] = []
-        keep = any(ctx.needs_input_grad) and n * n <= KEPT_PAIRS
+        keep = wanted and n * n <= KEPT_PAIRS
         for rows, columns in _tiles(z):
             products = _products(z, rows, columns, temperature)
             positive, negative, exponent = pairs.tile(rows, columns, z)
@@ -173,7 +173,7 @@ class _Contrast(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, share: Tensor, pull: Tensor, *_: Tensor) -> tuple[Tensor, Tensor | None, None, None]:
+    def backward(ctx: Any, share: Tensor, pull: Tensor, *_: Tensor) -> tuple[Tensor, Tensor | None, None, None, None]:
         z, norm, log_weight, log_sum, *kept = ctx.saved_tensors
         gradient = torch.zeros_like(z)
         of_weight = None if log_weight is None or not ctx.needs_input_grad[1] else torch.zeros_like(log_weight)
@@ -198,7 +198,7 @@ class _Contrast(torch.autograd.Function):
             else:
                 gradient[rows].addmm_(of_pair, z[columns])
                 gradient[columns].addmm_(of_pair.T, z[rows])
-        return _of_features(gradient, z, norm).div_(ctx.temperature), of_weight, None, None
+        return _of_features(gradient, z, norm).div_(ctx.temperature), of_weight, None, None, None
 
 
 def cosines(features: Tensor) -> Tensor:
@@ -212,13 +212,15 @@ class _Cosines(torch.autograd.Function):
     def forward(ctx: Any, features: Tensor) -> Tensor:
         z, norm = _unit(features)
         ctx.save_for_backward(z, norm)
-        return z @ z.T
+        with torch.autocast(z.device.type, enabled=False):
+            return z @ z.T
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, of_cosine: Tensor) -> Tensor:
         z, norm = ctx.saved_tensors
-        return _of_features((of_cosine + of_cosine.T) @ z, z, norm)
+        with torch.autocast(z.device.type, enabled=False):
+            return _of_features((of_cosine + of_cosine.T) @ z, z, norm)
 
 
 def _unit(features: Tensor) -> tuple[Tensor, Tensor]:
@@ -228,9 +230,9 @@ def _unit(features: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _of_features(gradient: Tensor, z: Tensor, norm: Tensor) -> Tensor:
-    """Gradient of features from that of features of length 1, which it overwrites."""
-    along = torch.linalg.vecdot(gradient, z).unsqueeze(1) * (norm > _LEAST_NORM)
-    return gradient.addcmul_(z, along, value=-1).div_(norm)
+    """Gradient of features from that of features of length 1, which it overwrites; 0 for features that are 0."""
+    along = torch.linalg.vecdot(gradient, z).unsqueeze(1)
+    return gradient.addcmul_(z, along, value=-1).div_(norm).mul_(norm > _LEAST_NORM)
 
 
 def _tiles(z: Tensor) -> Iterator[tuple[slice, slice]]:

@@ -102,8 +102,8 @@ class ConR(nn.Module):
         push: e, per target unit; ``None`` is 0.01 / window, the authors' 0.01 at their window of one year.
         label_distance: ``"l1"`` or ``"l2"``.
         compat: ``"paper"`` or ``"reference"``.
-        global_batch: in a data-parallel loop, compute the term over the rows of all processes, which must have equally
-            many (see :func:`tailwise.processes.gather_rows`).
+        global_batch: in a data-parallel loop, compute the term over the rows of all processes (see
+            :func:`tailwise.processes.gather_rows`).
 
     Example:
         >>> conr = ConR(window=2.0)

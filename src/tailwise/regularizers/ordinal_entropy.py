@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from tailwise._checks import InputError, not_negative, one_of, whole
 from tailwise.labels.kernels import COMPATS, Compat
-from tailwise.regularizers.pairs import LABEL_DISTANCES, LabelDistance, check_batch, label_gaps
+from tailwise.regularizers.pairs import LABEL_DISTANCES, LabelDistance, check_batch, label_gaps, unit
 
 
 def ordinal_entropy_loss(
@@ -80,7 +80,7 @@ def ordinal_entropy_loss(
     leads = there & (first == position)
     place = (first + n * torch.arange(maps, device=rows.device).unsqueeze(1)).flatten()
     sums = rows.new_zeros(maps * n, d).index_add(0, place, rows.reshape(-1, d))
-    centres = F.normalize(sums, dim=1)
+    centres = unit(sums)
 
     pairs = (leads.unsqueeze(1) & leads.unsqueeze(2)).triu(1)
     nearest = gaps.masked_fill(~pairs, torch.inf).amin((1, 2), keepdim=True)
@@ -91,7 +91,7 @@ def ordinal_entropy_loss(
     by_map = centres.view(maps, n, d)
     spread = (share * torch.cdist(by_map, by_map)).sum((1, 2)) / pairs.sum((1, 2)).clamp(min=1)
 
-    z = F.normalize(rows, dim=2)
+    z = unit(rows)
     square = (z - centres.index_select(0, place).view_as(z)).square().sum(2)
     apart = there & (square > (16 * torch.finfo(z.dtype).eps) ** 2)  # rounding is no distance
     distance = torch.where(apart, torch.where(apart, square, 1).sqrt(), 0)

@@ -1,4 +1,4 @@
-"""What regularizers over pairs of samples share: distances between labels, and the check of a batch."""
+"""What regularizers share: distances between labels, rows of length 1, and the check of a batch."""
 
 from typing import Literal
 
@@ -10,6 +10,8 @@ from tailwise._checks import InputError, same_shape
 LabelDistance = Literal["l1", "l2"]
 LABEL_DISTANCES = ("l1", "l2")
 
+_LEAST_NORM = 1e-12
+
 
 def label_gaps(labels: Tensor, distance: LabelDistance = "l1", others: Tensor | None = None) -> Tensor:
     """``(N, M)`` distances between labels ``(N,)`` or ``(N, K)`` and others of the same kind, by default themselves."""
@@ -17,6 +19,18 @@ def label_gaps(labels: Tensor, distance: LabelDistance = "l1", others: Tensor | 
     if difference.ndim == 2:
         return difference.abs_()
     return difference.abs_().sum(-1) if distance == "l1" else torch.linalg.vector_norm(difference, dim=-1)
+
+
+def unit(rows: Tensor) -> Tensor:
+    """``(..., d)`` rows divided by their length; a row of zeros has no direction and stays, with gradient 0.
+
+    Example:
+        >>> unit(torch.tensor([[3.0, 4.0], [0.0, 0.0]])).tolist()
+        [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
+    """
+    length = torch.linalg.vector_norm(rows, dim=-1, keepdim=True)
+    there = length > _LEAST_NORM
+    return torch.where(there, rows / torch.where(there, length, 1), 0)
 
 
 def check_batch(features: Tensor, target: Tensor) -> None:

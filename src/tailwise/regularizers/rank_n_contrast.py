@@ -53,7 +53,7 @@ def rnc_loss(
     if len(features) < 2:
         return features.sum() * 0
     z = features if features.dtype == torch.float64 else features.float()
-    value: Tensor = _RankNContrast.apply(z, target, temperature, label_distance)  # type: ignore[no-untyped-call]
+    value: Tensor = _RankNContrast.apply(z, target, temperature, label_distance, torch.is_grad_enabled())  # type: ignore[no-untyped-call]
     return value.to(features.dtype)
 
 
@@ -65,10 +65,13 @@ class _RankNContrast(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, z: Tensor, labels: Tensor, temperature: float, label_distance: LabelDistance) -> Tensor:
+    def forward(
+        ctx: Any, z: Tensor, labels: Tensor, temperature: float, label_distance: LabelDistance, wanted: bool
+    ) -> Tensor:
         n = len(z)
+        z = z - z.mean(0)  # distances of features far from 0 would be lost in the product they are computed by
         value = z.new_zeros(())
-        gradient = torch.zeros_like(z) if ctx.needs_input_grad[0] else None
+        gradient = torch.zeros_like(z) if wanted else None
         block = max(1, (PAIRS_AT_ONCE if z.device.type == "cpu" else _PAIRS_ON_DEVICE) // n)
         for start in range(0, n, block):
             rows = slice(start, min(start + block, n))
@@ -98,9 +101,9 @@ class _RankNContrast(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None, None]:
         (gradient,) = ctx.saved_tensors
-        return gradient * (grad * ctx.scale), None, None, None
+        return gradient * (grad * ctx.scale), None, None, None, None
 
 
 class RankNContrast(nn.Module):
@@ -109,8 +112,8 @@ class RankNContrast(nn.Module):
     Args:
         temperature: τ, above 0.
         label_distance: ``"l1"`` or ``"l2"``.
-        global_batch: in a data-parallel loop, compute the term over the rows of all processes, which must have equally
-            many (see :func:`tailwise.processes.gather_rows`).
+        global_batch: in a data-parallel loop, compute the term over the rows of all processes (see
+            :func:`tailwise.processes.gather_rows`).
     """
 
     def __init__(

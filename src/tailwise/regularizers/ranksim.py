@@ -60,13 +60,14 @@ def ranksim_loss(
     chosen = _one_of_each(gaps, random=compat == "paper")
     pairs = chosen.unsqueeze(0) & chosen.unsqueeze(1)
     m = chosen.sum()
-    cosine = cosines(features).masked_fill(~chosen, -torch.inf)
+    wide = features if features.dtype == torch.float64 else features.float()
+    cosine = cosines(wide).masked_fill(~chosen, -torch.inf)
     likeness = (-gaps).to(cosine.dtype).masked_fill(~chosen, -torch.inf)
     label_ranks = (_later_first if compat == "reference" else _shared_ranks)(likeness) / m
     feature_ranks = _BlackBoxRanks.apply(cosine, m, interpolation)  # type: ignore[no-untyped-call]
     square = torch.where(pairs, label_ranks - feature_ranks, 0.0).square()
     loss = square.sum() / m
-    return loss / m if total == "mean" else loss
+    return (loss / m if total == "mean" else loss).to(features.dtype)
 
 
 class RankSim(nn.Module):
@@ -77,8 +78,8 @@ class RankSim(nn.Module):
         total: ``"sum"`` or ``"mean"``.
         label_distance: ``"l1"`` or ``"l2"``.
         compat: ``"paper"`` or ``"reference"``.
-        global_batch: in a data-parallel loop, compute the term over the rows of all processes, which must have equally
-            many, and generators seeded alike (see :func:`tailwise.processes.gather_rows`).
+        global_batch: in a data-parallel loop, compute the term over the rows of all processes, whose generators must be
+            seeded alike (see :func:`tailwise.processes.gather_rows`).
     """
 
     def __init__(

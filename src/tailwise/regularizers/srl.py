@@ -8,6 +8,7 @@ from torch import Tensor
 from tailwise._checks import InputError, not_negative, positive, whole
 from tailwise.labels.bins import Bins
 from tailwise.labels.tensors import BinIndex, FullPrecision
+from tailwise.regularizers.pairs import unit
 
 
 def envelope_loss(centroids: Tensor, known: Tensor, points: Tensor) -> Tensor:
@@ -159,7 +160,7 @@ class SRL(FullPrecision):
                 f"SRL of {self.n_features} channels takes features (B, {self.n_features}) with target (B,); got "
                 f"{tuple(features.shape)} and {tuple(target.shape)}"
             )
-        z = F.normalize(features.to(torch.promote_types(features.dtype, torch.float32)), dim=1)
+        z = unit(features.to(torch.promote_types(features.dtype, torch.float32)))
         index = self.bin_index(target)
         sums = z.new_zeros(self.surrogate.shape).index_add(0, index, z)
         here = torch.zeros_like(self.seen).index_fill(0, index, True)
@@ -167,7 +168,7 @@ class SRL(FullPrecision):
             self.total = self.total + sums.detach().to(self.total.dtype)
             self.found = self.found | here
         known = here | self.seen
-        centroids = torch.where(here.unsqueeze(1), F.normalize(sums, dim=1), self.surrogate.to(z.dtype))
+        centroids = torch.where(here.unsqueeze(1), unit(sums), self.surrogate.to(z.dtype))
 
         term = (
             self.envelope * envelope_loss(centroids, known, self.points.to(z.dtype))
@@ -179,9 +180,9 @@ class SRL(FullPrecision):
     @torch.no_grad()
     def end_epoch(self) -> None:
         """Fold the epoch's centroids into the surrogates, start a new epoch and draw its points."""
-        new = F.normalize(self.total, dim=1)
+        new = unit(self.total)
         # A surrogate is 0 before its first epoch, whose centroid it then takes: only the direction counts.
-        mixed = F.normalize(self.momentum * self.surrogate + (1 - self.momentum) * new, dim=1)
+        mixed = unit(self.momentum * self.surrogate + (1 - self.momentum) * new)
         self.surrogate = torch.where(self.found.unsqueeze(1), mixed, self.surrogate)
         self.seen = self.seen | self.found
         self.total, self.found = torch.zeros_like(self.total), torch.zeros_like(self.found)
@@ -192,7 +193,7 @@ class SRL(FullPrecision):
         """Points spread uniformly over the sphere, the same for the same epoch."""
         generator = torch.Generator().manual_seed(int(self.epoch))
         drawn = torch.randn(self.n_points, self.n_features, generator=generator)
-        self.points = F.normalize(drawn, dim=1).to(self.points.device)
+        self.points = unit(drawn).to(self.points.device)
 
     def _load_from_state_dict(self, *args: object, **kwargs: object) -> None:
         super()._load_from_state_dict(*args, **kwargs)

@@ -9,7 +9,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
 from tailwise.labels.shots import REGIONS, Shots
@@ -19,6 +19,7 @@ REGION_COLORS = {"many": "#4477aa", "medium": "#ccbb44", "few": "#ee6677", "zero
 OURS, OTHER, INK = "#4477aa", "#aa7744", "#808080"
 
 _MOST_POINTS = 3000
+_FEWEST_FOR_A_BAND = 2
 _SETTINGS = {
     "svg.hashsalt": "tailwise",
     "svg.fonttype": "none",
@@ -86,7 +87,7 @@ def error_chart(
     shots: Shots,
     target: str,
 ) -> str:
-    """Mean signed error by target value, with 95 % intervals of the mean, for one or two runs."""
+    """Mean signed error by target value, with 95 % intervals of the mean of several rows, for one or two runs."""
     with _chart() as (_, axes, made):
         edges = _wide_edges(y_true, shots)
         index = np.clip(np.searchsorted(edges[1:-1], y_true, side="right"), 0, edges.size - 2)
@@ -98,6 +99,7 @@ def error_chart(
             mean = np.bincount(index, weights=error, minlength=count.size)[there] / count[there]
             square = np.bincount(index, weights=error**2, minlength=count.size)[there] / count[there]
             spread = np.sqrt(np.maximum(square - mean**2, 0) / np.maximum(count[there] - 1, 1))
+            spread[count[there] < _FEWEST_FOR_A_BAND] = np.nan
             axes.fill_between(centers, mean - 1.96 * spread, mean + 1.96 * spread, color=color, alpha=0.2, linewidth=0)
             axes.plot(centers, mean, color=color, marker="o", markersize=3, linewidth=1.5, label=name)
         axes.axhline(0, color=INK, linewidth=0.8)
@@ -135,10 +137,13 @@ def training_chart(history: Sequence[dict[str, Any]], target: str) -> str:
         for region, color in REGION_COLORS.items():
             errors = np.array([line["validation"].get(region, np.nan) for line in history])
             if not np.isnan(errors).all():
-                axes.plot(epochs, errors, color=color, linewidth=1.5, label=region)
+                alone = "o" if np.isfinite(errors).sum() == 1 else None  # no line joins a single point
+                axes.plot(epochs, errors, color=color, linewidth=1.5, marker=alone, label=region)
         for start in [i for i in range(1, len(history)) if history[i]["stage"] != history[i - 1]["stage"]]:
             axes.axvline(start + 0.5, color=INK, linewidth=0.8, linestyle="--")
         axes.set_ylim(bottom=0)
+        axes.set_xlim(0.5, len(history) + 0.5)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.set_xlabel("epoch")
         axes.set_ylabel(f"validation MAE ({target})")
         axes.legend(frameon=False)

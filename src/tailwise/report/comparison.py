@@ -20,10 +20,34 @@ FEWEST_TO_SPEAK = 10
 
 @dataclass(frozen=True)
 class OtherRun:
-    """Method and test predictions of another run on the same test rows."""
+    """Test predictions of another run on the same test rows.
+
+    Args:
+        method: its method string.
+        y_pred: its test predictions.
+        folder: name of its folder.
+        masked: whether ranges of the target were removed from its training rows.
+    """
 
     method: str
     y_pred: NDArray[np.float64]
+    folder: str = "the other run"
+    masked: bool = False
+
+    def names(self, method: str, *, masked: bool) -> tuple[str, str]:
+        """What to call a run of a method and this one beside each other, so that the two can be told apart.
+
+        >>> OtherRun("lds", np.zeros(1), "first").names("lds", masked=True)
+        ('lds (this run)', 'lds (first, without --mask-target)')
+        """
+        ours, theirs = (["this run"], [self.folder]) if method == self.method else ([], [])
+        if masked != self.masked:
+            (theirs if masked else ours).append("without --mask-target")
+        return _with(method, ours), _with(self.method, theirs)
+
+
+def _with(method: str, remarks: list[str]) -> str:
+    return method + (f" ({', '.join(remarks)})" if remarks else "")
 
 
 @dataclass(frozen=True)
@@ -85,4 +109,5 @@ def read_other(run: str | Path, table: PreparedTable) -> OtherRun:
     test = test.loc[rows]
     if not np.array_equal(test["target"].to_numpy(), y_true):
         raise InputError(f"run {str(run)!r} was tested on other rows; --against needs the same data, split and seed")
-    return OtherRun(config["method"]["name"], test["prediction"].to_numpy())
+    masked = bool(config["table"].get("mask_target"))
+    return OtherRun(config["method"]["name"], test["prediction"].to_numpy(), folder.resolve().name, masked)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from importlib.metadata import version
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -51,10 +52,11 @@ def run_page(
         other: another run to show beside this one.
         changes: the comparison with it, by region.
     """
-    runs = [(method, y_pred)]
+    name, other_name = (method, "") if other is None else other.names(method, masked=shots.gaps is not None)
+    runs = [(name, y_pred)]
     others: Mapping[str, RegionMetrics] = {}
     if other is not None:
-        runs.append((other.method, other.y_pred))
+        runs.append((other_name, other.y_pred))
         others = region_metrics(y_true, other.y_pred, shots)
     environment = Environment(
         loader=PackageLoader("tailwise.report"), autoescape=select_autoescape(), trim_blocks=True, lstrip_blocks=True
@@ -64,6 +66,8 @@ def run_page(
         title=title,
         target=target,
         method=method,
+        name=name,
+        other_name=other_name,
         data=data,
         rows=rows,
         split=split,
@@ -71,12 +75,12 @@ def run_page(
         region_names=list(regions),
         regions=regions,
         others=others,
-        other=other,
         metrics=METRICS,
         history=history,
+        stages=1 + sum(line["stage"] != before["stage"] for before, line in pairwise(history)),
         notes=notes,
         changes=changes,
-        verdict=_verdict(regions, method, target, other, changes or {}),
+        verdict=_verdict(regions, name, other_name, target, changes or {}),
         charts={
             "density": Markup(density_chart(shots, target)),
             "error": Markup(error_chart(y_true, runs, shots, target)),
@@ -95,9 +99,9 @@ def _interval(interval: Interval) -> str:
 
 def _verdict(
     regions: Mapping[str, RegionMetrics],
-    method: str,
+    name: str,
+    other_name: str,
     target: str,
-    other: OtherRun | None,
     changes: Mapping[str, Comparison],
 ) -> list[str]:
     """What the numbers say, in plain sentences, where there are rows enough to say it."""
@@ -105,15 +109,16 @@ def _verdict(
     rare = next((name for name in ("few", "zero", "medium") if regions[name].n >= FEWEST_TO_SPEAK), None)
     if rare and regions["many"].n >= FEWEST_TO_SPEAK:
         ratio = regions[rare].metrics["mae"].value / max(regions["many"].metrics["mae"].value, 1e-300)
-        bias = regions[rare].metrics["bias"].value
+        bias = regions[rare].metrics["bias"]
+        low, high = bias.low, bias.high
+        clear = low is not None and high is not None and (low > 0 or high < 0)
+        side = f"on average {number(abs(bias.value))} too {'low' if bias.value < 0 else 'high'}"
         said.append(
             f"Where training rows are {rare}, errors are {ratio:.1f} times those where they are many, and predictions "
-            f"of {target} are on average {number(abs(bias))} too {'low' if bias < 0 else 'high'}."
+            f"of {target} are {side if clear else 'not clearly too high or low'}."
         )
-    if other is not None:
-        said += [
-            f"MAE where training rows are {name}: {changes[name].text} with {method} instead of {other.method}."
-            for name in ("many", "medium", "few", "zero")
-            if name in changes and regions[name].n >= FEWEST_TO_SPEAK
-        ]
-    return said
+    return said + [
+        f"MAE where training rows are {region}: {changes[region].text} with {name} instead of {other_name}."
+        for region in ("many", "medium", "few", "zero")
+        if region in changes and regions[region].n >= FEWEST_TO_SPEAK
+    ]

@@ -5,12 +5,13 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial, reduce
 from operator import add
 from typing import Any
 
 import torch
-from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate import Accelerator, DistributedDataParallelKwargs, InitProcessGroupKwargs
 from accelerate.state import AcceleratorState
 from torch import Tensor, nn
 
@@ -292,7 +293,11 @@ def accelerator_for(recipe: Recipe) -> Accelerator:
     if recipe.precision == "fp16" and on_cpu:
         raise InputError("precision 'fp16' needs a GPU; on a CPU use --precision bf16 or no")
     # Buffers are the same in all processes, so sending them around before each step would be in vain.
-    handlers = [DistributedDataParallelKwargs(broadcast_buffers=False, gradient_as_bucket_view=True)]
+    # One process converts a large table while the others wait.
+    handlers = [
+        DistributedDataParallelKwargs(broadcast_buffers=False, gradient_as_bucket_view=True),
+        InitProcessGroupKwargs(timeout=timedelta(hours=2)),
+    ]
     try:
         accelerator = Accelerator(mixed_precision=recipe.precision, cpu=on_cpu, kwargs_handlers=handlers)
         if device in ("auto", accelerator.device.type):
