@@ -104,7 +104,7 @@ def worker(launcher, rank):
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the worker in /proc")
 @pytest.mark.parametrize("killed", [0, 1])
 def test_a_killed_process_ends_the_run_which_one_process_finishes(killed, data, tmp_path):
-    method, options = "sqinv+lds+fds+conr", ["--epochs", 40, "--batch-size", 32, "--patience", 0]
+    method, options = "sqinv+lds+conr", ["--epochs", 40, "--batch-size", 32, "--patience", 0]
     out = tmp_path / "cut"
     command = ["-m", "tailwise", "train", data, "-t", "y", "-m", method, "--device", "cpu", "-o", out, *options]
     with subprocess.Popen(
@@ -130,7 +130,7 @@ def test_a_killed_process_ends_the_run_which_one_process_finishes(killed, data, 
     train(1, out, *options, "--resume", data=data, method=method)
     train(1, tmp_path / "whole", *options, data=data, method=method)
     assert len(history(out)) == len(history(tmp_path / "whole")) == 40
-    assert_same_run(out, tmp_path / "whole", rtol=3e-2)  # rounding grows over 40 epochs
+    assert_same_run(out, tmp_path / "whole", rtol=2e-2)  # rounding grows over 40 epochs
 
 
 def history_so_far(out):

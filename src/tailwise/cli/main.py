@@ -10,7 +10,7 @@ from tailwise._checks import InputError
 from tailwise.cli.evaluate import evaluate
 from tailwise.cli.lists import examples, methods
 from tailwise.cli.predict import predict
-from tailwise.cli.processes import end_processes, is_main
+from tailwise.cli.processes import is_main, leave
 from tailwise.cli.train import train
 
 USER_MISTAKE, INTERRUPTED = 2, 130
@@ -73,6 +73,4 @@ def _say(message: str) -> int:
 
 def main() -> None:
     """Entry point of the console script."""
-    status = run(sys.argv[1:])
-    end_processes()
-    sys.exit(status)
+    leave(run(sys.argv[1:]))

@@ -21,18 +21,24 @@ def is_main() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-def end_processes() -> None:
-    """Disconnect the processes, which some backends need before they exit."""
-    if "torch" in sys.modules:
-        from torch import distributed as dist
+def leave(status: int) -> NoReturn:
+    """End this process with an exit status."""
+    if several():
+        # All is written; the threads of gloo now and then abort an interpreter that takes itself apart.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)
 
-        if dist.is_available() and dist.is_initialized():
-            dist.destroy_process_group()
+
+def several() -> bool:
+    """Whether a launcher has started more than this process."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
 def start_processes(recipe: "Recipe") -> None:
     """Connect the processes that a launcher (``torchrun``, ``accelerate launch``) has started, if it has."""
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if several():
         from tailwise.cli import show
         from tailwise.training.loop import accelerator_for
 
@@ -55,12 +61,12 @@ def told_how_to_resume(folder: Path) -> Iterator[None]:
 
     from tailwise.cli import show
 
-    several = dist.is_available() and dist.is_initialized()
+    connected = dist.is_available() and dist.is_initialized()
 
     def stop(*_: Any) -> NoReturn:
         raise _ProcessEndedError
 
-    previous = signal.signal(signal.SIGTERM, stop) if several else None
+    previous = signal.signal(signal.SIGTERM, stop) if connected else None
     how = f"go on with the same command and --resume --out {folder}"
     try:
         yield
@@ -68,11 +74,13 @@ def told_how_to_resume(folder: Path) -> Iterator[None]:
         show.err.print(f"stopped; {how}", markup=False, soft_wrap=True)
         raise
     except (_ProcessEndedError, RuntimeError) as error:
-        if not several or not (isinstance(error, _ProcessEndedError | dist.DistError) or "gloo" in str(error).lower()):
+        if not connected or not (
+            isinstance(error, _ProcessEndedError | dist.DistError) or "gloo" in str(error).lower()
+        ):
             raise
         me = f"process {dist.get_rank()} of {dist.get_world_size()}"
         print(f"tailwise: {me}: another process of this training has ended, so it stops; {how}", file=sys.stderr)
         raise typer.Exit(_FAILED) from error
     finally:
-        if several:
+        if connected:
             signal.signal(signal.SIGTERM, previous)
