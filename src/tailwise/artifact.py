@@ -1,10 +1,10 @@
 """A trained model as a folder that loads without running code from it: save, load, predict."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 from zipfile import BadZipFile
 
 import numpy as np
@@ -12,7 +12,6 @@ import pandas as pd
 import skops.io
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from sklearn.compose import ColumnTransformer
 
 from tailwise._checks import InputError
@@ -22,14 +21,9 @@ from tailwise.data.schema import Schema
 from tailwise.data.table import transform
 from tailwise.labels.relevance import Relevance
 from tailwise.labels.shots import Shots
-from tailwise.methods.method import Method
-from tailwise.models.heads import head_from
-from tailwise.models.regressor import Regressor
-from tailwise.models.table import MLP
 from tailwise.posthoc import Correction, Fitting
-from tailwise.training.fit import predict, predict_std
 
-_FORMAT = 1
+_FORMAT = 2
 _UNREADABLE = (
     OSError,
     ValueError,
@@ -44,7 +38,20 @@ _UNREADABLE = (
 # scikit-learn's own types are known to skops; a fitted imputer also holds the type of the numbers it saw.
 _TRUSTED = ["numpy.dtype"]
 _ROWS_AT_ONCE = 20_000
-_WEIGHTS, _PREPROCESS, _DESCRIPTION = "model.safetensors", "preprocess.skops", "model.json"
+_PREPROCESS, _DESCRIPTION = "preprocess.skops", "model.json"
+
+
+class Predictor(Protocol):
+    """What a saved model predicts with: :class:`tailwise.training.network.Network` or another."""
+
+    def predict(self, x: NDArray[np.float32], /) -> NDArray[np.float64]:
+        """``(n,)`` predictions, target units."""
+
+    def std(self, x: NDArray[np.float32], /) -> NDArray[np.float64] | None:
+        """``(n,)`` standard deviations, target units, if it has them."""
+
+    def save(self, folder: Path, /) -> dict[str, Any]:
+        """Write itself into a folder, and say what it is."""
 
 
 @dataclass(frozen=True)
@@ -54,15 +61,15 @@ class TableModel:
     Args:
         schema: the columns it needs.
         preprocessor: from features to inputs.
-        model: the network.
+        model: a network, or what else predicts.
         shots: regions of the target, from training labels.
         relevance: φ of the target, if any value is extreme.
-        correction: what corrects the network's predictions, if anything does.
+        correction: what corrects the model's predictions, if anything does.
     """
 
     schema: Schema
     preprocessor: ColumnTransformer
-    model: Regressor
+    model: Predictor
     shots: Shots
     relevance: Relevance | None
     correction: Correction | None = None
@@ -73,7 +80,8 @@ class TableModel:
         Raises:
             InputError: columns that are missing, unknown, or of another type.
         """
-        pred = self._over(frame, predict, ignore_extra)
+        rows = self._rows(frame, ignore_extra)
+        pred = np.concatenate([np.empty(0), *(self.model.predict(x) for x in self._inputs(rows))])
         return pred if self.correction is None else self.correction(pred)
 
     def predict_std(self, frame: pd.DataFrame | Rows, *, ignore_extra: bool = False) -> NDArray[np.float64] | None:
@@ -82,32 +90,26 @@ class TableModel:
         Raises:
             InputError: columns that are missing, unknown, or of another type.
         """
-        return self._over(frame, predict_std, ignore_extra) if hasattr(self.model.head, "std") else None
+        rows = self._rows(frame, ignore_extra)
+        parts = [self.model.std(x) for x in self._inputs(rows)]
+        found = [part for part in parts if part is not None]
+        return np.concatenate(found) if found else None
 
-    def _over(
-        self,
-        frame: pd.DataFrame | Rows,
-        what: Callable[[Regressor, NDArray[np.float32]], NDArray[np.float64]],
-        ignore_extra: bool,
-    ) -> NDArray[np.float64]:
+    def _rows(self, frame: pd.DataFrame | Rows, ignore_extra: bool) -> Rows:
         rows = as_rows(frame.rename(columns=str) if isinstance(frame, pd.DataFrame) else frame)
         self.schema.check(rows.columns, ignore_extra=ignore_extra)
-        self.model.eval()
+        return rows
+
+    def _inputs(self, rows: Rows) -> Iterator[NDArray[np.float32]]:
         # One-hot columns are dense, so a large table is transformed piece by piece.
-        pieces = (transform(self.preprocessor, self.schema, piece) for piece in rows.pieces(_ROWS_AT_ONCE))
-        return np.concatenate([np.empty(0), *(what(self.model, x) for x in pieces)])
+        return (transform(self.preprocessor, self.schema, piece) for piece in rows.pieces(_ROWS_AT_ONCE))
 
     def save(self, folder: Path) -> None:
         """Write the model into a folder that exists."""
-        encoder = self.model.encoder
-        if not isinstance(encoder, MLP):
-            raise InputError(f"only MLP encoders can be saved, got {type(encoder).__name__}")
-        save_file({k: v.detach().cpu().contiguous() for k, v in self.model.state_dict().items()}, folder / _WEIGHTS)
         skops.io.dump(self.preprocessor, folder / _PREPROCESS)
         description = {
             "format": _FORMAT,
-            "network": {"encoder": "mlp", **encoder.shape},
-            "head": getattr(self.model.head, "shape", None),
+            "model": self.model.save(folder),
             "target": self.schema.target,
             "schema": self.schema.to_json(),
             "shots": self.shots.to_json(),
@@ -131,12 +133,7 @@ class TableModel:
                     f"{str(folder)!r} has model format {description['format']}, this version reads {_FORMAT}; "
                     "use the version that wrote it"
                 )
-            network = {k: v for k, v in description["network"].items() if k != "encoder"}
-            encoder = MLP(**network)
-            model: Regressor = Regressor(encoder, encoder.n_features)
-            if description.get("head") is not None:
-                model.head = head_from(encoder.n_features, description["head"])
-            model.load_state_dict(load_file(folder / _WEIGHTS))
+            model = _load_model(folder, description["model"])
             preprocessor = skops.io.load(folder / _PREPROCESS, trusted=_TRUSTED)
             relevance, correction = description["relevance"], description.get("correction")
             return cls(
@@ -153,12 +150,22 @@ class TableModel:
             raise InputError(f"{str(folder)!r} is not a complete model folder: {str(error).splitlines()[0]}") from error
 
 
-def correction_of(model: TableModel, table: PreparedTable, method: Method) -> Correction | None:
+def _load_model(folder: Path, description: Mapping[str, Any]) -> Predictor:
+    if description["kind"] == "network":
+        from tailwise.training.network import Network
+
+        return Network.load(folder, description)
+    from tailwise.models.classical import Classical
+
+    return Classical.load(folder, description)
+
+
+def correction_of(model: TableModel, table: PreparedTable, correction: Any) -> Correction | None:
     """What corrects a trained model's predictions, fitted on the validation rows; ``None`` if nothing does."""
-    if method.correction is None:
+    if correction is None:
         return None
     _, y_train = table.rows_of("train")
     rows, y_val = table.rows_of("val")
     fitting = Fitting(y_train, table.shots.bins, y_val, model.predict(rows))
-    fitted: Correction = method.correction.fit(fitting)
+    fitted: Correction = correction.fit(fitting)
     return fitted

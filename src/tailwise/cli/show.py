@@ -17,7 +17,7 @@ from tailwise.report.numbers import number
 
 if TYPE_CHECKING:
     from tailwise.report.comparison import Comparison
-    from tailwise.training.loop import Epoch
+    from tailwise.training.epoch import Epoch
 
 _COLUMNS = ("rmse", "gm", "bmae", "bias")
 

@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tailwise._checks import InputError
+from tailwise._checks import InputError, one_of
+from tailwise.cli.processes import several
+from tailwise.models.names import ENCODERS, MODELS
 from tailwise.training.recipe import CRITERIA, PRECISIONS, Recipe
 
 if TYPE_CHECKING:
     from tailwise.data.prepare import PreparedTable, Source
     from tailwise.methods.method import Method
-    from tailwise.training.fit import TableTraining
 
 _DEFAULT = Recipe()
+_OF_NETWORKS = ("encoder", "epochs", "batch_size", "lr", "patience", "device", "precision")
 _METHOD, _ROWS, _COLUMNS, _TRAINING, _OUTPUT = "Method", "Target and rows", "Columns", "Training", "Output"
 
 
@@ -42,6 +44,7 @@ def _complete_data(incomplete: str) -> list[str]:
 
 
 def train(
+    context: typer.Context,
     data: Annotated[
         str,
         typer.Argument(
@@ -66,10 +69,31 @@ def train(
         typer.Option(
             "--set",
             metavar="PART.NAME=VALUE",
-            help="Parameter of a part, e.g. conr.window=2.0. Repeatable.",
+            help="Parameter of a part, e.g. conr.window=2.0; of the model or encoder, e.g. model.num_leaves=63, "
+            "encoder.dropout=0.2. Repeatable.",
             rich_help_panel=_METHOD,
         ),
     ] = None,
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model",
+            autocompletion=_complete(tuple(MODELS)),
+            metavar="|".join(MODELS),
+            help="What is trained. All but the network take weights, l1, sera, resamplers and corrections.",
+            rich_help_panel=_METHOD,
+        ),
+    ] = "network",
+    encoder: Annotated[
+        str,
+        typer.Option(
+            "--encoder",
+            autocompletion=_complete(tuple(ENCODERS)),
+            metavar="|".join(ENCODERS),
+            help="The network's encoder: a perceptron or TabM, with embeddings (-ple, -plr) of numbers or without.",
+            rich_help_panel=_METHOD,
+        ),
+    ] = "mlp",
     out: Annotated[
         Path | None,
         typer.Option(
@@ -241,6 +265,7 @@ def train(
     from tailwise.processes import main_first, on_main
     from tailwise.report.comparison import read_other
     from tailwise.run import CACHE, abandon_run, check_out, check_same, remove_cache, start_run, trim_history, versions
+    from tailwise.training.classical import ClassicalTraining
     from tailwise.training.fit import table_training
 
     recipe = Recipe(
@@ -255,11 +280,14 @@ def train(
     )
     start_processes(recipe)
     params = parse_set(settings or [])
+    of_model = {name: params.pop(name, {}) for name in ("model", "encoder")}
+    _check_model(context, model, encoder, of_model)
     thresholds = parse_shots(shots)
     with warnings_as_notes() as warned:
         composed = compose(method, **params)
     stem = data.removeprefix("example:").rsplit("/", 1)[-1].split(".")[0]
-    folder = out or Path("runs") / f"{stem}-{composed.name}-{seed}"
+    label = composed.name if (model, encoder) == ("network", "mlp") else f"{_shown(model, encoder)} {composed.name}"
+    folder = out or Path("runs") / f"{stem}-{label.replace(' ', '-')}-{seed}"
     on_main(lambda: check_out(folder, overwrite=overwrite, resume=resume))
     choices: dict[str, Any] = {
         "bin_width": bin_width,
@@ -281,7 +309,11 @@ def train(
         table = prepare_table(source.rows, target, **choices)
         other = None if against is None else read_other(against, table)
         with warnings_as_notes() as also:
-            setup = table_training(table, composed, recipe)
+            setup: Any
+            if model == "network":
+                setup = table_training(table, composed, recipe, encoder, **of_model["encoder"])
+            else:
+                setup = ClassicalTraining(table, composed, recipe, model, of_model["model"])
     except InputError:
         if is_main() and not resume:
             remove_cache(folder)
@@ -293,11 +325,13 @@ def train(
         "table": choices,
         "columns": table.schema.to_json(),
         "method": {"name": composed.name, "parameters": params},
+        "model": {"name": model, "encoder": encoder if model == "network" else None, "parameters": of_model},
+        "label": label,
         "recipe": asdict(recipe),
         "versions": versions(),
     }
     on_main(lambda: check_same(folder, config) if resume else None)
-    done = _restore(setup, folder) if resume else 0
+    done = _restore(setup, folder) if resume and model == "network" else 0
     notes(source.notes + table.notes)
     on_main(lambda: None if resume else start_run(folder, config))
     on_main(lambda: trim_history(folder, done))
@@ -305,14 +339,37 @@ def train(
         try:
             with warnings_told(table.notes):
                 _epochs(setup, folder, done)
-                _finish(source, table, composed, setup, folder, other)
+                _finish(source, table, composed, setup, folder, other, label)
         except (InputError, OSError):
             if is_main() and not resume:
                 abandon_run(folder)
             raise
 
 
-def _restore(setup: "TableTraining", folder: Path) -> int:
+def _check_model(context: typer.Context, model: str, encoder: str, params: dict[str, dict[str, Any]]) -> None:
+    """Raise unless model and encoder exist, and what is given belongs to them."""
+    one_of(model, "--model", tuple(MODELS))
+    one_of(encoder, "--encoder", tuple(ENCODERS))
+    if model == "network":
+        if params["model"]:
+            raise InputError("--set model... is for models that are not networks; use --set encoder.NAME=VALUE")
+        return
+    for name in _OF_NETWORKS:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            option = "--" + name.replace("_", "-")
+            raise InputError(f"{option} is for networks; --model {model} takes --set model.NAME=VALUE")
+    if params["encoder"]:
+        raise InputError(f"--model {model} has no encoder; use --set model.NAME=VALUE")
+    if several():
+        raise InputError(f"--model {model} trains in one process; start it without torchrun")
+
+
+def _shown(model: str, encoder: str) -> str:
+    return encoder if model == "network" else model
+
+
+def _restore(setup: Any, folder: Path) -> int:
     """Go on from the last checkpoint, if there is one; the number of epochs it has."""
     from tailwise.run import CHECKPOINT
     from tailwise.training.checkpoint import has_checkpoint, load_checkpoint
@@ -324,24 +381,27 @@ def _restore(setup: "TableTraining", folder: Path) -> int:
     return int(numbers["epochs_done"])
 
 
-def _epochs(setup: "TableTraining", folder: Path, done: int) -> None:
+def _epochs(setup: Any, folder: Path, done: int) -> None:
     from tailwise import run
     from tailwise.cli.processes import is_main
     from tailwise.cli.show import epoch_bar
     from tailwise.training.checkpoint import save_checkpoint
 
+    resumable = hasattr(setup, "training")  # a network; other models are trained in one go
     with epoch_bar() as bar:
-        for count, epoch in enumerate(setup.training.epochs(), start=done + 1):
+        for count, epoch in enumerate(setup.epochs(), start=done + 1):
             bar.show(epoch)
             if not is_main():
                 continue
             run.append_history(folder, asdict(epoch))
+            if not resumable:
+                continue
             tensors, numbers = setup.training.state()
             save_checkpoint(folder / run.CHECKPOINT, tensors, {**numbers, "epochs_done": count})
 
 
 def _finish(
-    source: "Source", table: "PreparedTable", method: "Method", setup: "TableTraining", folder: Path, other: Any
+    source: "Source", table: "PreparedTable", method: "Method", setup: Any, folder: Path, other: Any, label: str
 ) -> None:
     """Evaluate on the test rows and write what a finished run holds."""
     import numpy as np
@@ -356,8 +416,8 @@ def _finish(
     from tailwise.report.comparison import compare
     from tailwise.report.page import run_page
 
-    fitted = TableModel(table.schema, setup.preprocessor, setup.model, table.shots, table.relevance)
-    model = replace(fitted, correction=correction_of(fitted, table, method))
+    fitted = TableModel(table.schema, setup.preprocessor, setup.predictor, table.shots, table.relevance)
+    model = replace(fitted, correction=correction_of(fitted, table, method.correction))
     predictions = []
     for part in ("val", "test"):
         rows, y = table.rows_of(part)
@@ -374,7 +434,7 @@ def _finish(
     everything.to_parquet(folder / run.PREDICTIONS, index=False)
     test = everything[everything["split"] == "test"]
     regions = region_metrics(
-        test["target"], test["prediction"], table.shots, relevance=table.relevance, seed=setup.training.recipe.seed
+        test["target"], test["prediction"], table.shots, relevance=table.relevance, seed=setup.recipe.seed
     )
     run.write_json(folder / run.METRICS, {name: region.to_json() for name, region in regions.items()})
     y_true, y_pred = test["target"].to_numpy(), test["prediction"].to_numpy()
@@ -382,7 +442,7 @@ def _finish(
     page = run_page(
         title=f"{table.schema.target} of {source.name}",
         target=table.schema.target,
-        method=method.name,
+        method=label,
         data=source.name,
         rows={part: int((table.part == part).sum()) for part in ("train", "val", "test")},
         split=table.split,
@@ -398,8 +458,8 @@ def _finish(
     (folder / run.REPORT).write_text(page, encoding="utf-8")
     run.finish_run(folder)
     show.out.print(
-        show.region_table(regions, title=f"{method.name}: errors on {len(test):,} test rows", unit=table.schema.target)
+        show.region_table(regions, title=f"{label}: errors on {len(test):,} test rows", unit=table.schema.target)
     )
     if changes is not None:
-        show.out.print(show.beside_table(changes, *other.names(method.name, masked=table.shots.gaps is not None)))
+        show.out.print(show.beside_table(changes, *other.names(label, masked=table.shots.gaps is not None)))
     show.out.print(f"report: {folder / run.REPORT}", highlight=False, markup=False, soft_wrap=True)

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -72,6 +73,21 @@ class PreparedTable:
         """Rows of one part and their targets."""
         here = np.flatnonzero(self.part == part)
         return self.rows.select(here), self.y[here]
+
+    def training_features(self, resampler: Any = None) -> tuple[pd.DataFrame, NDArray[np.float64]]:
+        """Features of the training rows as :meth:`Schema.features` gives them, and targets, resampled if asked for.
+
+        Args:
+            resampler: ``fit_resample(X, y)``.
+
+        Raises:
+            InputError: rows that are not in memory.
+        """
+        rows, y = self.rows_of("train")
+        if not rows.in_memory:
+            raise InputError("this needs the rows in memory, for resampling or --model; give a file, not a folder")
+        features = self.schema.features(rows.frame())
+        return (features, y) if resampler is None else resampler.fit_resample(features, y)
 
 
 def load_source(name: str, cache: Path | None = None) -> Source:

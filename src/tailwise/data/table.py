@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from tailwise._checks import InputError, quoted
 from tailwise.data.schema import Schema
 
 SUFFIXES = {".csv": ",", ".tsv": "\t", ".parquet": None}
-NUMBERS = "numbers"
-_MOST_CATEGORIES = 256
+NUMBERS, CATEGORIES = "numbers", "categories"
+_MOST_CATEGORIES, _MOST_CODES = 256, 255
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
@@ -94,17 +94,61 @@ def fit_preprocessor(features: pd.DataFrame) -> ColumnTransformer:
     )
     steps: list[tuple[str, Any, list[str]]] = [
         (name, step, columns)
-        for name, step, columns in ((NUMBERS, numbers, numeric), ("categories", categories, nominal))
+        for name, step, columns in ((NUMBERS, numbers, numeric), (CATEGORIES, categories, nominal))
         if columns
     ]
     return ColumnTransformer(steps, sparse_threshold=0.0).fit(features)
 
 
+def fit_tree_preprocessor(features: pd.DataFrame) -> ColumnTransformer:
+    """Learn preprocessing for models of trees: numbers as they are, missing ones too, and text as codes of categories.
+
+    The 254 most frequent categories have codes of their own; one never seen has the code -1.
+    """
+    numeric = [name for name in features.columns if features[name].dtype == np.float64]
+    nominal = [name for name in features.columns if name not in numeric]
+    codes = make_pipeline(
+        SimpleImputer(strategy="constant", fill_value="(missing)", keep_empty_features=True),
+        OrdinalEncoder(max_categories=_MOST_CODES, handle_unknown="use_encoded_value", unknown_value=-1),
+    )
+    steps: list[tuple[str, Any, list[str]]] = [
+        (name, step, columns)
+        for name, step, columns in ((NUMBERS, "passthrough", numeric), (CATEGORIES, codes, nominal))
+        if columns
+    ]
+    return ColumnTransformer(steps, sparse_threshold=0.0).fit(features)
+
+
+def nominal_inputs(preprocessor: ColumnTransformer, n_inputs: int) -> NDArray[np.bool_]:
+    """``(p,)`` which inputs come from nominal columns; they are the last ones."""
+    here = preprocessor.output_indices_.get(CATEGORIES, slice(0, 0))
+    nominal = np.zeros(n_inputs, dtype=bool)
+    nominal[here] = True
+    return nominal
+
+
+def categories_of(preprocessor: ColumnTransformer) -> list[int]:
+    """Of each nominal column how many inputs it takes; they are the last ones."""
+    if CATEGORIES not in preprocessor.named_transformers_:
+        return []
+    encoder = preprocessor.named_transformers_[CATEGORIES][-1]
+    rare = encoder.infrequent_categories_
+    return [
+        len(all_of) - (0 if few is None else len(few) - 1)
+        for all_of, few in zip(encoder.categories_, rare, strict=True)
+    ]
+
+
 def transform(preprocessor: ColumnTransformer, schema: Schema, frame: pd.DataFrame) -> NDArray[np.float32]:
-    """``(n, n_inputs)`` inputs of the network for a table's rows."""
+    """``(n, n_inputs)`` inputs of the model for a table's rows; of models of trees some may be missing."""
+    return transform_features(preprocessor, schema.features(frame))
+
+
+def transform_features(preprocessor: ColumnTransformer, features: pd.DataFrame) -> NDArray[np.float32]:
+    """``(n, n_inputs)`` inputs of the model for features as :meth:`Schema.features` gives them."""
     with np.errstate(over="ignore"):
-        x = np.ascontiguousarray(preprocessor.transform(schema.features(frame)), dtype=np.float32)
-    if not np.isfinite(x).all():
+        x = np.ascontiguousarray(preprocessor.transform(features), dtype=np.float32)
+    if np.isinf(x).any():
         raise InputError(
             "a number in the table is too far from those of the training rows to compute with; check its unit"
         )

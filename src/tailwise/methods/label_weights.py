@@ -1,12 +1,15 @@
 """Weights of labels by name, for estimators that are not networks."""
 
+from collections.abc import Collection
 from typing import Any
 
-from numpy.typing import ArrayLike
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
 
 from tailwise._checks import InputError, label_array
 from tailwise.labels.bins import Bins
-from tailwise.methods.method import compose
+from tailwise.methods.method import Filling, Method, compose
 from tailwise.methods.part import Setting
 
 
@@ -30,14 +33,63 @@ def label_weights(name: str, y_train: ArrayLike, bins: Bins | None = None, **par
         [0.67, 2.0]
     """
     method = compose(name, **params)
-    by_slot = {filling.part.slot: filling for stage in method.stages for filling in stage.fillings}
+    by_slot = _by_slot(method)
     others = [filling.name for slot, filling in by_slot.items() if slot not in ("weights", "density")]
-    if others or method.correction is not None or "weights" not in by_slot:
+    if others or method.correction is not None or method.resampler is not None or "weights" not in by_slot:
         raise InputError(
             f"weights {name!r} must be parts that give weights, such as 'sqinv+lds' or 'denseweight'"
             + (f"; {others[0]!r} acts in the training of a network" if others else "")
         )
+    return _weights(by_slot, label_array(y_train, "y_train"), bins)
+
+
+def loss_and_weights(
+    method: Method, y_train: ArrayLike, bins: Bins, losses: Collection[str], model: str
+) -> tuple[str, NDArray[np.float64] | None]:
+    """What a method means for a model that is not a network: a loss by name, and weights of the training rows.
+
+    Args:
+        method: of one stage, with weights, a loss, resampling or a correction.
+        y_train: ``(n,)`` training labels, target units.
+        bins: bins of the target.
+        losses: what the model can minimise beside the squared error.
+        model: what to call the model.
+
+    Returns:
+        ``"mse"`` or another of ``losses``, and weights ``(n,)`` of mean 1, ``None`` if all rows count the same.
+        ``sera`` is the squared error weighted by φ.
+
+    Raises:
+        InputError: parts that belong to networks.
+    """
     y = label_array(y_train, "y_train")
+    by_slot = _by_slot(method)
+    loss = by_slot.pop("loss", None)
+    others = [filling.name for slot, filling in by_slot.items() if slot not in ("weights", "density")]
+    if loss is not None and loss.name not in (*losses, "sera"):
+        others.append(loss.name)
+    if len(method.stages) > 1:
+        others.append(method.name)
+    if any(stage.objects for stage in method.stages):
+        others.append("an object")
+    if others:
+        raise InputError(
+            f"{others[0]!r} acts in the training of a network; --model {model} takes weights such as sqinv+lds, "
+            f"{', '.join(name for name in (*losses, 'sera') if name != 'mse')}, resamplers and corrections"
+        )
+    weight = None if "weights" not in by_slot else _weights(by_slot, y, bins).sample_weight(y)
+    if loss is not None and loss.name == "sera":
+        phi = loss.make(Setting(y, bins)).relevance(torch.from_numpy(y)).double().numpy()
+        weight = phi if weight is None else phi * weight
+        weight = weight / weight.mean()
+    return "mse" if loss is None or loss.name == "sera" else loss.name, weight
+
+
+def _by_slot(method: Method) -> dict[str, Filling]:
+    return {filling.part.slot: filling for stage in method.stages for filling in stage.fillings}
+
+
+def _weights(by_slot: dict[str, Filling], y: NDArray[np.float64], bins: Bins | None) -> Any:
     setting = Setting(
         y, Bins.auto(y) if bins is None and y.min() < y.max() else bins or Bins.from_edges([y[0] - 1, y[0] + 1])
     )

@@ -149,6 +149,7 @@ class Method:
         name: the canonical method string, or any name for a hand-made method.
         stages: usually one; two for RRT.
         correction: ``fit(fitting)`` gives what corrects the trained network's predictions, see ``tailwise.posthoc``.
+        resampler: ``fit_resample(X, y)`` gives the rows to train on, see ``tailwise.sampling``.
 
     Example:
         >>> from tailwise.models.regressor import Regressor
@@ -161,6 +162,7 @@ class Method:
     name: str
     stages: tuple[Stage, ...]
     correction: Any = None
+    resampler: Any = None
 
     @property
     def remarks(self) -> list[str]:
@@ -262,13 +264,14 @@ def compose(name: str, /, **params: Any) -> Method:
         fillings.insert(0, Filling("sqinv"))
     _warn_of_two_corrections(fillings, objects, names)
     correction = next((f for f in fillings if f.part.slot == "correction"), None)
-    corrects = correction and correction.build()
-    parts = tuple(f for f in fillings if f.part.slot not in ("stage", "correction"))
+    resample = next((f for f in fillings if f.part.slot == "resample"), None)
+    corrects, resamples = correction and correction.build(), resample and resample.build()
+    parts = tuple(f for f in fillings if f.part.slot not in ("stage", "correction", "resample"))
     if second is None:
         stages: tuple[Stage, ...] = (Stage(parts, objects=objects),)
     else:
         stages = second.part.load()(parts, objects, **second.params)
-    return Method(canonical, stages, corrects)
+    return Method(canonical, stages, corrects, resamples)
 
 
 def parse(name: str) -> list[str]:

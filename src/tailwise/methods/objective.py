@@ -1,7 +1,9 @@
 """The training step as one module: everything a method adds to a network."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from functools import reduce
+from operator import add
 from typing import Any, Literal
 
 import torch
@@ -27,7 +29,9 @@ class Objective(nn.Module):
         weights: ``w(target) -> (B,)``; ones if not given.
         smoother: ``s(features, target) -> features``; keeps them if not given.
         loss: ``l(pred, target, weight) -> scalar``; squared error if not given. A loss with ``on_outputs`` takes
-            ``model.head.outputs(features)``, all the head knows, in place of the prediction.
+            ``model.head.outputs(features)``, all the head knows, in place of the prediction. Where the head has
+            members (``members_of(features)``, ``(B, k)``), the loss is the mean of theirs; regularizers see the mean
+            prediction.
         regularizers: named terms ``r(features, target, pred, weight) -> scalar``.
         coefs: coefficient of each regularizer, 1 where not given.
         trains: ``"head"`` keeps the encoder frozen and in evaluation mode; ``"encoder"`` trains it by the regularizers
@@ -92,16 +96,26 @@ class Objective(nn.Module):
             features = self.model.encode(x)
         features, y = self.augment.features(features, y)
         smoothed = self.smoother(features, y)
-        outputs = self.model.head.outputs(smoothed) if self.on_outputs else self.model.head(smoothed)
+        ensemble = not self.on_outputs and hasattr(self.model.head, "members_of")
+        outputs = self._outputs(ensemble)(smoothed)
         if self.global_batch:
             outputs, y, features = gather_all(outputs, y, features if self.regularizers else None)
-        pred = self.model.head.point(outputs) if self.on_outputs else outputs
+        pred = self.model.head.point(outputs) if self.on_outputs else outputs.mean(1) if ensemble else outputs
         weight = self.weights(y)
         with gathered() if self.global_batch else nullcontext():
-            terms = {} if self.trains == "encoder" else {"loss": self.loss_scale * self.loss(outputs, y, weight)}
+            terms = {}
+            if self.trains != "encoder":
+                losses = [self.loss(member, y, weight) for member in (outputs.unbind(1) if ensemble else (outputs,))]
+                terms["loss"] = self.loss_scale * reduce(add, losses) / len(losses)
             for name, term in self.regularizers.items():
                 terms[name] = self.coefs[name] * term(features, y, pred, weight)
         return terms
+
+    def _outputs(self, ensemble: bool) -> Callable[[Tensor], Tensor]:
+        """What of the head the loss takes."""
+        head: Any = self.model.head
+        outputs: Callable[[Tensor], Tensor] = head.outputs if self.on_outputs else head.members_of if ensemble else head
+        return outputs
 
     def end_epoch(self) -> None:
         """Update what is learnt once an epoch; call it after the last batch."""

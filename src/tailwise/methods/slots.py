@@ -15,8 +15,16 @@ Slot = Literal[
     "objective",
     "optimizer",
     "stage",
+    "resample",
     "correction",
 ]
+
+
+class Resampler(Protocol):
+    """``fit_resample(X, y) -> X, y``: other training rows, before training."""
+
+    def fit_resample(self, X: Any, y: Any, /) -> tuple[Any, Any]:
+        """Resampled rows and labels."""
 
 
 class Augment(Protocol):

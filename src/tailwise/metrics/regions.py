@@ -150,6 +150,13 @@ def region_errors(y_true: ArrayLike, y_pred: ArrayLike, shots: Shots) -> dict[st
     return found
 
 
+def validation_errors(y_true: ArrayLike, y_pred: ArrayLike, shots: Shots) -> dict[str, float]:
+    """``mae``, ``rmse``, ``bmae`` over all rows and the MAE of each region that has rows."""
+    errors = region_errors(y_true, y_pred, shots)
+    over_all = {name: errors["all"][name] for name in ("mae", "rmse", "bmae")}
+    return over_all | {name: errors[name]["mae"] for name in REGIONS if name in errors}
+
+
 def region_rows(y_true: ArrayLike, shots: Shots) -> dict[str, NDArray[np.bool_]]:
     """``(n,)`` masks of the rows of ``all``, ``many``, ``medium``, ``few`` and ``zero``.
 

@@ -1,4 +1,4 @@
-"""Heads that give a distribution in place of a number: Laplace heads, and a variational one."""
+"""Heads that give more than a number: members of an ensemble, Laplace heads, and a variational one."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -155,13 +155,60 @@ class VariationalHead(Head):
         return self.evidence(self.latent(features)[0])[0]
 
 
-HEADS: dict[str, type[LaplaceHeads] | type[VariationalHead]] = {
+class EnsembleHead(Head):
+    """A linear head for each member of an ensemble; the mean of the members predicts.
+
+    In training each member has a loss of its own (:class:`tailwise.methods.objective.Objective` takes their mean):
+    the loss of the mean would let members lean on each other (Gorishniy et al., *TabM*, ICLR 2025).
+
+    Args:
+        n_features: number of features of all members together, those of one after those of another.
+        members: k.
+
+    Shape:
+        ``(B, n_features)`` to predictions ``(B,)``.
+
+    Raises:
+        InputError: features that cannot be shared out.
+
+    Example:
+        >>> head = EnsembleHead(8, members=4).match_scale([10.0, 20.0, 60.0])
+        >>> head.members_of(torch.zeros(5, 8)).shape, head(torch.zeros(5, 8)).shape
+        (torch.Size([5, 4]), torch.Size([5]))
+    """
+
+    def __init__(self, n_features: int, *, members: int) -> None:
+        super().__init__(n_features)
+        import tabm
+
+        self.members = whole(members, "members", least=1)
+        if n_features % self.members:
+            raise InputError(f"{n_features} features cannot be shared out to {members} members; use a multiple")
+        self.linear = tabm.LinearEnsemble(n_features // self.members, 1, k=self.members)
+
+    @property
+    def shape(self) -> dict[str, Any]:
+        """What :func:`head_from` needs beside the number of features."""
+        return {"kind": "ensemble", "members": self.members}
+
+    def members_of(self, features: Tensor) -> Tensor:
+        """Predictions of each member, ``(B, k)``, target units."""
+        raw = self.linear(features.view(len(features), self.members, -1)).squeeze(2)
+        return torch.addcmul(self.shift, raw, self.scale)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Predictions in the target's units."""
+        return self.members_of(features).mean(1)
+
+
+HEADS: dict[str, type[LaplaceHeads] | type[VariationalHead] | type[EnsembleHead]] = {
     "laplace": LaplaceHeads,
     "variational": VariationalHead,
+    "ensemble": EnsembleHead,
 }
 
 
-def head_from(n_features: int, shape: Mapping[str, Any]) -> LaplaceHeads | VariationalHead:
+def head_from(n_features: int, shape: Mapping[str, Any]) -> LaplaceHeads | VariationalHead | EnsembleHead:
     """A new head from the ``shape`` of another.
 
     Args:

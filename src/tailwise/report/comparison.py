@@ -23,7 +23,7 @@ class OtherRun:
     """Test predictions of another run on the same test rows.
 
     Args:
-        method: its method string.
+        method: its method string, after the model where that is not the usual one.
         y_pred: its test predictions.
         folder: name of its folder.
         masked: whether ranges of the target were removed from its training rows.
@@ -110,4 +110,4 @@ def read_other(run: str | Path, table: PreparedTable) -> OtherRun:
     if not np.array_equal(test["target"].to_numpy(), y_true):
         raise InputError(f"run {str(run)!r} was tested on other rows; --against needs the same data, split and seed")
     masked = bool(config["table"].get("mask_target"))
-    return OtherRun(config["method"]["name"], test["prediction"].to_numpy(), folder.resolve().name, masked)
+    return OtherRun(config["label"], test["prediction"].to_numpy(), folder.resolve().name, masked)

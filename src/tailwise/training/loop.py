@@ -4,7 +4,6 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial, reduce
 from operator import add
@@ -24,34 +23,10 @@ from tailwise.methods.method import Method
 from tailwise.methods.objective import parameter_groups, trained_parameters, without_gathering
 from tailwise.processes import from_main, sharing, world
 from tailwise.training.checkpoint import optimizer_tensors, restore_optimizer, under
+from tailwise.training.epoch import Epoch
 from tailwise.training.recipe import Recipe
 
 Validate = Callable[[nn.Module], Mapping[str, float]]
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """What one epoch gave.
-
-    Args:
-        stage: stage of the method, from 0.
-        epoch: epoch of the stage, from 0.
-        of: epochs the stage has at most.
-        terms: mean of each loss term over the batches.
-        validation: validation errors by name, target units; none while the encoder trains alone.
-        lr: learning rate.
-        seconds: time it took, validation included.
-        best: whether this is the best epoch of the stage so far.
-    """
-
-    stage: int
-    epoch: int
-    of: int
-    terms: dict[str, float]
-    validation: dict[str, float]
-    lr: float
-    seconds: float
-    best: bool
 
 
 class Training:

@@ -1,0 +1,122 @@
+"""Boosting, forests and linear models: made by name, saved and loaded without running code from a file."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tailwise._checks import InputError, did_you_mean
+
+_BOOSTER, _ESTIMATOR = "model.txt", "model.skops"
+# Types of scikit-learn's trees that skops does not know as its own.
+_TRUSTED = [
+    "functools.partial",
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.tree._tree.Tree",
+    "sklearn.utils.validation.check_array",
+]
+_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+    "lightgbm": {"n_estimators": 2000, "learning_rate": 0.05, "num_leaves": 31, "min_child_samples": 5},
+    "hist-boosting": {"max_iter": 500, "learning_rate": 0.05, "min_samples_leaf": 5},
+    "forest": {"n_estimators": 200, "n_jobs": -1},
+    "linear": {"alphas": tuple(float(a) for a in np.logspace(-3, 3, 13))},
+}
+TREES = ("lightgbm", "hist-boosting", "forest")
+FORMAT_OF_LOSS: Mapping[str, Mapping[str, str]] = {
+    "lightgbm": {"mse": "regression", "l1": "regression_l1"},
+    "hist-boosting": {"mse": "squared_error", "l1": "absolute_error"},
+    "forest": {"mse": "squared_error"},
+    "linear": {"mse": "mse"},
+}
+
+
+def parameters(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters of a model: our defaults, then those that are given.
+
+    Raises:
+        InputError: a parameter the model does not have.
+    """
+    known = _new(name).get_params()
+    for key in given:
+        if key not in known:
+            raise InputError(f"{name} has no parameter {key!r}{did_you_mean(key, known)}")
+    return {**_DEFAULTS[name], **given}
+
+
+def new_estimator(name: str, params: Mapping[str, Any], *, loss: str, seed: int, nominal: NDArray[np.bool_]) -> Any:
+    """A scikit-learn estimator by name.
+
+    Args:
+        name: ``"hist-boosting"``, ``"forest"`` or ``"linear"``.
+        params: its parameters.
+        loss: ``"mse"``, or ``"l1"`` where the model has it.
+        seed: of what is random.
+        nominal: ``(p,)`` which inputs are codes of categories.
+    """
+    own: dict[str, Any] = {"hist-boosting": {"early_stopping": False, "loss": FORMAT_OF_LOSS[name][loss]}}.get(name, {})
+    if name == "hist-boosting" and nominal.any():
+        own["categorical_features"] = nominal
+    if name != "linear":
+        own["random_state"] = seed
+    try:
+        return _new(name).set_params(**own, **params)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"the parameters of {name} do not work: {error}") from error
+
+
+def _new(name: str) -> Any:
+    if name == "lightgbm":
+        from lightgbm import LGBMRegressor
+
+        return LGBMRegressor()
+    if name == "linear":
+        from sklearn.linear_model import RidgeCV
+
+        return RidgeCV()
+    from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
+
+    return HistGradientBoostingRegressor() if name == "hist-boosting" else RandomForestRegressor()
+
+
+class Classical:
+    """A fitted model that is not a network: inputs to predictions.
+
+    Args:
+        name: one of the names in :data:`tailwise.models.names.MODELS`.
+        fitted: a LightGBM booster, or a fitted scikit-learn estimator.
+    """
+
+    def __init__(self, name: str, fitted: Any) -> None:
+        self.name, self.fitted = name, fitted
+
+    def predict(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
+        """``(n,)`` predictions, target units."""
+        return np.asarray(self.fitted.predict(x), dtype=np.float64)
+
+    def std(self, x: NDArray[np.float32]) -> None:  # noqa: ARG002
+        """No standard deviation."""
+        return
+
+    def save(self, folder: Path) -> dict[str, Any]:
+        """Write the model into a folder, and say what it is."""
+        if self.name == "lightgbm":
+            self.fitted.save_model(folder / _BOOSTER)
+        else:
+            import skops.io
+
+            skops.io.dump(self.fitted, folder / _ESTIMATOR)
+        return {"kind": self.name}
+
+    @classmethod
+    def load(cls, folder: Path, description: Mapping[str, Any]) -> Self:
+        """Read what :meth:`save` wrote."""
+        name = str(description["kind"])
+        if name == "lightgbm":
+            import lightgbm
+
+            return cls(name, lightgbm.Booster(model_file=folder / _BOOSTER))
+        import skops.io
+
+        return cls(name, skops.io.load(folder / _ESTIMATOR, trusted=_TRUSTED))
