@@ -79,6 +79,7 @@ def test_the_snippet_of_a_part_runs(name):
         "bins": tailwise.Bins.auto(y_train),
         "weights": tailwise.lds_weights(y_train),
         "optimizer": torch.optim.SGD(model.parameters(), lr=1e-3),
+        "X_train": np.random.default_rng(0).normal(size=(len(y_train), 3)),
         "y_val": y_train,
         "pred_val": y_train + 1,
         "pred_test": np.array([30.0, 40.0]),

@@ -4,28 +4,42 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
 from sklearn.linear_model import Ridge
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from tailwise import Bins, InputError, lds_weights
-from tailwise.estimators import WeightedRegressor
+from tailwise.estimators import ImbalancedRegressor, ResampledRegressor, WeightedRegressor
 from tailwise.methods.label_weights import label_weights
+from tailwise.model_selection import region_scorers
+from tailwise.sampling import SMOGN, RandomOverSampler, RandomUnderSampler
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(500, 3))
 Y = 10 * np.exp(X[:, 0]) + RNG.normal(size=500)
 
-pytestmark = pytest.mark.filterwarnings("ignore:the weights are extreme")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:the weights are extreme"),
+    pytest.mark.filterwarnings("ignore:no row is rare"),
+    pytest.mark.filterwarnings("ignore:only . different rare rows"),
+]
 
+FAST = {"epochs": 4, "encoder_params": {"widths": (16,)}, "random_state": 0}
 BY_ROWS = "labels are counted by rows: a row given twice is twice as common, a row of weight 2 is not"
 
 
-def not_by_weight(_):
-    return {f"check_sample_weight_equivalence_on_{kind}_data": BY_ROWS for kind in ("dense", "sparse")}
+DRAWN = "rows are drawn by their weight, so a weight of 2 is a row given twice only on average"
+
+
+def not_by_weight(estimator):
+    reason = {WeightedRegressor: BY_ROWS, ImbalancedRegressor: DRAWN}.get(type(estimator))
+    kinds = ("dense", "sparse") if reason == BY_ROWS else ("dense",) if reason else ()
+    return {f"check_sample_weight_equivalence_on_{kind}_data": reason for kind in kinds}
 
 
 @parametrize_with_checks(
@@ -33,6 +47,9 @@ def not_by_weight(_):
         WeightedRegressor(Ridge()),
         WeightedRegressor(HistGradientBoostingRegressor(max_iter=5), weights="denseweight"),
         WeightedRegressor(RandomForestRegressor(n_estimators=5, random_state=0), weights="inv"),
+        ResampledRegressor(Ridge(), SMOGN(random_state=0)),
+        ResampledRegressor(HistGradientBoostingRegressor(max_iter=5), RandomOverSampler(random_state=0)),
+        ImbalancedRegressor(epochs=40, lr=0.02, encoder_params={"widths": (32,)}, random_state=0),
     ],
     expected_failed_checks=not_by_weight,
 )
@@ -105,3 +122,190 @@ def test_the_page_about_scikit_learn_runs():
     names = {}
     exec(page.split("```python\n")[1].split("```")[0], names)
     assert names["search"].best_params_["weights"] in ("sqinv", "sqinv+lds", "denseweight")
+
+
+class TestImbalancedRegressor:
+    @pytest.fixture
+    def frame(self, toy):
+        toy["city"] = toy["city"].astype("category")
+        return toy.drop(columns="price"), toy["price"]
+
+    @pytest.mark.parametrize("method", ["vanilla", "sqinv+lds+fds+conr", "rrt+lds", "uvote", "smogn", "isotonic"])
+    def test_any_method(self, method, frame):
+        params = {"rrt": {"epochs": 1}} if "rrt" in method else {}
+        model = ImbalancedRegressor(method, method_params=params, **FAST).fit(*frame)
+        assert np.isfinite(model.predict(frame[0])).all()
+        assert model.history_[0].validation["bmae"] > 0
+
+    def test_is_what_the_training_gives(self, frame):
+        X, y = frame
+        model = ImbalancedRegressor(**{**FAST, "epochs": 60}).fit(X, y)
+        assert model.score(X, y) > 0.5
+        np.testing.assert_array_equal(
+            ImbalancedRegressor(**{**FAST, "epochs": 60}).fit(X, y).predict(X), model.predict(X)
+        )
+
+    def test_the_global_generator_is_left_alone(self, frame):
+        torch.manual_seed(3)
+        expected = torch.rand(1)
+        torch.manual_seed(3)
+        ImbalancedRegressor(**FAST).fit(*frame)
+        assert torch.equal(torch.rand(1), expected)
+
+    def test_save_and_load(self, frame, tmp_path):
+        X, y = frame
+        model = ImbalancedRegressor(
+            "sqinv", encoder="tabm-ple", epochs=1, random_state=0, n_bins=15, encoder_params={"members": 2, "width": 4}
+        ).fit(X, y)
+        model.save(tmp_path / "model")
+        again = ImbalancedRegressor.load(tmp_path / "model")
+        np.testing.assert_array_equal(again.predict(X), model.predict(X))
+        np.testing.assert_array_equal(again.predict_interval(X, 0.8), model.predict_interval(X, 0.8))
+        assert again.get_params() == model.get_params()
+        assert again.n_features_in_ == X.shape[1]
+        with pytest.raises(InputError, match="is not empty"):
+            model.save(tmp_path / "model")
+        with pytest.raises(InputError, match="is not a complete model folder"):
+            ImbalancedRegressor.load(tmp_path)
+        (tmp_path / "model" / "estimator.json").unlink()
+        with pytest.raises(InputError, match="holds no saved ImbalancedRegressor; for the model of a run"):
+            ImbalancedRegressor.load(tmp_path / "model")
+
+    def test_pickle_clone_search_and_jobs(self, frame):
+        X, y = frame
+        search = GridSearchCV(
+            ImbalancedRegressor(**FAST),
+            {"method": ["vanilla", "sqinv"]},
+            cv=2,
+            n_jobs=2,
+            scoring=region_scorers(y)["balanced_mae"],
+        ).fit(X, y)
+        best = search.best_estimator_
+        np.testing.assert_array_equal(pickle.loads(pickle.dumps(best)).predict(X), best.predict(X))
+        assert clone(best).get_params() == best.get_params()
+
+    def test_groups_are_not_divided(self, frame, monkeypatch):
+        X, y = frame
+        groups = np.arange(len(y)) // 10
+        model = ImbalancedRegressor(**FAST)
+        table, _ = model._table(model._frame(X, reset=True), y.to_numpy(), groups, None, 0)
+        sides = [set(groups[table.row[table.part == part]]) for part in ("train", "val")]
+        assert not sides[0] & sides[1]
+        assert min(map(len, sides)) > 0
+
+    def test_validation_rows_of_ones_own(self, frame):
+        X, y = frame
+        model = ImbalancedRegressor(**FAST).fit(X[:300], y[:300], eval_set=(X[300:], y[300:]))
+        assert len(model.model_.intervals.residuals[0]) == 100
+        assert model.shots_.counts.sum() == 300
+
+    def test_rows_of_weight_0_are_not_seen(self, frame):
+        X, y = frame
+        weight = np.r_[np.ones(300), np.zeros(100)]
+        spoilt = y.where(weight > 0, 1e6)
+        model = ImbalancedRegressor(**FAST).fit(X, spoilt, sample_weight=weight)
+        assert model.shots_.bins.edges.max() < 1e4
+        with pytest.raises(ValueError, match="at least one non-zero"):
+            ImbalancedRegressor(**FAST).fit(X, y, sample_weight=0 * weight)
+
+    def test_weights_draw_rows(self, frame):
+        X, y = frame
+        rare = (y > y.quantile(0.9)).to_numpy()
+        plain, weighted = (
+            ImbalancedRegressor("vanilla", **{**FAST, "epochs": 30}).fit(X, y, sample_weight=w)
+            for w in (None, np.where(rare, 30.0, 1.0))
+        )
+        errors = [np.abs(m.predict(X) - y)[rare].mean() for m in (plain, weighted)]
+        assert errors[1] < errors[0]
+
+    def test_few_rows(self):
+        X, y = RNG.normal(size=(12, 2)), np.arange(12.0)
+        model = ImbalancedRegressor(**FAST).fit(X, y)
+        assert model.predict(X).shape == (12,)
+        with pytest.raises(InputError, match="trained without held-out rows to calibrate intervals"):
+            model.predict_interval(X)
+
+    @pytest.mark.parametrize(
+        ("params", "y", "said"),
+        [
+            ({"method": "sqinv+con"}, None, "unknown method part 'con'"),
+            ({"encoder": "tabn"}, None, "unknown encoder 'tabn'; did you mean 'tabm'"),
+            ({"encoder_params": {"width": 3}}, None, "has no parameter 'width'"),
+            ({"bin_width": 1.0, "n_bins": 3}, None, "give bin_width or n_bins, not both"),
+            ({"lr": -1}, None, "lr must be"),
+            ({}, np.zeros(400), "the target is constant"),
+            ({}, np.full(400, np.nan), "NaN|finite"),
+        ],
+    )
+    def test_mistakes(self, params, y, said, frame):
+        with pytest.raises(ValueError, match=said):
+            ImbalancedRegressor(**{**FAST, **params}).fit(frame[0], frame[1] if y is None else y)
+
+    def test_columns_must_be_those_of_fit(self, frame):
+        model = ImbalancedRegressor(**FAST).fit(*frame)
+        with pytest.raises(ValueError, match="feature names should match"):
+            model.predict(frame[0].rename(columns={"x1": "x3"}))
+
+    def test_metadata_routing(self, frame):
+        X, y = frame
+        with config_context(enable_metadata_routing=True):
+            model = ImbalancedRegressor(**FAST).set_fit_request(groups=True, sample_weight=True, eval_set=False)
+            model.set_score_request(sample_weight=True)
+            groups = np.arange(len(y)) // 4
+            scores = cross_validate(model, X, y, cv=2, params={"groups": groups, "sample_weight": np.ones(len(y))})
+        assert np.isfinite(scores["test_score"]).all()
+
+
+class TestResampledRegressor:
+    def test_is_the_estimator_on_those_rows(self):
+        sampler = RandomOverSampler(random_state=0)
+        rows, labels = sampler.fit_resample(X, Y)
+        ours = ResampledRegressor(Ridge(), sampler).fit(X, Y)
+        np.testing.assert_allclose(ours.predict(X), Ridge().fit(rows, labels).predict(X))
+
+    def test_helps_where_labels_are_few(self):
+        rare = np.quantile(Y, 0.97) < Y
+        plain = Ridge().fit(X, Y)
+        ours = ResampledRegressor(Ridge(), SMOGN(random_state=0)).fit(X, Y)
+        errors = [np.abs(model.predict(X)[rare] - Y[rare]).mean() for model in (plain, ours)]
+        assert errors[1] < 0.9 * errors[0]
+
+    def test_weights_follow_their_rows(self):
+        weight = RNG.random(500)
+        sampler = RandomUnderSampler(random_state=0)
+        rows, labels = sampler.fit_resample(X, Y)
+        ours = ResampledRegressor(Ridge(), sampler).fit(X, Y, sample_weight=weight)
+        theirs = Ridge().fit(rows, labels, sample_weight=weight[sampler.sample_indices_])
+        np.testing.assert_allclose(ours.predict(X), theirs.predict(X))
+
+    def test_frames_keep_names_and_categories(self):
+        frame = pd.DataFrame(X, columns=list("abc")).assign(c=pd.Categorical(np.where(X[:, 2] > 0, "x", "y")))
+        model = ResampledRegressor(HistGradientBoostingRegressor(max_iter=5, categorical_features="from_dtype"))
+        assert model.fit(frame, Y).feature_names_in_.tolist() == list("abc")
+        assert model.predict(frame).shape == (500,)
+
+    def test_search_reaches_both(self):
+        search = GridSearchCV(
+            ResampledRegressor(Ridge(), SMOGN(random_state=0)),
+            {"resampler__k": [3, 5], "estimator__alpha": [0.1]},
+            cv=2,
+        ).fit(X, Y)
+        assert search.best_estimator_.resampler_.k in (3, 5)
+
+    def test_refuses_what_does_not_resample(self):
+        with pytest.raises(InputError, match="resampler must have fit_resample"):
+            ResampledRegressor(Ridge(), Ridge()).fit(X, Y)
+
+
+@pytest.mark.parametrize(
+    "make", [WeightedRegressor, lambda e: ResampledRegressor(e, RandomOverSampler(random_state=0))]
+)
+def test_parameters_of_fit_are_routed(make):
+    with config_context(enable_metadata_routing=True):
+        inner = HistGradientBoostingRegressor(max_iter=3).set_fit_request(
+            X_val=True, y_val=True, sample_weight_val=False
+        )
+        model = make(inner).fit(X, Y, X_val=X[:50], y_val=Y[:50])
+        with pytest.raises(TypeError, match="unexpected argument"):
+            make(inner).fit(X, Y, nonsense=1)
+    assert model.predict(X).shape == Y.shape

@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import nn
@@ -14,6 +15,7 @@ from tailwise.posthoc import Fitting
 Y = np.random.default_rng(0).gamma(2.0, 10.0, 200).round(1)
 X = torch.randn(16, 3, generator=torch.Generator().manual_seed(0))
 BINS = Bins.auto(Y)
+ROWS = pd.DataFrame({"a": np.random.default_rng(1).normal(size=Y.size), "b": ["x", "y"] * (Y.size // 2)})
 K_DIMENSIONAL = np.stack([Y, Y[::-1]], axis=1)
 
 # Legal values where none follows from the default, and what a parameter needs beside it to mean anything.
@@ -31,6 +33,8 @@ OTHER = {
     "padding": "reflect",
     "points": ((0, 1), (30, 0), (60, 1)),
     "references": 100,
+    "relevance": ((0, 0), (60, 1)),
+    "strategy": "extreme",
     "ramp": 7,
     "sigma": 3.0,
     "step": 0.4,
@@ -45,9 +49,9 @@ PARAMETERS = [(name, parameter) for name, part in PARTS.items() for parameter in
 
 
 def built(name, params, y=Y):
-    """All that training with a part uses: a state for each stage, and the correction."""
+    """All that training with a part uses: the method, for what acts before and after, and a state for each stage."""
     method = compose(name, **{name: params})
-    found = [method.correction]
+    found = [method]
     for i, stage in enumerate(method.stages):
         torch.manual_seed(0)
         model = Regressor(MLP(3, widths=(8,)), n_features=8, n_outputs=y.shape[1] if y.ndim == 2 else None)
@@ -73,17 +77,18 @@ def facts(thing):
 
 
 def used(name, params):
-    """Train for two steps of each stage and correct some predictions; what came out must be finite."""
-    correction, *stages = built(name, params)
-    values = []
+    """Resample, train for two steps of each stage, correct some predictions; what came out must be finite."""
+    method, *stages = built(name, params)
+    rows, labels = method.resample(ROWS, Y, seed=0)
+    values = [*rows["a"], *labels]
     for *_, objective in stages:
         for _ in range(2):
             loss = sum(objective(X, torch.from_numpy(Y[:16]).float()).values())
             values.append(float(loss.detach()))
             loss.backward()
         objective.end_epoch()
-    if correction is not None:
-        values += correction.fit(Fitting(Y, BINS, Y[:50], Y[:50] + 1))(Y[:20]).tolist()
+    if method.correction is not None:
+        values += method.correction.fit(Fitting(Y, BINS, Y[:50], Y[:50] + 1))(Y[:20]).tolist()
     return np.array(values)
 
 
@@ -98,7 +103,7 @@ def other_value(name, parameter):
         return choices[0]
     if isinstance(default, int):
         return default + 1
-    return 2.5 if isinstance(default, str) else default / 2
+    return 2.5 if isinstance(default, str) else default / 2 or 0.5
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, Self
 from zipfile import BadZipFile
@@ -19,6 +19,7 @@ from tailwise.data.prepare import PreparedTable
 from tailwise.data.rows import Rows, as_rows
 from tailwise.data.schema import Schema
 from tailwise.data.table import transform
+from tailwise.intervals import RegionIntervals
 from tailwise.labels.relevance import Relevance
 from tailwise.labels.shots import Shots
 from tailwise.posthoc import Correction, Fitting
@@ -38,6 +39,7 @@ _UNREADABLE = (
 # scikit-learn's own types are known to skops; a fitted imputer also holds the type of the numbers it saw.
 _TRUSTED = ["numpy.dtype"]
 _ROWS_AT_ONCE = 20_000
+_FOLDS = 5
 _PREPROCESS, _DESCRIPTION = "preprocess.skops", "model.json"
 
 
@@ -65,6 +67,7 @@ class TableModel:
         shots: regions of the target, from training labels.
         relevance: φ of the target, if any value is extreme.
         correction: what corrects the model's predictions, if anything does.
+        intervals: of its predictions by region, calibrated on validation rows.
     """
 
     schema: Schema
@@ -73,6 +76,51 @@ class TableModel:
     shots: Shots
     relevance: Relevance | None
     correction: Correction | None = None
+    intervals: RegionIntervals | None = None
+
+    def calibrated(self, table: PreparedTable, correction: Any = None, *, intervals: bool = True) -> Self:
+        """This model with what is fitted to its predictions for the validation rows.
+
+        Args:
+            table: the table it was trained on.
+            correction: ``fit(fitting)``, see ``tailwise.posthoc``; intervals are those of corrected predictions.
+            intervals: whether to calibrate intervals.
+        """
+        _, y_train = table.rows_of("train")
+        rows, y_val = table.rows_of("val")
+        pred = self.predict(rows)
+        fitted = None
+        if correction is not None:
+
+            def fit_to(here: NDArray[np.bool_]) -> Correction:
+                found: Correction = correction.fit(Fitting(y_train, table.shots.bins, y_val[here], pred[here]))
+                return found
+
+            fitted = fit_to(np.ones(len(pred), dtype=bool))
+            # A correction is too good on the rows it was fitted to: each fold is corrected by the others.
+            fold = np.arange(len(pred)) % _FOLDS if len(pred) >= 2 * _FOLDS else np.zeros(len(pred), dtype=np.int64)
+            corrected = pred.copy()
+            for i in range(int(fold.max()) + 1):
+                corrected[fold == i] = (fit_to(fold != i) if fold.max() else fitted)(pred[fold == i])
+            pred = corrected
+        found = RegionIntervals.fit(y_val, pred, table.shots) if intervals else None
+        return replace(self, correction=fitted, intervals=found)
+
+    def predict_interval(
+        self, frame: pd.DataFrame | Rows, confidence: float = 0.9, *, ignore_extra: bool = False
+    ) -> NDArray[np.float64]:
+        """``(n, 2)`` low and high end of conformal intervals, target units; see :class:`RegionIntervals`.
+
+        Raises:
+            InputError: a model without calibration rows, a confidence outside (0, 1), columns that do not fit.
+        """
+        return self.intervals_of(self.predict(frame, ignore_extra=ignore_extra), confidence)
+
+    def intervals_of(self, pred: NDArray[np.float64], confidence: float = 0.9) -> NDArray[np.float64]:
+        """``(n, 2)`` low and high end around predictions of this model, ``(n,)``; see :meth:`predict_interval`."""
+        if self.intervals is None:
+            raise InputError("this model was trained without held-out rows to calibrate intervals; train on more rows")
+        return self.intervals.intervals(pred, confidence)
 
     def predict(self, frame: pd.DataFrame | Rows, *, ignore_extra: bool = False) -> NDArray[np.float64]:
         """``(n,)`` predictions for raw rows.
@@ -115,6 +163,7 @@ class TableModel:
             "shots": self.shots.to_json(),
             "relevance": None if self.relevance is None else self.relevance.to_json(),
             "correction": None if self.correction is None else self.correction.to_json(),
+            "intervals": None if self.intervals is None else self.intervals.to_json(),
         }
         (folder / _DESCRIPTION).write_text(json.dumps(description, indent=2), encoding="utf-8")
 
@@ -135,7 +184,7 @@ class TableModel:
                 )
             model = _load_model(folder, description["model"])
             preprocessor = skops.io.load(folder / _PREPROCESS, trusted=_TRUSTED)
-            relevance, correction = description["relevance"], description.get("correction")
+            relevance, correction, intervals = (description[k] for k in ("relevance", "correction", "intervals"))
             return cls(
                 Schema.from_json(description["schema"]),
                 preprocessor,
@@ -143,6 +192,7 @@ class TableModel:
                 Shots.from_json(description["shots"]),
                 None if relevance is None else Relevance.from_json(relevance),
                 None if correction is None else Correction.from_json(correction),
+                None if intervals is None else RegionIntervals.from_json(intervals),
             )
         except InputError:
             raise
@@ -158,14 +208,3 @@ def _load_model(folder: Path, description: Mapping[str, Any]) -> Predictor:
     from tailwise.models.classical import Classical
 
     return Classical.load(folder, description)
-
-
-def correction_of(model: TableModel, table: PreparedTable, correction: Any) -> Correction | None:
-    """What corrects a trained model's predictions, fitted on the validation rows; ``None`` if nothing does."""
-    if correction is None:
-        return None
-    _, y_train = table.rows_of("train")
-    rows, y_val = table.rows_of("val")
-    fitting = Fitting(y_train, table.shots.bins, y_val, model.predict(rows))
-    fitted: Correction = correction.fit(fitting)
-    return fitted

@@ -15,20 +15,32 @@ from typing import Any
 
 from tailwise._checks import InputError, quoted
 
-CONFIG, HISTORY, METRICS, PREDICTIONS, REPORT = (
+CONFIG, HISTORY, METRICS, INTERVALS, PREDICTIONS, REPORT = (
     "config.json",
     "history.jsonl",
     "metrics.json",
+    "intervals.json",
     "predictions.parquet",
     "report.html",
 )
 MODEL, CHECKPOINT, MANIFEST = "model", "checkpoints/last", "manifest.json"
 
-_TOP = (CONFIG, HISTORY, METRICS, PREDICTIONS, REPORT, MODEL, "checkpoints", MANIFEST)
+_TOP = (CONFIG, HISTORY, METRICS, INTERVALS, PREDICTIONS, REPORT, MODEL, "checkpoints", MANIFEST)
 CACHE = "tailwise-cache"  # rows on disk while a folder of Parquet files is trained on
 _ASIDE = "replaced"
 _FORMAT = "tailwise-run-1"
-_PACKAGES = ("tailwise", "torch", "numpy", "pandas", "scikit-learn", "accelerate", "safetensors", "skops")
+_PACKAGES = (
+    "tailwise",
+    "torch",
+    "numpy",
+    "pandas",
+    "scikit-learn",
+    "accelerate",
+    "safetensors",
+    "skops",
+    "lightgbm",
+    "tabm",
+)
 
 
 def versions() -> dict[str, str]:
@@ -198,7 +210,7 @@ def _remove_run(out: Path) -> None:
 
 def _files(out: Path) -> list[str]:
     """Every file of a finished run but the manifest and what only serves resuming."""
-    single = [CONFIG, HISTORY, METRICS, PREDICTIONS, REPORT]
+    single = [CONFIG, HISTORY, METRICS, INTERVALS, PREDICTIONS, REPORT]
     return single + sorted(str(path.relative_to(out).as_posix()) for path in (out / MODEL).rglob("*") if path.is_file())
 
 

@@ -10,6 +10,15 @@ def predict(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
     data: Annotated[str, typer.Argument(metavar="DATA", help="A CSV, TSV or Parquet file, or example:NAME.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="File to write: .csv, .tsv or .parquet.")],
+    interval: Annotated[
+        float | None,
+        typer.Option(
+            "--interval",
+            metavar="SHARE",
+            help="Also write low and high: ends of intervals that hold this share of true values, e.g. 0.9, "
+            "calibrated for each region of the prediction.",
+        ),
+    ] = None,
     ignore_extra: Annotated[
         bool, typer.Option("--ignore-extra", help="Allow columns that the model was not trained on.")
     ] = False,
@@ -17,18 +26,22 @@ def predict(
 ) -> None:
     """Predict the target of every row and write row, prediction and region, and std where the model gives one.
 
+    Intervals promise what they say for rows that resemble the validation rows they were calibrated on.
+
     Rows keep their order; the region says how many training rows had a target like the predicted one.
     """
     import pandas as pd
 
     from tailwise._checks import InputError
     from tailwise.artifact import TableModel
-    from tailwise.cli.show import notes
+    from tailwise.cli.show import notes, warnings_as_notes
     from tailwise.cli.show import out as console
     from tailwise.data.prepare import load_source
     from tailwise.data.table import SUFFIXES, write_table
     from tailwise.run import MODEL, open_run
 
+    if interval is not None and not 0 < interval < 1:
+        raise InputError(f"--interval must be a share between 0 and 1, such as 0.9, got {interval:g}")
     if out.suffix.lower() not in SUFFIXES:
         raise InputError(f"--out must end in .csv, .tsv or .parquet, got {str(out)!r}")
     if not out.absolute().parent.is_dir():
@@ -41,6 +54,11 @@ def predict(
     notes(source.notes)
     pred = model.predict(source.rows, ignore_extra=ignore_extra)
     frame = pd.DataFrame({"row": range(len(pred)), "prediction": pred, "region": model.shots.names(pred)})
+    if interval is not None:
+        with warnings_as_notes() as said:
+            ends = model.intervals_of(pred, interval)
+        notes(said)
+        frame[["low", "high"]] = ends
     std = model.predict_std(source.rows, ignore_extra=ignore_extra)
     if std is not None:
         frame.insert(2, "std", std)

@@ -1,7 +1,7 @@
 """``tailwise train``: from a table to a finished run folder."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -265,8 +265,7 @@ def train(
     from tailwise.processes import main_first, on_main
     from tailwise.report.comparison import read_other
     from tailwise.run import CACHE, abandon_run, check_out, check_same, remove_cache, start_run, trim_history, versions
-    from tailwise.training.classical import ClassicalTraining
-    from tailwise.training.fit import table_training
+    from tailwise.training.start import start_training
 
     recipe = Recipe(
         epochs=epochs,
@@ -309,11 +308,8 @@ def train(
         table = prepare_table(source.rows, target, **choices)
         other = None if against is None else read_other(against, table)
         with warnings_as_notes() as also:
-            setup: Any
-            if model == "network":
-                setup = table_training(table, composed, recipe, encoder, **of_model["encoder"])
-            else:
-                setup = ClassicalTraining(table, composed, recipe, model, of_model["model"])
+            of_it = of_model["encoder" if model == "network" else "model"]
+            setup = start_training(table, composed, recipe, model=model, encoder=encoder, params=of_it)
     except InputError:
         if is_main() and not resume:
             remove_cache(folder)
@@ -408,16 +404,17 @@ def _finish(
     import pandas as pd
 
     from tailwise import run
-    from tailwise.artifact import TableModel, correction_of
+    from tailwise.artifact import TableModel
     from tailwise.cli import show
     from tailwise.cli.processes import is_main
+    from tailwise.metrics.intervals import CONFIDENCE, coverage_by_region
     from tailwise.metrics.regions import region_metrics
     from tailwise.processes import gather_objects, piece
     from tailwise.report.comparison import compare
     from tailwise.report.page import run_page
 
     fitted = TableModel(table.schema, setup.preprocessor, setup.predictor, table.shots, table.relevance)
-    model = replace(fitted, correction=correction_of(fitted, table, method.correction))
+    model = fitted.calibrated(table, method.correction)
     predictions = []
     for part in ("val", "test"):
         rows, y = table.rows_of(part)
@@ -425,6 +422,8 @@ def _finish(
         frame = {"row": table.row[table.part == part], "split": part, "target": y}
         for name, values in (("prediction", model.predict(own)), ("std", model.predict_std(own))):
             frame |= {} if values is None else {name: np.concatenate(gather_objects(values))}
+        ends = model.intervals_of(np.asarray(frame["prediction"]), CONFIDENCE)
+        frame |= {"low": ends[:, 0], "high": ends[:, 1]}
         predictions.append(pd.DataFrame(frame).assign(region=table.shots.names(y)))
     if not is_main():
         return
@@ -437,6 +436,8 @@ def _finish(
         test["target"], test["prediction"], table.shots, relevance=table.relevance, seed=setup.recipe.seed
     )
     run.write_json(folder / run.METRICS, {name: region.to_json() for name, region in regions.items()})
+    coverage = coverage_by_region(test["target"], test["prediction"], test["low"], test["high"], table.shots)
+    run.write_json(folder / run.INTERVALS, {name: found.to_json() for name, found in coverage.items()})
     y_true, y_pred = test["target"].to_numpy(), test["prediction"].to_numpy()
     changes = None if other is None else compare(y_true, y_pred, other.y_pred, table.shots)
     page = run_page(
@@ -454,6 +455,7 @@ def _finish(
         notes=source.notes + table.notes + method.remarks,
         other=other,
         changes=changes,
+        coverage=coverage,
     )
     (folder / run.REPORT).write_text(page, encoding="utf-8")
     run.finish_run(folder)

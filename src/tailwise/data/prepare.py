@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -74,11 +73,8 @@ class PreparedTable:
         here = np.flatnonzero(self.part == part)
         return self.rows.select(here), self.y[here]
 
-    def training_features(self, resampler: Any = None) -> tuple[pd.DataFrame, NDArray[np.float64]]:
-        """Features of the training rows as :meth:`Schema.features` gives them, and targets, resampled if asked for.
-
-        Args:
-            resampler: ``fit_resample(X, y)``.
+    def training_features(self) -> tuple[pd.DataFrame, NDArray[np.float64]]:
+        """Features of the training rows as :meth:`Schema.features` gives them, and targets.
 
         Raises:
             InputError: rows that are not in memory.
@@ -86,8 +82,7 @@ class PreparedTable:
         rows, y = self.rows_of("train")
         if not rows.in_memory:
             raise InputError("this needs the rows in memory, for resampling or --model; give a file, not a folder")
-        features = self.schema.features(rows.frame())
-        return (features, y) if resampler is None else resampler.fit_resample(features, y)
+        return self.schema.features(rows.frame()), y
 
 
 def load_source(name: str, cache: Path | None = None) -> Source:

@@ -15,6 +15,7 @@ Kind = Literal["numeric", "boolean", "nominal", "date"]
 _PAIRS = ({"true", "false"}, {"t", "f"}, {"yes", "no"}, {"y", "n"})
 _TRUE = frozenset({"true", "t", "yes", "y"})
 _FALSE = frozenset({"false", "f", "no", "n"})
+_BLANK = frozenset({""})
 _MISSING = frozenset({"", "?", "-", "na", "n/a", "nan", "null", "none"})
 _LARGEST = 1e30
 _DATE = re.compile(r"\d{4}[-/]\d{1,2}[-/]\d{1,2}([T ]\d{1,2}:\d{2}.*)?$")
@@ -176,7 +177,7 @@ def target_values(frame: pd.DataFrame, target: str) -> pd.Series:
         raise InputError(f"target {target!r} must be numeric, but its values are of type {series.dtype}")
     _check_cells(series)
     values = pd.to_numeric(series, errors="coerce").astype(np.float64)
-    wrong = values.isna() & series.notna() & (series.astype(str).str.strip() != "")
+    wrong = _unread(series, values, empty=_BLANK)
     if wrong.any():
         raise InputError(
             f"target {target!r} must be numeric, but {int(wrong.sum())} cells are not, "
@@ -260,6 +261,14 @@ def _wrong_type(series: pd.Series, wrong: pd.Series, kind: str) -> InputError:
     )
 
 
+def _unread(series: pd.Series, values: pd.Series, *, empty: frozenset[str]) -> pd.Series:
+    """Cells that say something but became no value; only those are written as text, which is slow."""
+    wrong = values.isna() & series.notna()
+    if wrong.any():
+        wrong[wrong] = ~series[wrong].astype(str).str.strip().str.lower().isin(empty)
+    return wrong
+
+
 def _text(series: pd.Series) -> pd.Series:
     """Values as stripped text; empty cells as NaN. Whole numbers are written without a fraction."""
     text = series.astype("string").str.strip()
@@ -273,7 +282,7 @@ def _numbers(series: pd.Series) -> pd.Series:
         raise InputError(f"column {str(series.name)!r} is numeric, but its values are of type {series.dtype}")
     _check_cells(series)
     values = pd.to_numeric(series, errors="coerce").astype(np.float64)
-    wrong = values.isna() & series.notna() & ~series.astype(str).str.strip().str.lower().isin(_MISSING)
+    wrong = _unread(series, values, empty=_MISSING)
     if wrong.any():
         raise _wrong_type(series, wrong, "numeric")
     huge = np.isfinite(values) & (values.abs() > _LARGEST)
@@ -310,7 +319,7 @@ def _date_parts(series: pd.Series) -> dict[str, Any]:
         series = series.dt.to_timestamp()
     is_date = pd.api.types.is_datetime64_any_dtype(series)
     when = pd.to_datetime(series, errors="coerce", format=None if is_date else "ISO8601", utc=True).dt.as_unit("s")
-    wrong = when.isna() & series.notna() & (series.astype(str).str.strip() != "")
+    wrong = _unread(series, when, empty=_BLANK)
     if wrong.any():
         raise _wrong_type(series, wrong, "a date")
     seconds = when.astype("int64").astype(np.float64).where(when.notna())

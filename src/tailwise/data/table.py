@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
@@ -98,6 +99,37 @@ def fit_preprocessor(features: pd.DataFrame) -> ColumnTransformer:
         if columns
     ]
     return ColumnTransformer(steps, sparse_threshold=0.0).fit(features)
+
+
+def resample_features(
+    resampler: Any, features: pd.DataFrame, y: NDArray[np.float64], *, seed: int
+) -> tuple[pd.DataFrame, NDArray[np.float64]]:
+    """Resampled features, as :meth:`Schema.features` gives them, and targets.
+
+    Neighbours are found among values imputed by the median or the most frequent category; then a value is missing again
+    where it is missing in the row that a row was made from.
+
+    Args:
+        resampler: ``fit_resample(X, y)``, then ``sample_indices_``.
+        features: features of the training rows.
+        y: ``(n,)`` targets.
+        seed: for a resampler that has no ``random_state`` of its own.
+    """
+    if "random_state" in vars(resampler) and resampler.random_state is None:
+        resampler = clone(resampler).set_params(random_state=seed)
+    missing = features.isna()
+    if not missing.to_numpy().any():
+        resampled, y = resampler.fit_resample(features, y)
+        return resampled, np.asarray(y, dtype=np.float64)
+    filled = features.copy()
+    for name in features.columns[missing.any()]:
+        number = features[name].dtype == np.float64
+        there = features[name].dropna()
+        value: Any = (0.0 if number else "(missing)") if there.empty else there.median() if number else there.mode()[0]
+        filled[name] = features[name].fillna(value)
+    resampled, y = resampler.fit_resample(filled, y)
+    gone = missing.to_numpy()[np.asarray(resampler.sample_indices_)]
+    return resampled.mask(gone), np.asarray(y, dtype=np.float64)
 
 
 def fit_tree_preprocessor(features: pd.DataFrame) -> ColumnTransformer:

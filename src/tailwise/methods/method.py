@@ -8,10 +8,12 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
 from tailwise._checks import InputError, did_you_mean, label_array, not_negative
+from tailwise.data.table import resample_features
 from tailwise.labels.bins import Bins
 from tailwise.labels.grid import BinGrid
 from tailwise.methods.objective import Objective, Trains
@@ -177,6 +179,26 @@ class Method:
                 "errors are no longer a fair measure"
             )
         return said
+
+    def resample(
+        self, features: pd.DataFrame, y: NDArray[np.float64], *, seed: int
+    ) -> tuple[pd.DataFrame, NDArray[np.float64]]:
+        """Rows to train on: those given, or what the resampler makes of them.
+
+        Args:
+            features: ``(n, p)`` as :meth:`tailwise.data.schema.Schema.features` gives them.
+            y: ``(n,)`` targets.
+            seed: for a resampler that has no ``random_state`` of its own.
+
+        Raises:
+            InputError: what the resampler refuses.
+        """
+        if self.resampler is None:
+            return features, y
+        try:
+            return resample_features(self.resampler, features, y, seed=seed)
+        except InputError as error:
+            raise InputError(f"{self.name}: {error}") from error
 
     def build(self, model: nn.Module, y_train: ArrayLike, bins: Bins | BinGrid | None = None, *, stage: int = 0) -> Any:
         """Build the training step of one stage: a module whose ``forward(x, y)`` gives the terms of the loss.

@@ -11,10 +11,12 @@ from tailwise.methods.part import FromLabels, Part
 _DIR = "Yang et al., Delving into Deep Imbalanced Regression, ICML"
 _BALANCED = "Ren et al., Balanced MSE, CVPR"
 _RNC = "Zha et al., Rank-N-Contrast, NeurIPS"
+_BRANCO = "Branco et al., Pre-processing Approaches for Imbalanced Distributions in Regression, Neurocomputing"
 _TARGET, _PER_TARGET = "target", "1/target"
 
 _DENSITY = frozenset({"density"})
 _GLOBAL = frozenset({"global_batch"})
+_OF_ROWS = frozenset({"nominal", "random_state"})
 _SCALAR, _FLAT, _MAPS = ("scalar",), ("scalar", "k"), ("scalar", "dense")
 
 _SPREAD = FromLabels("1 standard deviation", lambda setting: setting.spread)
@@ -519,6 +521,128 @@ loss = sum(objective(x, y).values())""",
             targets=_FLAT,
             also=("smoother",),
             of_none={"epochs": "as --epochs", "head_epochs": "as --epochs", "lr": "as --lr", "head_lr": "as --lr"},
+        ),
+        "ru": Part(
+            slot="resample",
+            where="tailwise.sampling.random:RandomUnderSampler",
+            summary="leave out common rows before training",
+            source="Torgo et al., SMOTE for Regression, EPIA",
+            year=2013,
+            cost="none; fewer rows",
+            use="""\
+from tailwise.sampling import RandomUnderSampler
+X_more, y_more = RandomUnderSampler(random_state=0).fit_resample(X_train, y_train)""",
+            targets=_SCALAR,
+            hidden=_OF_ROWS,
+            of_none={"relevance": "1 at the whiskers of a box plot"},
+            corrects=True,
+        ),
+        "ro": Part(
+            slot="resample",
+            where="tailwise.sampling.random:RandomOverSampler",
+            summary="repeat rare rows before training",
+            source=_BRANCO,
+            year=2019,
+            cost="none; more rows",
+            use="""\
+from tailwise.sampling import RandomOverSampler
+X_more, y_more = RandomOverSampler(random_state=0).fit_resample(X_train, y_train)""",
+            targets=_SCALAR,
+            hidden=_OF_ROWS,
+            of_none={"relevance": "1 at the whiskers of a box plot"},
+            corrects=True,
+        ),
+        "smoter": Part(
+            slot="resample",
+            where="tailwise.sampling.smoter:SMOTER",
+            summary="SMOTE for regression: rows between a rare one and a neighbour, labels between theirs",
+            source="Torgo et al., SMOTE for Regression, EPIA",
+            year=2013,
+            cost="none; neighbours of rare rows before training",
+            use="""\
+from tailwise.sampling import SMOTER
+X_more, y_more = SMOTER(random_state=0).fit_resample(X_train, y_train)""",
+            targets=_SCALAR,
+            hidden=_OF_ROWS,
+            of_none={"relevance": "1 at the whiskers of a box plot"},
+            corrects=True,
+        ),
+        "gn": Part(
+            slot="resample",
+            where="tailwise.sampling.noise:GaussianNoise",
+            summary="copies of rare rows with Gaussian noise",
+            source=_BRANCO,
+            year=2019,
+            cost="none; more rows",
+            use="""\
+from tailwise.sampling import GaussianNoise
+X_more, y_more = GaussianNoise(random_state=0).fit_resample(X_train, y_train)""",
+            targets=_SCALAR,
+            hidden=_OF_ROWS,
+            of_none={"relevance": "1 at the whiskers of a box plot"},
+            units={"noise": "standard deviations"},
+            corrects=True,
+        ),
+        "smogn": Part(
+            slot="resample",
+            where="tailwise.sampling.smogn:SMOGN",
+            summary="SMOTER between near neighbours, Gaussian noise where they are far",
+            source="Branco et al., SMOGN, LIDTA",
+            year=2017,
+            cost="none; neighbours of rare rows before training",
+            use="""\
+from tailwise.sampling import SMOGN
+X_more, y_more = SMOGN(random_state=0).fit_resample(X_train, y_train)""",
+            targets=_SCALAR,
+            hidden=_OF_ROWS,
+            of_none={"relevance": "1 at the whiskers of a box plot"},
+            units={"noise": "standard deviations"},
+            corrects=True,
+        ),
+        "wercs": Part(
+            slot="resample",
+            where="tailwise.sampling.wercs:WERCS",
+            summary="draw rows by their relevance, leave out others by the lack of it",
+            source=_BRANCO,
+            year=2019,
+            cost="none; more or fewer rows",
+            use="""\
+from tailwise.sampling import WERCS
+X_more, y_more = WERCS(random_state=0).fit_resample(X_train, y_train)""",
+            targets=_SCALAR,
+            hidden=_OF_ROWS,
+            of_none={"relevance": "1 at the whiskers of a box plot"},
+            units={"over": "share of rows", "under": "share of rows", "noise": "standard deviations"},
+            corrects=True,
+        ),
+        "gsmote": Part(
+            slot="resample",
+            where="tailwise.sampling.geometric:GeometricSMOTE",
+            summary="rows from a ball around a rare one, cut off and flattened towards a neighbour",
+            source="-",
+            year=None,
+            cost="none; neighbours of rare rows before training",
+            use="""\
+from tailwise.sampling import GeometricSMOTE
+X_more, y_more = GeometricSMOTE(random_state=0).fit_resample(X_train, y_train)""",
+            targets=_SCALAR,
+            hidden=_OF_ROWS,
+            of_none={"relevance": "1 at the whiskers of a box plot"},
+            corrects=True,
+        ),
+        "binover": Part(
+            slot="resample",
+            where="tailwise.sampling.bins:BinOverSampler",
+            summary="repeat rows of rare bins, by the label density",
+            source="-",
+            year=None,
+            cost="none; more rows",
+            use="""\
+from tailwise.sampling import BinOverSampler
+X_more, y_more = BinOverSampler(random_state=0).fit_resample(X_train, y_train)""",
+            targets=_SCALAR,
+            hidden=_OF_ROWS | {"bins", "density"},
+            corrects=True,
         ),
         "isotonic": Part(
             slot="correction",

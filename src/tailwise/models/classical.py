@@ -60,10 +60,7 @@ def new_estimator(name: str, params: Mapping[str, Any], *, loss: str, seed: int,
         own["categorical_features"] = nominal
     if name != "linear":
         own["random_state"] = seed
-    try:
-        return _new(name).set_params(**own, **params)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"the parameters of {name} do not work: {error}") from error
+    return _new(name).set_params(**own, **params)
 
 
 def _new(name: str) -> Any:
@@ -116,7 +113,10 @@ class Classical:
         if name == "lightgbm":
             import lightgbm
 
-            return cls(name, lightgbm.Booster(model_file=folder / _BOOSTER))
+            try:
+                return cls(name, lightgbm.Booster(model_file=folder / _BOOSTER))
+            except lightgbm.basic.LightGBMError as error:
+                raise ValueError(f"{_BOOSTER}: {error}") from error
         import skops.io
 
         return cls(name, skops.io.load(folder / _ESTIMATOR, trusted=_TRUSTED))

@@ -13,7 +13,7 @@ from tailwise._checks import InputError, did_you_mean, not_negative, whole
 from tailwise.models.names import ENCODERS
 from tailwise.models.table import MLP, Dropout
 
-_MOST_EDGES = 48
+_MOST_BINS, _ROWS_FOR_EDGES = 48, 100_000
 _PARAMETERS = {"mlp": ("widths", "dropout"), "tabm": ("members", "width", "depth", "dropout")}
 
 
@@ -39,10 +39,10 @@ class Columns:
         import rtdl_num_embeddings as rtdl
 
         numbers = x.shape[1] - sum(categories)
-        values = torch.from_numpy(x[:, :numbers])
+        x = x[:: 1 + len(x) // _ROWS_FOR_EDGES]
         embedded = tuple(i for i in range(numbers) if len(np.unique(x[:, i])) > 2)
-        edges = rtdl.compute_bins(values[:, list(embedded)], n_bins=min(_MOST_EDGES, len(x) - 1)) if embedded else []
-        # A number that is nearly always the same has a single quantile: its range is one bin.
+        most = min(_MOST_BINS, len(x) - 1)
+        edges = [rtdl.compute_bins(torch.from_numpy(x[:, [i]]), n_bins=most)[0] for i in embedded]
         return cls(numbers, embedded, tuple(len(e) for e in edges), tuple(categories)), edges
 
 
@@ -142,7 +142,7 @@ class TabM(nn.Module):
         edges: Sequence[Tensor] | None = None,
         *,
         embedding: str,
-        members: int = 16,
+        members: int = 8,
         width: int = 128,
         depth: int = 3,
         dropout: float = 0.1,
@@ -191,7 +191,7 @@ def new_encoder(
     Example:
         >>> encoder, _ = new_encoder("tabm-ple", np.random.default_rng(0).normal(size=(50, 3)).astype("f"), [])
         >>> encoder(torch.zeros(2, 3)).shape
-        torch.Size([2, 2048])
+        torch.Size([2, 1024])
     """
     _known(name)
     params = _checked(name, params)

@@ -11,6 +11,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from tailwise.labels.shots import Shots
+from tailwise.metrics.intervals import CONFIDENCE, RegionCoverage
 from tailwise.metrics.regions import METRICS, Interval, RegionMetrics, region_metrics
 from tailwise.report.charts import density_chart, error_chart, scatter_chart, training_chart
 from tailwise.report.comparison import FEWEST_TO_SPEAK, Comparison, OtherRun
@@ -33,6 +34,7 @@ def run_page(
     notes: list[str],
     other: OtherRun | None = None,
     changes: Mapping[str, Comparison] | None = None,
+    coverage: Mapping[str, RegionCoverage] | None = None,
 ) -> str:
     """The page of a finished run as HTML text.
 
@@ -51,6 +53,7 @@ def run_page(
         notes: what the user should know.
         other: another run to show beside this one.
         changes: the comparison with it, by region.
+        coverage: of intervals of the confidence that a run reports, by region.
     """
     name, other_name = (method, "") if other is None else other.names(method, masked=shots.gaps is not None)
     runs = [(name, y_pred)]
@@ -77,9 +80,12 @@ def run_page(
         others=others,
         metrics=METRICS,
         history=history,
+        steps="epochs" if any(line.get("terms") for line in history) else "rounds",
         stages=1 + sum(line["stage"] != before["stage"] for before, line in pairwise(history)),
         notes=notes,
         changes=changes,
+        coverage=coverage,
+        confidence=CONFIDENCE,
         verdict=_verdict(regions, name, other_name, target, changes or {}),
         charts={
             "density": Markup(density_chart(shots, target)),

@@ -9,7 +9,13 @@ from numpy.typing import NDArray
 
 from tailwise._checks import InputError
 from tailwise.data.prepare import PreparedTable
-from tailwise.data.table import fit_preprocessor, fit_tree_preprocessor, nominal_inputs, transform, transform_features
+from tailwise.data.table import (
+    fit_preprocessor,
+    fit_tree_preprocessor,
+    nominal_inputs,
+    transform,
+    transform_features,
+)
 from tailwise.methods.label_weights import loss_and_weights
 from tailwise.methods.method import Method
 from tailwise.metrics.regions import validation_errors
@@ -39,9 +45,11 @@ class ClassicalTraining:
     ) -> None:
         self.name, self.recipe, self.shots = name, recipe, table.shots
         self.params = parameters(name, params or {})
-        features, self.y = table.training_features(method.resampler)
+        features, y = table.training_features()
         fit = fit_tree_preprocessor if name in TREES else fit_preprocessor
+        # Codes are those of the rows as they are: resampled ones may leave out whole categories.
         self.preprocessor = fit(features)
+        features, self.y = method.resample(features, y, seed=recipe.seed)
         self.x = transform_features(self.preprocessor, features)
         rows, self.y_val = table.rows_of("val")
         self.x_val = transform(self.preprocessor, table.schema, rows.frame())
@@ -97,7 +105,7 @@ class ClassicalTraining:
     def _hist_boosting(self) -> Iterator[Epoch]:
         most = int(self.params["max_iter"])
         seconds = time.perf_counter()
-        fitted = self._estimator(self.params).fit(self.x, self.y, sample_weight=self.weight)
+        fitted = self._fitted(self.params)
         best, best_score = 0, np.inf
         for count, pred in enumerate(fitted.staged_predict(self.x_val)):
             found = validation_errors(self.y_val, pred, self.shots)
@@ -108,17 +116,23 @@ class ClassicalTraining:
             if count - best >= _PATIENCE:
                 break
         # It has no way to leave out the last trees, but the same seed gives the same first ones.
-        shorter = self._estimator({**self.params, "max_iter": best + 1})
-        self.predictor = Classical(self.name, shorter.fit(self.x, self.y, sample_weight=self.weight))
+        self.predictor = Classical(self.name, self._fitted({**self.params, "max_iter": best + 1}))
 
     def _at_once(self) -> Iterator[Epoch]:
         seconds = time.perf_counter()
-        self.predictor = Classical(self.name, self._estimator(self.params).fit(self.x, self.y, self.weight))
+        self.predictor = Classical(self.name, self._fitted(self.params))
         found = validation_errors(self.y_val, self.predictor.predict(self.x_val), self.shots)
         yield self._epoch(0, 1, found, True, seconds)
 
-    def _estimator(self, params: Mapping[str, Any]) -> Any:
-        return new_estimator(self.name, params, loss=self.loss, seed=self.recipe.seed, nominal=self.nominal)
+    def _fitted(self, params: Mapping[str, Any]) -> Any:
+        new = new_estimator(self.name, params, loss=self.loss, seed=self.recipe.seed, nominal=self.nominal)
+        try:
+            fitted = new.fit(self.x, self.y, sample_weight=self.weight)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"the parameters of {self.name} do not work: {error}") from error
+        if self.name == "forest":
+            fitted.n_jobs = 1  # several threads add the trees up in any order, and the last digits change
+        return fitted
 
     def _epoch(self, count: int, most: int, validation: dict[str, float], best: bool, since: float) -> Epoch:
         rate = float(self.params.get("learning_rate", 0.0))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sklearn.compose import ColumnTransformer
 from torch import nn
 
+from tailwise._checks import InputError
 from tailwise.data.batches import Batches
 from tailwise.data.prepare import PreparedTable, sample_of
 from tailwise.data.streamed import StreamedBatches, fit_streamed_preprocessor
@@ -40,7 +41,13 @@ class TableTraining:
 
 
 def table_training(
-    table: PreparedTable, method: Method, recipe: Recipe, encoder: str = "mlp", **params: Any
+    table: PreparedTable,
+    method: Method,
+    recipe: Recipe,
+    encoder: str = "mlp",
+    *,
+    sample_weight: NDArray[np.float64] | None = None,
+    **params: Any,
 ) -> TableTraining:
     """Set up the training of a method on a table.
 
@@ -49,7 +56,8 @@ def table_training(
         method: what to train.
         recipe: how.
         encoder: one of :data:`tailwise.models.names.ENCODERS`.
-        **params: its parameters, see :func:`tailwise.models.encoders.new_encoder`.
+        sample_weight: ``(n,)`` how often each training row is drawn relative to others.
+        **params: parameters of the encoder, see :func:`tailwise.models.encoders.new_encoder`.
 
     Raises:
         InputError: parameters that do not work for this table.
@@ -63,9 +71,13 @@ def table_training(
     def inputs(frame: pd.DataFrame) -> NDArray[np.float32]:
         return transform(preprocessor, table.schema, frame)
 
+    if sample_weight is not None and (method.resampler is not None or not train.in_memory):
+        raise InputError("sample_weight is for rows that are in memory and not resampled; leave it out")
     if train.in_memory or method.resampler is not None:
-        features, y_train = table.training_features(method.resampler)
+        features, y_train = table.training_features()
+        # Scales and categories are those of the rows as they are: resampled ones may leave out whole ranges.
         preprocessor = fit_preprocessor(features)
+        features, y_train = method.resample(features, y_train, seed=recipe.seed)
         x_train = transform_features(preprocessor, features)
     else:
         sample = train.select(sample_of(len(train), recipe.seed)).frame()
@@ -80,7 +92,8 @@ def table_training(
     x_val: Iterable[NDArray[np.float32]]
     if train.in_memory:
         y = torch.from_numpy(y_train).float()
-        batches = Batches(torch.from_numpy(x_train), y, batch_size=batch_size)
+        drawn = None if sample_weight is None else torch.from_numpy(sample_weight)
+        batches = Batches(torch.from_numpy(x_train), y, batch_size=batch_size, weight=drawn)
         x_val = [inputs(frame) for frame in val.pieces(ROWS_AT_ONCE)]
     else:
         batches = StreamedBatches(train, y_train, inputs, batch_size=batch_size)

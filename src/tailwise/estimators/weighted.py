@@ -1,19 +1,17 @@
-"""scikit-learn estimators that serve the rare values of a target."""
+"""Any regressor with weights of the label."""
 
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, clone
-from sklearn.ensemble import HistGradientBoostingRegressor
-from sklearn.utils import column_or_1d
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, has_fit_parameter
+from sklearn.utils.validation import _check_sample_weight
 
 from tailwise._checks import InputError, label_array
+from tailwise.estimators.around import RegressorAround
 from tailwise.labels.bins import Bins
 
 
-class WeightedRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):  # type: ignore[misc]
+class WeightedRegressor(RegressorAround):
     """Any regressor that takes ``sample_weight``, trained with weights of the label.
 
     LightGBM, XGBoost, CatBoost, scikit-learn's boosting, forests and linear models.
@@ -64,23 +62,13 @@ class WeightedRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):  # t
             sample_weight: ``(n,)`` weights of the caller, which multiply those of the labels.
             fit_params: passed on to the estimator's ``fit``.
         """
-        if y is None:
-            raise ValueError("This WeightedRegressor estimator requires y to be passed, but the target y is None.")
-        regressor = HistGradientBoostingRegressor() if self.estimator is None else clone(self.estimator)
-        if not has_fit_parameter(regressor, "sample_weight"):
-            raise InputError(
-                f"{type(regressor).__name__} takes no sample_weight, so its rows cannot be weighted; choose another"
-            )
-        y = column_or_1d(np.asarray(y), warn=True)
+        y = self._labels(y)
         labels = label_array(y)
         self.weights_ = self._weights(labels)
         weight = self.weights_.sample_weight(labels)
         if sample_weight is not None:
             weight = weight * _check_sample_weight(sample_weight, labels)
-        self.estimator_ = regressor.fit(X, y, sample_weight=weight, **fit_params)
-        for name in ("n_features_in_", "feature_names_in_"):
-            if hasattr(self.estimator_, name):
-                setattr(self, name, getattr(self.estimator_, name))
+        self._fit(X, y, weight, self._routed(fit_params))
         return self
 
     def _weights(self, labels: NDArray[np.float64]) -> Any:
@@ -93,15 +81,3 @@ class WeightedRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):  # t
         from tailwise.methods.label_weights import label_weights
 
         return label_weights(self.weights, labels, self.bins, **(self.weight_params or {}))
-
-    def predict(self, X: Any) -> NDArray[np.float64]:
-        """``(n,)`` predictions."""
-        check_is_fitted(self)
-        pred: NDArray[np.float64] = self.estimator_.predict(X)
-        return pred
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        inner = HistGradientBoostingRegressor() if self.estimator is None else self.estimator
-        tags.input_tags = inner.__sklearn_tags__().input_tags
-        return tags

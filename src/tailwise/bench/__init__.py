@@ -1,0 +1,1 @@
+"""Compare models and methods on tables: a grid of cells, each trained once."""

@@ -1,0 +1,169 @@
+"""A grid of trainings, tables x entries x seeds: resumable cell by cell, in parallel over joblib."""
+
+import json
+import time
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tailwise._checks import InputError
+from tailwise.run import write_json
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is compared: a method on a model.
+
+    Args:
+        method: method string.
+        model: one of :data:`tailwise.models.names.MODELS`.
+        encoder: of a network.
+        method_params: parameters of the method's parts.
+        params: parameters of the encoder, or of the model that is not a network.
+        recipe: fields of :class:`tailwise.training.recipe.Recipe` that differ from its defaults.
+
+    Example:
+        >>> Entry("sqinv+lds", encoder="tabm").name, Entry("vanilla", model="lightgbm").name
+        ('tabm sqinv+lds', 'lightgbm vanilla')
+    """
+
+    method: str
+    model: str = "network"
+    encoder: str = "mlp"
+    method_params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    params: Mapping[str, Any] = field(default_factory=dict)
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """Model and method."""
+        return f"{self.encoder if self.model == 'network' else self.model} {self.method}"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training: a table, an entry, and the seed of the split and of everything random.
+
+    Args:
+        table: name of the table.
+        data: file, or ``example:NAME``.
+        target: target column.
+        entry: what is trained.
+        seed: of the split, and of the training.
+        choices: how the table is prepared, see :func:`tailwise.data.prepare.prepare_table`.
+        rows: most rows that are used, drawn by the seed; all if not given.
+    """
+
+    table: str
+    data: str
+    target: str
+    entry: Entry
+    seed: int
+    choices: Mapping[str, Any] = field(default_factory=dict)
+    rows: int | None = None
+
+    def file(self, folder: Path) -> Path:
+        """Where the cell's result is."""
+        return folder / self.table / f"{self.entry.name.replace(' ', '-')}-{self.seed}.json"
+
+
+def run_grid(
+    cells: Iterable[Cell], folder: Path, *, jobs: int = 1, backend: str = "loky"
+) -> Iterator[tuple[Cell, dict[str, Any]]]:
+    """Run the cells that are missing and give every cell's result as it is there.
+
+    Args:
+        cells: what to train.
+        folder: where results are; a cell whose settings are those of the file there is not run again.
+        jobs: trainings at once, each with one thread if there are several.
+        backend: of joblib: ``"loky"``, or on a cluster ``"dask"``, ``"ray"``.
+
+    Yields:
+        Cell and result: ``metrics`` by region, ``seconds``, ``rows``; or ``error`` for a cell that failed, which a
+        later call tries again.
+    """
+    from joblib import Parallel, delayed, parallel_config
+
+    missing = []
+    for cell in cells:
+        known = read_cell(cell, folder)
+        if known is None:
+            missing.append(cell)
+        else:
+            yield cell, known
+    threads = {"inner_max_num_threads": 1} if backend == "loky" and jobs > 1 else {}
+    with parallel_config(backend=backend, n_jobs=jobs, **threads):
+        found = Parallel(return_as="generator_unordered")(delayed(run_cell)(cell, folder) for cell in missing)
+        yield from found
+
+
+def read_cell(cell: Cell, folder: Path) -> dict[str, Any] | None:
+    """The result of a cell that was run with the same settings, if there is one."""
+    try:
+        known: dict[str, Any] = json.loads(cell.file(folder).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return known if known.get("cell") == _plain(cell) else None
+
+
+def run_cell(cell: Cell, folder: Path) -> tuple[Cell, dict[str, Any]]:
+    """Train one cell and write its result; of a failure only say it, so that the other cells go on."""
+    started = time.perf_counter()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            result = _trained(cell)
+    except InputError as error:
+        return cell, {"cell": _plain(cell), "error": str(error)}
+    except Exception as error:  # a defect of one cell must not lose the hours of the others
+        return cell, {"cell": _plain(cell), "error": f"{type(error).__name__}: {error}"}
+    result = {"cell": _plain(cell), **result, "seconds": time.perf_counter() - started}
+    cell.file(folder).parent.mkdir(parents=True, exist_ok=True)
+    write_json(cell.file(folder), result)
+    return cell, result
+
+
+def _trained(cell: Cell) -> dict[str, Any]:
+    from tailwise.artifact import TableModel
+    from tailwise.data.prepare import load_source, prepare_table
+    from tailwise.methods.method import compose
+    from tailwise.metrics.intervals import coverage_by_region
+    from tailwise.metrics.regions import region_metrics
+    from tailwise.training.recipe import Recipe
+    from tailwise.training.start import start_training
+
+    frame = load_source(cell.data).rows.frame()
+    if cell.rows is not None and len(frame) > cell.rows:
+        keep = np.random.default_rng(cell.seed).choice(len(frame), cell.rows, replace=False)
+        frame = frame.iloc[np.sort(keep)].reset_index(drop=True)
+    table = prepare_table(frame, cell.target, seed=cell.seed, **cell.choices)
+    entry = cell.entry
+    method = compose(entry.method, **{name: dict(params) for name, params in entry.method_params.items()})
+    recipe = Recipe(seed=cell.seed, **entry.recipe)
+    setup = start_training(table, method, recipe, model=entry.model, encoder=entry.encoder, params=entry.params)
+    epochs = sum(1 for _ in setup.epochs())
+    model = TableModel(table.schema, setup.preprocessor, setup.predictor, table.shots, table.relevance)
+    model = model.calibrated(table, method.correction)
+    rows, y = table.rows_of("test")
+    pred, ends = model.predict(rows), model.predict_interval(rows, 0.9)
+    regions = region_metrics(y, pred, table.shots, relevance=table.relevance, resamples=0)
+    coverage = coverage_by_region(y, pred, ends[:, 0], ends[:, 1], table.shots)
+    return {
+        "metrics": {
+            name: {"n": region.n, **{key: value.value for key, value in region.metrics.items()}}
+            for name, region in regions.items()
+        },
+        "coverage": {name: found.to_json() for name, found in coverage.items()},
+        "rows": {part: int((table.part == part).sum()) for part in ("train", "val", "test")},
+        "epochs": epochs,
+    }
+
+
+def _plain(cell: Cell) -> dict[str, Any]:
+    """A cell as JSON gives it back."""
+    plain: dict[str, Any] = json.loads(json.dumps(asdict(cell)))
+    return plain

@@ -1,0 +1,312 @@
+"""A network trained by any method, as a scikit-learn regressor."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils import check_random_state, column_or_1d
+from sklearn.utils.validation import _check_sample_weight, check_consistent_length, check_is_fitted, validate_data
+
+from tailwise._checks import InputError, label_array
+from tailwise.artifact import TableModel
+from tailwise.data.prepare import FEWEST_ROWS, PreparedTable
+from tailwise.data.rows import FrameRows
+from tailwise.data.schema import Column, Schema
+from tailwise.data.splits import balanced_split, random_split
+from tailwise.labels.bins import Bins
+from tailwise.labels.relevance import Relevance
+from tailwise.labels.shots import Shots
+from tailwise.methods.method import compose
+from tailwise.training.fit import table_training
+from tailwise.training.recipe import Recipe
+
+_PARAMETERS = "estimator.json"
+
+
+class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+    """A network on a table, trained by any method of imbalanced regression.
+
+    Args:
+        method: parts joined by ``+``, see ``tailwise methods``.
+        method_params: parameters of the parts, ``{"conr": {"window": 2.0}}``.
+        encoder: one of :data:`tailwise.models.names.ENCODERS`.
+        encoder_params: parameters of the encoder, ``{"dropout": 0.2}``.
+        bin_width: width of the target's bins, target units; by default :meth:`Bins.auto`.
+        n_bins: number of bins instead.
+        nominal: names of columns to take as nominal beside those that hold text.
+        epochs: most epochs of a stage.
+        batch_size: rows a batch; n / 50 rounded down to a power of two between 32 and 256 if not given.
+        lr: learning rate at the start of the cosine.
+        weight_decay: of AdamW.
+        patience: epochs without a better validation score before stopping; ``None`` never stops.
+        criterion: validation score that chooses the epoch to keep, ``"bmae"``, ``"mae"`` or ``"rmse"``.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"mps"``.
+        precision: ``"no"``, ``"bf16"`` or ``"fp16"``.
+        random_state: of everything random.
+
+    Attributes:
+        model_: the trained :class:`tailwise.TableModel`, with regions, relevance and intervals.
+        shots_: bins and regions of the target, from the training rows.
+        history_: one record an epoch: loss terms, validation errors by region.
+        n_features_in_: number of columns.
+        feature_names_in_: their names, of a data frame.
+
+    Note:
+        Up to 13 % of the rows are held out to choose the epoch and to calibrate intervals (balanced over the target, by
+        whole ``groups``), unless ``eval_set`` gives them. Of fewer than 30 rows none are: then the training rows
+        themselves choose the epoch, and there are no intervals. Rows with a ``sample_weight`` are drawn in proportion
+        to it, with replacement, so that every loss and regularizer can be used with it; labels are counted by rows.
+
+    Raises:
+        InputError: a method, encoder or number that does not work, a constant target.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> X = rng.normal(size=(200, 3))
+        >>> y = np.exp(X[:, 0])
+        >>> model = ImbalancedRegressor("sqinv+lds", epochs=3, random_state=0).fit(X, y)
+        >>> model.predict(X[:2]).shape, model.predict_interval(X[:2], 0.5).shape
+        ((2,), (2, 2))
+    """
+
+    def __init__(
+        self,
+        method: str = "sqinv+lds",
+        *,
+        method_params: dict[str, dict[str, Any]] | None = None,
+        encoder: str = "mlp",
+        encoder_params: dict[str, Any] | None = None,
+        bin_width: float | None = None,
+        n_bins: int | None = None,
+        nominal: Sequence[str] = (),
+        epochs: int = Recipe.epochs,
+        batch_size: int | None = Recipe.batch_size,
+        lr: float = Recipe.lr,
+        weight_decay: float = Recipe.weight_decay,
+        patience: int | None = Recipe.patience,
+        criterion: str = Recipe.criterion,
+        device: str = Recipe.device,
+        precision: str = Recipe.precision,
+        random_state: Any = None,
+    ) -> None:
+        self.method, self.method_params = method, method_params
+        self.encoder, self.encoder_params = encoder, encoder_params
+        self.bin_width, self.n_bins, self.nominal = bin_width, n_bins, nominal
+        self.epochs, self.batch_size, self.lr, self.weight_decay = epochs, batch_size, lr, weight_decay
+        self.patience, self.criterion, self.device, self.precision = patience, criterion, device, precision
+        self.random_state = random_state
+
+    def fit(
+        self,
+        X: Any,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+        eval_set: tuple[Any, ArrayLike] | None = None,
+    ) -> Self:
+        """Train.
+
+        Args:
+            X: ``(n, p)`` numbers, NaN where missing, or a data frame, whose text and category columns are nominal.
+            y: ``(n,)`` targets.
+            sample_weight: ``(n,)`` weights: how often a row is drawn, relative to others.
+            groups: ``(n,)`` group of each row; no group is divided between training and validation rows.
+            eval_set: validation rows and targets, in place of held-out ones.
+        """
+        if y is None:
+            raise ValueError("This ImbalancedRegressor estimator requires y to be passed, but the target y is None.")
+        frame = self._frame(X, reset=True)
+        labels = label_array(column_or_1d(np.asarray(y), warn=True))
+        check_consistent_length(frame, labels)
+        weight = None if sample_weight is None else _check_sample_weight(sample_weight, frame, ensure_non_negative=True)
+        if weight is not None:
+            kept = weight > 0
+            frame, labels, weight = frame.loc[kept].reset_index(drop=True), labels[kept], weight[kept]
+            groups = None if groups is None else np.asarray(groups)[kept]
+        seed = self._seed()
+        table, n_train = self._table(frame, labels, groups, eval_set, seed)
+        recipe = Recipe(
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            lr=self.lr,
+            weight_decay=self.weight_decay,
+            patience=self.patience,
+            criterion=self.criterion,  # type: ignore[arg-type]
+            seed=seed,
+            device=self.device,
+            precision=self.precision,
+        )
+        method = compose(self.method, **(self.method_params or {}))
+        drawn = None if weight is None else weight[table.row[:n_train]]
+        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+            setup = table_training(
+                table, method, recipe, self.encoder, sample_weight=drawn, **(self.encoder_params or {})
+            )
+            self.history_ = list(setup.epochs())
+        setup.predictor.model.cpu()
+        fitted = TableModel(table.schema, setup.preprocessor, setup.predictor, table.shots, table.relevance)
+        held_out = table.split != "auto"
+        self.model_ = fitted.calibrated(table, method.correction, intervals=held_out)
+        self.shots_ = table.shots
+        return self
+
+    def predict(self, X: Any) -> NDArray[np.float64]:
+        """``(n,)`` predictions, target units."""
+        check_is_fitted(self)
+        return self.model_.predict(self._frame(X, reset=False))
+
+    def predict_interval(self, X: Any, confidence: float = 0.9) -> NDArray[np.float64]:
+        """``(n, 2)`` low and high end of conformal intervals, calibrated region by region, target units.
+
+        Raises:
+            InputError: a model without calibration rows, a confidence outside (0, 1).
+        """
+        check_is_fitted(self)
+        return self.model_.predict_interval(self._frame(X, reset=False), confidence)
+
+    def save(self, folder: str | Path) -> None:
+        """Write the trained model and the parameters into a new or empty folder.
+
+        Raises:
+            InputError: a folder that holds something, or cannot be written.
+        """
+        check_is_fitted(self)
+        folder = Path(folder)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            if any(folder.iterdir()):
+                raise InputError(f"{str(folder)!r} is not empty; choose another folder")
+            self.model_.save(folder)
+            described = {
+                "parameters": {k: v for k, v in self.get_params(deep=False).items() if _is_plain(v)},
+                "n_features_in": self.n_features_in_,
+                "feature_names_in": None
+                if not hasattr(self, "feature_names_in_")
+                else [str(name) for name in self.feature_names_in_],
+            }
+            (folder / _PARAMETERS).write_text(json.dumps(described, indent=2), encoding="utf-8")
+        except OSError as error:
+            raise InputError(f"cannot write to {str(folder)!r}: {error.strerror}") from error
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """Read what :meth:`save` wrote; nothing in it is executed. There is no ``history_``.
+
+        Raises:
+            InputError: files that are missing or cannot be read.
+        """
+        model = TableModel.load(folder)
+        try:
+            described = json.loads((Path(folder) / _PARAMETERS).read_text(encoding="utf-8"))
+            given = {k: tuple(v) if isinstance(v, list) else v for k, v in described["parameters"].items()}
+            estimator = cls(**given)
+            estimator.n_features_in_ = described["n_features_in"]
+            if described["feature_names_in"] is not None:
+                estimator.feature_names_in_ = np.asarray(described["feature_names_in"], dtype=object)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                f"{str(folder)!r} holds no saved ImbalancedRegressor; for the model of a run use TableModel.load"
+            ) from error
+        estimator.model_, estimator.shots_ = model, model.shots
+        return estimator
+
+    def _frame(self, X: Any, *, reset: bool) -> pd.DataFrame:
+        """Rows as a data frame, checked as scikit-learn does."""
+        if isinstance(X, pd.DataFrame):
+            validate_data(self, X, skip_check_array=True, reset=reset)
+            return X.rename(columns=str).reset_index(drop=True)
+        X = validate_data(
+            self, X, dtype=np.float64, ensure_all_finite="allow-nan", ensure_min_samples=2 if reset else 1, reset=reset
+        )
+        return pd.DataFrame(X, columns=[f"x{i}" for i in range(X.shape[1])])
+
+    def _table(
+        self,
+        frame: pd.DataFrame,
+        labels: NDArray[np.float64],
+        groups: ArrayLike | None,
+        eval_set: tuple[Any, ArrayLike] | None,
+        seed: int,
+    ) -> tuple[PreparedTable, int]:
+        """Training rows, then validation rows, and how many training rows there are."""
+        if labels.min() == labels.max():
+            raise InputError(f"the target is constant ({labels[0]:g} in every row); there is nothing to learn")
+        rows = np.arange(len(labels))
+        split: Any = "column"
+        if eval_set is not None:
+            X_val, y_val = eval_set
+            extra, y_extra = self._frame(X_val, reset=False), label_array(y_val, "eval_set's y")
+            check_consistent_length(extra, y_extra)
+            part = np.r_[np.full(len(labels), "train"), np.full(len(y_extra), "val")]
+            row = np.r_[rows, np.full(len(y_extra), -1)]
+            frame = pd.concat([frame, extra], ignore_index=True)
+            labels = np.r_[labels, y_extra]
+        elif len(labels) < FEWEST_ROWS and groups is None:
+            split = "auto"  # none are held out: the training rows validate themselves
+            part = np.r_[np.full(len(labels), "train"), np.full(len(labels), "val")]
+            row = np.r_[rows, rows]
+            frame, labels = pd.concat([frame, frame], ignore_index=True), np.r_[labels, labels]
+        else:
+            held = self._held_out(labels, groups, seed)
+            row = np.r_[rows[~held], rows[held]]
+            part = np.r_[np.full((~held).sum(), "train"), np.full(held.sum(), "val")]
+            frame, labels = frame.take(row).reset_index(drop=True), labels[row]
+        n_train = int((part == "train").sum())
+        y_train = labels[:n_train]
+        if y_train.min() == y_train.max():
+            raise InputError(f"the target is constant in the {n_train} training rows; there is nothing to learn")
+        shots = Shots.from_labels(y_train, self._bins(y_train))
+        schema = self._schema(frame, labels)
+        relevance = Relevance.extremes(y_train)
+        return PreparedTable(FrameRows(frame), row, labels, part, split, schema, shots, relevance, []), n_train
+
+    def _held_out(self, labels: NDArray[np.float64], groups: ArrayLike | None, seed: int) -> NDArray[np.bool_]:
+        """``(n,)`` rows to validate on: a balanced share where the bins allow it, else a random one."""
+        if groups is not None:
+            groups = column_or_1d(np.asarray(groups))
+            check_consistent_length(groups, labels)
+        try:
+            parts = balanced_split(labels, self._bins(labels), groups=groups, seed=seed)
+        except InputError:
+            parts = random_split(len(labels), groups=groups, seed=seed)
+        return np.asarray(parts == "val", dtype=bool)
+
+    def _bins(self, y: NDArray[np.float64]) -> Bins:
+        if self.bin_width is not None and self.n_bins is not None:
+            raise InputError("give bin_width or n_bins, not both")
+        if self.bin_width is not None:
+            return Bins.width(y, self.bin_width)
+        return Bins.auto(y) if self.n_bins is None else Bins.count(y, self.n_bins)
+
+    def _schema(self, frame: pd.DataFrame, labels: NDArray[np.float64]) -> Schema:
+        target = "target"
+        while target in frame:
+            target += "_"
+        if not hasattr(self, "feature_names_in_"):
+            return Schema(target, tuple(Column(name, "numeric") for name in frame.columns), {})
+        return Schema.infer(frame.assign(**{target: labels}), target, nominal=list(self.nominal))
+
+    def _seed(self) -> int:
+        if isinstance(self.random_state, int | np.integer) and not isinstance(self.random_state, bool):
+            return int(self.random_state)
+        return int(check_random_state(self.random_state).randint(2**31 - 1))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.non_deterministic = self.random_state is None
+        return tags
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether JSON keeps a value as it is."""
+    try:
+        return bool(json.loads(json.dumps(value)) == (list(value) if isinstance(value, tuple) else value))
+    except (TypeError, ValueError):
+        return False

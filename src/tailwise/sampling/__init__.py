@@ -1,0 +1,20 @@
+"""Resamplers for tables with an imbalanced target: ``fit_resample(X, y)`` before training."""
+
+from tailwise.sampling.bins import BinOverSampler
+from tailwise.sampling.geometric import GeometricSMOTE
+from tailwise.sampling.noise import GaussianNoise
+from tailwise.sampling.random import RandomOverSampler, RandomUnderSampler
+from tailwise.sampling.smogn import SMOGN
+from tailwise.sampling.smoter import SMOTER
+from tailwise.sampling.wercs import WERCS
+
+__all__ = [
+    "SMOGN",
+    "SMOTER",
+    "WERCS",
+    "BinOverSampler",
+    "GaussianNoise",
+    "GeometricSMOTE",
+    "RandomOverSampler",
+    "RandomUnderSampler",
+]

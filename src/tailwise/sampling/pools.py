@@ -1,0 +1,128 @@
+"""Bumps of rare and of common rows, and how many rows of each a strategy wants."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tailwise._checks import InputError, one_of, positive, true_or_false
+from tailwise.labels.relevance import WHICH, Relevance, Which
+from tailwise.sampling.table import Floats, Rows
+
+Strategy = Literal["balance", "extreme"] | Sequence[float]
+STRATEGIES = ("balance", "extreme")
+RelevanceLike = Relevance | Callable[[Floats], ArrayLike] | ArrayLike
+
+
+@dataclass(frozen=True)
+class Bump:
+    """Rows whose targets stand next to each other and are all rare, or all common.
+
+    Args:
+        rows: positions, ascending.
+        rare: relevance at or above the threshold.
+        low: their lowest target.
+        high: their highest target.
+    """
+
+    rows: Rows
+    rare: bool
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{'rare' if self.rare else 'common'} {self.low:g} to {self.high:g}: {self.rows.size:,} rows"
+
+
+def relevance_of(labels: Floats, relevance: RelevanceLike | None, which: Which) -> Floats:
+    """φ of each label: automatic from a box plot, through control points, or of any function.
+
+    Raises:
+        InputError: an unknown ``which``, control points that :class:`tailwise.Relevance` refuses, a function whose
+            values are not one in [0, 1] for each label.
+    """
+    one_of(which, "which", WHICH)
+    if relevance is None:
+        automatic = Relevance.extremes(labels, which=which)
+        return np.zeros_like(labels) if automatic is None else automatic(labels)
+    phi: Any = relevance if callable(relevance) else Relevance.from_points(relevance)
+    values = np.asarray(phi(labels), dtype=np.float64)
+    if values.shape != labels.shape or not ((values >= 0) & (values <= 1)).all():
+        raise InputError(f"relevance must give each of the {labels.size:,} labels a value in [0, 1], got {values!r}")
+    return values
+
+
+def find_bumps(labels: Floats, phi: Floats, threshold: float) -> list[Bump]:
+    """Maximal runs of rare (φ >= threshold) and of common rows along the sorted targets, lowest first."""
+    positive(threshold, "threshold", most=1.0)
+    order = np.argsort(labels, kind="stable")
+    rare = phi[order] >= threshold
+    runs = np.split(order, np.flatnonzero(np.diff(rare)) + 1)
+    return [
+        Bump(np.sort(run), bool(phi[run[0]] >= threshold), float(labels[run[0]]), float(labels[run[-1]]))
+        for run in runs
+    ]
+
+
+def multipliers(bumps: Sequence[Bump], strategy: Strategy) -> NDArray[np.float64]:
+    """C_b, how many times its rows a strategy wants of each bump.
+
+    With n rows in m bumps and B = n / m: ``"balance"`` wants C_b = B / |b|, the same number of rows of each bump;
+    ``"extreme"`` wants numbers in proportion to B² / |b|, n in total: the fewer a bump has, the more it gets.
+
+    Raises:
+        InputError: an unknown strategy; not one share, finite and above 0, a bump.
+    """
+    sizes = np.array([bump.rows.size for bump in bumps], dtype=np.float64)
+    if isinstance(strategy, str):
+        one_of(strategy, "strategy", STRATEGIES)
+        even = sizes.sum() / sizes.size
+        if strategy == "balance":
+            return np.asarray(even / sizes)
+        wanted = even**2 / sizes
+        return np.asarray(wanted * (sizes.sum() / wanted.sum()) / sizes)
+    try:
+        shares = np.asarray(strategy, dtype=np.float64)
+    except (TypeError, ValueError):
+        shares = np.empty((0, 0))
+    if shares.ndim != 1 or not (np.isfinite(shares) & (shares > 0)).all():
+        raise InputError(f"strategy must be 'balance', 'extreme' or one share above 0 a bump, got {strategy!r}")
+    if shares.size != sizes.size:
+        listed = "; ".join(map(str, bumps[:10])) + ("; ..." if len(bumps) > 10 else "")
+        raise InputError(f"strategy has {shares.size} shares but the target has {len(bumps)} bumps ({listed})")
+    return shares
+
+
+def wanted_rows(bumps: Sequence[Bump], strategy: Strategy, *, over: bool = True, under: bool = True) -> list[int]:
+    """Rows wanted of each bump: C_b |b|, rounded, where that is more of a rare bump or fewer of a common one.
+
+    A common bump keeps one row at least.
+
+    Args:
+        bumps: of the target.
+        strategy: see :func:`multipliers`.
+        over: rare bumps may grow.
+        under: common bumps may shrink.
+
+    Raises:
+        InputError: what :func:`multipliers` refuses; shares given that would shrink a rare bump, grow a common one, or
+            ask for what is not to be done.
+    """
+    true_or_false(under, "under_sample")
+    shares = multipliers(bumps, strategy)
+    if not isinstance(strategy, str):
+        for bump, share in zip(bumps, shares, strict=True):
+            low, high = (1.0, np.inf if over else 1.0) if bump.rare else (0.0 if under else 1.0, 1.0)
+            if not low <= share <= high:
+                rule = "must be 1" if low == high else "must be at least 1" if bump.rare else "must be at most 1"
+                raise InputError(f"strategy has the share {share:g} for a bump ({bump}) whose share {rule}")
+    wanted = []
+    for bump, share in zip(bumps, shares, strict=True):
+        size = bump.rows.size
+        asked = int(np.rint(share * size))
+        grown = max(asked, size) if over else size
+        shrunk = max(min(asked, size), 1) if under else size
+        wanted.append(grown if bump.rare else shrunk)
+    return wanted

@@ -1,0 +1,111 @@
+"""SMOGN: interpolation to near neighbours, Gaussian noise where the neighbour is far."""
+
+from typing import Any
+
+import numpy as np
+
+from tailwise._checks import positive, whole
+from tailwise.labels.relevance import Which
+from tailwise.sampling.neighbours import Distance, Metric, nearest, safe_distances
+from tailwise.sampling.noise import noise_pool, noisy_rows
+from tailwise.sampling.pools import Bump, RelevanceLike, Strategy, find_bumps, relevance_of, wanted_rows
+from tailwise.sampling.resampler import Drawn, Resampler, draw_by_bump, joined, seeds
+from tailwise.sampling.smoter import rows_between
+from tailwise.sampling.table import Floats, Made, Nominal, Table, read_table
+
+
+class SMOGN(Resampler):
+    """New rare rows by interpolation to a near neighbour, by noise where it is far; common rows under-sampled.
+
+    Branco, Torgo and Ribeiro, *SMOGN: a pre-processing approach for imbalanced regression* (LIDTA 2017): one of the k
+    nearest neighbours is drawn. If it is nearer than half the median of the distances from the row to the others of
+    its bump, the new row is one of :class:`SMOTER`; if not, one of :class:`GaussianNoise`, with noise of ``noise``
+    standard deviations, or of as many as half that median where this is less.
+
+    Args:
+        k: nearest neighbours, of which one is drawn.
+        noise: in standard deviations of the bump, above 0.
+        distance: ``"heom"`` (differences over the range of a column, 1 between different nominal values), ``"hvdm"``
+            (over four standard deviations; nominal values by the targets they occur with), ``"euclidean"`` (as they
+            are, numeric columns only).
+        strategy: rows wanted of each bump of the target, ``"balance"``, ``"extreme"`` or shares, one a bump from the
+            lowest targets to the highest: how many times its rows (see :func:`tailwise.sampling.pools.multipliers`).
+        under_sample: leave common rows out as the strategy wants; else they all stay.
+        nominal: names or positions of nominal columns; those of type category, object, string and bool are so anyway.
+        relevance: φ(y), a :class:`tailwise.Relevance`, control points (y, φ), or any function of the labels; ``None``
+            takes that of a box plot of the labels given.
+        which: ends of the target that the automatic relevance serves, ``"both"``, ``"low"`` or ``"high"``.
+        threshold: relevance from which a row is rare, in (0, 1].
+        random_state: whole number, generator, or ``None`` for another draw each time.
+
+    Raises:
+        InputError: from ``fit_resample``, missing values, parameters that are not allowed.
+
+    Note:
+        In a bump of more than 1,024 rows the median is that of the distances to 1,024 of them, drawn at random. A bump
+        whose rows are all the same gets noise of the standard deviation of all rows, with a warning; neighbours and
+        rounding are those of :class:`SMOTER`.
+
+    Example:
+        >>> X, y = np.arange(40.0).reshape(-1, 1), np.r_[np.arange(36) % 5, 50.0, 55.0, 60.0, 90.0]
+        >>> sampler = SMOGN(k=2, relevance=[(10, 0), (50, 1)], random_state=0)
+        >>> more_X, more_y = sampler.fit_resample(X, y)
+        >>> int(sampler.synthetic_.sum()), len(np.unique(more_X[sampler.synthetic_])), float(more_y.max())
+        (16, 16, 90.0)
+    """
+
+    def __init__(
+        self,
+        *,
+        k: int = 5,
+        noise: float = 0.02,
+        distance: Distance = "heom",
+        strategy: Strategy = "balance",
+        under_sample: bool = True,
+        nominal: Nominal | None = None,
+        relevance: RelevanceLike | None = None,
+        which: Which = "both",
+        threshold: float = 0.8,
+        random_state: Any = None,
+    ) -> None:
+        self.k, self.noise, self.distance, self.strategy = k, noise, distance, strategy
+        self.under_sample, self.nominal = under_sample, nominal
+        self.relevance, self.which, self.threshold, self.random_state = relevance, which, threshold, random_state
+
+    def _table(self, matrix: Any) -> Table:
+        return read_table(matrix, self.nominal)
+
+    def _draw(self, table: Table, labels: Floats, rng: np.random.Generator) -> Drawn:
+        k, noise = whole(self.k, "k", least=1), positive(self.noise, "noise")
+        metric = Metric.of(self.distance, table, labels)
+        bumps = find_bumps(labels, relevance_of(labels, self.relevance, self.which), self.threshold)
+
+        def grown(bump: Bump, n: int) -> Made:
+            return _near_or_noisy(table, labels, bump, n, k, noise, metric, rng)
+
+        return draw_by_bump(bumps, wanted_rows(bumps, self.strategy, under=self.under_sample), rng, grown)
+
+
+def _near_or_noisy(
+    table: Table,
+    labels: Floats,
+    bump: Bump,
+    n: int,
+    k: int,
+    noise: float,
+    metric: Metric,
+    rng: np.random.Generator,
+) -> Made:
+    encoded = metric.encode(table.numbers[bump.rows], table.codes[bump.rows])
+    near = nearest(encoded, k) if bump.rows.size > 1 else None
+    if near is None:
+        return noisy_rows(table, labels, noise_pool(table, bump), seeds(bump.rows, n, rng), noise, rng)
+    at = seeds(np.arange(bump.rows.size), n, rng)
+    to = near[at, rng.integers(near.shape[1], size=n)]
+    safe = safe_distances(encoded, rng)[at]
+    is_near = np.sqrt(np.square(encoded[at] - encoded[to]).sum(axis=1)) < safe
+    base, other = bump.rows[at], bump.rows[to]
+    inside = rows_between(table, labels, base[is_near], other[is_near], metric, rng, "segment")
+    far = np.minimum(safe, noise)[~is_near]
+    outside = noisy_rows(table, labels, bump.rows, base[~is_near], far, rng)
+    return joined([inside, outside])

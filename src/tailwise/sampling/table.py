@@ -1,0 +1,244 @@
+"""A table of numeric and nominal columns, and the same table with other rows and new ones."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pandas.api import types
+
+from tailwise._checks import InputError, label_array, quoted
+
+Floats = NDArray[np.float64]
+Rows = NDArray[np.int64]
+Nominal = Sequence[str | int]
+
+_LARGEST = 1e100  # squares of differences still are float64
+
+
+@dataclass(frozen=True)
+class Made:
+    """Synthetic rows.
+
+    Args:
+        base: ``(s,)`` the row each was made from.
+        numbers: ``(s, q)`` their numeric columns.
+        cells: ``(s, r)`` the row that each nominal value is taken from.
+        labels: ``(s,)`` their targets.
+    """
+
+    base: Rows
+    numbers: Floats
+    cells: Rows
+    labels: Floats
+
+
+@dataclass(frozen=True)
+class Table:
+    """The columns of X.
+
+    Args:
+        numeric: positions of the numeric columns.
+        whole: ``(q,)`` those that hold whole numbers by their type.
+        numbers: ``(n, q)`` the numeric columns.
+        nominal: positions of the nominal columns.
+        codes: ``(n, r)`` their values, counted from 0 in each column.
+    """
+
+    numeric: list[int]
+    whole: NDArray[np.bool_]
+    numbers: Floats
+    nominal: list[int]
+    codes: Rows
+
+
+def checked_matrix(X: Any) -> Any:
+    """X as a data frame or a two-dimensional array.
+
+    Raises:
+        InputError: a sparse matrix, another number of dimensions, no column.
+    """
+    if isinstance(X, pd.DataFrame):
+        matrix: Any = X
+    elif hasattr(X, "tocsr"):
+        raise InputError("X is a sparse matrix; resamplers need a dense one, X.toarray()")
+    else:
+        matrix = np.asarray(X)
+    if matrix.ndim != 2 or matrix.shape[1] == 0:
+        raise InputError(f"X must be a table (n, p) of at least one column, got shape {matrix.shape}")
+    return matrix
+
+
+def checked_labels(y: Any, n_rows: int) -> Floats:
+    """The targets as a float64 vector.
+
+    Raises:
+        InputError: targets that are not numbers, not finite, not one-dimensional, or another number of them than rows.
+    """
+    try:
+        given = y.to_numpy(dtype=np.float64, na_value=np.nan) if isinstance(y, pd.Series) else y
+        labels = label_array(given)
+    except (TypeError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"y must hold numbers: {error}") from None
+    if np.abs(labels).max() > _LARGEST:
+        raise InputError(f"y has labels beyond {_LARGEST:g}; choose a larger unit")
+    if labels.size != n_rows:
+        raise InputError(f"X has {n_rows:,} rows but y has {labels.size:,} labels; they must be as many")
+    return labels
+
+
+def read_table(X: Any, nominal: Nominal | None = None) -> Table:
+    """Numeric and nominal columns of a checked X.
+
+    Columns of type category, object, string and bool are nominal, and those named.
+
+    Raises:
+        InputError: a missing or infinite value, dates, complex numbers, values that cannot be compared, a name or
+            position that is no column.
+    """
+    columns = _Columns(X, nominal)
+    codes = [columns.codes(j) for j in columns.nominal]
+    return Table(
+        numeric=columns.numeric,
+        whole=np.array([types.is_integer_dtype(columns.dtype(j)) for j in columns.numeric], dtype=bool),
+        numbers=columns.numbers(),
+        nominal=columns.nominal,
+        codes=np.stack(codes, axis=1) if codes else np.empty((len(X), 0), dtype=np.int64),
+    )
+
+
+def take_rows(X: Any, rows: Rows, table: Table | None = None, made: Made | None = None) -> Any:
+    """X with the given rows, then the synthetic ones, all columns of the type they had; the index starts at 0."""
+    if isinstance(X, np.ndarray):
+        kept = X[rows]
+        return kept if made is None or table is None else np.concatenate([kept, _made_array(X, table, made)])
+    kept = X.take(rows)
+    if made is not None and table is not None:
+        kept = pd.concat([kept, _made_frame(X, table, made)])
+    return kept.reset_index(drop=True)
+
+
+def take_labels(y: Any, rows: Rows, made: Made | None = None) -> Any:
+    """Targets of the given rows, then the synthetic ones, as ``y`` came: a series or an array, and its type."""
+    if not isinstance(y, pd.Series):
+        given = np.asarray(y)
+        return given[rows] if made is None else np.concatenate([given[rows], _typed(made.labels, given.dtype)])
+    kept = y.take(rows)
+    if made is not None:
+        kept = pd.concat([kept, pd.Series(_typed(made.labels, y.dtype), name=y.name)])
+    return kept.reset_index(drop=True)
+
+
+def _made_array(X: NDArray[Any], table: Table, made: Made) -> NDArray[Any]:
+    if not table.nominal and X.dtype != object:
+        return np.asarray(_typed(made.numbers, X.dtype))
+    rows = X[made.base]
+    for i, j in enumerate(table.numeric):
+        rows[:, j] = _typed(made.numbers[:, i], np.dtype(np.int64) if _whole_object(X, table, i) else X.dtype)
+    for i, j in enumerate(table.nominal):
+        rows[:, j] = X[made.cells[:, i], j]
+    return rows
+
+
+def _whole_object(X: NDArray[Any], table: Table, i: int) -> bool:
+    return X.dtype == object and bool(table.whole[i])
+
+
+def _made_frame(X: pd.DataFrame, table: Table, made: Made) -> pd.DataFrame:
+    rows = X.take(made.base)
+    for i, j in enumerate(table.numeric):
+        rows.isetitem(j, _typed(made.numbers[:, i], X.dtypes.iloc[j]))
+    for i, j in enumerate(table.nominal):
+        rows.isetitem(j, X.iloc[:, j].array.take(made.cells[:, i]))
+    return rows
+
+
+def _typed(values: Floats, dtype: Any) -> Any:
+    """Numbers as a column of a type: within its range, and rounded where it holds whole numbers."""
+    if types.is_integer_dtype(dtype):
+        limits = np.iinfo(getattr(dtype, "numpy_dtype", dtype))
+        top = min(float(limits.max), np.nextafter(2.0**63, 0)) if limits.max >= 2**53 else limits.max
+        values = np.clip(np.rint(values), limits.min, top)
+        if not isinstance(dtype, np.dtype):
+            return pd.array(values.astype(limits.dtype), dtype=dtype)
+    if not isinstance(dtype, np.dtype):
+        return pd.array(values, dtype=dtype)
+    if dtype.kind == "f" and dtype.itemsize < values.itemsize:
+        values = np.clip(values, np.finfo(dtype).min, np.finfo(dtype).max)
+    return values.astype(dtype)
+
+
+class _Columns:
+    """Columns of a frame or an array by position."""
+
+    def __init__(self, X: Any, nominal: Nominal | None) -> None:
+        is_object = isinstance(X, np.ndarray) and X.dtype.kind not in "iufb"
+        self.frame = pd.DataFrame(X).infer_objects() if is_object else X if isinstance(X, pd.DataFrame) else None
+        self.array = None if self.frame is not None else X
+        self.names = list(self.frame.columns) if self.frame is not None else list(range(X.shape[1]))
+        named = self._positions(nominal)
+        self.nominal = [j for j in range(X.shape[1]) if j in named or self._is_nominal(j)]
+        self.numeric = [j for j in range(X.shape[1]) if j not in self.nominal]
+
+    def dtype(self, j: int) -> Any:
+        return self.array.dtype if self.frame is None else self.frame.dtypes.iloc[j]  # type: ignore[union-attr]
+
+    def numbers(self) -> Floats:
+        if self.frame is None:
+            taken = self.array if not self.nominal else self.array[:, self.numeric]  # type: ignore[index]
+            values = np.asarray(taken, dtype=np.float64)
+        else:
+            values = np.empty((len(self.frame), len(self.numeric)))
+            for i, j in enumerate(self.numeric):
+                values[:, i] = self.frame.iloc[:, j].to_numpy(dtype=np.float64, na_value=np.nan)
+        bad = ~np.isfinite(values)
+        if bad.any():
+            i = int(bad.any(axis=0).argmax())
+            self._refuse(self.numeric[i], f"{int(bad[:, i].sum()):,} values that are missing or infinite")
+        if values.size and (largest := np.abs(values).max(axis=0)).max() > _LARGEST:
+            name = self.names[self.numeric[int(largest.argmax())]]
+            raise InputError(f"column {str(name)!r} has values beyond {_LARGEST:g}; choose a larger unit")
+        return values
+
+    def codes(self, j: int) -> Rows:
+        values = self.array[:, j] if self.frame is None else self.frame.iloc[:, j]  # type: ignore[index]
+        try:
+            codes = pd.factorize(values)[0].astype(np.int64)
+        except TypeError as error:
+            raise InputError(f"column {str(self.names[j])!r} cannot be a nominal column: {error}") from None
+        if (codes < 0).any():
+            self._refuse(j, f"{int((codes < 0).sum()):,} missing values")
+        return codes
+
+    def _refuse(self, j: int, what: str) -> None:
+        raise InputError(f"column {str(self.names[j])!r} has {what}; impute or drop them first")
+
+    def _is_nominal(self, j: int) -> bool:
+        dtype = self.dtype(j)
+        if isinstance(dtype, pd.CategoricalDtype) or types.is_bool_dtype(dtype) or types.is_object_dtype(dtype):
+            return True
+        if types.is_string_dtype(dtype):
+            return True
+        if not types.is_numeric_dtype(dtype) or types.is_complex_dtype(dtype):
+            raise InputError(
+                f"column {str(self.names[j])!r} has type {dtype}; turn it into numbers or categories, or name it in "
+                "nominal="
+            )
+        return False
+
+    def _positions(self, nominal: Nominal | None) -> set[int]:
+        found: set[int] = set()
+        if isinstance(nominal, str):
+            raise InputError(f"nominal must be a list of columns, got {nominal!r}; write [{nominal!r}]")
+        for name in () if nominal is None else nominal:
+            by_name = [j for j, known in enumerate(self.names) if known == name]
+            if not by_name and isinstance(name, int | np.integer) and 0 <= name < len(self.names):
+                by_name = [int(name)]
+            if not by_name:
+                raise InputError(f"nominal names {name!r}, which is no column of X; it has {quoted(self.names)}")
+            found.update(by_name)
+        return found

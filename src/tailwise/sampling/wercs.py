@@ -1,0 +1,89 @@
+"""WERCS: rows drawn by their relevance, without a threshold."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from tailwise._checks import InputError, not_negative
+from tailwise.labels.relevance import Which
+from tailwise.sampling.noise import noisy_rows
+from tailwise.sampling.pools import RelevanceLike, relevance_of
+from tailwise.sampling.resampler import Drawn, Resampler
+from tailwise.sampling.table import Floats, Nominal, Table, read_table
+
+
+class WERCS(Resampler):
+    """Relevance-weighted over- and under-sampling: no row is rare or common, φ is the chance to be drawn.
+
+    Branco, Torgo and Ribeiro, *Pre-processing approaches for imbalanced distributions in regression* (Neurocomputing
+    2019)
+
+    Args:
+        over: rows added, as a share of n; drawn with replacement with probabilities in proportion to φ.
+        under: rows left out, as a share of n, at most 1; drawn without replacement with probabilities in proportion to
+            1 - φ.
+        noise: 0 adds copies; above 0, copies with Gaussian noise of so many standard deviations (of the rows drawn).
+        nominal: names or positions of nominal columns, for the noise; those of type category, object, string and bool
+            are so anyway.
+        relevance: φ(y), a :class:`tailwise.Relevance`, control points (y, φ), or any function of the labels; ``None``
+            takes that of a box plot of the labels given.
+        which: ends of the target that the automatic relevance serves, ``"both"``, ``"low"`` or ``"high"``.
+        random_state: whole number, generator, or ``None`` for another draw each time.
+
+    Raises:
+        InputError: from ``fit_resample``, parameters that are not allowed; with noise, missing values.
+
+    Note:
+        A row of relevance 1 is never left out, and one row at least stays: where ``under`` asks for more than may go,
+        fewer go. Rows are added and left out independently, both drawn from all rows. Without noise any column and
+        missing values are allowed.
+
+    Example:
+        >>> X, y = np.arange(40.0).reshape(-1, 1), np.r_[np.arange(38) % 5, 50.0, 60.0]
+        >>> new_X, new_y = WERCS(relevance=[(10, 0), (50, 1)], random_state=0).fit_resample(X, y)
+        >>> len(new_y), int((new_y >= 50).sum()) > 10
+        (40, True)
+    """
+
+    def __init__(
+        self,
+        *,
+        over: float = 0.5,
+        under: float = 0.5,
+        noise: float = 0.0,
+        nominal: Nominal | None = None,
+        relevance: RelevanceLike | None = None,
+        which: Which = "both",
+        random_state: Any = None,
+    ) -> None:
+        self.over, self.under, self.noise, self.nominal = over, under, noise, nominal
+        self.relevance, self.which, self.random_state = relevance, which, random_state
+
+    def _table(self, matrix: Any) -> Table | None:
+        return read_table(matrix, self.nominal) if not_negative(self.noise, "noise") > 0 else None
+
+    def _draw(self, table: Table | None, labels: Floats, rng: np.random.Generator) -> Drawn:
+        n = labels.size
+        n_over = int(np.rint(not_negative(self.over, "over", most=1000.0) * n))
+        n_under = int(np.rint(not_negative(self.under, "under", most=1.0) * n))
+        phi = relevance_of(labels, self.relevance, self.which)
+        if phi.max() == 0:
+            warnings.warn(
+                "the relevance of every row is 0, so the data are unchanged; give control points of the relevance, or "
+                "use BinOverSampler",
+                stacklevel=3,
+            )
+            return np.arange(n), None
+        drawn = rng.choice(n, n_over, p=phi / phi.sum())
+        spare = 1 - phi
+        n_under = min(n_under, int((spare > 0).sum()), n - 1)
+        kept = np.ones(n, dtype=bool)
+        if n_under:
+            kept[rng.choice(n, n_under, replace=False, p=spare / spare.sum(), shuffle=False)] = False
+        rows = np.flatnonzero(kept)
+        if table is None or drawn.size == 0:
+            return np.concatenate([rows, drawn]), None
+        if drawn.size < 2:
+            raise InputError(f"over={self.over!r} adds a single row, which has no standard deviation; use noise=0")
+        return rows, noisy_rows(table, labels, drawn, drawn, float(self.noise), rng)

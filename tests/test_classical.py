@@ -1,0 +1,287 @@
+import json
+
+import lightgbm
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
+from sklearn.linear_model import RidgeCV
+
+from tailwise import Bins, InputError, Relevance, TableModel, compose
+from tailwise.boosting import BalancedMAEObjective, SERAObjective
+from tailwise.cli.main import run
+from tailwise.data.prepare import prepare_table
+from tailwise.data.table import fit_tree_preprocessor, nominal_inputs, transform_features
+from tailwise.labels.shots import Shots
+from tailwise.methods.label_weights import label_weights
+from tailwise.metrics.regions import validation_errors
+from tailwise.models.classical import Classical
+from tailwise.models.names import MODELS
+from tailwise.training.classical import ClassicalTraining
+from tailwise.training.recipe import Recipe
+
+pytestmark = pytest.mark.filterwarnings("ignore:the weights are extreme")
+CLASSICAL = [name for name in MODELS if name != "network"]
+FEW_TREES = {
+    "lightgbm": {"n_estimators": 40},
+    "hist-boosting": {"max_iter": 30},
+    "forest": {"n_estimators": 20},
+    "linear": {},
+}
+
+
+@pytest.fixture
+def table(toy):
+    return prepare_table(toy, "price")
+
+
+def trained(table, name, method="sqinv+lds", recipe=None, **params):
+    setup = ClassicalTraining(table, compose(method), recipe or Recipe(), name, {**FEW_TREES[name], **params})
+    return setup, list(setup.epochs())
+
+
+def saved_model(table, setup):
+    return TableModel(table.schema, setup.preprocessor, setup.predictor, table.shots, table.relevance)
+
+
+@pytest.mark.parametrize("name", CLASSICAL)
+class TestEveryModel:
+    def test_beats_the_median_saves_and_loads(self, name, table, tmp_path):
+        setup, _ = trained(table, name)
+        model = saved_model(table, setup)
+        rows, y = table.rows_of("test")
+        pred = model.predict(rows)
+        assert np.abs(pred - y).mean() < 0.9 * np.abs(np.median(table.rows_of("train")[1]) - y).mean()
+        model.save(tmp_path)
+        np.testing.assert_array_equal(TableModel.load(tmp_path).predict(rows), pred)
+        assert not [file for file in tmp_path.rglob("*") if file.suffix in (".pkl", ".pickle", ".joblib")]
+
+    def test_missing_and_unseen_values(self, name, table):
+        setup, _ = trained(table, name)
+        rows = table.rows.frame().head(5).assign(x1=np.nan, city="elsewhere", built=None)
+        assert np.isfinite(saved_model(table, setup).predict(rows)).all()
+
+    def test_the_same_seed_gives_the_same_model(self, name, table):
+        first, second = (saved_model(table, trained(table, name)[0]).predict(table.rows) for _ in range(2))
+        np.testing.assert_array_equal(first, second)
+
+    def test_weights_act(self, name, table):
+        plain, weighted = (
+            saved_model(table, trained(table, name, method)[0]).predict(table.rows) for method in ("vanilla", "inv")
+        )
+        assert not np.allclose(plain, weighted)
+
+    @pytest.mark.parametrize("method", ["sqinv+lds+fds", "conr", "bmc", "rrt+lds", "huber", "uvote", "cmixup"])
+    def test_parts_of_networks_are_refused(self, name, method, table):
+        with pytest.raises(InputError, match=f"acts in the training of a network; --model {name} takes weights"):
+            trained(table, name, method)
+
+    def test_unknown_parameter(self, name, table):
+        with pytest.raises(InputError, match=f"{name} has no parameter 'depht'"):
+            trained(table, name, depht=3)
+
+    def test_correction_is_fitted(self, name, table):
+        setup, _ = trained(table, name, "isotonic")
+        model = saved_model(table, setup).calibrated(table, compose("isotonic").correction)
+        assert model.correction is not None
+        assert model.predict_interval(table.rows).shape == (len(table.rows), 2)
+
+
+class TestAgainstTheLibraries:
+    def arrays(self, table, setup):
+        features, y = table.training_features()
+        return transform_features(setup.preprocessor, features), y, label_weights("sqinv+lds", y, table.shots.bins)
+
+    def test_lightgbm(self, table):
+        setup, epochs = trained(table, "lightgbm", n_estimators=40)
+        x, y, weights = self.arrays(table, setup)
+        theirs = lightgbm.LGBMRegressor(
+            n_estimators=1 + max(e.epoch for e in epochs if e.best),
+            learning_rate=0.05,
+            min_child_samples=5,
+            random_state=0,
+            deterministic=True,
+            force_row_wise=True,
+            verbosity=-1,
+        ).fit(x, y, sample_weight=weights.sample_weight(y), categorical_feature=np.flatnonzero(setup.nominal).tolist())
+        np.testing.assert_allclose(setup.predictor.predict(x), theirs.predict(x), rtol=1e-6)
+
+    @pytest.mark.parametrize("name", ["hist-boosting", "forest"])
+    def test_trees_of_scikit_learn(self, name, table):
+        setup, epochs = trained(table, name)
+        x, y, weights = self.arrays(table, setup)
+        best = 1 + max(e.epoch for e in epochs if e.best)
+        theirs = (
+            HistGradientBoostingRegressor(
+                max_iter=best,
+                learning_rate=0.05,
+                min_samples_leaf=5,
+                early_stopping=False,
+                random_state=0,
+                categorical_features=setup.nominal,
+            )
+            if name == "hist-boosting"
+            else RandomForestRegressor(20, random_state=0)
+        ).fit(x, y, sample_weight=weights.sample_weight(y))
+        np.testing.assert_allclose(setup.predictor.predict(x), theirs.predict(x), rtol=1e-6)
+
+    def test_linear(self, table):
+        setup, _ = trained(table, "linear")
+        x, y, weights = self.arrays(table, setup)
+        theirs = RidgeCV(np.logspace(-3, 3, 13)).fit(x, y, sample_weight=weights.sample_weight(y))
+        np.testing.assert_allclose(setup.predictor.predict(x), theirs.predict(x), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["lightgbm", "hist-boosting"])
+@pytest.mark.parametrize("criterion", ["bmae", "mae"])
+def test_the_best_round_is_kept(name, criterion, table):
+    setup, epochs = trained(table, name, recipe=Recipe(criterion=criterion))
+    scores = [epoch.validation[criterion] for epoch in epochs]
+    assert [epoch.best for epoch in epochs] == [s < min(scores[:i], default=np.inf) for i, s in enumerate(scores)]
+    rows, y = table.rows_of("val")
+    kept = validation_errors(y, saved_model(table, setup).predict(rows), table.shots)
+    assert kept[criterion] == pytest.approx(min(scores))
+
+
+def test_boosting_stops_early(table):
+    _, epochs = trained(table, "lightgbm", n_estimators=2000, learning_rate=0.5)
+    best = max(epoch.epoch for epoch in epochs if epoch.best)
+    assert len(epochs) == best + 51 < 2000
+
+
+def test_l1_is_the_absolute_error(table):
+    setup, _ = trained(table, "hist-boosting", "l1")
+    assert setup.predictor.fitted.loss == "absolute_error"
+    with pytest.raises(InputError, match="'l1' acts in the training of a network; --model forest"):
+        trained(table, "forest", "l1")
+
+
+def test_sera_weights_the_squared_error_by_relevance(table):
+    setup, _ = trained(table, "linear", "sera")
+    features, y = table.training_features()
+    phi = Relevance.extremes(y)(y)
+    theirs = RidgeCV(np.logspace(-3, 3, 13)).fit(
+        transform_features(setup.preprocessor, features), y, sample_weight=phi / phi.mean()
+    )
+    np.testing.assert_allclose(setup.predictor.fitted.coef_, theirs.coef_, rtol=1e-4, atol=1e-6)
+
+
+def test_codes_of_categories():
+    frame = pd.DataFrame({"n": [1.0, np.nan, 3.0], "c": pd.Series(["b", np.nan, "a"], dtype=object)})
+    preprocessor = fit_tree_preprocessor(frame)
+    x = transform_features(preprocessor, frame)
+    np.testing.assert_array_equal(nominal_inputs(preprocessor, 2), [False, True])
+    assert np.isnan(x[1, 0])
+    assert sorted(x[:, 1]) == [0, 1, 2]
+    unseen = transform_features(preprocessor, frame.assign(c=pd.Series(["z"] * 3, dtype=object)))
+    assert (unseen[:, 1] == -1).all()
+
+
+class TestObjectives:
+    Y = np.r_[np.linspace(0, 1, 60), np.linspace(5, 20, 8)]
+    PHI = Relevance.from_points([(0, 0), (10, 1)])
+
+    @pytest.mark.parametrize("objective", [SERAObjective(PHI), BalancedMAEObjective(Y, Bins.count(Y, 10))])
+    def test_gradient_is_that_of_the_metric(self, objective):
+        pred = np.random.default_rng(0).normal(size=self.Y.size) * 3
+        gradient, hessian = objective(self.Y, pred)
+        step = 1e-6
+        numeric = np.array(
+            [
+                (objective.metric(self.Y, pred + d)[1] - objective.metric(self.Y, pred - d)[1]) / (2 * step)
+                for d in step * np.eye(self.Y.size)
+            ]
+        )
+        scale = self.Y.size if isinstance(objective, BalancedMAEObjective) else 1  # per row against a mean
+        np.testing.assert_allclose(gradient, scale * numeric, rtol=1e-4, atol=1e-6)
+        assert (hessian >= 0).all()
+
+    def test_in_lightgbm(self):
+        rng = np.random.default_rng(0)
+        x = rng.normal(size=(600, 3))
+        y = np.exp(1.5 * x[:, 0]) + rng.normal(size=600) / 5
+        sera, balanced = SERAObjective(Relevance.extremes(y)), BalancedMAEObjective(y)
+        shots = Shots.from_labels(y, Bins.auto(y))
+        rare = shots.codes(y) > 0
+        plain = lightgbm.LGBMRegressor(n_estimators=60, verbosity=-1).fit(x, y).predict(x)
+        for objective in (sera, balanced):
+            model = lightgbm.LGBMRegressor(objective=objective, n_estimators=200, verbosity=-1)
+            model.fit(x, y, eval_X=x, eval_y=y, eval_metric=objective.metric)
+            name = objective.metric(y, y)[0]
+            curve = next(iter(model.evals_result_.values()))[name]
+            assert curve[-1] < 0.7 * curve[0]
+            assert np.abs(model.predict(x) - y)[rare].mean() < 1.2 * np.abs(plain - y)[rare].mean()
+
+    def test_refuses_no_relevance(self):
+        with pytest.raises(InputError, match="SERA needs a relevance function, got None; where no label is extreme"):
+            SERAObjective(Relevance.extremes([1.0, 2.0, 3.0]))
+
+
+class TestCommand:
+    @pytest.mark.parametrize("model", CLASSICAL)
+    def test_train_predict_evaluate(self, model, toy_csv, tmp_path, capsys):
+        out = tmp_path / "run"
+        few = [f"--set=model.{key}={value}" for key, value in FEW_TREES[model].items()]
+        assert run(["train", str(toy_csv), "-t", "price", "--model", model, "-o", str(out), *few]) == 0
+        config = json.loads((out / "config.json").read_text())
+        assert config["model"]["name"] == model
+        assert config["label"] == f"{model} sqinv+lds"
+        assert f"{model} sqinv+lds" in (out / "report.html").read_text()
+        assert run(["predict", str(out), str(toy_csv), "-o", str(tmp_path / "p.csv")]) == 0
+        assert run(["evaluate", str(out), str(toy_csv)]) == 0
+        first = pd.read_csv(tmp_path / "p.csv")
+        assert run(["train", str(toy_csv), "-t", "price", "--model", model, "-o", str(out), "--overwrite", *few]) == 0
+        run(["predict", str(out), str(toy_csv), "-o", str(tmp_path / "q.csv")])
+        pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "q.csv"), first)
+
+    def test_encoder(self, toy_csv, tmp_path):
+        out = tmp_path / "run"
+        few = ["--epochs", "1", "--set", "encoder.members=2", "--set", "encoder.width=8"]
+        assert run(["train", str(toy_csv), "-t", "price", "--encoder", "tabm-ple", "-o", str(out), *few]) == 0
+        config = json.loads((out / "config.json").read_text())
+        assert config["model"] == {
+            "name": "network",
+            "encoder": "tabm-ple",
+            "parameters": {"model": {}, "encoder": {"members": 2, "width": 8}},
+        }
+        assert run(["predict", str(out), str(toy_csv), "-o", str(tmp_path / "p.csv")]) == 0
+
+    @pytest.mark.parametrize(
+        ("options", "said"),
+        [
+            (["--model", "lightbm"], "--model must be one of"),
+            (["--encoder", "tabn"], "--encoder must be one of"),
+            (["--model", "forest", "--epochs", "5"], "--epochs is for networks; --model forest takes --set model"),
+            (["--model", "forest", "--encoder", "tabm"], "--encoder is for networks"),
+            (["--model", "forest", "--set", "encoder.width=3"], "--model forest has no encoder"),
+            (["--set", "model.num_leaves=3"], "--set model... is for models that are not networks"),
+            (["--model", "lightgbm", "--set", "model.num_leafs=3"], "has no parameter 'num_leafs'; did you mean"),
+            (["--model", "lightgbm", "--set", "model.num_leaves=-3"], "LightGBM cannot train with these parameters"),
+            (["--model", "forest", "--set", "model.n_estimators=x"], "do not work"),
+            (["--model", "lightgbm", "-m", "conr"], "'conr' acts in the training of a network"),
+            (["--encoder", "tabm", "--set", "encoder.members=0"], "tabm.members must be"),
+            (["--set", "encoder.sample_weight=1"], "sample_weight is no parameter"),
+        ],
+    )
+    def test_mistakes(self, options, said, toy_csv, tmp_path, capsys):
+        assert run(["train", str(toy_csv), "-t", "price", "-o", str(tmp_path / "run"), *options]) == 2
+        err = capsys.readouterr().err
+        assert said in " ".join(err.split())
+        assert "Traceback" not in err
+        assert not (tmp_path / "run").exists()
+
+
+def test_a_file_that_was_tampered_with_is_refused(table, tmp_path):
+    setup, _ = trained(table, "lightgbm")
+    saved_model(table, setup).save(tmp_path)
+    (tmp_path / "model.txt").write_text("nonsense")
+    with pytest.raises(InputError, match="is not a complete model folder"):
+        TableModel.load(tmp_path)
+
+
+def test_only_known_types_are_loaded(tmp_path):
+    import skops.io
+
+    skops.io.dump({"evil": print}, tmp_path / "model.skops")
+    with pytest.raises(Exception, match="Untrusted"):
+        Classical.load(tmp_path, {"kind": "forest"})

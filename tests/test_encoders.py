@@ -1,0 +1,206 @@
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from tailwise import InputError, TableModel, compose
+from tailwise.data.prepare import prepare_table
+from tailwise.data.table import categories_of, fit_preprocessor, transform
+from tailwise.models.encoders import Columns, TableInputs, encoder_from, new_encoder
+from tailwise.models.heads import EnsembleHead, head_from
+from tailwise.models.names import ENCODERS
+from tailwise.models.regressor import Regressor
+from tailwise.training.fit import table_training
+from tailwise.training.recipe import Recipe
+
+pytestmark = pytest.mark.filterwarnings("ignore:the weights are extreme")
+SMALL = {"mlp": {"widths": (16, 8)}, "tabm": {"members": 4, "width": 8, "depth": 2}}
+
+
+@pytest.fixture(scope="module")
+def table():
+    rng = np.random.default_rng(0)
+    n = 300
+    frame = pd.DataFrame(
+        {
+            "a": rng.normal(size=n),
+            "b": rng.normal(size=n).round(1),
+            "flag": rng.random(n) < 0.3,
+            "constant": 1.0,
+            "city": rng.choice(["x", "y", "z"], n),
+            "street": rng.choice([f"s{i}" for i in range(30)], n),
+        }
+    )
+    frame.loc[::7, "b"] = np.nan
+    frame["y"] = np.exp(frame["a"]) + (frame["city"] == "x") + rng.normal(size=n) / 10
+    return prepare_table(frame, "y", n_bins=20)
+
+
+def small(name):
+    return SMALL[name.partition("-")[0]]
+
+
+def trained(table, method, encoder, epochs=2, **params):
+    setup = table_training(
+        table, compose(method, **params), Recipe(epochs=epochs, device="cpu"), encoder, **small(encoder)
+    )
+    return setup, list(setup.epochs())
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+class TestEveryEncoder:
+    def test_trains_saves_and_loads(self, name, table, tmp_path):
+        setup, epochs = trained(table, "sqinv+lds+fds+conr", name)
+        assert all(np.isfinite(list(e.validation.values())).all() for e in epochs)
+        model = TableModel(table.schema, setup.preprocessor, setup.predictor, table.shots, table.relevance)
+        model.save(tmp_path)
+        rows = table.rows.frame()
+        np.testing.assert_array_equal(TableModel.load(tmp_path).predict(rows), model.predict(rows))
+        unseen = rows.assign(city="elsewhere", b=np.nan)
+        assert np.isfinite(model.predict(unseen)).all()
+
+    def test_learns_what_the_target_depends_on(self, name, table):
+        setup, _ = trained(table, "vanilla", name, epochs=40)
+        rows, y = table.rows_of("test")
+        x = transform(setup.preprocessor, table.schema, rows.frame())
+        error = np.abs(setup.predictor.predict(x) - y).mean()
+        assert error < 0.7 * np.abs(np.median(table.rows_of("train")[1]) - y).mean()
+
+    def test_same_seed_same_network(self, name, table):
+        first, second = (trained(table, "vanilla", name, epochs=1)[0].predictor.model for _ in range(2))
+        for ours, theirs in zip(first.parameters(), second.parameters(), strict=True):
+            assert torch.equal(ours, theirs)
+
+    def test_description_gives_the_same_shape(self, name):
+        x = np.random.default_rng(0).normal(size=(40, 5)).astype(np.float32)
+        x[:, 3:] = np.eye(2)[np.arange(40) % 2]
+        encoder, description = new_encoder(name, x, [2], **small(name))
+        again = encoder_from(description)
+        again.load_state_dict(encoder.state_dict())
+        encoder.eval(), again.eval()
+        assert torch.equal(again(torch.from_numpy(x)), encoder(torch.from_numpy(x)))
+
+    def test_refuses_what_it_does_not_have(self, name):
+        x = np.zeros((40, 3), np.float32)
+        with pytest.raises(InputError, match="has no parameter 'droput'"):
+            new_encoder(name, x, [], droput=0.1)
+        with pytest.raises(InputError, match="dropout must be"):
+            new_encoder(name, x, [], dropout=1.0)
+
+    def test_tables_without_numbers_to_embed(self, name):
+        x = np.tile(np.eye(3, dtype=np.float32), (10, 1))
+        for categories in ([3], []):  # only nominal columns; only columns of two values
+            encoder, _ = new_encoder(name, x, categories, **small(name))
+            assert encoder(torch.from_numpy(x)).shape == (30, encoder.n_features)
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        "vanilla",
+        "bmc",
+        "gai",
+        "bni",
+        "dist",
+        "gar",
+        "uvote",
+        "vir",
+        "rrt+lds",
+        "rnc_pretrain",
+        "twoviews+conr",
+        "cmixup",
+        "sqinv+lds+fds+conr+ranksim",
+        "srl",
+        "ordinal_entropy",
+        "sera",
+        "bsam",
+        "isotonic",
+    ],
+)
+def test_every_slot_works_on_tabm(method, table, tmp_path):
+    params = {"rrt": {"epochs": 1}} if "rrt" in method else {}
+    setup, epochs = trained(table, method, "tabm-ple", **params)
+    assert np.isfinite([value for e in epochs for value in (*e.terms.values(), *e.validation.values())]).all()
+    model = TableModel(table.schema, setup.preprocessor, setup.predictor, table.shots, table.relevance)
+    model.save(tmp_path)
+    np.testing.assert_array_equal(TableModel.load(tmp_path).predict(table.rows), model.predict(table.rows))
+
+
+class TestColumns:
+    def test_categories_take_the_last_inputs(self):
+        rng = np.random.default_rng(0)
+        many = pd.Series([f"c{i}" for i in range(300)] + [f"c{i}" for i in rng.integers(0, 200, 700)], dtype=object)
+        frame = pd.DataFrame({"n": rng.normal(size=1000), "few": rng.choice(["a", "b"], 1000), "many": many})
+        frame["few"] = frame["few"].astype(object)
+        preprocessor = fit_preprocessor(frame)
+        counts = categories_of(preprocessor)
+        assert counts == [2, 256]  # beyond 255 the rare ones share a column
+        x = preprocessor.transform(frame)
+        assert x.shape[1] == 1 + sum(counts)
+        np.testing.assert_array_equal(x[:, 1:3].sum(axis=1), 1)
+        np.testing.assert_array_equal(x[:, 3:].sum(axis=1), 1)
+
+    def test_numbers_of_two_values_stay_as_they_are(self):
+        x = np.stack([np.arange(30.0), np.arange(30) % 2, np.ones(30)], axis=1).astype(np.float32)
+        columns, edges = Columns.of(x, [])
+        assert columns.embedded == (0,)
+        assert len(edges) == 1
+        out = TableInputs(columns, edges, embedding="ple")(torch.from_numpy(x))
+        assert out.shape == (30, 16 + 2)
+        np.testing.assert_array_equal(out[:, 16:].detach(), x[:, 1:])
+
+    def test_a_nominal_column_is_looked_up(self):
+        columns = Columns(numbers=0, embedded=(), edges=(), categories=(4,))
+        inputs = TableInputs(columns)
+        assert torch.equal(inputs(torch.eye(4)), inputs.categories[0].weight.T)
+
+    def test_edges_are_quantiles_of_the_training_rows(self):
+        x = np.random.default_rng(0).exponential(size=(500, 1)).astype(np.float32)
+        _, (edges,) = Columns.of(x, [])
+        np.testing.assert_allclose(edges, np.quantile(x, np.linspace(0, 1, 49)), rtol=1e-5)
+
+
+class TestEnsembleHead:
+    def test_each_member_has_a_loss_of_its_own(self):
+        torch.manual_seed(0)
+        model = Regressor(torch.nn.Linear(3, 8), 8)
+        model.head = EnsembleHead(8, members=4)
+        y = torch.tensor([1.0, 2.0, 5.0, 9.0])
+        objective = compose("vanilla").build(model, y.numpy())
+        x = torch.randn(4, 3)
+        loss = objective(x, y)["loss"]
+        z = model.encode(x)
+        losses = []
+        for m in range(4):
+            weight, bias = model.head.linear.weight[m, :, 0], model.head.linear.bias[m, 0]
+            pred = model.head.shift + model.head.scale * (z[:, 2 * m : 2 * m + 2] @ weight + bias)
+            losses.append(((pred - y) ** 2).mean() / y.std(correction=0) ** 2)
+        torch.testing.assert_close(loss, torch.stack(losses).mean())
+        assert (
+            loss > ((model(x) - y) ** 2).mean() / y.std(correction=0) ** 2
+        )  # Jensen: members do not lean on each other
+
+    def test_the_mean_of_the_members_predicts(self):
+        head = EnsembleHead(6, members=3).match_scale([10.0, 20.0, 60.0])
+        z = torch.randn(5, 6)
+        torch.testing.assert_close(head(z), head.members_of(z).mean(1))
+
+    def test_is_made_from_its_shape(self):
+        head = EnsembleHead(6, members=3)
+        assert isinstance(head_from(6, head.shape), EnsembleHead)
+        with pytest.raises(InputError, match="7 features cannot be shared out to 3 members"):
+            EnsembleHead(7, members=3)
+
+
+def test_rows_are_drawn_by_their_weight(table):
+    n = int((table.part == "train").sum())
+    weight = np.zeros(n)
+    weight[:5] = 1
+    recipe = Recipe(epochs=1, device="cpu")
+    setup = table_training(table, compose("vanilla"), recipe, "mlp", sample_weight=weight)
+    seen = {float(v) for _, _, y in setup.training.batches.pieces() for v in y}
+    assert seen <= {float(np.float32(v)) for v in table.rows_of("train")[1][:5]}
+    with pytest.raises(InputError, match="sample_weight is for rows"):
+        table_training(table, replace(compose("vanilla"), resampler=object()), recipe, "mlp", sample_weight=weight)
