@@ -10,6 +10,7 @@ RANKSIM = "six argsorts of the rows of 256 x 256 and three 256 x 256 x d product
 BMC = "one log-sum-exp over B x B, forward only"
 FDS = "a gather of scale and shift and one addcmul, with their backward"
 LDS = "one bincount and one gather"
+NEIGHBOURS = "scikit-learn's five nearest neighbours of the rare rows"
 
 PAIRS = {"n": 24, "d": 5}
 MEANS = {"n": 12, "d": 3, "n_bins": 6}
@@ -56,6 +57,18 @@ ROWS = [
     Entry("bootstrap-11022", "all metrics by region of 11,022 predictions, 2,000 resamples", pieces.shots,
           "drawing the rows of all resamples once",
           {**AGES, "resamples": 2000}, {**FEW_AGES, "resamples": 3}, targets={"ours_ms": 500}),
+    Entry("denseweight-100000", "DenseWeight of 100,000 labels: fitted, and looked up for each", pieces.denseweight,
+          sizes={"n": 100_000}, small={"n": 300}, targets={"ours_ms": 20.0}),
+    *(
+        Entry(f"{name}-{n}", f"{what}, {n:,} rows of {p} columns, 10 % of them rare", pieces.resampling, NEIGHBOURS,
+              {"name": name, "n": n, "p": p}, {"name": name, "n": 300, "p": 3}, targets={"ours_ms": most},
+              beside={"loops": {"n": 10_000}})
+        for name, what in (("smoter", "SMOTER"), ("smogn", "SMOGN"))
+        for n, p, most in ((10_000, 10, 300.0), (100_000, 30, 15_000.0))
+    ),
+    Entry("resampling-growth", "exponent of the time with n, 10,000 to 100,000 rows of 10 columns",
+          measure=pieces.growth, sizes={"n": (10_000, 30_000, 100_000), "p": 10}, small={"n": (300, 600), "p": 3},
+          targets={"smoter": 1.3, "smogn": 1.3}),
     Entry("labels-streamed", "streamed labels counted in bins, the time of their generator left out", pieces.labels,
           sizes={"n": 200_000_000}, small={"n": 1000}, full={"n": 1_000_000_000},
           targets={"million_per_s": 50, "memory_mb": 200}, measure=pieces.measured_labels),
@@ -90,6 +103,8 @@ SWEEPS = [
     Curve("conr_d", "ConR, N = 1024", "d", pieces.conr, "d", (32, 128, 512, 2048), {"n": 1024}, PAIRS),
     Curve("fds_bins", "FDS, B = 256, d = 512, statistics on", "bins", pieces.fds, "n_bins",
           (10, 30, 100, 300, 1000), {"n": 256, "d": 512, "statistics": True}, {**MEANS, "statistics": True}),
+    Curve("smogn_n", "SMOGN, 10 columns", "rows", pieces.resampling, "n", (1000, 3000, 10_000, 30_000, 100_000),
+          {"name": "smogn", "p": 10}, {"name": "smogn", "n": 300, "p": 3}),
     Curve("lds_rows", "LDS weights", "rows", pieces.lds, "n", (10_000, 100_000, 1_000_000, 10_000_000), {},
           {"n": 300}),
 ]

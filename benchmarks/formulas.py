@@ -1,6 +1,8 @@
 """The formulas as plain loops over rows, pairs and labels, and some as dense tensors: what the fast code must equal."""
 
 import math
+import random
+import statistics
 from collections.abc import Sequence
 
 import torch
@@ -163,3 +165,25 @@ def counts_loops(y: list[float], n_bins: int) -> list[int]:
     for label in y:
         counts[min(int(label), n_bins - 1)] += 1
     return counts
+
+
+def smogn_loops(X: list[list[float]], y: list[float], rare: list[int], n: int, *, k: int, noise: bool):
+    """Rows of SMOGN, or of SMOTER without noise, one by one: the neighbours of each base row are found anew."""
+    draw, made = random.Random(0), []
+    spread = [statistics.pstdev(X[i][c] for i in rare) for c in range(len(X[0]))]
+    spread_y = statistics.pstdev(y[i] for i in rare)
+    for turn in range(n):
+        i = rare[turn % len(rare)]
+        near = sorted((math.dist(X[i], X[j]), j) for j in rare if j != i)
+        distance, j = draw.choice(near[:k])
+        safe = statistics.median(d for d, _ in near) / 2
+        if not noise or distance < safe:
+            u = draw.random()
+            row = [a + u * (b - a) for a, b in zip(X[i], X[j], strict=True)]
+            to_i, to_j = math.dist(row, X[i]), math.dist(row, X[j])
+            made.append((row, (to_j * y[i] + to_i * y[j]) / (to_i + to_j)))
+        else:
+            scale = min(safe, 0.02)
+            row = [a + draw.gauss(0, scale * s) for a, s in zip(X[i], spread, strict=True)]
+            made.append((row, y[i] + draw.gauss(0, scale * spread_y)))
+    return made

@@ -28,6 +28,8 @@ BOUNDS = {
     "million_per_s": "{} million a second",
     "loss_gap": "loss curves differ by {}",
     "exchange": "exchange {} of the step",
+    "smoter": "SMOTER {}",
+    "smogn": "SMOGN {}",
 }
 PROCESSES = ("processes", "Several gloo processes", "processes")
 

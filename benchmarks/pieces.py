@@ -9,16 +9,19 @@ import time
 import formulas
 import numpy as np
 import torch
-from harness import HERE, Calls, Found, Memory
+from harness import HERE, Calls, Found, Memory, elapsed
+from sklearn.neighbors import NearestNeighbors
 from torch import nn
 
-from tailwise import FDS, Bins, Shots, lds_weights, region_metrics
+from tailwise import FDS, Bins, Relevance, Shots, lds_weights, region_metrics
 from tailwise.labels.streaming import LabelDensity
 from tailwise.losses.balanced_mse import bmc_loss
+from tailwise.methods.label_weights import label_weights
 from tailwise.metrics.regions import region_errors
 from tailwise.regularizers.conr import conr_loss
 from tailwise.regularizers.rank_n_contrast import rnc_loss
 from tailwise.regularizers.ranksim import ranksim_loss
+from tailwise.sampling import SMOGN, SMOTER
 
 AGES = 100
 CONR = {"window": 1.0, "temperature": 0.2, "push": 0.01}
@@ -105,6 +108,44 @@ def bmc(n) -> Calls:
         "plain": step(lambda p: formulas.bmc_dense(p, y, sigma=3.0), leaf),
         "loops": step(lambda p: formulas.bmc_loops(p, y, sigma=3.0), leaf),
     }
+
+
+def denseweight(n) -> Calls:
+    y = np.random.default_rng(0).lognormal(size=n)
+    return {"ours": lambda: label_weights("denseweight", y).sample_weight(y)}
+
+
+def resampling(name, n, p) -> Calls:
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(n, p)), rng.lognormal(sigma=0.9, size=n)
+    relevance = Relevance.from_points([(np.median(y), 0.0), (np.quantile(y, 0.93), 1.0)])
+    sampler = {"smoter": SMOTER, "smogn": SMOGN}[name](relevance=relevance, random_state=0)
+    rare = np.flatnonzero(relevance(y) >= sampler.threshold)
+
+    def ours():
+        return torch.tensor(len(sampler.fit_resample(X, y)[1]))
+
+    def loops():
+        made = formulas.smogn_loops(
+            X.tolist(), y.tolist(), rare.tolist(), n // 2 - len(rare), k=5, noise=name == "smogn"
+        )
+        return torch.tensor(len(made) + len(rare) + n - n // 2)
+
+    return {
+        "ours": ours,
+        "floor": lambda: NearestNeighbors(n_neighbors=6).fit(X[rare]).kneighbors(X[rare]),
+        "loops": loops,
+    }
+
+
+def growth(n, p) -> Found:
+    """Exponent of the time of each resampler with the number of rows."""
+    found = {}
+    for name in ("smoter", "smogn"):
+        calls = [resampling(name, rows, p)["ours"] for rows in n]
+        seconds = [min(elapsed(call) for _ in range(5)) for call in calls]
+        found[name] = float(np.polyfit(np.log(n), np.log(seconds), 1)[0])
+    return found
 
 
 def smoothing(n_bins, d):

@@ -2,9 +2,10 @@
 
     python benchmarks/quality.py TABLES.json OUT --jobs 2
 
-``TABLES.json`` lists tables with ``name``, ``file``, ``target``, ``nominal`` and ``drop``. At most 8,000 rows of a table
-are used (under 6,000 of them for training). Cells that are finished are not run again, so an interrupted run goes on. A
-difference on a table counts as a win or a loss when its 95 % t interval over the seeds, paired by seed, leaves out 0.
+``TABLES.json`` lists tables with ``name``, ``file``, ``target``, ``nominal`` and ``drop``. At most 8,000 rows of each
+are used (under 6,000 of them for training). Cells that are finished are not run again, so an interrupted run goes on.
+A difference on a table counts as a win or a loss when its 95 % t interval over the seeds, paired by seed, leaves
+out 0.
 """
 
 import argparse

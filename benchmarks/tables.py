@@ -26,6 +26,7 @@ def train(folder: Path, table: dict, root: Path, method: str, seed: int) -> None
     if (out / "manifest.json").exists():
         return
     arguments = ["train", str(root / table["file"]), "-t", table["target"], "-m", method, "--seed", str(seed)]
+    arguments += ["--encoder", "mlp"]
     for option in ("nominal", "drop"):
         for column in table[option]:
             arguments += [f"--{option}", column]

@@ -613,3 +613,35 @@ def test_a_warning_while_training_is_a_note_in_the_terminal_and_on_the_page(tmp_
     told = "bmc compares the labels of a batch"
     assert capsys.readouterr().err.count(told) == 1
     assert (out / "report.html").read_text().count(told) == 1
+
+
+class TestIntervals:
+    def test_are_written_where_asked_for(self, finished, tmp_path):
+        out = tmp_path / "p.csv"
+        run(["predict", str(finished / "run"), str(finished / "toy.csv"), "-o", str(out), "--interval", "0.8"])
+        frame = pd.read_csv(out)
+        assert (frame["low"] <= frame["prediction"]).mean() > 0.5
+        assert (frame["low"] < frame["high"]).all()
+        wide = tmp_path / "w.csv"
+        run(["predict", str(finished / "run"), str(finished / "toy.csv"), "-o", str(wide), "--interval", "0.9"])
+        assert (pd.read_csv(wide)["high"] >= frame["high"]).all()
+
+    def test_are_in_the_run(self, finished):
+        folder = finished / "run"
+        found = json.loads((folder / "intervals.json").read_text())
+        predictions = pd.read_parquet(folder / "predictions.parquet")
+        test = predictions[predictions["split"] == "test"]
+        inside = ((test["low"] <= test["target"]) & (test["target"] <= test["high"])).mean()
+        assert found["all"]["by_true"]["coverage"]["value"] == pytest.approx(inside)
+        assert "90 % intervals" in (folder / "report.html").read_text()
+
+    @pytest.mark.parametrize("share", ["0", "1", "90", "-0.5"])
+    def test_only_shares(self, share, finished, tmp_path, capsys):
+        arguments = ["predict", str(finished / "run"), str(finished / "toy.csv"), "-o", str(tmp_path / "p.csv")]
+        assert run([*arguments, f"--interval={share}"]) == 2
+        assert "--interval must be a share between 0 and 1" in capsys.readouterr().err
+
+    def test_too_few_rows_for_so_high_a_share(self, finished, tmp_path, capsys):
+        arguments = ["predict", str(finished / "run"), str(finished / "toy.csv"), "-o", str(tmp_path / "p.csv")]
+        assert run([*arguments, "--interval", "0.999"]) == 0
+        assert "intervals of confidence 0.999 are infinite" in capsys.readouterr().err

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from tailwise._checks import InputError
     from tailwise.artifact import TableModel
     from tailwise.data.batches import Batches
-    from tailwise.estimators import WeightedRegressor
+    from tailwise.estimators import ImbalancedRegressor, ResampledRegressor, WeightedRegressor
     from tailwise.fds import FDS
     from tailwise.labels.bins import Bins
     from tailwise.labels.density import LDS
@@ -39,6 +39,7 @@ _WHERE = {
     "FocalL1": "losses.focal",
     "FocalMSE": "losses.focal",
     "Huber": "losses.pointwise",
+    "ImbalancedRegressor": "estimators",
     "InputError": "_checks",
     "L1": "losses.pointwise",
     "LDS": "labels.density",
@@ -51,6 +52,7 @@ _WHERE = {
     "Recipe": "training.recipe",
     "Regressor": "models.regressor",
     "Relevance": "labels.relevance",
+    "ResampledRegressor": "estimators",
     "Shots": "labels.shots",
     "Stage": "methods.method",
     "TableModel": "artifact",
@@ -76,6 +78,7 @@ __all__ = [
     "FocalL1",
     "FocalMSE",
     "Huber",
+    "ImbalancedRegressor",
     "InputError",
     "LabelDensity",
     "LabelWeights",
@@ -84,6 +87,7 @@ __all__ = [
     "Recipe",
     "Regressor",
     "Relevance",
+    "ResampledRegressor",
     "Shots",
     "Stage",
     "TableModel",

@@ -9,7 +9,7 @@ import typer
 
 from tailwise._checks import InputError, one_of
 from tailwise.cli.processes import several
-from tailwise.models.names import ENCODERS, MODELS
+from tailwise.models.names import AUTO, ENCODERS, MODELS
 from tailwise.training.recipe import CRITERIA, PRECISIONS, Recipe
 
 if TYPE_CHECKING:
@@ -88,12 +88,13 @@ def train(
         str,
         typer.Option(
             "--encoder",
-            autocompletion=_complete(tuple(ENCODERS)),
-            metavar="|".join(ENCODERS),
-            help="The network's encoder: a perceptron or TabM, with embeddings (-ple, -plr) of numbers or without.",
+            autocompletion=_complete((AUTO, *ENCODERS)),
+            metavar="|".join((AUTO, *ENCODERS)),
+            help="The network's encoder: a perceptron or TabM, with embeddings (-ple, -plr) of numbers or without. "
+            "auto: mlp-ple, but mlp below 500 training rows or above 200 numbers.",
             rich_help_panel=_METHOD,
         ),
-    ] = "mlp",
+    ] = AUTO,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -285,7 +286,7 @@ def train(
     with warnings_as_notes() as warned:
         composed = compose(method, **params)
     stem = data.removeprefix("example:").rsplit("/", 1)[-1].split(".")[0]
-    label = composed.name if (model, encoder) == ("network", "mlp") else f"{_shown(model, encoder)} {composed.name}"
+    label = composed.name if (model, encoder) == ("network", AUTO) else f"{_shown(model, encoder)} {composed.name}"
     folder = out or Path("runs") / f"{stem}-{label.replace(' ', '-')}-{seed}"
     on_main(lambda: check_out(folder, overwrite=overwrite, resume=resume))
     choices: dict[str, Any] = {
@@ -345,7 +346,7 @@ def train(
 def _check_model(context: typer.Context, model: str, encoder: str, params: dict[str, dict[str, Any]]) -> None:
     """Raise unless model and encoder exist, and what is given belongs to them."""
     one_of(model, "--model", tuple(MODELS))
-    one_of(encoder, "--encoder", tuple(ENCODERS))
+    one_of(encoder, "--encoder", (AUTO, *ENCODERS))
     if model == "network":
         if params["model"]:
             raise InputError("--set model... is for models that are not networks; use --set encoder.NAME=VALUE")

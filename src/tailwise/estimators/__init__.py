@@ -1,7 +1,19 @@
-"""scikit-learn estimators that serve the rare values of a target."""
+"""scikit-learn estimators that serve the rare values of a target; imported on first use, for only one needs torch."""
 
-from tailwise.estimators.imbalanced import ImbalancedRegressor
-from tailwise.estimators.resampled import ResampledRegressor
-from tailwise.estimators.weighted import WeightedRegressor
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tailwise.estimators.imbalanced import ImbalancedRegressor
+    from tailwise.estimators.resampled import ResampledRegressor
+    from tailwise.estimators.weighted import WeightedRegressor
+
+_WHERE = {"ImbalancedRegressor": "imbalanced", "ResampledRegressor": "resampled", "WeightedRegressor": "weighted"}
 
 __all__ = ["ImbalancedRegressor", "ResampledRegressor", "WeightedRegressor"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module 'tailwise.estimators' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"tailwise.estimators.{_WHERE[name]}"), name)

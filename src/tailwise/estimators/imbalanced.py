@@ -23,6 +23,7 @@ from tailwise.labels.bins import Bins
 from tailwise.labels.relevance import Relevance
 from tailwise.labels.shots import Shots
 from tailwise.methods.method import compose
+from tailwise.models.names import AUTO
 from tailwise.training.fit import table_training
 from tailwise.training.recipe import Recipe
 
@@ -35,7 +36,7 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     Args:
         method: parts joined by ``+``, see ``tailwise methods``.
         method_params: parameters of the parts, ``{"conr": {"window": 2.0}}``.
-        encoder: one of :data:`tailwise.models.names.ENCODERS`.
+        encoder: one of :data:`tailwise.models.names.ENCODERS`, or ``"auto"``, which chooses by rows and columns.
         encoder_params: parameters of the encoder, ``{"dropout": 0.2}``.
         bin_width: width of the target's bins, target units; by default :meth:`Bins.auto`.
         n_bins: number of bins instead.
@@ -80,7 +81,7 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         method: str = "sqinv+lds",
         *,
         method_params: dict[str, dict[str, Any]] | None = None,
-        encoder: str = "mlp",
+        encoder: str = AUTO,
         encoder_params: dict[str, Any] | None = None,
         bin_width: float | None = None,
         n_bins: int | None = None,
@@ -204,7 +205,9 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         model = TableModel.load(folder)
         try:
             described = json.loads((Path(folder) / _PARAMETERS).read_text(encoding="utf-8"))
-            given = {k: tuple(v) if isinstance(v, list) else v for k, v in described["parameters"].items()}
+            given: dict[str, Any] = {
+                k: tuple(v) if isinstance(v, list) else v for k, v in described["parameters"].items()
+            }
             estimator = cls(**given)
             estimator.n_features_in_ = described["n_features_in"]
             if described["feature_names_in"] is not None:

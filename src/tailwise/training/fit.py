@@ -19,6 +19,7 @@ from tailwise.data.table import categories_of, fit_preprocessor, transform, tran
 from tailwise.methods.method import Method
 from tailwise.metrics.regions import validation_errors
 from tailwise.models.encoders import new_encoder
+from tailwise.models.names import AUTO, encoder_for
 from tailwise.processes import gather_objects, piece
 from tailwise.training.epoch import Epoch
 from tailwise.training.loop import Training, accelerator_for, seed_everything
@@ -44,7 +45,7 @@ def table_training(
     table: PreparedTable,
     method: Method,
     recipe: Recipe,
-    encoder: str = "mlp",
+    encoder: str = AUTO,
     *,
     sample_weight: NDArray[np.float64] | None = None,
     **params: Any,
@@ -55,7 +56,8 @@ def table_training(
         table: a prepared table.
         method: what to train.
         recipe: how.
-        encoder: one of :data:`tailwise.models.names.ENCODERS`.
+        encoder: one of :data:`tailwise.models.names.ENCODERS`, or ``"auto"``, see
+            :func:`tailwise.models.names.encoder_for`.
         sample_weight: ``(n,)`` how often each training row is drawn relative to others.
         **params: parameters of the encoder, see :func:`tailwise.models.encoders.new_encoder`.
 
@@ -85,7 +87,10 @@ def table_training(
         x_train = inputs(sample)
 
     seed_everything(recipe.seed, 0, -2)
-    network, description = new_encoder(encoder, x_train, categories_of(preprocessor), **params)
+    categories = categories_of(preprocessor)
+    if encoder == AUTO:
+        encoder = encoder_for(len(y_train), x_train.shape[1] - sum(categories))
+    network, description = new_encoder(encoder, x_train, categories, **params)
     model = network_of(network)
     batch_size = recipe.batch_size_for(len(y_train))
     batches: Batches | StreamedBatches

@@ -7,7 +7,7 @@ from sklearn.compose import ColumnTransformer
 
 from tailwise._checks import InputError, one_of
 from tailwise.data.prepare import PreparedTable
-from tailwise.models.names import ENCODERS, MODELS
+from tailwise.models.names import AUTO, ENCODERS, MODELS
 from tailwise.training.epoch import Epoch
 from tailwise.training.recipe import Recipe
 
@@ -40,7 +40,7 @@ def start_training(
     recipe: Recipe,
     *,
     model: str = "network",
-    encoder: str = "mlp",
+    encoder: str = AUTO,
     params: Mapping[str, Any] | None = None,
 ) -> TrainingOfTable:
     """Set up the training of a model.
@@ -50,14 +50,14 @@ def start_training(
         method: what to train.
         recipe: how.
         model: one of :data:`tailwise.models.names.MODELS`.
-        encoder: of a network, one of :data:`tailwise.models.names.ENCODERS`.
+        encoder: of a network, one of :data:`tailwise.models.names.ENCODERS`, or ``"auto"``.
         params: parameters of the encoder, or of the model that is not a network.
 
     Raises:
         InputError: a model, encoder or parameter that does not exist, parts of the method that do not fit the model.
     """
     one_of(model, "model", tuple(MODELS))
-    one_of(encoder, "encoder", tuple(ENCODERS))
+    one_of(encoder, "encoder", (AUTO, *ENCODERS))
     params = dict(params or {})
     if "sample_weight" in params:
         raise InputError("sample_weight is no parameter of a model or encoder")
