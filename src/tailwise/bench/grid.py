@@ -1,17 +1,23 @@
 """A grid of trainings, tables x entries x seeds: resumable cell by cell, in parallel over joblib."""
 
 import json
+import re
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tailwise._checks import InputError
 from tailwise.run import write_json
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_FOLD = "tailwise fold"
 
 
 @dataclass(frozen=True)
@@ -40,8 +46,12 @@ class Entry:
 
     @property
     def name(self) -> str:
-        """Model and method."""
-        return f"{self.encoder if self.model == 'network' else self.model} {self.method}"
+        """Model and method, with the method's parameters where there are some."""
+        given = [
+            f"{part}.{key}={value}" for part, params in self.method_params.items() for key, value in params.items()
+        ]
+        of = self.encoder if self.model == "network" else self.model
+        return f"{of} {self.method}" + (f" ({', '.join(given)})" if given else "")
 
 
 @dataclass(frozen=True)
@@ -56,6 +66,9 @@ class Cell:
         seed: of the split, and of the training.
         choices: how the table is prepared, see :func:`tailwise.data.prepare.prepare_table`.
         rows: most rows that are used, drawn by the seed; all if not given.
+        fold: which of ``folds`` is tested; without folds the seed makes a split of its own.
+        folds: folds of the table, each with rows of every region, drawn by the seed.
+        order: place of the entry among those that are compared.
     """
 
     table: str
@@ -65,10 +78,20 @@ class Cell:
     seed: int
     choices: Mapping[str, Any] = field(default_factory=dict)
     rows: int | None = None
+    fold: int | None = None
+    folds: int | None = None
+    order: int = 0
+
+    @property
+    def split(self) -> tuple[int, int]:
+        """What tells the cells of one entry apart: seed and fold."""
+        return self.seed, -1 if self.fold is None else self.fold
 
     def file(self, folder: Path) -> Path:
         """Where the cell's result is."""
-        return folder / self.table / f"{self.entry.name.replace(' ', '-')}-{self.seed}.json"
+        name = re.sub(r"[^\w.+=-]+", "-", self.entry.name).strip("-")
+        fold = "" if self.fold is None else f"-fold{self.fold}"
+        return folder / self.table / f"{name}-{self.seed}{fold}.json"
 
 
 def run_grid(
@@ -107,7 +130,8 @@ def read_cell(cell: Cell, folder: Path) -> dict[str, Any] | None:
         known: dict[str, Any] = json.loads(cell.file(folder).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return known if known.get("cell") == _plain(cell) else None
+    before = {"fold": None, "folds": None, **known.get("cell", {})}
+    return known if before == _plain(cell) else None
 
 
 def run_cell(cell: Cell, folder: Path) -> tuple[Cell, dict[str, Any]]:
@@ -140,7 +164,10 @@ def _trained(cell: Cell) -> dict[str, Any]:
     if cell.rows is not None and len(frame) > cell.rows:
         keep = np.random.default_rng(cell.seed).choice(len(frame), cell.rows, replace=False)
         frame = frame.iloc[np.sort(keep)].reset_index(drop=True)
-    table = prepare_table(frame, cell.target, seed=cell.seed, **cell.choices)
+    choices = dict(cell.choices)
+    if cell.folds is not None:
+        frame, choices = _with_fold(frame, cell)
+    table = prepare_table(frame, cell.target, seed=cell.seed, **choices)
     entry = cell.entry
     method = compose(entry.method, **{name: dict(params) for name, params in entry.method_params.items()})
     recipe = Recipe(seed=cell.seed, **entry.recipe)
@@ -163,7 +190,23 @@ def _trained(cell: Cell) -> dict[str, Any]:
     }
 
 
+def _with_fold(frame: "pd.DataFrame", cell: Cell) -> tuple["pd.DataFrame", dict[str, Any]]:
+    """The table with a column that says train, val or test: one fold is tested, and one of the rest validates."""
+    from tailwise.data.schema import target_values
+    from tailwise.model_selection import StratifiedRegressionKFold
+
+    frame = frame[target_values(frame, cell.target).notna()].reset_index(drop=True)
+    y = target_values(frame, cell.target).to_numpy()
+    folds = StratifiedRegressionKFold(cell.folds or 2, random_state=cell.seed)
+    rest, test = list(folds.split(y.reshape(-1, 1), y))[cell.fold or 0]
+    _, held = next(folds.split(y[rest].reshape(-1, 1), y[rest]))
+    part = np.full(len(y), "train", dtype=object)
+    part[test], part[rest[held]] = "test", "val"
+    return frame.assign(**{_FOLD: part}), {**cell.choices, "split": "column", "split_column": _FOLD}
+
+
 def _plain(cell: Cell) -> dict[str, Any]:
-    """A cell as JSON gives it back."""
+    """A cell as JSON gives it back, without its place among others."""
     plain: dict[str, Any] = json.loads(json.dumps(asdict(cell)))
+    del plain["order"]
     return plain

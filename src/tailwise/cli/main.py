@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 from tailwise._checks import InputError
+from tailwise.cli.compare import compare, spread
+from tailwise.cli.diagnose import diagnose
 from tailwise.cli.evaluate import evaluate
 from tailwise.cli.lists import examples, methods
 from tailwise.cli.predict import predict
@@ -26,9 +28,11 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="First run:  tailwise train example:airports --target elevation",
 )
+app.command(rich_help_panel="Main job")(diagnose)
 app.command(rich_help_panel="Main job")(train)
 app.command(rich_help_panel="Main job")(predict)
 app.command(rich_help_panel="Main job")(evaluate)
+app.command(rich_help_panel="Main job")(compare)
 app.command(rich_help_panel="What there is")(methods)
 app.command(rich_help_panel="What there is")(examples)
 
@@ -53,7 +57,8 @@ def _tailwise(
 def run(arguments: Sequence[str]) -> int:
     """Run the command and return its exit status: 2 and one line on stderr for a user's mistake."""
     try:
-        code = app(args=list(arguments) or ["--help"], standalone_mode=False)
+        words = spread(arguments) if arguments and arguments[0] == "compare" else list(arguments)
+        code = app(args=words or ["--help"], standalone_mode=False)
     except InputError as mistake:
         return _say(str(mistake))
     except _UsageError as mistake:

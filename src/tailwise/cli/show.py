@@ -11,11 +11,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from tailwise._numbers import number
 from tailwise.labels.shots import REGIONS
 from tailwise.metrics.regions import METRICS, RegionMetrics
-from tailwise.report.numbers import number
 
 if TYPE_CHECKING:
+    from tailwise.bench.comparison import TableComparison
+    from tailwise.bench.ranks import Ranking
+    from tailwise.bench.statistics import Compared
     from tailwise.report.comparison import Comparison
     from tailwise.training.epoch import Epoch
 
@@ -92,6 +95,56 @@ def beside_table(comparison: Mapping[str, "Comparison"], our_name: str, their_na
         change = pair.text if pair.differs else "no difference"
         table.add_row(name.capitalize(), number(pair.ours), number(pair.theirs), change)
     return table
+
+
+def compared_table(table: "TableComparison", reference: str) -> Table:
+    """Errors of the reference, and by how much the others differ from it, with what the tests say."""
+    from tailwise.bench.comparison import SCORES
+
+    caption = Text(
+        f"{reference}: mean error in units of {table.target}. Others: change of it; better and worse where it is no "
+        "chance, = where there is no difference, ? where one seed cannot tell"
+    )
+    shown = Table(title=Text(f"{table.table}: {table.target}"), caption=caption, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    shown.add_column("", overflow="fold")
+    for score in SCORES:
+        shown.add_column("balanced" if score == "balanced" else score.capitalize(), justify="right")
+    shown.add_column("seconds", justify="right")
+    said = {(one.method, one.region): one for one in table.compared}
+    front = table.on_front()
+    for name in table.scores:
+        if name == reference:
+            means = [table.mean(name, score) for score in SCORES]
+            cells = [Text("-" if mean is None else number(float(f"{mean:.3g}"))) for mean in means]
+        else:
+            cells = [_change(said[name, score]) for score in SCORES]
+        shown.add_row(Text(name + (" *" if front.get(name) else "")), *cells, f"{table.seconds[name]:.0f}")
+    if any(front.values()):
+        shown.caption = Text(f"{caption}. *: none is better both where rows are many and where they are few")
+    return shown
+
+
+def _change(one: "Compared") -> Text:
+    percent = one.paired.percent
+    if percent is None:
+        return Text("-")
+    styles = {"better": "bold green", "worse": "bold red"}
+    sign = "=" if one.verdict == "no difference" else one.verdict if one.verdict in styles else "?"
+    return Text(f"{percent:+.0f} % {sign}", style=styles.get(one.verdict, ""))
+
+
+def ranks_table(score: str, ranking: "Ranking") -> Table:
+    """Mean ranks over tables, and which do not differ."""
+    distance = number(float(f"{ranking.critical_difference:.2g}"))
+    caption = Text(f"{len(ranking.tables)} tables; ranks closer than {distance} are no difference (Nemenyi)")
+    shown = Table(title=Text(f"mean ranks, {score}"), caption=caption, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    shown.add_column("")
+    shown.add_column("mean rank", justify="right")
+    shown.add_column("alike")
+    letters = {group: "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[i % 26] for i, group in enumerate(ranking.groups)}
+    for name, rank in ranking.mean_ranks.items():
+        shown.add_row(Text(name), f"{rank:.2f}", "".join(letter for group, letter in letters.items() if name in group))
+    return shown
 
 
 def _range(region: RegionMetrics, metric: str) -> str:

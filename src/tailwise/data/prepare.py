@@ -164,15 +164,7 @@ def prepare_table(
         notes.append(f"{int(empty.sum()):,} rows dropped: no target")
     row = np.flatnonzero(~empty.to_numpy())
     rows, values = rows.select(row) if empty.any() else rows, y.to_numpy()[row]
-    if len(rows) < FEWEST_ROWS:
-        raise InputError(f"the table has {len(rows)} rows with a target; at least {FEWEST_ROWS} are needed")
-    if values.min() == values.max():
-        raise InputError(f"target {target!r} is constant ({values[0]:g} in every row); there is nothing to learn")
-    if not _LEAST_SPREAD <= values.std() <= 1 / _LEAST_SPREAD:
-        raise InputError(
-            f"target {target!r} has a standard deviation of {values.std():g}; choose a unit in which it lies between "
-            f"{_LEAST_SPREAD:g} and {1 / _LEAST_SPREAD:g}"
-        )
+    check_target(values, target)
 
     not_features: list[tuple[str, str]] = []
     if group is not None:
@@ -220,6 +212,19 @@ def prepare_table(
             f"--bin-width {_narrower(crowd):g} would tell its labels apart"
         )
     return PreparedTable(rows, row, values, part, kind, schema, regions, Relevance.extremes(y_train), notes)
+
+
+def check_target(y: NDArray[np.float64], target: str) -> None:
+    """Raise unless there are enough labels to learn from, of more than one value, in a unit that floats can hold."""
+    if len(y) < FEWEST_ROWS:
+        raise InputError(f"the table has {len(y)} rows with a target; at least {FEWEST_ROWS} are needed")
+    if y.min() == y.max():
+        raise InputError(f"target {target!r} is constant ({y[0]:g} in every row); there is nothing to learn")
+    if not _LEAST_SPREAD <= y.std() <= 1 / _LEAST_SPREAD:
+        raise InputError(
+            f"target {target!r} has a standard deviation of {y.std():g}; choose a unit in which it lies between "
+            f"{_LEAST_SPREAD:g} and {1 / _LEAST_SPREAD:g}"
+        )
 
 
 def _sample(rows: Rows, seed: int) -> pd.DataFrame:

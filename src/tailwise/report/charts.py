@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
+from tailwise._numbers import number
 from tailwise.labels.shots import REGIONS, Shots
-from tailwise.report.numbers import number
 
 REGION_COLORS = {"many": "#4477aa", "medium": "#ccbb44", "few": "#ee6677", "zero": "#aa3377"}
 OURS, OTHER, INK = "#4477aa", "#aa7744", "#808080"
@@ -30,8 +30,8 @@ _SETTINGS = {
 
 
 @contextmanager
-def _chart(width: float = 7.5, height: float = 3.4) -> Iterator[tuple[Figure, Any, list[str]]]:
-    """A figure whose SVG text is appended to the list when the block ends."""
+def chart(width: float = 7.5, height: float = 3.4, *, numbers: bool = True) -> Iterator[tuple[Figure, Any, list[str]]]:
+    """A figure whose SVG text is appended to the list when the block ends; its axes have numbers, or names."""
     made: list[str] = []
     with mpl.rc_context(_SETTINGS), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph")  # the browser has the letters that matplotlib's font lacks
@@ -46,7 +46,7 @@ def _chart(width: float = 7.5, height: float = 3.4) -> Iterator[tuple[Figure, An
         axes.tick_params(which="both", colors=INK)
         for spine in axes.spines.values():
             spine.set_color(INK)
-        for axis in (axes.xaxis, axes.yaxis):
+        for axis in (axes.xaxis, axes.yaxis) if numbers else ():
             axis.set_major_formatter(FuncFormatter(lambda value, _: number(value).replace("e+0", "e")))
             axis.set_minor_formatter(NullFormatter())
         legend = axes.get_legend()
@@ -60,7 +60,7 @@ def _chart(width: float = 7.5, height: float = 3.4) -> Iterator[tuple[Figure, An
 
 def density_chart(shots: Shots, target: str) -> str:
     """Training rows in each bin, coloured by region."""
-    with _chart() as (_, axes, made):
+    with chart() as (_, axes, made):
         names = np.asarray(REGIONS)[shots.bin_codes]
         for region, color in REGION_COLORS.items():
             here = names == region
@@ -88,7 +88,7 @@ def error_chart(
     target: str,
 ) -> str:
     """Mean signed error by target value, with 95 % intervals of the mean of several rows, for one or two runs."""
-    with _chart() as (_, axes, made):
+    with chart() as (_, axes, made):
         edges = _wide_edges(y_true, shots)
         index = np.clip(np.searchsorted(edges[1:-1], y_true, side="right"), 0, edges.size - 2)
         count = np.bincount(index, minlength=edges.size - 1)
@@ -111,7 +111,7 @@ def error_chart(
 
 def scatter_chart(y_true: NDArray[np.float64], y_pred: NDArray[np.float64], shots: Shots, target: str) -> str:
     """Predicted against true, coloured by region; at most 3,000 rows, rare regions first."""
-    with _chart(5.2, 4.6) as (_, axes, made):
+    with chart(5.2, 4.6) as (_, axes, made):
         names = shots.names(y_true)
         rng = np.random.default_rng(0)
         low, high = float(min(y_true.min(), y_pred.min())), float(max(y_true.max(), y_pred.max()))
@@ -132,7 +132,7 @@ def scatter_chart(y_true: NDArray[np.float64], y_pred: NDArray[np.float64], shot
 
 def training_chart(history: Sequence[dict[str, Any]], target: str) -> str:
     """Validation MAE by region over the epochs; a dashed line where a stage begins."""
-    with _chart() as (_, axes, made):
+    with chart() as (_, axes, made):
         epochs = np.arange(1, len(history) + 1)
         for region, color in REGION_COLORS.items():
             errors = np.array([line["validation"].get(region, np.nan) for line in history])

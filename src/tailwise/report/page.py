@@ -10,12 +10,12 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from tailwise._numbers import number
 from tailwise.labels.shots import Shots
 from tailwise.metrics.intervals import CONFIDENCE, RegionCoverage
 from tailwise.metrics.regions import METRICS, Interval, RegionMetrics, region_metrics
 from tailwise.report.charts import density_chart, error_chart, scatter_chart, training_chart
 from tailwise.report.comparison import FEWEST_TO_SPEAK, Comparison, OtherRun
-from tailwise.report.numbers import number
 
 
 def run_page(

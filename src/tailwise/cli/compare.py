@@ -1,0 +1,291 @@
+"""``tailwise compare``: methods and models on the same splits, and which differences are real."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tailwise._checks import InputError, one_of, whole
+from tailwise.models.names import AUTO, ENCODERS, MODELS
+
+if TYPE_CHECKING:
+    from tailwise.bench.comparison import GridComparison
+    from tailwise.bench.grid import Cell, Entry
+
+_WHAT, _TABLE, _RUNS = "What is compared", "Table", "Runs"
+PRESETS: dict[str, dict[str, Any]] = {
+    "quick": {"seeds": 3, "rows": 5000, "recipe": {"epochs": 40, "patience": 12}},
+    "standard": {"seeds": 5, "rows": 20_000, "recipe": {}},
+    "thorough": {"seeds": 10, "rows": None, "recipe": {"epochs": 120}},
+}
+SEVERAL = ("--method", "-m", "--model")
+_POWERS = (0.25, 0.5, 0.75, 1.0)
+
+
+def compare(
+    data: Annotated[list[str], typer.Argument(metavar="DATA...", help="One table or several, or example:NAME.")],
+    target: Annotated[str, typer.Option("--target", "-t", help="Column to predict.", rich_help_panel=_TABLE)],
+    method: Annotated[
+        list[str] | None,
+        typer.Option("--method", "-m", help="Methods, one or more: -m vanilla sqinv+lds.", rich_help_panel=_WHAT),
+    ] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model", help="Encoders and models, one or more: --model mlp tabm lightgbm.", rich_help_panel=_WHAT
+        ),
+    ] = None,
+    reference: Annotated[
+        str | None,
+        typer.Option(
+            "--reference",
+            help="What the others are compared with, as 'MODEL METHOD'; the first model with the first method if not "
+            "given.",
+            rich_help_panel=_WHAT,
+        ),
+    ] = None,
+    sweep: Annotated[
+        bool,
+        typer.Option(
+            "--sweep",
+            help="Also the power of the weights from 0 to 1 (reweight+lds) on the first model: the trade-off between "
+            "many and few.",
+            rich_help_panel=_WHAT,
+        ),
+    ] = False,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="PART.NAME=VALUE", help="Parameter of a part. Repeatable.", rich_help_panel=_WHAT
+        ),
+    ] = None,
+    preset: Annotated[
+        str,
+        typer.Option(
+            "--preset",
+            metavar="|".join(PRESETS),
+            help="quick: 3 seeds, at most 5,000 rows, 40 epochs. standard: 5 seeds, at most 20,000 rows. thorough: 10 "
+            "seeds, all rows, 120 epochs.",
+            rich_help_panel=_RUNS,
+        ),
+    ] = "quick",
+    seeds: Annotated[
+        int | None,
+        typer.Option("--seeds", help="Splits and trainings a table.", show_default="by preset", rich_help_panel=_RUNS),
+    ] = None,
+    folds: Annotated[
+        int | None,
+        typer.Option("--folds", help="Test every fold of K instead of one split a seed.", rich_help_panel=_RUNS),
+    ] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option("--epochs", help="Most epochs of a network.", show_default="by preset", rich_help_panel=_RUNS),
+    ] = None,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", help="Trainings at once.", rich_help_panel=_RUNS)] = 1,
+    backend: Annotated[
+        str, typer.Option("--backend", help="Of joblib: loky, or dask, ray on a cluster.", rich_help_panel=_RUNS)
+    ] = "loky",
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help="Folder to write; by default runs/compare-DATA. Trainings that are finished there are not run again.",
+            rich_help_panel=_RUNS,
+        ),
+    ] = None,
+    bin_width: Annotated[
+        float | None, typer.Option("--bin-width", help="Width of the target's bins.", rich_help_panel=_TABLE)
+    ] = None,
+    group: Annotated[
+        str | None, typer.Option("--group", help="Column whose groups are never split.", rich_help_panel=_TABLE)
+    ] = None,
+    drop: Annotated[
+        list[str] | None, typer.Option("--drop", help="Column to leave out. Repeatable.", rich_help_panel=_TABLE)
+    ] = None,
+    nominal: Annotated[
+        list[str] | None, typer.Option("--nominal", help="Column to take as nominal.", rich_help_panel=_TABLE)
+    ] = None,
+    drop_missing_target: Annotated[
+        bool, typer.Option("--drop-missing-target", help="Drop rows without a target.", rich_help_panel=_TABLE)
+    ] = False,
+) -> None:
+    """Train methods and models on the same splits, and say by region which differences are real.
+
+    A difference counts when a paired t test over the seeds, corrected for seeds that share rows and, after Holm, for
+    the number of comparisons, says so; else it is called no difference.
+
+    Example:  tailwise compare houses.csv -t price -m vanilla sqinv+lds rrt+lds --model mlp-ple lightgbm
+    """
+    from tailwise.bench.comparison import compare_grid
+    from tailwise.cli.settings import parse_set
+    from tailwise.report.compare_page import compare_page
+    from tailwise.run import write_json
+
+    one_of(preset, "--preset", tuple(PRESETS))
+    chosen = PRESETS[preset]
+    n_seeds = whole(chosen["seeds"] if seeds is None else seeds, "--seeds", least=1)
+    if folds is not None and group is not None:
+        raise InputError("--folds and --group cannot be used together; leave one out")
+    recipe = {**chosen["recipe"], **({} if epochs is None else {"epochs": whole(epochs, "--epochs", least=1)})}
+    entries = _entries(method or ["vanilla", "sqinv+lds"], model or [AUTO], parse_set(settings or []), sweep, recipe)
+    names = [entry.name for entry in entries]
+    base = names[0] if reference is None else one_of(reference, "--reference", names)
+    choices = {
+        "bin_width": bin_width,
+        "group": group,
+        "drop": drop or [],
+        "nominal": nominal or [],
+        "drop_missing_target": drop_missing_target,
+    }
+    cells = _cells(data, target, entries, choices, n_seeds, folds, chosen["rows"])
+    folder = out or Path("runs") / f"compare-{cells[0].table}"
+    _check_folder(folder)
+    results = _run(cells, folder, whole(jobs, "--jobs", least=1), backend)
+    comparison = compare_grid(results, base)
+    write_json(folder / "comparison.json", comparison.to_json())
+    page = compare_page(comparison, f"{target} of {', '.join(table.table for table in comparison.tables)}")
+    (folder / "comparison.html").write_text(page, encoding="utf-8")
+    _say(comparison, folder, results)
+
+
+def _entries(
+    methods: Sequence[str],
+    models: Sequence[str],
+    params: dict[str, dict[str, Any]],
+    sweep: bool,
+    recipe: dict[str, Any],
+) -> list["Entry"]:
+    """Every method on every model that can train it."""
+    from tailwise.bench.grid import Entry
+    from tailwise.methods.method import compose, parse
+
+    known = (AUTO, *ENCODERS, *(name for name in MODELS if name != "network"))
+    for name in models:
+        one_of(name, "--model", known)
+    unused = set(params)
+    made = []
+    for name in dict.fromkeys(models):
+        network = name in (AUTO, *ENCODERS)
+        kind: Any = {"encoder": name} if network else {"model": name}
+        for method in dict.fromkeys(methods):
+            own = {part: given for part, given in params.items() if part in parse(method)}
+            unused -= set(own)
+            compose(method, **own)  # a mistake is told before anything is trained
+            made.append(Entry(method, method_params=own, recipe=recipe if network else {}, **kind))
+    if unused:
+        raise InputError(f"--set names {sorted(unused)[0]!r}, which is part of no method that is compared")
+    if sweep:
+        first = made[0]
+        kind = {"encoder": first.encoder} if first.model == "network" else {"model": first.model}
+        made += [
+            Entry("reweight+lds", method_params={"reweight": {"power": power}}, recipe=first.recipe, **kind)
+            for power in _POWERS
+        ]
+    if len(made) < 2:
+        raise InputError("one method on one model has nothing to be compared with; give more with -m or --model")
+    return made
+
+
+def _cells(
+    data: Sequence[str],
+    target: str,
+    entries: Sequence["Entry"],
+    choices: dict[str, Any],
+    seeds: int,
+    folds: int | None,
+    rows: int | None,
+) -> list["Cell"]:
+    from tailwise.bench.grid import Cell
+
+    tables = [name.removeprefix("example:").rsplit("/", 1)[-1].split(".")[0] for name in data]
+    if len(set(tables)) < len(tables):
+        raise InputError("two tables have the same name; rename one")
+    return [
+        Cell(table, source, target, entry, seed, choices, rows, fold, folds, order)
+        for seed in range(seeds)
+        for fold in ([None] if folds is None else range(whole(folds, "--folds", least=2)))
+        for table, source in zip(tables, data, strict=True)
+        for order, entry in enumerate(entries)
+    ]
+
+
+def _check_folder(folder: Path) -> None:
+    """Raise unless the folder is new, empty, or that of a comparison."""
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{str(folder)!r} is a file; --out must name a folder")
+    marker = folder / "comparison.json"
+    if folder.exists() and any(folder.iterdir()) and not marker.exists():
+        raise InputError(f"{str(folder)!r} is not empty and holds no comparison; choose another --out")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not marker.exists():
+            marker.write_text("{}", encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"cannot write to {str(folder)!r}: {error.strerror}") from error
+
+
+def _run(cells: Sequence["Cell"], folder: Path, jobs: int, backend: str) -> list[tuple["Cell", dict[str, Any]]]:
+    """Run the grid behind a bar."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from tailwise.bench.grid import run_grid
+    from tailwise.cli.show import err
+
+    results = []
+    columns = (
+        TextColumn("training"),
+        MofNCompleteColumn(),
+        BarColumn(bar_width=12),
+        TextColumn("{task.fields[last]}"),
+        TimeRemainingColumn(compact=True),
+    )
+    with Progress(*columns, console=err) as progress:
+        task = progress.add_task("", total=len(cells), last="")
+        for cell, result in run_grid(cells, folder / "cells", jobs=jobs, backend=backend):
+            results.append((cell, result))
+            progress.update(task, advance=1, last=f"{cell.table} {cell.entry.name}, seed {cell.seed}")
+    return results
+
+
+def _say(comparison: "GridComparison", folder: Path, results: Sequence[tuple["Cell", dict[str, Any]]]) -> None:
+    from tailwise.cli.show import compared_table, notes, out, ranks_table
+
+    failed = {
+        f"{table.table}, {name}: {reason}": None for table in comparison.tables for name, reason in table.failed.items()
+    }
+    notes([f"left out: {line}" for line in failed])
+    for table in comparison.tables:
+        out.print(compared_table(table, comparison.reference))
+    for score, ranking in comparison.ranking.items():
+        if score in ("all", "few"):
+            out.print(ranks_table(score, ranking))
+    if comparison.seeds == 1:
+        notes(["with one seed nothing can be concluded; use --seeds 5"])
+    seconds = sum(result.get("seconds", 0.0) for _, result in results)
+    out.print(
+        f"{len(results)} trainings, {seconds / 60:.1f} minutes of computing: {folder / 'comparison.html'}",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+def spread(arguments: Sequence[str]) -> list[str]:
+    """Arguments with ``-m A B C`` written as ``-m A -m B -m C``.
+
+    >>> spread(["compare", "x.csv", "-m", "a", "b", "--seeds", "3"])
+    ['compare', 'x.csv', '-m', 'a', '-m', 'b', '--seeds', '3']
+    """
+    spelt: list[str] = []
+    option, given = "", 0
+    for word in arguments:
+        if word.startswith("-"):
+            option, given = (word, 0) if word in SEVERAL else ("", 0)
+        elif option:
+            given += 1
+            if given > 1:
+                spelt.append(option)
+        spelt.append(word)
+    return spelt

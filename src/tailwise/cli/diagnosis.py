@@ -1,0 +1,217 @@
+"""What the terminal shows of a diagnosis: a chart of rows by bin, tables, findings, and what to do."""
+
+import math
+from collections.abc import Iterator, Sequence
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, Group
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from tailwise._numbers import number
+from tailwise.diagnose.facts import Density, Diagnosis, Region
+
+_LETTERS = {"many": "M", "medium": "m", "few": "f", "zero": "."}
+_STYLES = {"many": "blue", "medium": "yellow", "few": "red", "zero": "magenta"}
+_WIDTH, _HEIGHT, _GUTTER, _WIDEST_BAR = 68, 8, 9, 6
+_SHOWN = 4
+_END = {"low": ", the smallest value", "high": ", the largest value", "inside": ""}
+
+
+def summary(found: Diagnosis, name: str, *, plain: bool = False) -> Group:
+    """Everything but the advice, for a terminal of 80 columns.
+
+    Args:
+        found: the diagnosis.
+        name: what to call the table.
+        plain: draw with ASCII letters only.
+    """
+    return Group(
+        Text(f"{found.target.name} of {name}", style="bold"),
+        *(Text(line) for line in _target_lines(found)),
+        Text(),
+        *chart(found.density, plain=plain),
+        _region_table(found),
+        _weight_table(found),
+        *(Text.assemble((f"{title}: ", "bold"), line) for title, line in _findings(found)),
+        Text(),
+    )
+
+
+def chart(density: Density, *, plain: bool = False) -> list[Text]:
+    """Rows by bin as columns of text, coloured by region and lettered below; on a logarithmic scale.
+
+    Args:
+        density: rows by bin.
+        plain: draw with ASCII letters only.
+    """
+    together = math.ceil(len(density.counts) / _WIDTH)
+    pieces = range(0, len(density.counts), together)
+    counts = [_mean(density.counts[i : i + together]) for i in pieces]
+    smoothed = [_mean(density.smoothed[i : i + together]) for i in pieces]
+    regions = [_region_of(count, density) for count in counts]
+    wide = min(_WIDEST_BAR, _WIDTH // len(counts))
+    top = max(counts)
+    eighths = " #######█" if plain else " ▁▂▃▄▅▆▇█"
+    full, line = ("#", "-") if plain else ("█", "─")
+    lines = []
+    for level in reversed(range(_HEIGHT)):
+        label = f"{top:,.0f}" if level == _HEIGHT - 1 else ""
+        row = Text(f"{label:>{_GUTTER - 2}} " + ("|" if plain else "│"))
+        for count, curve, region in zip(counts, smoothed, regions, strict=True):
+            part = _height(count, top) - 8 * level
+            if part > 0:
+                row.append((full if part >= 8 else eighths[part]) * wide, style=_STYLES[region])
+            else:
+                row.append((line if 0 < _height(curve, top) - 8 * level <= 8 else " ") * wide, style="dim")
+        lines.append(row)
+    letters = Text(f"{'region':>{_GUTTER - 2}}  ")
+    for region in regions:
+        letters.append(_LETTERS[region] * wide, style=_STYLES[region])
+    low, high = (number(density.edges[end]) for end in (0, -1))
+    drawn = wide * len(counts)
+    scale = f"{low}{high:>{max(drawn - len(low), len(high) + 1)}}"
+    each = "one bin" if together == 1 else f"the mean of {together} bins"
+    legend = Text(" " * _GUTTER)
+    for region, letter in _LETTERS.items():
+        legend.append(f"{letter} {'no row' if region == 'zero' else region}  ", style=_STYLES[region])
+    legend.append(f"{line} LDS curve above the bars", style="dim")
+    caption = Text(f"{'':{_GUTTER}}rows a bin on a logarithmic scale; a column is {each}", style="dim")
+    return [*lines, letters, Text(" " * _GUTTER + scale), legend, caption, Text()]
+
+
+def _height(count: float, top: float) -> int:
+    """Eighths of a line; at least one where there is any row."""
+    return max(round(8 * _HEIGHT * math.log1p(count) / math.log1p(top)), int(count > 0))
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _region_of(count: float, density: Density) -> str:
+    if count == 0:
+        return "zero"
+    return "many" if count > density.many else "few" if count < density.few else "medium"
+
+
+def _target_lines(found: Diagnosis) -> Iterator[str]:
+    target, density = found.target, found.density
+    missing = f", {target.missing:,} without a target left out" if target.missing else ""
+    yield f"{target.rows:,} rows{missing}; {target.distinct:,} different values"
+    yield (
+        f"from {number(target.low)} to {number(target.high)}, mean {number(target.mean)}, "
+        f"median {number(target.median)}, std {number(target.std)}, skew {target.skew:.2f}"
+    )
+    width = density.edges[1] - density.edges[0]
+    yield f"{len(density.counts)} bins of width {number(width)}: {density.rule}"
+    yield (
+        f"imbalance ratio {density.ratio:,.0f} (rows of the fullest bin over those of the sparsest); "
+        f"{_region(found, 'few').share:.1%} of the rows are few-shot"
+    )
+
+
+def _region(found: Diagnosis, name: str) -> Region:
+    return next(region for region in found.density.regions if region.name == name)
+
+
+def _region_table(found: Diagnosis) -> Table:
+    density, model = found.density, found.model
+    rules = {
+        "many": f"> {density.many:,.3g} a bin",
+        "medium": "between",
+        "few": f"< {density.few:,.3g} a bin",
+        "zero": "no row",
+    }
+    title = "regions" if model is None else f"regions, and the errors of a quick model ({model.folds} folds)"
+    table = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("region", style="bold")
+    table.add_column("rule")
+    for heading in ("bins", "rows", "share", *(() if model is None else ("MAE", "bias", "R²"))):
+        table.add_column(heading, justify="right")
+    for region in density.regions:
+        cells = [f"{region.bins:,}", f"{region.rows:,}", f"{region.share:.1%}"]
+        table.add_row(region.name, rules[region.name], *cells, *_errors(found, region.name), style=_STYLES[region.name])
+    for name in ("few, low end", "few, high end", "all"):
+        if model is not None and (error := model.of(name)) is not None:
+            table.add_row(name, "", "", f"{error.n:,}", "", *_errors(found, name))
+    if model is not None:
+        table.caption = Text(
+            f"out of fold, {model.rows:,} rows, in units of {found.target.name}; a bias below 0 is too low; R² is "
+            "against the region's own mean"
+        )
+    return table
+
+
+def _errors(found: Diagnosis, region: str) -> list[str]:
+    if found.model is None:
+        return []
+    error = found.model.of(region)
+    if error is None:
+        return ["-", "-", "-"]
+    no_r2 = error.r2 is None or region.endswith("end")
+    return [number(error.mae), number(error.bias), "" if no_r2 else f"{error.r2:.2f}"]
+
+
+def _weight_table(found: Diagnosis) -> Table:
+    table = Table(title="what weights would do", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("method", style="bold")
+    for heading in ("effective rows", "share of all", "largest weight / mean"):
+        table.add_column(heading, justify="right")
+    for weighting in found.weightings:
+        table.add_row(
+            weighting.method,
+            f"{weighting.effective_rows:,.0f}",
+            f"{weighting.share:.0%}",
+            f"{weighting.largest:,.1f}",
+        )
+    return table
+
+
+def _findings(found: Diagnosis) -> Iterator[tuple[str, str]]:
+    density, columns, relevance = found.density, found.columns, found.relevance
+    if density.empty:
+        widest = sorted(density.empty, key=lambda run: run.low - run.high)[:_SHOWN]
+        which = ", ".join(f"{number(run.low)} to {number(run.high)}" for run in widest)
+        yield "empty ranges", f"{len(density.empty)}, {density.empty_share:.0%} of the range; widest {which}"
+    else:
+        yield "empty ranges", "none"
+    if relevance is None:
+        yield "relevance", "0 everywhere: by the box-plot rule no value is extreme"
+    else:
+        points = ", ".join(f"{number(y)}: {phi:g}" for y, phi in zip(relevance.points, relevance.values, strict=True))
+        ends = f"at least 0.8 for {relevance.low_rows:,} low and {relevance.high_rows:,} high rows"
+        yield "relevance", f"{ends} (control points {points})"
+    spikes = [f"{number(s.value)} ({s.share:.1%}{_END[s.where]})" for s in found.spikes[:_SHOWN]]
+    more = f" and {len(found.spikes) - _SHOWN} more" if len(found.spikes) > _SHOWN else ""
+    yield "spikes", ", ".join(spikes) + more if spikes else "no single value stands out with 1% of the rows or more"
+    if found.rounding is not None:
+        share = "all" if found.rounding.share == 1 else f"{found.rounding.share:.0%} of the"
+        whole = "whole numbers" if found.rounding.step == 1 else f"multiples of {number(found.rounding.step)}"
+        yield "rounding", f"{share} values are {whole}"
+    same = found.duplicates
+    yield "duplicates", f"{same.repeated:,} rows repeated; {same.contradicting:,} share features, not the target"
+    kinds = ", ".join(f"{count} {kind}" for kind, count in columns.kinds.items())
+    yield "columns", f"{columns.features} features ({kinds})"
+    for title, names in (
+        ("constant", columns.constant),
+        ("identifiers", columns.identifiers),
+        ("not used", [f"{name} ({reason})" for name, reason in columns.unused.items()]),
+        ("leakage suspects", [f"{s.column} ({s.measure} {s.value:.3f})" for s in columns.suspects]),
+    ):
+        if names:
+            more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+            yield title, ", ".join(names[:_SHOWN]) + more
+
+
+def print_advice(found: Diagnosis, console: Console) -> None:
+    """Findings, actions and reasons within the width of the terminal; commands whole, to be copied."""
+    console.print(Text("what to do", style="bold"))
+    for place, advice in enumerate(found.advice, start=1):
+        console.print(Text())
+        console.print(Text(f"{place}. {advice.finding}", style="bold"))
+        for title, text in (("do", advice.action), ("why", advice.reason)):
+            console.print(Padding(Text.assemble((f"{title}: ", "bold"), text), (0, 0, 0, 3)), highlight=False)
+        for command in advice.commands:
+            console.print(Text(f"   {command}", style="cyan"), soft_wrap=True)

@@ -1,0 +1,32 @@
+"""What to do about a diagnosis, the most urgent first."""
+
+from tailwise.diagnose.commands import Commands
+from tailwise.diagnose.facts import Advice, Diagnosis
+from tailwise.diagnose.imbalance_advice import empty_ranges, heavy_weights, imbalance, no_relevance
+from tailwise.diagnose.table_advice import leak, same_rows, useless_columns, weak_columns
+from tailwise.diagnose.value_advice import few_values, fine_bins, heavy_tails, odd_values
+
+_RULES = (
+    leak,
+    few_values,
+    weak_columns,
+    same_rows,
+    imbalance,
+    heavy_weights,
+    empty_ranges,
+    fine_bins,
+    heavy_tails,
+    odd_values,
+    no_relevance,
+    useless_columns,
+)
+
+
+def advise(found: Diagnosis, commands: Commands) -> tuple[Advice, ...]:
+    """What every rule has to say.
+
+    Args:
+        found: the diagnosis, without advice.
+        commands: to be named in the advice.
+    """
+    return tuple(advice for rule in _RULES for advice in rule(found, commands))

@@ -1,0 +1,70 @@
+"""Values on which rows heap: single ones (limits, placeholders), and the multiples of a step (rounding)."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tailwise.diagnose.facts import FEW_VALUES, FEWEST, Rounding, Spike
+
+Array = NDArray[np.float64]
+
+_SPIKE_SHARE, _SPIKE_TIMES = 0.01, 5.0
+_HEAPED, _STEPS_A_VALUE = 0.8, 100
+_FINEST_DIGITS = 10
+
+
+def find_spikes(y: Array) -> tuple[Spike, ...]:
+    """Values with at least 1 % of the rows and five times those of the two nearest values on either side.
+
+    Args:
+        y: ``(n,)`` labels.
+    """
+    values, counts = np.unique(y, return_counts=True)
+    if values.size <= FEW_VALUES:
+        return ()
+    around = np.pad(counts, 2)
+    nearest = np.max([around[shift : shift + counts.size] for shift in (0, 1, 3, 4)], axis=0)
+    high = (counts >= max(_SPIKE_SHARE * y.size, FEWEST)) & (counts >= _SPIKE_TIMES * nearest)
+    ends = {0: "low", values.size - 1: "high"}
+    return tuple(
+        Spike(float(values[i]), int(counts[i]), float(counts[i] / y.size), ends.get(int(i), "inside"))
+        for i in np.flatnonzero(high)
+    )
+
+
+def find_rounding(y: Array, spikes: tuple[Spike, ...]) -> Rounding | None:
+    """The coarsest step of which all values, or else most of those that are no spike, are multiples.
+
+    Args:
+        y: ``(n,)`` labels.
+        spikes: values left out, as :func:`find_spikes` gives them.
+    """
+    others = y[(y != 0) & ~np.isin(y, [spike.value for spike in spikes])]
+    if others.size < FEWEST:
+        return None
+    spread = float(np.ptp(y))
+    finest = spread / min(y.size, _STEPS_A_VALUE * np.unique(y).size)
+    exact = _common_step(y)
+    power = int(np.floor(np.log10(spread)))
+    for step in (base * 10.0**p for p in range(power, power - _FINEST_DIGITS, -1) for base in (5.0, 2.0, 1.0)):
+        if step < max(finest, exact or 0.0):
+            break
+        share = float(_multiples(others, step).mean())
+        if step <= spread / 5 and share >= _HEAPED and step > 1.5 * (exact or 0.0):
+            return Rounding(step, share)
+    return Rounding(exact, 1.0) if exact is not None and exact >= finest else None
+
+
+def _common_step(y: Array) -> float | None:
+    """Largest step of which all values are multiples, if they have few digits."""
+    unit = 10.0 ** np.floor(np.log10(np.abs(y).max()))
+    for digits in range(_FINEST_DIGITS):
+        scaled = y / unit * 10.0**digits
+        rounded = np.round(scaled)
+        if np.allclose(scaled, rounded, rtol=1e-12, atol=1e-4):
+            return float(np.gcd.reduce(rounded.astype(np.int64)) * unit / 10.0**digits)
+    return None
+
+
+def _multiples(y: Array, step: float) -> NDArray[np.bool_]:
+    times = y / step
+    return np.asarray(np.abs(times - np.round(times)) < 1e-4)

@@ -1,0 +1,101 @@
+"""Where it hurts: the errors by region of a small boosted model, under cross-validation."""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.metrics import r2_score
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from tailwise.data.table import fit_tree_preprocessor, nominal_inputs
+from tailwise.diagnose.facts import FEWEST, Contrast, QuickModel, RegionError
+from tailwise.labels.shots import REGIONS, Shots
+from tailwise.model_selection import StratifiedRegressionGroupKFold, StratifiedRegressionKFold
+
+Array = NDArray[np.float64]
+
+MOST_ROWS = 20_000
+
+_MOST_CELLS, _FEWEST_ROWS = 2_000_000, 2_000
+_FOLDS = 5
+_RESAMPLES = 1000
+_TINY = np.finfo(np.float64).tiny
+
+
+def cross_validate(features: pd.DataFrame, y: Array, shots: Shots, groups: pd.Series | None, seed: int) -> QuickModel:
+    """Out-of-fold errors by region, on a sample of the rows where they are many.
+
+    Args:
+        features: as :meth:`Schema.features` gives them, each with more than one value.
+        y: ``(n,)`` labels.
+        shots: the regions.
+        groups: ``(n,)`` groups that no fold splits.
+        seed: of sample, folds and bootstrap.
+    """
+    rng = np.random.default_rng(seed)
+    rows = np.arange(len(y))
+    most = min(MOST_ROWS, max(_MOST_CELLS // features.shape[1], _FEWEST_ROWS))
+    if len(y) > most:
+        rows = np.sort(rng.choice(len(y), most, replace=False))
+    preprocessor = fit_tree_preprocessor(features)
+    x = np.asarray(preprocessor.transform(features.iloc[rows]), dtype=np.float64)
+    y = y[rows]
+    member = None if groups is None else pd.factorize(groups)[0][rows]
+    folds = _FOLDS if member is None else min(_FOLDS, np.unique(member).size)
+    predicted = _out_of_fold(x, y, nominal_inputs(preprocessor, x.shape[1]), member, folds, seed)
+    parts = _parts(y, shots)
+    errors = tuple(_region_error(name, y[part], predicted[part]) for name, part in parts.items() if part.any())
+    return QuickModel(len(y), folds, errors, _contrast(np.abs(predicted - y), parts, rng))
+
+
+def _out_of_fold(
+    x: Array, y: Array, nominal: NDArray[np.bool_], member: NDArray[np.int64] | None, folds: int, seed: int
+) -> Array:
+    splitter = StratifiedRegressionKFold if member is None else StratifiedRegressionGroupKFold
+    model = HistGradientBoostingRegressor(
+        learning_rate=0.2,
+        max_iter=50,
+        min_samples_leaf=int(np.clip(len(y) // 20, 2, 20)),
+        categorical_features=nominal if nominal.any() else None,
+        early_stopping=False,
+        random_state=seed,
+    )
+    predicted = np.empty_like(y)
+    # Several threads gain little on so few rows and lose a hundredfold where others compute on the same cores.
+    with threadpool_limits(1, user_api="openmp"):
+        for fitted, held in splitter(folds, random_state=seed).split(x, y, member):
+            mean, std = y[fitted].mean(), y[fitted].std() or 1.0
+            predicted[held] = model.fit(x[fitted], (y[fitted] - mean) / std).predict(x[held]) * std + mean
+    return predicted
+
+
+def _parts(y: Array, shots: Shots) -> dict[str, NDArray[np.bool_]]:
+    """All rows, those of each region, and both ends of the few-shot rows if there are two."""
+    codes = shots.codes(y)
+    parts = {"all": np.ones(len(y), dtype=bool)} | {name: codes == i for i, name in enumerate(REGIONS)}
+    low = y < np.median(y)
+    ends = {"few, low end": parts["few"] & low, "few, high end": parts["few"] & ~low}
+    return parts | ends if all(end.any() for end in ends.values()) else parts
+
+
+def _region_error(name: str, y: Array, predicted: Array) -> RegionError:
+    error = predicted - y
+    r2 = float(r2_score(y, predicted)) if y.min() < y.max() else None
+    return RegionError(name, len(y), mae=float(np.abs(error).mean()), bias=float(error.mean()), r2=r2)
+
+
+def _contrast(size: Array, parts: dict[str, NDArray[np.bool_]], rng: np.random.Generator) -> Contrast | None:
+    """Rarest region over the most crowded one, among those with enough rows; rows are drawn anew in either."""
+    enough = [name for name in ("many", "medium", "few") if parts[name].sum() >= FEWEST]
+    if len(enough) < 2:
+        return None
+    crowd, rare = enough[0], enough[-1]
+    drawn_rare, drawn_crowd = (_means(size[parts[name]], rng) for name in (rare, crowd))
+    ratio = float(size[parts[rare]].mean()) / max(float(size[parts[crowd]].mean()), _TINY)
+    low, high = np.quantile(drawn_rare / np.maximum(drawn_crowd, _TINY), [0.025, 0.975]).tolist()
+    return Contrast(rare, crowd, ratio, low, high)
+
+
+def _means(values: Array, rng: np.random.Generator) -> Array:
+    """Mean of every bootstrap resample."""
+    return np.array([values[rng.integers(0, values.size, values.size)].mean() for _ in range(_RESAMPLES)])
