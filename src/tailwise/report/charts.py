@@ -130,8 +130,8 @@ def scatter_chart(y_true: NDArray[np.float64], y_pred: NDArray[np.float64], shot
     return made[0]
 
 
-def training_chart(history: Sequence[dict[str, Any]], target: str) -> str:
-    """Validation MAE by region over the epochs; a dashed line where a stage begins."""
+def training_chart(history: Sequence[dict[str, Any]], target: str, step: str = "epoch") -> str:
+    """Validation MAE by region over the epochs, or rounds; a dashed line where a stage begins."""
     with chart() as (_, axes, made):
         epochs = np.arange(1, len(history) + 1)
         for region, color in REGION_COLORS.items():
@@ -144,7 +144,7 @@ def training_chart(history: Sequence[dict[str, Any]], target: str) -> str:
         axes.set_ylim(bottom=0)
         axes.set_xlim(0.5, len(history) + 0.5)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        axes.set_xlabel("epoch")
+        axes.set_xlabel(step)
         axes.set_ylabel(f"validation MAE ({target})")
         axes.legend(frameon=False)
     return made[0]

@@ -61,6 +61,7 @@ def run_page(
     if other is not None:
         runs.append((other_name, other.y_pred))
         others = region_metrics(y_true, other.y_pred, shots)
+    steps = "epochs" if any(line.get("terms") for line in history) else "rounds"
     environment = Environment(
         loader=PackageLoader("tailwise.report"), autoescape=select_autoescape(), trim_blocks=True, lstrip_blocks=True
     )
@@ -80,7 +81,7 @@ def run_page(
         others=others,
         metrics=METRICS,
         history=history,
-        steps="epochs" if any(line.get("terms") for line in history) else "rounds",
+        steps=steps,
         stages=1 + sum(line["stage"] != before["stage"] for before, line in pairwise(history)),
         notes=notes,
         changes=changes,
@@ -91,7 +92,7 @@ def run_page(
             "density": Markup(density_chart(shots, target)),
             "error": Markup(error_chart(y_true, runs, shots, target)),
             "scatter": Markup(scatter_chart(y_true, y_pred, shots, target)),
-            "training": Markup(training_chart(history, target)),
+            "training": Markup(training_chart(history, target, steps.rstrip("s"))),
         },
         version=version("tailwise"),
     )

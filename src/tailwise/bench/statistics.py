@@ -1,0 +1,376 @@
+"""Methods against a reference on the same cells of one table: paired tests, Holm's correction, a verdict for each."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import stdtr, stdtrit
+from scipy.stats import wilcoxon
+
+from tailwise._checks import InputError, positive, whole
+from tailwise.metrics.regions import Interval
+
+BETTER, WORSE, NO_DIFFERENCE = "better", "worse", "no difference"
+ONE_SEED = "cannot tell (one seed)"
+NO_SEED = "cannot tell (no cell has both)"
+COPIES = "cannot tell (the cells repeat each other)"
+
+_SAME = 1e-12
+_DRAWS_AT_ONCE = 1_000_000
+
+
+@dataclass(frozen=True)
+class Paired:
+    """Errors of a method minus those of a reference on the same cells; below 0 the method is better.
+
+    Args:
+        n: cells that have both.
+        left_out: cells in which one of the two is missing.
+        ours: mean error of the method over the n cells, target units; missing where n is 0.
+        base: mean error of the reference.
+        low: lower end of the interval of the mean difference, target units; missing where the cells cannot tell.
+        high: upper end.
+        p_value: two-sided, of no difference; missing where the cells cannot tell.
+        differences: of each of the n cells, in their order.
+        confidence: of the interval.
+    """
+
+    n: int
+    left_out: int
+    ours: float | None
+    base: float | None
+    low: float | None
+    high: float | None
+    p_value: float | None
+    differences: tuple[float, ...]
+    confidence: float
+
+    @property
+    def difference(self) -> float | None:
+        """Mean difference, target units."""
+        return None if self.ours is None or self.base is None else self.ours - self.base
+
+    @property
+    def percent(self) -> float | None:
+        """Mean difference in percent of the reference's mean, where that is above 0."""
+        if self.difference is None or self.base is None or self.base <= 0:
+            return None
+        return 100 * self.difference / self.base
+
+    @cached_property
+    def wilcoxon_p(self) -> float | None:
+        """Two-sided p-value of Wilcoxon's signed-rank test: exact up to 50 cells, ties and zeros up to 13.
+
+        It takes the cells for independent. Re-splits of one table are not, and there it claims too much: it stands
+        beside :attr:`p_value` and decides nothing. Frank Wilcoxon, *Individual Comparisons by Ranking Methods*,
+        Biometrics Bulletin 1945.
+        """
+        if self.p_value is None:
+            return None
+        return float(wilcoxon(self.differences).pvalue) if any(self.differences) else 1.0
+
+    @property
+    def wilcoxon_least(self) -> float:
+        """The smallest p-value the signed-rank test can give with n cells, 2^(1-n): below 0.05 from 6 cells on."""
+        return min(1.0, 2.0 ** (1 - self.n))
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        names = ("n", "left_out", "ours", "base", "difference", "percent", "low", "high", "confidence", "p_value")
+        plain = {name: getattr(self, name) for name in (*names, "wilcoxon_p", "wilcoxon_least")}
+        return plain | {"differences": list(self.differences)}
+
+
+def compare_paired(
+    ours: ArrayLike,
+    base: ArrayLike,
+    *,
+    n_train: float | None = None,
+    n_test: float | None = None,
+    confidence: float = 0.95,
+) -> Paired:
+    """Paired t test of a method's errors against a reference's over cells (seeds, folds), smaller is better.
+
+    Cells that split one table again share its rows, so their differences are correlated and the plain t interval is
+    too narrow. With ``n_train`` and ``n_test`` the variance of the mean is s² (1/n + n_test/n_train) in place of s²/n:
+    the corrected resampled t test, Claude Nadeau and Yoshua Bengio, *Inference for the Generalization Error*, Machine
+    Learning 2003; used on repeated folds by Remco Bouckaert and Eibe Frank, *Evaluating the Replicability of
+    Significance Tests for Comparing Learning Algorithms*, PAKDD 2004. Without them the cells are taken for
+    independent (each with rows of its own).
+
+    Args:
+        ours: ``(cells,)`` errors of the method; NaN where a cell has none.
+        base: ``(cells,)`` errors of the reference on the same cells.
+        n_train: rows of a cell that are not test rows, those for validation among them; the whole table's count also
+            serves for a region, since only the ratio counts.
+        n_test: test rows of a cell.
+        confidence: of the interval.
+
+    Raises:
+        InputError: shapes that differ, infinite errors, one of ``n_train`` and ``n_test`` without the other, a
+            confidence outside (0, 1).
+
+    Note:
+        The corrected interval is about models trained on splits of this table, met by new rows. Another table of the
+        same kind has other training rows too, and where a region's error hangs on few of them the difference moves
+        further than this interval says: only more tables show that (``tests/test_statistics.py`` has both cases).
+
+        Differences that are all the same number other than 0 come from cells that repeat each other (one split, a
+        method without chance): they are no evidence, and there is no p-value.
+
+    Example:
+        >>> base = [3.0, 3.2, 2.9, 3.1, 3.0]
+        >>> plain = compare_paired([2.7, 3.0, 2.8, 2.7, 2.8], base)
+        >>> round(plain.percent, 1), round(plain.p_value, 3)
+        (-7.9, 0.009)
+        >>> resplit = compare_paired([2.7, 3.0, 2.8, 2.7, 2.8], base, n_train=800, n_test=200)
+        >>> round(resplit.p_value, 3), resplit.wilcoxon_p, resplit.wilcoxon_least
+        (0.035, 0.0625, 0.0625)
+    """
+    a, b = np.asarray(ours, dtype=np.float64), np.asarray(base, dtype=np.float64)
+    if a.ndim != 1 or a.shape != b.shape:
+        raise InputError(f"ours and base must be (cells,) of the same cells, got shapes {a.shape} and {b.shape}")
+    if np.isinf(a).any() or np.isinf(b).any():
+        raise InputError("an error is infinite; give NaN for a cell that failed, it is left out and counted")
+    if (n_train is None) != (n_test is None):
+        raise InputError(f"n_train and n_test belong together, got {n_train!r} and {n_test!r}; give both or neither")
+    _confidence(confidence)
+    shared = 0.0 if n_train is None else positive(n_test, "n_test") / positive(n_train, "n_train")
+    both = np.isfinite(a) & np.isfinite(b)
+    a, b = a[both], b[both]
+    n, gain = a.size, a - b
+    low = high = p_value = None
+    if n > 1:
+        mean, spread = float(gain.mean()), float(gain.std(ddof=1))
+        if not gain.any():
+            low, high, p_value = 0.0, 0.0, 1.0
+        elif spread > _SAME * max(np.abs(a).max(), np.abs(b).max()):
+            error = spread * np.sqrt(1 / n + shared)
+            half = float(stdtrit(n - 1, (1 + confidence) / 2)) * error
+            low, high = float(mean - half), float(mean + half)
+            p_value = float(2 * stdtr(n - 1, -abs(mean) / error))
+    mine, theirs = (float(a.mean()), float(b.mean())) if n else (None, None)
+    return Paired(n, both.size - n, mine, theirs, low, high, p_value, tuple(gain.tolist()), confidence)
+
+
+def paired_bootstrap(
+    errors_ours: Sequence[ArrayLike], errors_base: Sequence[ArrayLike], *, resamples: int = 2000, seed: int = 0
+) -> Interval:
+    """Mean difference of two methods' errors over cells and test rows, with its 95 % two-level bootstrap interval.
+
+    Each resample draws cells with replacement, then in each drawn cell its rows; both methods keep the same rows. The
+    interval is by percentiles. Anthony Davison and David Hinkley, *Bootstrap Methods and their Application*, 1997.
+
+    It describes the noise of test rows and decides nothing: it is too narrow where few cells differ more than their
+    rows explain, and where many cells share rows; :func:`compare_paired` allows for both.
+
+    Args:
+        errors_ours: for each cell the ``(rows,)`` errors of the method, of one region, say; cells may differ in
+            rows, and those without rows are left out.
+        errors_base: those of the reference on the same rows.
+        resamples: how many.
+        seed: of the resampling.
+
+    Returns:
+        The mean over cells of each cell's mean difference, target units; of a single cell only rows are drawn, which
+        says how noisy these rows are and nothing about another training. No ends where one row is all.
+
+    Raises:
+        InputError: cells or rows that do not match, no rows at all, errors that are not finite.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> base = [rng.exponential(size=200) for _ in range(5)]
+        >>> found = paired_bootstrap([0.9 * e for e in base], base)
+        >>> found.low < found.value < found.high < 0
+        True
+    """
+    whole(resamples, "resamples", least=1)
+    gains = _gains(errors_ours, errors_base)
+    value = float(np.mean([gain.mean() for gain in gains]))
+    if len(gains) == 1 and gains[0].size == 1:
+        return Interval(value)
+    rng = np.random.default_rng(seed)
+    cells = rng.integers(0, len(gains), (resamples, len(gains)))
+    means = np.empty(cells.shape)
+    for cell, gain in enumerate(gains):
+        drawn = cells == cell
+        means[drawn] = _means_of_draws(gain, int(drawn.sum()), rng)
+    low, high = np.quantile(means.mean(axis=1), [0.025, 0.975]).tolist()
+    return Interval(value, low, high)
+
+
+def _gains(ours: Sequence[ArrayLike], base: Sequence[ArrayLike]) -> list[NDArray[np.float64]]:
+    if len(ours) != len(base):
+        raise InputError(f"both methods need the same cells, got {len(ours)} and {len(base)}")
+    gains = []
+    for cell, (one, other) in enumerate(zip(ours, base, strict=True)):
+        a, b = np.asarray(one, dtype=np.float64), np.asarray(other, dtype=np.float64)
+        if a.ndim != 1 or a.shape != b.shape:
+            raise InputError(f"cell {cell}: both methods need (rows,) of the same rows, got {a.shape} and {b.shape}")
+        if not (np.isfinite(a).all() and np.isfinite(b).all()):
+            raise InputError(f"cell {cell} has errors that are NaN or infinite; leave the cell out of both methods")
+        if a.size:
+            gains.append(a - b)
+    if not gains:
+        raise InputError("no cell has a row; leave the region out")
+    return gains
+
+
+def _means_of_draws(values: NDArray[np.float64], times: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """``times`` means of as many values drawn with replacement."""
+    means = np.empty(times)
+    at_once = max(1, _DRAWS_AT_ONCE // values.size)
+    for start in range(0, times, at_once):
+        part = means[start : start + at_once]
+        part[:] = values.take(rng.integers(0, values.size, (part.size, values.size), dtype=np.int32)).mean(axis=1)
+    return means
+
+
+def holm(p_values: ArrayLike) -> NDArray[np.float64]:
+    """P-values adjusted for being several, so that any false claim among them is as rare as one would be alone.
+
+    The i-th smallest of m is multiplied by m - i + 1, kept in order, and 1 at most. Sture Holm, *A Simple Sequentially
+    Rejective Multiple Test Procedure*, Scandinavian Journal of Statistics 1979.
+
+    Args:
+        p_values: ``(m,)``, in any order.
+
+    Raises:
+        InputError: not one-dimensional, or outside [0, 1].
+
+    Example:
+        >>> holm([0.01, 0.04, 0.03, 0.005]).round(3).tolist()
+        [0.03, 0.06, 0.06, 0.02]
+    """
+    p = np.asarray(p_values, dtype=np.float64)
+    if p.ndim != 1:
+        raise InputError(f"p_values must be one-dimensional, (m,), got shape {p.shape}")
+    if not ((p >= 0) & (p <= 1)).all():
+        raise InputError("p_values must be numbers from 0 to 1; leave out comparisons that have none")
+    order = np.argsort(p)
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(1, np.maximum.accumulate(p[order] * np.arange(p.size, 0, -1)))
+    return adjusted
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A method against the reference in one region.
+
+    Args:
+        method: whose errors they are.
+        region: of the target.
+        paired: the comparison on its own; its interval and p-value are not corrected for there being others.
+        adjusted_p: p-value after Holm's correction over the family; missing where the cells cannot tell.
+        verdict: ``better``, ``worse``, ``no difference``, or ``cannot tell`` with the reason.
+    """
+
+    method: str
+    region: str
+    paired: Paired
+    adjusted_p: float | None
+    verdict: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        names = ("method", "region", "verdict", "adjusted_p")
+        return {name: getattr(self, name) for name in names} | self.paired.to_json()
+
+
+def compare_methods(
+    scores: Mapping[str, Mapping[str, ArrayLike]],
+    reference: str,
+    *,
+    n_train: float | None = None,
+    n_test: float | None = None,
+    confidence: float = 0.95,
+) -> tuple[Compared, ...]:
+    """Every method against a reference in every region: paired tests, one family under Holm's correction.
+
+    Args:
+        scores: errors by method, by region, ``(cells,)`` in the same order of cells everywhere; smaller is better,
+            NaN where a cell has none.
+        reference: one of the methods.
+        n_train: see :func:`compare_paired`; give both where the cells split one table again.
+        n_test: test rows of a cell.
+        confidence: 1 minus the share of families with any false claim.
+
+    Returns:
+        Method by method, each with the regions of the reference. A comparison that cannot tell does not count in the
+        correction.
+
+    Raises:
+        InputError: an unknown reference, no other method, a method that lacks a region, or as :func:`compare_paired`.
+
+    Example:
+        >>> scores = {"vanilla": {"all": [3.0, 3.1, 3.0], "few": [9.0, 9.5, 9.1]},
+        ...           "lds": {"all": [3.1, 3.0, 3.0], "few": [7.0, 7.6, 7.0]}}
+        >>> [(c.region, c.verdict) for c in compare_methods(scores, "vanilla", n_train=800, n_test=200)]
+        [('all', 'no difference'), ('few', 'better')]
+        >>> one = {method: {"all": by_region["all"][:1]} for method, by_region in scores.items()}
+        >>> compare_methods(one, "vanilla")[0].verdict
+        'cannot tell (one seed)'
+    """
+    if reference not in scores or len(scores) < 2:
+        raise InputError(f"the reference {reference!r} must be one of at least two methods, got {', '.join(scores)}")
+    names, pairs = [], []
+    for method in scores:
+        for region, base in scores[reference].items():
+            if region not in scores[method]:
+                raise InputError(f"{method!r} has no errors for {region!r}; give NaN for cells that have none")
+            if method != reference:
+                ours = scores[method][region]
+                names.append((method, region))
+                pairs.append(compare_paired(ours, base, n_train=n_train, n_test=n_test, confidence=confidence))
+    adjusted = iter(holm([pair.p_value for pair in pairs if pair.p_value is not None]).tolist())
+    after = [None if pair.p_value is None else next(adjusted) for pair in pairs]
+    return tuple(Compared(*name, pair, p, _verdict(pair, p)) for name, pair, p in zip(names, pairs, after, strict=True))
+
+
+def _verdict(pair: Paired, adjusted: float | None) -> str:
+    if pair.difference is None:
+        return NO_SEED
+    if adjusted is None:
+        return ONE_SEED if pair.n == 1 else COPIES
+    if adjusted >= 1 - pair.confidence:
+        return NO_DIFFERENCE
+    return BETTER if pair.difference < 0 else WORSE
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How often a method was better than the reference, no different, worse; and how often nothing could be told."""
+
+    wins: int = 0
+    ties: int = 0
+    losses: int = 0
+    unknown: int = 0
+
+
+def tally(compared: Iterable[Compared]) -> dict[str, Tally]:
+    """Wins, ties and losses of each method against the reference, over the regions and tables given.
+
+    Example:
+        >>> scores = {"vanilla": {"few": [9.0, 9.5, 9.1]}, "lds": {"few": [7.0, 7.6, 7.0]}}
+        >>> tally(compare_methods(scores, "vanilla"))["lds"]
+        Tally(wins=1, ties=0, losses=0, unknown=0)
+    """
+    verdicts: dict[str, list[str]] = {}
+    for one in compared:
+        verdicts.setdefault(one.method, []).append(one.verdict)
+    known = (BETTER, NO_DIFFERENCE, WORSE)
+    return {
+        method: Tally(
+            said.count(BETTER), said.count(NO_DIFFERENCE), said.count(WORSE), sum(one not in known for one in said)
+        )
+        for method, said in verdicts.items()
+    }
+
+
+def _confidence(value: float) -> None:
+    if not 0 < value < 1:
+        raise InputError(f"confidence must be between 0 and 1, got {value!r}; 0.95 is usual")
