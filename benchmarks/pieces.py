@@ -119,7 +119,7 @@ def resampling(name, n, p) -> Calls:
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(n, p)), rng.lognormal(sigma=0.9, size=n)
     relevance = Relevance.from_points([(np.median(y), 0.0), (np.quantile(y, 0.93), 1.0)])
-    sampler = {"smoter": SMOTER, "smogn": SMOGN}[name](relevance=relevance, random_state=0)
+    sampler = {"smoter": SMOTER, "smogn": SMOGN}[name](relevance=relevance, distance="euclidean", random_state=0)
     rare = np.flatnonzero(relevance(y) >= sampler.threshold)
 
     def ours():

@@ -7,7 +7,7 @@ import pytest
 from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
 from sklearn.linear_model import RidgeCV
 
-from tailwise import Bins, InputError, Relevance, TableModel, compose
+from tailwise import MLP, Bins, InputError, Regressor, Relevance, TableModel, compose
 from tailwise.boosting import BalancedMAEObjective, SERAObjective
 from tailwise.cli.main import run
 from tailwise.data.prepare import prepare_table
@@ -18,6 +18,7 @@ from tailwise.metrics.regions import validation_errors
 from tailwise.models.classical import Classical
 from tailwise.models.names import MODELS
 from tailwise.training.classical import ClassicalTraining
+from tailwise.training.fit import table_training
 from tailwise.training.recipe import Recipe
 
 pytestmark = pytest.mark.filterwarnings("ignore:the weights are extreme")
@@ -285,3 +286,36 @@ def test_only_known_types_are_loaded(tmp_path):
     skops.io.dump({"evil": print}, tmp_path / "model.skops")
     with pytest.raises(Exception, match="Untrusted"):
         Classical.load(tmp_path, {"kind": "forest"})
+
+
+@pytest.mark.parametrize("name", ["linear", "network"])
+def test_it_trains_on_resampled_rows(name, toy):
+    """By hand: the same rows, resampled, without a resampler in the method."""
+    table = prepare_table(toy, "price")
+    if name == "linear":
+        setup, _ = trained(table, name, "smogn")
+        features, y = table.training_features()
+        rows, labels, _ = compose("smogn").resample(features, y, seed=0)
+        theirs = RidgeCV(np.logspace(-3, 3, 13)).fit(transform_features(setup.preprocessor, rows), labels)
+        np.testing.assert_allclose(setup.predictor.fitted.coef_, theirs.coef_, rtol=1e-5)
+    else:
+        setup = table_training(table, compose("smogn"), Recipe(epochs=1, device="cpu"))
+        _, labels, _ = compose("smogn").resample(*table.training_features(), seed=0)
+        assert sorted(setup.training.batches.y.tolist()) == sorted(labels.astype(np.float32).tolist())
+        assert len(labels) != (table.part == "train").sum() or not np.array_equal(labels, table.training_features()[1])
+    n = int((table.part == "train").sum())
+    assert (
+        f"smogn: {n:,} training rows became {len(labels):,}; regions are those of the rows as they were" in table.notes
+    )
+
+
+def test_the_encoder_does_not_depend_on_resampling(toy):
+    many = pd.concat([toy, toy.assign(x1=toy["x1"] + 0.01)], ignore_index=True)
+    for method in (compose("vanilla"), compose("ru", ru={"strategy": "extreme"})):
+        setup = table_training(prepare_table(many, "price"), method, Recipe(epochs=1, device="cpu"))
+        assert setup.predictor.encoder["encoder"] == "mlp-ple"
+
+
+def test_a_training_step_cannot_resample_and_says_so():
+    with pytest.warns(UserWarning, match="'smogn' resamples rows, which a training step cannot do; pass"):
+        compose("smogn").build(Regressor(MLP(2), 256), np.arange(30.0))

@@ -7,7 +7,8 @@ from tailwise.data.examples import EXAMPLES, load_example
 from tailwise.data.prepare import load_source, prepare_table
 from tailwise.data.schema import Schema, target_values
 from tailwise.data.splits import balanced_split, random_split
-from tailwise.data.table import fit_preprocessor, read_table, transform
+from tailwise.data.table import fit_preprocessor, read_table, resample_features, transform
+from tailwise.sampling import SMOGN
 
 RNG = np.random.default_rng(0)
 
@@ -360,3 +361,55 @@ class TestPrepare:
         toy["g"] = np.arange(len(toy)) % 7
         with pytest.raises(InputError, match="is in several parts"):
             prepare_table(toy, "price", group="g")
+
+
+class TestResampling:
+    @pytest.fixture
+    def features(self):
+        rng = np.random.default_rng(0)
+        n = 300
+        frame = pd.DataFrame(
+            {
+                "size": rng.normal(size=n),
+                "rooms": rng.integers(1, 9, n).astype(float),
+                "garden": (rng.random(n) < 0.4).astype(float),
+                "city": rng.choice(["x", "y", "z"], n).astype(object),
+            }
+        )
+        frame.loc[::5, "size"] = np.nan
+        frame.loc[1::7, "city"] = np.nan
+        frame.loc[2::9, "garden"] = np.nan
+        return frame, rng.lognormal(sigma=1.0, size=n)
+
+    def test_gaps_come_back_where_they_were(self, features):
+        frame, y = features
+        rows, labels, index = resample_features(SMOGN(), frame, y, seed=0)
+        assert len(rows) == len(labels) == len(index)
+        np.testing.assert_array_equal(rows.isna().to_numpy(), frame.isna().to_numpy()[index])
+        kept = labels == y[index]
+        pd.testing.assert_frame_equal(
+            rows[kept].reset_index(drop=True), frame.iloc[index[kept]].reset_index(drop=True), check_dtype=False
+        )
+        assert (~kept).sum() > 50
+
+    def test_values_stay_what_they_are(self, features):
+        rows, _, _ = resample_features(SMOGN(), *features, seed=0)
+        assert set(rows["garden"].dropna()) == {0.0, 1.0}
+        assert (rows["rooms"].dropna() % 1 == 0).all()
+        assert (rows["size"].dropna() % 1 != 0).all()
+        assert [str(rows[name].dtype) for name in rows] == ["float64", "float64", "float64", "object"]
+
+    def test_the_seed_is_that_of_the_run_and_the_resampler_stays_as_it_is(self, features):
+        sampler = SMOGN()
+        first, again, other = (resample_features(sampler, *features, seed=seed)[0] for seed in (0, 0, 1))
+        pd.testing.assert_frame_equal(first, again)
+        assert not first.equals(other)
+        assert sampler.random_state is None
+
+    def test_a_resampler_must_say_where_its_rows_come_from(self, features):
+        class Mine:
+            def fit_resample(self, X, y):
+                return X, y
+
+        with pytest.raises(InputError, match="Mine must have sample_indices_ after fit_resample"):
+            resample_features(Mine(), *features, seed=0)

@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -202,5 +200,7 @@ def test_rows_are_drawn_by_their_weight(table):
     setup = table_training(table, compose("vanilla"), recipe, "mlp", sample_weight=weight)
     seen = {float(v) for _, _, y in setup.training.batches.pieces() for v in y}
     assert seen <= {float(np.float32(v)) for v in table.rows_of("train")[1][:5]}
-    with pytest.raises(InputError, match="sample_weight is for rows"):
-        table_training(table, replace(compose("vanilla"), resampler=object()), recipe, "mlp", sample_weight=weight)
+    _, labels, index = compose("ro").resample(*table.training_features(), seed=0)
+    resampled = table_training(table, compose("ro"), recipe, "mlp", sample_weight=weight)
+    np.testing.assert_array_equal(resampled.training.batches.weight, weight[index])
+    np.testing.assert_allclose(resampled.training.batches.y, labels, rtol=1e-6)

@@ -1,6 +1,7 @@
 """Contracts of the parameters of every part: each one arrives, and each is checked by its name."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -55,7 +56,7 @@ def built(name, params, y=Y):
     for i, stage in enumerate(method.stages):
         torch.manual_seed(0)
         model = Regressor(MLP(3, widths=(8,)), n_features=8, n_outputs=y.shape[1] if y.ndim == 2 else None)
-        objective = method.build(model, y, BINS if y is Y else None, stage=i).train()
+        objective = replace(method, resampler=None).build(model, y, BINS if y is Y else None, stage=i).train()
         optimizer = stage.wrap(torch.optim.SGD(model.parameters(), lr=1e-6))
         found.append((stage.epochs, stage.lr, getattr(optimizer, "rho", None), objective))
     return found
@@ -79,7 +80,7 @@ def facts(thing):
 def used(name, params):
     """Resample, train for two steps of each stage, correct some predictions; what came out must be finite."""
     method, *stages = built(name, params)
-    rows, labels = method.resample(ROWS, Y, seed=0)
+    rows, labels, _ = method.resample(ROWS, Y, seed=0)
     values = [*rows["a"], *labels]
     for *_, objective in stages:
         for _ in range(2):

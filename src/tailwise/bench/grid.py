@@ -130,8 +130,7 @@ def read_cell(cell: Cell, folder: Path) -> dict[str, Any] | None:
         known: dict[str, Any] = json.loads(cell.file(folder).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    before = {"fold": None, "folds": None, **known.get("cell", {})}
-    return known if before == _plain(cell) else None
+    return known if known.get("cell") == _plain(cell) else None
 
 
 def run_cell(cell: Cell, folder: Path) -> tuple[Cell, dict[str, Any]]:

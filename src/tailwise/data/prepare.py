@@ -73,6 +73,13 @@ class PreparedTable:
         here = np.flatnonzero(self.part == part)
         return self.rows.select(here), self.y[here]
 
+    def note_resampling(self, name: str, rows: int) -> None:
+        """Tell the user what a method made of the training rows."""
+        before = int((self.part == "train").sum())
+        self.notes.append(
+            f"{name}: {before:,} training rows became {rows:,}; regions are those of the rows as they were"
+        )
+
     def training_features(self) -> tuple[pd.DataFrame, NDArray[np.float64]]:
         """Features of the training rows as :meth:`Schema.features` gives them, and targets.
 

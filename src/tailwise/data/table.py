@@ -1,12 +1,12 @@
 """Read tables, and turn their rows into numbers a network takes."""
 
+import copy
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
@@ -18,6 +18,7 @@ from tailwise.data.schema import Schema
 SUFFIXES = {".csv": ",", ".tsv": "\t", ".parquet": None}
 NUMBERS, CATEGORIES = "numbers", "categories"
 _MOST_CATEGORIES, _MOST_CODES = 256, 255
+_LARGEST_WHOLE = 2**53
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
@@ -103,33 +104,50 @@ def fit_preprocessor(features: pd.DataFrame) -> ColumnTransformer:
 
 def resample_features(
     resampler: Any, features: pd.DataFrame, y: NDArray[np.float64], *, seed: int
-) -> tuple[pd.DataFrame, NDArray[np.float64]]:
-    """Resampled features, as :meth:`Schema.features` gives them, and targets.
+) -> tuple[pd.DataFrame, NDArray[np.float64], NDArray[np.int64]]:
+    """Resampled features, as :meth:`Schema.features` gives them, targets, and the row that each row was made from.
 
-    Neighbours are found among values imputed by the median or the most frequent category; then a value is missing again
-    where it is missing in the row that a row was made from.
+    Whole numbers stay whole, and a column of two values has no third. Neighbours are found among values imputed by the
+    median or the most frequent category; then a value is missing again where it is missing in the row that a row was
+    made from.
 
     Args:
         resampler: ``fit_resample(X, y)``, then ``sample_indices_``.
         features: features of the training rows.
         y: ``(n,)`` targets.
         seed: for a resampler that has no ``random_state`` of its own.
+
+    Raises:
+        InputError: a resampler that does not say which rows its rows come from.
     """
-    if "random_state" in vars(resampler) and resampler.random_state is None:
-        resampler = clone(resampler).set_params(random_state=seed)
+    if getattr(resampler, "random_state", 0) is None:
+        resampler = copy.deepcopy(resampler)
+        resampler.random_state = seed
     missing = features.isna()
-    if not missing.to_numpy().any():
-        resampled, y = resampler.fit_resample(features, y)
-        return resampled, np.asarray(y, dtype=np.float64)
-    filled = features.copy()
-    for name in features.columns[missing.any()]:
-        number = features[name].dtype == np.float64
-        there = features[name].dropna()
-        value: Any = (0.0 if number else "(missing)") if there.empty else there.median() if number else there.mode()[0]
-        filled[name] = features[name].fillna(value)
-    resampled, y = resampler.fit_resample(filled, y)
-    gone = missing.to_numpy()[np.asarray(resampler.sample_indices_)]
-    return resampled.mask(gone), np.asarray(y, dtype=np.float64)
+    typed = {name: _typed(features[name], missing[name].to_numpy()) for name in features.columns}
+    resampled, labels = resampler.fit_resample(pd.DataFrame(typed, index=features.index), y)
+    if not hasattr(resampler, "sample_indices_"):
+        raise InputError(
+            f"{type(resampler).__name__} must have sample_indices_ after fit_resample: the row that each row comes from"
+        )
+    index = np.asarray(resampler.sample_indices_, dtype=np.int64)
+    made = {
+        name: resampled[name].astype(np.float64 if features[name].dtype == np.float64 else object)
+        for name in features.columns
+    }
+    return pd.DataFrame(made).mask(missing.to_numpy()[index]), np.asarray(labels, dtype=np.float64), index
+
+
+def _typed(values: pd.Series, missing: NDArray[np.bool_]) -> pd.Series:
+    """A feature without gaps and as what it is: a category, a whole number, or any number."""
+    there = values[~missing]
+    if values.dtype != np.float64:
+        return values.fillna("(missing)" if there.empty else there.mode()[0]) if missing.any() else values
+    filled = values.fillna(0.0 if there.empty else there.median() if there.nunique() > 2 else there.mode()[0])
+    if filled.nunique() <= 2:
+        return filled.astype("category")
+    whole = (there == there.round()).all() and there.abs().max() < _LARGEST_WHOLE
+    return filled.round().astype(np.int64) if whole else filled
 
 
 def fit_tree_preprocessor(features: pd.DataFrame) -> ColumnTransformer:

@@ -182,8 +182,8 @@ class Method:
 
     def resample(
         self, features: pd.DataFrame, y: NDArray[np.float64], *, seed: int
-    ) -> tuple[pd.DataFrame, NDArray[np.float64]]:
-        """Rows to train on: those given, or what the resampler makes of them.
+    ) -> tuple[pd.DataFrame, NDArray[np.float64], NDArray[np.int64]]:
+        """Rows to train on, their targets, and the row that each was made from: those given, or what is resampled.
 
         Args:
             features: ``(n, p)`` as :meth:`tailwise.data.schema.Schema.features` gives them.
@@ -194,7 +194,7 @@ class Method:
             InputError: what the resampler refuses.
         """
         if self.resampler is None:
-            return features, y
+            return features, y, np.arange(len(y))
         try:
             return resample_features(self.resampler, features, y, seed=seed)
         except InputError as error:
@@ -219,7 +219,8 @@ class Method:
                 needs.
 
         Warns:
-            UserWarning: dimensions of K-dimensional labels whose spreads differ by more than a factor of 10.
+            UserWarning: dimensions of K-dimensional labels whose spreads differ by more than a factor of 10; a method
+                that resamples, which a training step cannot do: see :meth:`resample`.
         """
         if not 0 <= stage < len(self.stages):
             raise InputError(f"method {self.name!r} has {len(self.stages)} stages; there is no stage {stage}")
@@ -230,6 +231,13 @@ class Method:
                 )
         if stage == 0:
             _warn_of_spreads_apart(y_train)
+            if self.resampler is not None:
+                warnings.warn(
+                    f"{self.name!r} resamples rows, which a training step cannot do; pass the training rows through "
+                    "method.resample(features, y, seed=0) first",
+                    UserWarning,
+                    stacklevel=2,
+                )
         if stage == 0 and hasattr(model, "match_scale"):
             scaled: Any = model
             scaled.match_scale(y_train)

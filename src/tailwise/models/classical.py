@@ -24,7 +24,7 @@ _DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "linear": {"alphas": tuple(float(a) for a in np.logspace(-3, 3, 13))},
 }
 TREES = ("lightgbm", "hist-boosting", "forest")
-FORMAT_OF_LOSS: Mapping[str, Mapping[str, str]] = {
+LOSSES: Mapping[str, Mapping[str, str]] = {
     "lightgbm": {"mse": "regression", "l1": "regression_l1"},
     "hist-boosting": {"mse": "squared_error", "l1": "absolute_error"},
     "forest": {"mse": "squared_error"},
@@ -55,7 +55,7 @@ def new_estimator(name: str, params: Mapping[str, Any], *, loss: str, seed: int,
         seed: of what is random.
         nominal: ``(p,)`` which inputs are codes of categories.
     """
-    own: dict[str, Any] = {"hist-boosting": {"early_stopping": False, "loss": FORMAT_OF_LOSS[name][loss]}}.get(name, {})
+    own: dict[str, Any] = {"hist-boosting": {"early_stopping": False, "loss": LOSSES[name][loss]}}.get(name, {})
     if name == "hist-boosting" and nominal.any():
         own["categorical_features"] = nominal
     if name != "linear":

@@ -19,7 +19,7 @@ from tailwise.data.table import (
 from tailwise.methods.label_weights import loss_and_weights
 from tailwise.methods.method import Method
 from tailwise.metrics.regions import validation_errors
-from tailwise.models.classical import FORMAT_OF_LOSS, TREES, Classical, new_estimator, parameters
+from tailwise.models.classical import LOSSES, TREES, Classical, new_estimator, parameters
 from tailwise.training.epoch import Epoch
 from tailwise.training.recipe import Recipe
 
@@ -33,7 +33,7 @@ class ClassicalTraining:
         table: a prepared table, in memory.
         method: what to train: weights, ``l1``, ``sera``, resampling and corrections; the rest belongs to networks.
         recipe: criterion and seed.
-        name: one of :data:`tailwise.models.classical.FORMAT_OF_LOSS`.
+        name: one of :data:`tailwise.models.classical.LOSSES`.
         params: parameters of the model.
 
     Raises:
@@ -49,12 +49,14 @@ class ClassicalTraining:
         fit = fit_tree_preprocessor if name in TREES else fit_preprocessor
         # Codes are those of the rows as they are: resampled ones may leave out whole categories.
         self.preprocessor = fit(features)
-        features, self.y = method.resample(features, y, seed=recipe.seed)
+        features, self.y, _ = method.resample(features, y, seed=recipe.seed)
+        if method.resampler is not None:
+            table.note_resampling(method.name, len(self.y))
         self.x = transform_features(self.preprocessor, features)
         rows, self.y_val = table.rows_of("val")
         self.x_val = transform(self.preprocessor, table.schema, rows.frame())
         self.nominal = nominal_inputs(self.preprocessor, self.x.shape[1]) & (name in TREES)
-        self.loss, self.weight = loss_and_weights(method, self.y, table.shots.bins, FORMAT_OF_LOSS[name], name)
+        self.loss, self.weight = loss_and_weights(method, self.y, table.shots.bins, LOSSES[name], name)
         self.predictor: Classical | None = None
 
     def epochs(self) -> Iterator[Epoch]:
@@ -67,7 +69,7 @@ class ClassicalTraining:
 
         params = {name: value for name, value in self.params.items() if name != "n_estimators"}
         params |= {
-            "objective": FORMAT_OF_LOSS[self.name][self.loss],
+            "objective": LOSSES[self.name][self.loss],
             "metric": "none",
             "seed": self.recipe.seed,
             "deterministic": True,

@@ -1,7 +1,7 @@
 """Train a method on a prepared table."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -73,13 +73,17 @@ def table_training(
     def inputs(frame: pd.DataFrame) -> NDArray[np.float32]:
         return transform(preprocessor, table.schema, frame)
 
-    if sample_weight is not None and (method.resampler is not None or not train.in_memory):
-        raise InputError("sample_weight is for rows that are in memory and not resampled; leave it out")
+    if sample_weight is not None and not train.in_memory:
+        raise InputError("sample_weight is for rows that are in memory; leave it out")
     if train.in_memory or method.resampler is not None:
         features, y_train = table.training_features()
         # Scales and categories are those of the rows as they are: resampled ones may leave out whole ranges.
         preprocessor = fit_preprocessor(features)
-        features, y_train = method.resample(features, y_train, seed=recipe.seed)
+        features, y_train, index = method.resample(features, y_train, seed=recipe.seed)
+        sample_weight = None if sample_weight is None else sample_weight[index]
+        if method.resampler is not None:
+            table.note_resampling(method.name, len(y_train))
+            method = replace(method, resampler=None)
         x_train = transform_features(preprocessor, features)
     else:
         sample = train.select(sample_of(len(train), recipe.seed)).frame()
@@ -89,7 +93,7 @@ def table_training(
     seed_everything(recipe.seed, 0, -2)
     categories = categories_of(preprocessor)
     if encoder == AUTO:
-        encoder = encoder_for(len(y_train), x_train.shape[1] - sum(categories))
+        encoder = encoder_for(int((table.part == "train").sum()), x_train.shape[1] - sum(categories))
     network, description = new_encoder(encoder, x_train, categories, **params)
     model = network_of(network)
     batch_size = recipe.batch_size_for(len(y_train))
