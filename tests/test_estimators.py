@@ -9,8 +9,9 @@ from sklearn import config_context
 from sklearn.base import clone
 from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
 from sklearn.linear_model import Ridge
-from sklearn.model_selection import GridSearchCV, cross_validate
+from sklearn.model_selection import GridSearchCV, cross_val_score, cross_validate
 from sklearn.neighbors import KNeighborsRegressor
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from tailwise import Bins, InputError, lds_weights
@@ -316,3 +317,15 @@ def test_parameters_of_fit_are_routed(make):
         with pytest.raises(TypeError, match="unexpected argument"):
             make(inner).fit(X, Y, nonsense=1)
     assert model.predict(X).shape == Y.shape
+
+
+def test_the_pipeline_of_imbalanced_learn():
+    pipeline = pytest.importorskip("imblearn.pipeline", reason="imbalanced-learn is not installed")
+    steps = [("scale", StandardScaler()), ("resample", SMOGN(random_state=0)), ("model", Ridge())]
+    search = GridSearchCV(pipeline.Pipeline(steps), {"resample__k": [3, 5]}, cv=3).fit(X, Y)
+    assert np.isfinite(cross_val_score(search.best_estimator_, X, Y, cv=3)).all()
+    rows, labels = SMOGN(random_state=0, k=search.best_params_["resample__k"]).fit_resample(
+        StandardScaler().fit_transform(X), Y
+    )
+    by_hand = Ridge().fit(rows, labels).predict(StandardScaler().fit(X).transform(X))
+    np.testing.assert_allclose(search.predict(X), by_hand)

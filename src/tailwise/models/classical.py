@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from tailwise._checks import InputError, did_you_mean
+from tailwise._checks import InputError, did_you_mean, whole
 
 _BOOSTER, _ESTIMATOR = "model.txt", "model.skops"
 # Types of scikit-learn's trees that skops does not know as its own.
@@ -23,6 +23,15 @@ _DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "forest": {"n_estimators": 200, "n_jobs": -1},
     "linear": {"alphas": tuple(float(a) for a in np.logspace(-3, 3, 13))},
 }
+_FIXED = {
+    "objective": "the method (l1, sera)",
+    "loss": "the method (l1, sera)",
+    "random_state": "--seed",
+    "early_stopping": "the validation rows",
+    "categorical_features": "the columns",
+    "class_weight": "the method",
+}
+_ROUNDS = ("n_estimators", "max_iter")
 TREES = ("lightgbm", "hist-boosting", "forest")
 LOSSES: Mapping[str, Mapping[str, str]] = {
     "lightgbm": {"mse": "regression", "l1": "regression_l1"},
@@ -40,9 +49,15 @@ def parameters(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """
     known = _new(name).get_params()
     for key in given:
+        if key in _FIXED:
+            raise InputError(f"{name}: {key} follows from {_FIXED[key]}; leave model.{key} out")
         if key not in known:
             raise InputError(f"{name} has no parameter {key!r}{did_you_mean(key, known)}")
-    return {**_DEFAULTS[name], **given}
+    params = {**_DEFAULTS[name], **given}
+    for key in _ROUNDS:
+        if key in params:
+            whole(params[key], f"{name}: {key}", least=1)
+    return params
 
 
 def new_estimator(name: str, params: Mapping[str, Any], *, loss: str, seed: int, nominal: NDArray[np.bool_]) -> Any:
