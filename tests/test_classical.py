@@ -1,3 +1,4 @@
+import hashlib
 import json
 
 import lightgbm
@@ -91,7 +92,8 @@ class TestEveryModel:
 class TestAgainstTheLibraries:
     def arrays(self, table, setup):
         features, y = table.training_features()
-        return transform_features(setup.preprocessor, features), y, label_weights("sqinv+lds", y, table.shots.bins)
+        x = transform_features(setup.preprocessor, features, np.float64)
+        return x, y, label_weights("sqinv+lds", y, table.shots.bins)
 
     def test_lightgbm(self, table):
         setup, epochs = trained(table, "lightgbm", n_estimators=40)
@@ -162,7 +164,7 @@ def test_sera_weights_the_squared_error_by_relevance(table):
     features, y = table.training_features()
     phi = Relevance.extremes(y)(y)
     theirs = RidgeCV(np.logspace(-3, 3, 13)).fit(
-        transform_features(setup.preprocessor, features), y, sample_weight=phi / phi.mean()
+        transform_features(setup.preprocessor, features, np.float64), y, sample_weight=phi / phi.mean()
     )
     np.testing.assert_allclose(setup.predictor.fitted.coef_, theirs.coef_, rtol=1e-4, atol=1e-6)
 
@@ -265,7 +267,10 @@ class TestCommand:
             (["--model", "hist-boosting", "--set", "model.loss=poisson"], "loss follows from the method"),
             (["--model", "lightgbm", "-m", "conr"], "'conr' acts in the training of a network"),
             (["--encoder", "tabm", "--set", "encoder.members=0"], "tabm.members must be"),
-            (["--set", "encoder.sample_weight=1"], "sample_weight is no parameter"),
+            (["--set", "encoder.sample_weight=1"], "has no parameter 'sample_weight'"),
+            (["--set", "encoder.encoder=mlp"], "has no parameter 'encoder'"),
+            (["--model", "lightgbm", "--set", "model.boosting_type=dart"], "boosting_type must be gbdt or goss"),
+            (["--model", "forest", "--set", "model.random_state=3"], "random_state follows from --seed"),
         ],
     )
     def test_mistakes(self, options, said, toy_csv, tmp_path, capsys):
@@ -288,8 +293,9 @@ def test_only_known_types_are_loaded(tmp_path):
     import skops.io
 
     skops.io.dump({"evil": print}, tmp_path / "model.skops")
+    digest = hashlib.sha256((tmp_path / "model.skops").read_bytes()).hexdigest()
     with pytest.raises(Exception, match="Untrusted"):
-        Classical.load(tmp_path, {"kind": "forest"})
+        Classical.load(tmp_path, {"kind": "forest", "sha256": digest})
 
 
 @pytest.mark.parametrize("name", ["linear", "network"])
@@ -300,7 +306,7 @@ def test_it_trains_on_resampled_rows(name, toy):
         setup, _ = trained(table, name, "smogn")
         features, y = table.training_features()
         rows, labels, _ = compose("smogn").resample(features, y, seed=0)
-        theirs = RidgeCV(np.logspace(-3, 3, 13)).fit(transform_features(setup.preprocessor, rows), labels)
+        theirs = RidgeCV(np.logspace(-3, 3, 13)).fit(transform_features(setup.preprocessor, rows, np.float64), labels)
         np.testing.assert_allclose(setup.predictor.fitted.coef_, theirs.coef_, rtol=1e-5)
     else:
         setup = table_training(table, compose("smogn"), Recipe(epochs=1, device="cpu"))
@@ -321,3 +327,39 @@ def test_the_encoder_does_not_depend_on_resampling(toy):
 def test_a_training_step_cannot_resample_and_says_so():
     with pytest.warns(UserWarning, match="'smogn' resamples rows, which a training step cannot do; pass"):
         compose("smogn").build(Regressor(MLP(2), 256), np.arange(30.0))
+
+
+@pytest.mark.parametrize("keep", [0.0, 0.3, 0.9])
+def test_half_a_model_file_is_refused(keep, table, tmp_path):
+    """LightGBM would take the process down with it."""
+    setup, _ = trained(table, "lightgbm")
+    saved_model(table, setup).save(tmp_path)
+    text = (tmp_path / "model.txt").read_text()
+    (tmp_path / "model.txt").write_text(text[: int(keep * len(text))])
+    with pytest.raises(InputError, match="was altered after it was saved"):
+        TableModel.load(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["lightgbm", "hist-boosting", "linear"])
+def test_small_differences_of_large_numbers_are_seen(name):
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=600)
+    table = prepare_table(pd.DataFrame({"seconds": 1.7e9 + 20 * a, "y": np.exp(a)}), "y")
+    setup = ClassicalTraining(table, compose("vanilla"), Recipe(), name)
+    list(setup.epochs())
+    rows, y = table.rows_of("test")
+    error = np.abs(saved_model(table, setup).predict(rows) - y).mean()
+    assert error < (0.5 if name == "linear" else 0.15) * np.abs(y - y.mean()).mean() + 0.3 * (name == "linear")
+
+
+@pytest.mark.parametrize("name", CLASSICAL)
+def test_a_column_without_values(name, toy):
+    table = prepare_table(toy.assign(empty=np.nan, constant=1.0), "price")
+    setup, _ = trained(table, name)
+    assert np.isfinite(saved_model(table, setup).predict(table.rows)).all()
+
+
+def test_a_share_of_the_rows_acts_alone(table):
+    plain, sampled = (trained(table, "lightgbm", **given)[0].predictor for given in ({}, {"subsample": 0.3}))
+    x = np.zeros((1, plain.fitted.num_feature()))
+    assert plain.predict(x) != sampled.predict(x)

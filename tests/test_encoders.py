@@ -42,7 +42,7 @@ def small(name):
 
 def trained(table, method, encoder, epochs=2, **params):
     setup = table_training(
-        table, compose(method, **params), Recipe(epochs=epochs, device="cpu"), encoder, **small(encoder)
+        table, compose(method, **params), Recipe(epochs=epochs, device="cpu"), encoder, params=small(encoder)
     )
     return setup, list(setup.epochs())
 
@@ -74,7 +74,7 @@ class TestEveryEncoder:
     def test_description_gives_the_same_shape(self, name):
         x = np.random.default_rng(0).normal(size=(40, 5)).astype(np.float32)
         x[:, 3:] = np.eye(2)[np.arange(40) % 2]
-        encoder, description = new_encoder(name, x, [2], **small(name))
+        encoder, description = new_encoder(name, x, [2], small(name))
         again = encoder_from(description)
         again.load_state_dict(encoder.state_dict())
         encoder.eval(), again.eval()
@@ -83,14 +83,14 @@ class TestEveryEncoder:
     def test_refuses_what_it_does_not_have(self, name):
         x = np.zeros((40, 3), np.float32)
         with pytest.raises(InputError, match="has no parameter 'droput'"):
-            new_encoder(name, x, [], droput=0.1)
+            new_encoder(name, x, [], {"droput": 0.1})
         with pytest.raises(InputError, match="dropout must be"):
-            new_encoder(name, x, [], dropout=1.0)
+            new_encoder(name, x, [], {"dropout": 1.0})
 
     def test_tables_without_numbers_to_embed(self, name):
         x = np.tile(np.eye(3, dtype=np.float32), (10, 1))
         for categories in ([3], []):  # only nominal columns; only columns of two values
-            encoder, _ = new_encoder(name, x, categories, **small(name))
+            encoder, _ = new_encoder(name, x, categories, small(name))
             assert encoder(torch.from_numpy(x)).shape == (30, encoder.n_features)
 
 

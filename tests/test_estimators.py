@@ -237,7 +237,7 @@ class TestImbalancedRegressor:
         ("params", "y", "said"),
         [
             ({"method": "sqinv+con"}, None, "unknown method part 'con'"),
-            ({"encoder": "tabn"}, None, "unknown encoder 'tabn'; did you mean 'tabm'"),
+            ({"encoder": "tabn"}, None, "encoder must be one of 'auto', 'mlp'"),
             ({"encoder_params": {"width": 3}}, None, "has no parameter 'width'"),
             ({"bin_width": 1.0, "n_bins": 3}, None, "give bin_width or n_bins, not both"),
             ({"lr": -1}, None, "lr must be"),
@@ -253,6 +253,66 @@ class TestImbalancedRegressor:
         model = ImbalancedRegressor(**FAST).fit(*frame)
         with pytest.raises(ValueError, match="feature names should match"):
             model.predict(frame[0].rename(columns={"x1": "x3"}))
+
+    def test_intervals_hold_on_rows_as_they_come(self):
+        rng = np.random.default_rng(0)
+        X = rng.normal(size=(6000, 2))
+        y = np.exp(X[:, 0] + rng.normal(size=6000) / 3)
+        model = ImbalancedRegressor(epochs=8, random_state=0).fit(X[:3000], y[:3000])
+        ends, pred = model.predict_interval(X[3000:], 0.9), model.predict(X[3000:])
+        inside = (ends[:, 0] <= y[3000:]) & (y[3000:] <= ends[:, 1])
+        assert 0.87 < inside.mean() < 0.94
+        regions = np.asarray(model.model_.intervals.categories)[model.shots_.codes(pred)]
+        for region in np.unique(regions):
+            here = regions == region
+            if here.sum() > 100:
+                assert inside[here].mean() > 0.8
+
+    def test_an_array_may_follow_a_frame(self):
+        frame = pd.DataFrame(X, columns=list("abc"))
+        model = ImbalancedRegressor(**FAST).fit(frame, Y)
+        with pytest.warns(UserWarning, match="does not have valid feature names"):
+            np.testing.assert_array_equal(model.predict(X), model.predict(frame))
+        other = ImbalancedRegressor(**FAST).fit(X, Y, eval_set=(X[:50], Y[:50]))
+        assert other.predict(X).shape == (500,)
+
+    def test_categories_written_as_numbers_are_nominal(self):
+        frame = pd.DataFrame({"a": X[:, 0], "code": pd.Categorical(RNG.integers(1, 5, 500))})
+        assert dict(
+            zip(frame, [c.kind for c in ImbalancedRegressor(**FAST).fit(frame, Y).model_.schema.columns], strict=True)
+        ) == {"a": "numeric", "code": "nominal"}
+        coded = np.column_stack([X[:, 0], RNG.integers(1, 5, 500)])
+        model = ImbalancedRegressor(nominal=["x1"], **FAST).fit(coded, Y)
+        assert model.model_.schema.columns[1].kind == "nominal"
+        assert np.isfinite(model.predict(coded)).all()
+
+    def test_two_rows(self):
+        assert ImbalancedRegressor(**FAST).fit(X[:2], [1.0, 3.0]).predict(X[:2]).shape == (2,)
+
+    def test_numbers_of_numpy_are_saved(self, tmp_path):
+        given = {"epochs": np.int64(1), "random_state": np.int64(3), "encoder_params": {"widths": (np.int64(8), 4)}}
+        ImbalancedRegressor(**given).fit(X, Y).save(tmp_path / "m")
+        again = ImbalancedRegressor.load(tmp_path / "m").get_params()
+        assert (again["epochs"], again["random_state"], again["encoder_params"]) == (1, 3, {"widths": (8, 4)})
+
+    @pytest.mark.parametrize(
+        ("given", "said"),
+        [
+            ({"eval_set": [(X, Y)]}, "eval_set must be a pair"),
+            ({"groups": np.zeros(500)}, "groups must name at least 2 groups"),
+            ({"groups": np.zeros(7), "sample_weight": np.ones(500)}, "inconsistent numbers of samples"),
+        ],
+    )
+    def test_mistakes_of_fit(self, given, said):
+        with pytest.raises(ValueError, match=said):
+            ImbalancedRegressor(**FAST).fit(X, Y, **given)
+
+    def test_infinity_and_dropped_columns_are_told(self, frame):
+        X, y = frame
+        with pytest.raises(ValueError, match="contains infinity"):
+            ImbalancedRegressor(**FAST).fit(X.assign(x1=np.inf), y)
+        with pytest.warns(UserWarning, match="column 'id' is not an input: identifier"):
+            ImbalancedRegressor(**FAST).fit(X.assign(id=[f"k{i}" for i in range(len(X))]), y)
 
     def test_metadata_routing(self, frame):
         X, y = frame

@@ -67,3 +67,10 @@ def test_in_parallel_it_is_the_same(cell, tmp_path):
 def test_rows_are_capped(cell, tmp_path):
     ((_, found),) = run_grid([replace(cell, rows=120)], tmp_path)
     assert sum(found["rows"].values()) == 120
+
+
+def test_entries_that_differ_in_parameters_alone_have_files_of_their_own(cell, tmp_path):
+    entries = [Entry("vanilla", model="lightgbm", params={"num_leaves": n, "n_estimators": 5}) for n in (3, 31)]
+    cells = [replace(cell, entry=entry) for entry in entries]
+    list(run_grid(cells, tmp_path))
+    assert all(read_cell(c, tmp_path) for c in cells)

@@ -46,10 +46,12 @@ _PREPROCESS, _DESCRIPTION = "preprocess.skops", "model.json"
 class Predictor(Protocol):
     """What a saved model predicts with: :class:`tailwise.training.network.Network` or another."""
 
-    def predict(self, x: NDArray[np.float32], /) -> NDArray[np.float64]:
-        """``(n,)`` predictions, target units."""
+    dtype: Any
 
-    def std(self, x: NDArray[np.float32], /) -> NDArray[np.float64] | None:
+    def predict(self, x: Any, /) -> NDArray[np.float64]:
+        """``(n,)`` predictions, target units, for inputs of that dtype."""
+
+    def std(self, x: Any, /) -> NDArray[np.float64] | None:
         """``(n,)`` standard deviations, target units, if it has them."""
 
     def save(self, folder: Path, /) -> dict[str, Any]:
@@ -148,9 +150,11 @@ class TableModel:
         self.schema.check(rows.columns, ignore_extra=ignore_extra)
         return rows
 
-    def _inputs(self, rows: Rows) -> Iterator[NDArray[np.float32]]:
+    def _inputs(self, rows: Rows) -> Iterator[Any]:
         # One-hot columns are dense, so a large table is transformed piece by piece.
-        return (transform(self.preprocessor, self.schema, piece) for piece in rows.pieces(_ROWS_AT_ONCE))
+        return (
+            transform(self.preprocessor, self.schema, piece, self.model.dtype) for piece in rows.pieces(_ROWS_AT_ONCE)
+        )
 
     def save(self, folder: Path) -> None:
         """Write the model into a folder that exists."""

@@ -122,6 +122,16 @@ class RegionIntervals:
         """Number of residuals behind the intervals of each region."""
         return {name: self.residuals[i].size for name, i in zip(REGIONS, self.categories, strict=True)}
 
+    @property
+    def shared(self) -> list[str]:
+        """Regions that are calibrated together, in words: ``"Medium, few and zero"``."""
+        said = []
+        for i in range(len(self.residuals)):
+            names = [region for region, category in zip(REGIONS, self.categories, strict=True) if category == i]
+            if len(names) > 1:
+                said.append(f"{', '.join(names[:-1])} and {names[-1]}".capitalize())
+        return said
+
     def _ends(self, tail: float) -> NDArray[np.float64]:
         """``(k, 2)`` what is added to a prediction of each category; ``tail`` per cent are cut off on either side."""
         sizes = [r.size for r in self.residuals]

@@ -1,5 +1,6 @@
 """A grid of trainings, tables x entries x seeds: resumable cell by cell, in parallel over joblib."""
 
+import hashlib
 import json
 import re
 import time
@@ -90,6 +91,9 @@ class Cell:
     def file(self, folder: Path) -> Path:
         """Where the cell's result is."""
         name = re.sub(r"[^\w.+=-]+", "-", self.entry.name).strip("-")
+        if self.entry.params or self.entry.recipe:  # which the name does not tell
+            beside = json.dumps([dict(self.entry.params), dict(self.entry.recipe)], sort_keys=True, default=list)
+            name += "-" + hashlib.sha256(beside.encode()).hexdigest()[:8]
         fold = "" if self.fold is None else f"-fold{self.fold}"
         return folder / self.table / f"{name}-{self.seed}{fold}.json"
 

@@ -279,6 +279,10 @@ def train(
         precision=precision,
     )
     start_processes(recipe)
+    if model == "lightgbm":
+        import lightgbm
+
+        lightgbm.register_logger(_Silent())  # what it has to say comes as an error
     params = parse_set(settings or [])
     of_model = {name: params.pop(name, {}) for name in ("model", "encoder")}
     _check_model(context, model, encoder, of_model)
@@ -316,13 +320,14 @@ def train(
             remove_cache(folder)
         raise
     table.notes.extend(dict.fromkeys(warned + also))
+    trained = setup.predictor.encoder["encoder"] if model == "network" else None
     config = {
         "data": {"name": source.name, "sha256": source.sha256},
         "target": target,
         "table": choices,
         "columns": table.schema.to_json(),
         "method": {"name": composed.name, "parameters": params},
-        "model": {"name": model, "encoder": encoder if model == "network" else None, "parameters": of_model},
+        "model": {"name": model, "encoder": trained, "parameters": of_model},
         "label": label,
         "recipe": asdict(recipe),
         "versions": versions(),
@@ -360,6 +365,16 @@ def _check_model(context: typer.Context, model: str, encoder: str, params: dict[
         raise InputError(f"--model {model} has no encoder; use --set model.NAME=VALUE")
     if several():
         raise InputError(f"--model {model} trains in one process; start it without torchrun")
+
+
+class _Silent:
+    """A logger that says nothing."""
+
+    def info(self, message: str) -> None:
+        """Nothing."""
+
+    def warning(self, message: str) -> None:
+        """Nothing."""
 
 
 def _shown(model: str, encoder: str) -> str:
@@ -457,6 +472,7 @@ def _finish(
         other=other,
         changes=changes,
         coverage=coverage,
+        shared=() if model.intervals is None else model.intervals.shared,
     )
     (folder / run.REPORT).write_text(page, encoding="utf-8")
     run.finish_run(folder)

@@ -227,6 +227,8 @@ def _counts_rows(series: pd.Series) -> bool:
 
 def _kind(series: pd.Series) -> Kind:
     _check_cells(series)
+    if isinstance(series.dtype, pd.CategoricalDtype):
+        return "nominal"
     if pd.api.types.is_bool_dtype(series):
         return "boolean"
     if pd.api.types.is_datetime64_any_dtype(series) or isinstance(series.dtype, pd.PeriodDtype):

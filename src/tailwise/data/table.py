@@ -155,8 +155,9 @@ def fit_tree_preprocessor(features: pd.DataFrame) -> ColumnTransformer:
 
     The 254 most frequent categories have codes of their own; one never seen has the code -1.
     """
-    numeric = [name for name in features.columns if features[name].dtype == np.float64]
-    nominal = [name for name in features.columns if name not in numeric]
+    numbers = [name for name in features.columns if features[name].dtype == np.float64]
+    nominal = [name for name in features.columns if name not in numbers]
+    numeric = [name for name in numbers if features[name].notna().any()]  # boosting cannot bin an empty column
     codes = make_pipeline(
         SimpleImputer(strategy="constant", fill_value="(missing)", keep_empty_features=True),
         OrdinalEncoder(max_categories=_MOST_CODES, handle_unknown="use_encoded_value", unknown_value=-1),
@@ -189,15 +190,22 @@ def categories_of(preprocessor: ColumnTransformer) -> list[int]:
     ]
 
 
-def transform(preprocessor: ColumnTransformer, schema: Schema, frame: pd.DataFrame) -> NDArray[np.float32]:
-    """``(n, n_inputs)`` inputs of the model for a table's rows; of models of trees some may be missing."""
-    return transform_features(preprocessor, schema.features(frame))
+def transform(preprocessor: ColumnTransformer, schema: Schema, frame: pd.DataFrame, dtype: Any = np.float32) -> Any:
+    """``(n, n_inputs)`` inputs of the model for a table's rows; of models of trees some may be missing.
+
+    Args:
+        preprocessor: from features to inputs.
+        schema: columns of the table.
+        frame: its rows.
+        dtype: float32 for networks; float64 where numbers are not scaled first.
+    """
+    return transform_features(preprocessor, schema.features(frame), dtype)
 
 
-def transform_features(preprocessor: ColumnTransformer, features: pd.DataFrame) -> NDArray[np.float32]:
+def transform_features(preprocessor: ColumnTransformer, features: pd.DataFrame, dtype: Any = np.float32) -> Any:
     """``(n, n_inputs)`` inputs of the model for features as :meth:`Schema.features` gives them."""
     with np.errstate(over="ignore"):
-        x = np.ascontiguousarray(preprocessor.transform(features), dtype=np.float32)
+        x = np.ascontiguousarray(preprocessor.transform(features), dtype=dtype)
     if np.isinf(x).any():
         raise InputError(
             "a number in the table is too far from those of the training rows to compute with; check its unit"

@@ -46,7 +46,8 @@ class RegressorAround(MetaEstimatorMixin, RegressorMixin, BaseEstimator):  # typ
         if sample_weight is not None:
             if not has_fit_parameter(regressor, "sample_weight"):
                 raise InputError(
-                    f"{type(regressor).__name__} takes no sample_weight, so its rows cannot be weighted; choose another"
+                    f"{type(regressor).__name__} takes no sample_weight, so its rows cannot be weighted; choose "
+                    "another, and of a pipeline wrap the last step, not the pipeline"
                 )
             fit_params = {**fit_params, "sample_weight": sample_weight}
         self.estimator_ = regressor.fit(X, y, **fit_params)

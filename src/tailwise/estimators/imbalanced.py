@@ -1,7 +1,8 @@
 """A network trained by any method, as a scikit-learn regressor."""
 
 import json
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,21 +14,22 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length, check_is_fitted, validate_data
 
-from tailwise._checks import InputError, label_array
+from tailwise._checks import InputError, label_array, one_of
 from tailwise.artifact import TableModel
 from tailwise.data.prepare import FEWEST_ROWS, PreparedTable
 from tailwise.data.rows import FrameRows
 from tailwise.data.schema import Column, Schema
-from tailwise.data.splits import balanced_split, random_split
 from tailwise.labels.bins import Bins
 from tailwise.labels.relevance import Relevance
 from tailwise.labels.shots import Shots
 from tailwise.methods.method import compose
-from tailwise.models.names import AUTO
+from tailwise.model_selection import StratifiedRegressionGroupKFold, StratifiedRegressionKFold
+from tailwise.models.names import AUTO, ENCODERS
 from tailwise.training.fit import table_training
 from tailwise.training.recipe import Recipe
 
 _PARAMETERS = "estimator.json"
+_FOLDS = 8  # one of them is held out
 
 
 class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
@@ -59,10 +61,11 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         feature_names_in_: their names, of a data frame.
 
     Note:
-        Up to 13 % of the rows are held out to choose the epoch and to calibrate intervals (balanced over the target, by
-        whole ``groups``), unless ``eval_set`` gives them. Of fewer than 30 rows none are: then the training rows
-        themselves choose the epoch, and there are no intervals. Rows with a ``sample_weight`` are drawn in proportion
-        to it, with replacement, so that every loss and regularizer can be used with it; labels are counted by rows.
+        An eighth of the rows is held out to choose the epoch and to calibrate intervals (of every stretch of the
+        target, by whole ``groups``), unless ``eval_set`` gives them. Of fewer than 30 rows none are: then the training
+        rows themselves choose the epoch, and there are no intervals. Rows with a ``sample_weight`` are drawn in
+        proportion to it, with replacement, so that every loss and regularizer can be used with it; labels are counted
+        by rows.
 
     Raises:
         InputError: a method, encoder or number that does not work, a constant target.
@@ -124,12 +127,14 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             raise ValueError("This ImbalancedRegressor estimator requires y to be passed, but the target y is None.")
         frame = self._frame(X, reset=True)
         labels = label_array(column_or_1d(np.asarray(y), warn=True))
-        check_consistent_length(frame, labels)
+        groups = None if groups is None else column_or_1d(np.asarray(groups))
+        check_consistent_length(frame, labels, groups)
+        one_of(self.encoder, "encoder", (AUTO, *ENCODERS))
         weight = None if sample_weight is None else _check_sample_weight(sample_weight, frame, ensure_non_negative=True)
         if weight is not None:
             kept = weight > 0
             frame, labels, weight = frame.loc[kept].reset_index(drop=True), labels[kept], weight[kept]
-            groups = None if groups is None else np.asarray(groups)[kept]
+            groups = None if groups is None else groups[kept]
         seed = self._seed()
         table, n_train = self._table(frame, labels, groups, eval_set, seed)
         recipe = Recipe(
@@ -146,9 +151,7 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         method = compose(self.method, **(self.method_params or {}))
         drawn = None if weight is None else weight[table.row[:n_train]]
         with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-            setup = table_training(
-                table, method, recipe, self.encoder, sample_weight=drawn, **(self.encoder_params or {})
-            )
+            setup = table_training(table, method, recipe, self.encoder, params=self.encoder_params, sample_weight=drawn)
             self.history_ = list(setup.epochs())
         setup.predictor.model.cpu()
         fitted = TableModel(table.schema, setup.preprocessor, setup.predictor, table.shots, table.relevance)
@@ -179,18 +182,17 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         """
         check_is_fitted(self)
         folder = Path(folder)
+        described = {
+            "parameters": {k: _plain(v, k) for k, v in self.get_params(deep=False).items()},
+            "columns": self._columns,
+            "n_features_in": self.n_features_in_,
+            "named": hasattr(self, "feature_names_in_"),
+        }
         try:
             folder.mkdir(parents=True, exist_ok=True)
             if any(folder.iterdir()):
                 raise InputError(f"{str(folder)!r} is not empty; choose another folder")
             self.model_.save(folder)
-            described = {
-                "parameters": {k: v for k, v in self.get_params(deep=False).items() if _is_plain(v)},
-                "n_features_in": self.n_features_in_,
-                "feature_names_in": None
-                if not hasattr(self, "feature_names_in_")
-                else [str(name) for name in self.feature_names_in_],
-            }
             (folder / _PARAMETERS).write_text(json.dumps(described, indent=2), encoding="utf-8")
         except OSError as error:
             raise InputError(f"cannot write to {str(folder)!r}: {error.strerror}") from error
@@ -205,13 +207,11 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         model = TableModel.load(folder)
         try:
             described = json.loads((Path(folder) / _PARAMETERS).read_text(encoding="utf-8"))
-            given: dict[str, Any] = {
-                k: tuple(v) if isinstance(v, list) else v for k, v in described["parameters"].items()
-            }
-            estimator = cls(**given)
+            estimator = cls(**{name: _frozen(value) for name, value in described["parameters"].items()})
+            estimator._columns = described["columns"]
             estimator.n_features_in_ = described["n_features_in"]
-            if described["feature_names_in"] is not None:
-                estimator.feature_names_in_ = np.asarray(described["feature_names_in"], dtype=object)
+            if described["named"]:
+                estimator.feature_names_in_ = np.asarray(described["columns"], dtype=object)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(
                 f"{str(folder)!r} holds no saved ImbalancedRegressor; for the model of a run use TableModel.load"
@@ -223,17 +223,23 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         """Rows as a data frame, checked as scikit-learn does."""
         if isinstance(X, pd.DataFrame):
             validate_data(self, X, skip_check_array=True, reset=reset)
-            return X.rename(columns=str).reset_index(drop=True)
-        X = validate_data(
-            self, X, dtype=np.float64, ensure_all_finite="allow-nan", ensure_min_samples=2 if reset else 1, reset=reset
-        )
-        return pd.DataFrame(X, columns=[f"x{i}" for i in range(X.shape[1])])
+            _check_finite(X)
+            frame = X.rename(columns=str).reset_index(drop=True)
+        else:
+            least = 2 if reset else 1
+            X = validate_data(
+                self, X, dtype=np.float64, ensure_all_finite="allow-nan", ensure_min_samples=least, reset=reset
+            )
+            frame = pd.DataFrame(X, columns=[f"x{i}" for i in range(X.shape[1])])
+        if reset:
+            self._columns = [str(name) for name in frame.columns]
+        return frame.set_axis(self._columns, axis=1)  # an array may follow a frame, column by column
 
     def _table(
         self,
         frame: pd.DataFrame,
         labels: NDArray[np.float64],
-        groups: ArrayLike | None,
+        groups: NDArray[np.generic] | None,
         eval_set: tuple[Any, ArrayLike] | None,
         seed: int,
     ) -> tuple[PreparedTable, int]:
@@ -243,6 +249,8 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         rows = np.arange(len(labels))
         split: Any = "column"
         if eval_set is not None:
+            if not isinstance(eval_set, tuple) or len(eval_set) != 2:
+                raise InputError("eval_set must be a pair (X, y), not a list of pairs")
             X_val, y_val = eval_set
             extra, y_extra = self._frame(X_val, reset=False), label_array(y_val, "eval_set's y")
             check_consistent_length(extra, y_extra)
@@ -269,16 +277,20 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         relevance = Relevance.extremes(y_train)
         return PreparedTable(FrameRows(frame), row, labels, part, split, schema, shots, relevance, []), n_train
 
-    def _held_out(self, labels: NDArray[np.float64], groups: ArrayLike | None, seed: int) -> NDArray[np.bool_]:
-        """``(n,)`` rows to validate on: a balanced share where the bins allow it, else a random one."""
+    def _held_out(
+        self, labels: NDArray[np.float64], groups: NDArray[np.generic] | None, seed: int
+    ) -> NDArray[np.bool_]:
+        """``(n,)`` rows to validate on: a share of every stretch of the target, so that intervals hold as rows come."""
+        folds: Any = StratifiedRegressionKFold(_FOLDS, random_state=seed)
         if groups is not None:
-            groups = column_or_1d(np.asarray(groups))
-            check_consistent_length(groups, labels)
-        try:
-            parts = balanced_split(labels, self._bins(labels), groups=groups, seed=seed)
-        except InputError:
-            parts = random_split(len(labels), groups=groups, seed=seed)
-        return np.asarray(parts == "val", dtype=bool)
+            n_groups = len(np.unique(groups))
+            if n_groups < 2:
+                raise InputError("groups must name at least 2 groups, or give validation rows as eval_set=(X, y)")
+            folds = StratifiedRegressionGroupKFold(min(_FOLDS, n_groups), random_state=seed)
+        _, rows = next(folds.split(labels.reshape(-1, 1), labels, groups))
+        held = np.zeros(len(labels), dtype=bool)
+        held[rows] = True
+        return held
 
     def _bins(self, y: NDArray[np.float64]) -> Bins:
         if self.bin_width is not None and self.n_bins is not None:
@@ -292,8 +304,15 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         while target in frame:
             target += "_"
         if not hasattr(self, "feature_names_in_"):
-            return Schema(target, tuple(Column(name, "numeric") for name in frame.columns), {})
-        return Schema.infer(frame.assign(**{target: labels}), target, nominal=list(self.nominal))
+            kinds: Any = {name: "nominal" if name in self.nominal else "numeric" for name in frame.columns}
+            unknown = sorted(set(self.nominal) - set(kinds))
+            if unknown:
+                raise InputError(f"nominal names {unknown[0]!r}, but the columns of an array are x0, x1, ...")
+            return Schema(target, tuple(Column(name, kind) for name, kind in kinds.items()), {})
+        schema = Schema.infer(frame.assign(**{target: labels}), target, nominal=list(self.nominal))
+        for name, reason in schema.unused.items():
+            warnings.warn(f"column {name!r} is not an input: {reason}; name it in nominal", UserWarning, stacklevel=3)
+        return schema
 
     def _seed(self) -> int:
         if isinstance(self.random_state, int | np.integer) and not isinstance(self.random_state, bool):
@@ -307,9 +326,30 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         return tags
 
 
-def _is_plain(value: Any) -> bool:
-    """Whether JSON keeps a value as it is."""
-    try:
-        return bool(json.loads(json.dumps(value)) == (list(value) if isinstance(value, tuple) else value))
-    except (TypeError, ValueError):
-        return False
+def _check_finite(frame: pd.DataFrame) -> None:
+    """Raise for infinity, as scikit-learn does for arrays; missing values are allowed."""
+    numbers = frame.select_dtypes("number")
+    if np.isinf(numbers.to_numpy(dtype=np.float64, na_value=np.nan)).any():
+        raise ValueError("Input X contains infinity or a value too large for dtype('float64').")
+
+
+def _plain(value: Any, name: str) -> Any:
+    """A parameter as JSON keeps it."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item, name) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item, name) for item in value]
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    if isinstance(value, np.random.RandomState):
+        return None
+    raise InputError(f"{name} cannot be saved: {value!r} is no number, text, list or mapping of them")
+
+
+def _frozen(value: Any) -> Any:
+    """Lists as tuples, which is how parameters are written."""
+    if isinstance(value, dict):
+        return {key: _frozen(item) for key, item in value.items()}
+    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value

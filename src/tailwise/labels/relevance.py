@@ -17,6 +17,7 @@ Which = Literal["both", "low", "high"]
 WHICH = ("both", "low", "high")
 
 _MEDCOUPLE_LABELS = 2000
+_FEWEST_LABELS = 3  # whose quartiles are in order
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,13 +105,15 @@ class Relevance:
             which: the ends that count; the other one has relevance 0.
 
         Returns:
-            ``None`` when no end has a relevance: no label beyond a plain fence, or half of the labels the same. Then
-            no value is more relevant than another.
+            ``None`` when no end has a relevance: no label beyond a plain fence, half of the labels the same, or only
+            two. Then no value is more relevant than another.
         """
         y = label_array(y_train)
         positive(coef, "coef")
         one_of(box, "box", BOXES)
         one_of(which, "which", WHICH)
+        if y.size < _FEWEST_LABELS:
+            return None
         q1, median, q3 = (float(q) for q in np.quantile(y, [0.25, 0.5, 0.75], method="midpoint"))
         reach = coef * (q3 - q1)
         if box == "adjusted":

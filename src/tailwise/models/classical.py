@@ -1,5 +1,6 @@
 """Boosting, forests and linear models: made by name, saved and loaded without running code from a file."""
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -30,7 +31,20 @@ _FIXED = {
     "early_stopping": "the validation rows",
     "categorical_features": "the columns",
     "class_weight": "the method",
+    "importance_type": "nothing that is computed",
 }
+_MORE_OF_LIGHTGBM = (
+    "cat_l2",
+    "cat_smooth",
+    "extra_trees",
+    "linear_tree",
+    "max_bin",
+    "max_cat_threshold",
+    "max_delta_step",
+    "min_data_per_group",
+    "monotone_constraints",
+    "path_smooth",
+)
 _ROUNDS = ("n_estimators", "max_iter")
 TREES = ("lightgbm", "hist-boosting", "forest")
 LOSSES: Mapping[str, Mapping[str, str]] = {
@@ -47,13 +61,20 @@ def parameters(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         InputError: a parameter the model does not have.
     """
-    known = _new(name).get_params()
+    known = {*_new(name).get_params(), *(_MORE_OF_LIGHTGBM if name == "lightgbm" else ())}
     for key in given:
         if key in _FIXED:
             raise InputError(f"{name}: {key} follows from {_FIXED[key]}; leave model.{key} out")
         if key not in known:
             raise InputError(f"{name} has no parameter {key!r}{did_you_mean(key, known)}")
     params = {**_DEFAULTS[name], **given}
+    if params.get("boosting_type", "gbdt") not in ("gbdt", "goss"):
+        raise InputError(
+            f"{name}: boosting_type must be gbdt or goss, got {params['boosting_type']!r}; others change earlier "
+            "trees, so that the best round cannot be kept"
+        )
+    if "subsample" in params:
+        params.setdefault("subsample_freq", 1)  # without it LightGBM ignores subsample
     for key in _ROUNDS:
         if key in params:
             whole(params[key], f"{name}: {key}", least=1)
@@ -92,6 +113,11 @@ def _new(name: str) -> Any:
     return HistGradientBoostingRegressor() if name == "hist-boosting" else RandomForestRegressor()
 
 
+def _digest(folder: Path, name: str) -> str:
+    with (folder / (_BOOSTER if name == "lightgbm" else _ESTIMATOR)).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 class Classical:
     """A fitted model that is not a network: inputs to predictions.
 
@@ -100,14 +126,16 @@ class Classical:
         fitted: a LightGBM booster, or a fitted scikit-learn estimator.
     """
 
+    dtype = np.float64
+
     def __init__(self, name: str, fitted: Any) -> None:
         self.name, self.fitted = name, fitted
 
-    def predict(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
+    def predict(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """``(n,)`` predictions, target units."""
         return np.asarray(self.fitted.predict(x), dtype=np.float64)
 
-    def std(self, x: NDArray[np.float32]) -> None:  # noqa: ARG002
+    def std(self, x: NDArray[np.float64]) -> None:  # noqa: ARG002
         """No standard deviation."""
         return
 
@@ -119,12 +147,16 @@ class Classical:
             import skops.io
 
             skops.io.dump(self.fitted, folder / _ESTIMATOR)
-        return {"kind": self.name}
+        return {"kind": self.name, "sha256": _digest(folder, self.name)}
 
     @classmethod
     def load(cls, folder: Path, description: Mapping[str, Any]) -> Self:
-        """Read what :meth:`save` wrote."""
+        """Read what :meth:`save` wrote; LightGBM would take the process down with half a file."""
         name = str(description["kind"])
+        if name not in _DEFAULTS:
+            raise ValueError(f"there is no model of kind {name!r}")
+        if _digest(folder, name) != description["sha256"]:
+            raise ValueError(f"{_BOOSTER if name == 'lightgbm' else _ESTIMATOR} was altered after it was saved")
         if name == "lightgbm":
             import lightgbm
 

@@ -1,6 +1,6 @@
 """Encoders of table rows by name: perceptrons, embeddings of numbers and categories, TabM."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
@@ -174,7 +174,7 @@ class TabM(nn.Module):
 
 
 def new_encoder(
-    name: str, x: NDArray[np.float32], categories: Sequence[int], **params: Any
+    name: str, x: NDArray[np.float32], categories: Sequence[int], params: Mapping[str, Any] | None = None
 ) -> tuple[nn.Module, dict[str, Any]]:
     """An encoder for inputs like these, and the description from which :func:`encoder_from` makes another.
 
@@ -182,7 +182,7 @@ def new_encoder(
         name: one of :data:`ENCODERS`.
         x: ``(n, p)`` inputs of training rows, from which the edges of piecewise-linear embeddings are taken.
         categories: of each nominal column how many of the last inputs it takes.
-        **params: parameters of the encoder: ``widths``, ``dropout`` of a perceptron, ``members``, ``width``, ``depth``,
+        params: parameters of the encoder: ``widths``, ``dropout`` of a perceptron, ``members``, ``width``, ``depth``,
             ``dropout`` of TabM.
 
     Raises:
@@ -194,7 +194,7 @@ def new_encoder(
         torch.Size([2, 1024])
     """
     _known(name)
-    params = _checked(name, params)
+    params = _checked(name, params or {})
     if name == "mlp":
         mlp = MLP(x.shape[1], **params)
         return mlp, {"encoder": "mlp", **mlp.shape}
@@ -223,9 +223,11 @@ def _embedded(name: str, columns: Columns, edges: list[Tensor] | None, params: d
     return EmbeddedMLP(columns, edges, embedding=embedding, **params)
 
 
-def _checked(name: str, params: dict[str, Any]) -> dict[str, Any]:
+def _checked(name: str, params: Mapping[str, Any]) -> dict[str, Any]:
     """Parameters of an encoder, each in its range; a single width is one layer."""
     known = _PARAMETERS[name.partition("-")[0]]
+    if not isinstance(params, Mapping):
+        raise InputError(f"parameters of an encoder must be a mapping such as {{'dropout': 0.2}}, got {params!r}")
     for key in params:
         if key not in known:
             raise InputError(f"encoder {name} has no parameter {key!r}{did_you_mean(key, known)}")

@@ -1,6 +1,6 @@
 """The report of a run: one self-contained page."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from itertools import pairwise
 from typing import Any
@@ -35,6 +35,7 @@ def run_page(
     other: OtherRun | None = None,
     changes: Mapping[str, Comparison] | None = None,
     coverage: Mapping[str, RegionCoverage] | None = None,
+    shared: Sequence[str] = (),
 ) -> str:
     """The page of a finished run as HTML text.
 
@@ -54,6 +55,7 @@ def run_page(
         other: another run to show beside this one.
         changes: the comparison with it, by region.
         coverage: of intervals of the confidence that a run reports, by region.
+        shared: regions whose intervals share residuals with others, in words.
     """
     name, other_name = (method, "") if other is None else other.names(method, masked=shots.gaps is not None)
     runs = [(name, y_pred)]
@@ -87,12 +89,13 @@ def run_page(
         changes=changes,
         coverage=coverage,
         confidence=CONFIDENCE,
+        shared=shared,
         verdict=_verdict(regions, name, other_name, target, changes or {}),
         charts={
             "density": Markup(density_chart(shots, target)),
             "error": Markup(error_chart(y_true, runs, shots, target)),
             "scatter": Markup(scatter_chart(y_true, y_pred, shots, target)),
-            "training": Markup(training_chart(history, target, steps.rstrip("s"))),
+            "training": Markup(training_chart(history, target, steps.rstrip("s"))) if len(history) > 1 else None,
         },
         version=version("tailwise"),
     )

@@ -52,9 +52,9 @@ class ClassicalTraining:
         features, self.y, _ = method.resample(features, y, seed=recipe.seed)
         if method.resampler is not None:
             table.note_resampling(method.name, len(self.y))
-        self.x = transform_features(self.preprocessor, features)
+        self.x = transform_features(self.preprocessor, features, Classical.dtype)
         rows, self.y_val = table.rows_of("val")
-        self.x_val = transform(self.preprocessor, table.schema, rows.frame())
+        self.x_val = transform(self.preprocessor, table.schema, rows.frame(), Classical.dtype)
         self.nominal = nominal_inputs(self.preprocessor, self.x.shape[1]) & (name in TREES)
         self.loss, self.weight = loss_and_weights(method, self.y, table.shots.bins, LOSSES[name], name)
         self.predictor: Classical | None = None

@@ -47,8 +47,8 @@ def table_training(
     recipe: Recipe,
     encoder: str = AUTO,
     *,
+    params: Mapping[str, Any] | None = None,
     sample_weight: NDArray[np.float64] | None = None,
-    **params: Any,
 ) -> TableTraining:
     """Set up the training of a method on a table.
 
@@ -59,7 +59,7 @@ def table_training(
         encoder: one of :data:`tailwise.models.names.ENCODERS`, or ``"auto"``, see
             :func:`tailwise.models.names.encoder_for`.
         sample_weight: ``(n,)`` how often each training row is drawn relative to others.
-        **params: parameters of the encoder, see :func:`tailwise.models.encoders.new_encoder`.
+        params: parameters of the encoder, see :func:`tailwise.models.encoders.new_encoder`.
 
     Raises:
         InputError: parameters that do not work for this table.
@@ -71,7 +71,8 @@ def table_training(
     val = val.select(own)
 
     def inputs(frame: pd.DataFrame) -> NDArray[np.float32]:
-        return transform(preprocessor, table.schema, frame)
+        x: NDArray[np.float32] = transform(preprocessor, table.schema, frame)
+        return x
 
     if sample_weight is not None and not train.in_memory:
         raise InputError("sample_weight is for rows that are in memory; leave it out")
@@ -94,7 +95,7 @@ def table_training(
     categories = categories_of(preprocessor)
     if encoder == AUTO:
         encoder = encoder_for(int((table.part == "train").sum()), x_train.shape[1] - sum(categories))
-    network, description = new_encoder(encoder, x_train, categories, **params)
+    network, description = new_encoder(encoder, x_train, categories, params)
     model = network_of(network)
     batch_size = recipe.batch_size_for(len(y_train))
     batches: Batches | StreamedBatches

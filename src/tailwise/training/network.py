@@ -26,6 +26,8 @@ class Network:
         encoder: the encoder's description, see :func:`tailwise.models.encoders.new_encoder`.
     """
 
+    dtype = np.float32
+
     def __init__(self, model: Regressor, encoder: dict[str, Any]) -> None:
         self.model, self.encoder = model, encoder
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from sklearn.compose import ColumnTransformer
 
-from tailwise._checks import InputError, one_of
+from tailwise._checks import one_of
 from tailwise.data.prepare import PreparedTable
 from tailwise.models.names import AUTO, ENCODERS, MODELS
 from tailwise.training.epoch import Epoch
@@ -58,13 +58,10 @@ def start_training(
     """
     one_of(model, "model", tuple(MODELS))
     one_of(encoder, "encoder", (AUTO, *ENCODERS))
-    params = dict(params or {})
-    if "sample_weight" in params:
-        raise InputError("sample_weight is no parameter of a model or encoder")
     if model == "network":
         from tailwise.training.fit import table_training
 
-        return table_training(table, method, recipe, encoder, **params)
+        return table_training(table, method, recipe, encoder, params=params)
     from tailwise.training.classical import ClassicalTraining
 
     return ClassicalTraining(table, method, recipe, model, params)
