@@ -21,6 +21,8 @@ LOSSES = [name for name, part in PARTS.items() if part.slot == "loss" and name n
 REGULARIZERS = [name for name, part in PARTS.items() if part.slot == "regularizer"]
 WEIGHTS = [name for name, part in PARTS.items() if part.slot == "weights"]
 SMOOTHERS = [name for name, part in PARTS.items() if part.slot == "smoother"]
+# Resamplers act before the training step: tests/test_sampling.py, test_classical.py.
+IN_TRAINING = {name: part for name, part in PARTS.items() if part.slot != "resample"}
 # Not 0 at the target: differences of log-likelihoods, a logarithm, a distance between distributions.
 NOT_ZERO = {"bmc", "gai", "bni", "gar", "dist"}
 NOT_LINEAR = {"gar", "dist"}  # in the weights: a logarithm, a term without weights
@@ -262,7 +264,7 @@ def test_every_pair_of_parts_trains_together_or_is_refused(kind):
     inputs = torch.randn(48, 3)
     target = torch.exp(inputs[:, 0]) * 10 if kind == "scalar" else torch.stack([inputs[:, 0] * 3, inputs[:, 1]], 1)
     trained, refusals = 0, []
-    for pair in itertools.combinations([name for name, part in PARTS.items() if kind in part.targets], 2):
+    for pair in itertools.combinations([name for name, part in IN_TRAINING.items() if kind in part.targets], 2):
         try:
             method = compose("+".join(pair))
             for stage in range(len(method.stages)):
@@ -281,7 +283,7 @@ def test_every_pair_of_parts_trains_together_or_is_refused(kind):
     assert [refusal for refusal in refusals if not any(reason in refusal for reason in reasons)] == []
 
 
-@pytest.mark.parametrize("name", [name for name, part in PARTS.items() if part.slot != "correction"])
+@pytest.mark.parametrize("name", [name for name, part in IN_TRAINING.items() if part.slot != "correction"])
 def test_whole_number_labels_are_those_numbers(name):
     inputs, y = torch.randn(48, 5), torch.arange(48) % 9
     values = []
@@ -365,7 +367,9 @@ def trainable(name, kind):
 
 
 @pytest.mark.filterwarnings("ignore:.*(are extreme|is extreme)")
-@pytest.mark.parametrize(("name", "kind"), [(name, kind) for name, part in PARTS.items() for kind in part.targets])
+@pytest.mark.parametrize(
+    ("name", "kind"), [(name, kind) for name, part in IN_TRAINING.items() for kind in part.targets]
+)
 def test_a_few_epochs_beat_the_median(name, kind):
     inputs, target, y, bins, model = task(kind)
     there = ~torch.isnan(target)
