@@ -161,6 +161,13 @@ def test_relevance_may_be_a_function_or_an_object():
     assert (np.abs(other[len(y) :]) > 1.71).all()
 
 
+def test_the_default_threshold_takes_a_third_of_the_labels_that_a_half_would():
+    y = np.random.default_rng(0).normal(size=20_000)
+    phi = relevance_of(y, None, "both")
+    assert (phi >= SMOTER().threshold).mean() == pytest.approx(0.06, abs=0.01)
+    assert (phi >= 0.5).mean() == pytest.approx(0.18, abs=0.01)
+
+
 # -- distances and neighbours
 
 
@@ -231,18 +238,89 @@ def test_neighbours_differ_from_a_row_and_from_each_other():
     assert nearest(np.zeros((4, 2)), 2) is None
 
 
-def test_neighbours_of_many_rows_are_near_ones(monkeypatch):
-    Z = np.random.default_rng(1).normal(size=(900, 9))
-    exact = nearest(Z, 5)
-    monkeypatch.setattr(neighbours_module, "_LEAF_ROWS", 200)
-    found = nearest(Z, 5)
-    assert not (found == np.arange(900)[:, None]).any()
+def true_share(Z, k=5, n_numeric=None):
+    apart = np.linalg.norm(Z[:, None] - Z, axis=2)
+    np.fill_diagonal(apart, np.inf)
+    true = np.argsort(apart, axis=1)[:, :k]
+    found = nearest(Z, k, n_numeric)
+    assert not (found == np.arange(len(Z))[:, None]).any()
     assert (np.diff(np.sort(found, axis=1), axis=1) > 0).all()
+    return np.mean([len(set(one) & set(other)) / k for one, other in zip(true, found, strict=True)])
 
-    def mean_distance(near):
-        return np.linalg.norm(Z[:, None] - Z[near], axis=2).mean()
 
-    assert mean_distance(exact) <= mean_distance(found) < 1.25 * mean_distance(exact)
+def encoded_mixed(n=900):
+    rng = np.random.default_rng(1)
+    columns = {f"x{i}": rng.normal(size=n) for i in range(5)} | {f"c{i}": rng.choice(list("abcd"), n) for i in range(3)}
+    table = read_table(pd.DataFrame(columns))
+    return Metric.of("heom", table, columns["x0"]).encode(table.numbers, table.codes)
+
+
+def test_neighbours_of_eight_thousand_mixed_rows_are_exact():
+    Z = encoded_mixed(8_000)
+    near = nearest(Z, 5, 5)
+    for i in range(0, 8_000, 400):
+        apart = np.linalg.norm(Z - Z[i], axis=1)
+        apart[i] = np.inf
+        assert set(near[i]) == set(np.argsort(apart)[:5])
+
+
+def test_most_of_the_true_neighbours_are_found_beyond_the_exact_limit(monkeypatch):
+    rng = np.random.default_rng(1)
+    low = rng.normal(size=(900, 2))
+    many = np.c_[low[:, :1], low[:, 1:], low.sum(axis=1), rng.normal(size=(900, 6)) * 0.1]
+    two_values = np.c_[rng.integers(0, 2, 900), rng.normal(size=(900, 8)) * 0.3]
+    tables = [(many, 9), (encoded_mixed(), 5), (two_values, 9)]
+    assert [true_share(Z, n_numeric=q) for Z, q in tables] == [1.0, 1.0, 1.0]
+    monkeypatch.setattr(neighbours_module, "_EXACT_ROWS", 800)
+    shares = [true_share(Z, n_numeric=q) for Z, q in tables]
+    assert all(least < share < 1 for least, share in zip((0.98, 0.55, 0.85), shares, strict=True)), shares
+
+
+def test_a_tree_is_exact_in_few_columns(monkeypatch):
+    monkeypatch.setattr(neighbours_module, "_EXACT_ROWS", 100)
+    assert true_share(np.random.default_rng(0).normal(size=(900, 7))) == 1.0
+
+
+def test_rows_are_never_halved_along_nominal_columns(monkeypatch):
+    monkeypatch.setattr(neighbours_module, "_EXACT_ROWS", 100)
+    codes = np.array([[a, b, c] for a in range(8) for b in range(8) for c in range(8)])
+    Z = np.hstack([np.eye(8)[codes[:, i]] for i in range(3)])
+    near = nearest(Z, 5, 0)
+    assert not (near == np.arange(512)[:, None]).any()
+    # Each half has rows of every value: were it cut along one, all neighbours of a row would share its value there.
+    assert all(
+        (codes[near, i] != codes[:, None, i]).any() and (codes[near, i] == codes[:, None, i]).any() for i in range(3)
+    )
+    Z = np.c_[np.arange(512.0), Z]  # with a column of numbers, rows are halved along it
+    given, parts = [], neighbours_module._parts
+    monkeypatch.setattr(
+        neighbours_module, "_parts", lambda numbers, most: given.append(numbers) or parts(numbers, most)
+    )
+    nearest(Z, 5, 1)
+    np.testing.assert_array_equal(np.sort(given[0], axis=0), Z[:, :1])
+    assert all(np.ptp(given[0][part]) == part.size - 1 < 50 for part, _ in parts(given[0], 50))
+
+
+def test_memory_is_bounded_for_columns_of_many_categories():
+    rng = np.random.default_rng(0)
+    n = 60_000
+    code = np.r_[np.arange(50_000), np.full(10_000, 7)]
+    frame = pd.DataFrame({"x": rng.normal(size=n), "zip": pd.Categorical(code)})
+    y = np.where(np.arange(n) % 50 == 0, 3.0 + rng.random(n), 0.0)
+    table = read_table(frame)
+    metric = Metric.of("heom", table, y)
+    assert metric.points[0].shape == (256, 256)
+    few = np.array([7, 8, 40_000, 40_001, 7])
+    Z = metric.encode(np.zeros((5, 1)), few[:, None])
+    assert Z.shape == (5, 257)
+    apart = np.linalg.norm(Z[:, None] - Z, axis=2)
+    np.testing.assert_allclose(apart[0], [0, 1, 1, 1, 0])  # the commonest value of the table, told from others
+    np.testing.assert_allclose(apart[2], [1, 1, 0, 0, 1])  # two of those taken as one
+    for cls in SYNTHETIC:
+        sampler = made_with(cls, relevance=[(0, 0), (3, 1)], strategy=[0.01, 2.0])
+        new = sampler.fit_resample(frame, y)[0][sampler.synthetic_]
+        assert set(new["zip"]) <= set(frame["zip"][y >= 3])
+        assert new["zip"].nunique() > 300
 
 
 @pytest.mark.parametrize("m", [2, 3, 8, 41])
@@ -353,9 +431,61 @@ def test_noisy_rows_take_a_noise_for_each_row():
     table, pool = read_table(X), np.arange(500)
     base = np.zeros(4000, dtype=int)
     scale = np.r_[np.zeros(2000), np.full(2000, 0.5)]
-    made = noisy_rows(table, y, pool, base, scale, np.random.default_rng(0))
+    made = noisy_rows(table, y, pool, pool, base, scale, np.random.default_rng(0))
     np.testing.assert_array_equal(made.numbers[:2000], X[base[:2000]])
     np.testing.assert_allclose(made.numbers[2000:].std(axis=0), 0.5 * X.std(axis=0, ddof=1), rtol=0.06)
+
+
+def test_nominal_values_of_noise_do_not_depend_on_the_base_row():
+    frame = pd.DataFrame({"x": np.arange(40.0), "kind": np.r_[np.full(30, "a"), np.full(10, "b")]})
+    table, pool = read_table(frame), np.arange(40)
+    base = np.repeat([0, 39], 2000)  # an "a" and a "b"
+    made = noisy_rows(table, frame["x"].to_numpy(), pool, pool, base, 0.1, np.random.default_rng(0))
+    is_a = made.cells[:, 0] < 30
+    assert is_a[:2000].mean() == pytest.approx(0.75, abs=0.04)
+    assert is_a[2000:].mean() == pytest.approx(0.75, abs=0.04)
+
+
+def test_smogn_adds_noise_of_the_safe_distance_where_this_is_less():
+    rng = np.random.default_rng(0)
+    rare = rng.normal(size=(60, 2)) * 1e-3
+    X = np.r_[rare, rng.uniform(-1, 1, size=(600, 2))]  # the bump is tiny beside the range of the table
+    y = np.r_[rng.uniform(3.0, 4.0, 60), np.zeros(600)]
+    sampler = SMOGN(k=59, noise=0.5, distance="heom", relevance=PHI, random_state=0)
+    new_X, _ = sampler.fit_resample(X, y)
+    made, base = new_X[sampler.synthetic_], sampler.sample_indices_[sampler.synthetic_]
+    Z = rare / np.ptp(X, axis=0)
+    safe = np.array([np.median(np.delete(np.linalg.norm(Z - row, axis=1), i)) / 2 for i, row in enumerate(Z)])
+    assert safe.max() < 0.01
+    moved = np.abs(made - X[base]) / rare.std(axis=0, ddof=1)
+    # Interpolated rows move by parts of a standard deviation, noisy ones by those of the safe distance only.
+    noisy = (moved < 5 * safe[base][:, None]).all(axis=1)
+    assert noisy.mean() > 0.4
+    spread = ((made - X[base]) / rare.std(axis=0, ddof=1) / safe[base][:, None])[noisy].std()
+    assert spread == pytest.approx(1.0, abs=0.15)
+
+
+@pytest.mark.parametrize("cls", [GaussianNoise, SMOGN])
+def test_rare_rows_of_equal_numbers_get_the_noise_of_all_rows(cls):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"x": rng.normal(size=100), "kind": ["z"] * 96 + ["a", "b", "c", "d"]})
+    frame.loc[96:, "x"] = 5.0
+    y = np.r_[np.zeros(96), 3.0, 3.1, 3.2, 3.3]
+    sampler = made_with(cls, **({"k": 2} if cls is SMOGN else {}))
+    with pytest.warns(UserWarning, match="equal numbers in all its rows"):
+        new = sampler.fit_resample(frame, y)[0][sampler.synthetic_]
+    assert not new["x"].duplicated().any()
+    assert set(new["kind"]) == {"a", "b", "c", "d"}
+
+
+def test_wercs_with_noise_and_one_relevant_row_uses_the_spread_of_all_rows():
+    X, _ = numeric(60)
+    y = np.r_[np.zeros(59), 3.0]
+    for over in (0.5, 1 / 60):
+        sampler = WERCS(noise=0.1, over=over, relevance=PHI, random_state=0)
+        made = sampler.fit_resample(X, y)[0][sampler.synthetic_]
+        assert len(np.unique(made, axis=0)) == len(made) == round(60 * over)
+        assert not (made == X[59]).any()
 
 
 @pytest.mark.parametrize("distance", ["euclidean", "heom"])
@@ -482,6 +612,19 @@ def test_ball_points_are_uniform_cut_and_flattened():
     line = ball_points(towards, rng, deformation=1.0)
     np.testing.assert_allclose(line, np.outer(line @ unit, unit), atol=1e-12)
     np.testing.assert_array_equal(ball_points(np.zeros((5, 2)), rng), 0.0)
+
+
+def test_the_ball_does_not_shrink_with_columns_that_are_constant():
+    rng = np.random.default_rng(0)
+    X = np.r_[rng.normal(size=(300, 2)), [[8.0, 8.0], [9.0, 9.0]]]
+    y = np.r_[np.zeros(300), 3.0, 3.0]
+    moves = []
+    for table in (X, np.c_[X, np.ones((302, 20))]):
+        sampler = GeometricSMOTE(k=1, distance="euclidean", relevance=PHI, random_state=0)
+        made = sampler.fit_resample(table, y)[0][sampler.synthetic_]
+        moves.append(np.linalg.norm(made - table[sampler.sample_indices_[sampler.synthetic_]], axis=1) / np.sqrt(2))
+        assert (made[:, 2:] == 1).all()
+    assert [move.mean() for move in moves] == pytest.approx([2 / 3, 2 / 3], abs=0.06)
 
 
 def test_bins_are_filled_by_the_formula():
@@ -626,6 +769,22 @@ def test_columns_of_an_array_are_nominal_by_position_and_of_a_frame_by_name():
         assert set(new_X[:, 1]) == {0.0, 100.0, 200.0}
         without = SMOTER(relevance=PHI, random_state=0).fit_resample(table, y)[0]
         assert len(np.unique(np.asarray(without)[:, 1])) > 10
+
+
+@pytest.mark.parametrize("mask", [[False, True, False], np.array([False, True, False]), (False, True, False)])
+def test_nominal_columns_may_be_a_mask(mask):
+    X, y = numeric()
+    X[:, 1] = np.random.default_rng(0).integers(0, 3, len(X)) * 100
+    assert read_table(X, mask).nominal == [1]
+    new_X, _ = SMOTER(relevance=PHI, nominal=mask, random_state=0).fit_resample(X, y)
+    np.testing.assert_array_equal(new_X, SMOTER(relevance=PHI, nominal=[1], random_state=0).fit_resample(X, y)[0])
+    assert read_table(X, [False] * 3).nominal == []
+
+
+def test_names_that_are_whole_numbers_are_told_from_text():
+    X, y = numeric()
+    with pytest.raises(InputError, match="names there are whole numbers, so write 0 without quotes"):
+        SMOTER(relevance=PHI, nominal=["0"]).fit_resample(pd.DataFrame(X), y)
 
 
 def test_a_table_of_nominal_columns_alone_works():
@@ -799,6 +958,10 @@ def test_no_rare_row_leaves_the_data_unchanged_with_a_warning(cls):
     assert not sampler.synthetic_.any()
     with pytest.warns(UserWarning, match="no row is rare"):
         cls().fit_resample(np.arange(9.0)[:, None], np.full(9, 2.0))
+    with pytest.warns(
+        UserWarning, match=r"^no row is rare .*more than half of the labels are equal.*relevance=\[\(0, 0\).*BinOver"
+    ):
+        cls().fit_resample(np.arange(90.0)[:, None], np.r_[np.zeros(75), np.arange(1.0, 16)])
     with pytest.warns(UserWarning, match="every row is rare"):
         cls(relevance=lambda y: np.ones_like(y)).fit_resample(X, y)
 
@@ -822,6 +985,17 @@ def test_wercs_without_relevance_leaves_the_data_unchanged_with_a_warning():
         (lambda X, y: (X, np.where(y > 2, np.inf, y)), "NaN or infinite"),
         (lambda X, y: (X, pd.Series(y).astype("Float64").mask(y > 2)), "NaN or infinite"),
         (lambda X, y: (X, np.full(len(y), "a")), "y must hold numbers"),
+        (lambda X, y: (X, np.full(len(y), "1").astype(object)), "y must hold numbers, got type string"),
+        (lambda X, y: (X, pd.Series(np.full(len(y), "1"))), "y must hold numbers"),
+        (lambda X, y: (X, y > 0), "y must hold numbers, got type bool"),
+        (lambda X, y: (X, (y > 0).astype(object)), "y must hold numbers, got type bool"),
+        (lambda X, y: (X, y + 1j), "y must hold numbers, got type complex"),
+        (lambda X, y: (X, np.full(len(y), "2020-01-01", dtype="M8[D]")), "y must hold numbers, got type datetime64"),
+        (
+            lambda X, y: (X, pd.Series(pd.date_range("2020", periods=len(y)))),
+            "y must hold numbers, got type datetime64",
+        ),
+        (lambda X, y: (X, None), "y is None"),
         (lambda X, y: (X, y[:, None]), "one-dimensional"),
         (lambda X, y: (X[:, 0], y), r"X must be a table \(n, p\)"),
         (lambda X, y: (X[:, :0], y), "at least one column"),
@@ -851,6 +1025,13 @@ def test_columns_that_new_rows_cannot_be_made_of_are_refused(cls):
         (["colour"], "'colour', which is no column"),
         ("town", "must be a list"),
         ([99], "99, which"),
+        (5, "must be a list of columns, got 5"),
+        (True, "must be a list of columns, got True"),
+        (2.5, "must be a list of names or positions"),
+        ({"town": 1}, "must be a list of names or positions"),
+        ([[1]], "no column"),
+        ([True, False], "mask of 2 values, but X has 10 columns"),
+        ([True, "town"], "has True among other things"),
     ):
         with pytest.raises(InputError, match=message):
             made_with(cls, nominal=nominal).fit_resample(X, y)
@@ -890,6 +1071,11 @@ def test_columns_that_new_rows_cannot_be_made_of_are_refused(cls):
         (BinOverSampler(power=0), "power must be"),
         (BinOverSampler(most=0.5), "most must be at least 1"),
         (BinOverSampler(density="lds"), "density must be"),
+        (BinOverSampler(bins=10), r"bins must be a Bins or None, got 10; write Bins.count\(y, 10\)"),
+        (BinOverSampler(bins=[0, 1, 2]), r"bins must be a Bins .*Bins.count\(y, 10\)"),
+        (SMOTER(relevance=np.linspace(0, 1, 400)), "^.{0,80}got 400 numbers; write .{0,90}$"),
+        (SMOTER(relevance=[0.5] * 400), "got 400 numbers"),
+        (SMOTER(relevance=lambda y: np.ones(3)), r"^relevance must .* got an array of shape \(3,\)$"),
     ],
 )
 def test_parameters_that_are_not_allowed_are_refused(sampler, message):

@@ -1,5 +1,6 @@
 """Over-sampling by bins of the target: the rarer a bin, the more copies of its rows."""
 
+import reprlib
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,11 @@ class BinOverSampler(Resampler):
 
     def _draw(self, table: Any, labels: Floats, rng: np.random.Generator) -> Drawn:  # noqa: ARG002
         power, most = positive(self.power, "power", most=10.0), positive(self.most, "most", least=1.0)
+        if not isinstance(self.bins, Bins | None):
+            raise InputError(
+                f"bins must be a Bins or None, got {reprlib.repr(self.bins)}; write Bins.count(y, 10) or "
+                "Bins.from_edges([...])"
+            )
         bins = Bins.auto(labels) if self.bins is None else self.bins
         index = bins.index(labels)
         counts = np.bincount(index, minlength=bins.n_bins)

@@ -65,11 +65,14 @@ class GeometricSMOTE(Resampler):
         strategy: rows wanted of each bump of the target, ``"balance"``, ``"extreme"`` or shares, one a bump from the
             lowest targets to the highest: how many times its rows (see :func:`tailwise.sampling.pools.multipliers`).
         under_sample: leave common rows out as the strategy wants; else they all stay.
-        nominal: names or positions of nominal columns; those of type category, object, string and bool are so anyway.
-        relevance: φ(y), a :class:`tailwise.Relevance`, control points (y, φ), or any function of the labels; ``None``
-            takes that of a box plot of the labels given.
+        nominal: names or positions of nominal columns, or a mask; those of type category, object, string and bool are
+            so anyway.
+        relevance: φ(y), an importance from 0 to 1 of each target value, rare from ``threshold`` on: a
+            :class:`tailwise.Relevance`, control points (y, φ), or any function of the labels; ``None`` takes that of a
+            box plot of the labels given.
         which: ends of the target that the automatic relevance serves, ``"both"``, ``"low"`` or ``"high"``.
-        threshold: relevance from which a row is rare, in (0, 1].
+        threshold: relevance from which a row is rare, in (0, 1] (see the note on it at
+            :func:`tailwise.sampling.pools.find_bumps`).
         random_state: whole number, generator, or ``None`` for another draw each time.
 
     Raises:
@@ -78,8 +81,9 @@ class GeometricSMOTE(Resampler):
     Note:
         The geometry is the one stated at :func:`ball_points`, the seeds are rare rows only: a definition of this
         library's own, not checked against a publication. Columns that are constant stay so; those of whole numbers are
-        rounded, so that a row may lie half a unit outside its ball. With fewer different rows than k, k is lowered; a
-        bump of a single one is copied; both with a warning.
+        rounded, so that a row may lie half a unit outside its ball. Neighbours are those of :class:`SMOTER`: exact
+        among 8,192 different rows of a bump, 59 to 85 % of the true ones measured among 20,000. With fewer different
+        rows than k, k is lowered; a bump of a single one is copied; both with a warning.
 
     Example:
         >>> X, y = np.arange(40.0).reshape(-1, 1), np.r_[np.arange(38) % 5, 50.0, 60.0]
@@ -126,7 +130,11 @@ class GeometricSMOTE(Resampler):
             base, other = pairs
             first = table.numbers[base]
             towards = metric.scaled(table.numbers[other] - first)
-            points = ball_points(towards, rng, truncation=self.truncation, deformation=deformation)
+            points = np.zeros_like(towards)
+            counts = metric.scale > 0  # a direction that does not count would shorten the others
+            points[:, counts] = ball_points(
+                towards[:, counts], rng, truncation=self.truncation, deformation=deformation
+            )
             cells = np.where(rng.random((n, len(table.nominal))) < 0.5, base[:, None], other[:, None])
             return with_target_between(table, labels, base, other, metric, first + points * metric.scale, cells)
 

@@ -17,7 +17,9 @@ DISTANCES = ("heom", "euclidean", "hvdm")
 
 _CLASSES = 5
 _TREE_COLUMNS = 7
-_LEAF_ROWS = 2048
+_EXACT_ROWS = 8_192
+_OVERLAP = 0.25
+_FREQUENT = 255
 _MEDIAN_ROWS = 1024
 _CELLS_AT_ONCE = 2**20
 
@@ -29,12 +31,14 @@ class Metric:
     Args:
         centre: ``(q,)`` subtracted from the numeric columns, for precision only.
         scale: ``(q,)`` the numeric columns are divided by it; 0 for one that is constant, which counts nothing.
-        points: for each nominal column, the ``(values, d)`` points its values stand at.
+        points: for each nominal column, the ``(places, d)`` points its values stand at.
+        places: for each nominal column, ``(values,)`` the point of each value.
     """
 
     centre: Floats
     scale: Floats
     points: tuple[Floats, ...]
+    places: tuple[Rows, ...]
 
     @classmethod
     def of(cls, name: Distance, table: Table, labels: Floats) -> "Metric":
@@ -43,6 +47,9 @@ class Metric:
         ``"heom"``: differences over the range of a column, and 1 between different nominal values. ``"hvdm"``:
         differences over four standard deviations, and √Σ_c (P(c|a) - P(c|b))² between nominal values a and b, c being
         the fifths of the target by its quantiles. ``"euclidean"``: differences as they are, no nominal columns.
+
+        Of a nominal column with more than 256 values, ``"heom"`` tells the 255 most frequent ones of the table apart
+        and takes all others as one, so that memory stays within 256 numbers a row and column.
 
         Raises:
             InputError: an unknown distance, nominal columns with the Euclidean one.
@@ -60,42 +67,60 @@ class Metric:
             scale = 4 * table.numbers.std(axis=0)
         else:
             scale = np.ones_like(low)
-        points = _overlap_points(table) if name == "heom" else _value_points(table, labels)
-        return cls(low + (high - low) / 2, np.where(high > low, scale, 0.0), points)
+        points, places = _overlap_points(table) if name == "heom" else _value_points(table, labels)
+        return cls(low + (high - low) / 2, np.where(high > low, scale, 0.0), points, places)
 
     def encode(self, numbers: Floats, codes: Rows) -> Floats:
         """Rows whose Euclidean distances are those of the metric."""
         scaled = self.scaled(numbers - self.centre)
-        return np.hstack([scaled, *(points[codes[:, i]] for i, points in enumerate(self.points))])
+        nominal = zip(self.points, self.places, codes.T, strict=True)
+        return np.hstack([scaled, *(points[places[values]] for points, places, values in nominal)])
 
     def scaled(self, differences: Floats) -> Floats:
         """Differences of numeric columns over their scale, 0 where that is 0."""
         return np.asarray(differences / np.where(self.scale > 0, self.scale, np.inf))
 
 
-def _overlap_points(table: Table) -> tuple[Floats, ...]:
-    counts = (table.codes.max(axis=0) + 1).tolist() if table.nominal else []
-    return tuple(np.eye(count) / np.sqrt(2) for count in counts)
+def _overlap_points(table: Table) -> tuple[tuple[Floats, ...], tuple[Rows, ...]]:
+    points, places = [], []
+    for codes in table.codes.T:
+        counts = np.bincount(codes)
+        place = np.arange(counts.size)
+        if counts.size > _FREQUENT + 1:
+            frequent = np.argsort(-counts, kind="stable")[:_FREQUENT]
+            place = np.full(counts.size, _FREQUENT)
+            place[frequent] = np.arange(_FREQUENT)
+        points.append(np.eye(min(counts.size, _FREQUENT + 1)) / np.sqrt(2))
+        places.append(place)
+    return tuple(points), tuple(places)
 
 
-def _value_points(table: Table, labels: Floats) -> tuple[Floats, ...]:
+def _value_points(table: Table, labels: Floats) -> tuple[tuple[Floats, ...], tuple[Rows, ...]]:
     classes = np.searchsorted(np.quantile(labels, np.arange(1, _CLASSES) / _CLASSES), labels, side="right")
     points = []
     for codes in table.codes.T:
         counts = np.bincount(codes * _CLASSES + classes, minlength=(codes.max() + 1) * _CLASSES)
         of_value = counts.reshape(-1, _CLASSES)
         points.append(of_value / of_value.sum(axis=1, keepdims=True))
-    return tuple(points)
+    return tuple(points), tuple(np.arange(len(of_value)) for of_value in points)
 
 
-def nearest(encoded: Floats, k: int) -> NDArray[np.int64] | None:
+def nearest(encoded: Floats, k: int, n_numeric: int | None = None) -> NDArray[np.int64] | None:
     """The k nearest of the other rows, ``(m, k)`` positions; ``None`` where all rows are equal.
 
     Neighbours differ from a row and from each other: of rows that are equal the first stands for all, since between
     equal rows there is nothing new. With fewer others k is lowered and a warning given.
 
-    In more than 7 columns, where a search tree does not help, more than 2,048 rows are halved at the median of their
-    most variable column until no part is larger, and neighbours are looked for within a part.
+    They are exact among 8,192 different rows, and among any number in up to 7 columns, where a search tree helps. More
+    rows are halved across the direction in which their numeric columns vary most until no part has more than 4,096;
+    the neighbours of a part are looked for in it and in the quarter of it that lies next to it across each cut. Where
+    no numeric column varies, each half is drawn at random (the same at each call), and so the neighbours are those
+    among a random part of the rows.
+
+    Args:
+        encoded: ``(m, d)`` rows whose Euclidean distance counts.
+        k: neighbours of each.
+        n_numeric: so many first columns of ``encoded`` are numeric; all if not given.
     """
     first, group = _distinct(encoded)
     if first.size == 1:
@@ -109,27 +134,49 @@ def nearest(encoded: Floats, k: int) -> NDArray[np.int64] | None:
         k = first.size - 1
     rows, k_nearest = encoded[first], np.empty((first.size, k), dtype=np.int64)
     in_few_columns = rows.shape[1] <= _TREE_COLUMNS
-    leaves = [np.arange(first.size)] if in_few_columns else _leaves(rows, max(_LEAF_ROWS, 2 * k + 2))
-    for leaf in leaves:
+    if in_few_columns or first.size <= max(_EXACT_ROWS, 2 * k + 2):
         method = "kd_tree" if in_few_columns else "brute"
-        found = NearestNeighbors(n_neighbors=k, algorithm=method).fit(rows[leaf]).kneighbors(return_distance=False)
-        k_nearest[leaf] = leaf[found]
+        k_nearest[:] = NearestNeighbors(n_neighbors=k, algorithm=method).fit(rows).kneighbors(return_distance=False)
+    else:
+        for part, around in _parts(rows[:, :n_numeric], max(_EXACT_ROWS // 2, k + 1)):
+            k_nearest[part] = around[_nearest_around(rows, part, around, k)]
     return np.asarray(first[k_nearest][group], dtype=np.int64)
 
 
-def _leaves(encoded: Floats, most: int) -> list[Rows]:
-    """Rows, halved along the column of the greatest variance until a part has no more than ``most``."""
-    done: list[Rows] = []
-    waiting = [np.arange(len(encoded))]
+def _parts(numbers: Floats, most: int) -> list[tuple[Rows, Rows]]:
+    """Parts of no more than ``most`` rows, each with the rows in and around it, ascending."""
+    done: list[tuple[Rows, Rows]] = []
+    every, rng = np.arange(len(numbers)), np.random.default_rng(0)
+    waiting = [(every, every)]
     while waiting:
-        rows = waiting.pop()
+        rows, around = waiting.pop()
         if rows.size <= most:
-            done.append(rows)
+            done.append((rows, around))
             continue
-        part = encoded[rows]
-        order = np.argpartition(part[:, part.var(axis=0).argmax()], rows.size // 2)
-        waiting += [rows[order[: rows.size // 2]], rows[order[rows.size // 2 :]]]
+        centred = numbers[rows] - numbers[rows].mean(axis=0)
+        if not centred.any():
+            mixed = rng.permutation(rows)
+            waiting += [(half, half) for half in (np.sort(mixed[::2]), np.sort(mixed[1::2]))]
+            continue
+        direction = np.linalg.eigh(centred.T @ centred)[1][:, -1]
+        height, around_height = numbers[rows] @ direction, numbers[around] @ direction
+        half = rows.size // 2
+        beyond = int(_OVERLAP * half)
+        order = np.argpartition(height, (half - beyond, half, half + beyond))
+        low, high = height[order[half - beyond]], height[order[half + beyond]]
+        for part, near in ((order[:half], around_height <= high), (order[half:], around_height >= low)):
+            # With many equal heights a part may hold rows that the cut by height leaves out.
+            waiting.append((np.sort(rows[part]), np.union1d(around[near], rows[part])))
     return done
+
+
+def _nearest_around(rows: Floats, part: Rows, around: Rows, k: int) -> Rows:
+    """``(part, k)`` positions in ``around`` of the nearest rows there, without the row itself."""
+    search = NearestNeighbors(n_neighbors=k + 1, algorithm="brute").fit(rows[around])
+    found = search.kneighbors(rows[part], return_distance=False)
+    other = around[found] != part[:, None]
+    other[other.all(axis=1), -1] = False
+    return np.asarray(found[other].reshape(part.size, k))
 
 
 def _distinct(encoded: Floats) -> tuple[Rows, Rows]:

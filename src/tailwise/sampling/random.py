@@ -19,10 +19,12 @@ class RandomOverSampler(Resampler):
     Args:
         strategy: rows wanted of each bump of the target, ``"balance"``, ``"extreme"`` or shares, one a bump from the
             lowest targets to the highest: how many times its rows (see :func:`tailwise.sampling.pools.multipliers`).
-        relevance: φ(y), a :class:`tailwise.Relevance`, control points (y, φ), or any function of the labels; ``None``
-            takes that of a box plot of the labels given.
+        relevance: φ(y), an importance from 0 to 1 of each target value, rare from ``threshold`` on: a
+            :class:`tailwise.Relevance`, control points (y, φ), or any function of the labels; ``None`` takes that of a
+            box plot of the labels given.
         which: ends of the target that the automatic relevance serves, ``"both"``, ``"low"`` or ``"high"``.
-        threshold: relevance from which a row is rare, in (0, 1].
+        threshold: relevance from which a row is rare, in (0, 1] (see the note on it at
+            :func:`tailwise.sampling.pools.find_bumps`).
         random_state: whole number, generator, or ``None`` for another draw each time.
 
     Raises:
@@ -66,7 +68,8 @@ class RandomUnderSampler(Resampler):
 
     Args:
         strategy: as of :class:`RandomOverSampler`.
-        relevance: as of :class:`RandomOverSampler`.
+        relevance: an importance from 0 to 1 of each target value, rare from ``threshold`` on; as of
+            :class:`RandomOverSampler`.
         which: as of :class:`RandomOverSampler`.
         threshold: as of :class:`RandomOverSampler`.
         random_state: as of :class:`RandomOverSampler`.

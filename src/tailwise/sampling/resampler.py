@@ -13,6 +13,15 @@ from tailwise._checks import InputError
 from tailwise.sampling.pools import Bump
 from tailwise.sampling.table import Floats, Made, Rows, Table, checked_labels, checked_matrix, take_labels, take_rows
 
+WAYS_OUT = (
+    "give control points of the relevance, relevance=[(0, 0), (10, 1)] (in the command --set "
+    "smogn.relevance=[[0,0],[10,1]]), or use BinOverSampler (part binover)"
+)
+_WHY_NONE = (
+    "relevance below the threshold everywhere: the automatic one is 0 if no label lies beyond a fence of the box plot, "
+    "and mostly if more than half of the labels are equal, such as zeros"
+)
+
 Drawn = tuple[Rows, Made | None]
 Grow = Callable[[Bump, int], Rows | Made]
 
@@ -22,7 +31,9 @@ class Resampler(BaseEstimator):  # type: ignore[misc]
 
     Attributes:
         sample_indices_: row of X that each row comes from; of a synthetic one, the row it was made from.
-        synthetic_: true for rows that were made, false for those that stand in X.
+        synthetic_: true for rows that were made, false for those that stand in X. Where a column of numbers that are
+            not whole varies among the rows they are made from, no two of them are the same; whole numbers are rounded
+            and nominal values drawn, so in a table of these alone new rows may repeat each other or rows of X.
     """
 
     random_state: Any
@@ -77,12 +88,9 @@ def draw_by_bump(bumps: Sequence[Bump], wanted: Sequence[int], rng: np.random.Ge
         grow: gives so many more rows of a bump, copies or synthetic ones.
     """
     if len(bumps) == 1:
-        which = "every row is rare" if bumps[0].rare else "no row is rare (relevance below the threshold everywhere)"
-        warnings.warn(
-            f"{which}, so the data are unchanged; give control points of the relevance, change the threshold, or use "
-            "BinOverSampler",
-            stacklevel=4,
-        )
+        which = "every row is rare" if bumps[0].rare else "no row is rare"
+        why = "" if bumps[0].rare else f" ({_WHY_NONE})"
+        warnings.warn(f"{which}{why}, so the data are unchanged; {WAYS_OUT}", stacklevel=4)
     kept: list[Rows] = []
     copies: list[Rows] = []
     made: list[Made] = []
@@ -114,6 +122,15 @@ def warn_lone_row(bump: Bump, instead: str) -> None:
     """Warn of a rare bump that has one row, or several that are all the same."""
     warnings.warn(
         f"a bump of the target ({bump}) has a single different row, so {instead}; lower the threshold to have more",
+        stacklevel=5,
+    )
+
+
+def warn_equal_numbers(bump: Bump, instead: str) -> None:
+    """Warn of a rare bump whose rows differ in nominal values only."""
+    warnings.warn(
+        f"a bump of the target ({bump}) has equal numbers in all its rows, so {instead}; lower the threshold to have "
+        "more",
         stacklevel=5,
     )
 

@@ -7,7 +7,7 @@ import numpy as np
 from tailwise._checks import positive, whole
 from tailwise.labels.relevance import Which
 from tailwise.sampling.neighbours import Distance, Metric, nearest, safe_distances
-from tailwise.sampling.noise import noise_pool, noisy_rows
+from tailwise.sampling.noise import noise_pools, noisy_rows
 from tailwise.sampling.pools import Bump, RelevanceLike, Strategy, find_bumps, relevance_of, wanted_rows
 from tailwise.sampling.resampler import Drawn, Resampler, draw_by_bump, joined, seeds
 from tailwise.sampling.smoter import rows_between
@@ -31,11 +31,14 @@ class SMOGN(Resampler):
         strategy: rows wanted of each bump of the target, ``"balance"``, ``"extreme"`` or shares, one a bump from the
             lowest targets to the highest: how many times its rows (see :func:`tailwise.sampling.pools.multipliers`).
         under_sample: leave common rows out as the strategy wants; else they all stay.
-        nominal: names or positions of nominal columns; those of type category, object, string and bool are so anyway.
-        relevance: φ(y), a :class:`tailwise.Relevance`, control points (y, φ), or any function of the labels; ``None``
-            takes that of a box plot of the labels given.
+        nominal: names or positions of nominal columns, or a mask; those of type category, object, string and bool are
+            so anyway.
+        relevance: φ(y), an importance from 0 to 1 of each target value, rare from ``threshold`` on: a
+            :class:`tailwise.Relevance`, control points (y, φ), or any function of the labels; ``None`` takes that of a
+            box plot of the labels given.
         which: ends of the target that the automatic relevance serves, ``"both"``, ``"low"`` or ``"high"``.
-        threshold: relevance from which a row is rare, in (0, 1].
+        threshold: relevance from which a row is rare, in (0, 1] (see the note on it at
+            :func:`tailwise.sampling.pools.find_bumps`).
         random_state: whole number, generator, or ``None`` for another draw each time.
 
     Raises:
@@ -43,8 +46,9 @@ class SMOGN(Resampler):
 
     Note:
         In a bump of more than 1,024 rows the median is that of the distances to 1,024 of them, drawn at random. A bump
-        whose rows are all the same gets noise of the standard deviation of all rows, with a warning; neighbours and
-        rounding are those of :class:`SMOTER`.
+        whose numbers are all the same gets noise of the standard deviation of all rows, with a warning; neighbours and
+        rounding are those of :class:`SMOTER`: exact neighbours among 8,192 different rows of a bump, 59 to 85 % of the
+        true ones measured among 20,000.
 
     Example:
         >>> X, y = np.arange(40.0).reshape(-1, 1), np.r_[np.arange(36) % 5, 50.0, 55.0, 60.0, 90.0]
@@ -97,15 +101,17 @@ def _near_or_noisy(
     rng: np.random.Generator,
 ) -> Made:
     encoded = metric.encode(table.numbers[bump.rows], table.codes[bump.rows])
-    near = nearest(encoded, k) if bump.rows.size > 1 else None
+    near = nearest(encoded, k, len(table.numeric)) if bump.rows.size > 1 else None
     if near is None:
-        return noisy_rows(table, labels, noise_pool(table, bump), seeds(bump.rows, n, rng), noise, rng)
+        return noisy_rows(table, labels, *noise_pools(table, bump), seeds(bump.rows, n, rng), noise, rng)
     at = seeds(np.arange(bump.rows.size), n, rng)
     to = near[at, rng.integers(near.shape[1], size=n)]
     safe = safe_distances(encoded, rng)[at]
     is_near = np.sqrt(np.square(encoded[at] - encoded[to]).sum(axis=1)) < safe
     base, other = bump.rows[at], bump.rows[to]
     inside = rows_between(table, labels, base[is_near], other[is_near], metric, rng, "segment")
+    if is_near.all():
+        return inside
     far = np.minimum(safe, noise)[~is_near]
-    outside = noisy_rows(table, labels, bump.rows, base[~is_near], far, rng)
+    outside = noisy_rows(table, labels, *noise_pools(table, bump), base[~is_near], far, rng)
     return joined([inside, outside])

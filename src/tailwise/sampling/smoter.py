@@ -64,11 +64,14 @@ class SMOTER(Resampler):
         strategy: rows wanted of each bump of the target, ``"balance"``, ``"extreme"`` or shares, one a bump from the
             lowest targets to the highest: how many times its rows (see :func:`tailwise.sampling.pools.multipliers`).
         under_sample: leave common rows out as the strategy wants; else they all stay.
-        nominal: names or positions of nominal columns; those of type category, object, string and bool are so anyway.
-        relevance: φ(y), a :class:`tailwise.Relevance`, control points (y, φ), or any function of the labels; ``None``
-            takes that of a box plot of the labels given.
+        nominal: names or positions of nominal columns, or a mask; those of type category, object, string and bool are
+            so anyway.
+        relevance: φ(y), an importance from 0 to 1 of each target value, rare from ``threshold`` on: a
+            :class:`tailwise.Relevance`, control points (y, φ), or any function of the labels; ``None`` takes that of a
+            box plot of the labels given.
         which: ends of the target that the automatic relevance serves, ``"both"``, ``"low"`` or ``"high"``.
-        threshold: relevance from which a row is rare, in (0, 1].
+        threshold: relevance from which a row is rare, in (0, 1] (see the note on it at
+            :func:`tailwise.sampling.pools.find_bumps`).
         random_state: whole number, generator, or ``None`` for another draw each time.
 
     Raises:
@@ -76,8 +79,10 @@ class SMOTER(Resampler):
 
     Note:
         One draw a row instead of one a column is the default because only so a new row lies in the convex hull of the
-        rare ones; see ``tests/test_sampling.py``. Of equal rows one stands for all as a neighbour; how neighbours are
-        found in large bumps stands at :func:`tailwise.sampling.neighbours.nearest`. Columns of whole numbers are
+        rare ones; see ``tests/test_sampling.py``. Of equal rows one stands for all as a neighbour. Neighbours are exact
+        among 8,192 different rows of a bump; of 20,000, 85 % of the true five nearest were found with 10 normal
+        columns, 59 % with 30, 64 % with five and three nominal ones of eight values, at distances 1.02, 1.02 and 1.15
+        times as large (see :func:`tailwise.sampling.neighbours.nearest`). Columns of whole numbers are
         rounded. With fewer different rows than k, k is lowered; a bump of a single one is copied; both with a warning.
 
     Example:
@@ -134,7 +139,7 @@ def draw_pairs(
     table: Table, bump: Bump, n: int, k: int, metric: Metric, rng: np.random.Generator
 ) -> tuple[Rows, Rows] | None:
     """n rows of a bump, each with one of its k nearest neighbours there; ``None``, with a warning, if it has none."""
-    near = nearest(metric.encode(table.numbers[bump.rows], table.codes[bump.rows]), k)
+    near = nearest(metric.encode(table.numbers[bump.rows], table.codes[bump.rows]), k, len(table.numeric))
     if near is None:
         warn_lone_row(bump, "it is copied")
         return None

@@ -1,6 +1,7 @@
 """A table of numeric and nominal columns, and the same table with other rows and new ones."""
 
-from collections.abc import Sequence
+import reprlib
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ from tailwise._checks import InputError, label_array, quoted
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
-Nominal = Sequence[str | int]
+Nominal = Sequence[str | int | bool]
 
 _LARGEST = 1e100  # squares of differences still are float64
 
@@ -77,9 +78,12 @@ def checked_labels(y: Any, n_rows: int) -> Floats:
     Raises:
         InputError: targets that are not numbers, not finite, not one-dimensional, or another number of them than rows.
     """
+    if y is None:
+        raise InputError("y is None; resamplers need the target of each row")
     try:
-        given = y.to_numpy(dtype=np.float64, na_value=np.nan) if isinstance(y, pd.Series) else y
-        labels = label_array(given)
+        held = y if isinstance(y, pd.Series) else np.asarray(y)
+        _check_numbers(held)
+        labels = label_array(held.to_numpy(dtype=np.float64, na_value=np.nan) if isinstance(held, pd.Series) else held)
     except (TypeError, ValueError) as error:
         if isinstance(error, InputError):
             raise
@@ -89,6 +93,17 @@ def checked_labels(y: Any, n_rows: int) -> Floats:
     if labels.size != n_rows:
         raise InputError(f"X has {n_rows:,} rows but y has {labels.size:,} labels; they must be as many")
     return labels
+
+
+def _check_numbers(y: Any) -> None:
+    kind: Any = y.dtype
+    if types.is_object_dtype(kind):
+        kind = types.infer_dtype(np.asarray(y).ravel())
+        is_number = kind in ("integer", "floating", "mixed-integer-float", "decimal", "empty")
+    else:
+        is_number = types.is_numeric_dtype(kind) and not (types.is_bool_dtype(kind) or types.is_complex_dtype(kind))
+    if not is_number:
+        raise InputError(f"y must hold numbers, got type {kind}; convert them, dates to days for example")
 
 
 def read_table(X: Any, nominal: Nominal | None = None) -> Table:
@@ -232,13 +247,34 @@ class _Columns:
 
     def _positions(self, nominal: Nominal | None) -> set[int]:
         found: set[int] = set()
-        if isinstance(nominal, str):
+        if isinstance(nominal, str | int):
             raise InputError(f"nominal must be a list of columns, got {nominal!r}; write [{nominal!r}]")
-        for name in () if nominal is None else nominal:
-            by_name = [j for j, known in enumerate(self.names) if known == name]
+        if not isinstance(nominal, Iterable | None) or isinstance(nominal, Mapping | bytes):
+            raise InputError(f"nominal must be a list of names or positions of columns, got {reprlib.repr(nominal)}")
+        if isinstance(nominal, np.ndarray) and nominal.ndim != 1:
+            raise InputError(f"nominal must be a list of names or positions, got an array of shape {nominal.shape}")
+        asked = [] if nominal is None else list(nominal)
+        masks = [isinstance(name, bool | np.bool_) for name in asked]
+        if asked and all(masks):
+            if len(asked) != len(self.names):
+                raise InputError(f"nominal is a mask of {len(asked)} values, but X has {len(self.names)} columns")
+            return {j for j, chosen in enumerate(asked) if chosen}
+        if any(masks):
+            raise InputError(
+                f"nominal has {asked[masks.index(True)]!r} among other things; give names, positions, or a mask of "
+                "true and false for every column"
+            )
+        for name in asked:
+            by_name = [j for j, known in enumerate(self.names) if type(known) is not bool and _equal(known, name)]
             if not by_name and isinstance(name, int | np.integer) and 0 <= name < len(self.names):
                 by_name = [int(name)]
             if not by_name:
-                raise InputError(f"nominal names {name!r}, which is no column of X; it has {quoted(self.names)}")
+                whole = isinstance(name, str) and any(str(known) == name for known in self.names)
+                hint = f"; names there are whole numbers, so write {name} without quotes" if whole else ""
+                raise InputError(f"nominal names {name!r}, which is no column of X; it has {quoted(self.names)}{hint}")
             found.update(by_name)
         return found
+
+
+def _equal(known: Any, name: Any) -> bool:
+    return isinstance(name, Hashable) and bool(known == name)

@@ -7,9 +7,9 @@ import numpy as np
 
 from tailwise._checks import InputError, not_negative
 from tailwise.labels.relevance import Which
-from tailwise.sampling.noise import noisy_rows
+from tailwise.sampling.noise import noisy_rows, pools_of
 from tailwise.sampling.pools import RelevanceLike, relevance_of
-from tailwise.sampling.resampler import Drawn, Resampler
+from tailwise.sampling.resampler import WAYS_OUT, Drawn, Resampler
 from tailwise.sampling.table import Floats, Nominal, Table, read_table
 
 
@@ -23,11 +23,13 @@ class WERCS(Resampler):
         over: rows added, as a share of n; drawn with replacement with probabilities in proportion to φ.
         under: rows left out, as a share of n, at most 1; drawn without replacement with probabilities in proportion to
             1 - φ.
-        noise: 0 adds copies; above 0, copies with Gaussian noise of so many standard deviations (of the rows drawn).
-        nominal: names or positions of nominal columns, for the noise; those of type category, object, string and bool
-            are so anyway.
-        relevance: φ(y), a :class:`tailwise.Relevance`, control points (y, φ), or any function of the labels; ``None``
-            takes that of a box plot of the labels given.
+        noise: 0 adds copies; above 0, copies with Gaussian noise of so many standard deviations (of the rows drawn, or
+            of all rows where the numbers of those are all the same).
+        nominal: names or positions of nominal columns, or a mask, for the noise; those of type category, object,
+            string and bool are so anyway.
+        relevance: φ(y), an importance from 0 to 1 of each target value, by which rows are drawn: a
+            :class:`tailwise.Relevance`, control points (y, φ), or any function of the labels; ``None`` takes that of a
+            box plot of the labels given.
         which: ends of the target that the automatic relevance serves, ``"both"``, ``"low"`` or ``"high"``.
         random_state: whole number, generator, or ``None`` for another draw each time.
 
@@ -70,8 +72,7 @@ class WERCS(Resampler):
         phi = relevance_of(labels, self.relevance, self.which)
         if phi.max() == 0:
             warnings.warn(
-                "the relevance of every row is 0, so the data are unchanged; give control points of the relevance, or "
-                "use BinOverSampler",
+                f"the relevance of every row is 0, so the data are unchanged; {WAYS_OUT.replace('smogn', 'wercs')}",
                 stacklevel=3,
             )
             return np.arange(n), None
@@ -84,6 +85,6 @@ class WERCS(Resampler):
         rows = np.flatnonzero(kept)
         if table is None or drawn.size == 0:
             return np.concatenate([rows, drawn]), None
-        if drawn.size < 2:
-            raise InputError(f"over={self.over!r} adds a single row, which has no standard deviation; use noise=0")
-        return rows, noisy_rows(table, labels, drawn, drawn, float(self.noise), rng)
+        if n < 2:
+            raise InputError("X has a single row, which has no standard deviation; use noise=0")
+        return rows, noisy_rows(table, labels, *pools_of(table, drawn), drawn, float(self.noise), rng)
