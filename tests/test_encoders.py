@@ -1,12 +1,14 @@
 import numpy as np
 import pandas as pd
 import pytest
+import rtdl_num_embeddings
+import tabm
 import torch
 
 from tailwise import InputError, TableModel, compose
 from tailwise.data.prepare import prepare_table
 from tailwise.data.table import categories_of, fit_preprocessor, transform
-from tailwise.models.encoders import Columns, TableInputs, encoder_from, new_encoder
+from tailwise.models.encoders import Columns, TableInputs, TabM, encoder_from, new_encoder
 from tailwise.models.heads import EnsembleHead, head_from
 from tailwise.models.names import ENCODERS
 from tailwise.models.regressor import Regressor
@@ -204,3 +206,21 @@ def test_rows_are_drawn_by_their_weight(table):
     resampled = table_training(table, compose("ro"), recipe, "mlp", sample_weight=weight)
     np.testing.assert_array_equal(resampled.training.batches.weight, weight[index])
     np.testing.assert_allclose(resampled.training.batches.y, labels, rtol=1e-6)
+
+
+@pytest.mark.parametrize("embedding", ["none", "ple"])
+def test_tabm_is_that_of_its_authors(embedding):
+    """The same weights in their whole model give the same features, member by member."""
+    x = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32)
+    columns, edges = Columns.of(x, [])
+    ours = TabM(columns, edges, embedding=embedding, members=3, width=8, depth=2).eval()
+    embeddings = None
+    if embedding == "ple":
+        embeddings = rtdl_num_embeddings.PiecewiseLinearEmbeddings(edges, 16, activation=False, version="B")
+        embeddings.load_state_dict(ours.inputs.embedding.state_dict())
+    theirs = tabm.TabM.make(
+        n_num_features=4, d_out=None, num_embeddings=embeddings, k=3, d_block=8, n_blocks=2, dropout=0.1
+    ).eval()
+    theirs.backbone.load_state_dict(ours.layers.state_dict())
+    rows = torch.from_numpy(x)
+    torch.testing.assert_close(ours(rows).view(60, 3, 8), theirs(rows))
