@@ -1,6 +1,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tailwise import InputError
@@ -97,6 +98,17 @@ class TestCommand:
         assert run([*words, *FAST, "--reference", "linear vanilla", "-o", str(out)]) == 0
         assert files == {path: path.stat().st_mtime_ns for path in (out / "cells").rglob("*.json")}
         assert json.loads((out / "comparison.json").read_text())["reference"] == "linear vanilla"
+
+    def test_a_table_that_changed_is_trained_again(self, toy_csv, tmp_path):
+        words = ["compare", str(toy_csv), "-t", "price", "-m", "vanilla", "inv", "--model", "linear", "--seeds", "1"]
+        found = []
+        for scale in (1, 10):
+            frame = pd.read_csv(toy_csv)
+            frame.assign(price=scale * frame["price"]).to_csv(toy_csv, index=False)
+            assert run([*words, "-o", str(tmp_path / "c")]) == 0
+            (table,) = json.loads((tmp_path / "c" / "comparison.json").read_text())["tables"]
+            found.append(table["errors"]["linear vanilla"]["all"][0])
+        assert found[1] == pytest.approx(10 * found[0], rel=1e-3)
 
     def test_folds_test_every_row_once(self, toy_csv, tmp_path):
         words = ["compare", str(toy_csv), "-t", "price", "-m", "vanilla", "inv", "--model", "linear"]

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -272,3 +275,9 @@ def test_all_state_is_one_state_dict():
     torch.manual_seed(1)
     theirs = other(x, y)
     assert torch.equal(ours["loss"], theirs["loss"])
+
+
+def test_composing_loads_neither_pandas_nor_scikit_learn():
+    """A loop of one's own pays for torch alone."""
+    code = "import sys, tailwise; tailwise.compose('lds+conr'); print(sorted({'pandas', 'sklearn'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

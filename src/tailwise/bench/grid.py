@@ -69,6 +69,7 @@ class Cell:
         rows: most rows that are used, drawn by the seed; all if not given.
         fold: which of ``folds`` is tested; without folds the seed makes a split of its own.
         folds: folds of the table, each with rows of every region, drawn by the seed.
+        sha256: of the file's bytes, where known: a result of other bytes is not taken for one of these.
         order: place of the entry among those that are compared.
     """
 
@@ -81,6 +82,7 @@ class Cell:
     rows: int | None = None
     fold: int | None = None
     folds: int | None = None
+    sha256: str | None = None
     order: int = 0
 
     @property
@@ -163,7 +165,10 @@ def _trained(cell: Cell) -> dict[str, Any]:
     from tailwise.training.recipe import Recipe
     from tailwise.training.start import start_training
 
-    frame = load_source(cell.data).rows.frame()
+    source = load_source(cell.data)
+    if cell.sha256 not in (None, source.sha256):
+        raise InputError(f"{cell.data!r} has changed since the comparison began; run it again")
+    frame = source.rows.frame()
     if cell.rows is not None and len(frame) > cell.rows:
         keep = np.random.default_rng(cell.seed).choice(len(frame), cell.rows, replace=False)
         frame = frame.iloc[np.sort(keep)].reset_index(drop=True)

@@ -198,15 +198,17 @@ def _cells(
     rows: int | None,
 ) -> list["Cell"]:
     from tailwise.bench.grid import Cell
+    from tailwise.data.prepare import load_source
 
     tables = [name.removeprefix("example:").rsplit("/", 1)[-1].split(".")[0] for name in data]
     if len(set(tables)) < len(tables):
         raise InputError("two tables have the same name; rename one")
+    digests = [load_source(source).sha256 for source in data]
     return [
-        Cell(table, source, target, entry, seed, choices, rows, fold, folds, order)
+        Cell(table, source, target, entry, seed, choices, rows, fold, folds, digest, order)
         for seed in range(seeds)
         for fold in ([None] if folds is None else range(whole(folds, "--folds", least=2)))
-        for table, source in zip(tables, data, strict=True)
+        for table, source, digest in zip(tables, data, digests, strict=True)
         for order, entry in enumerate(entries)
     ]
 

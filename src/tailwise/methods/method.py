@@ -5,15 +5,13 @@ import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from numbers import Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
 from tailwise._checks import InputError, did_you_mean, label_array, not_negative
-from tailwise.data.table import resample_features
 from tailwise.labels.bins import Bins
 from tailwise.labels.grid import BinGrid
 from tailwise.methods.objective import Objective, Trains
@@ -22,6 +20,9 @@ from tailwise.methods.parts import PARTS
 from tailwise.methods.slots import Slot, Smoother
 from tailwise.models.heads import head_from
 from tailwise.optim import BSAM
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 VANILLA = "vanilla"
 _MOST_APART = 10
@@ -181,8 +182,8 @@ class Method:
         return said
 
     def resample(
-        self, features: pd.DataFrame, y: NDArray[np.float64], *, seed: int
-    ) -> tuple[pd.DataFrame, NDArray[np.float64], NDArray[np.int64]]:
+        self, features: "pd.DataFrame", y: NDArray[np.float64], *, seed: int
+    ) -> tuple["pd.DataFrame", NDArray[np.float64], NDArray[np.int64]]:
         """Rows to train on, their targets, and the row that each was made from: those given, or what is resampled.
 
         Args:
@@ -195,6 +196,8 @@ class Method:
         """
         if self.resampler is None:
             return features, y, np.arange(len(y))
+        from tailwise.data.table import resample_features  # a training step needs neither pandas nor scikit-learn
+
         try:
             return resample_features(self.resampler, features, y, seed=seed)
         except InputError as error:
