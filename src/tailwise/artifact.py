@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 from zipfile import BadZipFile
 
 import numpy as np
@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from sklearn.compose import ColumnTransformer
 
 from tailwise._checks import InputError
+from tailwise.data.files import with_full_paths
 from tailwise.data.prepare import PreparedTable
 from tailwise.data.rows import Rows, as_rows
 from tailwise.data.schema import Schema
@@ -23,6 +24,9 @@ from tailwise.intervals import RegionIntervals
 from tailwise.labels.relevance import Relevance
 from tailwise.labels.shots import Shots
 from tailwise.posthoc import Correction, Fitting
+
+if TYPE_CHECKING:
+    from tailwise.training.media import MediaInputs
 
 _FORMAT = 2
 _UNREADABLE = (
@@ -38,7 +42,7 @@ _UNREADABLE = (
 )
 # scikit-learn's own types are known to skops; a fitted imputer also holds the type of the numbers it saw.
 _TRUSTED = ["numpy.dtype"]
-_ROWS_AT_ONCE = 20_000
+_ROWS_AT_ONCE, _MEDIA_AT_ONCE = 20_000, 1_024
 _FOLDS = 5
 _PREPROCESS, _DESCRIPTION = "preprocess.skops", "model.json"
 
@@ -64,7 +68,7 @@ class TableModel:
 
     Args:
         schema: the columns it needs.
-        preprocessor: from features to inputs.
+        preprocessor: from features to inputs; with images, texts or signals, from rows to inputs.
         model: a network, or what else predicts.
         shots: regions of the target, from training labels.
         relevance: φ of the target, if any value is extreme.
@@ -73,7 +77,7 @@ class TableModel:
     """
 
     schema: Schema
-    preprocessor: ColumnTransformer
+    preprocessor: "ColumnTransformer | MediaInputs"
     model: Predictor
     shots: Shots
     relevance: Relevance | None
@@ -125,7 +129,7 @@ class TableModel:
         return self.intervals.intervals(pred, confidence)
 
     def predict(self, frame: pd.DataFrame | Rows, *, ignore_extra: bool = False) -> NDArray[np.float64]:
-        """``(n,)`` predictions for raw rows.
+        """``(n,)`` predictions for raw rows; relative paths in their cells start at the current folder.
 
         Raises:
             InputError: columns that are missing, unknown, or of another type.
@@ -145,6 +149,16 @@ class TableModel:
         found = [part for part in parts if part is not None]
         return np.concatenate(found) if found else None
 
+    def features(self, frame: pd.DataFrame | Rows) -> NDArray[np.float64] | None:
+        """``(n, d)`` features that a network makes of raw rows; ``None`` of a model that is no network.
+
+        Raises:
+            InputError: columns that are missing, unknown, or of another type.
+        """
+        if not hasattr(self.model, "features"):
+            return None
+        return np.concatenate([self.model.features(x) for x in self._inputs(self._rows(frame, False))])
+
     def _rows(self, frame: pd.DataFrame | Rows, ignore_extra: bool) -> Rows:
         rows = as_rows(frame.rename(columns=str) if isinstance(frame, pd.DataFrame) else frame)
         self.schema.check(rows.columns, ignore_extra=ignore_extra)
@@ -152,15 +166,20 @@ class TableModel:
 
     def _inputs(self, rows: Rows) -> Iterator[Any]:
         # One-hot columns are dense, so a large table is transformed piece by piece.
-        return (
-            transform(self.preprocessor, self.schema, piece, self.model.dtype) for piece in rows.pieces(_ROWS_AT_ONCE)
-        )
+        if not self.schema.media:
+            return (transform(self.preprocessor, self.schema, p, self.model.dtype) for p in rows.pieces(_ROWS_AT_ONCE))
+        rows = with_full_paths(rows, self.schema, Path())
+        media: Any = self.preprocessor
+        return (media.inputs(self.schema, piece) for piece in rows.pieces(_MEDIA_AT_ONCE))
 
     def save(self, folder: Path) -> None:
         """Write the model into a folder that exists."""
-        skops.io.dump(self.preprocessor, folder / _PREPROCESS)
+        media: Any = self.preprocessor if self.schema.media else None
+        if media is None:
+            skops.io.dump(self.preprocessor, folder / _PREPROCESS)
         description = {
             "format": _FORMAT,
+            "inputs": None if media is None else media.save(folder),
             "model": self.model.save(folder),
             "target": self.schema.target,
             "schema": self.schema.to_json(),
@@ -187,7 +206,7 @@ class TableModel:
                     "use the version that wrote it"
                 )
             model = _load_model(folder, description["model"])
-            preprocessor = skops.io.load(folder / _PREPROCESS, trusted=_TRUSTED)
+            preprocessor = _load_inputs(folder, description.get("inputs"))
             relevance, correction, intervals = (description[k] for k in ("relevance", "correction", "intervals"))
             return cls(
                 Schema.from_json(description["schema"]),
@@ -202,6 +221,14 @@ class TableModel:
             raise
         except _UNREADABLE as error:
             raise InputError(f"{str(folder)!r} is not a complete model folder: {str(error).splitlines()[0]}") from error
+
+
+def _load_inputs(folder: Path, saved: Mapping[str, Any] | None) -> Any:
+    if saved is None:
+        return skops.io.load(folder / _PREPROCESS, trusted=_TRUSTED)
+    from tailwise.training.media import MediaInputs
+
+    return MediaInputs.load(folder, saved)
 
 
 def _load_model(folder: Path, description: Mapping[str, Any]) -> Predictor:

@@ -1,5 +1,6 @@
 """Two views: every training sample twice, each time augmented anew."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -58,7 +59,8 @@ class TwoViews(nn.Module):
     """Two augmented views of every sample in one batch of 2B, as ConR and Rank-N-Contrast are defined on.
 
     Keramati et al. (ConR, ICLR 2024) and Zha et al. (Rank-N-Contrast, NeurIPS 2023) contrast 2N samples. Labels,
-    weights and loss follow: each view counts. Acts in training mode only.
+    weights and loss follow: each view counts. Acts in training mode only. Of images, texts and signals both views are
+    the sample itself, which their encoders augment anew each time, by crops or by dropout.
 
     Args:
         view: augmentation of inputs ``x -> x``, drawn anew at each call; corrupted rows of a table by default.
@@ -74,11 +76,17 @@ class TwoViews(nn.Module):
         super().__init__()
         self.view = Corrupt(corrupt) if view is None else view
 
-    def inputs(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    def inputs(self, x: Any, y: Tensor) -> tuple[Any, Tensor]:
         """Both views of each sample side by side, with their labels."""
         if not self.training:
             return x, y
-        return torch.stack([self.view(x), self.view(x)], dim=1).flatten(0, 1), y.repeat_interleave(2, dim=0)
+        twice = y.repeat_interleave(2, dim=0)
+        if not isinstance(x, Mapping):
+            return self._views(x), twice
+        return {k: self._views(v) if k == "table" else v.repeat_interleave(2, dim=0) for k, v in x.items()}, twice
+
+    def _views(self, x: Tensor) -> Tensor:
+        return torch.stack([self.view(x), self.view(x)], dim=1).flatten(0, 1)
 
     def features(self, features: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Features and labels as they are."""

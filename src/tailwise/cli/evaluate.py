@@ -24,10 +24,13 @@ def evaluate(
     """
     from tailwise._checks import InputError
     from tailwise.artifact import TableModel
+    from tailwise.cli.dense import evaluate_maps
     from tailwise.cli.show import notes, region_table
     from tailwise.cli.show import out as console
+    from tailwise.data.files import with_full_paths
     from tailwise.data.prepare import load_source
     from tailwise.data.schema import check_target_cells, target_values
+    from tailwise.dense_artifact import MapModel, is_map_model
     from tailwise.metrics.regions import region_metrics
     from tailwise.run import MODEL, open_run, write_json
 
@@ -37,13 +40,17 @@ def evaluate(
         raise InputError(f"--out must name a .json file, got {str(out)!r}")
     if out is not None and not out.absolute().parent.is_dir():
         raise InputError(f"no folder {str(out.parent)!r} to write {out.name!r} into")
+    if is_map_model(open_run(run) / MODEL):
+        return evaluate_maps(MapModel.load(run / MODEL), data, out, seed=seed)
     model = TableModel.load(open_run(run) / MODEL)
     source = load_source(data)
+    model.schema.check(source.rows.columns, ignore_extra=ignore_extra)
+    rows = with_full_paths(source.rows, model.schema, source.folder)
     notes(source.notes)
     target = model.schema.target
-    y = target_values(source.rows.frame(), target)
+    y = target_values(rows.frame(), target)
     check_target_cells(y, drop=drop_missing_target)
-    frame, y = source.rows.frame()[y.notna()], y.dropna()
+    frame, y = rows.frame()[y.notna()], y.dropna()
     if frame.empty:
         raise InputError(f"the table has no row with a target {target!r}")
     regions = region_metrics(

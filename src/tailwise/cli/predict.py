@@ -9,7 +9,7 @@ import typer
 def predict(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
     data: Annotated[str, typer.Argument(metavar="DATA", help="A CSV, TSV or Parquet file, or example:NAME.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="File to write: .csv, .tsv or .parquet.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="File to write: .csv, .tsv or .parquet; of maps a folder.")],
     interval: Annotated[
         float | None,
         typer.Option(
@@ -34,14 +34,19 @@ def predict(
 
     from tailwise._checks import InputError
     from tailwise.artifact import TableModel
+    from tailwise.cli.dense import predict_maps
     from tailwise.cli.show import notes, warnings_as_notes
     from tailwise.cli.show import out as console
+    from tailwise.data.files import with_full_paths
     from tailwise.data.prepare import load_source
     from tailwise.data.table import SUFFIXES, write_table
+    from tailwise.dense_artifact import MapModel, is_map_model
     from tailwise.run import MODEL, open_run
 
     if interval is not None and not 0 < interval < 1:
         raise InputError(f"--interval must be a share between 0 and 1, such as 0.9, got {interval:g}")
+    if is_map_model(open_run(run) / MODEL):
+        return predict_maps(MapModel.load(run / MODEL), data, out, overwrite=overwrite)
     if out.suffix.lower() not in SUFFIXES:
         raise InputError(f"--out must end in .csv, .tsv or .parquet, got {str(out)!r}")
     if not out.absolute().parent.is_dir():
@@ -51,15 +56,17 @@ def predict(
         raise InputError(f"{str(out)!r} {what}; choose another --out" + ("" if overwrite else ", or pass --overwrite"))
     model = TableModel.load(open_run(run) / MODEL)
     source = load_source(data)
+    model.schema.check(source.rows.columns, ignore_extra=ignore_extra)
+    rows = with_full_paths(source.rows, model.schema, source.folder)
     notes(source.notes)
-    pred = model.predict(source.rows, ignore_extra=ignore_extra)
+    pred = model.predict(rows, ignore_extra=ignore_extra)
     frame = pd.DataFrame({"row": range(len(pred)), "prediction": pred, "region": model.shots.names(pred)})
     if interval is not None:
         with warnings_as_notes() as said:
             ends = model.intervals_of(pred, interval)
         notes(said)
         frame[["low", "high"]] = ends
-    std = model.predict_std(source.rows, ignore_extra=ignore_extra)
+    std = model.predict_std(rows, ignore_extra=ignore_extra)
     if std is not None:
         frame.insert(2, "std", std)
     write_table(frame, out)

@@ -1,7 +1,7 @@
 """From a table to everything training needs: columns, split, bins, regions; learnt from training rows only."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from tailwise._checks import InputError
 from tailwise.data.examples import PREFIX, load_example
+from tailwise.data.files import with_full_paths
 from tailwise.data.rows import FrameRows, Rows, as_rows, open_folder
-from tailwise.data.schema import Schema, check_target_cells, require_column, target_values
+from tailwise.data.schema import Medium, Schema, check_target_cells, require_column, target_values
 from tailwise.data.splits import SPLIT_COLUMN, SplitName, check_groups, split_rows
 from tailwise.data.table import read_table
 from tailwise.labels.bins import Bins
@@ -40,6 +41,11 @@ class Source:
     sha256: str
     rows: Rows
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def folder(self) -> Path:
+        """Where relative paths in its cells start: the folder of the file."""
+        return Path() if self.name.startswith(PREFIX) else Path(self.name).absolute().parent
 
 
 @dataclass(frozen=True)
@@ -87,6 +93,9 @@ class PreparedTable:
             InputError: rows that are not in memory.
         """
         rows, y = self.rows_of("train")
+        if self.schema.media:
+            kinds = " and ".join(dict.fromkeys(f"{medium.kind}s" for medium in self.schema.media))
+            raise InputError(f"resampling and --model are for tables alone, not for {kinds}")
         if not rows.in_memory:
             raise InputError("this needs the rows in memory, for resampling or --model; give a file, not a folder")
         return self.schema.features(rows.frame()), y
@@ -117,7 +126,9 @@ def prepare_table(
     *,
     bin_width: float | None = None,
     n_bins: int | None = None,
+    edges: Sequence[float] | None = None,
     shots: tuple[float, float] | None = None,
+    regions: Mapping[str, Sequence[int]] | None = None,
     split: SplitName = "auto",
     split_column: str | None = None,
     group: str | None = None,
@@ -125,6 +136,11 @@ def prepare_table(
     nominal: Sequence[str] = (),
     numeric: Sequence[str] = (),
     date: Sequence[str] = (),
+    image: Sequence[str] = (),
+    text: Sequence[str] = (),
+    text_pair: Sequence[str] | None = None,
+    signal: Sequence[str] = (),
+    folder: Path | None = None,
     drop_missing_target: bool = False,
     mask_target: Sequence[tuple[float, float]] = (),
     seed: int = 0,
@@ -137,7 +153,9 @@ def prepare_table(
         target: target column.
         bin_width: width of the bins, target units; by default :meth:`Bins.auto`.
         n_bins: number of bins instead.
+        edges: edges of the bins instead, target units.
         shots: explicit thresholds (many, few).
+        regions: bins that are ``many`` and ``medium``, all others few, instead of thresholds; with ``edges`` alone.
         split: see :func:`tailwise.data.splits.split_rows`.
         split_column: column that says train, val or test; ``"split"`` if there is one.
         group: column whose groups are never split.
@@ -145,6 +163,11 @@ def prepare_table(
         nominal: columns to take as nominal.
         numeric: columns to take as numeric.
         date: columns to take as dates.
+        image: columns that name image files.
+        text: columns of texts.
+        text_pair: two columns of texts that are read as a pair.
+        signal: columns that name files of signals.
+        folder: where relative paths of files start; the current folder if not given.
         drop_missing_target: drop rows without a target instead of refusing them.
         mask_target: ranges ``[low, high)`` of the target whose rows are removed from training and validation, not from
             test: what remains to be interpolated or extrapolated.
@@ -162,6 +185,10 @@ def prepare_table(
         )
     if bin_width is not None and n_bins is not None:
         raise InputError("give --bin-width or --bins, not both")
+    if edges is not None and (bin_width is not None or n_bins is not None):
+        raise InputError("give the edges of the bins, or their width or number, not both")
+    if regions is not None and (edges is None or shots is not None or set(regions) != {"many", "medium"}):
+        raise InputError(f"regions list the bins of given edges as many and medium, without shots; got {regions!r}")
     require_column(target, names, "target")
     y = target_values(rows.frame([target]), target)
     empty = y.isna()
@@ -184,7 +211,7 @@ def prepare_table(
         rows.frame([name for name in (group, split_column, SPLIT_COLUMN) if name in names]),
         values,
         split=split,
-        bins=_bins(values, bin_width, n_bins),
+        bins=_bins(values, bin_width, n_bins, edges),
         group=group,
         column=split_column,
         seed=seed,
@@ -192,12 +219,20 @@ def prepare_table(
     if kind == "column":
         not_features.append((split_column or SPLIT_COLUMN, "split"))
     schema = Schema.infer(
-        _sample(rows, seed), target, drop=drop, nominal=nominal, numeric=numeric, date=date, not_features=not_features
+        _sample(rows, seed),
+        target,
+        drop=drop,
+        nominal=nominal,
+        numeric=numeric,
+        date=date,
+        not_features=not_features,
+        media=_media(image, text, text_pair, signal),
     )
+    rows = with_full_paths(rows, schema, folder or Path())
     y_train = values[part == "train"]
     if y_train.min() == y_train.max():
         raise InputError(f"target {target!r} is constant in the {len(y_train)} training rows; choose another --split")
-    bins = _bins(y_train, bin_width, n_bins)  # with the masked rows, so that their range has bins of its own
+    bins = _bins(y_train, bin_width, n_bins, edges)  # with the masked rows, so that their range has bins of its own
     gaps = None
     if mask_target:
         gaps = Gaps.from_labels(y_train, mask_target)
@@ -207,18 +242,32 @@ def prepare_table(
             raise InputError("the masked ranges leave no validation row; mask less, or choose another --split")
         y_train = values[part == "train"]
         notes.append(f"{int(hidden.sum()):,} rows removed from training and validation: --mask-target")
-    many, few = shots if shots is not None else (None, None)
-    regions = Shots.from_labels(y_train, bins, many=many, few=few, gaps=gaps)
+    if regions is not None:
+        of_bins = Shots.listed(bins, bins.histogram(y_train), many=regions["many"], medium=regions["medium"], gaps=gaps)
+    else:
+        many, few = shots if shots is not None else (None, None)
+        of_bins = Shots.from_labels(y_train, bins, many=many, few=few, gaps=gaps)
     roles = {"group": "it says the group", "split": "it says the split"}
     notes += [f"column {name!r} is not an input: {roles.get(reason, reason)}" for name, reason in schema.unused.items()]
-    fullest = int(regions.counts.max())
-    crowd = np.unique(y_train[bins.index(y_train) == regions.counts.argmax()])
+    fullest = int(of_bins.counts.max())
+    crowd = np.unique(y_train[bins.index(y_train) == of_bins.counts.argmax()])
     if 2 * fullest > len(y_train) and crowd.size > 1:
         notes.append(
             f"one bin of {bins.n_bins} holds {fullest / len(y_train):.0%} of the training rows; "
             f"--bin-width {_narrower(crowd):g} would tell its labels apart"
         )
-    return PreparedTable(rows, row, values, part, kind, schema, regions, Relevance.extremes(y_train), notes)
+    return PreparedTable(rows, row, values, part, kind, schema, of_bins, Relevance.extremes(y_train), notes)
+
+
+def _media(
+    image: Sequence[str], text: Sequence[str], text_pair: Sequence[str] | None, signal: Sequence[str]
+) -> list[Medium]:
+    if text_pair is not None and len(text_pair) != 2:
+        raise InputError(f"--text-pair takes two columns, got {len(text_pair)}")
+    singles = [*(("image", name) for name in image), *(("text", name) for name in text)]
+    singles += [("signal", name) for name in signal]
+    media = [Medium(kind, (name,)) for kind, name in singles]  # type: ignore[arg-type]
+    return media if text_pair is None else [*media, Medium("text", tuple(text_pair))]
 
 
 def check_target(y: NDArray[np.float64], target: str) -> None:
@@ -253,7 +302,11 @@ def _narrower(crowd: NDArray[np.float64]) -> float:
     return float(np.median(Bins.count(crowd, 10).widths).round(2 - int(np.floor(np.log10(np.ptp(crowd))))))
 
 
-def _bins(y: NDArray[np.float64], width: float | None, n_bins: int | None) -> Bins:
+def _bins(
+    y: NDArray[np.float64], width: float | None, n_bins: int | None, edges: Sequence[float] | None = None
+) -> Bins:
+    if edges is not None:
+        return Bins.from_edges(edges)
     if width is not None:
         return Bins.width(y, width)
     return Bins.auto(y) if n_bins is None else Bins.count(y, n_bins)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -11,6 +11,8 @@ import pandas as pd
 from tailwise._checks import InputError, did_you_mean, quoted
 
 Kind = Literal["numeric", "boolean", "nominal", "date"]
+MediumKind = Literal["image", "text", "signal"]
+PATHS = ("image", "signal")  # media whose cells name files
 
 _PAIRS = ({"true", "false"}, {"t", "f"}, {"yes", "no"}, {"y", "n"})
 _TRUE = frozenset({"true", "t", "yes", "y"})
@@ -32,6 +34,19 @@ class Column:
 
 
 @dataclass(frozen=True)
+class Medium:
+    """A column of images, texts or signals, or two columns of texts that are read as a pair.
+
+    Args:
+        kind: of images and signals the cells are paths of files.
+        columns: one column, or the two of a pair.
+    """
+
+    kind: MediumKind
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Schema:
     """Feature columns of a table and the columns that are not features.
 
@@ -39,11 +54,13 @@ class Schema:
         target: name of the target column.
         columns: feature columns in the order of the table.
         unused: columns that are allowed but ignored, each with the reason.
+        media: columns of images, texts and signals.
     """
 
     target: str
     columns: tuple[Column, ...]
     unused: dict[str, str]
+    media: tuple[Medium, ...] = field(default=())
 
     @classmethod
     def infer(
@@ -56,6 +73,7 @@ class Schema:
         numeric: Sequence[str] = (),
         date: Sequence[str] = (),
         not_features: Iterable[tuple[str, str]] = (),
+        media: Sequence[Medium] = (),
     ) -> Self:
         """Recognise each column's kind.
 
@@ -71,6 +89,7 @@ class Schema:
             numeric: columns to take as numeric.
             date: columns to take as dates.
             not_features: columns with another role (group, split), with the reason.
+            media: columns of images, texts and signals; with them there need be no other feature.
 
         Raises:
             InputError: a name that is not a column, or is named twice, or no feature left.
@@ -95,10 +114,19 @@ class Schema:
         for name, role in roles.items():
             if name in forced or name in drop:
                 raise InputError(f"column {name!r} is the {role} column and cannot be something else too")
+        taken = {target: "target"} | dict.fromkeys(drop, "dropped") | forced | roles
+        for medium in media:
+            for name in medium.columns:
+                require_column(name, names, f"--{medium.kind}")
+                if name in taken:
+                    raise InputError(f"--{medium.kind} names {name!r}, which is {taken[name]} already")
+                taken[name] = medium.kind
+                _check_cells(frame[name])
+        of_media = {name for medium in media for name in medium.columns}
         unused = dict.fromkeys(drop, "dropped") | roles
         columns = []
         for name in names:
-            if name == target or name in unused:
+            if name == target or name in unused or name in of_media:
                 continue
             kind = forced.get(name) or _kind(frame[name])
             if kind == "nominal" and name not in nominal and _is_identifier(frame[name]):
@@ -108,21 +136,22 @@ class Schema:
                 unused[name] = "row numbers"
                 continue
             columns.append(Column(name, kind))
-        schema = cls(target, tuple(columns), unused)
-        if not columns:
+        schema = cls(target, tuple(columns), unused, tuple(media))
+        if not columns and not media:
             raise InputError(f"no feature column is left beside the target {target!r}; unused: {quoted(unused)}")
         schema.features(frame)
         return schema
 
     def check(self, names: Sequence[str], *, ignore_extra: bool = False) -> None:
         """Raise unless a table with such columns has every feature column and no unknown one."""
-        missing = [column.name for column in self.columns if column.name not in names]
+        inputs = [column.name for column in self.columns] + [n for medium in self.media for n in medium.columns]
+        missing = [name for name in inputs if name not in names]
         if missing:
             hint = did_you_mean(missing[0], names) if len(missing) == 1 else ""
             raise InputError(
                 f"the table lacks {len(missing)} columns the model was trained on: {quoted(missing)}{hint}"
             )
-        known = {column.name for column in self.columns} | set(self.unused) | {self.target}
+        known = set(inputs) | set(self.unused) | {self.target}
         extra = [name for name in names if name not in known]
         if extra and not ignore_extra:
             raise InputError(
@@ -151,12 +180,18 @@ class Schema:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values that :meth:`from_json` reads back."""
-        return {"target": self.target, "columns": [asdict(c) for c in self.columns], "unused": self.unused}
+        return {
+            "target": self.target,
+            "columns": [asdict(c) for c in self.columns],
+            "unused": self.unused,
+            "media": [asdict(m) for m in self.media],
+        }
 
     @classmethod
     def from_json(cls, saved: dict[str, Any]) -> Self:
         """Read what :meth:`to_json` wrote."""
-        return cls(saved["target"], tuple(Column(**c) for c in saved["columns"]), dict(saved["unused"]))
+        media = tuple(Medium(m["kind"], tuple(m["columns"])) for m in saved.get("media", ()))
+        return cls(saved["target"], tuple(Column(**c) for c in saved["columns"]), dict(saved["unused"]), media)
 
 
 def require_column(name: str, names: Sequence[str], role: str) -> None:

@@ -150,7 +150,8 @@ def parameter_groups(objective: nn.Module, lr: float) -> list[dict[str, Any]]:
     """Trained parameters as groups of an optimiser.
 
     A piece may ask for a learning rate of its own (``learning_rates()``, as the noise of Balanced MSE does); its group
-    has ``scheduled`` False, is not decayed, and a schedule should leave it alone.
+    has ``scheduled`` False, is not decayed, and a schedule should leave it alone. The parameters of a module with an
+    ``lr_factor`` (a pretrained encoder) learn so many times as fast as the others; their group has it as ``factor``.
 
     Args:
         objective: any module whose ``forward(x, y)`` gives the terms of a loss.
@@ -164,7 +165,17 @@ def parameter_groups(objective: nn.Module, lr: float) -> list[dict[str, Any]]:
         for name, rate in piece.learning_rates().items()
     }
     trained = trained_parameters(objective)
-    groups = [{"params": [p for p in trained if id(p) not in own], "lr": lr, "scheduled": True}]
+    factors = {
+        id(p): factor
+        for piece in pieces
+        if (factor := getattr(piece, "lr_factor", 1.0)) != 1
+        for p in piece.parameters()
+    }
+    groups = []
+    for factor in dict.fromkeys([1.0, *factors.values()]):
+        here = [p for p in trained if id(p) not in own and factors.get(id(p), 1.0) == factor]
+        if here or factor == 1:
+            groups.append({"params": here, "lr": lr * factor, "factor": factor, "scheduled": True})
     return groups + [
         {"params": [p], "lr": own[id(p)], "weight_decay": 0.0, "scheduled": False} for p in trained if id(p) in own
     ]

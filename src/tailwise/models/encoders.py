@@ -208,6 +208,10 @@ def encoder_from(description: dict[str, Any]) -> nn.Module:
     Raises:
         InputError: an encoder that is not known.
     """
+    if description["encoder"] == "media":
+        from tailwise.models.media import media_encoder_from
+
+        return media_encoder_from(description)
     name = _known(str(description["encoder"]))
     if name == "mlp":
         return MLP(**{key: value for key, value in description.items() if key != "encoder"})

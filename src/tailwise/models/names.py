@@ -14,6 +14,7 @@ ENCODERS: dict[str, str] = {
     "tabm": "TabM: an ensemble of perceptrons that share most weights, embeddings of categories",
     "tabm-ple": "TabM with piecewise-linear embeddings of numbers",
 }
+MEDIA = ("image", "text", "signal")
 AUTO = "auto"
 _FEWEST_ROWS, _MOST_NUMBERS = 500, 200
 

@@ -13,6 +13,7 @@ from torch import nn
 
 from tailwise._checks import InputError
 from tailwise.data.batches import Batches
+from tailwise.data.media import MediaBatches
 from tailwise.data.prepare import PreparedTable, sample_of
 from tailwise.data.streamed import StreamedBatches, fit_streamed_preprocessor
 from tailwise.data.table import categories_of, fit_preprocessor, transform, transform_features
@@ -23,7 +24,8 @@ from tailwise.models.names import AUTO, encoder_for
 from tailwise.processes import gather_objects, piece
 from tailwise.training.epoch import Epoch
 from tailwise.training.loop import Training, accelerator_for, seed_everything
-from tailwise.training.network import ROWS_AT_ONCE, Network, network_of, predictions
+from tailwise.training.media import MediaInputs, media_setup
+from tailwise.training.network import ROWS_AT_ONCE, Inputs, Network, network_of, predictions
 from tailwise.training.recipe import Recipe
 
 
@@ -33,7 +35,7 @@ class TableTraining:
 
     training: Training
     predictor: Network
-    preprocessor: ColumnTransformer
+    preprocessor: ColumnTransformer | MediaInputs
     recipe: Recipe
 
     def epochs(self) -> Iterator[Epoch]:
@@ -66,8 +68,25 @@ def table_training(
     """
     accelerator_for(recipe)  # from here on processes know of each other
     train, y_train = table.rows_of("train")
-    val, y_val = table.rows_of("val")
+    val, _ = table.rows_of("val")
     own = np.arange(len(val))[piece(len(val))]
+    if table.schema.media:
+        if sample_weight is not None or method.resampler is not None:
+            raise InputError(f"{'sample_weight is' if method.resampler is None else 'resampling is'} for tables alone")
+        seed_everything(recipe.seed, 0, -2)
+        size = recipe.batch_size_for(len(y_train))
+        media = media_setup(table, own, encoder=encoder, params=params or {}, batch_size=size)
+        return _training(
+            table,
+            method,
+            recipe,
+            media.inputs,
+            media.network,
+            media.description,
+            media.batches,
+            y_train,
+            media.validation,
+        )
     val = val.select(own)
 
     def inputs(frame: pd.DataFrame) -> NDArray[np.float32]:
@@ -96,10 +115,9 @@ def table_training(
     if encoder == AUTO:
         encoder = encoder_for(int((table.part == "train").sum()), x_train.shape[1] - sum(categories))
     network, description = new_encoder(encoder, x_train, categories, params)
-    model = network_of(network)
     batch_size = recipe.batch_size_for(len(y_train))
     batches: Batches | StreamedBatches
-    x_val: Iterable[NDArray[np.float32]]
+    x_val: Iterable[Inputs]
     if train.in_memory:
         y = torch.from_numpy(y_train).float()
         drawn = None if sample_weight is None else torch.from_numpy(sample_weight)
@@ -108,6 +126,23 @@ def table_training(
     else:
         batches = StreamedBatches(train, y_train, inputs, batch_size=batch_size)
         x_val = _Again(lambda: (inputs(frame) for frame in val.pieces(ROWS_AT_ONCE)))
+
+    return _training(table, method, recipe, preprocessor, network, description, batches, y_train, x_val)
+
+
+def _training(
+    table: PreparedTable,
+    method: Method,
+    recipe: Recipe,
+    preprocessor: ColumnTransformer | MediaInputs,
+    network: nn.Module,
+    description: dict[str, Any],
+    batches: Batches | StreamedBatches | MediaBatches,
+    y_train: NDArray[np.float64],
+    x_val: Iterable[Inputs],
+) -> TableTraining:
+    model = network_of(network)
+    _, y_val = table.rows_of("val")
 
     def validate(current: nn.Module) -> Mapping[str, float]:
         pred = np.concatenate([np.empty(0), *(predictions(current, x) for x in x_val)])

@@ -16,9 +16,12 @@ from torch import Tensor, nn
 
 from tailwise._checks import InputError
 from tailwise.data.batches import Batches
+from tailwise.data.map_batches import MapBatches
+from tailwise.data.media import MediaBatches
 from tailwise.data.streamed import StreamedBatches
 from tailwise.labels.bins import Bins
 from tailwise.labels.grid import BinGrid
+from tailwise.labels.streaming import LabelDensity
 from tailwise.methods.method import Method
 from tailwise.methods.objective import parameter_groups, trained_parameters, without_gathering
 from tailwise.processes import from_main, sharing, world
@@ -42,7 +45,8 @@ class Training:
         model: the network; trained in place, and holding the best epoch when :meth:`epochs` ends.
         batches: training rows.
         y_train: ``(n,)`` or ``(n, K)`` training labels, target units.
-        bins: bins of the target, a grid of them for K-dimensional labels.
+        bins: bins of the target, a grid of them for K-dimensional labels; counts of all labels (pixels) of which
+            ``y_train`` is a random part.
         validate: from the model in evaluation mode to validation errors by name, ``recipe.criterion`` among them.
         recipe: how to train.
 
@@ -63,10 +67,10 @@ class Training:
         self,
         method: Method,
         model: nn.Module,
-        batches: Batches | StreamedBatches,
+        batches: Batches | StreamedBatches | MediaBatches | MapBatches,
         y_train: Any,
         *,
-        bins: Bins | BinGrid,
+        bins: Bins | BinGrid | LabelDensity,
         validate: Validate,
         recipe: Recipe,
     ) -> None:
@@ -190,7 +194,7 @@ class Training:
         lr = self.lr * (1 + math.cos(math.pi * self.epoch / self.stage_epochs)) / 2
         for group in self.optimizer.param_groups:
             if group["scheduled"]:
-                group["lr"] = lr
+                group["lr"] = lr * group["factor"]
         self.step.train()
         sums: dict[str, Tensor] = {}
         for rows, x, y in self.batches.pieces():
@@ -223,7 +227,7 @@ class Training:
             self.stage, self.epoch - 1, self.stage_epochs, means, validation, lr, time.perf_counter() - started, best
         )
 
-    def _step(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
+    def _step(self, x: Any, y: Tensor) -> dict[str, Tensor]:
         self.optimizer.zero_grad(set_to_none=True)
         if self.wrapper is None:
             terms = self._gradients(x, y)
@@ -239,7 +243,7 @@ class Training:
         _set_random_state(self.device, after)
         return terms
 
-    def _gradients(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
+    def _gradients(self, x: Any, y: Tensor) -> dict[str, Tensor]:
         """Terms of a batch, whose gradients it leaves behind, clipped."""
         terms: dict[str, Tensor] = self.step(x, y)
         self.accelerator.backward(reduce(add, terms.values()))

@@ -1,6 +1,6 @@
 """A trained network: inputs to predictions, saved and loaded without running code from a file."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,12 +14,13 @@ from tailwise.models.encoders import encoder_from
 from tailwise.models.heads import EnsembleHead, head_from
 from tailwise.models.regressor import Regressor
 
-ROWS_AT_ONCE = 16_384
+Inputs = NDArray[np.float32] | Mapping[str, NDArray[Any]]
+ROWS_AT_ONCE, MEDIA_AT_ONCE = 16_384, 256
 _WEIGHTS = "model.safetensors"
 
 
 class Network:
-    """A network of table rows.
+    """A network of rows: of a table's numbers, or of several inputs by name.
 
     Args:
         model: encoder and head.
@@ -31,18 +32,23 @@ class Network:
     def __init__(self, model: Regressor, encoder: dict[str, Any]) -> None:
         self.model, self.encoder = model, encoder
 
-    def predict(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
+    def predict(self, x: Inputs) -> NDArray[np.float64]:
         """``(n,)`` predictions, target units."""
         self.model.eval()
         return predictions(self.model, x)
 
-    def std(self, x: NDArray[np.float32]) -> NDArray[np.float64] | None:
+    def std(self, x: Inputs) -> NDArray[np.float64] | None:
         """``(n,)`` standard deviations of the predictive distribution, target units; ``None`` if the head has none."""
         head: Any = self.model.head
         if not hasattr(head, "std"):
             return None
         self.model.eval()
         return _over_rows(self.model, lambda rows: head.std(head.outputs(self.model.encode(rows))), x)
+
+    def features(self, x: Inputs) -> NDArray[np.float64]:
+        """``(n, d)`` features, which the head makes predictions of."""
+        self.model.eval()
+        return _over_rows(self.model, self.model.encode, x)
 
     def save(self, folder: Path) -> dict[str, Any]:
         """Write the weights into a folder, and say what they belong to."""
@@ -67,13 +73,22 @@ def network_of(encoder: Any) -> Regressor:
     return model
 
 
-def predictions(model: nn.Module, x: NDArray[np.float32]) -> NDArray[np.float64]:
+def predictions(model: nn.Module, x: Inputs) -> NDArray[np.float64]:
     """Predictions of a model in evaluation mode, many rows at once, target units."""
     return _over_rows(model, model, x)
 
 
-def _over_rows(model: nn.Module, what: Callable[[Tensor], Tensor], x: NDArray[np.float32]) -> NDArray[np.float64]:
+def _over_rows(model: nn.Module, what: Callable[[Any], Tensor], x: Inputs) -> NDArray[np.float64]:
     device = next(model.parameters()).device
     with torch.inference_mode():
-        parts = [what(chunk.to(device)).double().cpu() for chunk in torch.split(torch.from_numpy(x), ROWS_AT_ONCE)]
+        parts = [what(chunk).double().cpu() for chunk in _chunks(x, device)]
     return torch.cat(parts).numpy()
+
+
+def _chunks(x: Inputs, device: torch.device) -> Iterator[Tensor | dict[str, Tensor]]:
+    if not isinstance(x, Mapping):
+        yield from (chunk.to(device) for chunk in torch.split(torch.from_numpy(x), ROWS_AT_ONCE))
+        return
+    n = len(next(iter(x.values())))
+    for start in range(0, max(n, 1), MEDIA_AT_ONCE):
+        yield {k: torch.from_numpy(values[start : start + MEDIA_AT_ONCE]).to(device) for k, values in x.items()}
