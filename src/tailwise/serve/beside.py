@@ -1,0 +1,170 @@
+"""Runs beside each other: errors by region, and the paired change where the test rows are the same."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tailwise._checks import InputError
+from tailwise.labels.shots import Shots
+from tailwise.metrics.regions import Interval, region_metrics
+from tailwise.report.comparison import Comparison, compare
+from tailwise.run import MANIFEST, MODEL, PREDICTIONS, open_run
+from tailwise.serve.files import file_inside, read_object
+from tailwise.serve.runs import Run
+
+MOST_RUNS = 8
+
+_DESCRIPTION = "model.json"
+
+
+@dataclass(frozen=True, eq=False)
+class Tested:
+    """Test rows of a finished run.
+
+    Args:
+        row: ``(n,)`` positions in the source, rising.
+        y_true: ``(n,)`` labels, target units.
+        y_pred: ``(n,)`` predictions.
+        shots: regions, from the run's training labels.
+    """
+
+    row: NDArray[np.int64]
+    y_true: NDArray[np.float64]
+    y_pred: NDArray[np.float64]
+    shots: Shots
+
+    def same_rows(self, other: "Tested") -> bool:
+        """Whether another run was tested on the same rows with the same labels."""
+        return np.array_equal(self.row, other.row) and np.array_equal(self.y_true, other.y_true)
+
+    def same_regions(self, other: "Tested") -> bool:
+        """Whether another run has the same bins and regions."""
+        ours, theirs = self.shots, other.shots
+        return (
+            np.array_equal(ours.bins.edges, theirs.bins.edges)
+            and np.array_equal(ours.bin_codes, theirs.bin_codes)
+            and (ours.gaps is None) == (theirs.gaps is None)
+            and (ours.gaps is None or theirs.gaps is None or ours.gaps.to_json() == theirs.gaps.to_json())
+        )
+
+
+@dataclass(frozen=True)
+class Column:
+    """A run in a comparison.
+
+    Args:
+        run: the run.
+        name: short name that no other run of the comparison has.
+        tested: its test rows, if they could be read.
+        remark: why there is no paired change, or what else to know.
+        errors: MAE by region.
+        rows: test rows by region.
+        changes: by region against the first run; none where the test rows differ.
+    """
+
+    run: Run
+    name: str
+    tested: Tested | None
+    remark: str
+    errors: Mapping[str, Interval]
+    rows: Mapping[str, int]
+    changes: Mapping[str, Comparison]
+
+
+def put_beside(root: Path, runs: Sequence[Run]) -> list[Column]:
+    """Runs beside the first of them.
+
+    Args:
+        root: the served folder, resolved.
+        runs: two or more, the reference first.
+
+    Raises:
+        InputError: fewer than two different runs, more than eight, or a broken one.
+    """
+    if len({run.id for run in runs}) < 2:
+        raise InputError("a comparison needs at least two runs; tick two or more in the list")
+    if len(runs) > MOST_RUNS:
+        raise InputError(f"at most {MOST_RUNS} runs can be shown beside each other, got {len(runs)}")
+    for run in runs:
+        if run.state == "broken":
+            raise InputError(f"run {run.id!r} is broken: {run.reason}")
+    names = short_names(runs)
+    first = _column(root, runs[0], names[0], None)
+    return [first, *(_column(root, run, name, first) for run, name in zip(runs[1:], names[1:], strict=True))]
+
+
+def short_names(runs: Sequence[Run]) -> list[str]:
+    """Names that tell runs apart: the label, with the seed where that is enough, otherwise the path."""
+    labels = [run.label or run.id for run in runs]
+    if len(set(labels)) == len(runs):
+        return labels
+    seeded = [f"{label} (seed {run.seed})" for label, run in zip(labels, runs, strict=True)]
+    return seeded if len(set(seeded)) == len(runs) else [run.id for run in runs]
+
+
+def read_tested(root: Path, run: Run) -> Tested:
+    """Test rows of a finished run whose files are as they were written.
+
+    Raises:
+        InputError: an unfinished run, or files that are missing, altered or of another kind.
+    """
+    if run.state != "finished":
+        raise InputError(f"run {run.id!r} is not finished")
+    manifest = file_inside(root, run.folder / MANIFEST).stat()
+    predictions = file_inside(root, run.folder / PREDICTIONS).stat()
+    return _read_tested(root, run.folder, manifest.st_mtime_ns, predictions.st_mtime_ns)
+
+
+@lru_cache(maxsize=32)
+def _read_tested(root: Path, folder: Path, _finished: int, _written: int) -> Tested:
+    open_run(folder)
+    description = read_object(root, file_inside(root, folder / MODEL / _DESCRIPTION))
+    try:
+        frame = pd.read_parquet(folder / PREDICTIONS, columns=["row", "split", "target", "prediction"])
+        test = frame[frame["split"] == "test"].sort_values("row")
+        return Tested(
+            test["row"].to_numpy(np.int64),
+            test["target"].to_numpy(np.float64),
+            test["prediction"].to_numpy(np.float64),
+            Shots.from_json(description["shots"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"the predictions of {folder.name!r} are not those of a table") from error
+
+
+def _column(root: Path, run: Run, name: str, first: Column | None) -> Column:
+    regions = [region for region in run.metrics if run.rows(region)]
+    errors = {region: error for region in regions if (error := run.error(region)) is not None}
+    rows = {region: run.rows(region) for region in regions}
+    try:
+        tested = read_tested(root, run)
+    except InputError as mistake:
+        return Column(run, name, None, str(mistake), errors, rows, {})
+    if first is None or first.tested is None:
+        return Column(run, name, tested, "", errors, rows, {})
+    if run.target != first.run.target:
+        return Column(run, name, tested, f"another target, {run.target}: nothing to compare", errors, rows, {})
+    if not tested.same_rows(first.tested):
+        return Column(run, name, tested, "other test rows: no paired change", errors, rows, {})
+    remark = ""
+    if not tested.same_regions(first.tested):
+        remark = f"regions here are those of {first.name}"
+        errors, rows = _by_regions_of(first.tested.shots, tested)
+    return Column(run, name, tested, remark, errors, rows, _changes(tested, first.tested))
+
+
+@lru_cache(maxsize=64)
+def _changes(ours: Tested, theirs: Tested) -> Mapping[str, Comparison]:
+    return compare(ours.y_true, ours.y_pred, theirs.y_pred, theirs.shots)
+
+
+@lru_cache(maxsize=64)
+def _by_regions_of(shots: Shots, tested: Tested) -> tuple[dict[str, Interval], dict[str, int]]:
+    found = region_metrics(tested.y_true, tested.y_pred, shots)
+    there = {region: metrics for region, metrics in found.items() if metrics.n}
+    return {region: m.metrics["mae"] for region, m in there.items()}, {region: m.n for region, m in there.items()}

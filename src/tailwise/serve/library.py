@@ -1,0 +1,135 @@
+"""What a folder holds: runs, and pages that other commands wrote."""
+
+import html
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from tailwise._checks import InputError
+from tailwise.run import CONFIG, MANIFEST
+from tailwise.serve.files import read_bytes
+from tailwise.serve.runs import WATCHED, Run, aged, read_run, seconds, stamp_of
+
+_DEEPEST = 8
+_END_OF_PAGE = 32_768  # bytes in which the footer of a page of ours lies
+_TITLE = re.compile(rb"<title>(.*?)</title>", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page that another command wrote: a comparison or a diagnosis.
+
+    Args:
+        id: its path from the served folder.
+        file: where it is.
+        title: of the page.
+        changed: seconds since 1970 at which it was written.
+    """
+
+    id: str
+    file: Path
+    title: str
+    changed: float
+
+
+class Library:
+    """The runs and pages under a folder; what has not changed since the last look is not read again.
+
+    Args:
+        root: the folder.
+
+    Raises:
+        InputError: no folder there.
+    """
+
+    def __init__(self, root: Path) -> None:
+        if not root.exists():
+            raise InputError(f"no folder {str(root)!r}; name the folder that holds your runs, such as runs")
+        if not root.is_dir():
+            raise InputError(f"{str(root)!r} is a file; name the folder that holds your runs")
+        self.root = root.resolve()
+        self._lock = Lock()
+        self._runs: dict[str, tuple[tuple[Any, ...], Run]] = {}
+        self._pages: dict[str, tuple[tuple[Any, ...], Page | None]] = {}
+
+    def look(self) -> tuple[list[Run], list[Page]]:
+        """Every run and page under the folder, by name."""
+        runs: dict[str, tuple[tuple[Any, ...], Run]] = {}
+        pages: dict[str, tuple[tuple[Any, ...], Page | None]] = {}
+        with self._lock:
+            for where, folders, files in os.walk(self.root):
+                folder, deep = Path(where), len(Path(where).relative_to(self.root).parts)
+                known = self._one(folder, files)
+                if known is not None:
+                    runs[known[1].id] = known
+                    folders.clear()  # what lies in a run belongs to it
+                    continue
+                folders[:] = sorted(name for name in folders if not name.startswith(".")) if deep < _DEEPEST else []
+                for name in files:
+                    if name.lower().endswith(".html"):
+                        pages[self._id(folder / name)] = self._page(folder / name)
+            self._runs, self._pages = runs, pages
+        found = [aged(run) for _, run in runs.values()]
+        return sorted(found, key=lambda run: run.id), sorted(
+            (page for _, page in pages.values() if page is not None), key=lambda page: page.id
+        )
+
+    def run(self, name: str) -> Run:
+        """A run by its id, as it is now.
+
+        Raises:
+            InputError: no such run.
+        """
+        if name not in self._runs:
+            self.look()  # it may be new
+        with self._lock:
+            if name in self._runs:
+                folder = self._runs[name][1].folder
+                known = self._one(folder, [file for file in WATCHED if (folder / file).exists()])
+                if known is not None:
+                    self._runs[name] = known
+                    return aged(known[1])
+        raise InputError(f"no run {name!r} in the served folder")
+
+    def page(self, name: str) -> Page:
+        """A page by its id.
+
+        Raises:
+            InputError: no such page.
+        """
+        found = {page.id: page for page in self.look()[1]}
+        if name not in found:
+            raise InputError(f"no page {name!r} in the served folder")
+        return found[name]
+
+    def _id(self, path: Path) -> str:
+        return path.relative_to(self.root).as_posix()
+
+    def _one(self, folder: Path, files: list[str]) -> tuple[tuple[Any, ...], Run] | None:
+        """The run of a folder with what tells whether it has changed; none where there is no run."""
+        if CONFIG not in files and MANIFEST not in files:
+            return None
+        stamp = tuple(stamp_of(folder / name) if name in files else None for name in WATCHED)
+        known = self._runs.get(self._id(folder))
+        if known is not None and known[0] == stamp:
+            return known
+        run = read_run(self.root, folder, self._id(folder), stamp)
+        return None if run is None else (stamp, run)
+
+    def _page(self, path: Path) -> tuple[tuple[Any, ...], Page | None]:
+        stamp = (stamp_of(path),)
+        known = self._pages.get(self._id(path))
+        if known is not None and known[0] == stamp:
+            return known
+        try:
+            content = read_bytes(self.root, path)
+        except InputError:
+            return stamp, None
+        if b"<footer" not in content[-_END_OF_PAGE:] or b"tailwise" not in content[-_END_OF_PAGE:]:
+            return stamp, None
+        title = _TITLE.search(content)
+        text = html.unescape(title[1].decode("utf-8", "replace")) if title else path.name
+        return stamp, Page(self._id(path), path, text, seconds(stamp[0]))

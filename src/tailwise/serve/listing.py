@@ -1,0 +1,131 @@
+"""The list of runs: which are shown, in which order, with which errors."""
+
+import csv
+import io
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from tailwise._checks import InputError
+from tailwise.labels.gaps import GAP_REGIONS
+from tailwise.labels.shots import REGIONS
+from tailwise.metrics.regions import METRICS
+from tailwise.serve.plot import harmless
+from tailwise.serve.rendering import iso, link
+from tailwise.serve.runs import Run
+
+Query = Mapping[str, Sequence[str]]
+
+ALL_REGIONS = ("all", *REGIONS, *GAP_REGIONS)
+
+_ABOUT: dict[str, tuple[str, Callable[[Run], Any]]] = {
+    "run": ("Run", lambda run: run.id.lower()),
+    "target": ("Target", lambda run: run.target.lower()),
+    "method": ("Method", lambda run: run.method.lower()),
+    "model": ("Model", lambda run: run.model.lower()),
+    "seed": ("Seed", lambda run: run.seed),
+    "data": ("Data", lambda run: run.data.lower()),
+    "date": ("Date", lambda run: run.changed),
+}
+_OVERVIEW = (("all", "mae"), ("all", "bmae"), ("many", "mae"), ("medium", "mae"), ("few", "mae"), ("zero", "mae"))
+_OF_A_REGION = ("mae", "rmse", "gm", "bias")
+
+
+class Listing:
+    """Which runs the list shows, and in which order.
+
+    Args:
+        runs: all there are.
+        query: ``q`` words that a run has to have, ``region`` to show, ``sort`` and ``order``.
+
+    Raises:
+        InputError: a region or an order that does not exist.
+    """
+
+    def __init__(self, runs: Sequence[Run], query: Query) -> None:
+        self.words, self.region = last(query, "q"), last(query, "region")
+        self.sort, self.order = last(query, "sort") or "date", last(query, "order")
+        known(self.region, "region", ("", *ALL_REGIONS))
+        self.columns = self._columns(runs)
+        keys = {**{name: key for name, (_, key) in _ABOUT.items()}, **{c: _error(c) for c, _, _ in self.columns}}
+        if self.sort not in keys:  # a column of errors that another region has
+            self.sort = "date"
+        self.order = self.order or ("desc" if self.sort == "date" else "asc")
+        known(self.order, "order", ("asc", "desc"))
+        words = self.words.lower().split()
+        found = [run for run in runs if all(word in _text(run) for word in words)]
+        if self.region:
+            found = [run for run in found if run.rows(self.region) or run.state != "finished"]
+        key = keys[self.sort]
+        there = sorted((run for run in found if key(run) is not None), key=key, reverse=self.order == "desc")
+        self.runs = there + [run for run in found if key(run) is None]
+
+    def _columns(self, runs: Sequence[Run]) -> list[tuple[str, str, str]]:
+        """Key, heading and explanation of each column of errors."""
+        if self.region:
+            return [(f"{self.region}.{name}", *METRICS[name]) for name in _OF_A_REGION]
+        shown = [pair for pair in _OVERVIEW if pair[0] != "zero" or any(run.rows("zero") for run in runs)]
+        return [
+            (
+                f"{region}.{metric}",
+                "Balanced" if metric == "bmae" else region.capitalize(),
+                METRICS[metric][1] if metric == "bmae" else f"MAE of the test rows, {region}",
+            )
+            for region, metric in shown
+        ]
+
+    def headings(self) -> list[dict[str, Any]]:
+        """Columns with the address that sorts by them."""
+        every = [(name, heading, "") for name, (heading, _) in _ABOUT.items()] + self.columns
+        made = []
+        for name, heading, about in every:
+            here = name == self.sort
+            turned = "desc" if here and self.order == "asc" else "asc"
+            address = link("/", q=self.words, region=self.region, sort=name, order=turned)
+            order = {"asc": "ascending", "desc": "descending"}[self.order] if here else ""
+            made.append({"name": name, "heading": heading, "about": about, "address": address, "order": order})
+        return made
+
+    def csv(self) -> str:
+        """What the list shows, a line a run."""
+        buffer = io.StringIO()
+        writer = csv.writer(buffer, lineterminator="\n")
+        names = [name for name, _, _ in self.columns]
+        writer.writerow([*_ABOUT, "state", *(n + end for n in names for end in ("", ".low", ".high"))])
+        for run in self.runs:
+            about = [run.id, run.target, run.method, run.model, "" if run.seed is None else str(run.seed), run.data]
+            errors = [run.error(*name.split(".")) for name in names]
+            cells = [v for e in errors for v in ((None, None, None) if e is None else (e.value, e.low, e.high))]
+            writer.writerow(
+                [*map(harmless, about), iso(run.changed), run.state, *("" if v is None else repr(v) for v in cells)]
+            )
+        return buffer.getvalue()
+
+
+def last(query: Query, name: str) -> str:
+    """The last value of a parameter of an address, empty where there is none."""
+    return query[name][-1].strip() if query.get(name) else ""
+
+
+def known(value: str, name: str, allowed: Sequence[str]) -> str:
+    """The value of a parameter if it is allowed.
+
+    Raises:
+        InputError: it is not.
+    """
+    if value not in allowed:
+        raise InputError(f"{name} must be one of {', '.join(v for v in allowed if v)}, got {value!r}")
+    return value
+
+
+def _error(column: str) -> Callable[[Run], float | None]:
+    region, metric = column.split(".")
+
+    def value(run: Run) -> float | None:
+        found = run.error(region, metric)
+        return None if found is None else found.value
+
+    return value
+
+
+def _text(run: Run) -> str:
+    return " ".join([run.id, run.target, run.label, run.method, run.model, run.data, run.state]).lower()

@@ -1,0 +1,183 @@
+"""A run folder as the server shows it: finished, in progress, or broken and why."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from tailwise._checks import InputError, quoted
+from tailwise.metrics.regions import Interval
+from tailwise.run import CONFIG, HISTORY, MANIFEST, METRICS
+from tailwise.serve.files import read_lines, read_object
+
+State = Literal["finished", "in progress", "stopped", "broken"]
+
+_FORMAT = "tailwise-run-"
+WATCHED = (CONFIG, MANIFEST, METRICS, HISTORY)
+_LARGEST = 1e300
+_LATEST = 2.5e11  # seconds since 1970, in the last year but some that a date can have
+_STILL, _STILL_AT_START = 120.0, 600.0  # seconds without a new epoch after which a run counts as stopped
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder.
+
+    Args:
+        id: its path from the served folder, with ``/``; ``.`` for that folder itself.
+        folder: where it is.
+        state: finished, in progress, stopped (unfinished, and nothing new for some time), or broken.
+        changed: seconds since 1970 at which it finished, or was last written to.
+        reason: why it is broken.
+        target: target column, which is also the unit of its errors.
+        method: method string.
+        label: model and method, as the run calls itself.
+        model: model, or encoder of a network.
+        data: where the table came from.
+        seed: of the training.
+        metrics: ``metrics.json`` by region; none of an unfinished run.
+        history: epochs, or rounds of boosting.
+    """
+
+    id: str
+    folder: Path
+    state: State
+    changed: float
+    reason: str = ""
+    target: str = ""
+    method: str = ""
+    label: str = ""
+    model: str = ""
+    data: str = ""
+    seed: int | None = None
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    history: tuple[Mapping[str, Any], ...] = ()
+
+    def error(self, region: str, metric: str = "mae") -> Interval | None:
+        """A metric of the test rows of a region with its interval, if the run has it."""
+        found = _mapping(_mapping(self.metrics.get(region)).get(metric))
+        value = finite(found.get("value"))
+        return None if value is None else Interval(value, finite(found.get("low")), finite(found.get("high")))
+
+    def rows(self, region: str) -> int:
+        """Test rows of a region."""
+        return int(finite(_mapping(self.metrics.get(region)).get("n")) or 0)
+
+    @property
+    def epochs(self) -> int:
+        """Epochs done, of all stages."""
+        return len(self.history)
+
+    @property
+    def token(self) -> str:
+        """Changes whenever the run does."""
+        return f"{self.state} {self.changed:.6f} {self.epochs}"
+
+    @property
+    def step(self) -> str:
+        """What a line of the history is: an epoch, or a round of boosting."""
+        return "epoch" if any(line.get("terms") for line in self.history) else "round"
+
+
+def read_run(root: Path, folder: Path, name: str, stamp: tuple[Any, ...]) -> Run | None:
+    """The run of a folder, or none where the files are another program's.
+
+    Args:
+        root: the served folder, resolved.
+        folder: where to look.
+        name: the id of the run.
+        stamp: of each of the watched files, none where there is no such file.
+    """
+    if not _ours(root, folder, stamp):
+        return None
+    changed = seconds(stamp[1] or max(there for there in stamp if there is not None))
+    try:
+        config = read_object(root, folder / CONFIG)
+        if not str(config.get("format", "")).startswith(_FORMAT):
+            raise InputError(f"{CONFIG} is not that of a run")
+        finished = stamp[1] is not None
+        if finished:
+            _check_complete(root, folder)
+        history = tuple(read_lines(root, folder / HISTORY)) if stamp[3] is not None else ()
+        metrics = read_object(root, folder / METRICS) if finished else {}
+    except InputError as mistake:
+        return Run(name, folder, "broken", changed, reason=str(mistake))
+    method, model = _mapping(config.get("method")), _mapping(config.get("model"))
+    seed = _mapping(config.get("recipe")).get("seed")
+    return Run(
+        name,
+        folder,
+        "finished" if finished else "in progress",
+        changed,
+        target=_word(config.get("target", "")),
+        method=_word(method.get("name", "")),
+        label=_word(config.get("label") or method.get("name", "")),
+        model=_word(model.get("encoder") or model.get("name", "")),
+        data=_word(_mapping(config.get("data")).get("name", "")),
+        seed=seed if isinstance(seed, int) else None,
+        metrics=metrics,
+        history=history,
+    )
+
+
+def _ours(root: Path, folder: Path, stamp: tuple[Any, ...]) -> bool:
+    """Whether a folder with a ``config.json`` or ``manifest.json``, as many programs write them, is one of ours."""
+    for name in (CONFIG, MANIFEST):
+        try:
+            if str(read_object(root, folder / name).get("format", "")).startswith(_FORMAT):
+                return True
+        except InputError:
+            if name == CONFIG and stamp[0] is not None and any(stamp[1:]):
+                return True  # damaged, but beside other files of a run
+    return False
+
+
+def _check_complete(root: Path, folder: Path) -> None:
+    named = _mapping(read_object(root, folder / MANIFEST).get("sha256"))
+    missing = [str(name) for name in named if not (folder / name).is_file()]
+    if missing:
+        raise InputError(f"missing {quoted(missing, most=3)}")
+
+
+def aged(run: Run) -> Run:
+    """The run as it is by now: stopped if it should have had news by now."""
+    if run.state != "in progress":
+        return run
+    took = finite(run.history[-1].get("seconds")) if run.history else None
+    patience = _STILL_AT_START if took is None else max(_STILL, 3 * took)
+    return replace(run, state="stopped") if time.time() - run.changed > patience else run
+
+
+def stamp_of(path: Path) -> tuple[int, int]:
+    """What tells whether a file has changed: when it was written, in ns, and its size."""
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return 0, -1
+    return found.st_mtime_ns, found.st_size
+
+
+def seconds(stamp: tuple[int, int]) -> float:
+    """Seconds since 1970 of a stamp, kept to what a date can have."""
+    return min(max(stamp[0] / 1e9, 0.0), _LATEST)
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def finite(value: Any) -> float | None:
+    """A number of a file as a float; nothing for what is no number, infinite or not a number.
+
+    >>> finite(3), finite(float("nan")), finite("3"), finite(True)
+    (3.0, None, None, None)
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _LARGEST:
+        return None
+    return float(value)
+
+
+def _word(value: Any) -> str:
+    """Text of a file that any page can hold."""
+    return str(value).encode("utf-8", "replace").decode()

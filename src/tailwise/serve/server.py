@@ -1,0 +1,106 @@
+"""The server: listens on one address for the runs of one folder."""
+
+import base64
+import errno
+import hashlib
+import ipaddress
+import os
+import re
+import socket
+import socketserver
+import sys
+from functools import cached_property
+from http.server import ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from tailwise._checks import InputError
+from tailwise.serve.handler import Handler
+from tailwise.serve.library import Library
+from tailwise.serve.rendering import base_page
+
+_INLINE = re.compile(r"<script>(.*?)</script>", re.DOTALL)
+
+
+class RunServer(ThreadingHTTPServer):
+    """Serves the runs of a folder.
+
+    Args:
+        root: the folder.
+        host: address or name to listen on.
+        port: to listen on; 0 for a free one.
+
+    Raises:
+        InputError: no such folder, an address that cannot be listened on, or a port that is taken.
+    """
+
+    daemon_threads = True
+    allow_reuse_address = os.name == "posix"  # elsewhere it would let two programs share a port
+
+    def __init__(self, root: Path, host: str = "127.0.0.1", port: int = 0) -> None:
+        self.library = Library(root)
+        self.shown = str(root)
+        self.host = host
+        if ":" in host:
+            self.address_family = socket.AF_INET6
+        try:
+            super().__init__((host, port), Handler)
+        except OSError as error:
+            raise InputError(_refusal(host, port, error)) from error
+
+    def server_bind(self) -> None:
+        """Listen, without asking the network for this machine's name."""
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = self.host, int(self.server_address[1])
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can reach the server."""
+        return ipaddress.ip_address(str(self.server_address[0])).is_loopback
+
+    @property
+    def url(self) -> str:
+        """Where a browser on this machine finds the server."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.server_port}/"
+
+    def meant(self, host: str | None) -> bool:
+        """Whether a ``Host`` header names this server.
+
+        On the loopback address any page in the user's browser could otherwise read it under a name of its own that
+        leads there (DNS rebinding).
+        """
+        if not self.loopback:
+            return True
+        names = {"localhost", "127.0.0.1", "[::1]", f"[{self.host}]" if ":" in self.host else self.host}
+        ports = {f":{self.server_port}"} | ({""} if self.server_port == 80 else set())
+        return host is not None and host.lower() in {name + port for name in names for port in ports}
+
+    @cached_property
+    def policy(self) -> str:
+        """What pages of this server may do; of scripts in the page only those of its template run."""
+        digests = [
+            base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+            for script in _INLINE.findall(base_page())
+        ]
+        scripts = " ".join(["'self'", *(f"'sha256-{digest}'" for digest in digests)])
+        return (
+            f"default-src 'none'; style-src 'self' 'unsafe-inline'; script-src {scripts}; img-src 'self' data:; "
+            "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+        )
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002
+        """Say in one line what went wrong with a connection, unless the browser closed it."""
+        error = sys.exception()
+        if not isinstance(error, ConnectionError | TimeoutError):
+            print(f"tailwise: {type(error).__name__}: {error}", file=sys.stderr)
+
+
+def _refusal(host: str, port: int, error: OSError) -> str:
+    if isinstance(error, socket.gaierror):
+        return f"--host {host!r} is no address of this machine; use 127.0.0.1"
+    if isinstance(error, PermissionError):
+        return f"--port {port} may not be opened by this user; take one above 1023, or 0 for a free one"
+    if error.errno == errno.EADDRINUSE:
+        return f"--port {port} is taken; choose another, or 0 for a free one"
+    return f"cannot listen on --host {host!r} --port {port}: {error.strerror or error}; use 127.0.0.1"
