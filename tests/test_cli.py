@@ -81,7 +81,8 @@ class TestTrain:
     def test_the_page_is_self_contained(self, finished):
         page = (finished / "run" / "report.html").read_text()
         assert "<svg" in page
-        assert "<script" not in page
+        assert page.count("<script") == 1
+        assert "Map of the features" in page
         for address in ('src="http', 'href="http', "@import", "url(http"):
             assert address not in page
         assert len(page) < 2_000_000

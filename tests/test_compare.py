@@ -1,15 +1,28 @@
+import io
 import json
+import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 
 from tailwise import InputError
 from tailwise.bench.comparison import SCORES, compare_grid
+from tailwise.bench.conclusions import conclusions
 from tailwise.bench.grid import Cell, Entry
+from tailwise.bench.predictions import Predictions
+from tailwise.bench.ranks import rank_methods
+from tailwise.bench.row_bootstrap import paired_bootstrap
+from tailwise.cli import live
 from tailwise.cli.compare import spread
 from tailwise.cli.main import run
+from tailwise.labels.bins import Bins
+from tailwise.labels.shots import Shots
+from tailwise.report.compare_charts import heat_chart, trade_chart
 from tailwise.report.compare_page import compare_page
+from tailwise.report.critical import critical_chart, critical_text
 
 FAST = ["--seeds", "2", "--epochs", "1", "--set", "lds.sigma=1"]
 
@@ -29,6 +42,192 @@ def made_up(differences, tables=("t",), seeds=5):
                 found = {"metrics": metrics, "rows": {"train": 800, "val": 100, "test": 100}, "seconds": 1.5}
                 results.append((cell, found))
     return results
+
+
+def kept(results, folder, shift=0.0):
+    """The test rows of every cell, written beside it; of a split the same rows, whoever predicts them."""
+    shots = Shots(Bins.from_edges([0, 1, 2, 3]), np.array([500, 50, 3]), many=100, few=20)
+    for cell, _ in results:
+        rng = np.random.default_rng(cell.seed)
+        row = np.sort(rng.choice(300, 90, replace=False))
+        target = np.random.default_rng(99).uniform(0, 3, 300)[row] + shift * cell.order
+        better = -0.2 if cell.entry.method == "sqinv" else 0.0
+        pred = target + 1 + better * target + 0.3 * np.random.default_rng(cell.order).normal(size=90)
+        path = cell.predictions_file(folder)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Predictions.of(row, target, pred, shots).write(path)
+    return results
+
+
+def svg_words(svg):
+    return re.findall(r"<text[^>]*>([^<]*)</text>", svg)
+
+
+class TestRows:
+    def test_the_interval_over_rows_is_that_of_the_cells_of_a_split_paired(self, tmp_path):
+        results = kept(made_up({"sqinv": -5.0}, seeds=3), tmp_path)
+        found = compare_grid(results, "mlp vanilla", folder=tmp_path).tables[0].rows
+        cells = {(c.entry.method, c.seed): Predictions.read(c.predictions_file(tmp_path)) for c, _ in results}
+        ours, base = ([cells[m, seed] for seed in range(3)] for m in ("sqinv", "vanilla"))
+        few = [t.target > 2 for t in ours]
+        expected = paired_bootstrap(
+            *([np.abs(t.prediction - t.target)[f] for t, f in zip(side, few, strict=True)] for side in (ours, base)),
+            rows=[t.row[f] for t, f in zip(ours, few, strict=True)],
+            resamples=1000,
+        )
+        assert found["mlp sqinv", "few"] == expected
+        assert expected.high < 0
+        errors = [[np.mean([t.error[t.bin == b].mean() for b in range(3)]) for t in side] for side in (ours, base)]
+        assert found["mlp sqinv", "balanced"].value == pytest.approx(np.mean(errors[0]) - np.mean(errors[1]))
+
+    def test_the_verdict_is_that_without_them(self, tmp_path):
+        results = kept(made_up({"sqinv": -5.0, "inv": 0.001}), tmp_path)
+        alone, beside = compare_grid(results, "mlp vanilla"), compare_grid(results, "mlp vanilla", folder=tmp_path)
+        assert alone.tables[0].compared == beside.tables[0].compared
+        told = {(o["method"], o["region"]): o for o in beside.to_json()["tables"][0]["compared"]}
+        assert told["mlp sqinv", "few"]["rows"]["high"] < 0
+        assert told["mlp sqinv", "few"]["wilcoxon_adjusted_p"] >= told["mlp sqinv", "few"]["wilcoxon_least"]
+        assert alone.to_json()["tables"][0]["compared"][0]["rows"] is None
+
+    def test_a_failed_cell_leaves_its_split_out(self, tmp_path):
+        results = kept(made_up({"sqinv": -5.0}, seeds=3), tmp_path)
+        results = [(c, {"error": "x"} if (c.entry.method, c.seed) == ("sqinv", 1) else r) for c, r in results]
+        found = compare_grid(results, "mlp vanilla", folder=tmp_path).tables[0]
+        rest = compare_grid([r for r in results if r[0].seed != 1], "mlp vanilla", folder=tmp_path).tables[0]
+        assert found.rows == rest.rows
+        assert found.n_failed == {"mlp sqinv": 1}
+        assert {one.paired.n for one in found.compared} == {2}
+
+    def test_other_rows_or_no_file_are_refused(self, tmp_path):
+        results = kept(made_up({"sqinv": -5.0}, seeds=2), tmp_path, shift=0.001)
+        with pytest.raises(InputError, match="of different rows; remove the file"):
+            compare_grid(results, "mlp vanilla", folder=tmp_path)
+        results[0][0].predictions_file(tmp_path).unlink()
+        with pytest.raises(InputError, match="cannot be read"):
+            compare_grid(results, "mlp vanilla", folder=tmp_path)
+
+
+class TestConclusions:
+    def test_every_entry_has_one_sentence(self):
+        found = compare_grid(made_up({"sqinv": -5.0, "inv": 5.0, "conr": 0.001, "fds": 0.001}), "mlp vanilla")
+        better, worse, rest = conclusions(found)
+        assert better.startswith("mlp sqinv is better over all test rows (-")
+        assert "where training rows are few (-" in better
+        assert worse.startswith("mlp inv is worse over all test rows (+")
+        assert rest == "No difference from mlp vanilla in any region: mlp conr and mlp fds."
+
+    def test_one_split_concludes_nothing_and_folds_of_one_seed_are_several(self):
+        one = compare_grid(made_up({"sqinv": -5.0}, seeds=1), "mlp vanilla")
+        assert conclusions(one) == ["One seed was run: nothing can be concluded. Use --seeds 5."]
+        folded = [(replace(c, seed=0, fold=c.seed, folds=5), r) for c, r in made_up({"sqinv": -5.0})]
+        found = compare_grid(folded, "mlp vanilla")
+        assert (found.seeds, found.splits) == (1, 5)
+        assert conclusions(found)[0].startswith("mlp sqinv is better")
+
+    def test_splits_that_repeat_each_other_cannot_tell(self):
+        found = compare_grid([(c, r) for c, r in made_up({"sqinv": 0.0}, seeds=3)], "mlp vanilla")
+        assert conclusions(found) == ["No difference from mlp vanilla in any region: mlp sqinv."]
+        results = made_up({"sqinv": -5.0}, seeds=1)
+        copies = [(replace(c, seed=s), r) for s in range(3) for c, r in results]
+        assert conclusions(compare_grid(copies, "mlp vanilla"))[0].startswith("Cannot be told from mlp vanilla")
+
+    def test_several_tables_are_counted(self):
+        tables = [f"t{i}" for i in range(8)]
+        found = compare_grid(made_up({"sqinv": -5.0, "conr": 0.0}, tables=tables), "mlp vanilla")
+        better, alike, *ranks = conclusions(found)
+        assert better == (
+            "mlp sqinv, of 8 tables: better over all test rows on 8, where training rows are many on 8 and where "
+            "training rows are few on 8."
+        )
+        assert alike == "No difference from mlp vanilla on any table: mlp conr."
+        assert ranks[1] == "Mean ranks where training rows are few differ: mlp sqinv is first (1.0)."
+        other = {"sqinv": -5.0, "inv": 5.0}
+        last = [conclusions(compare_grid(made_up(other, tables=tables[:n]), "mlp vanilla"))[-1] for n in (2, 3)]
+        assert last[0] == "Mean ranks where training rows are few do not differ more than by chance."
+        assert last[1].endswith("few differ: mlp sqinv is first (1.0), not told apart from mlp vanilla.")
+        four = conclusions(compare_grid(made_up({"sqinv": -5.0, "conr": 0.0}, tables=tables[:4]), "mlp vanilla"))
+        assert four[-1].endswith("few differ as a whole, but no two entries can be told apart.")
+
+
+class TestCharts:
+    def test_heat_has_the_numbers_and_the_verdicts(self):
+        changes = {"mlp <a>": {"all": -30.0, "few": 0.3}, "b": {"all": 12.0, "many": -80.0}}
+        svg = heat_chart(changes, {("mlp <a>", "all"): "better", ("b", "all"): "no difference"}, "base")
+        words = svg_words(svg)
+        assert {"-30 %", "better", "0 %", "+12 %", "-80 %"} <= set(words)
+        assert "no difference" not in words
+        assert "mlp &lt;a&gt;" in words
+        assert 'aria-label="Change against base in percent, below 0 is better: mlp &lt;a&gt; all -30 %, few 0 %;' in svg
+
+    def test_trade_off_has_the_sweep_as_its_backbone(self):
+        powers = {f"p{power}": power for power in (0.5, 0.25, 1.0)}
+        results = [
+            (
+                replace(c, entry=Entry("reweight+lds", method_params={"reweight": {"power": powers[c.entry.method]}}))
+                if c.entry.method in powers
+                else c,
+                r,
+            )
+            for c, r in made_up({"p0.5": -1.0, "p0.25": -0.5, "p1.0": 2.0, "conr": 1.0}, seeds=3)
+        ]
+        (table,) = compare_grid(results, "mlp vanilla").tables
+        swept = [f"mlp reweight+lds (reweight.power={p})" for p in (0.25, 0.5, 1.0)]
+        assert table.sweep == ("mlp vanilla", *swept)
+        svg = trade_chart(table, "mlp vanilla")
+        assert {"power of the weights, 0 to 1", "no other beats in both", "mlp conr"} <= set(svg_words(svg))
+        assert compare_grid(made_up({"conr": 1.0}), "mlp vanilla").tables[0].sweep == ()
+
+    def test_critical_difference_in_words_and_pictures(self):
+        tables = {f"t{i}": {"a": 1.0, "b": 2.0 + i % 2, "c": 2.0 + (i + 1) % 2, "d": 9.0} for i in range(20)}
+        ranking = rank_methods(tables)
+        assert ranking.groups == (("b", "c"),)
+        said = critical_text(ranking)
+        assert said == (
+            "Mean ranks, 1 is best: a 1.00, b 2.50, c 2.50, d 4.00. Not told apart: b, c. Critical difference 1."
+        )
+        svg = critical_chart(ranking)
+        assert {"1", "4", "a (1.00)", "b (2.50)", "critical difference 1"} <= set(svg_words(svg))
+        assert f'aria-label="{said}"' in svg
+        assert svg.count("stroke-width: 4") == 1
+        few = critical_chart(rank_methods({"t0": {"a": 1.0, "b": 2.0}, "t1": {"a": 1.0, "b": 2.0}}))
+        assert any("longer than the line" in word for word in svg_words(few))
+
+
+class TestStanding:
+    CELLS = tuple(Cell("t", "t.csv", "y", Entry(m), seed) for seed in range(3) for m in ("vanilla", "inv"))
+
+    def found(self, error, seconds=2.0):
+        return {"metrics": {"all": {"mae": error, "bmae": error}}, "seconds": seconds}
+
+    def test_means_failures_and_time_left(self):
+        now = live.Standing(self.CELLS, jobs=2)
+        assert (now.line(), now.seconds_left()) == ("0 of 6 trainings", None)
+        now.add(self.CELLS[0], self.found(1.0, 10.0))
+        assert now.seconds_left() == pytest.approx((2 * 10 + 3 * 10) / 2)
+        now.add(self.CELLS[1], {"error": "no"})
+        now.add(self.CELLS[2], self.found(3.0, 20.0))
+        assert now.line() == "3 of 6 trainings, 1 failed, about 22 s left"
+        console = Console(width=100, record=True, file=io.StringIO())
+        console.print(now.show())
+        shown = console.export_text()
+        assert re.search(r"mlp vanilla +2 +- +- +- +2 +2/3", shown)
+        assert re.search(r"mlp inv +- +- +- +- +- +0/3 1 failed", shown)
+
+    @pytest.mark.parametrize("terminal", [True, False])
+    def test_a_terminal_has_a_table_and_others_lines(self, terminal, monkeypatch, tmp_path):
+        path = tmp_path / "said"
+        with path.open("w") as file:
+            monkeypatch.setattr(live, "err", Console(file=file, force_terminal=terminal, width=120))
+            with live.standing(self.CELLS, 1, known=1) as tell:
+                tell(self.CELLS[0], self.found(1.0))
+                tell(self.CELLS[1], {"error": "it broke [here]"})
+                tell(self.CELLS[2], self.found(3.0))
+        said = path.read_text()
+        assert "1 of 6 trainings are there already" in said
+        assert "failed: t, mlp inv, seed 0: it broke [here]" in said
+        assert ("mean error so far" in said) == terminal
+        assert ("t, mlp vanilla, seed 1: all 3, balanced 3 (2.0 s); 3 of 6 trainings, 1 failed" in said) != terminal
+        assert "mlp vanilla, seed 0" not in said
 
 
 class TestCompareGrid:
@@ -55,6 +254,7 @@ class TestCompareGrid:
         (table,) = compare_grid(results, "mlp vanilla").tables
         assert list(table.scores) == ["mlp vanilla"]
         assert table.failed == {"mlp sqinv": "it broke"}
+        assert table.n_failed == {"mlp sqinv": 5}
         with pytest.raises(InputError, match="'mlp sqinv' has no result on 't': it broke"):
             compare_grid(results, "mlp sqinv")
 
@@ -63,8 +263,21 @@ class TestCompareGrid:
         found = compare_grid(results, "mlp vanilla")
         assert list(found.ranking["few"].mean_ranks) == ["mlp sqinv", "mlp vanilla", "mlp inv"]
         assert found.tallies()["all"]["mlp inv"].losses == 8
+        assert found.changes()["mlp sqinv"]["few"] == pytest.approx(-50, abs=5)
+        json.dumps(found.to_json())
+
+    def test_a_table_without_an_entry_is_left_out_of_the_ranks(self):
+        results = made_up({"sqinv": -5.0, "inv": 5.0}, tables=["a", "b", "c"], seeds=3)
+        results = [(c, {"error": "x"} if (c.entry.method, c.table) == ("inv", "b") else r) for c, r in results]
+        found = compare_grid(results, "mlp vanilla")
+        assert (found.ranking["all"].tables, found.ranking["all"].left_out) == (("a", "c"), ("b",))
         page = compare_page(found, "a page")
-        assert "Over 8 tables" in page
+        assert "Over 3 tables" in page
+        assert "Without b, where an entry has no result" in page
+        assert "mlp inv, 3 trainings, left out: x" in page
+        assert page.count("<svg") == 1 + 5 + 2 * 3
+        nowhere = [(c, {"error": "x"} if c.entry.method == "inv" else r) for c, r in results]
+        assert list(compare_grid(nowhere, "mlp vanilla").ranking["all"].mean_ranks) == ["mlp sqinv", "mlp vanilla"]
 
     def test_one_seed_concludes_nothing(self):
         found = compare_grid(made_up({"sqinv": -5.0}, seeds=1), "mlp vanilla")
@@ -76,12 +289,13 @@ class TestCompareGrid:
         page = compare_page(found, "<title>")
         assert page == compare_page(found, "<title>")
         assert "&lt;title&gt;" in page
-        assert "mlp sqinv is better than mlp vanilla where training rows are few" in page
+        for line in conclusions(found):
+            assert line in page
+        assert "Total cost: 22 seconds of computing" in page
         for score in SCORES:
             assert score.capitalize() in page
-        assert "http" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
-            "http://creativecommons.org", ""
-        )
+        links = set(re.findall(r"https?://[a-z0-9.]+", page))
+        assert links <= {"http://www.w3.org", "http://purl.org", "http://creativecommons.org"}  # names, not places
 
 
 class TestCommand:
@@ -97,7 +311,11 @@ class TestCommand:
         assert len(files) == 8
         assert run([*words, *FAST, "--reference", "linear vanilla", "-o", str(out)]) == 0
         assert files == {path: path.stat().st_mtime_ns for path in (out / "cells").rglob("*.json")}
-        assert json.loads((out / "comparison.json").read_text())["reference"] == "linear vanilla"
+        second = json.loads((out / "comparison.json").read_text())
+        assert second["reference"] == "linear vanilla"
+        told = [one for one in second["tables"][0]["compared"] if one["n"]]
+        assert [one["rows"]["value"] for one in told] == pytest.approx([one["difference"] for one in told])
+        assert "8 of 8 trainings are there already" in capsys.readouterr().err
 
     def test_a_table_that_changed_is_trained_again(self, toy_csv, tmp_path):
         words = ["compare", str(toy_csv), "-t", "price", "-m", "vanilla", "inv", "--model", "linear", "--seeds", "1"]
@@ -138,9 +356,9 @@ class TestCommand:
     def test_a_part_that_does_not_fit_a_model_is_told_and_the_rest_goes_on(self, toy_csv, tmp_path, capsys):
         words = ["compare", str(toy_csv), "-t", "price", "-m", "vanilla", "conr", "--model", "linear", "mlp", *FAST[:4]]
         assert run([*words, "-o", str(tmp_path / "c")]) == 0
-        assert "left out: toy, linear conr: 'conr' acts in the training of a network" in " ".join(
-            capsys.readouterr().err.split()
-        )
+        said = " ".join(capsys.readouterr().err.split())
+        assert "failed: toy, linear conr, seed 1: 'conr' acts in the training of a network" in said
+        assert "note: 2 trainings of linear conr on toy failed and it is left out: 'conr' acts in" in said
 
     @pytest.mark.parametrize(
         ("options", "said"),

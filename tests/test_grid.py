@@ -1,10 +1,14 @@
 import json
 from dataclasses import replace
 
+import numpy as np
+import pandas as pd
 import pytest
 
+from tailwise import InputError
 from tailwise.bench import grid
 from tailwise.bench.grid import Cell, Entry, read_cell, run_grid
+from tailwise.bench.predictions import Predictions
 
 FAST = {"epochs": 1}
 
@@ -29,6 +33,65 @@ def test_a_cell_is_what_the_command_gives(cell, toy_csv, tmp_path):
         assert found["metrics"][region]["mae"] == pytest.approx(metrics[region]["mae"]["value"])
     coverage = json.loads((out / "intervals.json").read_text())
     assert found["coverage"] == coverage
+
+
+@pytest.mark.parametrize("parts", [{}, {"rows": 150}, {"folds": 3, "fold": 1}, {"rows": 200, "folds": 3, "fold": 0}])
+def test_a_cell_keeps_the_predictions_its_errors_are_of(cell, parts, toy_csv, tmp_path):
+    frame = pd.read_csv(toy_csv)
+    frame.loc[[3, 40, 77], "price"] = np.nan  # rows that are left out do not shift the others
+    frame.to_csv(toy_csv, index=False)
+    choices = {"drop_missing_target": True}
+    cell = replace(cell, entry=Entry("inv", model="linear"), choices=choices, seed=1, **parts)
+    ((_, found),) = run_grid([cell], tmp_path)
+    tested = Predictions.read(cell.predictions_file(tmp_path))
+    assert tested.target.tolist() == frame["price"].to_numpy()[tested.row].tolist()
+    assert np.unique(tested.row).size == tested.row.size == found["rows"]["test"]
+    for region in ("all", "many", "medium", "few"):
+        here = tested.within(region)
+        assert here.sum() == found["metrics"][region]["n"]
+        if here.any():
+            assert tested.error[here].mean() == pytest.approx(found["metrics"][region]["mae"])
+    means = [tested.error[tested.bin == b].mean() for b in np.unique(tested.bin)]
+    assert np.mean(means) == pytest.approx(found["metrics"]["all"]["bmae"])
+
+
+def test_cells_of_a_split_test_the_same_rows(cell, tmp_path):
+    entries = [Entry("vanilla", model="linear"), Entry("ro", model="linear"), Entry("inv", model="lightgbm")]
+    cells = [replace(cell, entry=entry) for entry in entries]
+    list(run_grid([*cells, replace(cells[0], seed=1)], tmp_path))
+    first, *others = (Predictions.read(c.predictions_file(tmp_path)) for c in cells)
+    assert all(first.same_rows(other) for other in others)
+    assert not first.same_rows(Predictions.read(replace(cells[0], seed=1).predictions_file(tmp_path)))
+
+
+def test_a_result_without_its_predictions_is_trained_again(cell, tmp_path):
+    cell = replace(cell, entry=Entry("inv", model="linear"))
+    list(run_grid([cell], tmp_path))
+    file = cell.predictions_file(tmp_path)
+    whole = file.read_bytes()
+    for broken in (None, whole[:-30], b""):
+        if broken is None:
+            file.unlink()
+        else:
+            file.write_bytes(broken)
+        assert read_cell(cell, tmp_path) is None
+        with pytest.raises(InputError, match="cannot be read; run the comparison again"):
+            Predictions.read(cell.predictions_file(tmp_path))
+        list(run_grid([cell], tmp_path))
+        assert file.read_bytes() == whole
+    old = json.loads(cell.file(tmp_path).read_text())
+    del old["predictions"]
+    cell.file(tmp_path).write_text(json.dumps(old))
+    assert read_cell(cell, tmp_path) is None
+
+
+def test_nothing_in_a_file_of_predictions_is_run(cell, tmp_path):
+    file = cell.predictions_file(tmp_path)
+    file.parent.mkdir(parents=True)
+    names = ("row", "target", "prediction", "region", "bin")
+    np.savez(file, **{name: np.array([print], dtype=object) for name in names})
+    with pytest.raises(InputError, match="cannot be read"):
+        Predictions.read(cell.predictions_file(tmp_path))
 
 
 def test_what_is_finished_is_not_run_again(cell, tmp_path, monkeypatch):

@@ -1,16 +1,30 @@
+import html
 import io
+import json
 import re
 import xml.etree.ElementTree as ElementTree
+from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 import pytest
 from rich.console import Console
 
+from conftest import toy_frame
 from tailwise import Bins, Shots, region_metrics
+from tailwise.cli.main import run
 from tailwise.cli.show import region_table
-from tailwise.report.charts import REGION_COLORS, density_chart, error_chart, scatter_chart, training_chart
+from tailwise.diagnose import diagnose
+from tailwise.intervals import RegionIntervals
+from tailwise.metrics.intervals import coverage_by_region
+from tailwise.report.bands import Bands
+from tailwise.report.charts import density_chart, error_chart, scatter_chart, training_chart
 from tailwise.report.comparison import OtherRun, compare
+from tailwise.report.diagnosis_charts import label_chart, quick_model_chart, relevance_chart
+from tailwise.report.diagnosis_page import diagnosis_page
+from tailwise.report.features import FeatureMap, feature_rows, map_chart, similarity_chart
 from tailwise.report.page import run_page
+from tailwise.report.trust_charts import LEVELS, calibration_chart, coverage_by_level, residual_chart
 
 RNG = np.random.default_rng(0)
 Y_TRAIN, Y = RNG.gamma(2, 10, 5000), RNG.gamma(2, 10, 400)
@@ -22,12 +36,36 @@ HISTORY = [
     for epoch in range(3)
 ]
 
+BOTH = [("ours", PRED), ("theirs", PRED + 1)]
+INTERVALS = RegionIntervals.fit(Y_TRAIN[:400], Y_TRAIN[:400] + RNG.normal(scale=5, size=400), SHOTS)
+HELD = coverage_by_level(INTERVALS, Y, PRED)
+FEATURES = np.column_stack([np.sin(Y / 20), np.cos(Y / 20), Y / 40]) + RNG.normal(scale=0.1, size=(400, 3))
+MAP = FeatureMap.of(FEATURES, Y, SHOTS)
+FOUND = diagnose(toy_frame(), "price", data="toy.csv")
+
 CHARTS = {
     "density": lambda: density_chart(SHOTS, "price"),
-    "error": lambda: error_chart(Y, [("ours", PRED), ("theirs", PRED + 1)], SHOTS, "price"),
+    "error": lambda: error_chart(Y, BOTH, SHOTS, "price"),
+    "size": lambda: error_chart(Y, BOTH, SHOTS, "price", show="size"),
     "scatter": lambda: scatter_chart(Y, PRED, SHOTS, "price"),
     "training": lambda: training_chart(HISTORY, "price"),
+    "residuals": lambda: residual_chart(Y, BOTH, SHOTS, "price"),
+    "calibration": lambda: calibration_chart(HELD),
+    "map": lambda: map_chart(MAP, "price"),
+    "similarity": lambda: similarity_chart(MAP, "price"),
+    "labels": lambda: label_chart(FOUND.density, "price"),
+    "relevance": lambda: relevance_chart(FOUND.relevance, FOUND.target),
+    "quick model": lambda: quick_model_chart(FOUND.model, "price"),
 }
+
+
+def told(svg):
+    """What a chart says where the pointer comes to a place: x, y and text."""
+    return json.loads(ElementTree.fromstring(svg).get("data-tips"))
+
+
+def alt(svg):
+    return ElementTree.fromstring(svg).get("aria-label")
 
 
 def page(**changes):
@@ -55,18 +93,123 @@ def page(**changes):
 def test_charts_are_the_same_for_the_same_numbers_and_follow_the_page(name):
     svg = CHARTS[name]()
     assert svg == CHARTS[name]()
-    ElementTree.fromstring(svg)
+    root = ElementTree.fromstring(svg)
     assert "currentColor" in svg
     assert not re.search(r"#000000", svg)
     assert "$" not in svg
+    assert root.get("role") == "img"
+    assert re.search(r"\d", root.get("aria-label"))
+    width, height = (float(end) for end in root.get("viewBox").split()[2:])
+    places = told(svg)
+    assert len(places) > 3
+    assert all(0 <= x <= width and 0 <= y <= height and text for x, y, text in places)
+
+
+class TestChartsTellTheNumbers:
+    def test_every_row_is_in_a_hexagon(self):
+        rows = [re.search(r"([0-9,]+) rows?$", text)[1].replace(",", "") for _, _, text in told(CHARTS["scatter"]())]
+        assert sum(map(int, rows)) == 400
+        assert len(rows) < 400
+
+    def test_rows_by_bin(self):
+        texts = [text for _, _, text in told(CHARTS["density"]())]
+        rows = [re.search(r": ([0-9,]+) rows?,", text) for text in texts]
+        assert [int(found[1].replace(",", "")) if found else 0 for found in rows] == SHOTS.counts.tolist()
+        assert f"{int((SHOTS.counts == 0).sum())} bins have none" in alt(CHARTS["density"]())
+
+    def test_very_many_bins_are_drawn_together(self):
+        fine = Shots.from_labels(Y_TRAIN, Bins.count(Y_TRAIN, 10_000))
+        svg = density_chart(fine, "price")
+        assert len(told(svg)) == 250
+        assert "(mean of 40 bins)" in svg
+        assert "in 10,000 bins of price" in alt(svg)
+        assert len(svg) < 300_000
+
+    def test_errors_of_both_runs(self):
+        svg = error_chart(Y, [("ours", Y + 1), ("theirs", Y - 2)], SHOTS, "price", show="size")
+        assert "ours from 1 " in alt(svg)
+        assert all(re.search(r"ours 1( \(1 to 1\))?; theirs 2( \(2 to 2\))?$", text) for _, _, text in told(svg))
+
+    def test_quantiles_of_the_residuals(self):
+        low, middle, high = np.quantile(PRED - Y, [0.1, 0.5, 0.9])
+        expected = [
+            f"{share} % of the residuals are below {v:.4g}" for share, v in ((10, low), (50, middle), (90, high))
+        ]
+        found = [text for _, _, text in told(CHARTS["residuals"]()) if text.startswith("ours, all:")]
+        assert [text.removeprefix("ours, all: ") for text in found] == expected
+
+    def test_coverage_of_each_level(self):
+        assert tuple(HELD) == LEVELS
+        ends = INTERVALS.intervals(PRED, 0.8)
+        inside = float(((ends[:, 0] <= Y) & (ends[:, 1] >= Y)).mean())
+        assert HELD[0.8]["all"].by_true.coverage.value == inside
+        assert HELD[0.8] == coverage_by_region(Y, PRED, ends[:, 0], ends[:, 1], SHOTS)
+        assert f"80 % promised, {100 * inside:.0f} % found" in alt(CHARTS["calibration"]())
+
+    def test_infinite_intervals_are_left_out(self):
+        few = RegionIntervals.fit(Y[:12], PRED[:12], SHOTS, least=5)
+        texts = [text for _, _, text in told(calibration_chart(coverage_by_level(few, Y, PRED)))]
+        assert any("50 % promised" in text for text in texts)
+        assert not any("95 % promised" in text for text in texts)
+
+    def test_advice_needs_the_errors_of_the_quick_model(self):
+        texts = [text for _, _, text in told(CHARTS["quick model"]())]
+        assert [text.split(",")[0] for text in texts][:2] == ["all", "many"]
+        assert f"{FOUND.error('all').mae:.4g}" in texts[0]
+
+
+class TestFeatures:
+    def test_rows_are_drawn_from_the_whole_range(self):
+        y = np.concatenate([np.full(5000, 1.0) + RNG.random(5000), [50.0, 99.0]])
+        rows = feature_rows(y, Shots.from_labels(y, Bins.width(y, 1.0)))
+        assert {5000, 5001} <= set(rows.tolist())
+        assert np.bincount(Bands.of(y, SHOTS).index[rows]).max() <= 400
+        assert len(rows) < 500
+        assert (np.diff(rows) > 0).all()
+
+    def test_cosine_between_the_means_of_intervals(self):
+        y = np.repeat([0.0, 10.0, 20.0], 5)
+        x = np.repeat([[1.0, 0.0], [1.0, 1.0], [-1.0, 0.0]], 5, axis=0)
+        found = FeatureMap.of(x, y, Shots.from_labels(y, Bins.width(y, 5.0)))
+        here = found.bands.counts > 0
+        half = np.sqrt(0.5)
+        expected = [[1.0, half, -1.0], [half, 1.0, -half], [-1.0, -half, 1.0]]
+        np.testing.assert_allclose(found.similarity[np.ix_(here, here)], expected)
+        assert np.isnan(found.similarity[~here]).all()
+        assert found.span == pytest.approx((-1, 1))
+        assert "between the lowest and the highest -1.000" in alt(similarity_chart(found, "price"))
+
+    def test_two_directions_hold_a_plane(self):
+        assert sum(FeatureMap.of(FEATURES[:, :2], Y, SHOTS).explained) == pytest.approx(1)
+        assert MAP.points.shape == (len(MAP.y), 2)
+
+    @pytest.mark.parametrize("features", [np.ones((400, 3)), FEATURES[:, :1]])
+    def test_nothing_to_see(self, features):
+        assert FeatureMap.of(features, Y, SHOTS) is None
 
 
 def test_the_page_says_what_the_numbers_say():
     text = page()
     assert "Where training rows are few, errors are" in text
     assert "3 rows dropped: no target" in text
-    assert text.count("<svg") == 4
-    assert text.count('aria-label="') >= 4
+    assert text.count('<svg font-family="sans-serif" stroke-linejoin="round" role="img" aria-label="') == 6
+    everything = page(levels=HELD, features=MAP, coverage=HELD[0.9])
+    assert everything.count("<svg") == 10
+    assert len(everything) < 2_000_000
+
+
+@pytest.mark.parametrize("made", [lambda: page(levels=HELD, features=MAP), lambda: diagnosis_page(FOUND, "toy.csv")])
+def test_a_page_is_one_file_with_one_of_each_id(made):
+    text = made()
+    assert not re.search(r"""(src|href|action)=["']?[^"'#]|@import|url\((?!#)""", text)
+    assert len(re.findall("<script", text)) == 1
+    script = text[text.index("<script>") : text.index("</script>")]
+    assert len(script) < 5000
+    ids = re.findall(r' id="([^"]+)"', re.sub(r"<defs>.*?</defs>", "", text, flags=re.DOTALL))
+    assert len(ids) == len(set(ids))
+    levels = [int(level) for level in re.findall(r"<h([1-6])", text)]
+    assert levels[0] == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels))
 
 
 def test_a_difference_inside_the_intervals_is_no_difference():
@@ -129,8 +272,8 @@ def test_epochs_are_whole_numbers(history):
 
 @pytest.mark.parametrize(("history", "marked"), [(HISTORY[:1], True), (ENCODER_FIRST[:5], True), (HISTORY, False)])
 def test_a_single_point_has_a_marker(history, marked):
-    points = re.findall(f"<use[^>]*fill: {REGION_COLORS['many']}", training_chart(history, "price"))
-    assert bool(points) == marked
+    lines = training_chart(history, "price").split('class="figure_1"')[1].split('class="legend_1"')[0]
+    assert bool(re.findall(r"<use[^>]*fill: var\(--many", lines)) == marked
 
 
 def test_the_stages_are_explained():
@@ -144,16 +287,10 @@ def test_a_single_row_has_no_band():
     y = np.array([5.0, 6.0, 7.0, 95.0])
     shots = Shots.from_labels(Y_TRAIN, Bins.width(Y_TRAIN, 10.0), many=200, few=80)
 
-    def band(pred):
-        svg = error_chart(y, [("ours", pred)], shots, "price")
-        return svg[svg.index("FillBetween") : svg.index("</g>", svg.index("FillBetween"))]
-
-    rows = y + np.array([1.0, 3.0, 2.0, 2.0])
-    ends = [float(x) for x in re.findall(r"[ML] ([0-9.]+) ", band(rows))]
-    svg = error_chart(y, [("ours", rows)], shots, "price")
-    several, single = [float(x) for x in re.findall(r'<use[^>]* x="([0-9.]+)"[^>]*fill: #4477aa', svg)[1:3]]
-    assert several in ends
-    assert single not in ends
+    texts = [
+        text for _, _, text in told(error_chart(y, [("ours", y + np.array([1.0, 3.0, 2.0, 2.0]))], shots, "price"))
+    ]
+    assert [text.split(": ")[1] for text in texts] == ["2 (0.868 to 3.13)", "2"]
 
 
 def test_nothing_is_said_of_a_handful_of_rows():
@@ -173,8 +310,9 @@ def test_any_name_of_a_target_can_be_shown(target):
 
 def test_names_from_the_table_are_escaped():
     text = page(target="<script>alert(1)</script>", title="<b>", notes=["<i>"], method="a&b", data="<img src=x>")
-    assert "<script" not in text
+    assert "<script>alert" not in text
     assert "<img" not in text
+    assert "<i>" not in text
     assert "a&amp;b" in text
 
 
@@ -182,3 +320,71 @@ def test_one_region_only():
     few = Shots(Bins.from_edges([0, 1000]), np.array([5000]), many=10, few=2)
     text = page(shots=few, regions=region_metrics(Y, PRED, few, resamples=20))
     assert "Errors on the test rows" in text
+
+
+class TestDiagnosisPage:
+    def test_holds_what_the_terminal_says(self):
+        text = html.unescape(diagnosis_page(FOUND, "toy.csv"))
+        for advice in FOUND.advice:
+            assert advice.finding[1:] in text
+            assert all(command in text for command in advice.commands)
+        for weighting in FOUND.weightings:
+            assert f">{weighting.method}</th><td>{weighting.effective_rows:,.0f}</td>" in text
+        assert f"{FOUND.error('few').mae:.4g}" in text
+        assert text.count("<svg") == 3
+
+    def test_without_a_model_or_relevance(self):
+        even = diagnose(pd.DataFrame({"x": range(100), "y": range(100)}), "y", quick_model=False)
+        assert even.relevance is None
+        text = diagnosis_page(even, "even.csv")
+        assert text.count("<svg") == 1
+        assert "R²" not in text
+
+    def test_names_are_escaped(self):
+        frame = toy_frame().rename(columns={"price": "<b>p", "x2": "<i>q"})
+        frame["<u>c"] = 1
+        text = diagnosis_page(diagnose(frame, "<b>p", quick_model=False), "<script>x")
+        assert "<script>x" not in text
+        assert not re.search("<b>p|<i>q|<u>c", text)
+        assert "&lt;b&gt;p" in text
+
+    def test_the_command_writes_it(self, toy_csv, monkeypatch, capsys):
+        monkeypatch.chdir(toy_csv.parent)
+        arguments = ["diagnose", "toy.csv", "-t", "price", "--no-model", "--html"]
+        assert run([*arguments, "d.html"]) == 0
+        assert "page: d.html" in capsys.readouterr().out
+        assert "<h1>price of toy.csv</h1>" in (toy_csv.parent / "d.html").read_text()
+        for name, told in (("d.html", "pass --overwrite"), ("d.txt", "must name a .html"), ("no/d.html", "no folder")):
+            assert run([*arguments, name]) == 2
+            assert told in capsys.readouterr().err
+        assert run([*arguments, "d.html", "--overwrite"]) == 0
+
+
+def test_a_model_without_features_has_no_map_of_them(toy_csv, tmp_path):
+    assert run(["train", str(toy_csv), "-t", "price", "--model", "linear", "-o", str(tmp_path / "r")]) == 0
+    text = (tmp_path / "r" / "report.html").read_text()
+    assert "Map of the features" not in text
+    assert "Do intervals hold what they promise?" in text
+
+
+def contrast(one, other):
+    """Contrast of two colours as WCAG 2 defines it."""
+
+    def luminance(color):
+        parts = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+        return float(np.dot(linear, [0.2126, 0.7152, 0.0722]))
+
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("place", [0, 1], ids=["light", "dark"])
+def test_letters_and_lines_stand_out_in_both_schemes(place):
+    themes = re.findall(r":root \{([^}]*)\}", page())
+    colors = dict(re.findall(r"--(\w+): (#\w{6})", themes[0]))
+    colors |= dict(re.findall(r"--(\w+): (#\w{6})", themes[place]))
+    for ground in (colors["paper"], colors["card"]):
+        assert min(contrast(colors[letters], ground) for letters in ("ink", "soft", "accent")) > 4.5
+        for role in ("many", "medium", "few", "zero", "ours", "other"):
+            assert contrast(colors[role], ground) > 3

@@ -11,7 +11,11 @@ from scipy.stats import binom, binomtest, friedmanchisquare, nct, ttest_rel, wil
 from scipy.stats import t as student
 
 from tailwise._checks import InputError
+from tailwise.bench.comparison import compare_grid
+from tailwise.bench.conclusions import conclusions
+from tailwise.bench.grid import Cell, Entry
 from tailwise.bench.ranks import groups_alike, nemenyi_critical_difference, pareto_front, rank_methods
+from tailwise.bench.row_bootstrap import paired_bootstrap
 from tailwise.bench.statistics import (
     COPIES,
     NO_SEED,
@@ -20,8 +24,8 @@ from tailwise.bench.statistics import (
     compare_methods,
     compare_paired,
     holm,
-    paired_bootstrap,
     tally,
+    wilcoxon_after_holm,
 )
 
 REGIONS = ("all", "many", "medium", "few")
@@ -143,6 +147,27 @@ def test_the_family_is_all_methods_and_regions():
     assert found[-1].verdict == NO_SEED
 
 
+def test_wilcoxon_beside_the_verdict_is_corrected_over_the_same_family():
+    rng = np.random.default_rng(0)
+    scores = {m: {r: 5 + rng.normal(size=8) for r in REGIONS} for m in ("vanilla", "lds", "inv")}
+    scores["inv"]["few"] = [np.nan] * 8
+    found = compare_methods(scores, "vanilla")
+    alone = [
+        wilcoxon(scores[m][r], scores["vanilla"][r]).pvalue for m in ("lds", "inv") for r in REGIONS
+        if (m, r) != ("inv", "few")
+    ]  # fmt: skip
+    *told, missing = wilcoxon_after_holm(found)
+    assert told == pytest.approx(holm(alone).tolist())
+    assert missing is None
+
+
+def test_what_is_shown_of_a_pair():
+    found = compare_paired([1.0, 2.0, 4.0, 3.0], [2.0, 2.0, 5.0, 2.0])
+    assert found.lower_in == 2
+    assert found.percent_ends == pytest.approx((100 * found.low / 2.75, 100 * found.high / 2.75))
+    assert compare_paired([1.0], [2.0]).percent_ends is None
+
+
 def test_tally_counts_every_verdict():
     scores = {
         "vanilla": {"all": [2.0, 2.0, 2.1], "many": [1.0, 1.1, 1.0], "medium": [2.0, 3.0, 2.5], "few": [np.nan] * 3},
@@ -173,6 +198,8 @@ def test_tally_counts_every_verdict():
         (lambda: paired_bootstrap([[np.nan]], [[1.0]]), "NaN"),
         (lambda: paired_bootstrap([[]], [[]]), "no cell has a row"),
         (lambda: paired_bootstrap([[1.0]], [[1.0]], resamples=0), "resamples"),
+        (lambda: paired_bootstrap([[1.0, 2.0]], [[1.0, 2.0]], rows=[[1]]), "rows must be"),
+        (lambda: paired_bootstrap([[1.0]], [[1.0]], bins=[]), "bins must be"),
         (lambda: rank_methods({"t": {"a": 1.0}}), "two methods"),
         (lambda: rank_methods({"t": {"a": 1.0, "b": math.nan}}), "leave out 'b'"),
         (lambda: rank_methods({"t": {"a": 1.0, "b": 2.0}}, confidence=0), "confidence"),
@@ -347,18 +374,84 @@ def test_a_difference_is_found_as_often_as_theory_says(errors_away, rows):
     assert low <= found <= high
 
 
-def test_bootstrap_is_the_two_level_loop():
+def shared_cells(rng, n=60):
+    """Four cells that test rows of one table of n, some of them several times, and the gains of each."""
+    rows = [np.sort(rng.choice(n, size, replace=False)) for size in (20, 30, 25, 12)]
+    easy = rng.normal(size=n)  # a row that helps one cell helps all
+    return rows, [0.2 + easy[r] + rng.normal(0, 0.3, r.size) for r in rows]
+
+
+def grid_of(errors):
+    """Results of a grid from (methods, 5 scores, cells); the first method is the reference."""
+    results = []
+    for order, of_method in enumerate(errors):
+        entry = Entry("vanilla" if order == 0 else "reweight", method_params={"reweight": {"power": order}})
+        for seed, (everything, many, medium, few, balanced) in enumerate(of_method.T.tolist()):
+            metrics = {"all": {"mae": everything, "bmae": balanced}, "many": {"mae": many}, "medium": {"mae": medium}}
+            found = {"metrics": metrics | {"few": {"mae": few}}, "rows": {"train": 700, "val": 100, "test": 200}}
+            results.append((Cell("t", "t.csv", "y", entry, seed, order=order), found))
+    return results
+
+
+def share_that_concludes(errors):
+    """Of experiments (E, methods, 5 scores, cells): how many comparisons say in words that anything differs."""
+    claims = 0
+    for one in errors:
+        found = compare_grid(grid_of(one), "mlp vanilla (reweight.power=0)")
+        said = conclusions(found)
+        claims += any(" is better " in line or " is worse " in line for line in said)
+        assert said[-1].startswith("No difference from mlp vanilla") or len(said) == len(one) - 1
+    return claims / len(errors)
+
+
+def test_a_comparison_without_a_difference_concludes_one_in_at_most_five_percent():
+    """Splits of one table, four methods alike, the mean over bins as the mean of the regions."""
+    errors = resplit_means(1000, np.random.default_rng(0))
+    errors = np.concatenate([errors, errors[:, :, 1:].mean(2, keepdims=True)], axis=2)
+    assert 0.02 < share_that_concludes(errors) <= 0.05
+
+
+@pytest.mark.parametrize("errors_away", [1.0, math.sqrt(10)])
+def test_a_comparison_concludes_as_often_as_theory_says(errors_away):
+    """The five scores of the one method move together, so Holm asks for a fifth of 5 % of each, and all are claimed."""
+    experiments, n = 600, 10
     rng = np.random.default_rng(0)
-    base = [rng.exponential(size=n) for n in (30, 50, 8)]
-    ours = [b + rng.normal(0.2 * c, 0.5, b.size) for c, b in enumerate(base)]
-    gains = [a - b for a, b in zip(ours, base, strict=True)]
+    base = rng.normal(10, 0.1, size=(experiments, n))
+    ours = base - 0.1 * errors_away / math.sqrt(n) + rng.normal(0, 0.1, size=(experiments, n))
+    errors = np.repeat(np.stack([base, ours], axis=1)[:, :, None], 5, axis=2)
+    bound = student.ppf(1 - 0.05 / 5 / 2, n - 1) * math.sqrt(1 + n * TEST / TRAIN)
+    power = nct.sf(bound, n - 1, errors_away) + nct.cdf(-bound, n - 1, errors_away)
+    low, high = binom.ppf([0.001, 0.999], experiments, power)
+    assert low <= round(experiments * share_that_concludes(errors)) <= high
+
+
+def test_bootstrap_draws_a_row_in_every_cell_that_tested_it():
+    rng = np.random.default_rng(0)
+    rows, gains = shared_cells(rng)
+    there = np.unique(np.concatenate(rows))
     drawn = []
     for _ in range(4000):
-        picked = [gains[rng.integers(3)] for _ in gains]
-        drawn.append(np.mean([np.mean([g[rng.integers(g.size)] for _ in range(g.size)]) for g in picked]))
-    found = paired_bootstrap(ours, base, resamples=20000)
+        times = np.bincount(rng.choice(there, there.size), minlength=60)
+        drawn.append(np.mean([np.average(g, weights=times[r]) for r, g in zip(rows, gains, strict=True)]))
+    zeros = [np.zeros(g.size) for g in gains]
+    found = paired_bootstrap(gains, zeros, rows=rows, resamples=20000)
     assert found.value == pytest.approx(np.mean([g.mean() for g in gains]))
-    assert [found.low, found.high] == pytest.approx(np.quantile(drawn, [0.025, 0.975]).tolist(), abs=0.02)
+    assert [found.low, found.high] == pytest.approx(np.quantile(drawn, [0.025, 0.975]).tolist(), abs=0.03)
+    apart = paired_bootstrap(gains, zeros)
+    assert found.high - found.low > 1.2 * (apart.high - apart.low)
+
+
+def test_bootstrap_over_bins_is_that_of_the_mean_of_their_means():
+    rng = np.random.default_rng(0)
+    bins = np.repeat([0, 3, 4], [200, 60, 30])
+    gain = rng.normal(0.3 * bins, 1 + bins / 4)
+    drawn = []
+    for _ in range(4000):
+        picked = rng.integers(gain.size, size=gain.size)
+        drawn.append(np.mean([gain[picked][bins[picked] == b].mean() for b in (0, 3, 4)]))
+    found = paired_bootstrap([gain], [np.zeros(gain.size)], bins=[bins], resamples=20000)
+    assert found.value == pytest.approx(np.mean([gain[bins == b].mean() for b in (0, 3, 4)]))
+    assert [found.low, found.high] == pytest.approx(np.quantile(drawn, [0.025, 0.975]).tolist(), abs=0.03)
 
 
 def test_bootstrap_of_one_cell_is_that_of_its_rows():
@@ -368,21 +461,40 @@ def test_bootstrap_of_one_cell_is_that_of_its_rows():
     assert [found.low, found.high] == pytest.approx([gain.mean() - half, gain.mean() + half], abs=0.1 * half)
 
 
-def test_bootstrap_covers_the_truth_with_independent_cells():
+def test_bootstrap_covers_the_truth_where_cells_share_rows():
     rng = np.random.default_rng(0)
-    hits = 0
+    hits = {"shared": 0, "apart": 0}
     for seed in range(300):
-        ours = [rng.normal(size=100) for _ in range(5)]
-        found = paired_bootstrap(ours, [np.zeros(100)] * 5, resamples=300, seed=seed)
-        hits += found.low <= 0 <= found.high
-    assert hits >= 0.95 * 300
+        rows, gains = shared_cells(rng)
+        for name, given in (("shared", {"rows": rows}), ("apart", {})):
+            found = paired_bootstrap(gains, [np.zeros(g.size) for g in gains], resamples=400, seed=seed, **given)
+            hits[name] += found.low <= 0.2 <= found.high
+    low, high = binom.ppf([0.001, 0.999], 300, 0.95)
+    assert low <= hits["shared"] <= high
+    assert hits["apart"] < 0.9 * 300
+
+
+def test_rows_say_whether_models_differ_and_splits_whether_methods_do():
+    """Two methods alike, whose every training is lucky or not: these models do differ, the methods do not."""
+    rng = np.random.default_rng(0)
+    over_rows = over_splits = 0
+    for _ in range(200):
+        gains = [rng.normal(scale=0.3) + rng.normal(size=400) for _ in range(5)]
+        base = [np.full(400, 10.0)] * 5
+        found = paired_bootstrap([b + g for b, g in zip(base, gains, strict=True)], base, resamples=200)
+        over_rows += found.low > 0 or found.high < 0
+        over_splits += compare_paired([10 + g.mean() for g in gains], [10.0] * 5).p_value < 0.05
+    assert over_rows > 0.6 * 200
+    assert over_splits <= binom.ppf(0.999, 200, 0.05)
 
 
 def test_bootstrap_edges():
-    empty = paired_bootstrap([[], [1.0, 2.0]], [[], [0.0, 0.0]])
+    empty = paired_bootstrap([[], [1.0, 2.0]], [[], [0.0, 0.0]], rows=[[], [3, 4]], bins=[[], [0, 0]])
     assert empty == paired_bootstrap([[1.0, 2.0]], [[0.0, 0.0]])
     single = paired_bootstrap([[3.0]], [[1.0]])
     assert (single.value, single.low, single.high) == (2.0, None, None)
+    again = paired_bootstrap([[3.0], [2.0]], [[1.0], [1.0]], rows=[[7], [7]])
+    assert (again.value, again.low, again.high) == (1.5, None, None)
     ours, base = cells(50)
     assert paired_bootstrap([ours], [base], seed=1) == paired_bootstrap([ours], [base], seed=1)
     assert paired_bootstrap([ours], [base], seed=1) != paired_bootstrap([ours], [base], seed=2)

@@ -145,8 +145,12 @@ class TableModel:
             InputError: columns that are missing, unknown, or of another type.
         """
         rows = self._rows(frame, ignore_extra)
-        parts = [self.model.std(x) for x in self._inputs(rows)]
-        found = [part for part in parts if part is not None]
+        found = []
+        for x in self._inputs(rows):
+            part = self.model.std(x)
+            if part is None:  # without reading the others
+                return None
+            found.append(part)
         return np.concatenate(found) if found else None
 
     def features(self, frame: pd.DataFrame | Rows) -> NDArray[np.float64] | None:
@@ -200,6 +204,8 @@ class TableModel:
         folder = Path(folder)
         try:
             description: dict[str, Any] = json.loads((folder / _DESCRIPTION).read_text(encoding="utf-8"))
+            if str(description["format"]).startswith("tailwise-maps"):
+                raise InputError(f"{str(folder)!r} holds a model of maps, which only predict and evaluate take")
             if description["format"] != _FORMAT:
                 raise InputError(
                     f"{str(folder)!r} has model format {description['format']}, this version reads {_FORMAT}; "

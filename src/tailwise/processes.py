@@ -75,6 +75,19 @@ def own_rows(draw: Callable[[int], Tensor], n: int) -> Tensor:
     return draw(sum(sizes))[start : start + n]
 
 
+@contextmanager
+def own_draws(device: torch.device) -> Iterator[None]:
+    """Let each process draw for its own rows alone, and leave torch's generator as any number of processes leaves it.
+
+    For what draws inside a library (augmentation of images, dropout of a pretrained encoder), where :func:`own_rows`
+    does not reach.
+    """
+    seed = int(torch.randint(2**32, ()))
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(seed + world()[0])
+        yield
+
+
 def rows_in_reach(rows: Tensor) -> Tensor:
     """Rows of the global batch inside :func:`sharing`, else those given; others' rows bring no gradient back."""
     return rows if _SIZES.get() is None else gather_rows(rows)

@@ -15,17 +15,18 @@ from typing import Any
 
 from tailwise._checks import InputError, quoted
 
-CONFIG, HISTORY, METRICS, INTERVALS, PREDICTIONS, REPORT = (
+CONFIG, HISTORY, METRICS, INTERVALS, PREDICTIONS, MAPS, REPORT = (
     "config.json",
     "history.jsonl",
     "metrics.json",
     "intervals.json",
     "predictions.parquet",
+    "predictions.npz",
     "report.html",
 )
 MODEL, CHECKPOINT, MANIFEST = "model", "checkpoints/last", "manifest.json"
 
-_TOP = (CONFIG, HISTORY, METRICS, INTERVALS, PREDICTIONS, REPORT, MODEL, "checkpoints", MANIFEST)
+_TOP = (CONFIG, HISTORY, METRICS, INTERVALS, PREDICTIONS, MAPS, REPORT, MODEL, "checkpoints", MANIFEST)
 CACHE = "tailwise-cache"  # rows on disk while a folder of Parquet files is trained on
 _ASIDE = "replaced"
 _FORMAT = "tailwise-run-1"
@@ -210,7 +211,8 @@ def _remove_run(out: Path) -> None:
 
 def _files(out: Path) -> list[str]:
     """Every file of a finished run but the manifest and what only serves resuming."""
-    single = [CONFIG, HISTORY, METRICS, INTERVALS, PREDICTIONS, REPORT]
+    of_kind = [MAPS] if (out / MAPS).is_file() else [INTERVALS]  # maps have no intervals
+    single = [CONFIG, HISTORY, METRICS, PREDICTIONS, *of_kind, REPORT]
     return single + sorted(str(path.relative_to(out).as_posix()) for path in (out / MODEL).rglob("*") if path.is_file())
 
 

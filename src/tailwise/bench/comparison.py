@@ -1,15 +1,21 @@
 """From a grid of trainings to what can be said: every entry beside a reference, ranks over tables, the trade-off."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tailwise._checks import InputError
+from tailwise.bench.over_rows import over_rows
 from tailwise.bench.ranks import Ranking, pareto_front, rank_methods
-from tailwise.bench.statistics import Compared, Tally, compare_methods, tally
+from tailwise.bench.statistics import Compared, Tally, compare_methods, tally, wilcoxon_after_holm
+from tailwise.metrics.regions import Interval
+
+SWEEP = "reweight+lds"
+_POWER = "reweight"
 
 SCORES: dict[str, tuple[str, str]] = {
     "all": ("all", "mae"),
@@ -34,6 +40,10 @@ class TableComparison:
         compared: each other entry beside the reference, score by score.
         seconds: by entry, of all cells together.
         failed: by entry the first reason for which cells failed.
+        n_failed: by entry with failed cells, how many.
+        rows: by entry and score the mean difference with its interval over test rows (see
+            :func:`tailwise.bench.row_bootstrap.paired_bootstrap`), where the predictions were read.
+        sweep: entries whose weights have a rising power, the plain method first: the backbone of the trade-off.
     """
 
     table: str
@@ -42,6 +52,9 @@ class TableComparison:
     compared: tuple[Compared, ...]
     seconds: Mapping[str, float]
     failed: Mapping[str, str]
+    n_failed: Mapping[str, int] = field(default_factory=dict)
+    rows: Mapping[tuple[str, str], Interval] = field(default_factory=dict)
+    sweep: tuple[str, ...] = ()
 
     def mean(self, entry: str, score: str) -> float | None:
         """Mean error over the cells that have one, target units."""
@@ -59,6 +72,29 @@ class TableComparison:
             return {}
         return dict(zip(known, pareto_front(list(known.values())).tolist(), strict=True))
 
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        compared = [
+            one.to_json() | {"wilcoxon_adjusted_p": p, "rows": None if rows is None else rows.to_json()}
+            for one, p in zip(self.compared, wilcoxon_after_holm(self.compared), strict=True)
+            for rows in [self.rows.get((one.method, one.region))]
+        ]
+        errors = {
+            name: {score: _plain(values) for score, values in of_entry.items()}
+            for name, of_entry in self.scores.items()
+        }
+        return {
+            "table": self.table,
+            "target": self.target,
+            "errors": errors,
+            "compared": compared,
+            "on_front": self.on_front(),
+            "sweep": list(self.sweep),
+            "seconds": dict(self.seconds),
+            "failed": dict(self.failed),
+            "n_failed": dict(self.n_failed),
+        }
+
 
 @dataclass(frozen=True)
 class GridComparison:
@@ -70,6 +106,7 @@ class GridComparison:
         tables: one comparison a table.
         ranking: by score the ranks over tables; none for a single table.
         seeds: how many.
+        splits: how many splits of each table: seeds, times the folds where there are some. One tells nothing.
     """
 
     reference: str
@@ -77,6 +114,23 @@ class GridComparison:
     tables: tuple[TableComparison, ...]
     ranking: Mapping[str, Ranking]
     seeds: int
+    splits: int
+
+    def seconds(self) -> dict[str, float]:
+        """By entry, what its finished trainings took, over all tables."""
+        return {name: sum(table.seconds.get(name, 0.0) for table in self.tables) for name in self.entries}
+
+    def changes(self) -> dict[str, dict[str, float]]:
+        """By entry and score the change in percent, the geometric mean over the tables that have both errors."""
+        found: dict[str, dict[str, list[float]]] = {}
+        for one in (one for table in self.tables for one in table.compared):
+            ours, base = one.paired.ours, one.paired.base
+            if ours is not None and base is not None and min(ours, base) > 0:
+                found.setdefault(one.method, {}).setdefault(one.region, []).append(np.log(ours / base))
+        return {
+            name: {score: 100 * float(np.expm1(np.mean(logs))) for score, logs in by_score.items()}
+            for name, by_score in found.items()
+        }
 
     def tallies(self) -> dict[str, dict[str, Tally]]:
         """By score and entry: wins, ties and losses against the reference over the tables."""
@@ -89,21 +143,9 @@ class GridComparison:
             "reference": self.reference,
             "entries": list(self.entries),
             "seeds": self.seeds,
-            "tables": [
-                {
-                    "table": table.table,
-                    "target": table.target,
-                    "errors": {
-                        name: {score: _plain(values) for score, values in of_entry.items()}
-                        for name, of_entry in table.scores.items()
-                    },
-                    "compared": [one.to_json() for one in table.compared],
-                    "on_front": table.on_front(),
-                    "seconds": dict(table.seconds),
-                    "failed": dict(table.failed),
-                }
-                for table in self.tables
-            ],
+            "splits": self.splits,
+            "tables": [table.to_json() for table in self.tables],
+            "seconds": self.seconds(),
             "tallies": {
                 score: {name: asdict(counts) for name, counts in by_entry.items()}
                 for score, by_entry in self.tallies().items()
@@ -112,7 +154,9 @@ class GridComparison:
         }
 
 
-def compare_grid(results: Sequence[tuple["Cell", Mapping[str, Any]]], reference: str) -> GridComparison:
+def compare_grid(
+    results: Sequence[tuple["Cell", Mapping[str, Any]]], reference: str, *, folder: Path | None = None
+) -> GridComparison:
     """Compare the entries of a grid.
 
     Cells of a table share its rows, so the tests are corrected for that (see :func:`compare_paired`); over the entries
@@ -121,26 +165,34 @@ def compare_grid(results: Sequence[tuple["Cell", Mapping[str, Any]]], reference:
     Args:
         results: cells and their results, as :func:`tailwise.bench.grid.run_grid` gives them, in any order.
         reference: name of an entry.
+        folder: where :func:`tailwise.bench.grid.run_grid` wrote them; with it the predictions are read, and each
+            difference also gets its interval over test rows.
 
     Raises:
-        InputError: a reference that is not there, or whose cells all failed on a table; a single entry.
+        InputError: a reference that is not there, or whose cells all failed on a table; predictions that cannot be
+            read, or of cells of one split that were tested on different rows.
     """
     entries = tuple(dict.fromkeys(cell.entry.name for cell, _ in sorted(results, key=lambda r: r[0].order)))
     tables = tuple(dict.fromkeys(cell.table for cell, _ in results))
-    compared = tuple(_one_table([r for r in results if r[0].table == name], entries, reference) for name in tables)
+    compared = tuple(
+        _one_table([r for r in results if r[0].table == name], entries, reference, folder) for name in tables
+    )
     ranking = {}
     for score in SCORES if len(compared) > 1 else ():
-        found = {
-            table.table: {name: np.nan if (mean := table.mean(name, score)) is None else mean for name in entries}
-            for table in compared
+        found = {table.table: {name: table.mean(name, score) for name in table.scores} for table in compared}
+        there = [name for name in entries if any(of.get(name) is not None for of in found.values())]
+        errors = {
+            table: {name: np.nan if (mean := of.get(name)) is None else mean for name in there}
+            for table, of in found.items()
         }
-        if any(np.isfinite(list(by_entry.values())).all() for by_entry in found.values()):
-            ranking[score] = rank_methods(found)
-    return GridComparison(reference, entries, compared, ranking, len({cell.seed for cell, _ in results}))
+        if len(there) > 1 and any(np.isfinite(list(of.values())).all() for of in errors.values()):
+            ranking[score] = rank_methods(errors)
+    seeds, splits = len({cell.seed for cell, _ in results}), len({cell.split for cell, _ in results})
+    return GridComparison(reference, entries, compared, ranking, seeds, splits)
 
 
 def _one_table(
-    results: Sequence[tuple["Cell", Mapping[str, Any]]], entries: Sequence[str], reference: str
+    results: Sequence[tuple["Cell", Mapping[str, Any]]], entries: Sequence[str], reference: str, folder: Path | None
 ) -> TableComparison:
     splits = sorted({cell.split for cell, _ in results})
     by_cell = {(cell.entry.name, cell.split): result for cell, result in results}
@@ -168,6 +220,8 @@ def _one_table(
     compared: tuple[Compared, ...] = ()
     if len(there) > 1:
         compared = compare_methods(there, reference, n_train=rows["train"] + rows["val"], n_test=rows["test"])
+    finished = [cell for cell, result in results if "metrics" in result]
+    failures = [cell.entry.name for cell, result in results if "error" in result]
     return TableComparison(
         first.table,
         first.target,
@@ -175,7 +229,25 @@ def _one_table(
         compared,
         {name: sum(r.get("seconds", 0.0) for c, r in results if c.entry.name == name) for name in there},
         {c.entry.name: r["error"] for c, r in reversed(results) if "error" in r},
+        {name: failures.count(name) for name in dict.fromkeys(failures)},
+        {} if folder is None else over_rows(finished, reference, folder, SCORES),
+        _sweep(finished),
     )
+
+
+def _sweep(cells: Sequence["Cell"]) -> tuple[str, ...]:
+    """Names of the swept entries by power, after the plain method on the same model, which is power 0."""
+    swept = [cell.entry for cell in cells if cell.entry.method == SWEEP and _POWER in cell.entry.method_params]
+    powers = {entry.name: float(entry.method_params[_POWER].get("power", np.nan)) for entry in swept}
+    if not powers:
+        return ()
+    plain = [
+        cell.entry.name
+        for cell in cells
+        if cell.entry.method == "vanilla"
+        and (cell.entry.model, cell.entry.encoder) == (swept[0].model, swept[0].encoder)
+    ]
+    return (*dict.fromkeys(plain), *sorted(powers, key=lambda name: powers[name]))
 
 
 def _plain(values: NDArray[np.float64]) -> list[float | None]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tailwise._checks import InputError
+from tailwise.bench.predictions import Predictions
 from tailwise.run import write_json
 
 if TYPE_CHECKING:
@@ -99,6 +100,10 @@ class Cell:
         fold = "" if self.fold is None else f"-fold{self.fold}"
         return folder / self.table / f"{name}-{self.seed}{fold}.json"
 
+    def predictions_file(self, folder: Path) -> Path:
+        """Where the cell's test rows and predictions are, beside its result."""
+        return self.file(folder).with_suffix(".npz")
+
 
 def run_grid(
     cells: Iterable[Cell], folder: Path, *, jobs: int = 1, backend: str = "loky"
@@ -107,13 +112,15 @@ def run_grid(
 
     Args:
         cells: what to train.
-        folder: where results are; a cell whose settings are those of the file there is not run again.
+        folder: where results are; a cell whose settings are those of the file there, with its predictions beside it, is
+            not run again.
         jobs: trainings at once, each with one thread if there are several.
         backend: of joblib: ``"loky"``, or on a cluster ``"dask"``, ``"ray"``.
 
     Yields:
-        Cell and result: ``metrics`` by region, ``seconds``, ``rows``; or ``error`` for a cell that failed, which a
-        later call tries again.
+        Cell and result: ``metrics`` by region, ``seconds``, ``rows``, and the SHA-256 of its ``predictions``, the file
+        :meth:`Cell.predictions_file`; or ``error`` for a cell that failed, which a later call tries again. First those
+        that are there already.
     """
     from joblib import Parallel, delayed, parallel_config
 
@@ -131,12 +138,13 @@ def run_grid(
 
 
 def read_cell(cell: Cell, folder: Path) -> dict[str, Any] | None:
-    """The result of a cell that was run with the same settings, if there is one."""
+    """The result of a cell that was run with the same settings, if there is one and its predictions are as written."""
     try:
         known: dict[str, Any] = json.loads(cell.file(folder).read_text(encoding="utf-8"))
+        digest = hashlib.sha256(cell.predictions_file(folder).read_bytes()).hexdigest()
     except (OSError, ValueError):
         return None
-    return known if known.get("cell") == _plain(cell) else None
+    return known if known.get("cell") == _plain(cell) and known.get("predictions") == digest else None
 
 
 def run_cell(cell: Cell, folder: Path) -> tuple[Cell, dict[str, Any]]:
@@ -145,20 +153,22 @@ def run_cell(cell: Cell, folder: Path) -> tuple[Cell, dict[str, Any]]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
-            result = _trained(cell)
+            result, predicted = _trained(cell)
     except InputError as error:
         return cell, {"cell": _plain(cell), "error": str(error)}
     except Exception as error:  # a defect of one cell must not lose the hours of the others
         return cell, {"cell": _plain(cell), "error": f"{type(error).__name__}: {error}"}
-    result = {"cell": _plain(cell), **result, "seconds": time.perf_counter() - started}
     cell.file(folder).parent.mkdir(parents=True, exist_ok=True)
+    digest = predicted.write(cell.predictions_file(folder))
+    result = {"cell": _plain(cell), **result, "predictions": digest, "seconds": time.perf_counter() - started}
     write_json(cell.file(folder), result)
     return cell, result
 
 
-def _trained(cell: Cell) -> dict[str, Any]:
+def _trained(cell: Cell) -> tuple[dict[str, Any], Predictions]:
     from tailwise.artifact import TableModel
     from tailwise.data.prepare import load_source, prepare_table
+    from tailwise.data.schema import target_values
     from tailwise.methods.method import compose
     from tailwise.metrics.intervals import coverage_by_region
     from tailwise.metrics.regions import region_metrics
@@ -169,12 +179,15 @@ def _trained(cell: Cell) -> dict[str, Any]:
     if cell.sha256 not in (None, source.sha256):
         raise InputError(f"{cell.data!r} has changed since the comparison began; run it again")
     frame = source.rows.frame()
+    position = np.arange(len(frame))
     if cell.rows is not None and len(frame) > cell.rows:
-        keep = np.random.default_rng(cell.seed).choice(len(frame), cell.rows, replace=False)
-        frame = frame.iloc[np.sort(keep)].reset_index(drop=True)
+        position = np.sort(np.random.default_rng(cell.seed).choice(len(frame), cell.rows, replace=False))
+        frame = frame.iloc[position].reset_index(drop=True)
     choices = dict(cell.choices)
     if cell.folds is not None:
-        frame, choices = _with_fold(frame, cell)
+        there = target_values(frame, cell.target).notna().to_numpy()
+        position = position[there]
+        frame, choices = _with_fold(frame[there].reset_index(drop=True), cell)
     table = prepare_table(frame, cell.target, seed=cell.seed, **choices)
     entry = cell.entry
     method = compose(entry.method, **{name: dict(params) for name, params in entry.method_params.items()})
@@ -187,7 +200,7 @@ def _trained(cell: Cell) -> dict[str, Any]:
     pred, ends = model.predict(rows), model.predict_interval(rows, 0.9)
     regions = region_metrics(y, pred, table.shots, relevance=table.relevance, resamples=0)
     coverage = coverage_by_region(y, pred, ends[:, 0], ends[:, 1], table.shots)
-    return {
+    result = {
         "metrics": {
             name: {"n": region.n, **{key: value.value for key, value in region.metrics.items()}}
             for name, region in regions.items()
@@ -196,6 +209,7 @@ def _trained(cell: Cell) -> dict[str, Any]:
         "rows": {part: int((table.part == part).sum()) for part in ("train", "val", "test")},
         "epochs": epochs,
     }
+    return result, Predictions.of(position[table.row[table.part == "test"]], y, pred, table.shots)
 
 
 def _with_fold(frame: "pd.DataFrame", cell: Cell) -> tuple["pd.DataFrame", dict[str, Any]]:
@@ -203,7 +217,6 @@ def _with_fold(frame: "pd.DataFrame", cell: Cell) -> tuple["pd.DataFrame", dict[
     from tailwise.data.schema import target_values
     from tailwise.model_selection import StratifiedRegressionKFold
 
-    frame = frame[target_values(frame, cell.target).notna()].reset_index(drop=True)
     y = target_values(frame, cell.target).to_numpy()
     folds = StratifiedRegressionKFold(cell.folds or 2, random_state=cell.seed)
     rest, test = list(folds.split(y.reshape(-1, 1), y))[cell.fold or 0]

@@ -10,8 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtr, stdtrit
 from scipy.stats import wilcoxon
 
-from tailwise._checks import InputError, positive, whole
-from tailwise.metrics.regions import Interval
+from tailwise._checks import InputError, positive
 
 BETTER, WORSE, NO_DIFFERENCE = "better", "worse", "no difference"
 ONE_SEED = "cannot tell (one seed)"
@@ -19,7 +18,6 @@ NO_SEED = "cannot tell (no cell has both)"
 COPIES = "cannot tell (the cells repeat each other)"
 
 _SAME = 1e-12
-_DRAWS_AT_ONCE = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -60,6 +58,18 @@ class Paired:
             return None
         return 100 * self.difference / self.base
 
+    @property
+    def percent_ends(self) -> tuple[float, float] | None:
+        """Ends of the interval in percent of the reference's mean, where there are some and that is above 0."""
+        if self.low is None or self.high is None or self.base is None or self.base <= 0:
+            return None
+        return 100 * self.low / self.base, 100 * self.high / self.base
+
+    @property
+    def lower_in(self) -> int:
+        """Cells in which the method's error is the smaller one."""
+        return sum(difference < 0 for difference in self.differences)
+
     @cached_property
     def wilcoxon_p(self) -> float | None:
         """Two-sided p-value of Wilcoxon's signed-rank test: exact up to 50 cells, ties and zeros up to 13.
@@ -80,7 +90,7 @@ class Paired:
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
         names = ("n", "left_out", "ours", "base", "difference", "percent", "low", "high", "confidence", "p_value")
-        plain = {name: getattr(self, name) for name in (*names, "wilcoxon_p", "wilcoxon_least")}
+        plain = {name: getattr(self, name) for name in (*names, "wilcoxon_p", "wilcoxon_least", "lower_in")}
         return plain | {"differences": list(self.differences)}
 
 
@@ -154,80 +164,6 @@ def compare_paired(
             p_value = float(2 * stdtr(n - 1, -abs(mean) / error))
     mine, theirs = (float(a.mean()), float(b.mean())) if n else (None, None)
     return Paired(n, both.size - n, mine, theirs, low, high, p_value, tuple(gain.tolist()), confidence)
-
-
-def paired_bootstrap(
-    errors_ours: Sequence[ArrayLike], errors_base: Sequence[ArrayLike], *, resamples: int = 2000, seed: int = 0
-) -> Interval:
-    """Mean difference of two methods' errors over cells and test rows, with its 95 % two-level bootstrap interval.
-
-    Each resample draws cells with replacement, then in each drawn cell its rows; both methods keep the same rows. The
-    interval is by percentiles. Anthony Davison and David Hinkley, *Bootstrap Methods and their Application*, 1997.
-
-    It describes the noise of test rows and decides nothing: it is too narrow where few cells differ more than their
-    rows explain, and where many cells share rows; :func:`compare_paired` allows for both.
-
-    Args:
-        errors_ours: for each cell the ``(rows,)`` errors of the method, of one region, say; cells may differ in
-            rows, and those without rows are left out.
-        errors_base: those of the reference on the same rows.
-        resamples: how many.
-        seed: of the resampling.
-
-    Returns:
-        The mean over cells of each cell's mean difference, target units; of a single cell only rows are drawn, which
-        says how noisy these rows are and nothing about another training. No ends where one row is all.
-
-    Raises:
-        InputError: cells or rows that do not match, no rows at all, errors that are not finite.
-
-    Example:
-        >>> rng = np.random.default_rng(0)
-        >>> base = [rng.exponential(size=200) for _ in range(5)]
-        >>> found = paired_bootstrap([0.9 * e for e in base], base)
-        >>> found.low < found.value < found.high < 0
-        True
-    """
-    whole(resamples, "resamples", least=1)
-    gains = _gains(errors_ours, errors_base)
-    value = float(np.mean([gain.mean() for gain in gains]))
-    if len(gains) == 1 and gains[0].size == 1:
-        return Interval(value)
-    rng = np.random.default_rng(seed)
-    cells = rng.integers(0, len(gains), (resamples, len(gains)))
-    means = np.empty(cells.shape)
-    for cell, gain in enumerate(gains):
-        drawn = cells == cell
-        means[drawn] = _means_of_draws(gain, int(drawn.sum()), rng)
-    low, high = np.quantile(means.mean(axis=1), [0.025, 0.975]).tolist()
-    return Interval(value, low, high)
-
-
-def _gains(ours: Sequence[ArrayLike], base: Sequence[ArrayLike]) -> list[NDArray[np.float64]]:
-    if len(ours) != len(base):
-        raise InputError(f"both methods need the same cells, got {len(ours)} and {len(base)}")
-    gains = []
-    for cell, (one, other) in enumerate(zip(ours, base, strict=True)):
-        a, b = np.asarray(one, dtype=np.float64), np.asarray(other, dtype=np.float64)
-        if a.ndim != 1 or a.shape != b.shape:
-            raise InputError(f"cell {cell}: both methods need (rows,) of the same rows, got {a.shape} and {b.shape}")
-        if not (np.isfinite(a).all() and np.isfinite(b).all()):
-            raise InputError(f"cell {cell} has errors that are NaN or infinite; leave the cell out of both methods")
-        if a.size:
-            gains.append(a - b)
-    if not gains:
-        raise InputError("no cell has a row; leave the region out")
-    return gains
-
-
-def _means_of_draws(values: NDArray[np.float64], times: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """``times`` means of as many values drawn with replacement."""
-    means = np.empty(times)
-    at_once = max(1, _DRAWS_AT_ONCE // values.size)
-    for start in range(0, times, at_once):
-        part = means[start : start + at_once]
-        part[:] = values.take(rng.integers(0, values.size, (part.size, values.size), dtype=np.int32)).mean(axis=1)
-    return means
 
 
 def holm(p_values: ArrayLike) -> NDArray[np.float64]:
@@ -329,6 +265,22 @@ def compare_methods(
     adjusted = iter(holm([pair.p_value for pair in pairs if pair.p_value is not None]).tolist())
     after = [None if pair.p_value is None else next(adjusted) for pair in pairs]
     return tuple(Compared(*name, pair, p, _verdict(pair, p)) for name, pair, p in zip(names, pairs, after, strict=True))
+
+
+def wilcoxon_after_holm(compared: Sequence[Compared]) -> tuple[float | None, ...]:
+    """P-values of Wilcoxon's signed-rank tests of a family after Holm's correction; they decide nothing.
+
+    Missing where the cells cannot tell; see :attr:`Paired.wilcoxon_p`.
+
+    Example:
+        >>> scores = {"vanilla": {"all": [3.0, 3.1, 3.0], "few": [9.0, 9.5, 9.1]},
+        ...           "lds": {"all": [3.1, 3.0, 3.0], "few": [7.0, 7.6, 7.0]}}
+        >>> wilcoxon_after_holm(compare_methods(scores, "vanilla"))
+        (1.0, 0.5)
+    """
+    alone = [one.paired.wilcoxon_p for one in compared]
+    adjusted = iter(holm([p for p in alone if p is not None]).tolist())
+    return tuple(None if p is None else next(adjusted) for p in alone)
 
 
 def _verdict(pair: Paired, adjusted: float | None) -> str:

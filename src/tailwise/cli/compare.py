@@ -143,7 +143,7 @@ def compare(
     folder = out or Path("runs") / f"compare-{cells[0].table}"
     _check_folder(folder)
     results = _run(cells, folder, whole(jobs, "--jobs", least=1), backend)
-    comparison = compare_grid(results, base)
+    comparison = compare_grid(results, base, folder=folder / "cells")
     write_json(folder / "comparison.json", comparison.to_json())
     page = compare_page(comparison, f"{target} of {', '.join(table.table for table in comparison.tables)}")
     (folder / "comparison.html").write_text(page, encoding="utf-8")
@@ -158,6 +158,7 @@ def _entries(
     recipe: dict[str, Any],
 ) -> list["Entry"]:
     """Every method on every model that can train it."""
+    from tailwise.bench.comparison import SWEEP
     from tailwise.bench.grid import Entry
     from tailwise.methods.method import compose, parse
 
@@ -179,10 +180,11 @@ def _entries(
     if sweep:
         first = made[0]
         kind = {"encoder": first.encoder} if first.model == "network" else {"model": first.model}
-        made += [
-            Entry("reweight+lds", method_params={"reweight": {"power": power}}, recipe=first.recipe, **kind)
-            for power in _POWERS
+        swept = [Entry("vanilla", recipe=first.recipe, **kind)]  # power 0
+        swept += [
+            Entry(SWEEP, method_params={"reweight": {"power": power}}, recipe=first.recipe, **kind) for power in _POWERS
         ]
+        made += [entry for entry in swept if entry not in made]
     if len(made) < 2:
         raise InputError("one method on one model has nothing to be compared with; give more with -m or --model")
     return made
@@ -229,43 +231,39 @@ def _check_folder(folder: Path) -> None:
 
 
 def _run(cells: Sequence["Cell"], folder: Path, jobs: int, backend: str) -> list[tuple["Cell", dict[str, Any]]]:
-    """Run the grid behind a bar."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from tailwise.bench.grid import run_grid
-    from tailwise.cli.show import err
+    """Run the grid and show where it stands."""
+    from tailwise.bench.grid import read_cell, run_grid
+    from tailwise.cli.live import standing
 
     results = []
-    columns = (
-        TextColumn("training"),
-        MofNCompleteColumn(),
-        BarColumn(bar_width=12),
-        TextColumn("{task.fields[last]}"),
-        TimeRemainingColumn(compact=True),
-    )
-    with Progress(*columns, console=err) as progress:
-        task = progress.add_task("", total=len(cells), last="")
+    known = sum(read_cell(cell, folder / "cells") is not None for cell in cells)
+    with standing(cells, jobs, known) as tell:
         for cell, result in run_grid(cells, folder / "cells", jobs=jobs, backend=backend):
             results.append((cell, result))
-            progress.update(task, advance=1, last=f"{cell.table} {cell.entry.name}, seed {cell.seed}")
+            tell(cell, result)
     return results
 
 
 def _say(comparison: "GridComparison", folder: Path, results: Sequence[tuple["Cell", dict[str, Any]]]) -> None:
+    from tailwise.bench.conclusions import conclusions
     from tailwise.cli.show import compared_table, notes, out, ranks_table
 
-    failed = {
-        f"{table.table}, {name}: {reason}": None for table in comparison.tables for name, reason in table.failed.items()
-    }
-    notes([f"left out: {line}" for line in failed])
     for table in comparison.tables:
         out.print(compared_table(table, comparison.reference))
     for score, ranking in comparison.ranking.items():
         if score in ("all", "few"):
             out.print(ranks_table(score, ranking))
-    if comparison.seeds == 1:
-        notes(["with one seed nothing can be concluded; use --seeds 5"])
-    seconds = sum(result.get("seconds", 0.0) for _, result in results)
+    for line in conclusions(comparison):
+        out.print(line, highlight=False, markup=False, soft_wrap=True)
+    notes(
+        [
+            f"{table.n_failed[name]} trainings of {name} on {table.table} failed"
+            f"{' and it is left out' if name not in table.scores else ''}: {reason}"
+            for table in comparison.tables
+            for name, reason in table.failed.items()
+        ]
+    )
+    seconds = sum(comparison.seconds().values())
     out.print(
         f"{len(results)} trainings, {seconds / 60:.1f} minutes of computing: {folder / 'comparison.html'}",
         highlight=False,

@@ -17,8 +17,12 @@ def diagnose(
         Path | None,
         typer.Option("--out", "-o", help="Also write everything to this JSON file.", rich_help_panel=_OUTPUT),
     ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option("--html", help="Also write a page with charts to this file.", rich_help_panel=_OUTPUT),
+    ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the file in --out.", rich_help_panel=_OUTPUT)
+        bool, typer.Option("--overwrite", help="Replace the files in --out and --html.", rich_help_panel=_OUTPUT)
     ] = False,
     bin_width: Annotated[
         float | None,
@@ -89,7 +93,7 @@ def diagnose(
 
     Nothing is trained but a small boosted model on at most 20,000 rows.
 
-    Example:  tailwise diagnose houses.csv --target price --out diagnosis.json
+    Example:  tailwise diagnose houses.csv --target price --html diagnosis.html
     """
     from tailwise.cli.diagnosis import print_advice, summary
     from tailwise.cli.settings import parse_shots
@@ -99,12 +103,8 @@ def diagnose(
     from tailwise.diagnose import diagnose as diagnose_table
     from tailwise.run import write_json
 
-    if out is not None and (out.is_dir() or out.suffix.lower() != ".json"):
-        raise InputError(f"--out must name a .json file, got {str(out)!r}")
-    if out is not None and not out.absolute().parent.is_dir():
-        raise InputError(f"no folder {str(out.parent)!r} to write {out.name!r} into")
-    if out is not None and out.exists() and not overwrite:
-        raise InputError(f"{str(out)!r} exists; pass --overwrite to replace it")
+    _check_file(out, "--out", ".json", overwrite=overwrite)
+    _check_file(html, "--html", ".html", overwrite=overwrite)
     thresholds = parse_shots(shots)
     source = load_source(data)
     found = diagnose_table(
@@ -126,7 +126,25 @@ def diagnose(
     notes([*source.notes, *found.notes])
     if out is not None:
         write_json(out, {"data": {"name": source.name, "sha256": source.sha256}, **found.to_json()})
+    if html is not None:
+        from tailwise.report.diagnosis_page import diagnosis_page
+
+        html.write_text(diagnosis_page(found, source.name), encoding="utf-8")
     console.print(summary(found, source.name, plain=not console.encoding.lower().startswith("utf")))
     print_advice(found, console)
     if out is not None:
         console.print(f"everything: {out}", highlight=False, markup=False, soft_wrap=True)
+    if html is not None:
+        console.print(f"page: {html}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _check_file(path: Path | None, option: str, suffix: str, *, overwrite: bool) -> None:
+    """Raise unless a file may be written here."""
+    if path is None:
+        return
+    if path.is_dir() or path.suffix.lower() != suffix:
+        raise InputError(f"{option} must name a {suffix} file, got {str(path)!r}")
+    if not path.absolute().parent.is_dir():
+        raise InputError(f"no folder {str(path.parent)!r} to write {path.name!r} into")
+    if path.exists() and not overwrite:
+        raise InputError(f"{str(path)!r} exists; pass --overwrite to replace it")

@@ -1,7 +1,7 @@
 """What the terminal shows of a diagnosis: a chart of rows by bin, tables, findings, and what to do."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group
@@ -10,13 +10,12 @@ from rich.table import Table
 from rich.text import Text
 
 from tailwise._numbers import number
-from tailwise.diagnose.facts import Density, Diagnosis, Region
+from tailwise.diagnose.facts import Density, Diagnosis
+from tailwise.report.findings import findings, target_lines
 
 _LETTERS = {"many": "M", "medium": "m", "few": "f", "zero": "."}
 _STYLES = {"many": "blue", "medium": "yellow", "few": "red", "zero": "magenta"}
 _WIDTH, _HEIGHT, _GUTTER, _WIDEST_BAR = 68, 8, 9, 6
-_SHOWN = 4
-_END = {"low": ", the smallest value", "high": ", the largest value", "inside": ""}
 
 
 def summary(found: Diagnosis, name: str, *, plain: bool = False) -> Group:
@@ -29,12 +28,12 @@ def summary(found: Diagnosis, name: str, *, plain: bool = False) -> Group:
     """
     return Group(
         Text(f"{found.target.name} of {name}", style="bold"),
-        *(Text(line) for line in _target_lines(found)),
+        *(Text(line) for line in target_lines(found)),
         Text(),
         *chart(found.density, plain=plain),
         _region_table(found),
         _weight_table(found),
-        *(Text.assemble((f"{title}: ", "bold"), line) for title, line in _findings(found)),
+        *(Text.assemble((f"{title}: ", "bold"), line) for title, line in findings(found)),
         Text(),
     )
 
@@ -96,26 +95,6 @@ def _region_of(count: float, density: Density) -> str:
     return "many" if count > density.many else "few" if count < density.few else "medium"
 
 
-def _target_lines(found: Diagnosis) -> Iterator[str]:
-    target, density = found.target, found.density
-    missing = f", {target.missing:,} without a target left out" if target.missing else ""
-    yield f"{target.rows:,} rows{missing}; {target.distinct:,} different values"
-    yield (
-        f"from {number(target.low)} to {number(target.high)}, mean {number(target.mean)}, "
-        f"median {number(target.median)}, std {number(target.std)}, skew {target.skew:.2f}"
-    )
-    width = density.edges[1] - density.edges[0]
-    yield f"{len(density.counts)} bins of width {number(width)}: {density.rule}"
-    yield (
-        f"imbalance ratio {density.ratio:,.0f} (rows of the fullest bin over those of the sparsest); "
-        f"{_region(found, 'few').share:.1%} of the rows are few-shot"
-    )
-
-
-def _region(found: Diagnosis, name: str) -> Region:
-    return next(region for region in found.density.regions if region.name == name)
-
-
 def _region_table(found: Diagnosis) -> Table:
     density, model = found.density, found.model
     rules = {
@@ -167,42 +146,6 @@ def _weight_table(found: Diagnosis) -> Table:
             f"{weighting.largest:,.1f}",
         )
     return table
-
-
-def _findings(found: Diagnosis) -> Iterator[tuple[str, str]]:
-    density, columns, relevance = found.density, found.columns, found.relevance
-    if density.empty:
-        widest = sorted(density.empty, key=lambda run: run.low - run.high)[:_SHOWN]
-        which = ", ".join(f"{number(run.low)} to {number(run.high)}" for run in widest)
-        yield "empty ranges", f"{len(density.empty)}, {density.empty_share:.0%} of the range; widest {which}"
-    else:
-        yield "empty ranges", "none"
-    if relevance is None:
-        yield "relevance", "0 everywhere: by the box-plot rule no value is extreme"
-    else:
-        points = ", ".join(f"{number(y)}: {phi:g}" for y, phi in zip(relevance.points, relevance.values, strict=True))
-        ends = f"at least 0.8 for {relevance.low_rows:,} low and {relevance.high_rows:,} high rows"
-        yield "relevance", f"{ends} (control points {points})"
-    spikes = [f"{number(s.value)} ({s.share:.1%}{_END[s.where]})" for s in found.spikes[:_SHOWN]]
-    more = f" and {len(found.spikes) - _SHOWN} more" if len(found.spikes) > _SHOWN else ""
-    yield "spikes", ", ".join(spikes) + more if spikes else "no single value stands out with 1% of the rows or more"
-    if found.rounding is not None:
-        share = "all" if found.rounding.share == 1 else f"{found.rounding.share:.0%} of the"
-        whole = "whole numbers" if found.rounding.step == 1 else f"multiples of {number(found.rounding.step)}"
-        yield "rounding", f"{share} values are {whole}"
-    same = found.duplicates
-    yield "duplicates", f"{same.repeated:,} rows repeated; {same.contradicting:,} share features, not the target"
-    kinds = ", ".join(f"{count} {kind}" for kind, count in columns.kinds.items())
-    yield "columns", f"{columns.features} features ({kinds})"
-    for title, names in (
-        ("constant", columns.constant),
-        ("identifiers", columns.identifiers),
-        ("not used", [f"{name} ({reason})" for name, reason in columns.unused.items()]),
-        ("leakage suspects", [f"{s.column} ({s.measure} {s.value:.3f})" for s in columns.suspects]),
-    ):
-        if names:
-            more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-            yield title, ", ".join(names[:_SHOWN]) + more
 
 
 def print_advice(found: Diagnosis, console: Console) -> None:

@@ -24,7 +24,7 @@ def evaluate(
     """
     from tailwise._checks import InputError
     from tailwise.artifact import TableModel
-    from tailwise.cli.dense import evaluate_maps
+    from tailwise.cli.dense_predict import evaluate_maps
     from tailwise.cli.show import notes, region_table
     from tailwise.cli.show import out as console
     from tailwise.data.files import with_full_paths

@@ -7,13 +7,16 @@ from typing import Annotated
 import typer
 
 from tailwise._checks import InputError
+from tailwise.cli.bench import bench
 from tailwise.cli.compare import compare, spread
 from tailwise.cli.diagnose import diagnose
 from tailwise.cli.evaluate import evaluate
 from tailwise.cli.lists import examples, methods
 from tailwise.cli.predict import predict
 from tailwise.cli.processes import is_main, leave
+from tailwise.cli.serve import serve
 from tailwise.cli.train import train
+from tailwise.cli.tune import tune
 
 USER_MISTAKE, INTERRUPTED = 2, 130
 
@@ -33,6 +36,9 @@ app.command(rich_help_panel="Main job")(train)
 app.command(rich_help_panel="Main job")(predict)
 app.command(rich_help_panel="Main job")(evaluate)
 app.command(rich_help_panel="Main job")(compare)
+app.command(rich_help_panel="Main job")(tune)
+app.command(rich_help_panel="Main job")(serve)
+app.add_typer(bench, rich_help_panel="Main job")
 app.command(rich_help_panel="What there is")(methods)
 app.command(rich_help_panel="What there is")(examples)
 
@@ -57,7 +63,7 @@ def _tailwise(
 def run(arguments: Sequence[str]) -> int:
     """Run the command and return its exit status: 2 and one line on stderr for a user's mistake."""
     try:
-        words = spread(arguments) if arguments and arguments[0] == "compare" else list(arguments)
+        words = spread(arguments) if arguments and arguments[0] in ("compare", "bench") else list(arguments)
         code = app(args=words or ["--help"], standalone_mode=False)
     except InputError as mistake:
         return _say(str(mistake))

@@ -34,7 +34,7 @@ def predict(
 
     from tailwise._checks import InputError
     from tailwise.artifact import TableModel
-    from tailwise.cli.dense import predict_maps
+    from tailwise.cli.dense_predict import predict_maps
     from tailwise.cli.show import notes, warnings_as_notes
     from tailwise.cli.show import out as console
     from tailwise.data.files import with_full_paths
@@ -46,7 +46,7 @@ def predict(
     if interval is not None and not 0 < interval < 1:
         raise InputError(f"--interval must be a share between 0 and 1, such as 0.9, got {interval:g}")
     if is_map_model(open_run(run) / MODEL):
-        return predict_maps(MapModel.load(run / MODEL), data, out, overwrite=overwrite)
+        return predict_maps(MapModel.load(run / MODEL), data, out, overwrite=overwrite, interval=interval)
     if out.suffix.lower() not in SUFFIXES:
         raise InputError(f"--out must end in .csv, .tsv or .parquet, got {str(out)!r}")
     if not out.absolute().parent.is_dir():

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tailwise._checks import InputError, one_of
+from tailwise.cli import automatic
 from tailwise.cli.processes import several
-from tailwise.models.names import AUTO, ENCODERS, MODELS
+from tailwise.models.names import AUTO, ENCODERS, MEDIA, MODELS
 from tailwise.training.recipe import CRITERIA, PRECISIONS, Recipe
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def _complete_method(incomplete: str) -> list[str]:
 
     given, plus, start = incomplete.rpartition("+")
     used = given.split("+") if plus else []
-    names = [*PARTS, *(["vanilla"] if not plus else [])]
+    names = [*PARTS, *(["vanilla", "auto"] if not plus else [])]
     return [given + plus + name for name in names if name.startswith(start) and name not in used]
 
 
@@ -53,13 +54,16 @@ def train(
             autocompletion=_complete_data,
         ),
     ],
-    target: Annotated[str, typer.Option("--target", "-t", help="Column to predict.", rich_help_panel=_ROWS)],
+    target: Annotated[
+        str | None,
+        typer.Option("--target", "-t", help="Column to predict.", show_default=False, rich_help_panel=_ROWS),
+    ] = None,
     method: Annotated[
         str,
         typer.Option(
             "--method",
             "-m",
-            help="Parts joined by +, or vanilla (see `tailwise methods`).",
+            help="Parts joined by +, or vanilla (see `tailwise methods`); auto chooses by cross-validation.",
             autocompletion=_complete_method,
             rich_help_panel=_METHOD,
         ),
@@ -181,6 +185,49 @@ def train(
         list[str] | None,
         typer.Option("--date", metavar="COLUMN", help="Take a column as dates. Repeatable.", rich_help_panel=_COLUMNS),
     ] = None,
+    image: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--image",
+            metavar="COLUMN",
+            help="Column that names image files. Repeatable. --set image.encoder=resnet18, image.size=64, ...",
+            rich_help_panel=_COLUMNS,
+        ),
+    ] = None,
+    text: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--text",
+            metavar="COLUMN",
+            help="Column of texts. Repeatable. --set text.encoder=FOLDER (of transformers), text.frozen=false, ...",
+            rich_help_panel=_COLUMNS,
+        ),
+    ] = None,
+    text_pair: Annotated[
+        tuple[str, str] | None,
+        typer.Option(
+            "--text-pair", metavar="COLUMN COLUMN", help="Two columns of texts to compare.", rich_help_panel=_COLUMNS
+        ),
+    ] = None,
+    signal: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--signal",
+            metavar="COLUMN",
+            help="Column that names files of signals (NPY, WAV, CSV, EDF). Repeatable.",
+            rich_help_panel=_COLUMNS,
+        ),
+    ] = None,
+    depth: Annotated[
+        str | None,
+        typer.Option(
+            "--depth",
+            metavar="COLUMN",
+            help="In place of --target: column that names a map (PNG of 16 bits, NPY) for each --image, of which every "
+            "pixel is predicted. --set depth.scale=0.001, depth.size=[228,304], depth.mask=COLUMN, ...",
+            rich_help_panel=_ROWS,
+        ),
+    ] = None,
     mask_target: Annotated[
         list[str] | None,
         typer.Option(
@@ -258,6 +305,7 @@ def train(
 
     Example:  tailwise train houses.csv --target price --method sqinv+lds+conr --set conr.window=50000
     """
+    from tailwise.cli.dense import train_maps
     from tailwise.cli.processes import is_main, start_processes, told_how_to_resume
     from tailwise.cli.settings import parse_ranges, parse_set, parse_shots
     from tailwise.cli.show import notes, warnings_as_notes, warnings_told
@@ -268,6 +316,10 @@ def train(
     from tailwise.run import CACHE, abandon_run, check_out, check_same, remove_cache, start_run, trim_history, versions
     from tailwise.training.start import start_training
 
+    if depth is not None:
+        return train_maps(context)
+    if target is None:
+        raise InputError("Missing option '--target' / '-t': the column to predict")
     recipe = Recipe(
         epochs=epochs,
         batch_size=batch_size,
@@ -284,13 +336,15 @@ def train(
 
         lightgbm.register_logger(_Silent())  # what it has to say comes as an error
     params = parse_set(settings or [])
-    of_model = {name: params.pop(name, {}) for name in ("model", "encoder")}
+    of_model = {name: params.pop(name, {}) for name in ("model", "encoder", *MEDIA)}
     _check_model(context, model, encoder, of_model)
     thresholds = parse_shots(shots)
+    auto = automatic.auto_settings(params, model) if method == automatic.METHOD else None
     with warnings_as_notes() as warned:
-        composed = compose(method, **params)
+        composed = compose("vanilla") if auto else compose(method, **params)
+    name = automatic.METHOD if auto else composed.name
     stem = data.removeprefix("example:").rsplit("/", 1)[-1].split(".")[0]
-    label = composed.name if (model, encoder) == ("network", AUTO) else f"{_shown(model, encoder)} {composed.name}"
+    label = name if (model, encoder) == ("network", AUTO) else f"{_shown(model, encoder)} {name}"
     folder = out or Path("runs") / f"{stem}-{label.replace(' ', '-')}-{seed}"
     on_main(lambda: check_out(folder, overwrite=overwrite, resume=resume))
     choices: dict[str, Any] = {
@@ -307,13 +361,33 @@ def train(
         "nominal": nominal or [],
         "numeric": numeric or [],
         "date": date or [],
+        "image": image or [],
+        "text": text or [],
+        "text_pair": text_pair,
+        "signal": signal or [],
     }
     try:
         source = main_first(lambda: load_source(data, folder / CACHE))
-        table = prepare_table(source.rows, target, **choices)
+        table = prepare_table(source.rows, target, folder=source.folder, **choices)
         other = None if against is None else read_other(against, table)
+        of_it = of_model["encoder" if model == "network" else "model"]
+        of_it = of_it | {kind: of_model[kind] for kind in MEDIA if of_model[kind]}
+        chosen = None
+        if auto is not None:
+            chosen = automatic.choose_for_run(
+                table,
+                auto,
+                recipe,
+                model=model,
+                encoder=encoder,
+                params=of_it,
+                group=group,
+                resumed=folder if resume else None,
+            )
+            composed, params = chosen.candidate.compose(), chosen.record["chosen"]["parameters"]
+            label += f" ({chosen.candidate.name})"
+            table.notes.append(f"auto chose {chosen.reason}")
         with warnings_as_notes() as also:
-            of_it = of_model["encoder" if model == "network" else "model"]
             setup = start_training(table, composed, recipe, model=model, encoder=encoder, params=of_it)
     except InputError:
         if is_main() and not resume:
@@ -326,21 +400,21 @@ def train(
         "target": target,
         "table": choices,
         "columns": table.schema.to_json(),
-        "method": {"name": composed.name, "parameters": params},
+        "method": {"name": composed.name, "parameters": params, **({"auto": chosen.record} if chosen else {})},
         "model": {"name": model, "encoder": trained, "parameters": of_model},
         "label": label,
         "recipe": asdict(recipe),
         "versions": versions(),
     }
     on_main(lambda: check_same(folder, config) if resume else None)
-    done = _restore(setup, folder) if resume and model == "network" else 0
+    done = restore(setup, folder) if resume and model == "network" else 0
     notes(source.notes + table.notes)
     on_main(lambda: None if resume else start_run(folder, config))
     on_main(lambda: trim_history(folder, done))
     with told_how_to_resume(folder):
         try:
             with warnings_told(table.notes):
-                _epochs(setup, folder, done)
+                run_epochs(setup, folder, done)
                 _finish(source, table, composed, setup, folder, other, label)
         except (InputError, OSError):
             if is_main() and not resume:
@@ -361,8 +435,9 @@ def _check_model(context: typer.Context, model: str, encoder: str, params: dict[
         if source is not None and source.name == "COMMANDLINE":
             option = "--" + name.replace("_", "-")
             raise InputError(f"{option} is for networks; --model {model} takes --set model.NAME=VALUE")
-    if params["encoder"]:
-        raise InputError(f"--model {model} has no encoder; use --set model.NAME=VALUE")
+    for kind in ("encoder", *MEDIA):
+        if params[kind]:
+            raise InputError(f"--model {model} has no encoder; use --set model.NAME=VALUE")
     if several():
         raise InputError(f"--model {model} trains in one process; start it without torchrun")
 
@@ -381,7 +456,7 @@ def _shown(model: str, encoder: str) -> str:
     return encoder if model == "network" else model
 
 
-def _restore(setup: Any, folder: Path) -> int:
+def restore(setup: Any, folder: Path) -> int:
     """Go on from the last checkpoint, if there is one; the number of epochs it has."""
     from tailwise.run import CHECKPOINT
     from tailwise.training.checkpoint import has_checkpoint, load_checkpoint
@@ -393,7 +468,8 @@ def _restore(setup: Any, folder: Path) -> int:
     return int(numbers["epochs_done"])
 
 
-def _epochs(setup: Any, folder: Path, done: int) -> None:
+def run_epochs(setup: Any, folder: Path, done: int) -> None:
+    """Train, and after each epoch write its line of history and, of a network, a checkpoint."""
     from tailwise import run
     from tailwise.cli.processes import is_main
     from tailwise.cli.show import epoch_bar
@@ -427,7 +503,9 @@ def _finish(
     from tailwise.metrics.regions import region_metrics
     from tailwise.processes import gather_objects, piece
     from tailwise.report.comparison import compare
+    from tailwise.report.features import FeatureMap, feature_rows
     from tailwise.report.page import run_page
+    from tailwise.report.trust_charts import coverage_by_level
 
     fitted = TableModel(table.schema, setup.preprocessor, setup.predictor, table.shots, table.relevance)
     model = fitted.calibrated(table, method.correction)
@@ -456,6 +534,8 @@ def _finish(
     run.write_json(folder / run.INTERVALS, {name: found.to_json() for name, found in coverage.items()})
     y_true, y_pred = test["target"].to_numpy(), test["prediction"].to_numpy()
     changes = None if other is None else compare(y_true, y_pred, other.y_pred, table.shots)
+    seen = feature_rows(y_true, table.shots)
+    features = model.features(table.rows_of("test")[0].select(seen))
     page = run_page(
         title=f"{table.schema.target} of {source.name}",
         target=table.schema.target,
@@ -473,6 +553,8 @@ def _finish(
         changes=changes,
         coverage=coverage,
         shared=() if model.intervals is None else model.intervals.shared,
+        levels=None if model.intervals is None else coverage_by_level(model.intervals, y_true, y_pred),
+        features=None if features is None else FeatureMap.of(features, y_true[seen], table.shots),
     )
     (folder / run.REPORT).write_text(page, encoding="utf-8")
     run.finish_run(folder)

@@ -1,5 +1,6 @@
 """Files named by the cells of a table: where they are, and reading many of them."""
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -24,13 +25,15 @@ class FileError(Exception):
 def with_full_paths(rows: Rows, schema: Schema, folder: Path) -> Rows:
     """Rows whose cells name files from anywhere: relative paths belong to a folder, that of the table.
 
+    Cells of texts become text: whole numbers without a fraction, an empty cell a text without words.
+
     Args:
         rows: rows of a table, in memory.
         schema: its columns.
         folder: where relative paths start.
 
     Raises:
-        InputError: rows that are not in memory, empty cells.
+        InputError: rows that are not in memory, cells that are empty or numbers where they should name files.
     """
     if not schema.media:
         return rows
@@ -40,15 +43,27 @@ def with_full_paths(rows: Rows, schema: Schema, folder: Path) -> Rows:
     made = {}
     for medium in schema.media:
         for name in medium.columns:
-            empty = frame[name].isna()
-            if empty.any():
-                raise InputError(
-                    f"column {name!r} ({medium.kind}) has {int(empty.sum())} empty cells, the first in row "
-                    f"{int(empty.to_numpy().argmax()) + 1}; remove those rows"
-                )
-            if medium.kind in PATHS:
-                made[name] = frame[name].map(lambda cell: str(folder / str(cell)))
-    return FrameRows(frame.assign(**made)) if made else rows
+            made[name] = _paths(frame[name], medium.kind, folder) if medium.kind in PATHS else _texts(frame[name])
+    return FrameRows(frame.assign(**made))
+
+
+def _paths(cells: pd.Series, kind: str, folder: Path) -> pd.Series:
+    empty = cells.isna() | (cells.astype("string").str.strip() == "").fillna(True).astype(bool)
+    if empty.any():
+        raise InputError(
+            f"column {cells.name!r} ({kind}) has {int(empty.sum())} empty cells, the first in row "
+            f"{int(empty.to_numpy().argmax()) + 1}; remove those rows"
+        )
+    if len(cells) and pd.api.types.is_numeric_dtype(cells):
+        raise InputError(
+            f"--{kind} names {cells.name!r}, which holds numbers such as {cells.iloc[0]}, not names of files"
+        )
+    return cells.map(lambda cell: str(folder / str(cell)))
+
+
+def _texts(cells: pd.Series) -> pd.Series:
+    text = cells.astype("string").fillna("")
+    return (text.str.removesuffix(".0") if pd.api.types.is_float_dtype(cells) else text).astype(object)
 
 
 def read_files(column: str, paths: Sequence[str], read: Callable[[Path], Read]) -> list[Read]:
@@ -63,11 +78,13 @@ def read_files(column: str, paths: Sequence[str], read: Callable[[Path], Read]) 
         InputError: files that cannot be read: how many, and the first ten with the reason.
     """
     found, problems = [], []
-    for path, content in zip(paths, _each(paths, read), strict=True):
-        if isinstance(content, FileError):
-            problems.append(f"{path}: {content}")
-        else:
-            found.append(content)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # parsers warn of what does not matter here, for each file
+        for path, content in zip(paths, _each(paths, read), strict=True):
+            if isinstance(content, FileError):
+                problems.append(f"{path}: {content}")
+            else:
+                found.append(content)
     if problems:
         more = f"\n  and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
         listed = "".join(f"\n  {problem}" for problem in problems[:_SHOWN])

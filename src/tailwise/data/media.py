@@ -13,7 +13,7 @@ from tailwise._checks import InputError
 from tailwise.processes import piece
 
 _MOST_WORKERS = 8
-_AHEAD = 4
+_AHEAD = 2
 
 
 @dataclass(frozen=True)
@@ -35,13 +35,15 @@ class OnDisk:
 class MediaBatches:
     """Shuffled batches ``(x, y)`` whose x is a mapping of inputs: tensors, or files that worker processes decode.
 
+    Batches are of one size, or differ by one row: none is left with a single row, which batch norm could not take.
+
     The order follows torch's global generator, so one seed an epoch fixes it. Of several processes each gets, and
     decodes, its piece of every batch; their generators must be seeded alike.
 
     Args:
         x: inputs by name, each with n rows.
         y: ``(n, ...)`` targets.
-        batch_size: rows a batch, of all processes together.
+        batch_size: most rows of a batch, of all processes together.
         device: where batches are put; tensors are put there once.
         workers: processes that decode; one a core, at most 8, if not given.
 
@@ -71,7 +73,7 @@ class MediaBatches:
         self.device = torch.device(device)
         self.x = {name: values.to(self.device) if isinstance(values, Tensor) else values for name, values in x.items()}
         self.y, self.batch_size = y.to(self.device), batch_size
-        self.workers = min(len(os.sched_getaffinity(0)), _MOST_WORKERS) if workers is None else workers
+        self.workers = min(_cores(), _MOST_WORKERS) if workers is None else workers
 
     def to(self, device: torch.device) -> "MediaBatches":
         """The same batches on another device."""
@@ -85,7 +87,7 @@ class MediaBatches:
 
     def pieces(self) -> Iterator[tuple[int, dict[str, Tensor], Tensor]]:
         """Of each batch of all processes its number of rows, and inputs and targets of this process's piece."""
-        batches = torch.split(torch.randperm(len(self.y)), self.batch_size)
+        batches = torch.tensor_split(torch.randperm(len(self.y)), len(self))
         own = [batch[piece(len(batch))] for batch in batches]
         for batch, index, decoded in zip(batches, own, self._decoded(own), strict=True):
             here = index.to(self.device)
@@ -113,7 +115,7 @@ def decoded_in_order(
         workers: processes; 0 decodes in this one.
 
     Raises:
-        InputError: a file that cannot be decoded.
+        InputError: a file that cannot be decoded, a worker process that is killed.
     """
     # Workers draw seeds from a generator of their own: they must not change what a step draws.
     loader = DataLoader(
@@ -123,10 +125,25 @@ def decoded_in_order(
         prefetch_factor=_AHEAD if workers else None,
         generator=torch.Generator().manual_seed(0),
     )
-    for found in loader:
+    batches = iter(loader)
+    for _ in pieces:
+        try:
+            found = next(batches)
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error):
+                raise
+            raise InputError(
+                "a process that decodes files was killed; give more memory (in a container also --shm-size), or use a "
+                "smaller --batch-size"
+            ) from error
         if isinstance(found, str):
             raise InputError(found)
         yield found
+
+
+def _cores() -> int:
+    """Cores this process may use, where the system says that, else all."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class _Pieces(Dataset[Any]):

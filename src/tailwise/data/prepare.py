@@ -140,7 +140,7 @@ def prepare_table(
     text: Sequence[str] = (),
     text_pair: Sequence[str] | None = None,
     signal: Sequence[str] = (),
-    folder: Path | None = None,
+    folder: str | Path | None = None,
     drop_missing_target: bool = False,
     mask_target: Sequence[tuple[float, float]] = (),
     seed: int = 0,
@@ -208,7 +208,7 @@ def prepare_table(
         check_groups(rows.frame([group])[group])
         not_features.append((group, "group"))
     part, kind = split_rows(
-        rows.frame([name for name in (group, split_column, SPLIT_COLUMN) if name in names]),
+        rows.frame([name for name in dict.fromkeys((group, split_column, SPLIT_COLUMN)) if name in names]),
         values,
         split=split,
         bins=_bins(values, bin_width, n_bins, edges),
@@ -228,7 +228,7 @@ def prepare_table(
         not_features=not_features,
         media=_media(image, text, text_pair, signal),
     )
-    rows = with_full_paths(rows, schema, folder or Path())
+    rows = with_full_paths(rows, schema, Path(folder or ""))
     y_train = values[part == "train"]
     if y_train.min() == y_train.max():
         raise InputError(f"target {target!r} is constant in the {len(y_train)} training rows; choose another --split")

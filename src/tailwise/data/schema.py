@@ -7,8 +7,10 @@ from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from tailwise._checks import InputError, did_you_mean, quoted
+from tailwise.labels.grid import BinGrid
 
 Kind = Literal["numeric", "boolean", "nominal", "date"]
 MediumKind = Literal["image", "text", "signal"]
@@ -51,22 +53,27 @@ class Schema:
     """Feature columns of a table and the columns that are not features.
 
     Args:
-        target: name of the target column.
+        targets: names of the target columns, usually one.
         columns: feature columns in the order of the table.
         unused: columns that are allowed but ignored, each with the reason.
         media: columns of images, texts and signals.
     """
 
-    target: str
+    targets: tuple[str, ...]
     columns: tuple[Column, ...]
     unused: dict[str, str]
     media: tuple[Medium, ...] = field(default=())
+
+    @property
+    def target(self) -> str:
+        """Name of the target; of several, one after the other."""
+        return ", ".join(self.targets)
 
     @classmethod
     def infer(
         cls,
         frame: pd.DataFrame,
-        target: str,
+        target: str | Sequence[str],
         *,
         drop: Sequence[str] = (),
         nominal: Sequence[str] = (),
@@ -83,7 +90,7 @@ class Schema:
 
         Args:
             frame: the table.
-            target: name of the target column.
+            target: name of the target column, or several names.
             drop: columns to leave out.
             nominal: columns to take as nominal, e.g. codes written as numbers.
             numeric: columns to take as numeric.
@@ -99,13 +106,13 @@ class Schema:
             raise InputError(
                 f"column names must differ; twice there: {quoted(n for n in set(names) if names.count(n) > 1)}"
             )
-        require_column(target, names, "target")
+        targets = target_names(target, names)
         forced: dict[str, Kind] = {}
         for option, wanted in (("drop", drop), ("nominal", nominal), ("numeric", numeric), ("date", date)):
             for name in wanted:
                 require_column(name, names, f"--{option}")
-                if name == target:
-                    raise InputError(f"--{option} names {name!r}, which is the target")
+                if name in targets:
+                    raise InputError(f"--{option} names {name!r}, which is {_the_target(targets)}")
                 if name in forced or (option != "drop" and name in drop):
                     raise InputError(f"column {name!r} is named in two of --drop, --nominal, --numeric, --date")
                 if option != "drop":
@@ -114,7 +121,7 @@ class Schema:
         for name, role in roles.items():
             if name in forced or name in drop:
                 raise InputError(f"column {name!r} is the {role} column and cannot be something else too")
-        taken = {target: "target"} | dict.fromkeys(drop, "dropped") | forced | roles
+        taken = dict.fromkeys(targets, "target") | dict.fromkeys(drop, "dropped") | forced | roles
         for medium in media:
             for name in medium.columns:
                 require_column(name, names, f"--{medium.kind}")
@@ -126,7 +133,7 @@ class Schema:
         unused = dict.fromkeys(drop, "dropped") | roles
         columns = []
         for name in names:
-            if name == target or name in unused or name in of_media:
+            if name in targets or name in unused or name in of_media:
                 continue
             kind = forced.get(name) or _kind(frame[name])
             if kind == "nominal" and name not in nominal and _is_identifier(frame[name]):
@@ -136,9 +143,9 @@ class Schema:
                 unused[name] = "row numbers"
                 continue
             columns.append(Column(name, kind))
-        schema = cls(target, tuple(columns), unused, tuple(media))
+        schema = cls(targets, tuple(columns), unused, tuple(media))
         if not columns and not media:
-            raise InputError(f"no feature column is left beside the target {target!r}; unused: {quoted(unused)}")
+            raise InputError(f"no feature column is left beside the target {schema.target!r}; unused: {quoted(unused)}")
         schema.features(frame)
         return schema
 
@@ -151,7 +158,7 @@ class Schema:
             raise InputError(
                 f"the table lacks {len(missing)} columns the model was trained on: {quoted(missing)}{hint}"
             )
-        known = set(inputs) | set(self.unused) | {self.target}
+        known = set(inputs) | set(self.unused) | set(self.targets)
         extra = [name for name in names if name not in known]
         if extra and not ignore_extra:
             raise InputError(
@@ -181,7 +188,7 @@ class Schema:
     def to_json(self) -> dict[str, Any]:
         """Plain values that :meth:`from_json` reads back."""
         return {
-            "target": self.target,
+            "target": self.targets[0] if len(self.targets) == 1 else list(self.targets),
             "columns": [asdict(c) for c in self.columns],
             "unused": self.unused,
             "media": [asdict(m) for m in self.media],
@@ -191,13 +198,55 @@ class Schema:
     def from_json(cls, saved: dict[str, Any]) -> Self:
         """Read what :meth:`to_json` wrote."""
         media = tuple(Medium(m["kind"], tuple(m["columns"])) for m in saved.get("media", ()))
-        return cls(saved["target"], tuple(Column(**c) for c in saved["columns"]), dict(saved["unused"]), media)
+        targets = (saved["target"],) if isinstance(saved["target"], str) else tuple(saved["target"])
+        return cls(targets, tuple(Column(**c) for c in saved["columns"]), dict(saved["unused"]), media)
 
 
 def require_column(name: str, names: Sequence[str], role: str) -> None:
     """Raise unless ``name`` is a column, naming the nearest one."""
     if name not in names:
         raise InputError(f"{role} {name!r} is not a column of the table{did_you_mean(name, names)}")
+
+
+def target_names(target: str | Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
+    """Names of the target columns, of which there are at most three, each a column."""
+    targets = (target,) if isinstance(target, str) else tuple(target)
+    if not 1 <= len(targets) <= BinGrid.MOST_AXES:
+        raise InputError(f"a model has 1 to {BinGrid.MOST_AXES} targets, got {len(targets)}: {quoted(targets)}")
+    for name in targets:
+        require_column(name, names, "target")
+        if targets.count(name) > 1:
+            raise InputError(f"target {name!r} is named twice; name it once")
+    return targets
+
+
+def _the_target(targets: Sequence[str]) -> str:
+    return "the target" if len(targets) == 1 else "one of the targets"
+
+
+def target_rows(
+    frame: pd.DataFrame, targets: Sequence[str], *, drop: bool
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Targets of the rows that have them, and which rows these are.
+
+    Args:
+        frame: a table with the target columns.
+        targets: their names.
+        drop: leave rows out that lack a target instead of refusing them.
+
+    Returns:
+        ``(m,)`` targets, of K > 1 columns ``(m, K)``, and an ``(n,)`` mask with m rows set.
+
+    Raises:
+        InputError: a cell that is not a number, or infinite; empty cells unless rows are to be dropped.
+    """
+    each = [target_values(frame, name) for name in targets]
+    for values in each:
+        check_target_cells(values, drop=drop)
+    found = np.stack([values.to_numpy() for values in each], axis=1)
+    there = ~np.isnan(found).any(axis=1)
+    found = found if there.all() else found[there]
+    return (found[:, 0].copy() if len(targets) == 1 else found), there
 
 
 def target_values(frame: pd.DataFrame, target: str) -> pd.Series:

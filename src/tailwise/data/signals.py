@@ -1,5 +1,7 @@
 """Signals named by a column of a table: read from NPY, WAV, CSV or EDF, brought to one length and scale."""
 
+import errno
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -13,6 +15,8 @@ from tailwise.data.files import FileError, cells, read_files
 
 SUFFIXES = (".npy", ".wav", ".csv", ".edf")
 _LONGEST = 4096
+_LARGEST = 1e30  # squares of larger values are not finite
+_NO_SPREAD = 1e-9  # relative to the mean, what rounding leaves of a constant
 
 
 @dataclass(frozen=True)
@@ -46,19 +50,15 @@ class SignalReader:
         Raises:
             InputError: files that cannot be read, or that have different numbers of channels.
         """
-        signals = read_files(column, cells(frame, column), read_signal)
-        channels = {signal.shape[1] for signal in signals}
-        if len(channels) > 1:
-            raise InputError(
-                f"the signals of column {column!r} have {sorted(channels)} channels; all must have as many"
-            )
-        longest = max(len(signal) for signal in signals)
-        n = sum(len(signal) for signal in signals)
-        mean = sum(signal.sum(axis=0, dtype=np.float64) for signal in signals) / n
-        squares = sum(((signal - mean) ** 2).sum(axis=0, dtype=np.float64) for signal in signals)
-        std = np.sqrt(squares / n)
-        kept = min(longest, _LONGEST) if length is None else whole(length, "signal.length", least=8)
-        return cls(column, kept, tuple(map(float, mean)), tuple(float(s) if s > 0 else 1.0 for s in std))
+        moments = read_files(column, cells(frame, column), _moments)
+        _same_channels(column, [len(own) for _, own, _ in moments])
+        lengths = np.array([n for n, _, _ in moments], dtype=np.float64)
+        means, squares = np.array([own for _, own, _ in moments]), np.array([own for _, _, own in moments])
+        mean = lengths @ means / lengths.sum()
+        std = np.sqrt((squares.sum(axis=0) + lengths @ (means - mean) ** 2) / lengths.sum())
+        std[std <= _NO_SPREAD * np.abs(mean)] = 1.0
+        kept = min(int(lengths.max()), _LONGEST) if length is None else whole(length, "signal.length", least=8)
+        return cls(column, kept, tuple(map(float, mean)), tuple(map(float, std)))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -69,10 +69,6 @@ class SignalReader:
     def bytes_each(self) -> int:
         """Memory of one signal."""
         return 4 * len(self.mean) * self.length
-
-    def check(self, frame: pd.DataFrame) -> None:
-        """Raise unless every file can be read and has the channels it should have."""
-        read_files(self.column, cells(frame, self.column), self._fitted)
 
     def read(self, frame: pd.DataFrame) -> NDArray[np.float32]:
         """``(n, C, L)``.
@@ -104,6 +100,30 @@ class SignalReader:
         return cls(str(saved["column"]), int(saved["length"]), tuple(saved["mean"]), tuple(saved["std"]))
 
 
+def check_signals(column: str, frame: pd.DataFrame) -> None:
+    """Raise unless every file of a column is a signal, and all have as many channels.
+
+    Raises:
+        InputError: files that cannot be used, the first ten and their number.
+    """
+    _same_channels(column, read_files(column, cells(frame, column), lambda path: read_signal(path).shape[1]))
+
+
+def _same_channels(column: str, channels: list[int]) -> None:
+    if len(set(channels)) > 1:
+        raise InputError(
+            f"the signals of column {column!r} have {min(channels)} to {max(channels)} channels; all must have as many "
+            "(a signal is (L,) or (L, C), time first)"
+        )
+
+
+def _moments(path: Path) -> tuple[int, NDArray[np.float64], NDArray[np.float64]]:
+    """Length, and of each channel the mean and the sum of squared distances from it."""
+    signal = read_signal(path)
+    mean = signal.mean(axis=0)
+    return len(signal), mean, ((signal - mean) ** 2).sum(axis=0)
+
+
 def read_signal(path: Path) -> NDArray[np.float64]:
     """``(L, C)`` values of a file: NPY, WAV (whole numbers as shares of full scale), CSV (a header is allowed), EDF.
 
@@ -111,13 +131,18 @@ def read_signal(path: Path) -> NDArray[np.float64]:
         FileError: a file of another kind, that cannot be read, or whose values are not finite.
         FileNotFoundError: no such file.
     """
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     if not path.is_file():
         raise FileNotFoundError(path)
     kind = path.suffix.lower()
     if kind not in SUFFIXES:
         raise FileError(f"its name must end in one of {', '.join(SUFFIXES)}")
     try:
-        values = np.asarray({".npy": _npy, ".wav": _wav, ".csv": _csv, ".edf": _edf}[kind](path), dtype=np.float64)
+        found = np.asarray({".npy": _npy, ".wav": _wav, ".csv": _csv, ".edf": _edf}[kind](path))
+        if found.dtype.kind not in "biuf":
+            raise FileError(f"its values are {found.dtype}, not real numbers")
+        values = found.astype(np.float64)
     except (FileError, InputError):
         raise
     except Exception as error:  # the parsers of four formats raise many things at broken bytes
@@ -129,6 +154,8 @@ def read_signal(path: Path) -> NDArray[np.float64]:
         raise FileError(f"it holds an array {values.shape}; a signal is (L,) or (L, C), time first")
     if not np.isfinite(signal).all():
         raise FileError("it holds values that are NaN or infinite")
+    if np.abs(signal).max() > _LARGEST:
+        raise FileError(f"it holds values above {_LARGEST:g}, which cannot be computed with")
     return signal
 
 
@@ -146,10 +173,11 @@ def _wav(path: Path) -> Any:
 
 
 def _csv(path: Path) -> Any:
-    table = pd.read_csv(path, header=None)
-    if pd.to_numeric(table.iloc[0], errors="coerce").isna().all():
+    table = pd.read_csv(path, header=None, low_memory=False)
+    first = table.iloc[0]
+    if (pd.to_numeric(first, errors="coerce").isna() & first.notna()).any():  # names of columns
         table = table.iloc[1:]
-    return table.apply(pd.to_numeric).to_numpy()
+    return table.apply(pd.to_numeric).to_numpy(np.float64)
 
 
 def _edf(path: Path) -> Any:

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from tailwise._checks import InputError, label_array, one_of, quoted
+from tailwise._checks import InputError, one_of, quoted
 from tailwise.labels.bins import Bins
+from tailwise.labels.grid import BinGrid, label_rows
 
 SplitName = Literal["auto", "column", "balanced", "random"]
 SPLITS = ("auto", "column", "balanced", "random")
@@ -52,7 +53,7 @@ def looks_like_split(values: pd.Series) -> bool:
 
 
 def balanced_split(
-    y: ArrayLike, bins: Bins, *, groups: ArrayLike | None = None, seed: int = 0, cap: int | None = None
+    y: ArrayLike, bins: Bins | BinGrid, *, groups: ArrayLike | None = None, seed: int = 0, cap: int | None = None
 ) -> NDArray[np.str_]:
     """The field's protocol: of each bin min(n_b // 3, cap) rows to validation, as many to test, the rest to train.
 
@@ -60,7 +61,7 @@ def balanced_split(
     drawn in random order; each goes to test or validation while at least half of its rows are still wanted there.
 
     Args:
-        y: ``(n,)`` labels.
+        y: ``(n,)`` labels, or ``(n, K)`` with a grid of bins, whose cells are then the bins.
         bins: bins of the target. They only stratify; the bins used in training come from the training rows.
         groups: ``(n,)`` group of each row; no group is in two parts.
         seed: of the shuffling.
@@ -73,21 +74,20 @@ def balanced_split(
     Raises:
         InputError: too few groups, or no row for one of the parts.
     """
-    y = label_array(y)
-    index = bins.index(y)
+    index = bins.index(label_rows(y))
     counts = np.bincount(index, minlength=bins.n_bins)
     if cap is None:
         caps = np.arange(1, max(int(counts.max()) // 3, 1) + 1)
         sizes = np.minimum(counts[:, None] // 3, caps[None, :]).sum(axis=0)
-        cap = int(caps[max(int((sizes <= _HELD_OUT_SHARE * y.size).sum()) - 1, 0)])
+        cap = int(caps[max(int((sizes <= _HELD_OUT_SHARE * index.size).sum()) - 1, 0)])
     wanted = np.minimum(counts // 3, cap)
     rng = np.random.default_rng(seed)
-    parts = np.full(y.size, "train")
+    parts = np.full(index.size, "train")
     if groups is not None:
         return _all_present(_by_group(np.asarray(groups), index, wanted, rng, parts), "the split by groups")
-    order = rng.permutation(y.size)
+    order = rng.permutation(index.size)
     order = order[np.argsort(index[order], kind="stable")]
-    rank = np.arange(y.size) - np.repeat(np.cumsum(counts) - counts, counts)
+    rank = np.arange(index.size) - np.repeat(np.cumsum(counts) - counts, counts)
     quota = np.repeat(wanted, counts)
     parts[order[rank < quota]] = "val"
     parts[order[(rank >= quota) & (rank < 2 * quota)]] = "test"
@@ -129,7 +129,7 @@ def split_rows(
     y: NDArray[np.float64],
     *,
     split: SplitName = "auto",
-    bins: Bins,
+    bins: Bins | BinGrid,
     group: str | None = None,
     column: str | None = None,
     seed: int = 0,

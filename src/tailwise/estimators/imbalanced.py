@@ -16,15 +16,18 @@ from sklearn.utils.validation import _check_sample_weight, check_consistent_leng
 
 from tailwise._checks import InputError, label_array, one_of
 from tailwise.artifact import TableModel
+from tailwise.auto.choose import METHOD as AUTO_METHOD
+from tailwise.auto.choose import AutoSettings, Choice, choose_method, without_rows
 from tailwise.data.prepare import FEWEST_ROWS, PreparedTable
 from tailwise.data.rows import FrameRows
 from tailwise.data.schema import Column, Schema
 from tailwise.labels.bins import Bins
 from tailwise.labels.relevance import Relevance
 from tailwise.labels.shots import Shots
-from tailwise.methods.method import compose
+from tailwise.methods.method import Method, compose
 from tailwise.model_selection import StratifiedRegressionGroupKFold, StratifiedRegressionKFold
 from tailwise.models.names import AUTO, ENCODERS
+from tailwise.training.epoch import Epoch
 from tailwise.training.fit import table_training
 from tailwise.training.recipe import Recipe
 
@@ -36,8 +39,10 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     """A network on a table, trained by any method of imbalanced regression.
 
     Args:
-        method: parts joined by ``+``, see ``tailwise methods``.
-        method_params: parameters of the parts, ``{"conr": {"window": 2.0}}``.
+        method: parts joined by ``+``, see ``tailwise methods``; or ``"auto"``, which chooses by cross-validation on the
+            rows given to :meth:`fit`, see :func:`tailwise.auto.choose.choose_method`.
+        method_params: parameters of the parts, ``{"conr": {"window": 2.0}}``; of ``"auto"``
+            ``{"auto": {"folds": 5, "budget": 600}}``, see :class:`tailwise.auto.choose.AutoSettings`.
         encoder: one of :data:`tailwise.models.names.ENCODERS`, or ``"auto"``, which chooses by rows and columns.
         encoder_params: parameters of the encoder, ``{"dropout": 0.2}``.
         bin_width: width of the target's bins, target units; by default :meth:`Bins.auto`.
@@ -56,6 +61,8 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     Attributes:
         model_: the trained :class:`tailwise.TableModel`, with regions, relevance and intervals.
         shots_: bins and regions of the target, from the training rows.
+        auto_: with ``method="auto"`` what was chosen and why: settings, scores of the candidates with standard errors;
+            ``None`` otherwise.
         history_: one record an epoch: loss terms, validation errors by region.
         n_features_in_: number of columns.
         feature_names_in_: their names, of a data frame.
@@ -136,7 +143,7 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             frame, labels, weight = frame.loc[kept].reset_index(drop=True), labels[kept], weight[kept]
             groups = None if groups is None else groups[kept]
         seed = self._seed()
-        table, n_train = self._table(frame, labels, groups, eval_set, seed)
+        table = self._table(frame, labels, groups, eval_set, seed)
         recipe = Recipe(
             epochs=self.epochs,
             batch_size=self.batch_size,
@@ -148,17 +155,57 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             device=self.device,
             precision=self.precision,
         )
-        method = compose(self.method, **(self.method_params or {}))
-        drawn = None if weight is None else weight[table.row[:n_train]]
-        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-            setup = table_training(table, method, recipe, self.encoder, params=self.encoder_params, sample_weight=drawn)
-            self.history_ = list(setup.epochs())
-        setup.predictor.model.cpu()
-        fitted = TableModel(table.schema, setup.preprocessor, setup.predictor, table.shots, table.relevance)
         held_out = table.split != "auto"
+        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+            self.auto_ = None
+            if self.method == AUTO_METHOD:
+                choice = self._choose(table, recipe, weight, groups, by_caller=eval_set is not None)
+                self.auto_, method = choice.record, choice.candidate.compose()
+            else:
+                method = compose(self.method, **(self.method_params or {}))
+            fitted, self.history_ = self._trained(table, method, recipe, weight)
         self.model_ = fitted.calibrated(table, method.correction, intervals=held_out)
         self.shots_ = table.shots
         return self
+
+    def _trained(
+        self, table: PreparedTable, method: Method, recipe: Recipe, weight: NDArray[np.float64] | None
+    ) -> tuple[TableModel, list[Epoch]]:
+        drawn = None if weight is None else weight[table.row[table.part == "train"]]
+        setup = table_training(table, method, recipe, self.encoder, params=self.encoder_params, sample_weight=drawn)
+        history = list(setup.epochs())
+        setup.predictor.model.cpu()
+        model = TableModel(table.schema, setup.preprocessor, setup.predictor, table.shots, table.relevance)
+        return model, history
+
+    def _choose(
+        self,
+        table: PreparedTable,
+        recipe: Recipe,
+        weight: NDArray[np.float64] | None,
+        groups: NDArray[np.generic] | None,
+        *,
+        by_caller: bool,
+    ) -> Choice:
+        """The method that ``"auto"`` means for these rows, of which the caller may have named those that validate."""
+        settings = AutoSettings.from_params(self.method_params or {})
+        inner = settings.recipe(recipe)
+        if table.split == "auto":
+            return without_rows(len(table.y) // 2)
+        codes = None
+        if groups is not None:
+            # Validation rows that the caller gives have no group: each is one of its own.
+            codes = np.unique(groups, return_inverse=True)[1][table.row]
+            own = np.flatnonzero(table.row < 0)
+            codes[own] = -1 - own
+        return choose_method(
+            table,
+            lambda rows, method: self._trained(rows, method, inner, weight)[0],
+            settings,
+            groups=codes,
+            like=None if by_caller else np.ones(len(table.y), dtype=bool),
+            seed=recipe.seed,
+        )
 
     def predict(self, X: Any) -> NDArray[np.float64]:
         """``(n,)`` predictions, target units."""
@@ -187,6 +234,7 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             "columns": self._columns,
             "n_features_in": self.n_features_in_,
             "named": hasattr(self, "feature_names_in_"),
+            "auto": self.auto_,
         }
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -212,6 +260,7 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             estimator.n_features_in_ = described["n_features_in"]
             if described["named"]:
                 estimator.feature_names_in_ = np.asarray(described["columns"], dtype=object)
+            estimator.auto_ = described.get("auto")
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(
                 f"{str(folder)!r} holds no saved ImbalancedRegressor; for the model of a run use TableModel.load"
@@ -242,8 +291,8 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         groups: NDArray[np.generic] | None,
         eval_set: tuple[Any, ArrayLike] | None,
         seed: int,
-    ) -> tuple[PreparedTable, int]:
-        """Training rows, then validation rows, and how many training rows there are."""
+    ) -> PreparedTable:
+        """Training rows, then validation rows."""
         if labels.min() == labels.max():
             raise InputError(f"the target is constant ({labels[0]:g} in every row); there is nothing to learn")
         rows = np.arange(len(labels))
@@ -275,7 +324,7 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         shots = Shots.from_labels(y_train, self._bins(y_train))
         schema = self._schema(frame, labels)
         relevance = Relevance.extremes(y_train)
-        return PreparedTable(FrameRows(frame), row, labels, part, split, schema, shots, relevance, []), n_train
+        return PreparedTable(FrameRows(frame), row, labels, part, split, schema, shots, relevance, [])
 
     def _held_out(
         self, labels: NDArray[np.float64], groups: NDArray[np.generic] | None, seed: int

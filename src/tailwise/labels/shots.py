@@ -1,5 +1,6 @@
 """Shot regions: where the training labels are many, medium, few or none."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -9,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from tailwise._checks import InputError
 from tailwise.labels.bins import Bins
 from tailwise.labels.gaps import Gaps
+from tailwise.labels.grid import BinGrid
 from tailwise.labels.streaming import LabelDensity
 
 REGIONS = ("many", "medium", "few", "zero")
@@ -22,17 +24,19 @@ class Shots:
     """Region of every label by how many training rows share its bin.
 
     A bin with more than ``many`` training rows is many-shot, with fewer than ``few`` few-shot, with none zero-shot,
-    and medium-shot in between (Yang et al., ICML 2021: more than 100, fewer than 20).
+    and medium-shot in between (Yang et al., ICML 2021: more than 100, fewer than 20). Regions that a benchmark lists
+    bin by bin instead come from :meth:`listed`.
 
     Args:
-        bins: bins of the target.
+        bins: bins of the target; of K-dimensional ones a grid, whose cells are the bins.
         counts: ``(n_bins,)`` training rows in each bin.
         many: rows above which a bin is many-shot.
         few: rows below which a bin is few-shot.
         gaps: ranges that were removed from training, if any.
+        given: ``(n_bins,)`` region of each bin as an index into ``REGIONS``, whatever the counts and thresholds say.
 
     Raises:
-        InputError: thresholds that are negative or where few exceeds many.
+        InputError: thresholds that are negative or where few exceeds many; given regions that are not one a bin.
 
     Example:
         >>> shots = Shots(Bins.from_edges([0, 1, 2, 3, 4]), np.array([500, 50, 3, 0]), many=100, few=20)
@@ -40,11 +44,12 @@ class Shots:
         ['many', 'medium', 'few', 'zero']
     """
 
-    bins: Bins
+    bins: Bins | BinGrid
     counts: NDArray[np.int64]
     many: float
     few: float
     gaps: Gaps | None = None
+    given: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         counts = np.asarray(self.counts, dtype=np.int64)
@@ -53,12 +58,19 @@ class Shots:
         if not 0 <= self.few <= self.many:
             raise InputError(f"shot thresholds need 0 <= few <= many, got many={self.many!r}, few={self.few!r}")
         object.__setattr__(self, "counts", counts)
+        if self.given is not None:
+            given = np.asarray(self.given, dtype=np.int64)
+            if given.shape != counts.shape or not ((given >= 0) & (given < len(REGIONS))).all():
+                raise InputError(
+                    f"given must have one of 0 to {len(REGIONS) - 1} a bin, ({self.bins.n_bins},), got {self.given!r}"
+                )
+            object.__setattr__(self, "given", given)
 
     @classmethod
     def from_labels(
         cls,
         y_train: ArrayLike | LabelDensity,
-        bins: Bins | None = None,
+        bins: Bins | BinGrid | None = None,
         *,
         many: float | None = None,
         few: float | None = None,
@@ -71,11 +83,9 @@ class Shots:
         labels gives the same regions. Bins that are not given are the density's, or chosen from the labels.
 
         Raises:
-            InputError: labels that are not ``(n,)`` or not finite, other bins than those of the density.
+            InputError: labels that are not ``(n,)`` or ``(n, K)``, or not finite; other bins than those of the density.
         """
         density = LabelDensity.of(y_train, bins)
-        if not isinstance(density.bins, Bins):
-            raise InputError(f"shot regions are of scalar labels, got {density!r}")
         n = density.n
         return cls(
             density.bins,
@@ -85,15 +95,72 @@ class Shots:
             gaps=gaps,
         )
 
+    @classmethod
+    def listed(
+        cls,
+        bins: Bins,
+        counts: NDArray[np.int64],
+        *,
+        many: Sequence[int],
+        medium: Sequence[int],
+        gaps: Gaps | None = None,
+    ) -> Self:
+        """Regions that a benchmark lists bin by bin: ``many``, ``medium``, and few-shot all the rest, empty bins too.
+
+        The thresholds are those that split the training rows as nearly as the lists do: the counts of the emptiest
+        bin listed as many-shot and of the emptiest one listed as medium-shot. They serve charts; the lists decide.
+
+        Args:
+            bins: bins of the target.
+            counts: ``(n_bins,)`` training rows in each bin.
+            many: bins, from 0, that are many-shot.
+            medium: bins that are medium-shot.
+            gaps: ranges that were removed from training, if any.
+
+        Raises:
+            InputError: a bin that does not exist or is in both lists.
+
+        Example:
+            >>> bins = Bins.from_edges([0, 1, 2, 3])
+            >>> shots = Shots.listed(bins, np.array([9, 30, 0]), many=[1], medium=[0])
+            >>> shots.names([0.5, 1.5, 2.5]).tolist()
+            ['medium', 'many', 'few']
+        """
+        counts = np.asarray(counts, dtype=np.int64)
+        codes = np.full(bins.n_bins, REGIONS.index("few"), dtype=np.int64)
+        for name, places in (("many", many), ("medium", medium)):
+            for place in places:
+                if not 0 <= place < bins.n_bins:
+                    raise InputError(f"{name} lists bin {place!r}; there are {bins.n_bins}, from 0")
+                if codes[place] != REGIONS.index("few"):
+                    raise InputError(f"bin {place} is listed twice in the shot regions; list it once")
+                codes[place] = REGIONS.index(name)
+        least = float(counts[list(medium)].min()) if len(medium) else 0.0
+        above = float(counts[list(many)].min()) - 1.0 if len(many) else float(counts.max(initial=0))
+        return cls(bins, counts, many=max(above, least), few=least, gaps=gaps, given=codes)
+
+    @property
+    def scalar_bins(self) -> Bins:
+        """Bins of a scalar target.
+
+        Raises:
+            InputError: regions of K-dimensional labels.
+        """
+        if isinstance(self.bins, BinGrid):
+            raise InputError(f"this is for one target; these regions are of {len(self.bins.axes)}")
+        return self.bins
+
     @property
     def bin_codes(self) -> NDArray[np.int64]:
         """``(n_bins,)`` region of each bin as an index into ``REGIONS``."""
+        if self.given is not None:
+            return self.given
         counts = self.counts
         codes = np.where(counts > self.many, 0, np.where(counts < self.few, 2, 1))
         return np.where(counts == 0, 3, codes).astype(np.int64)
 
     def codes(self, y: ArrayLike) -> NDArray[np.int64]:
-        """Region of each label as an index into ``REGIONS``."""
+        """Region of each label, ``(n,)`` or ``(n, K)``, as an index into ``REGIONS``."""
         return self.bin_codes[self.bins.index(y)]
 
     def names(self, y: ArrayLike) -> NDArray[np.str_]:
@@ -108,16 +175,19 @@ class Shots:
             "many": self.many,
             "few": self.few,
             "gaps": None if self.gaps is None else self.gaps.to_json(),
+            **({} if self.given is None else {"given": self.given.tolist()}),
         }
 
     @classmethod
     def from_json(cls, saved: dict[str, Any]) -> Self:
         """Read what :meth:`to_json` wrote."""
-        gaps = saved.get("gaps")
+        gaps, given = saved.get("gaps"), saved.get("given")
+        bins: type[Bins] | type[BinGrid] = BinGrid if "axes" in saved["bins"] else Bins
         return cls(
-            Bins.from_json(saved["bins"]),
+            bins.from_json(saved["bins"]),
             np.asarray(saved["counts"]),
             many=saved["many"],
             few=saved["few"],
             gaps=None if gaps is None else Gaps.from_json(gaps),
+            given=None if given is None else np.asarray(given, dtype=np.int64),
         )

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from tailwise._checks import InputError, label_array, positive, same_shape, true_or_false, whole
 from tailwise.labels.bins import Bins
 from tailwise.labels.density import LDS
+from tailwise.labels.streaming import LabelDensity
 from tailwise.losses.own_label import own_label_nll
 from tailwise.losses.reduce import weighted_mean
 from tailwise.processes import gather_all
@@ -252,8 +253,8 @@ class BNI(_Noise):
     """:func:`bni_loss` as a module, over the bins that have training rows.
 
     Args:
-        y_train: ``(n,)`` training labels, target units.
-        bins: bins of the target; ``Bins.auto(y_train)`` if not given.
+        y_train: ``(n,)`` training labels, target units, or a LabelDensity of them.
+        bins: bins of the target; ``Bins.auto(y_train)`` if not given, those of a LabelDensity.
         sigma: σ at the start, target units.
         learn_sigma: learn it.
         sigma_lr: its learning rate.
@@ -265,7 +266,7 @@ class BNI(_Noise):
 
     def __init__(
         self,
-        y_train: ArrayLike,
+        y_train: ArrayLike | LabelDensity,
         bins: Bins | None = None,
         *,
         sigma: float = 1.0,
@@ -274,10 +275,12 @@ class BNI(_Noise):
         density: LDS | None = None,
     ) -> None:
         super().__init__(sigma=sigma, learn_sigma=learn_sigma, sigma_lr=sigma_lr)
-        bins = Bins.auto(y_train) if bins is None else bins
         if density is not None and not isinstance(density, LDS):
             raise InputError(f"bni integrates over bins; the density of bins is smoothed by lds, not by {density!r}")
-        counts = bins.histogram(y_train).astype(np.float64)
+        counted = LabelDensity.of(y_train, bins)
+        if not isinstance(counted.bins, Bins):
+            raise InputError(f"bni integrates over bins of scalar labels, got {counted!r}")
+        bins, counts = counted.bins, counted.counts.astype(np.float64)
         counts = counts if density is None else density.effective(counts, power=1.0)
         seen = counts > 0
         self.register_buffer("centers", torch.from_numpy(bins.centers[seen]).float())

@@ -3,7 +3,7 @@
 import copy
 import warnings
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,9 @@ from torch import nn
 
 from tailwise._checks import InputError, did_you_mean, label_array, not_negative
 from tailwise.labels.bins import Bins
+from tailwise.labels.density import LDS
 from tailwise.labels.grid import BinGrid
+from tailwise.labels.streaming import LabelDensity
 from tailwise.methods.objective import Objective, Trains
 from tailwise.methods.part import Part, Setting
 from tailwise.methods.parts import PARTS
@@ -103,7 +105,9 @@ class Stage:
     def _filling(self, slot: Slot) -> Filling | None:
         return next((f for f in self.fillings if f.part.slot == slot), None)
 
-    def build(self, model: nn.Module, y_train: ArrayLike, bins: Bins | BinGrid | None = None) -> nn.Module:
+    def build(
+        self, model: nn.Module, y_train: ArrayLike, bins: Bins | BinGrid | LabelDensity | None = None
+    ) -> nn.Module:
         """Build the training step for a model whose output is already scaled; see :meth:`Method.build`."""
         setting = _setting(model, y_train, bins)
         made = {slot: self._made(slot, setting) for slot in ("augment", "smoother", "density")}
@@ -120,7 +124,9 @@ class Stage:
         for slot in ("weights", "loss"):
             filling = self._filling(slot)
             extra = {"density": density} if filling and "density" in filling.part.hidden else {}
-            made[slot] = filling and filling.make(setting, **extra)
+            # Counts can be smoothed, but a density without bins is one of labels themselves.
+            given = setting if density is None or isinstance(density, LDS) else replace(setting, counts=None)
+            made[slot] = filling and filling.make(given, **extra)
         named = [f for f in self.fillings if f.part.slot == "regularizer"]
         pieces = {
             **made,
@@ -203,7 +209,14 @@ class Method:
         except InputError as error:
             raise InputError(f"{self.name}: {error}") from error
 
-    def build(self, model: nn.Module, y_train: ArrayLike, bins: Bins | BinGrid | None = None, *, stage: int = 0) -> Any:
+    def build(
+        self,
+        model: nn.Module,
+        y_train: ArrayLike,
+        bins: Bins | BinGrid | LabelDensity | None = None,
+        *,
+        stage: int = 0,
+    ) -> Any:
         """Build the training step of one stage: a module whose ``forward(x, y)`` gives the terms of the loss.
 
         The first stage scales the model's output to the labels (``model.match_scale``, where there is one); a stage
@@ -214,7 +227,7 @@ class Method:
             model: a network with ``encode(x)`` and ``head(features)``; ``n_features`` if the method smooths features.
             y_train: ``(n,)`` training labels, target units; ``(n, K)`` for parts that take K-dimensional targets.
             bins: bins of the target; ``Bins.auto(y_train)``, or for 2 or 3 dimensions ``BinGrid.auto(y_train)``, if not
-                given.
+                given. Counts of all labels in bins where ``y_train`` is a random part of them (pixels of maps).
             stage: which stage, from 0.
 
         Raises:
@@ -347,15 +360,17 @@ def give_head(model: Any, shape: Mapping[str, Any], y_train: ArrayLike) -> None:
     model.head = head_from(width, shape).match_scale(y_train).to(device=place.device, dtype=place.dtype)
 
 
-def _setting(model: nn.Module, y_train: ArrayLike, bins: Bins | BinGrid | None) -> Setting:
+def _setting(model: nn.Module, y_train: ArrayLike, bins: Bins | BinGrid | LabelDensity | None) -> Setting:
     y = np.asarray(y_train, dtype=np.float64)
+    counts = bins if isinstance(bins, LabelDensity) else None
+    bins = bins.bins if isinstance(bins, LabelDensity) else bins
     if y.ndim != 2:
         y = label_array(y, "y_train")
         bins = Bins.auto(y) if bins is None else bins
     elif bins is None and 1 <= y.shape[1] <= BinGrid.MOST_AXES:
         bins = BinGrid.auto(y)
     width = getattr(model, "n_features", None)
-    return Setting(y, bins, width if isinstance(width, int) else None)
+    return Setting(y, bins, width if isinstance(width, int) else None, counts)
 
 
 def _warn_of_spreads_apart(y_train: ArrayLike) -> None:

@@ -8,12 +8,13 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from tailwise._checks import InputError, one_of, positive
 from tailwise.augment.views import NoAugment
 from tailwise.fds import Keep
 from tailwise.losses.pointwise import MSE
-from tailwise.processes import gather_all, gathered
+from tailwise.processes import gather_all, gathered, sum_over_processes, world
 from tailwise.weights import UniformWeights
 
 Trains = Literal["all", "head", "encoder"]
@@ -118,10 +119,17 @@ class Objective(nn.Module):
         return outputs
 
     def end_epoch(self) -> None:
-        """Update what is learnt once an epoch; call it after the last batch."""
+        """Update what is learnt once an epoch; call it after the last batch.
+
+        Of several processes each has seen its own rows in batch norm: from here on all have the mean of what they saw.
+        """
         for piece in (self.smoother, self.loss, *self.regularizers.values()):
             if hasattr(piece, "end_epoch"):
                 piece.end_epoch()
+        for module in self.model.modules() if self.global_batch else ():
+            for seen in (module.running_mean, module.running_var) if isinstance(module, _BatchNorm) else ():
+                if seen is not None:
+                    seen.copy_(sum_over_processes(seen.clone()) / world()[1])
 
     def train(self, mode: bool = True) -> "Objective":
         """Switch modes; an encoder that is not trained stays in evaluation mode."""

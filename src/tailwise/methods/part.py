@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from tailwise.labels.bins import Bins
     from tailwise.labels.grid import BinGrid
+    from tailwise.labels.streaming import LabelDensity
 
 ALL = ("scalar", "k", "dense")
 
@@ -27,11 +28,18 @@ class Setting:
         y: ``(n,)`` or ``(n, K)`` training labels, target units.
         label_bins: bins of the target, a grid of them for K-dimensional labels; ``None`` where there are none.
         width: number of features; ``None`` for a network that does not say.
+        counts: all labels counted in bins, where there are too many of them (pixels) and ``y`` is a random part.
     """
 
     y: "NDArray[np.float64]"
     label_bins: "Bins | BinGrid | None"
     width: int | None = None
+    counts: "LabelDensity | None" = None
+
+    @property
+    def labels(self) -> "NDArray[np.float64] | LabelDensity":
+        """All labels, counted in bins where there are too many of them: for parts that only need counts."""
+        return self.y if self.counts is None else self.counts
 
     @property
     def bins(self) -> "Bins | BinGrid":

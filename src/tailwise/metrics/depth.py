@@ -4,6 +4,38 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tailwise._checks import InputError, same_shape
+from tailwise.labels.shots import REGIONS, Shots
+from tailwise.metrics.errors import GM_FLOOR
+from tailwise.metrics.regions import Interval, RegionMetrics
+
+DEPTH_METRICS = {
+    "mae": ("MAE", "mean absolute error"),
+    "rmse": ("RMSE", "root mean squared error"),
+    "mse": ("MSE", "mean squared error"),
+    "gm": ("GM", "geometric mean of the absolute errors"),
+    "bmae": ("bMAE", "mean over bins of each bin's MAE: every depth counts the same"),
+    "bias": ("bias", "mean of predicted minus true: below 0 is too near"),
+    "abs_rel": ("ABS_REL", "mean of the absolute error over the depth"),
+    "lg10": ("LG10", "mean absolute difference of decimal logarithms (absent where a prediction is not above 0)"),
+    **{
+        f"delta{power}": (f"δ{power}", f"share of pixels within a factor of 1.25^{power}; higher is better")
+        for power in (1, 2, 3)
+    },
+}
+_SUMS = (
+    "n",
+    "signed",
+    "absolute",
+    "squared",
+    "log",
+    "relative",
+    "decades",
+    "not_above_0",
+    "delta1",
+    "delta2",
+    "delta3",
+)
+_ABSOLUTE = _SUMS.index("absolute")
 
 
 def _pixels(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -40,3 +72,151 @@ def delta_accuracy(y_true: ArrayLike, y_pred: ArrayLike, *, power: int = 1) -> f
     ratio = np.full(true.shape, np.inf)
     np.divide(true, pred, out=ratio, where=pred > 0)
     return float((np.maximum(ratio, pred / true) <= 1.25**power).mean())
+
+
+class DepthErrors:
+    """Errors of many maps, gathered map by map: sums by bin, from which every metric by region follows.
+
+    Pixels of all maps count the same (they are pooled), as in NYUD2-DIR. Intervals are over maps, whose pixels are not
+    independent: percentiles over maps drawn with replacement.
+
+    Args:
+        shots: regions, from the training pixels.
+
+    Example:
+        >>> from tailwise.labels.bins import Bins
+        >>> errors = DepthErrors(Shots(Bins.from_edges([0, 1, 2, 3]), np.array([500, 5, 0]), many=100, few=20))
+        >>> errors.add([[0.5, np.nan], [1.5, 0.5]], [[0.7, 9.0], [1.0, 0.4]])
+        >>> regions = errors.metrics()
+        >>> regions["all"].n, round(regions["few"].metrics["mae"].value, 3), regions["zero"].n
+        (3, 0.5, 0)
+    """
+
+    def __init__(self, shots: Shots) -> None:
+        self.shots = shots
+        self._maps: list[NDArray[np.float64]] = []
+
+    def __len__(self) -> int:
+        return len(self._maps)
+
+    def add(self, y_true: ArrayLike, y_pred: ArrayLike) -> None:
+        """Take in a map, ``(H, W)``, NaN where the depth is unknown; one without a known pixel says nothing.
+
+        Raises:
+            InputError: shapes that differ, depths that are not above 0, predictions that are not finite.
+        """
+        truth = np.asarray(y_true)
+        if np.isnan(truth).all():
+            same_shape(np.asarray(y_pred), truth)
+            self._maps.append(np.zeros((self.shots.bins.n_bins, len(_SUMS))))
+            return
+        true, pred = _pixels(truth, y_pred)
+        if not np.isfinite(pred).all():
+            raise InputError(f"y_pred has {int((~np.isfinite(pred)).sum()):,} predictions that are not finite")
+        error = pred - true
+        size = np.abs(error)
+        above = pred > 0
+        ratio = np.full(true.shape, np.inf)
+        np.divide(true, pred, out=ratio, where=above)
+        ratio = np.maximum(ratio, pred / true)
+        decades = np.abs(np.log10(np.where(above, pred, true)) - np.log10(true))
+        sums = {
+            "n": None,
+            "signed": error,
+            "absolute": size,
+            "squared": error * error,
+            "log": np.log(np.maximum(size, GM_FLOOR)),
+            "relative": size / true,
+            "decades": decades,
+            "not_above_0": ~above,
+            **{f"delta{power}": ratio <= 1.25**power for power in (1, 2, 3)},
+        }
+        index, n_bins = self.shots.bins.index(true), self.shots.bins.n_bins
+        self._maps.append(np.column_stack([np.bincount(index, weights=sums[name], minlength=n_bins) for name in _SUMS]))
+
+    def metrics(self, *, resamples: int = 1000, seed: int = 0) -> dict[str, RegionMetrics]:
+        """Metrics over all pixels and over the many-, medium-, few- and zero-shot ones, each with an interval.
+
+        ``lg10`` is absent where a prediction is not above 0.
+
+        Args:
+            resamples: number of bootstrap resamples; 0 for none.
+            seed: of the resampling.
+
+        Returns:
+            ``all``, ``many``, ``medium``, ``few``, ``zero``; a region without pixels has n = 0 and no metrics.
+
+        Raises:
+            InputError: no map.
+        """
+        maps = self._stacked()
+        drawn = None
+        if resamples and len(maps) > 1:
+            rng = np.random.default_rng(seed)
+            times = np.stack(
+                [np.bincount(rng.integers(0, len(maps), len(maps)), minlength=len(maps)) for _ in range(resamples)]
+            )
+            drawn = (times @ maps.reshape(len(maps), -1)).reshape(resamples, *maps.shape[1:])
+        total = maps.sum(axis=0)
+        found = {}
+        for name, here in self._regions().items():
+            n = int(total[here, 0].sum())
+            of_bins = total[here, _ABSOLUTE] / np.maximum(total[here, 0], 1)
+            seen = total[here, 0] > 0
+            values = _values(total[None, here], of_bins, seen) if n else {}
+            several = int(maps[:, here, 0].any(axis=1).sum()) > 1
+            ends = {} if drawn is None or not several else _values(drawn[:, here], of_bins, seen)
+            found[name] = RegionMetrics(
+                n,
+                {key: _interval(float(value[0]), ends.get(key)) for key, value in values.items() if value is not None},
+            )
+        return found
+
+    def validation(self) -> dict[str, float]:
+        """``mae``, ``rmse``, ``bmae`` over all pixels and the MAE of each region that has some."""
+        regions = self.metrics(resamples=0)
+        over_all = {name: regions["all"].metrics[name].value for name in ("mae", "rmse", "bmae")}
+        return over_all | {name: regions[name].metrics["mae"].value for name in REGIONS if regions[name].n}
+
+    def _stacked(self) -> NDArray[np.float64]:
+        if not any(sums[:, 0].any() for sums in self._maps):
+            raise InputError(f"{len(self)} maps have no pixel with a known depth; at least one is needed")
+        return np.stack(self._maps)
+
+    def _regions(self) -> dict[str, NDArray[np.bool_]]:
+        codes = self.shots.bin_codes
+        return {"all": np.ones(codes.size, dtype=bool)} | {name: codes == i for i, name in enumerate(REGIONS)}
+
+
+def _values(
+    sums: NDArray[np.float64], bin_mae: NDArray[np.float64], seen: NDArray[np.bool_]
+) -> dict[str, NDArray[np.float64] | None]:
+    """Metrics of sums by bin, ``(R, n_bins, sums)``, each ``(R,)``; NaN of no pixels.
+
+    A bin that was seen, but not by every draw, keeps its own MAE: to leave it out would favour the crowded bins.
+    """
+    by_bin = dict(zip(_SUMS, np.moveaxis(sums, -1, 0), strict=True))
+    count = by_bin["n"]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = {name: values.sum(axis=1) / count.sum(axis=1) for name, values in by_bin.items()}
+    of_bins = np.where(count > 0, by_bin["absolute"] / np.maximum(count, 1), bin_mae)
+    bmae = of_bins[:, seen].mean(axis=1)
+    return {
+        "mae": mean["absolute"],
+        "rmse": np.sqrt(mean["squared"]),
+        "mse": mean["squared"],
+        "gm": np.exp(mean["log"]),
+        "bmae": bmae,
+        "bias": mean["signed"],
+        "abs_rel": mean["relative"],
+        "lg10": None if by_bin["not_above_0"].any() else mean["decades"],
+        **{f"delta{power}": mean[f"delta{power}"] for power in (1, 2, 3)},
+    }
+
+
+def _interval(value: float, drawn: NDArray[np.float64] | None) -> Interval:
+    finite = np.empty(0) if drawn is None else drawn[np.isfinite(drawn)]
+    if not finite.size:
+        return Interval(value)
+    low, high = np.quantile(finite, [0.025, 0.975]).tolist()
+    return Interval(value, low, high)

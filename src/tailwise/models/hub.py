@@ -2,12 +2,26 @@
 
 import json
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from tailwise._checks import InputError
+
+# Where code comes from, on which machine the network was, and what its weights were stored as.
+_NOT_OURS = (
+    "model_type",
+    "transformers_version",
+    "auto_map",
+    "quantization_config",
+    "_name_or_path",
+    "dtype",
+    "torch_dtype",
+)
+_KERNELS = ("attn_implementation", "experts_implementation")  # may name code on the hub
 
 
 def require_transformers(what: str, extra: str) -> Any:
@@ -25,61 +39,130 @@ def require_transformers(what: str, extra: str) -> Any:
     return transformers
 
 
-def new_backbone(config: dict[str, Any]) -> nn.Module:
+def new_backbone(config: Mapping[str, Any], *, extra: str = "image") -> nn.Module:
     """A network with new weights from its configuration, ``model_type`` among its values; no code is taken from a file.
+
+    Args:
+        config: as :func:`description_of` gives it.
+        extra: the extra of this package that installs what is needed.
 
     Raises:
         InputError: a configuration that ``transformers`` does not know or cannot build.
     """
-    transformers = require_transformers(f"the encoder {config.get('model_type')!r}", "image")
-    values = {key: value for key, value in config.items() if key not in ("model_type", "transformers_version")}
+    transformers = require_transformers(f"the encoder {config.get('model_type')!r}", extra)
     try:
-        made = transformers.AutoConfig.for_model(str(config["model_type"]), **values)
-        network: nn.Module = transformers.AutoModel.from_config(made)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"transformers cannot build this encoder: {_first_line(error)}") from error
+        made = transformers.AutoConfig.for_model(str(config["model_type"]), **_ours(config))
+        network: nn.Module = transformers.AutoModel.from_config(made, trust_remote_code=False, dtype=torch.float32)
+    except Exception as error:  # each architecture raises its own at values that it cannot take
+        raise InputError(f"transformers cannot build this encoder: {first_line(error)}") from error
     return network
 
 
+def description_of(network: Any) -> dict[str, Any]:
+    """The configuration from which :func:`new_backbone` makes another: plain values, nothing of where it came from."""
+    config: dict[str, Any] = network.config.to_dict()
+    return {"model_type": config["model_type"], **_ours(config)}
+
+
+def _ours(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in config.items() if k not in _NOT_OURS and not k.endswith(_KERNELS)}
+
+
 def pretrained_backbone(name: str, *, extra: str) -> nn.Module:
-    """A network with its weights, read as safetensors; no code is taken from the folder or the hub.
+    """A network with its weights, read as safetensors into float32; no code is taken from the folder or the hub.
 
     Args:
         name: local folder, or name on the hub.
         extra: the extra of this package that installs what is needed.
 
     Raises:
-        InputError: no such folder or name, the hub out of reach, weights that are not safetensors.
+        InputError: no such folder or name, the hub out of reach, weights that are not safetensors, or not those of
+            the network.
     """
     transformers = require_transformers(f"the encoder {name!r}", extra)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            network: nn.Module = transformers.AutoModel.from_pretrained(
-                name, trust_remote_code=False, use_safetensors=True
+            config = transformers.AutoConfig.from_pretrained(name, trust_remote_code=False)
+            network: nn.Module
+            network, found = transformers.AutoModel.from_pretrained(
+                name,
+                config=type(config)(**_ours(config.to_dict())),
+                trust_remote_code=False,
+                use_safetensors=True,
+                dtype=torch.float32,
+                output_loading_info=True,
             )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except Exception as error:  # of files, hub, JSON, safetensors and each architecture
         raise cannot_load(name, error) from error
+    # A pooler is new where the network was trained without one; what is made of its features does not use it.
+    missing = sorted(key for key in found["missing_keys"] if "pooler" not in key)
+    if missing:
+        raise InputError(
+            f"encoder {name!r} lacks {len(missing)} weights of its network, such as {missing[0]!r}; give a folder "
+            "whose model.safetensors is whole"
+        )
     return network
+
+
+def tried(network: nn.Module, x: Tensor, what: str) -> Tensor:
+    """Features of an input, to know that a network takes such; parameters they do not depend on are not trained.
+
+    Args:
+        network: from x to features.
+        x: an input.
+        what: the network and the input in words, for the message.
+
+    Raises:
+        InputError: a network that does not take it.
+    """
+    training = network.training
+    network.eval()
+    try:
+        features: Tensor = network(x)
+        features.sum().backward()  # type: ignore[no-untyped-call]
+    except Exception as error:  # each architecture raises its own at inputs that it cannot take
+        raise InputError(f"{what}: {first_line(error)}") from error
+    for parameter in network.parameters():
+        parameter.requires_grad_(parameter.grad is not None)
+        parameter.grad = None
+    network.train(training)
+    return features.detach()
 
 
 def cannot_load(name: str, error: Exception) -> InputError:
     """Why an encoder cannot be had, and the way out."""
     what = "folder" if Path(name).exists() else "name: no folder is there, and the hub does not give it"
     return InputError(
-        f"encoder {name!r} cannot be loaded by that {what} ({_first_line(error)}); "
+        f"encoder {name!r} cannot be loaded by that {what} ({first_line(error)}); "
         "give the folder of an encoder of transformers that holds config.json and model.safetensors"
     )
 
 
 def image_scale(name: str) -> dict[str, Any]:
-    """Mean and standard deviation of the pixels that a pretrained network was trained on, if its folder says them."""
-    path = Path(name) / "preprocessor_config.json"
-    if not path.is_file():
-        return {}
-    saved = json.loads(path.read_text(encoding="utf-8"))
+    """Mean and standard deviation of the pixels that a pretrained network was trained on, if they are beside it.
+
+    Args:
+        name: local folder, or name on the hub.
+
+    Raises:
+        InputError: a file that cannot be read.
+    """
+    from transformers.utils import cached_file
+
+    try:
+        path = cached_file(
+            name,
+            "preprocessor_config.json",
+            _raise_exceptions_for_missing_entries=False,
+            _raise_exceptions_for_connection_errors=False,
+        )
+        saved = {} if path is None else json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise cannot_load(name, error) from error
     return {ours: saved[theirs] for ours, theirs in (("mean", "image_mean"), ("std", "image_std")) if theirs in saved}
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What an exception says first."""
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -6,8 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tailwise._checks import InputError, not_negative, whole
-from tailwise.models.hub import image_scale, new_backbone, pretrained_backbone
+from tailwise._checks import InputError, not_negative, positive, true_or_false, whole
+from tailwise.models.hub import description_of, image_scale, new_backbone, pretrained_backbone, tried
+from tailwise.processes import own_draws
 
 
 def _resnet(depths: list[int], layer: str, sizes: list[int]) -> dict[str, Any]:
@@ -66,13 +67,19 @@ class SmallCNN(nn.Module):
 
 
 class HubImages(nn.Module):
-    """An image encoder of ``transformers``: pooled features of ResNet, ConvNeXt, ViT and their like."""
+    """An image encoder of ``transformers``: pooled features of ResNet, ConvNeXt, ViT and their like.
 
-    def __init__(self, backbone: Any) -> None:
+    Args:
+        backbone: the network.
+        n_features: d.
+
+    Shape:
+        ``(B, C, H, W)`` to ``(B, d)``.
+    """
+
+    def __init__(self, backbone: Any, n_features: int = 0) -> None:
         super().__init__()
-        self.backbone = backbone
-        sizes = getattr(backbone.config, "hidden_sizes", None)  # of stages; a transformer has one size
-        self.n_features = int(sizes[-1] if sizes else backbone.config.hidden_size)
+        self.backbone, self.n_features = backbone, n_features
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, d)``: pooled as the network does it, or the mean over patches."""
@@ -82,7 +89,7 @@ class HubImages(nn.Module):
 
 
 class ImageEncoder(nn.Module):
-    """From bytes to features: scaled, in training augmented, encoded.
+    """From bytes to features: divided by 255, in training augmented, scaled, encoded.
 
     Augmentation is kornia's, on the device the images are on, and drawn anew for each image of a batch: two views of an
     image (``twoviews``) differ by it. Of several processes each draws for its own images, and batch norm sees those.
@@ -91,11 +98,23 @@ class ImageEncoder(nn.Module):
         network: from ``(B, C, H, W)`` to ``(B, n_features)``.
         shape: C, H, W.
         mean: of each channel, as a share of 255, or one for all.
-        std: likewise.
-        crop: pixels an image may be shifted by: it is padded so much at each side, and cut to its size at random.
+        std: likewise, above 0.
+        crop: pixels an image may be shifted by: it is padded so much at each side, and cut to its size at random. At
+            most its longer side.
         flip: whether half of the images are mirrored left to right. Not by default: angles, digits, hands change.
-        colour: how much brightness, contrast and saturation may change, as a share.
+        colour: how much brightness, contrast and saturation may change, a share from 0 to 1.
         erase: share of images in which a rectangle of 2 to 20 % is set to 0.
+
+    Raises:
+        InputError: a choice outside its range, kornia absent where it is needed.
+
+    Shape:
+        ``(B, C, H, W)`` bytes to ``(B, n_features)``.
+
+    Example:
+        >>> encoder = ImageEncoder(SmallCNN(3, width=8), (3, 32, 32)).eval()
+        >>> encoder(torch.zeros(2, 3, 32, 32, dtype=torch.uint8)).shape
+        torch.Size([2, 64])
     """
 
     mean: Tensor
@@ -118,16 +137,23 @@ class ImageEncoder(nn.Module):
         self.network = network.to(memory_format=torch.channels_last)
         self.n_features: int = network.n_features
         for name, values in (("mean", mean), ("std", std)):
-            each = torch.as_tensor(values, dtype=torch.float32).flatten().expand(shape[0])
-            self.register_buffer(name, 255 * each.clone().view(-1, 1, 1), persistent=False)
+            each = torch.as_tensor(values, dtype=torch.float32).flatten()
+            if len(each) not in (1, shape[0]):
+                raise InputError(
+                    f"the encoder has a {name} of {len(each)} channels, but images have {shape[0]}; "
+                    f"--set image.mode={'RGB' if len(each) == 3 else 'L'}"
+                )
+            if name == "std":
+                positive(float(each.min()), "the encoder's standard deviation of pixels")
+            self.register_buffer(name, each.expand(shape[0]).clone().view(-1, 1, 1), persistent=False)
         self.augment = _augmentation(shape, crop, flip, colour, erase)
 
     def forward(self, x: Tensor) -> Tensor:
         """Features ``(B, n_features)`` of bytes ``(B, C, H, W)``."""
-        pixels = x.to(self.mean.dtype)
+        pixels = x.to(self.mean.dtype, memory_format=torch.channels_last) / 255
         if self.training and self.augment is not None:
-            with torch.no_grad():
-                pixels = 255 * self.augment(pixels / 255)
+            with torch.no_grad(), own_draws(x.device):
+                pixels = self.augment(pixels)
         scaled = (pixels - self.mean) / self.std
         features: Tensor = self.network(scaled.contiguous(memory_format=torch.channels_last))
         return features
@@ -140,12 +166,15 @@ def image_encoder(name: str, shape: tuple[int, int, int], **choices: Any) -> tup
         name: ``"cnn"``, a name of :data:`CONFIGURATIONS` with new weights, or a folder or hub name of an encoder of
             ``transformers``, with its weights.
         shape: channels, height, width of the images.
-        choices: those of :class:`ImageEncoder`, and ``width`` of the cnn.
+        choices: those of :class:`ImageEncoder`, ``width`` of the cnn, and ``lr_factor``, the learning rate relative to
+            that of the head: 0.05 of pretrained weights, 1 of new ones.
 
     Raises:
         InputError: an encoder that cannot be had, a choice that it does not have, a missing package.
     """
     description: dict[str, Any] = {"name": name, "shape": list(shape)}
+    pretrained = name != "cnn" and name not in CONFIGURATIONS
+    lr_factor = positive(choices.pop("lr_factor", PRETRAINED_LR if pretrained else 1.0), "image.lr_factor")
     network: nn.Module
     if name == "cnn":
         description["width"] = whole(choices.pop("width", 32), "image.width", least=1)
@@ -162,11 +191,12 @@ def image_encoder(name: str, shape: tuple[int, int, int], **choices: Any) -> tup
             backbone = pretrained_backbone(name, extra="image")
             choices = {**image_scale(name), **choices}
         network = HubImages(backbone)
-        description["config"] = backbone.config.to_dict()  # type: ignore[union-attr, operator]
+        what = f"image.encoder={name} does not take images of {shape} (channels, height, width; image.mode, image.size)"
+        network.n_features = tried(network, torch.zeros(1, *shape), what).shape[1]
+        description |= {"config": description_of(backbone), "n_features": network.n_features}
     encoder = ImageEncoder(network, shape, **choices)
-    if name != "cnn" and name not in CONFIGURATIONS:
-        encoder.lr_factor = PRETRAINED_LR
-    scale = {key: getattr(encoder, key).flatten().div(255).tolist() for key in ("mean", "std")}
+    encoder.lr_factor = lr_factor
+    scale = {key: getattr(encoder, key).flatten().tolist() for key in ("mean", "std")}
     return encoder, description | scale
 
 
@@ -174,15 +204,16 @@ def image_encoder_from(description: dict[str, Any]) -> ImageEncoder:
     """A new encoder, without augmentation, from the description of another; its weights are to be loaded."""
     channels, height, width = description["shape"]
     if "config" in description:
-        network: nn.Module = HubImages(new_backbone(description["config"]))
+        network: nn.Module = HubImages(new_backbone(description["config"]), int(description["n_features"]))
     else:
         network = SmallCNN(channels, width=description["width"])
     return ImageEncoder(network, (channels, height, width), mean=description["mean"], std=description["std"])
 
 
 def _augmentation(shape: tuple[int, int, int], crop: int, flip: bool, colour: float, erase: float) -> Any:
-    whole(crop, "image.crop", least=0)
-    not_negative(colour, "image.colour")
+    whole(crop, "image.crop", least=0, most=max(shape[1:]))
+    true_or_false(flip, "image.flip")
+    not_negative(colour, "image.colour", most=1.0)
     if not not_negative(erase, "image.erase") <= 1:
         raise InputError(f"image.erase, a share of the images, must be at most 1, got {erase!r}")
     if not (crop or flip or colour or erase):

@@ -5,9 +5,12 @@ import json
 import math
 import os
 import re
+import uuid
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,18 +18,35 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from tailwise._checks import InputError, did_you_mean, not_negative, one_of, positive, whole
-from tailwise.models.hub import cannot_load, new_backbone, pretrained_backbone, require_transformers
+from tailwise._checks import InputError, did_you_mean, not_negative, one_of, positive, true_or_false, whole
+from tailwise.models.hub import (
+    cannot_load,
+    description_of,
+    new_backbone,
+    pretrained_backbone,
+    require_transformers,
+    tried,
+)
 from tailwise.models.table import MLP, Dropout
+from tailwise.processes import own_draws
 
 PAIRS = ("all", "symmetric")
 PRETRAINED_LR = 0.05  # learning rate of pretrained weights, relative to that of new ones
 _WORD = re.compile(r"\w+|[^\w\s]")
 _AT_ONCE = 64
+_REMEMBERED = 200_000  # vectors, of all texts of a table that fits
+_TOKENS, _WORDS = 128, 40
+_OF = {
+    "bilstm": ("frozen", "vectors", "words", "units", "width", "dropout"),
+    "a frozen encoder": ("cache", "widths", "dropout", "input_dropout"),
+    "a fine-tuned encoder": ("lr_factor", "dropout"),
+}
 _TOKENIZER = "tokenizer"
+_LEAST_STD = 1e-4  # vectors have values of size 1; some are the same for every text
 
 
 def pool(hidden: Tensor, mask: Tensor) -> Tensor:
@@ -94,7 +114,13 @@ class TokenReader:
 
     @classmethod
     def load(cls, folder: Path, saved: dict[str, Any]) -> Self:
-        """Read what :meth:`save` wrote."""
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            InputError: no tokenizer there.
+        """
+        if not (folder / _TOKENIZER).is_dir():  # else the hub would be asked for it
+            raise InputError(f"the model lacks the tokenizer {str(folder / _TOKENIZER)!r}")
         return cls(tuple(saved["columns"]), tokenizer_of(str(folder / _TOKENIZER)), int(saved["length"]))
 
 
@@ -120,9 +146,15 @@ class WordReader:
 
     @classmethod
     def fit(cls, columns: Sequence[str], frame: pd.DataFrame, *, length: int = 40, most: int = 30_000) -> Self:
-        """A reader whose vocabulary is the most frequent words of training rows; of equally frequent ones the first."""
+        """A reader whose vocabulary is the most frequent words of training rows; of equally frequent ones the first.
+
+        Raises:
+            InputError: training texts without a word.
+        """
         counts = Counter(word for column in columns for text in texts_of(frame, column) for word in words_of(text))
         ranked = sorted(counts, key=lambda word: (-counts[word], word))
+        if not ranked:
+            raise InputError(f"the training texts of {' and '.join(map(repr, columns))} have no words")
         return cls(tuple(columns), tuple(ranked[:most]), length)
 
     def read(self, frame: pd.DataFrame) -> NDArray[np.int32]:
@@ -148,13 +180,15 @@ class VectorReader:
 
     Args:
         tokens: from texts to tokens.
-        backbone: the encoder.
-        cache: folder in which vectors are kept for other runs, by the content of encoder and text; none if not given.
+        backbone: the encoder; it is not changed.
+        cache: folder in which vectors are kept for other runs, by the content of encoder, tokenizer and text; none if
+            not given.
     """
 
     tokens: TokenReader
     backbone: Any
     cache: Path | None = None
+    known: dict[str, Tensor] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def width(self) -> int:
@@ -170,19 +204,40 @@ class VectorReader:
         return np.stack([vectors[[place[text] for text in texts]] for texts in columns], axis=1)
 
     def _vectors(self, texts: list[str]) -> NDArray[np.float32]:
-        file = None if self.cache is None else self.cache / f"text-{self._digest()}.safetensors"
-        known = {} if file is None or not file.is_file() else load_file(file)
-        keys = [hashlib.sha256(text.encode()).hexdigest() for text in texts]
-        new = [text for text, key in zip(texts, keys, strict=True) if key not in known]
-        fresh = dict(zip((key for key in keys if key not in known), self._embedded(new), strict=True))
-        if file is not None and fresh:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            beside = file.with_suffix(f".{os.getpid()}.new")
-            save_file(known | fresh, beside)
-            os.replace(beside, file)
-        known |= fresh
-        empty = np.empty((0, self.width), np.float32)
-        return torch.stack([known[key] for key in keys]).numpy() if keys else empty
+        if not texts:
+            return np.empty((0, self.width), np.float32)
+        by_key = {hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest(): text for text in texts}
+        known = self.known
+        if not by_key.keys() <= known.keys() and self.cache is not None:
+            known = known | self._cached()
+        new = {key: text for key, text in by_key.items() if key not in known}
+        fresh = dict(zip(new, self._embedded(list(new.values())), strict=True))
+        if fresh and self.cache is not None:
+            self._keep(fresh)
+        vectors = {key: fresh[key] if key in fresh else known[key] for key in by_key}
+        if len(self.known) + len(vectors) > _REMEMBERED:
+            self.known.clear()
+        self.known.update(vectors)
+        return torch.stack(list(vectors.values())).numpy()
+
+    @cached_property
+    def _file(self) -> Path:
+        folder: Any = self.cache
+        return Path(folder) / f"text-{self._digest()}.safetensors"
+
+    def _cached(self) -> dict[str, Tensor]:
+        try:
+            return load_file(self._file) if self._file.is_file() else {}
+        except SafetensorError as error:
+            raise InputError(
+                f"the vectors kept in {str(self._file)!r} cannot be read ({error}); remove them"
+            ) from error
+
+    def _keep(self, fresh: dict[str, Tensor]) -> None:
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        beside = self._file.with_suffix(f".{uuid.uuid4().hex}.new")
+        save_file(self._cached() | fresh, beside)  # with what another process has kept meanwhile
+        os.replace(beside, self._file)
 
     def _embedded(self, texts: list[str]) -> Iterable[Tensor]:
         order = sorted(range(len(texts)), key=lambda i: len(texts[i]))  # texts of one batch are alike in length
@@ -197,27 +252,32 @@ class VectorReader:
         return vectors.clone().unbind()
 
     def _digest(self) -> str:
-        digest = hashlib.sha256(json.dumps([self.tokens.length, self.backbone.config.to_dict()], default=str).encode())
+        tokenizer = self.tokens.tokenizer
+        cut = tokenizer.backend_tokenizer.to_str() if tokenizer.is_fast else sorted(tokenizer.get_vocab().items())
+        what = [self.tokens.length, description_of(self.backbone), cut]
+        digest = hashlib.sha256(json.dumps(what, default=str).encode())
         for name, value in sorted(self.backbone.state_dict().items()):
-            digest.update(name.encode() + value.cpu().contiguous().view(torch.uint8).numpy().tobytes())
+            digest.update(name.encode() + value.cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
         return digest.hexdigest()[:24]
 
     def save(self, folder: Path) -> dict[str, Any]:
         """Write tokenizer and encoder into a folder."""
-        state = {name: value.detach().cpu().contiguous() for name, value in self.backbone.state_dict().items()}
-        save_file(state, folder / "text.safetensors")
-        return {"kind": "vectors", "tokens": self.tokens.save(folder), "config": self.backbone.config.to_dict()}
+        state = {name: value.detach().cpu().contiguous().clone() for name, value in self.backbone.state_dict().items()}
+        save_file(state, folder / "text.safetensors")  # clones, for weights that are one tensor under two names
+        return {"kind": "vectors", "tokens": self.tokens.save(folder), "config": description_of(self.backbone)}
 
     @classmethod
     def load(cls, folder: Path, saved: dict[str, Any]) -> Self:
         """Read what :meth:`save` wrote."""
-        backbone = new_backbone(saved["config"])
+        backbone = new_backbone(saved["config"], extra="text")
         backbone.load_state_dict(load_file(folder / "text.safetensors"))
-        return cls(TokenReader.load(folder, saved["tokens"]), backbone)
+        return cls(TokenReader.load(folder, saved["tokens"]), backbone.requires_grad_(False))
 
 
 class TextTransformer(nn.Module):
     """A fine-tuned encoder of ``transformers``: mean over tokens, pairs side by side, dropout.
+
+    Its own dropout draws, of several processes, in each for its own rows.
 
     Shape:
         ``(B, 1 or 2, L)`` tokens to ``(B, n_features)``.
@@ -286,28 +346,52 @@ class BiLSTM(nn.Module):
 
 
 class TextVectors(nn.Module):
-    """Vectors of a frozen encoder, pairs side by side, then a perceptron.
+    """Vectors of a frozen encoder, pairs side by side, standardised, then a perceptron.
+
+    Args:
+        d: length of a vector.
+        n_texts: 1, or 2 of pairs.
+        pair: see :func:`side_by_side`.
+        input_dropout: share of the perceptron's inputs dropped in training.
+        shape: ``widths`` and ``dropout`` of :class:`tailwise.models.table.MLP`.
 
     Shape:
         ``(B, 1 or 2, d)`` to ``(B, widths[-1])``.
     """
 
-    def __init__(self, d: int, n_texts: int, *, pair: str = "all", **shape: Any) -> None:
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, d: int, n_texts: int, *, pair: str = "all", input_dropout: float = 0.3, **shape: Any) -> None:
         super().__init__()
-        self.pair = pair
-        self.layers = MLP(pair_width(n_texts, pair, d), **shape)
-        self.n_features = self.layers.n_features
+        self.pair, width = pair, pair_width(n_texts, pair, d)
+        self.register_buffer("mean", torch.zeros(width))
+        self.register_buffer("std", torch.ones(width))
+        self.layers = nn.Sequential(Dropout(input_dropout), perceptron := MLP(width, **shape))
+        self.n_features = perceptron.n_features
+
+    def match_inputs(self, x: Tensor) -> None:
+        """Take mean and standard deviation of the perceptron's inputs from the vectors of training rows.
+
+        Products and differences of vectors are of another size than the vectors; a perceptron on inputs as they are
+        has a fifth more squared error on pairs of sentences.
+        """
+        inputs = side_by_side(x, self.pair)
+        std = inputs.std(0, correction=0)
+        self.mean.copy_(inputs.mean(0))
+        self.std.copy_(torch.where(std > _LEAST_STD, std, 1.0))
 
     def forward(self, x: Tensor) -> Tensor:
         """Features of each text or pair."""
-        features: Tensor = self.layers(side_by_side(x, self.pair))
+        features: Tensor = self.layers((side_by_side(x, self.pair) - self.mean) / self.std)
         return features
 
 
 def encode_tokens(backbone: Any, ids: Tensor) -> Tensor:
     """Pooled vectors ``(B, 1 or 2, d)`` of tokens ``(B, 1 or 2, L)``, ids + 1."""
     flat, mask = _trimmed(ids)
-    hidden = backbone(input_ids=(flat - 1).clamp(min=0), attention_mask=mask.long()).last_hidden_state
+    with own_draws(ids.device) if backbone.training else nullcontext():
+        hidden = backbone(input_ids=(flat - 1).clamp(min=0), attention_mask=mask.long()).last_hidden_state
     return pool(hidden, mask).view(*ids.shape[:2], -1)
 
 
@@ -316,14 +400,10 @@ def text_encoder(
     columns: Sequence[str],
     frame: pd.DataFrame,
     *,
-    frozen: bool = True,
+    frozen: bool | None = None,
     length: int | None = None,
     pair: str = "all",
-    cache: str | Path | None = None,
-    vectors: str | Path | None = None,
-    words: int = 30_000,
-    lr_factor: float = PRETRAINED_LR,
-    **shape: Any,
+    **choices: Any,
 ) -> tuple[TokenReader | WordReader | VectorReader, nn.Module, dict[str, Any]]:
     """A reader of texts, an encoder of what it reads, and the description from which another encoder is made.
 
@@ -332,50 +412,67 @@ def text_encoder(
         columns: one column, or the two of a pair.
         frame: training rows, from which the BiLSTM takes its vocabulary.
         frozen: of an encoder of ``transformers``, whether it stays as it is and a perceptron learns on its vectors. Of
-            the BiLSTM with ``vectors``, whether these stay.
-        length: most tokens of a text; 128, words of the BiLSTM 40, if not given.
+            the BiLSTM with ``vectors``, whether these stay. They do if not given.
+        length: most tokens of a text; 128, or fewer where the encoder takes fewer, words of the BiLSTM 40, if not
+            given.
         pair: see :func:`side_by_side`.
-        cache: folder for the vectors of a frozen encoder, see :class:`VectorReader`.
-        vectors: text file of word vectors for the BiLSTM.
-        words: most words of its vocabulary.
-        lr_factor: learning rate of a fine-tuned encoder, relative to that of the head.
-        shape: ``widths`` and ``dropout`` of the perceptron, ``dropout`` of a fine-tuned encoder, ``units``, ``width``
-            and ``dropout`` of the BiLSTM.
+        choices: of a frozen encoder ``cache``, a folder for its vectors (see :class:`VectorReader`), ``widths`` and
+            ``dropout`` of the perceptron; of a fine-tuned encoder ``lr_factor``, its learning rate relative to that of
+            the head, 0.05 if not given, and ``dropout``; of the BiLSTM ``vectors``, a text file of word vectors,
+            ``words``, the most words of its vocabulary, 30,000 if not given, ``units``, ``width`` and ``dropout``.
 
     Raises:
         InputError: an encoder that cannot be had, a choice that it does not have.
     """
     one_of(pair, "text.pair", PAIRS)
-    encoder: Any
+    if frozen is not None:
+        true_or_false(frozen, "text.frozen")
+    if length is not None:
+        whole(length, "text.length", least=1)
     if name == "bilstm":
-        _only(shape, ("units", "width", "dropout"), name)
-        words_reader = WordReader.fit(
-            columns, frame, length=whole(length or 40, "text.length", least=1), most=whole(words, "text.words", least=1)
-        )
-        size = len(words_reader.vocabulary) + 2
-        encoder = BiLSTM(size, len(columns), frozen=frozen and vectors is not None, pair=pair, **shape)
-        if vectors is not None:
-            known = read_word_vectors(vectors, words_reader.vocabulary, encoder.words.embedding_dim)
-            if not known:
-                raise InputError(f"no word of the training texts has a vector in {str(vectors)!r}")
-            with torch.no_grad():
-                for i, vector in known.items():
-                    encoder.words.weight[i + 2] = torch.from_numpy(vector)
-        return words_reader, encoder, {"name": name, "n_words": size, "n_texts": len(columns), "pair": pair, **shape}
-    if vectors is not None:
-        raise InputError("text.vectors are for text.encoder=bilstm")
-    tokens = TokenReader(tuple(columns), tokenizer_of(name), whole(length or 128, "text.length", least=2))
-    backbone = pretrained_backbone(name, extra="text")
-    if frozen:
-        _only(shape, ("widths", "dropout"), "a frozen encoder")
-        reader = VectorReader(tokens, backbone.requires_grad_(False), None if cache is None else Path(cache))
-        head = {"d": reader.width, "n_texts": len(columns), "pair": pair, **shape}
+        given = choices if frozen is None else {"frozen": frozen, **choices}
+        return _bilstm(columns, frame, length, pair, **_checked(given, name))
+    kind = "a fine-tuned encoder" if frozen is False else "a frozen encoder"
+    choices = _checked(choices, kind)
+    tokenizer = tokenizer_of(name)
+    backbone: Any = pretrained_backbone(name, extra="text")
+    limits = [tokenizer.model_max_length, getattr(backbone.config, "max_position_embeddings", None) or _TOKENS]
+    tokens = TokenReader(tuple(columns), tokenizer, int(min(_TOKENS, *limits)) if length is None else int(length))
+    encoder: Any = TextTransformer(backbone, len(columns), pair=pair, dropout=choices.get("dropout", 0.1))
+    longest = torch.full((1, len(columns), tokens.length), len(tokenizer), dtype=torch.int32)
+    tried(encoder, longest, f"encoder {name!r} does not take texts of {tokens.length} tokens (text.length)")
+    description = {"n_texts": len(columns), "pair": pair}
+    if kind == "a frozen encoder":
+        cache = choices.pop("cache", None)
+        reader = VectorReader(tokens, backbone.requires_grad_(False).eval(), None if cache is None else Path(cache))
+        head = {"d": reader.width, **description, **choices}
         return reader, TextVectors(**head), {"name": "vectors", **head}
-    _only(shape, ("dropout",), "a fine-tuned encoder")
-    encoder = TextTransformer(backbone, len(columns), pair=pair, **shape)
-    encoder.lr_factor = positive(lr_factor, "text.lr_factor")
-    config = encoder.backbone.config.to_dict()
-    return tokens, encoder, {"name": "transformer", "config": config, "n_texts": len(columns), "pair": pair, **shape}
+    encoder.lr_factor = positive(choices.pop("lr_factor", PRETRAINED_LR), "text.lr_factor")
+    return tokens, encoder, {"name": "transformer", "config": description_of(backbone), **description, **choices}
+
+
+def _bilstm(
+    columns: Sequence[str],
+    frame: pd.DataFrame,
+    length: int | None,
+    pair: str,
+    *,
+    frozen: bool = True,
+    vectors: str | None = None,
+    words: int = 30_000,
+    **shape: Any,
+) -> tuple[WordReader, BiLSTM, dict[str, Any]]:
+    reader = WordReader.fit(columns, frame, length=length or _WORDS, most=whole(words, "text.words", least=1))
+    description = {"n_words": len(reader.vocabulary) + 2, "n_texts": len(columns), "pair": pair, **shape}
+    encoder = BiLSTM(**description, frozen=frozen and vectors is not None)
+    if vectors is not None:
+        known = read_word_vectors(vectors, reader.vocabulary, encoder.words.embedding_dim)
+        if not known:
+            raise InputError(f"no word of the training texts has a vector in {str(vectors)!r}")
+        with torch.no_grad():
+            for i, vector in known.items():
+                encoder.words.weight[i + 2] = torch.from_numpy(vector)
+    return reader, encoder, {"name": "bilstm", **description}
 
 
 def text_encoder_from(description: dict[str, Any]) -> nn.Module:
@@ -384,19 +481,30 @@ def text_encoder_from(description: dict[str, Any]) -> nn.Module:
     name = shape.pop("name")
     if name == "bilstm":
         return BiLSTM(**shape)
-    return TextVectors(**shape) if name == "vectors" else TextTransformer(new_backbone(shape.pop("config")), **shape)
+    if name == "vectors":
+        return TextVectors(**shape)
+    return TextTransformer(new_backbone(shape.pop("config"), extra="text"), **shape)
 
 
-def _only(shape: dict[str, Any], known: Sequence[str], what: str) -> None:
+def _checked(choices: dict[str, Any], what: str) -> dict[str, Any]:
+    """Choices that a kind of encoder has, each in its range."""
+    shape = dict(choices)
     for key in shape:
-        if key not in known:
-            raise InputError(f"{what} has no parameter text.{key}{did_you_mean(key, known)}")
-    if "dropout" in shape and not not_negative(shape["dropout"], "text.dropout") < 1:
-        raise InputError(f"text.dropout must be below 1, got {shape['dropout']!r}")
+        if key not in _OF[what]:
+            raise InputError(f"{what} has no parameter text.{key}{did_you_mean(key, (*_OF[what], 'length', 'pair'))}")
+    for key in ("cache", "vectors"):
+        if not isinstance(shape.get(key, ""), str | Path):
+            raise InputError(f"text.{key} must be a path, got {shape[key]!r}")
+    for key in ("dropout", "input_dropout"):
+        if key in shape and not not_negative(shape[key], f"text.{key}") < 1:
+            raise InputError(f"text.{key} must be below 1, got {shape[key]!r}")
     if "widths" in shape:
         given = shape["widths"]
         widths = list(given) if isinstance(given, list | tuple) else [given]
         shape["widths"] = [whole(width, "text.widths", least=1) for width in widths]
+        if not widths:
+            raise InputError("text.widths must name at least one layer")
+    return shape
 
 
 def tokenizer_of(name: str) -> Any:
@@ -407,9 +515,13 @@ def tokenizer_of(name: str) -> Any:
     """
     transformers = require_transformers(f"the encoder {name!r}", "text")
     try:
-        return transformers.AutoTokenizer.from_pretrained(name, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+    except Exception as error:  # tokenizers raises Exception itself
         raise cannot_load(name, error) from error
+    folder, files = Path(name), {"tokenizer.json", *tokenizer.vocab_files_names.values()}
+    if folder.is_dir() and not any((folder / file).is_file() for file in files):  # an empty one would do
+        raise InputError(f"folder {name!r} holds no tokenizer: none of {', '.join(sorted(files))}")
+    return tokenizer
 
 
 def words_of(text: str) -> list[str]:
@@ -425,37 +537,44 @@ def texts_of(frame: pd.DataFrame, column: str) -> list[str]:
 def read_word_vectors(path: str | Path, vocabulary: Sequence[str], width: int) -> dict[int, NDArray[np.float32]]:
     """Vectors of the words of a vocabulary from a text file: a word and its numbers a line, as GloVe is released.
 
+    A first line of two numbers, as word2vec and fastText write it, is no word.
+
     Args:
         path: the file.
         vocabulary: words.
         width: numbers a word.
 
     Raises:
-        InputError: a file that cannot be read, vectors of another length.
+        InputError: a file that cannot be read or is no text, vectors of another length or that are not finite.
     """
     wanted = {word: i for i, word in enumerate(vocabulary)}
     found: dict[int, NDArray[np.float32]] = {}
     try:
         with Path(path).open(encoding="utf-8") as file:
-            for line in file:
-                word, _, numbers = line.rstrip("\n").partition(" ")
+            for number, line in enumerate(file):
+                word, *numbers = line.rstrip().rsplit(" ", width)  # some words of GloVe hold spaces
+                if number == 0 and len(line.split()) == 2:
+                    continue
+                if len(numbers) < width or (number < 2 and len(line.split()) > width + 1):
+                    here = len(line.split()) - 1
+                    raise InputError(
+                        f"line {number + 1} of {str(path)!r} has {here} numbers, not {width}; --set text.width={here}"
+                    )
                 if word in wanted:
-                    vector = np.asarray(numbers.split(" "), dtype=np.float32)
-                    if len(vector) != width:
-                        raise InputError(
-                            f"the word vectors of {str(path)!r} have {len(vector)} numbers; "
-                            f"--set text.width={len(vector)}"
-                        )
-                    found[wanted[word]] = vector
+                    found[wanted[word]] = np.asarray(numbers, dtype=np.float32)
+    except InputError:
+        raise
     except (OSError, ValueError) as error:
-        raise InputError(f"cannot read word vectors from {str(path)!r}: {error}") from error
+        raise InputError(f"cannot read word vectors from {str(path)!r}, a text file: {error}") from error
+    if not all(np.isfinite(vector).all() for vector in found.values()):
+        raise InputError(f"word vectors of {str(path)!r} are not finite")
     return found
 
 
 def _trimmed(ids: Tensor) -> tuple[Tensor, Tensor]:
     """Texts of a batch one below the other, without what is empty in all, and where there is a token."""
     flat = ids.flatten(0, 1).long()
-    used = max(1, int((flat > 0).sum(1).max()))
+    used = max(1, int((flat > 0).sum(1).max())) if len(flat) else 1
     flat = flat[:, :used]
     return flat, flat > 0
 

@@ -1,159 +1,241 @@
-"""Static charts as SVG text, the same for the same numbers, with text that follows the page's colours."""
+"""Charts of a run: rows by bin, errors by target value, predictions beside truth, training."""
 
-import io
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Literal
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+from matplotlib.colors import to_rgba
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from tailwise._numbers import number
 from tailwise.labels.shots import REGIONS, Shots
+from tailwise.report.bands import Bands
+from tailwise.report.drawing import INK, OTHER, OURS, REGION_COLORS, Drawing, drawing, short
 
-REGION_COLORS = {"many": "#4477aa", "medium": "#ccbb44", "few": "#ee6677", "zero": "#aa3377"}
-OURS, OTHER, INK = "#4477aa", "#aa7744", "#808080"
+Array = NDArray[np.float64]
 
-_MOST_POINTS = 3000
-_FEWEST_FOR_A_BAND = 2
-_SETTINGS = {
-    "svg.hashsalt": "tailwise",
-    "svg.fonttype": "none",
-    "text.parse_math": False,
-    "font.family": "sans-serif",
-    "font.size": 10,
-}
-
-
-@contextmanager
-def chart(width: float = 7.5, height: float = 3.4, *, numbers: bool = True) -> Iterator[tuple[Figure, Any, list[str]]]:
-    """A figure whose SVG text is appended to the list when the block ends; its axes have numbers, or names."""
-    made: list[str] = []
-    with mpl.rc_context(_SETTINGS), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph")  # the browser has the letters that matplotlib's font lacks
-        figure = Figure(figsize=(width, height), layout="constrained")
-        axes = figure.subplots()
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(axis="y", color=INK, alpha=0.25, linewidth=0.6)
-        axes.set_axisbelow(True)
-        yield figure, axes, made
-        for label in (axes.xaxis.label, axes.yaxis.label):
-            label.set_color(INK)
-        axes.tick_params(which="both", colors=INK)
-        for spine in axes.spines.values():
-            spine.set_color(INK)
-        for axis in (axes.xaxis, axes.yaxis) if numbers else ():
-            axis.set_major_formatter(FuncFormatter(lambda value, _: number(value).replace("e+0", "e")))
-            axis.set_minor_formatter(NullFormatter())
-        legend = axes.get_legend()
-        for text in legend.get_texts() if legend else []:
-            text.set_color(INK)
-        buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    svg = buffer.getvalue()
-    made.append(svg[svg.index("<svg") :].replace(INK, "currentColor"))
+_MOST_COLUMNS = 250
+_FAINTEST = 0.2
+_HEXAGONS = 36, 13  # regular ones in the shape of the axes
+_WAYS = {"size": "mean absolute error", "sign": "mean error (predicted − true)"}
 
 
 def density_chart(shots: Shots, target: str) -> str:
-    """Training rows in each bin, coloured by region."""
-    with chart() as (_, axes, made):
-        names = np.asarray(REGIONS)[shots.bin_codes]
+    """Training rows in each bin, coloured by region; ranges that were removed are shaded."""
+    names = [REGIONS[code] for code in shots.bin_codes]
+    gaps = () if shots.gaps is None else shots.gaps.ranges
+    return rows_chart(shots.bins.edges, shots.counts, names, (shots.many, shots.few), target, removed=gaps)
+
+
+def rows_chart(
+    edges: Sequence[float] | NDArray[Any],
+    counts: Sequence[int] | NDArray[np.int64],
+    regions: Sequence[str],
+    thresholds: tuple[float, float],
+    target: str,
+    *,
+    smoothed: Sequence[float] = (),
+    removed: Sequence[tuple[float, float]] = (),
+    rows: str = "training rows",
+) -> str:
+    """Rows by bin, coloured by region, with the thresholds of the regions; of very many bins the mean of several.
+
+    Args:
+        edges: ``(n_bins + 1,)`` target units.
+        counts: ``(n_bins,)`` rows.
+        regions: ``(n_bins,)`` region of each bin.
+        thresholds: rows above which a bin is many-shot, below which few-shot.
+        target: name of the target.
+        smoothed: ``(n_bins,)`` the LDS curve, if it is to be shown.
+        removed: ranges to shade.
+        rows: what is counted.
+    """
+    edge, count, name = np.asarray(edges, dtype=np.float64), np.asarray(counts), np.asarray(regions)
+    top = int(count.argmax())
+    each = ", ".join(f"{count[name == r].sum():,} where they are {r}" for r in REGIONS[:3] if (name == r).any())
+    alt = (
+        f"{rows.capitalize()} in {count.size:,} bins of {target} from {number(edge[0])} to {number(edge[-1])}: {each}; "
+        f"{(count == 0).sum()} bins have none. The fullest, {_between(edge, top)}, has {count[top]:,}."
+    )
+    curve = np.asarray(smoothed, dtype=np.float64)
+    together = -(-count.size // _MOST_COLUMNS)
+    if together > 1:
+        first = np.arange(0, count.size, together)
+        edge = np.append(edge[first], edge[-1])
+        count, curve = (_mean_of(values, first) for values in (count, curve))
+        name = np.select([count == 0, count > thresholds[0], count < thresholds[1]], ["zero", "many", "few"], "medium")
+    center, width = (edge[:-1] + edge[1:]) / 2, np.diff(edge)
+    with drawing(alt) as drawn:
+        axes = drawn.axes
         for region, color in REGION_COLORS.items():
-            here = names == region
-            if here.any() and region != "zero":
+            here = name == region
+            if region == "zero" and here.any():
                 axes.bar(
-                    shots.bins.centers[here],
-                    shots.counts[here],
-                    width=shots.bins.widths[here],
+                    center[here],
+                    0.025,
+                    width[here],
                     color=color,
-                    label=region,
+                    linewidth=0,
+                    transform=axes.get_xaxis_transform(),
+                    label="no row",
                 )
+            elif here.any():
+                axes.bar(center[here], count[here], width[here] * 0.92, color=color, linewidth=0, label=region)
+        if curve.size:
+            axes.plot(center, curve, color=INK, linewidth=1.4, label="LDS curve")
+        for low, high in removed:
+            axes.axvspan(max(low, edge[0]), min(high, edge[-1]), facecolor="none", edgecolor=INK, hatch="//", alpha=0.5)
         axes.set_yscale("symlog", linthresh=10)
-        for threshold in (shots.many, shots.few):
-            axes.axhline(threshold, color=INK, linewidth=0.8, linestyle=":")
-        axes.set_xlabel(target)
-        axes.set_ylabel("training rows a bin")
-        axes.legend(frameon=False)
-    return made[0]
+        for threshold in thresholds:
+            axes.axhline(threshold, color=INK, linewidth=0.9, linestyle=(0, (2, 3)))
+        for i in range(count.size):
+            also = f", smoothed {number(curve[i])}" if curve.size else ""
+            exact = number(count[i]) if together > 1 else f"{count[i]:,}"
+            said = "no row" if count[i] == 0 else f"{exact} row{'s' if count[i] != 1 else ''}, {name[i]}"
+            drawn.tell(center[i], count[i], f"{_between(edge, i)}: {said}{also}")
+        axes.margins(x=0.01)
+        axes.set_xlabel(short(target))
+        drawn.title(f"{rows} a bin" + (f" (mean of {together} bins)" if together > 1 else ""))
+        drawn.legend()
+    return drawn.svg
+
+
+def _mean_of(values: NDArray[Any], first: NDArray[np.int64]) -> Array:
+    """Mean of each run of values that begins at one of the places."""
+    if not values.size:
+        return values
+    return np.asarray(np.add.reduceat(values, first) / np.diff(first, append=values.size))
 
 
 def error_chart(
-    y_true: NDArray[np.float64],
-    runs: Sequence[tuple[str, NDArray[np.float64]]],
+    y_true: Array,
+    runs: Sequence[tuple[str, Array]],
     shots: Shots,
     target: str,
+    *,
+    show: Literal["size", "sign"] = "sign",
 ) -> str:
-    """Mean signed error by target value, with 95 % intervals of the mean of several rows, for one or two runs."""
-    with chart() as (_, axes, made):
-        edges = _wide_edges(y_true, shots)
-        index = np.clip(np.searchsorted(edges[1:-1], y_true, side="right"), 0, edges.size - 2)
-        count = np.bincount(index, minlength=edges.size - 1)
-        there = count > 0
-        centers = ((edges[:-1] + edges[1:]) / 2)[there]
-        for (name, y_pred), color in zip(runs, (OURS, OTHER), strict=False):
-            error = y_pred - y_true
-            mean = np.bincount(index, weights=error, minlength=count.size)[there] / count[there]
-            square = np.bincount(index, weights=error**2, minlength=count.size)[there] / count[there]
-            spread = np.sqrt(np.maximum(square - mean**2, 0) / np.maximum(count[there] - 1, 1))
-            spread[count[there] < _FEWEST_FOR_A_BAND] = np.nan
-            axes.fill_between(centers, mean - 1.96 * spread, mean + 1.96 * spread, color=color, alpha=0.2, linewidth=0)
-            axes.plot(centers, mean, color=color, marker="o", markersize=3, linewidth=1.5, label=name)
-        axes.axhline(0, color=INK, linewidth=0.8)
-        axes.set_xlabel(f"true {target}")
-        axes.set_ylabel("mean error (predicted - true)")
-        axes.legend(frameon=False)
-    return made[0]
+    """Mean error by target value, signed or absolute, with 95 % intervals of the mean, for one or two runs."""
+    bands = Bands.of(y_true, shots)
+    counts, centers = bands.counts, bands.centers
+    there = np.flatnonzero(counts)
+    found, said = [], []
+    for name, y_pred in runs:
+        error = y_pred - y_true
+        mean, spread = bands.mean(np.abs(error) if show == "size" else error)
+        found.append((name, mean, 1.96 * spread))
+        low, high = there[np.argmin(mean[there])], there[np.argmax(mean[there])]
+        said.append(
+            f"{name} from {number(mean[low])} (true value {bands.name(low)}) to {number(mean[high])} "
+            f"({bands.name(high)})"
+        )
+    with drawing(f"{_WAYS[show].capitalize()} by true {target}: {'; '.join(said)}.") as drawn:
+        axes = drawn.axes
+        for (name, mean, half), color, line, mark in zip(found, (OURS, OTHER), ("-", "--"), ("o", "s"), strict=False):
+            m, h = mean[there], half[there]
+            axes.fill_between(centers[there], m - h, m + h, color=color, alpha=0.18, linewidth=0)
+            axes.plot(
+                centers[there], m, color=color, linestyle=line, marker=mark, markersize=3.5, linewidth=1.6, label=name
+            )
+        for i in there.tolist():
+            each = "; ".join(f"{_named(runs, name)}{_with_band(mean[i], half[i])}" for name, mean, half in found)
+            rows = "1 row" if counts[i] == 1 else f"{counts[i]:,} rows"
+            drawn.tell(centers[i], found[0][1][i], f"{bands.name(i)} ({rows}): {each}")
+        if show == "size":
+            axes.set_ylim(bottom=0)
+        else:
+            axes.axhline(0, color=INK, linewidth=0.9)
+        axes.set_xlabel(short(f"true {target}"))
+        drawn.title(_WAYS[show])
+        drawn.legend(1)
+    return drawn.svg
 
 
-def scatter_chart(y_true: NDArray[np.float64], y_pred: NDArray[np.float64], shots: Shots, target: str) -> str:
-    """Predicted against true, coloured by region; at most 3,000 rows, rare regions first."""
-    with chart(5.2, 4.6) as (_, axes, made):
-        names = shots.names(y_true)
-        rng = np.random.default_rng(0)
-        low, high = float(min(y_true.min(), y_pred.min())), float(max(y_true.max(), y_pred.max()))
-        axes.plot([low, high], [low, high], color=INK, linewidth=0.8)
+def scatter_chart(y_true: Array, y_pred: Array, shots: Shots, target: str) -> str:
+    """Predicted against true: rows in each hexagon, the more the stronger, in the colour of the rarest."""
+    low, high = float(min(y_true.min(), y_pred.min())), float(max(y_true.max(), y_pred.max()))
+    if low == high:
+        low, high = low - 0.5, high + 0.5
+    above = float((y_pred > y_true).mean())
+    alt = (
+        f"Predicted against true {target} of {y_true.size:,} rows: true values from {number(y_true.min())} to "
+        f"{number(y_true.max())}, predictions from {number(y_pred.min())} to {number(y_pred.max())}; "
+        f"{100 * above:.0f} % of the predictions are too high."
+    )
+    with drawing(alt, 5.6, 4.2, grid="both", near="xy") as drawn:
+        axes = drawn.axes
+        grid = {"gridsize": _HEXAGONS, "extent": (low, high) * 2, "mincnt": 1}
+        rarest = axes.hexbin(y_true, y_pred, C=shots.codes(y_true), reduce_C_function=np.max, **grid)
+        of_cell = np.asarray(REGIONS)[np.asarray(rarest.get_array()).astype(int)]
+        rarest.remove()
+        cells = axes.hexbin(y_true, y_pred, **grid)
+        count, places = np.asarray(cells.get_array()), cells.get_offsets()
+        share = np.log1p(count) / np.log1p(count.max())
+        faces = [
+            to_rgba(REGION_COLORS[region], _FAINTEST + (1 - _FAINTEST) * part)
+            for region, part in zip(of_cell, share, strict=True)
+        ]
+        cells.set_array(None)
+        cells.set(facecolor=faces, edgecolor="none")
+        axes.plot([low, high], [low, high], color=INK, linewidth=1)
         for region in REGIONS:
-            rows = np.flatnonzero(names == region)
-            if rows.size > _MOST_POINTS // len(REGIONS):
-                rows = rng.choice(rows, _MOST_POINTS // len(REGIONS), replace=False)
-            if rows.size:
-                axes.scatter(
-                    y_true[rows], y_pred[rows], s=8, alpha=0.5, linewidth=0, color=REGION_COLORS[region], label=region
-                )
-        axes.set_xlabel(f"true {target}")
-        axes.set_ylabel(f"predicted {target}")
-        axes.legend(frameon=False)
-    return made[0]
+            if (of_cell == region).any():
+                axes.scatter([], [], marker="h", s=40, color=REGION_COLORS[region], linewidth=0, label=region)
+        for (x, y), n in zip(places, count.astype(int), strict=True):
+            rows = "1 row" if n == 1 else f"{n:,} rows"
+            drawn.tell(x, y, f"true about {number(x)}, predicted about {number(y)}: {rows}")
+        pad = 0.03 * (high - low)
+        axes.set(xlim=(low - pad, high + pad), ylim=(low - pad, high + pad))
+        axes.set_xlabel(short(f"true {target}"))
+        drawn.title(f"predicted {target}")
+        drawn.legend()
+    return drawn.svg
 
 
 def training_chart(history: Sequence[dict[str, Any]], target: str, step: str = "epoch") -> str:
     """Validation MAE by region over the epochs, or rounds; a dashed line where a stage begins."""
-    with chart() as (_, axes, made):
-        epochs = np.arange(1, len(history) + 1)
-        for region, color in REGION_COLORS.items():
-            errors = np.array([line["validation"].get(region, np.nan) for line in history])
-            if not np.isnan(errors).all():
-                alone = "o" if np.isfinite(errors).sum() == 1 else None  # no line joins a single point
-                axes.plot(epochs, errors, color=color, linewidth=1.5, marker=alone, label=region)
+    epochs = np.arange(1, len(history) + 1)
+    errors = {r: np.array([line["validation"].get(r, np.nan) for line in history]) for r in REGIONS}
+    errors = {region: values for region, values in errors.items() if np.isfinite(values).any()}
+    each = []
+    for region, values in errors.items():
+        seen = values[np.isfinite(values)]
+        each.append(f"{region} from {number(seen[0])} to {number(seen[-1])}, lowest {number(seen.min())}")
+    with drawing(f"Validation MAE over {len(history)} {step}s: {'; '.join(each)}.") as drawn:
+        axes = drawn.axes
+        for region, values in errors.items():
+            alone = "o" if np.isfinite(values).sum() == 1 else None  # no line joins a single point
+            axes.plot(epochs, values, color=REGION_COLORS[region], linewidth=1.6, marker=alone, label=region)
         for start in [i for i in range(1, len(history)) if history[i]["stage"] != history[i - 1]["stage"]]:
-            axes.axvline(start + 0.5, color=INK, linewidth=0.8, linestyle="--")
+            axes.axvline(start + 0.5, color=INK, linewidth=0.9, linestyle="--")
+        _tell_epochs(drawn, errors, step)
         axes.set_ylim(bottom=0)
         axes.set_xlim(0.5, len(history) + 0.5)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        axes.xaxis.set_major_locator(MaxNLocator(8, integer=True, min_n_ticks=1))
         axes.set_xlabel(step)
-        axes.set_ylabel(f"validation MAE ({target})")
-        axes.legend(frameon=False)
-    return made[0]
+        drawn.title(f"validation MAE ({target})")
+        drawn.legend()
+    return drawn.svg
 
 
-def _wide_edges(y: NDArray[np.float64], shots: Shots, most: int = 25) -> NDArray[np.float64]:
-    """Edges of at most 25 equal intervals over the test labels, no finer than the bins."""
-    low, high = float(y.min()), float(y.max())
-    if low == high:
-        return np.array([low - 0.5, low + 0.5])
-    n = int(np.clip(np.ceil((high - low) / np.median(shots.bins.widths)), 2, most))
-    return np.linspace(low, high, n + 1)
+def _tell_epochs(drawn: Drawing, errors: dict[str, Array], step: str) -> None:
+    for i in range(len(next(iter(errors.values()), ()))):
+        seen = {region: values[i] for region, values in errors.items() if np.isfinite(values[i])}
+        if seen:
+            each = ", ".join(f"{region} {number(value)}" for region, value in seen.items())
+            drawn.tell(i + 1, next(iter(seen.values())), f"{step} {i + 1}: {each}")
+
+
+def _between(edges: Array, i: int) -> str:
+    return f"{number(edges[i])} to {number(edges[i + 1])}"
+
+
+def _named(runs: Sequence[tuple[str, Array]], name: str) -> str:
+    return f"{name} " if len(runs) > 1 else ""
+
+
+def _with_band(mean: float, half: float) -> str:
+    if not np.isfinite(half):
+        return number(mean)
+    return f"{number(mean)} ({' to '.join(number(float(f'{end:.3g}')) for end in (mean - half, mean + half))})"

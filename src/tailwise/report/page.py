@@ -1,21 +1,22 @@
 """The report of a run: one self-contained page."""
 
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, select_autoescape
 from markupsafe import Markup
 from numpy.typing import NDArray
 
 from tailwise._numbers import number
 from tailwise.labels.shots import Shots
 from tailwise.metrics.intervals import CONFIDENCE, RegionCoverage
-from tailwise.metrics.regions import METRICS, Interval, RegionMetrics, region_metrics
+from tailwise.metrics.regions import METRICS, RegionMetrics, region_metrics
 from tailwise.report.charts import density_chart, error_chart, scatter_chart, training_chart
 from tailwise.report.comparison import FEWEST_TO_SPEAK, Comparison, OtherRun
+from tailwise.report.features import FeatureMap, map_chart, similarity_chart
+from tailwise.report.rendering import render
+from tailwise.report.trust_charts import calibration_chart, residual_chart
 
 
 def run_page(
@@ -36,6 +37,8 @@ def run_page(
     changes: Mapping[str, Comparison] | None = None,
     coverage: Mapping[str, RegionCoverage] | None = None,
     shared: Sequence[str] = (),
+    levels: Mapping[float, Mapping[str, RegionCoverage]] | None = None,
+    features: FeatureMap | None = None,
 ) -> str:
     """The page of a finished run as HTML text.
 
@@ -56,6 +59,8 @@ def run_page(
         changes: the comparison with it, by region.
         coverage: of intervals of the confidence that a run reports, by region.
         shared: regions whose intervals share residuals with others, in words.
+        levels: coverage by region for intervals of several confidences.
+        features: what the network makes of the test rows.
     """
     name, other_name = (method, "") if other is None else other.names(method, masked=shots.gaps is not None)
     runs = [(name, y_pred)]
@@ -64,11 +69,21 @@ def run_page(
         runs.append((other_name, other.y_pred))
         others = region_metrics(y_true, other.y_pred, shots)
     steps = "epochs" if any(line.get("terms") for line in history) else "rounds"
-    environment = Environment(
-        loader=PackageLoader("tailwise.report"), autoescape=select_autoescape(), trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {"number": number, "interval": _interval}
-    return environment.get_template("run.html").render(
+    pictures = {
+        "size": error_chart(y_true, runs, shots, target, show="size"),
+        "sign": error_chart(y_true, runs, shots, target),
+        "scatter": scatter_chart(y_true, y_pred, shots, target),
+        "residuals": residual_chart(y_true, runs, shots, target),
+        "density": density_chart(shots, target),
+    }
+    if len(history) > 1:
+        pictures["training"] = training_chart(history, target, steps.rstrip("s"))
+    if levels:
+        pictures |= {"predicted": calibration_chart(levels), "true": calibration_chart(levels, by="true")}
+    if features is not None:
+        pictures |= {"map": map_chart(features, target), "similarity": similarity_chart(features, target)}
+    return render(
+        "run.html",
         title=title,
         target=target,
         method=method,
@@ -91,20 +106,11 @@ def run_page(
         confidence=CONFIDENCE,
         shared=shared,
         verdict=_verdict(regions, name, other_name, target, changes or {}),
-        charts={
-            "density": Markup(density_chart(shots, target)),
-            "error": Markup(error_chart(y_true, runs, shots, target)),
-            "scatter": Markup(scatter_chart(y_true, y_pred, shots, target)),
-            "training": Markup(training_chart(history, target, steps.rstrip("s"))) if len(history) > 1 else None,
-        },
-        version=version("tailwise"),
+        charts={chart: Markup(svg) for chart, svg in pictures.items()},
+        features=features,
+        alike="" if features is None else " to ".join(f"{end:.2f}" for end in features.span),
+        n=y_true.size,
     )
-
-
-def _interval(interval: Interval) -> str:
-    if interval.low is None or interval.high is None:
-        return ""
-    return " to ".join(number(float(f"{end:.3g}")) for end in (interval.low, interval.high))
 
 
 def _verdict(

@@ -60,10 +60,14 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
     """Give an optimiser the state that :func:`optimizer_tensors` took."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         index, key = name.split(".", 1)
-        state.setdefault(int(index), {})[key] = value
+        parameter = parameters[int(index)]
+        # A fused step walks through memory: moments must lie there as their parameter does, which may be channels last.
+        like = torch.empty_like(parameter, dtype=value.dtype) if value.shape == parameter.shape else None
+        state.setdefault(int(index), {})[key] = value if like is None else like.copy_(value)
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 

@@ -24,7 +24,7 @@ from tailwise.models.names import AUTO, encoder_for
 from tailwise.processes import gather_objects, piece
 from tailwise.training.epoch import Epoch
 from tailwise.training.loop import Training, accelerator_for, seed_everything
-from tailwise.training.media import MediaInputs, media_setup
+from tailwise.training.media import MediaInputs, check_kinds, media_setup
 from tailwise.training.network import ROWS_AT_ONCE, Inputs, Network, network_of, predictions
 from tailwise.training.recipe import Recipe
 
@@ -66,7 +66,8 @@ def table_training(
     Raises:
         InputError: parameters that do not work for this table.
     """
-    accelerator_for(recipe)  # from here on processes know of each other
+    accelerator = accelerator_for(recipe)  # from here on processes know of each other
+    check_kinds(params or {}, table.schema)
     train, y_train = table.rows_of("train")
     val, _ = table.rows_of("val")
     own = np.arange(len(val))[piece(len(val))]
@@ -75,7 +76,9 @@ def table_training(
             raise InputError(f"{'sample_weight is' if method.resampler is None else 'resampling is'} for tables alone")
         seed_everything(recipe.seed, 0, -2)
         size = recipe.batch_size_for(len(y_train))
-        media = media_setup(table, own, encoder=encoder, params=params or {}, batch_size=size)
+        media = media_setup(
+            table, own, encoder=encoder, params=params or {}, batch_size=size, device=accelerator.device
+        )
         return _training(
             table,
             method,

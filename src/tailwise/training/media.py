@@ -1,6 +1,6 @@
 """Train a method on a table whose columns are images, texts or signals."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,17 +12,19 @@ import torch
 from numpy.typing import NDArray
 from sklearn.compose import ColumnTransformer
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
-from tailwise._checks import InputError, did_you_mean
-from tailwise.data.images import ImageReader
+from tailwise._checks import InputError, did_you_mean, true_or_false
+from tailwise.data.images import ImageReader, check_images
 from tailwise.data.media import MediaBatches, OnDisk
 from tailwise.data.prepare import PreparedTable
 from tailwise.data.schema import Medium, Schema
-from tailwise.data.signals import SignalReader
+from tailwise.data.signals import SignalReader, check_signals
 from tailwise.data.table import categories_of, fit_preprocessor, transform, transform_features
 from tailwise.models.encoders import new_encoder
 from tailwise.models.media import TABLE, MediaEncoder
 from tailwise.models.names import AUTO, MEDIA, encoder_for
+from tailwise.processes import world
 
 _IN_MEMORY = 2**31
 _SMALL = 64
@@ -32,7 +34,7 @@ _KNOWN = {
     "signal": ("length", "width", "blocks", "kernel"),
     "text": (
         *("encoder", "frozen", "length", "pair", "cache", "vectors", "words", "lr_factor"),
-        *("widths", "dropout", "units", "width"),
+        *("widths", "dropout", "input_dropout", "units", "width"),
     ),
 }
 
@@ -111,6 +113,7 @@ def media_setup(
     encoder: str,
     params: Mapping[str, Any],
     batch_size: int,
+    device: torch.device | str = "cpu",
 ) -> MediaSetup:
     """Readers, encoders and batches for a table of media.
 
@@ -119,41 +122,43 @@ def media_setup(
         validation: positions of the validation rows this process predicts, among those of all.
         encoder: of the ordinary columns.
         params: of the table's encoder, and by kind of medium: ``{"image": {"encoder": "resnet18"}}``.
-        batch_size: rows a batch.
+        batch_size: most rows of a batch.
+        device: where a frozen encoder of texts embeds them.
 
     Raises:
         InputError: files that cannot be used, encoders that cannot be had, parameters that do not exist.
     """
-    for kind in MEDIA:
-        if kind in params and all(medium.kind != kind for medium in table.schema.media):
-            raise InputError(f"parameters of {kind} encoders are given, but no column is one of {kind}s; use --{kind}")
+    checked = {medium.kind: _checked(medium.kind, params.get(medium.kind, {})) for medium in table.schema.media}
     of_table = {name: value for name, value in params.items() if name not in MEDIA}
+    if of_table and not table.schema.columns:
+        raise InputError(f"the table has no ordinary columns, so its encoder takes no parameters: {sorted(of_table)}")
     rows, y_train = table.rows_of("train")
     frame = rows.frame()
+    _check_files(table)
     readers: dict[str, Any] = {}
     encoders: dict[str, nn.Module] = {}
     described: dict[str, dict[str, Any]] = {}
     on_disk = set()
     for i, medium in enumerate(table.schema.media):
         name = f"{medium.kind}{i}"
-        own = _checked(medium.kind, params.get(medium.kind, {}))
+        own = dict(checked[medium.kind])
         keep = own.pop("in_memory", None)
         readers[name], encoders[name], described[name] = _of_medium(medium, frame, own)
         if isinstance(readers[name], ImageReader):
             fits = (len(table.y)) * readers[name].bytes_each <= _IN_MEMORY
             if not (fits if keep is None else keep):
                 on_disk.add(name)
-    for part in ("train", "val", "test"):  # files that cannot be used are known before anything is trained
-        for name in readers:
-            if name in on_disk or (part == "test" and hasattr(readers[name], "check")):
-                readers[name].check(table.rows_of(part)[0].frame())
+        if isinstance(getattr(readers[name], "backbone", None), nn.Module):
+            readers[name].backbone.to(device)
     preprocessor = None
     x: dict[str, Tensor | OnDisk] = {}
     for name, reader in readers.items():
         if name in on_disk:
             x[name] = OnDisk([str(path) for path in frame[reader.column]], reader.decode)
         else:
-            x[name] = torch.from_numpy(reader.read(frame))
+            x[name] = values = torch.from_numpy(reader.read(frame))
+            if hasattr(encoders[name], "match_inputs"):
+                encoders[name].match_inputs(values)  # type: ignore[operator]
     if table.schema.columns:
         features = table.schema.features(frame)
         preprocessor = fit_preprocessor(features)
@@ -166,33 +171,52 @@ def media_setup(
         encoders[TABLE], description = new_encoder(encoder, x_table, categories, of_table)
         described[TABLE] = {"kind": TABLE, **description}
         x[TABLE] = torch.from_numpy(x_table)
-    elif of_table:
-        raise InputError(f"the table has no ordinary columns, so its encoder takes no parameters: {sorted(of_table)}")
     inputs = MediaInputs(readers, preprocessor)
+    network = MediaEncoder(encoders)
+    batches = MediaBatches(x, torch.from_numpy(y_train).float(), batch_size=batch_size)
+    if len(y_train) // len(batches) // world()[1] < 2 and any(isinstance(m, _BatchNorm) for m in network.modules()):
+        raise InputError("batch norm needs two rows of each batch in a process; use a larger --batch-size")
     val = table.rows_of("val")[0].select(validation).frame()
     return MediaSetup(
         inputs,
-        MediaEncoder(encoders),
+        network,
         {"encoder": "media", "inputs": described},
-        MediaBatches(x, torch.from_numpy(y_train).float(), batch_size=batch_size),
+        batches,
         y_train,
-        _Validation(inputs, table.schema, val, keep=not on_disk),
+        _Validation(inputs, table.schema, val, on_disk),
     )
 
 
-class _Validation:
-    """Inputs of validation rows, read once if they are to be kept."""
+def check_kinds(params: Mapping[str, Any], schema: Schema) -> None:
+    """Raise if there are parameters for a kind of medium that the table does not have."""
+    for kind in MEDIA:
+        if kind in params and all(medium.kind != kind for medium in schema.media):
+            raise InputError(f"parameters of {kind} encoders are given, but no column is one of {kind}s; use --{kind}")
 
-    def __init__(self, inputs: MediaInputs, schema: Schema, frame: pd.DataFrame, *, keep: bool) -> None:
-        self.inputs, self.schema, self.frame = inputs, schema, frame
-        self.kept = [inputs.inputs(schema, frame)] if keep and len(frame) else None
+
+def _check_files(table: PreparedTable) -> None:
+    """Raise if files cannot be used, be it those of test rows: that is known before anything is trained."""
+    frame = pd.concat([table.rows_of(part)[0].frame() for part in ("train", "val", "test")])
+    for medium in table.schema.media:
+        if medium.kind == "image":
+            check_images(medium.columns[0], frame)
+        elif medium.kind == "signal":
+            check_signals(medium.columns[0], frame)
+
+
+class _Validation:
+    """Inputs of validation rows: read once, but for files that are decoded anew each time."""
+
+    def __init__(self, inputs: MediaInputs, schema: Schema, frame: pd.DataFrame, on_disk: Collection[str]) -> None:
+        here = {name: reader for name, reader in inputs.readers.items() if name not in on_disk}
+        self.kept = MediaInputs(here, inputs.preprocessor).inputs(schema, frame) if len(frame) else {}
+        self.on_disk, self.frame = {name: inputs.readers[name] for name in on_disk}, frame
 
     def __iter__(self) -> Iterator[dict[str, NDArray[Any]]]:
-        if self.kept is not None:
-            yield from self.kept
-            return
         for start in range(0, len(self.frame), ROWS_AT_ONCE):
-            yield self.inputs.inputs(self.schema, self.frame.iloc[start : start + ROWS_AT_ONCE])
+            rows = slice(start, start + ROWS_AT_ONCE)
+            read = {name: reader.read(self.frame.iloc[rows]) for name, reader in self.on_disk.items()}
+            yield {name: values[rows] for name, values in self.kept.items()} | read
 
 
 ROWS_AT_ONCE = 512
@@ -204,6 +228,8 @@ def _checked(kind: str, params: Any) -> dict[str, Any]:
     for name in params:
         if name not in _KNOWN[kind]:
             raise InputError(f"{kind} has no parameter {name!r}{did_you_mean(name, _KNOWN[kind])}")
+    if params.get("in_memory") is not None:
+        true_or_false(params["in_memory"], "image.in_memory")
     return dict(params)
 
 

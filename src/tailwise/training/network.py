@@ -52,7 +52,8 @@ class Network:
 
     def save(self, folder: Path) -> dict[str, Any]:
         """Write the weights into a folder, and say what they belong to."""
-        save_file({k: v.detach().cpu().contiguous() for k, v in self.model.state_dict().items()}, folder / _WEIGHTS)
+        state = {name: value.detach().cpu().contiguous().clone() for name, value in self.model.state_dict().items()}
+        save_file(state, folder / _WEIGHTS)  # clones, for weights that are one tensor under two names
         return {"kind": "network", "encoder": self.encoder, "head": getattr(self.model.head, "shape", None)}
 
     @classmethod

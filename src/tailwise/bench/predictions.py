@@ -1,0 +1,81 @@
+"""The test rows of a training with what was predicted of them, in a small file beside its result."""
+
+import hashlib
+import io
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tailwise._checks import InputError
+from tailwise.labels.shots import REGIONS, Shots
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """Test rows of a cell.
+
+    Args:
+        row: ``(n,)`` position in the source, from 0.
+        target: ``(n,)`` true values, target units.
+        prediction: ``(n,)``, target units.
+        region: ``(n,)`` number of the region of the true value among :data:`tailwise.labels.shots.REGIONS`.
+        bin: ``(n,)`` bin of the true value.
+    """
+
+    row: NDArray[np.int64]
+    target: NDArray[np.float64]
+    prediction: NDArray[np.float64]
+    region: NDArray[np.int8]
+    bin: NDArray[np.int32]
+
+    @classmethod
+    def of(
+        cls, row: NDArray[np.int64], target: NDArray[np.float64], prediction: NDArray[np.float64], shots: Shots
+    ) -> Self:
+        """With the regions and bins of the training rows."""
+        region, bins = shots.codes(target).astype(np.int8), shots.bins.index(target).astype(np.int32)
+        return cls(row, target, prediction, region, bins)
+
+    @property
+    def error(self) -> NDArray[np.float64]:
+        """``(n,)`` absolute errors, target units."""
+        return np.abs(self.prediction - self.target)
+
+    def within(self, region: str) -> NDArray[np.bool_]:
+        """``(n,)`` mask of a region's rows; ``"all"`` is every row."""
+        if region == "all":
+            return np.ones(self.row.size, dtype=bool)
+        return np.asarray(self.region == REGIONS.index(region))
+
+    def same_rows(self, other: "Predictions") -> bool:
+        """Whether these are the same rows, in the same order, with the same true values, regions and bins."""
+        pairs = ((getattr(self, name), getattr(other, name)) for name in ("row", "target", "region", "bin"))
+        return all(np.array_equal(mine, theirs) for mine, theirs in pairs)
+
+    def write(self, path: Path) -> str:
+        """Write the file so that a reader sees the old one or the new one, never a half; give its SHA-256."""
+        buffer = io.BytesIO()
+        arrays: dict[str, Any] = asdict(self)
+        np.savez_compressed(buffer, **arrays)
+        fresh = path.with_name(path.name + ".new")
+        fresh.write_bytes(buffer.getvalue())
+        os.replace(fresh, path)
+        return hashlib.sha256(buffer.getvalue()).hexdigest()
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """What :meth:`write` wrote; nothing in the file is run.
+
+        Raises:
+            InputError: no file there, or another.
+        """
+        try:
+            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as found:
+                return cls(**{name: found[name] for name in ("row", "target", "prediction", "region", "bin")})
+        except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
+            raise InputError(f"predictions {str(path)!r} cannot be read; run the comparison again") from error

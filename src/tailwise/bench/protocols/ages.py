@@ -1,0 +1,115 @@
+"""What AgeDB-DIR and IMDB-WIKI-DIR share: the released list of images, the split by age, the recipe, made-up faces."""
+
+import random
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from tailwise._checks import InputError
+from tailwise.bench.protocols.base import SPLIT, Index, need_columns, need_files, pillow
+from tailwise.data.splits import split_column
+from tailwise.data.table import read_table
+
+SEED, LAST_AGE = 666, 120
+METRICS = ("mae", "gm")
+LOSS = "l1"
+PARAMS: Mapping[str, Any] = {"image": {"encoder": "resnet50", "size": 224, "crop": 16, "flip": True}}
+RECIPE: Mapping[str, Any] = {
+    "epochs": 90,
+    "batch_size": 256,
+    "lr": 1e-3,
+    "weight_decay": 0.0,
+    "patience": None,
+    "criterion": "mae",
+}
+METHODS = ("vanilla", "sqinv+lds", "sqinv+fds", "sqinv+lds+fds", "sqinv+ranksim", "conr")
+QUICK = ("image.encoder=cnn", "image.size=32", "image.crop=2", "recipe.batch_size=32")
+DEVIATIONS = (
+    "the learning rate falls along half a cosine; published: times 0.1 after epochs 60 and 80",
+    "gradients are clipped at norm 1; published: not clipped",
+)
+
+
+def age_split(ages: ArrayLike, cap: int) -> NDArray[np.str_]:
+    """The published split: of each age min(n // 3, cap) images to validation, as many to test, the rest to training.
+
+    Python's generator is seeded with 666 once; then the images of each age from 0 to 120 are shuffled in turn, the
+    first go to validation and the next to test. Older ages are all for training (Yang et al., ICML 2021).
+
+    Args:
+        ages: ``(n,)`` whole ages, in the order of the released list.
+        cap: 30 for AgeDB-DIR, 150 for IMDB-WIKI-DIR.
+
+    Returns:
+        ``(n,)`` of ``"train"``, ``"val"``, ``"test"``.
+
+    Example:
+        >>> age_split([30] * 7 + [31] * 2, cap=30).tolist().count("val")
+        2
+    """
+    whole = np.asarray(ages)
+    parts = np.full(whole.size, "train")
+    shuffler = random.Random(SEED)
+    for age in range(LAST_AGE + 1):
+        rows = np.flatnonzero(whole == age).tolist()
+        shuffler.shuffle(rows)
+        k = min(len(rows) // 3, cap)
+        parts[rows[:k]] = "val"
+        parts[rows[k : 2 * k]] = "test"
+    return parts
+
+
+def read_ages(folder: Path, name: str, cap: int, from_images: Callable[[Path], pd.DataFrame]) -> Index:
+    """The images of a data folder with age and split.
+
+    The released list wins with its own split; without a column ``split`` its rows are split as published. Without the
+    list, images are found in the folder and split by the same rule, which gives the published number of each age but
+    other members, since the order of the released list is its own.
+
+    Args:
+        folder: data folder.
+        name: of the released list, a CSV with ``age``, ``path`` and ``split``.
+        cap: most images an age gives to validation, and to test.
+        from_images: finds ``path`` and ``age`` where there is no list.
+    """
+    file = folder / name
+    if file.is_file():
+        listed = read_table(file)
+        need_columns(listed, file, ("age", "path"))
+        frame = pd.DataFrame({"path": listed["path"].astype(str), "age": _whole(listed["age"], file.name)})
+        if SPLIT in listed:
+            parts, how = split_column(listed[SPLIT]), f"released: column split of {name}"
+        else:
+            parts, how = age_split(frame["age"], cap), f"by the published rule, over the order of {name}"
+    else:
+        frame = from_images(folder)
+        parts = age_split(frame["age"], cap)
+        how = f"by the published rule, but over the order of the files, since {name} is absent: not the published rows"
+    paths = need_files("path", [folder / path for path in frame["path"]])
+    return Index(frame.assign(path=paths, **{SPLIT: parts}), how, ("path",))
+
+
+def _whole(ages: pd.Series, name: str) -> pd.Series:
+    numbers = pd.to_numeric(ages, errors="coerce")
+    if numbers.isna().any() or (numbers < 0).any():
+        raise InputError(f"column 'age' of {name!r} must hold ages of at least 0 in every row")
+    return numbers.astype(int)  # as the published code reads them
+
+
+def toy_ages(rng: np.random.Generator, n: int, *, low: int = 1, high: int = 100) -> NDArray[np.int64]:
+    """Ages of a made-up set: many around 35, few at both ends."""
+    ages = low + (high - low) * rng.beta(2.2, 4.2, size=n)
+    return np.round(ages).astype(np.int64)
+
+
+def draw_face(age: int, rng: np.random.Generator, file: Path, size: int = 48) -> None:
+    """Write a made-up picture whose brightness and number of lines tell an age."""
+    picture = rng.normal(0.25 + 0.005 * age, 0.05, size=(size, size, 3))
+    for line in range(age // 8):
+        picture[3 + 3 * line, :, :] -= 0.2
+    file.parent.mkdir(parents=True, exist_ok=True)
+    pillow().fromarray((255 * np.clip(picture, 0, 1)).astype(np.uint8)).save(file)

@@ -1,0 +1,222 @@
+"""What a benchmark is: the data it needs, its split, regions, recipe and metrics; and how its index is written."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from tailwise._checks import InputError
+from tailwise.data.table import write_table
+from tailwise.run import write_json
+
+SPLIT = "split"
+RECORD = "protocol.json"
+BY_COUNT = ("all", "many", "medium", "few")
+_SHOWN = 10
+BY_GAP = ("all", "seen", "interpolation", "extrapolation")
+
+
+@dataclass(frozen=True)
+class Index:
+    """The rows of a benchmark's table.
+
+    Args:
+        frame: target, inputs, and the column ``split`` of train, val and test.
+        how: where the split comes from, for the reader of the results.
+        files: columns that name files, as they are found from here.
+    """
+
+    frame: pd.DataFrame
+    how: str
+    files: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """A benchmark of the field.
+
+    Args:
+        name: on the command line.
+        title: one line.
+        source: the paper.
+        layout: which data set to download, from where, and which files are expected in the data folder.
+        target: target column, of each table if they differ.
+        unit: of the target.
+        choices: how tables are prepared, keywords of :func:`tailwise.data.prepare.prepare_table`; of maps also
+            ``depth``, fields of :class:`tailwise.data.dense.MapSettings`.
+        metrics: of the published table, names of :data:`tailwise.bench.table.SCORES`.
+        regions: columns of the published table.
+        recipe: the published training as far as :class:`tailwise.training.recipe.Recipe` has it.
+        params: parameters of the encoder.
+        loss: part that is added to a method without a loss of its own, where the published one is not squared error.
+        methods: compared if none is named.
+        deviations: what differs from the published practice, and what of it is not known.
+        quick: settings, as for ``--set``, with which a toy copy trains in seconds.
+        selects_on_test: whether the published practice chooses the epoch on the test rows.
+        read: finds the tables in the data folder.
+        toy: writes a small made-up data folder of the same layout, by a seed.
+        convert: makes files in the prepared folder that an index then names, where those of the data cannot be used.
+    """
+
+    name: str
+    title: str
+    source: str
+    layout: str
+    target: str | Mapping[str, str]
+    unit: str
+    metrics: tuple[str, ...]
+    read: Callable[[Path], dict[str, Index]]
+    toy: Callable[[Path, int], None]
+    choices: Mapping[str, Any] = field(default_factory=dict)
+    regions: tuple[str, ...] = BY_COUNT
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    params: Mapping[str, Any] = field(default_factory=dict)
+    loss: str | None = None
+    methods: tuple[str, ...] = ("vanilla", "sqinv+lds", "sqinv+lds+fds")
+    deviations: tuple[str, ...] = ()
+    quick: tuple[str, ...] = ()
+    selects_on_test: bool = False
+    convert: Callable[[Index, Path], Index] | None = None
+
+    def target_of(self, table: str) -> str:
+        """Target column of a table."""
+        return self.target if isinstance(self.target, str) else self.target[table]
+
+    def prepare(self, data: Path, out: Path) -> dict[str, Any]:
+        """Write an index of each table, and ``protocol.json`` with its counts and SHA-256, into a folder.
+
+        Args:
+            data: folder the user downloaded to.
+            out: folder to write; paths in an index are relative to it.
+
+        Returns:
+            What ``protocol.json`` says.
+
+        Raises:
+            InputError: files that are absent or not as expected, with what belongs where; a folder with other things.
+        """
+        if not data.is_dir():
+            raise InputError(f"{self.name}: there is no folder {str(data)!r}. It should hold: {self.layout}")
+        try:
+            tables = self.read(data)
+        except InputError as error:
+            raise InputError(f"{self.name}: {error}. {str(data)!r} should hold: {self.layout}") from error
+        try:
+            if out.is_dir() and any(out.iterdir()) and not (out / RECORD).exists():
+                raise InputError(f"{str(out)!r} is not empty and was not prepared before; choose another --out")
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"cannot write to {str(out)!r}: {error.strerror}") from error
+        record = {
+            "protocol": self.name,
+            "tables": {name: self._write(name, index, out) for name, index in tables.items()},
+        }
+        write_json(out / RECORD, record)
+        return record
+
+    def _write(self, name: str, index: Index, out: Path) -> dict[str, Any]:
+        start = out.resolve()
+        if self.convert is not None:
+            index = self.convert(index, start)
+        frame = index.frame.assign(
+            **{column: [_relative(cell, start) for cell in index.frame[column]] for column in index.files}
+        )
+        file = out / f"{name}.csv"
+        write_table(frame, file)
+        return {
+            "file": file.name,
+            "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+            "rows": {part: int((frame[SPLIT] == part).sum()) for part in ("train", "val", "test")},
+            "split": index.how,
+        }
+
+
+def read_record(protocol: Protocol, prepared: Path) -> dict[str, Any]:
+    """What ``prepare`` wrote, checked: the protocol's, complete, and unchanged.
+
+    Raises:
+        InputError: a folder that is not prepared for the protocol, an index that is absent or was changed.
+    """
+    again = f"run `tailwise bench prepare {protocol.name}` again"
+    try:
+        record: dict[str, Any] = json.loads((prepared / RECORD).read_text(encoding="utf-8"))
+        name, tables = record["protocol"], record["tables"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise InputError(
+            f"{str(prepared)!r} was not prepared; run `tailwise bench prepare {protocol.name} --data DATA --out FOLDER`"
+        ) from None
+    if name != protocol.name:
+        raise InputError(f"{str(prepared)!r} was prepared for {name!r}, not for {protocol.name!r}")
+    for table in tables.values():
+        file = prepared / table["file"]
+        if not file.is_file():
+            raise InputError(f"{str(file)!r} is absent; {again}")
+        if hashlib.sha256(file.read_bytes()).hexdigest() != table["sha256"]:
+            raise InputError(f"{str(file)!r} was changed since it was prepared; {again}")
+    return record
+
+
+def pillow() -> Any:
+    """The module that reads and writes images.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise InputError("images need Pillow: pip install 'tailwise[image]'") from error
+    return Image
+
+
+def need(folder: Path, *names: str) -> list[Path]:
+    """Files that must be in a folder.
+
+    Raises:
+        InputError: those that are absent, by name.
+    """
+    absent = [name for name in names if not (folder / name).exists()]
+    if absent:
+        raise InputError(f"{', '.join(map(repr, absent))} {'is' if len(absent) == 1 else 'are'} absent")
+    return [folder / name for name in names]
+
+
+def need_files(column: str, paths: Sequence[Path]) -> tuple[str, ...]:
+    """The paths as text, of files that all exist.
+
+    Raises:
+        InputError: how many do not, and the first ten.
+    """
+    absent = [str(path) for path in paths if not path.is_file()]
+    if absent:
+        more = "" if len(absent) <= _SHOWN else f" and {len(absent) - _SHOWN} more"
+        raise InputError(
+            f"{len(absent)} of the {len(paths)} files of column {column!r} are absent: "
+            f"{', '.join(absent[:_SHOWN])}{more}"
+        )
+    return tuple(str(path) for path in paths)
+
+
+def need_columns(frame: pd.DataFrame, file: Path, columns: Iterable[str]) -> None:
+    """Raise unless a table has columns."""
+    absent = [name for name in columns if name not in frame.columns]
+    if absent:
+        raise InputError(f"{file.name!r} has no column {', '.join(map(repr, absent))}, only {list(frame.columns)}")
+
+
+def _relative(cell: str, start: Path) -> str:
+    """A path from a folder on; an empty cell stays empty."""
+    folder, name = os.path.split(cell)
+    return os.path.join(_way(folder, start), name) if name else ""
+
+
+@cache
+def _way(folder: str, start: Path) -> str:
+    way = os.path.relpath(os.path.realpath(folder), start)
+    return "" if way == "." else way

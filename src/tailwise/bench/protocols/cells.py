@@ -1,0 +1,169 @@
+"""From a protocol to the cells of a grid."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from tailwise._checks import InputError
+from tailwise.bench.grid import Cell, Entry, read_cell, run_grid
+from tailwise.bench.protocols.base import SPLIT, Protocol, read_record
+from tailwise.bench.protocols.maps import DEPTH, read_map_cell, run_maps
+from tailwise.data.prepare import load_source
+from tailwise.data.table import read_table, write_table
+from tailwise.models.names import AUTO
+
+SELECT = ("val", "test")
+_RECIPE, _ENCODER, _MEDIA = "recipe", "encoder", ("image", "text", "signal")
+
+
+def protocol_cells(
+    protocol: Protocol,
+    prepared: Path,
+    methods: Sequence[str],
+    *,
+    seeds: int,
+    settings: Mapping[str, Mapping[str, Any]],
+    out: Path,
+    select: str = "val",
+) -> list[Cell]:
+    """Every method with every seed on every table of a protocol.
+
+    The split is the protocol's, so seeds differ in the initial weights, the order of rows, and all else that is random.
+
+    Args:
+        protocol: the benchmark.
+        prepared: folder that :meth:`Protocol.prepare` wrote.
+        methods: method strings; the protocol's loss is added to those without one.
+        seeds: how many, from 0.
+        settings: by part of a method its parameters; under ``recipe`` those of the training, under ``image``, ``text``,
+            ``signal`` and ``encoder`` those of the encoders, under ``depth`` how maps are read: what differs from the
+            protocol.
+        out: folder of the results.
+        select: rows that choose the epoch, ``"val"``, or ``"test"`` where that is the published practice.
+
+    Raises:
+        InputError: a folder that is not prepared, methods or settings that do not exist, a selection on the test rows
+            that is not published.
+    """
+    record = read_record(protocol, prepared)
+    if select == "test" and not protocol.selects_on_test:
+        raise InputError(f"{protocol.name} is published with validation rows; --select test is for those without")
+    entries = _entries(protocol, methods, settings)
+    cells = []
+    for name, table in record["tables"].items():
+        file = (prepared / table["file"]).resolve()
+        if select == "test":
+            file = _selecting_on_test(file, out / f"select-test-{name}.csv")
+        digest = load_source(str(file)).sha256
+        choices = {**protocol.choices, "split": "column", "split_column": SPLIT}
+        if any(key in choices for key in ("image", "signal")):
+            choices["folder"] = str(prepared.resolve())
+        if DEPTH in choices:
+            choices[DEPTH] = {**choices[DEPTH], **settings.get(DEPTH, {})}
+        for order, entry in enumerate(entries):
+            cells += [
+                Cell(
+                    benchmark(protocol, name).replace("/", "-"),
+                    str(file),
+                    protocol.target_of(name),
+                    entry,
+                    seed,
+                    choices,
+                    sha256=digest,
+                    order=order,
+                )
+                for seed in range(seeds)
+            ]
+    return sorted(cells, key=lambda cell: cell.seed)
+
+
+def benchmark(protocol: Protocol, table: str) -> str:
+    """Name of a table of a protocol in ``published.csv``."""
+    return protocol.name if table == "index" else f"{protocol.name}/{table}"
+
+
+def with_loss(method: str, loss: str | None) -> str:
+    """A method with a loss, unless it has one.
+
+    >>> with_loss("vanilla", "l1"), with_loss("sqinv+lds", "l1"), with_loss("bmc", "l1")
+    ('l1', 'sqinv+lds+l1', 'bmc')
+    """
+    from tailwise.methods.method import parse
+    from tailwise.methods.parts import PARTS
+
+    parts = parse(method)
+    if loss is None or any("loss" in (PARTS[name].slot, *PARTS[name].also) for name in parts):
+        return method
+    return "+".join([*parts, loss])
+
+
+def without_loss(method: str, loss: str | None) -> str:
+    """A method as it is named in ``published.csv``, without the protocol's loss.
+
+    >>> without_loss("l1", "l1"), without_loss("sqinv+lds+l1", "l1")
+    ('vanilla', 'sqinv+lds')
+    """
+    from tailwise.methods.method import VANILLA, parse
+
+    return "+".join(name for name in parse(method) if name != loss) or VANILLA
+
+
+def _entries(protocol: Protocol, methods: Sequence[str], settings: Mapping[str, Mapping[str, Any]]) -> list[Entry]:
+    from tailwise.methods.method import compose, parse
+    from tailwise.training.recipe import Recipe
+
+    recipe = {**protocol.recipe, **settings.get(_RECIPE, {})}
+    try:
+        Recipe(**recipe)
+    except TypeError:
+        unknown = next(name for name in recipe if name not in Recipe.__dataclass_fields__)
+        raise InputError(f"--set recipe.{unknown}: there is no such setting of a training") from None
+    params = {kind: dict(own) for kind, own in protocol.params.items()}
+    for kind in (*_MEDIA, DEPTH):
+        if kind in settings and kind not in protocol.choices and f"{kind}_pair" not in protocol.choices:
+            raise InputError(f"--set {kind}.{next(iter(settings[kind]))}: {protocol.name} has no {kind}s")
+        if kind in settings and kind != DEPTH:
+            usual = params.get(kind, {})
+            if kind == "text" and settings[kind].get("encoder", usual["encoder"]) != usual["encoder"]:
+                usual = {}  # what the protocol sets is its encoder's alone
+            params[kind] = {**usual, **settings[kind]}
+    params.update(settings.get(_ENCODER, {}))
+    encoder = AUTO
+    if DEPTH in protocol.choices:
+        encoder = str(params.pop("image")["encoder"])
+        if params:
+            raise InputError(f"{protocol.name} takes image.encoder alone for its encoder, not {sorted(params)}")
+    unused = set(settings) - {_RECIPE, _ENCODER, DEPTH, *_MEDIA}
+    entries = []
+    for method in dict.fromkeys(methods):
+        full = with_loss(method, protocol.loss)
+        own = {part: dict(given) for part, given in settings.items() if part in parse(full)}
+        unused -= set(own)
+        compose(full, **own)  # a mistake is told before anything is trained
+        entries.append(Entry(full, encoder=encoder, method_params=own, params=params, recipe=recipe))
+    if unused:
+        raise InputError(f"--set names {sorted(unused)[0]!r}, which is part of no method that is run")
+    return entries
+
+
+def _selecting_on_test(index: Path, out: Path) -> Path:
+    """An index in which the test rows also choose the epoch, and the validation rows train."""
+    frame = read_table(index)
+    test = frame[frame[SPLIT] == "test"]
+    frame[SPLIT] = frame[SPLIT].replace("val", "train")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_table(pd.concat([frame, test.assign(**{SPLIT: "val"})], ignore_index=True), out)
+    return out.resolve()
+
+
+def run_cells(cells: Sequence[Cell], folder: Path, *, jobs: int, backend: str) -> Iterator[tuple[Cell, dict[str, Any]]]:
+    """Run the cells that are missing, of tables or of maps; see :func:`tailwise.bench.grid.run_grid`."""
+    of_maps = any(DEPTH in cell.choices for cell in cells)
+    yield from (run_maps if of_maps else run_grid)(cells, folder, jobs=jobs, backend=backend)
+
+
+def is_known(cell: Cell, folder: Path) -> bool:
+    """Whether a cell was run with the same settings."""
+    return (read_map_cell if DEPTH in cell.choices else read_cell)(cell, folder) is not None

@@ -1,0 +1,133 @@
+"""The folder of a benchmark's results: what it is of, and its finished cells as tables."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from tailwise._checks import InputError
+from tailwise.bench.grid import Cell
+from tailwise.bench.protocols.base import Protocol
+from tailwise.bench.protocols.cells import without_loss
+from tailwise.bench.protocols.maps import DEPTH
+from tailwise.bench.table import BenchTable, bench_table
+from tailwise.run import write_json
+
+MARKER = "bench.json"
+CELLS = "cells"
+_ABSENT = object()
+
+
+def check_folder(out: Path, protocol: Protocol) -> None:
+    """Raise unless a folder is new, empty, or that of the protocol's results.
+
+    Raises:
+        InputError: a folder that holds something else, or another protocol's results.
+    """
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{str(out)!r} is a file; --out must name a folder")
+    if (out / MARKER).exists():
+        name = _read_marker(out)["protocol"]
+        if name != protocol.name:
+            raise InputError(f"{str(out)!r} holds results of {name!r}; choose another --out")
+    elif out.exists() and any(out.iterdir()):
+        raise InputError(f"{str(out)!r} is not empty and holds no results of a benchmark; choose another --out")
+
+
+def mark(out: Path, protocol: Protocol, cells: Sequence[Cell]) -> None:
+    """Write into the folder of results which protocol they are of, and of which tables."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        tables = {cell.table: cell.sha256 for cell in cells}
+        write_json(out / MARKER, {"protocol": protocol.name, "tables": tables})
+    except OSError as error:
+        raise InputError(f"cannot write to {str(out)!r}: {error.strerror}") from error
+
+
+def _read_marker(out: Path) -> dict[str, Any]:
+    try:
+        marker: dict[str, Any] = json.loads((out / MARKER).read_text(encoding="utf-8"))
+        return {"protocol": str(marker["protocol"]), "tables": dict(marker["tables"])}
+    except (OSError, ValueError, KeyError, TypeError):
+        raise InputError(f"{str(out)!r} holds no results of a benchmark; `tailwise bench run` writes them") from None
+
+
+def protocol_of(out: Path) -> str:
+    """Name of the protocol whose results a folder holds.
+
+    Raises:
+        InputError: a folder without results.
+    """
+    return str(_read_marker(out)["protocol"])
+
+
+def tables_of(
+    protocol: Protocol, out: Path, failures: Sequence[tuple[Cell, Mapping[str, Any]]] = ()
+) -> list[BenchTable]:
+    """The protocol's tables from the finished cells of a folder; those of an older index are left out.
+
+    Args:
+        protocol: the benchmark.
+        out: folder of the results.
+        failures: results of cells that failed just now, which leave no file.
+
+    Raises:
+        InputError: no finished cell.
+    """
+    tables = []
+    reasons = [result["error"] for _, result in failures]
+    finished = False
+    for name, digest in _read_marker(out)["tables"].items():
+        results = [_read(file) for file in sorted((out / CELLS / name).glob("*.json"))]
+        results += [{"cell": asdict(cell), **result} for cell, result in failures if cell.table == name]
+        finished |= any("metrics" in result for result in results)
+        results = sorted(
+            (result for result in results if result["cell"]["sha256"] == digest),
+            key=lambda result: result["cell"]["seed"],
+        )
+        changed = [_changed(protocol, result["cell"]) for result in results]
+        shared = frozenset.intersection(*changed) if changed else frozenset()
+        found: dict[str, tuple[str, list[Mapping[str, Any]]]] = {}
+        for result, of_cell in zip(results, changed, strict=True):
+            method = without_loss(result["cell"]["entry"]["method"], protocol.loss)
+            own = ", ".join(sorted(of_cell - shared))
+            found.setdefault(method + (f" ({own})" if own else ""), (method, []))[1].append(result)
+        in_order = dict(sorted(found.items(), key=lambda item: (item[1][0] != "vanilla", item[0])))
+        known = name if name == protocol.name else f"{protocol.name}/{name.removeprefix(protocol.name + '-')}"
+        tables.append(bench_table(known, protocol.metrics, protocol.regions, in_order, changed=sorted(shared)))
+    if not finished:
+        raise InputError(
+            f"there is no finished training of {protocol.name} in {str(out)!r}" + (f": {reasons[0]}" if reasons else "")
+        )
+    return tables
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        result: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError:
+        raise InputError(f"{str(file)!r} cannot be read; remove it and run the benchmark again") from None
+    return result
+
+
+def _changed(protocol: Protocol, cell: Mapping[str, Any]) -> frozenset[str]:
+    """What of a cell differs from the protocol, in words."""
+    entry = cell["entry"]
+    changed = {f"{part}.{key}={value}" for part, own in entry["method_params"].items() for key, value in own.items()}
+    usual = {"recipe": protocol.recipe, **protocol.params, DEPTH: protocol.choices.get(DEPTH, {})}
+    own = {"recipe": entry["recipe"], **entry["params"], DEPTH: cell["choices"].get(DEPTH, {})}
+    if DEPTH in protocol.choices:
+        own["image"] = {"encoder": entry["encoder"]}
+    before, now = _flat(usual), _flat(own)
+    changed |= {f"{key}={value}" for key, value in now.items() if before.get(key, _ABSENT) != value}
+    if "/select-test-" in Path(cell["data"]).as_posix():
+        changed.add("epoch chosen on the test rows")
+    return frozenset(changed)
+
+
+def _flat(nested: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in nested.items():
+        flat |= _flat(value, f"{before}{key}.") if isinstance(value, Mapping) else {f"{before}{key}": value}
+    return flat

@@ -1,0 +1,89 @@
+"""STS-B-DIR: how alike two sentences are, 5,249 / 1,000 / 1,000 pairs (Yang et al., ICML 2021)."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tailwise._checks import InputError
+from tailwise.bench.protocols.base import SPLIT, Index, Protocol, need, need_columns
+
+FILES = {"train": "train_new.tsv", "val": "dev_new.tsv", "test": "test_new.tsv"}
+MANY = [0, *range(10, 49, 2), 49]
+MEDIUM = [2, 4, 6, 8, 27, 35, 37]
+EDGES = [float(edge) for edge in np.linspace(0, 5, 51).astype(np.float32)]
+_COLUMNS = ("sentence1", "sentence2", "score")
+
+
+def read_sts_b(folder: Path) -> Index:
+    """The pairs of the three released files."""
+    frames = []
+    for part, file in zip(FILES, need(folder, *FILES.values()), strict=True):
+        try:
+            rows = pd.read_csv(file, sep="\t", quoting=csv.QUOTE_NONE, keep_default_na=False, dtype=str)
+        except (ValueError, OSError) as error:
+            raise InputError(f"{file.name!r} cannot be read as tab-separated text: {error}") from error
+        need_columns(rows, file, _COLUMNS)
+        score = pd.to_numeric(rows["score"], errors="coerce")
+        if not score.between(0, 5).all():
+            raise InputError(f"{file.name!r} has scores that are not numbers from 0 to 5")
+        frames.append(rows[list(_COLUMNS)].assign(score=score, **{SPLIT: part}))
+    return Index(pd.concat(frames, ignore_index=True), f"released: {', '.join(FILES.values())}")
+
+
+_SUBJECTS = ("a man", "a woman", "a dog", "a child", "the cat", "a girl", "two boys", "the band")
+_VERBS = ("runs", "sleeps", "plays", "cooks", "sings", "reads", "swims", "waits")
+_PLACES = ("in the park", "at home", "on a stage", "by the river", "in a street", "near a tree")
+
+
+def toy(folder: Path, seed: int) -> None:
+    """Made-up pairs that share 0 to 3 of three phrases, most of them few, in the three files."""
+    rng = np.random.default_rng(seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, n in zip(FILES.values(), (300, 90, 90), strict=True):
+        lines = []
+        for i in range(n):
+            first = [rng.choice(words) for words in (_SUBJECTS, _VERBS, _PLACES)]
+            second = [rng.choice(words) for words in (_SUBJECTS, _VERBS, _PLACES)]
+            shared = rng.permutation(3)[: rng.choice(4, p=(0.4, 0.3, 0.2, 0.1))]
+            for place in shared:
+                second[place] = first[place]
+            alike = sum(a == b for a, b in zip(first, second, strict=True)) / 3
+            score = np.clip(np.round(5 * alike + rng.normal(0, 0.3), 1), 0, 5)
+            lines.append((i, *(" ".join(words).capitalize() + "." for words in (first, second)), f"{score:.3f}"))
+        frame = pd.DataFrame(lines, columns=["index", *_COLUMNS])
+        frame.to_csv(folder / name, sep="\t", index=False, quoting=csv.QUOTE_NONE)
+
+
+PROTOCOL = Protocol(
+    name="sts-b-dir",
+    title="how alike two sentences are, 7,249 pairs of STS-B",
+    source="Yang et al., Delving into Deep Imbalanced Regression, ICML 2021",
+    layout=(
+        f"{', '.join(FILES.values())} from the folder sts-b-dir of the repository "
+        "YyzHarry/imbalanced-regression (columns sentence1, sentence2, score; the pairs are those of STS-B, GLUE)"
+    ),
+    target="score",
+    unit="points from 0 to 5",
+    choices={
+        "edges": EDGES,
+        "regions": {"many": MANY, "medium": MEDIUM},
+        "text_pair": ["sentence1", "sentence2"],
+    },
+    metrics=("mse", "pearson"),
+    recipe={"epochs": 100, "batch_size": 128, "lr": 1e-4, "weight_decay": 1e-5, "clip_norm": 5.0, "criterion": "rmse"},
+    params={"text": {"encoder": "bilstm", "units": 1500, "length": 40, "dropout": 0.2}},
+    methods=("vanilla", "inv+lds", "inv+fds", "inv+lds+fds", "ranksim", "conr"),
+    deviations=(
+        "validated each epoch and trained for at most 100 epochs, 30 without a better one; published: each 400 "
+        "iterations, at most 100 validations, 10 without a better one",
+        "the learning rate falls along half a cosine; published: constant",
+        "word vectors are learnt; published: GloVe 840B, 300 numbers a word (--set text.vectors=FILE)",
+        "the output is scaled to the scores; published: the network is trained on scores / 5",
+        "19 test pairs also occur among the training pairs, as released",
+    ),
+    quick=("text.units=16", "text.width=16", "recipe.batch_size=32"),
+    read=lambda folder: {"index": read_sts_b(folder)},
+    toy=toy,
+)

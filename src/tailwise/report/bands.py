@@ -1,0 +1,66 @@
+"""Equal intervals of the true target, wide enough to hold rows: what charts and features are grouped by."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tailwise._numbers import number
+from tailwise.labels.shots import Shots
+
+_MOST = 25
+
+
+@dataclass(frozen=True, eq=False)
+class Bands:
+    """At most 25 equal intervals over labels, no finer than the bins.
+
+    Args:
+        edges: ``(k + 1,)`` target units.
+        index: ``(n,)`` interval of each label.
+    """
+
+    edges: NDArray[np.float64]
+    index: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, y: NDArray[np.float64], shots: Shots) -> Self:
+        """Intervals from the lowest to the highest label.
+
+        Args:
+            y: ``(n,)`` labels.
+            shots: bins.
+        """
+        low, high = float(y.min()), float(y.max())
+        if low == high:
+            return cls(np.array([low - 0.5, low + 0.5]), np.zeros(y.size, dtype=np.int64))
+        n = int(np.clip(np.ceil((high - low) / np.median(shots.bins.widths)), 2, _MOST))
+        edges = np.linspace(low, high, n + 1)
+        return cls(edges, np.asarray(np.searchsorted(edges[1:-1], y, side="right"), dtype=np.int64))
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """``(k,)`` labels in each interval."""
+        return np.bincount(self.index, minlength=self.edges.size - 1)
+
+    @property
+    def centers(self) -> NDArray[np.float64]:
+        """``(k,)`` middle of each interval."""
+        return np.asarray((self.edges[:-1] + self.edges[1:]) / 2)
+
+    def mean(self, values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """``(k,)`` mean of a value of each label and its standard error; NaN without labels, and of a single one.
+
+        Args:
+            values: ``(n,)``.
+        """
+        count = self.counts
+        with np.errstate(invalid="ignore", divide="ignore"):
+            mean = np.bincount(self.index, weights=values, minlength=count.size) / count
+            square = np.bincount(self.index, weights=np.square(values - mean[self.index]), minlength=count.size)
+            return mean, np.sqrt(square / (count - 1) / count)
+
+    def name(self, i: int) -> str:
+        """An interval in words, with three digits."""
+        return " to ".join(number(float(f"{edge:.3g}")) for edge in self.edges[i : i + 2])

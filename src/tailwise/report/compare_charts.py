@@ -1,0 +1,168 @@
+"""Charts of a comparison: what each entry changes by region, and what a gain where rows are few costs elsewhere."""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
+
+from tailwise._numbers import number
+from tailwise.bench.comparison import SCORES, TableComparison
+from tailwise.bench.statistics import BETTER, WORSE
+from tailwise.report.critical import wrapped
+from tailwise.report.drawing import INK, OTHER, OURS, drawing, short
+
+Box = tuple[float, float, float, float]
+
+_PALEST, _DARKEST = 10.0, 60.0  # percent at which the colours end, at least and at most
+_HALF_LIGHT = 0.179  # luminance at which black and white letters have the same contrast
+
+
+def heat_chart(
+    changes: Mapping[str, Mapping[str, float]], verdicts: Mapping[tuple[str, str], str], reference: str
+) -> str:
+    """Change of each score against the reference in percent, as colours around 0 with the numbers in them.
+
+    Args:
+        changes: by entry and score, percent.
+        verdicts: by entry and score; better and worse are written under the number.
+        reference: name of the reference.
+    """
+    names, scores = list(changes), list(SCORES)
+    percent = np.array([[changes[name].get(score, np.nan) for score in scores] for name in names])
+    end = float(np.clip(np.nanmax(np.abs(percent)), _PALEST, _DARKEST))
+    # Blue against orange-red: told apart with every common colour blindness, and by lightness from 0.
+    shades = mpl.colormaps["RdBu_r"]((percent + end) / (2 * end))
+    said = [f"{name} {', '.join(f'{s} {signed(changes[name][s])}' for s in changes[name])}" for name in names]
+    alt = f"Change against {reference} in percent, below 0 is better: {'; '.join(said)}."
+    with drawing(alt, 6.6, 0.5 + 0.43 * len(names), numbers=None, grid=None, near="xy") as drawn:
+        axes = drawn.axes
+        axes.set(xlim=(-0.5, len(scores) - 0.5), ylim=(len(names) - 0.5, -0.5))
+        for (row, column), value in np.ndenumerate(percent):
+            if np.isfinite(value):
+                shade = shades[row, column]
+                axes.add_patch(Rectangle((column - 0.49, row - 0.47), 0.98, 0.94, facecolor=shade, linewidth=0))
+                verdict = verdicts.get((names[row], scores[column]), "")
+                claimed = verdict in (BETTER, WORSE)
+                axes.text(
+                    column,
+                    row,
+                    f"{signed(value)}\n{verdict}" if claimed else signed(value),
+                    ha="center",
+                    va="center",
+                    fontsize=9,
+                    linespacing=1.1,
+                    color="#000000" if _lightness(shade) > _HALF_LIGHT else "#ffffff",
+                    weight="bold" if claimed else "normal",
+                )
+                beside = f", {verdict}" if verdict else ""
+                drawn.tell(column, row, f"{names[row]}, {scores[column]}: {signed(value)}{beside}")
+        axes.set_xticks(range(len(scores)), [score.capitalize() for score in scores])
+        axes.set_yticks(range(len(names)), [wrapped(name) for name in names])
+        axes.tick_params(length=0)
+        axes.xaxis.tick_top()
+        axes.spines[:].set_visible(False)
+    return drawn.svg
+
+
+def trade_chart(table: TableComparison, reference: str) -> str:
+    """Error where rows are many against error where they are few.
+
+    A dashed line joins the entries that no other beats in both, a broad one the swept powers of the weights.
+    """
+    on_front = table.on_front()
+    points = {name: (_mean(table, name, "many"), _mean(table, name, "few")) for name in on_front}
+    front = sorted(points[name] for name, on in on_front.items() if on)
+    swept = [points[name] for name in table.sweep if name in points]
+    each = "; ".join(f"{name} {number(many)} and {number(few)}" for name, (many, few) in points.items())
+    best = ", ".join(name for name, on in on_front.items() if on)
+    alt = f"MAE where rows are many and where they are few: {each}. No other is better in both than {best}."
+    with drawing(alt, 6.6, 4.8, grid="both", near="xy") as drawn:
+        axes = drawn.axes
+        if len(swept) > 1:
+            axes.plot(
+                *zip(*swept, strict=True), color=OTHER, linewidth=5, alpha=0.3, label="power of the weights, 0 to 1"
+            )
+        axes.plot(*zip(*front, strict=True), color=INK, linewidth=1.1, linestyle="--", label="no other beats in both")
+        for name, (many, few) in points.items():
+            color, mark = (OURS if on_front[name] else OTHER), ("D" if name == reference else "o")
+            axes.scatter([many], [few], s=36, color=color, zorder=3, marker=mark)
+            drawn.tell(many, few, f"{name}: {number(many)} where rows are many, {number(few)} where they are few")
+        axes.margins(0.12)
+        axes.set_xlabel(short(f"MAE where rows are many ({table.target})", 70))
+        drawn.title(f"MAE where rows are few ({table.target})")
+        drawn.legend(2)
+        drawn.figure.draw_without_rendering()
+        _label(axes, points, (front, swept))
+    return drawn.svg
+
+
+def signed(percent: float, unit: str = " %") -> str:
+    """A change in whole percent with its sign; nothing is no change, not minus nothing.
+
+    >>> signed(-0.2), signed(12.4), signed(-7.5), signed(3.1, "")
+    ('0 %', '+12 %', '-8 %', '+3')
+    """
+    whole = round(percent)
+    return (f"{whole:+d}" if whole else "0") + unit
+
+
+def _lightness(color: NDArray[np.float64]) -> float:
+    """Relative luminance of a colour, as WCAG 2 defines it."""
+    linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in color[:3]]
+    return float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
+
+
+def _mean(table: TableComparison, name: str, score: str) -> float:
+    mean = table.mean(name, score)
+    return np.nan if mean is None else mean
+
+
+def _label(
+    axes: Any, points: Mapping[str, tuple[float, float]], lines: Sequence[Sequence[tuple[float, float]]]
+) -> None:
+    """Name each point where its name covers least of the points, lines and names that are there."""
+    taken = [_box(x, y, 4) for x, y in axes.transData.transform(list(points.values()))]
+    for line in lines:
+        for start, end in pairwise(axes.transData.transform(line) if len(line) else []):
+            steps = np.linspace(0, 1, max(2, int(np.hypot(*(end - start)) // 4)))[:, None]
+            taken += [_box(x, y, 2) for x, y in start + steps * (end - start)]
+    inside = axes.get_window_extent().extents
+    for name, point in sorted(points.items(), key=lambda item: item[1]):
+        tried: list[tuple[float, int, Any, Box]] = []
+        for x, y, side, rise in _AROUND:
+            text = axes.annotate(
+                wrapped(name), point, xytext=(x, y), textcoords="offset points", fontsize=8, color=INK, ha=side, va=rise
+            )
+            text.set_in_layout(False)
+            extent = text.get_window_extent()
+            box = (extent.x0, extent.y0, extent.x1, extent.y1)
+            beyond = (box[2] - box[0]) * (box[3] - box[1]) - _shared(box, inside)
+            tried.append((beyond + sum(_shared(box, other) for other in taken), len(tried), text, box))
+            if tried[-1][0] == 0:
+                break
+        _, _, best, box = min(tried, key=lambda one: one[:2])
+        for _, _, text, _ in tried:
+            if text is not best:
+                text.remove()
+        taken.append(box)
+
+
+_AROUND = [
+    (7 * far * x, 7 * far * y, {1: "left", 0: "center", -1: "right"}[x], {1: "bottom", 0: "center", -1: "top"}[y])
+    for far in (1, 2, 3)
+    for x, y in ((1, 0), (-1, 0), (1, 1), (1, -1), (-1, 1), (-1, -1), (0, 1), (0, -1))
+]
+
+
+def _box(x: float, y: float, half: float) -> Box:
+    return x - half, y - half, x + half, y + half
+
+
+def _shared(one: Box, other: Box) -> float:
+    """Area that two boxes share."""
+    wide, high = min(one[2], other[2]) - max(one[0], other[0]), min(one[3], other[3]) - max(one[1], other[1])
+    return max(wide, 0.0) * max(high, 0.0)

@@ -1,0 +1,118 @@
+"""The report of a run on maps: errors by region, examples beside the truth, pixels by bin."""
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+from matplotlib.image import imsave
+from numpy.typing import NDArray
+
+from tailwise._numbers import number
+from tailwise.labels.shots import REGIONS, Shots
+from tailwise.metrics.depth import DEPTH_METRICS
+from tailwise.metrics.regions import RegionMetrics
+from tailwise.report.charts import rows_chart, training_chart
+from tailwise.report.rendering import render
+
+_MOST_PIXELS = 360
+_ENDS = 1, 99  # percentiles between which the colours of a map run
+
+
+@dataclass(frozen=True)
+class Example:
+    """A test image to show.
+
+    Args:
+        name: what to call it.
+        image: ``(3, H, W)`` bytes.
+        truth: ``(H, W)`` target units, NaN where unknown.
+        pred: ``(H, W)`` target units.
+    """
+
+    name: str
+    image: NDArray[np.uint8]
+    truth: NDArray[np.float32]
+    pred: NDArray[np.float32]
+
+
+def dense_page(
+    *,
+    title: str,
+    target: str,
+    method: str,
+    data: str,
+    rows: Mapping[str, int],
+    split: str,
+    shots: Shots,
+    regions: Mapping[str, RegionMetrics],
+    examples: Sequence[Example],
+    history: list[dict[str, Any]],
+    notes: list[str],
+) -> str:
+    """The page of a finished run as HTML text.
+
+    Args:
+        title: of the page.
+        target: name of the column of maps.
+        method: method string.
+        data: where the table came from.
+        rows: number of images by part.
+        split: kind of split.
+        shots: bins and regions.
+        regions: metrics on the test images.
+        examples: test images to show.
+        history: epochs.
+        notes: what the user should know.
+    """
+    names = [REGIONS[code] for code in shots.bin_codes]
+    charts = {
+        "pixels": Markup(
+            rows_chart(shots.bins.edges, shots.counts, names, (shots.many, shots.few), target, rows="training pixels")
+        ),
+        "training": Markup(training_chart(history, target)) if len(history) > 1 else None,
+    }
+    return render(
+        "dense.html",
+        title=title,
+        target=target,
+        method=method,
+        data=data,
+        rows=rows,
+        split=split,
+        shots=shots,
+        regions=regions,
+        metrics=DEPTH_METRICS,
+        examples=[_shown(example) for example in examples],
+        history=history,
+        notes=notes,
+        charts=charts,
+    )
+
+
+def _shown(example: Example) -> dict[str, Any]:
+    """Pictures of an example as data, with the numbers their colours stand for."""
+    step = -(-max(example.truth.shape) // _MOST_PIXELS)
+    image, truth, pred = example.image[:, ::step, ::step], example.truth[::step, ::step], example.pred[::step, ::step]
+    error = pred - truth
+    low, high = np.nanpercentile(np.concatenate([truth.ravel(), pred.ravel()]), _ENDS).tolist()
+    most = max(float(np.nanpercentile(np.abs(error), _ENDS[1])), 1e-12)
+    return {
+        "name": example.name,
+        "mae": float(np.nanmean(np.abs(example.pred - example.truth))),
+        "pictures": [
+            ("image", _png(image.transpose(1, 2, 0)), "the image"),
+            ("truth", _png(truth, low, high), f"{number(low)} dark, {number(high)} bright"),
+            ("prediction", _png(pred, low, high), f"{number(low)} dark, {number(high)} bright"),
+            ("error", _png(error, -most, most, "RdBu"), f"too low: red, to {number(-most)}; too high: blue"),
+        ],
+    }
+
+
+def _png(values: NDArray[Any], low: float | None = None, high: float | None = None, colours: str = "viridis") -> str:
+    buffer = io.BytesIO()
+    imsave(buffer, values, vmin=low, vmax=high, cmap=colours, format="png")
+    return base64.b64encode(buffer.getvalue()).decode("ascii")

@@ -1,0 +1,127 @@
+"""Charts of how far predictions can be trusted: spread of the residuals by region, and what intervals hold."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tailwise._numbers import number
+from tailwise.intervals import RegionIntervals
+from tailwise.labels.shots import Shots
+from tailwise.metrics.intervals import Coverage, RegionCoverage, coverage_by_region
+from tailwise.metrics.regions import region_rows
+from tailwise.report.drawing import INK, OTHER, OURS, REGION_COLORS, drawing, percent, short
+
+QUANTILES = (0.1, 0.5, 0.9)
+LEVELS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+
+_MARKS = {"all": "D", "many": "o", "medium": "s", "few": "^", "zero": "v"}
+
+
+def residual_chart(
+    y_true: NDArray[np.float64], runs: Sequence[tuple[str, NDArray[np.float64]]], shots: Shots, target: str
+) -> str:
+    """The 10, 50 and 90 % quantiles of predicted minus true in each region, for one or two runs."""
+    rows = {name: here for name, here in region_rows(y_true, shots).items() if here.any()}
+    found = {
+        (region, i): np.quantile((y_pred - y_true)[here], QUANTILES)
+        for region, here in rows.items()
+        for i, (_, y_pred) in enumerate(runs)
+    }
+    alt = " ".join(
+        f"{region.capitalize()}: {'; '.join(_in_words(name, found[region, i]) for i, (name, _) in enumerate(runs))}."
+        for region in rows
+    )
+    step = 0.32 if len(runs) > 1 else 0.0
+    said = f"10, 50 and 90 % quantiles of predicted minus true {target}. {alt}"
+    with drawing(said, 5.6, 1.3 + 0.42 * len(rows), numbers="x", grid="x", near="xy") as drawn:
+        axes = drawn.axes
+        for i, ((name, _), color, mark) in enumerate(zip(runs, (OURS, OTHER), ("o", "s"), strict=False)):
+            for place, region in enumerate(rows):
+                low, middle, high = found[region, i].tolist()
+                y = -place + step * (0.5 - i)
+                axes.plot([low, high], [y, y], color=color, linewidth=4, alpha=0.4, solid_capstyle="round")
+                axes.plot([middle], [y], color=color, marker=mark, markersize=6.5, linestyle="none")
+                for quantile, at in zip(QUANTILES, (low, middle, high), strict=True):
+                    drawn.tell(at, y, f"{name}, {region}: {percent(quantile)} of the residuals are below {number(at)}")
+            axes.plot([], [], color=color, marker=mark, linewidth=4, alpha=0.8, label=name)
+        axes.axvline(0, color=INK, linewidth=0.9)
+        axes.set_yticks([-i for i in range(len(rows))], [region.capitalize() for region in rows])
+        axes.set_ylim(-len(rows) + 0.4, 0.6)
+        axes.tick_params(axis="y", length=0)
+        axes.set_xlabel(short(f"predicted − true {target}"))
+        drawn.title("10 to 90 % of the residuals, and their median")
+        if len(runs) > 1:
+            drawn.legend(1)
+    return drawn.svg
+
+
+def coverage_by_level(
+    intervals: RegionIntervals, y_true: NDArray[np.float64], y_pred: NDArray[np.float64]
+) -> dict[float, dict[str, RegionCoverage]]:
+    """Coverage by region of the intervals of each confidence of ``LEVELS``.
+
+    Args:
+        intervals: of the model that predicted.
+        y_true: ``(n,)`` labels.
+        y_pred: ``(n,)`` predictions.
+    """
+    found = {}
+    for confidence in LEVELS:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "intervals of confidence")  # infinite ones are left out of the chart
+            low, high = intervals.intervals(y_pred, confidence).T
+        found[confidence] = coverage_by_region(y_true, y_pred, low, high, intervals.shots)
+    return found
+
+
+def calibration_chart(
+    levels: Mapping[float, Mapping[str, RegionCoverage]], by: Literal["predicted", "true"] = "predicted"
+) -> str:
+    """Share of rows that intervals hold beside the share promised, by region; above the diagonal there are too many.
+
+    Args:
+        levels: coverage by region for each confidence.
+        by: whether a region is that of the predicted value, for which intervals promise, or of the true one.
+    """
+    shares: dict[str, list[tuple[float, Coverage]]] = {}
+    for confidence, regions in levels.items():
+        for region, both in regions.items():
+            one = both.by_predicted if by == "predicted" else both.by_true
+            if one is not None and np.isfinite(one.mean_width):
+                shares.setdefault(region, []).append((confidence, one))
+    each = "; ".join(
+        f"{region}: " + ", ".join(f"{percent(c)} promised, {percent(one.coverage.value)} found" for c, one in found)
+        for region, found in shares.items()
+    )
+    alt = f"Coverage of intervals by region of the {by} value. {each.capitalize()}."
+    with drawing(alt, 5.6, 4.2, grid="both", near="xy") as drawn:
+        axes = drawn.axes
+        promised = [100 * confidence for confidence in levels]
+        axes.plot([0, 100], [0, 100], color=INK, linewidth=1, linestyle="--")
+        lowest = min(promised)
+        for region in [name for name in _MARKS if name in shares]:
+            x = [100 * confidence for confidence, _ in shares[region]]
+            found_shares = [100 * one.coverage.value for _, one in shares[region]]
+            lowest = min(lowest, *found_shares)
+            color = REGION_COLORS.get(region, INK)
+            axes.plot(x, found_shares, color=color, marker=_MARKS[region], markersize=5, linewidth=1.6, label=region)
+            for confidence, one in shares[region]:
+                drawn.tell(100 * confidence, 100 * one.coverage.value, _held(region, confidence, one))
+        axes.set(xlim=(min(promised) - 3, 101), ylim=(max(0, lowest - 5), 101))
+        axes.set_xlabel(f"% promised (region of the {by} value)")
+        drawn.title("% of true values inside their interval")
+        drawn.legend()
+    return drawn.svg
+
+
+def _in_words(name: str, quantiles: NDArray[np.float64]) -> str:
+    return f"{name} {', '.join(number(value) for value in quantiles.tolist())}"
+
+
+def _held(region: str, confidence: float, one: Coverage) -> str:
+    low, high = one.coverage.low, one.coverage.high
+    band = "" if low is None or high is None else f" ({percent(low)} to {percent(high)})"
+    return f"{region}, {one.n:,} rows: {percent(confidence)} promised, {percent(one.coverage.value)} found{band}"

@@ -1,0 +1,561 @@
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from tailwise import Bins, InputError, Recipe, Shots, compose
+from tailwise.cli.main import run
+from tailwise.data.dense import MapSettings, prepare_maps
+from tailwise.data.files import FileError
+from tailwise.data.map_batches import MapBatches
+from tailwise.data.maps import nearest, open_maps, read_image, read_map
+from tailwise.data.scenes import FARTHEST, render_scene, write_scenes
+from tailwise.dense_artifact import MapModel
+from tailwise.labels.streaming import LabelDensity
+from tailwise.metrics.depth import DepthErrors, absolute_relative_error, delta_accuracy, log10_error
+from tailwise.metrics.errors import balanced_mean_absolute_error, geometric_mean_error
+from tailwise.models.depth import DenseHead, DepthNet
+from tailwise.training.dense import map_method, map_training, predicted_maps
+
+COLUMNS = ["--image", "image", "--depth", "depth", "--set", "depth.scale=0.001"]
+QUICK = ["--epochs", "2", "--device", "cpu", "--lr", "0.003"]
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory):
+    """Forty scenes, in three groups, every second with a mask of its left half."""
+    index = write_scenes(tmp_path_factory.mktemp("data") / "scenes", 40)
+    frame = pd.read_csv(index)
+    mask = np.zeros((64, 64), np.uint8)
+    mask[:, :32] = 255
+    Image.fromarray(mask).save(index.parent / "left.png")
+    frame["room"] = np.arange(40) % 5
+    frame["left"] = np.where(np.arange(40) % 2 == 0, "left.png", None)
+    frame.to_csv(index, index=False)
+    return index
+
+
+@pytest.fixture(scope="module")
+def maps(scenes):
+    return prepared(scenes)
+
+
+def prepared(index, frame=None, **choices):
+    settings = MapSettings(scale=0.001, mask=choices.pop("mask", None), size=choices.pop("size", None))
+    given = pd.read_csv(index) if frame is None else frame
+    return prepare_maps(given, index.parent, "image", "depth", settings=settings, **choices)
+
+
+@pytest.fixture(scope="module")
+def finished(scenes, tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "run"
+    assert run(["train", str(scenes), *COLUMNS, "-m", "vanilla", *QUICK, "-o", str(out)]) == 0
+    return out
+
+
+class TestNetwork:
+    @pytest.mark.parametrize("size", [(64, 64), (65, 99)])
+    def test_maps_have_half_the_size_of_images(self, size):
+        model = DepthNet("small").eval()
+        features = model.encode(torch.rand(2, 3, *size))
+        half = tuple(-(-side // 2) for side in size)
+        assert features.shape == (2, model.n_features, *half)
+        assert model.head(features).shape == (2, *half)
+
+    def test_bytes_are_shares_of_255(self):
+        model = DepthNet("small").eval()
+        image = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8)
+        torch.testing.assert_close(model(image), model(image / 255))
+
+    def test_every_parameter_learns(self):
+        model = DepthNet("small")
+        model(torch.rand(2, 3, 64, 64)).square().sum().backward()
+        assert [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()] == []
+
+    def test_the_published_size(self):
+        with torch.device("meta"):
+            model = DepthNet("resnet50")
+        assert model.n_features == 128
+
+    def test_output_speaks_the_units_of_pixels(self):
+        head = DenseHead(4).match_scale([1.0, 3.0])
+        nn.init.zeros_(head.convolution.weight)
+        nn.init.ones_(head.convolution.bias)
+        assert head(torch.rand(1, 4, 5, 5)).unique().tolist() == [3.0]
+        for labels in ([2.0, 2.0], [[1.0, 2.0]], [1.0, np.nan]):
+            with pytest.raises(InputError):
+                head.match_scale(labels)
+
+    def test_a_pretrained_encoder_keeps_its_weights(self, tmp_path):
+        model = DepthNet("small")
+        model.encoder.save_pretrained(tmp_path / "encoder")
+        other = DepthNet(str(tmp_path / "encoder"))
+        assert other.shape == model.shape
+        for name, value in model.encoder.state_dict().items():
+            assert torch.equal(value, other.encoder.state_dict()[name]), name
+
+    @pytest.mark.parametrize("encoder", ["resnet5", "", {"model_type": "vit", "num_hidden_layers": 1}])
+    def test_another_encoder_is_refused(self, encoder):
+        with pytest.raises(InputError, match="encoder"):
+            DepthNet(encoder)
+
+    def test_small_images_are_refused(self):
+        with pytest.raises(InputError, match="at least 64"):
+            DepthNet("small")(torch.rand(1, 3, 32, 64))
+
+
+class TestFiles:
+    def test_maps_of_each_kind(self, tmp_path):
+        metres = np.array([[0.0, 1.25], [2.5, 60.0]], np.float32)
+        expected = np.where(metres > 0, metres, np.nan)
+        Image.fromarray((metres * 1000).astype(np.uint16)).save(tmp_path / "16.png")
+        np.save(tmp_path / "float.npy", expected.astype(np.float64))
+        np.save(tmp_path / "whole.npy", (metres * 1000).astype(np.int32))
+        for name, scale in (("16.png", 0.001), ("float.npy", 1.0), ("whole.npy", 0.001)):
+            found = read_map(tmp_path / name, scale)
+            assert found.dtype == np.float32
+            np.testing.assert_allclose(found, expected, rtol=1e-6)
+        Image.fromarray(np.array([[0, 200]], np.uint8)).save(tmp_path / "8.png")
+        np.testing.assert_allclose(read_map(tmp_path / "8.png", 0.1), [[np.nan, 20.0]])
+
+    def test_maps_that_cannot_be(self, tmp_path):
+        np.save(tmp_path / "below.npy", np.array([[-1.0]]))
+        np.save(tmp_path / "endless.npy", np.array([[np.inf]]))
+        np.save(tmp_path / "three.npy", np.ones((2, 2, 3)))
+        np.save(tmp_path / "words.npy", np.array([["a"]]))
+        np.save(tmp_path / "objects.npy", np.array([[None]]), allow_pickle=True)
+        (tmp_path / "text.png").write_text("no image")
+        Image.new("RGB", (2, 2)).save(tmp_path / "rgb.png")
+        for name, reason in (
+            ("below.npy", "below 0"),
+            ("endless.npy", "infinite"),
+            ("three.npy", "one number a pixel"),
+            ("words.npy", "not numbers"),
+            ("objects.npy", "not a whole NPY"),
+            ("text.png", "neither"),
+            ("rgb.png", "one channel"),
+        ):
+            with pytest.raises(FileError, match=reason):
+                read_map(tmp_path / name)
+
+    def test_a_map_of_half_the_size_keeps_its_ends_and_its_unknown_pixels(self):
+        ramp = np.tile(np.arange(9, dtype=np.float32), (5, 1))
+        ramp[0, 0] = np.nan
+        small = nearest(ramp, (3, 5))
+        np.testing.assert_array_equal(small[1], [0, 2, 4, 6, 8])
+        assert np.isnan(small).sum() == 1
+        np.testing.assert_array_equal(nearest(ramp, (5, 9)), ramp)
+
+    def test_missing_and_broken_files_are_counted_and_the_first_ten_named(self, scenes, tmp_path):
+        folder = tmp_path / "scenes"
+        shutil.copytree(scenes.parent, folder)
+        for i in range(12):
+            path = folder / "depths" / f"{i:05d}.png"
+            path.unlink() if i < 2 else path.write_bytes(path.read_bytes()[:200])
+        with pytest.raises(InputError, match=r"12 of the 40 files that column 'depth' names") as error:
+            prepared(folder / "index.csv")
+        assert str(error.value).count("truncated") == 8
+        assert str(error.value).count("no such file") == 2
+        assert "and 2 more" in str(error.value)
+
+    def test_a_map_of_another_size_than_its_image_is_named(self, scenes, tmp_path):
+        np.save(tmp_path / "odd.npy", np.ones((64, 65), np.float32))
+        frame = pd.read_csv(scenes)
+        frame.loc[3, "depth"] = str(tmp_path / "odd.npy")
+        with pytest.raises(InputError, match=r"1 of the 40 .* another size .*odd.npy: 64 x 65, its image 64 x 64"):
+            prepared(scenes, frame)
+
+    def test_images_of_several_sizes_need_one_to_be_stretched_to(self, scenes, tmp_path):
+        Image.new("RGB", (80, 100)).save(tmp_path / "large.png")
+        np.save(tmp_path / "large.npy", np.full((100, 80), 2.0, np.float32))
+        frame = pd.read_csv(scenes)
+        frame.loc[3, ["image", "depth"]] = str(tmp_path / "large.png"), str(tmp_path / "large.npy")
+        with pytest.raises(InputError, match=r"2 sizes \(64 x 64, 100 x 80\).*depth.size"):
+            prepared(scenes, frame)
+        rows = prepared(scenes, frame, size=(64, 80)).rows
+        assert rows.decoded([3]).shape == (1, 3, 64, 80)
+        assert rows.targets([3]).shape == (1, 32, 40)
+        (pred,) = predicted_maps(DepthNet("small").eval(), rows, [3])
+        assert pred.shape == (100, 80)
+
+
+class TestPreparation:
+    def test_counts_are_those_of_all_known_training_pixels(self, maps):
+        pixels = np.concatenate([truth.ravel() for truth in maps.rows.truths(maps.places("train"))])
+        known = pixels[~np.isnan(pixels)]
+        assert maps.counts.n == known.size
+        np.testing.assert_array_equal(maps.counts.counts, maps.shots.bins.histogram(known))
+        assert np.isin(maps.pixels, known).all()
+        assert maps.shots.many == pytest.approx(known.size * 100 / 12208)
+
+    def test_only_training_maps_choose_the_bins(self, scenes, tmp_path):
+        np.save(tmp_path / "far.npy", np.full((64, 64), 500.0, np.float32))
+        frame = pd.read_csv(scenes).assign(split=["train"] * 30 + ["val"] * 5 + ["test"] * 5)
+        frame.loc[39, "depth"] = str(tmp_path / "far.npy")
+        maps = prepared(scenes, frame)
+        assert maps.split == "column"
+        assert maps.shots.bins.edges[-1] < 25
+
+    def test_a_group_is_never_split(self, scenes):
+        maps = prepared(scenes, group="room")
+        parts = pd.Series(maps.part).groupby(pd.read_csv(scenes)["room"].to_numpy()).nunique()
+        assert (parts == 1).all()
+
+    def test_masks_count_on_test_images_alone(self, scenes):
+        maps = prepared(scenes, mask="left")
+        masked = [i for i, mask in enumerate(maps.rows.masks) if mask is not None]
+        assert masked == [i for i in maps.places("test") if i % 2 == 0]
+        (truth,), (plain,) = maps.rows.truths(masked[:1], masked=True), maps.rows.truths(masked[:1])
+        assert np.isnan(truth[:, 32:]).all()
+        np.testing.assert_array_equal(truth[:, :32], plain[:, :32])
+
+    @pytest.mark.parametrize(
+        ("settings", "reason"),
+        [
+            ({"scal": 1}, "did you mean 'scale'"),
+            ({"scale": 0}, "above 0"),
+            ({"size": (64, 32)}, "from 64"),
+            ({"size": 64}, r"takes \[height, width\]"),
+            ({"augment": "yes"}, "true or false"),
+        ],
+    )
+    def test_settings_that_do_not_work(self, settings, reason):
+        with pytest.raises(InputError, match=reason):
+            MapSettings.of(settings)
+
+
+class TestBatches:
+    def test_image_and_map_are_mirrored_together(self, tmp_path):
+        ramp = np.tile(np.arange(1, 65, dtype=np.uint8) * 3, (64, 1))
+        Image.fromarray(np.stack([ramp] * 3, axis=-1)).save(tmp_path / "a.png")
+        np.save(tmp_path / "a.npy", ramp.astype(np.float32))
+        rows = open_maps(("image", "depth", None), [str(tmp_path / "a.png")] * 8, [str(tmp_path / "a.npy")] * 8)
+        torch.manual_seed(0)
+        batches = MapBatches(rows, range(8), batch_size=8)
+        batches.jitter = nn.Identity()
+        ((_, x, y),) = batches.pieces()
+        rises = x[:, 0, 0, -1] > x[:, 0, 0, 0]
+        assert 0 < rises.sum() < 8
+        torch.testing.assert_close(rises, y[:, 0, -1] > y[:, 0, 0])
+        torch.testing.assert_close(x[:, 0, ::2, ::2] * 255, y, atol=3.0, rtol=0)
+
+    def test_colours_change_in_images_alone_and_one_seed_fixes_everything(self, maps):
+        places = maps.places("train")
+        plain = MapBatches(maps.rows, places, batch_size=5, augment=False)
+        changed = MapBatches(maps.rows, places, batch_size=5)
+        drawn = []
+        for batches in (plain, changed, changed):
+            torch.manual_seed(3)
+            drawn.append(list(batches))
+        assert [len(y) for _, y in drawn[0]] == [5, 5, 5, 5, 5, 3]
+        for (x0, y0), (x1, y1), (x2, y2) in zip(*drawn, strict=True):
+            assert torch.equal(x1, x2)
+            assert torch.equal(y1.nan_to_num(), y2.nan_to_num())
+            assert not torch.equal(x0, x1)
+            assert x1.min() >= 0
+            assert x1.max() <= 1
+            assert torch.equal(y0.nan_to_num().sort(-1).values, y1.nan_to_num().sort(-1).values)  # but for mirroring
+
+    @pytest.mark.slow
+    def test_worker_processes_decode_what_memory_holds(self, maps):
+        places, found = maps.places("train")[:6], []
+        for workers in (None, 0, 1):
+            batches = MapBatches(maps.rows, places, batch_size=4, workers=workers)
+            for _ in range(2):
+                torch.manual_seed(5)
+                found.append(list(batches))
+        for other in found[1:]:
+            for (x, y), (x2, y2) in zip(found[0], other, strict=True):
+                assert torch.equal(x, x2)
+                assert torch.equal(y.nan_to_num(), y2.nan_to_num())
+
+
+class TestMethodsOfPixels:
+    """Parts are built from counts of all pixels, where only a part of these is at hand."""
+
+    counts = LabelDensity(Bins.from_edges([0, 1, 2, 3])).partial_fit(np.repeat([0.5, 1.5, 2.5], [800, 190, 10]))
+    sample = np.repeat([0.5, 1.5], [40, 10])  # without the rarest
+
+    def build(self, name, **params):
+        return compose(name, **params).build(DepthNet("small"), self.sample, self.counts)
+
+    @pytest.mark.parametrize("name", ["inv", "sqinv", "sqinv+lds", "effective", "reweight"])
+    @pytest.mark.filterwarnings("ignore:the weights are extreme")
+    def test_weights(self, name):
+        labels = np.repeat([0.5, 1.5, 2.5], self.counts.counts)
+        of_all = compose(name).build(DepthNet("small"), labels, self.counts.bins).weights
+        weights = self.build(name).weights
+        np.testing.assert_allclose(weights.table, of_all.table)
+        assert weights.table[2] > weights.table[1] > weights.table[0]
+
+    def test_bins_of_balanced_mse(self):
+        np.testing.assert_allclose(self.build("bni").loss.shares, [0.8, 0.19, 0.01], rtol=1e-6)
+
+    def test_densities_without_bins_come_from_the_pixels_at_hand(self):
+        points = {"points": [(0, 0), (3, 1)]}
+        for name, params in (("sqinv+kde", {}), ("denseweight", {}), ("gai", {"components": 2}), ("sera", points)):
+            given = {name: params} if params else {}
+            terms = self.build(name, **given)(torch.rand(2, 3, 64, 64), torch.rand(2, 32, 32) * 3)
+            assert torch.isfinite(terms["loss"])
+
+    def test_fds_smooths_the_features_of_pixels(self):
+        objective = self.build("fds")
+        x, y = torch.rand(2, 3, 64, 64), torch.rand(2, 32, 32) * 3
+        y[0, :16] = torch.nan
+        for _ in range(2):
+            objective(x, y)["loss"].backward()
+            objective.end_epoch()
+        features = objective.model.encode(x)
+        smoothed = objective.smoother(features, y)
+        assert smoothed.shape == features.shape
+        assert torch.equal(smoothed[0, :, :16], features[0, :, :16])
+        assert not torch.equal(smoothed[1], features[1])
+
+    @pytest.mark.parametrize("name", ["ranksim", "uvote", "twoviews", "cmixup", "smogn", "isotonic", "vir"])
+    def test_parts_of_rows_are_refused(self, name):
+        with pytest.raises(InputError, match="is not for maps"):
+            map_method(name, {})
+
+    def test_the_clip_of_fds(self):
+        assert map_method("fds+sqinv", {})[1] == {"fds": {"clip": (0.2, 5.0)}}
+        assert map_method("fds", {"fds": {"clip": None}})[1] == {"fds": {"clip": None}}
+        assert map_method("fds", {"fds": {"covariance": "full"}})[1] == {"fds": {"covariance": "full"}}
+        assert map_method("vanilla", {})[1] == {}
+
+
+class TestErrors:
+    shots = Shots(Bins.from_edges([0, 1, 2, 3, 4]), np.array([900, 50, 3, 0]), many=100, few=20)
+
+    def filled(self, n=9, seed=0):
+        rng = np.random.default_rng(seed)
+        truths = rng.uniform(0.1, 4.0, (n, 6, 7))
+        truths[rng.random(truths.shape) < 0.2] = np.nan
+        preds = np.abs(np.nan_to_num(truths) + rng.normal(size=truths.shape)) + 0.01
+        errors = DepthErrors(self.shots)
+        for truth, pred in zip(truths, preds, strict=True):
+            errors.add(truth, pred)
+        return errors, truths, preds
+
+    def test_they_are_those_of_all_pixels_together(self):
+        errors, truths, preds = self.filled()
+        for name, region in errors.metrics(resamples=0).items():
+            with np.errstate(invalid="ignore"):
+                here = ~np.isnan(truths)
+            if name != "all":
+                here[here] = self.shots.names(truths[here]) == name
+            y, p = truths[here], preds[here]
+            values = {key: interval.value for key, interval in region.metrics.items()}
+            assert region.n == y.size
+            assert values == pytest.approx(
+                {
+                    "mae": np.abs(p - y).mean(),
+                    "rmse": np.sqrt(np.square(p - y).mean()),
+                    "mse": np.square(p - y).mean(),
+                    "gm": geometric_mean_error(y, p),
+                    "bmae": balanced_mean_absolute_error(y, p, self.shots.bins),
+                    "bias": (p - y).mean(),
+                    "abs_rel": absolute_relative_error(y, p),
+                    "lg10": log10_error(y, p),
+                    **{f"delta{k}": delta_accuracy(y, p, power=k) for k in (1, 2, 3)},
+                }
+            )
+        assert errors.validation()["few"] == errors.metrics(resamples=0)["few"].metrics["mae"].value
+
+    def test_intervals_are_over_maps(self):
+        errors, truths, preds = self.filled()
+        mae = errors.metrics(resamples=400)["all"].metrics["mae"]
+        again = errors.metrics(resamples=400)["all"].metrics["mae"]
+        assert mae == again
+        assert mae.low < mae.value < mae.high
+        rng = np.random.default_rng(1)
+        sums, counts = np.nansum(np.abs(preds - truths), axis=(1, 2)), (~np.isnan(truths)).sum(axis=(1, 2))
+        drawn = [sums[i].sum() / counts[i].sum() for i in (rng.integers(0, 9, 9) for _ in range(4000))]
+        np.testing.assert_allclose([mae.low, mae.high], np.quantile(drawn, [0.025, 0.975]), rtol=0.03)
+
+    def test_a_region_of_a_single_map_has_no_interval(self):
+        errors = DepthErrors(self.shots)
+        errors.add([[0.5, 2.5]], [[1.0, 2.0]])
+        errors.add([[0.5, np.nan]], [[1.0, 2.0]])
+        regions = errors.metrics(resamples=50)
+        assert regions["few"].metrics["mae"].low is None
+        assert regions["many"].metrics["mae"].low is not None
+        assert regions["zero"].n == 0
+
+    def test_what_cannot_be_computed(self):
+        errors = DepthErrors(self.shots)
+        with pytest.raises(InputError, match="no pixel"):
+            errors.metrics()
+        errors.add([[np.nan]], [[1.0]])
+        with pytest.raises(InputError, match="no pixel"):
+            errors.metrics()
+        errors.add([[0.5, 1.5]], [[-1.0, 1.5]])
+        regions = errors.metrics(resamples=20)
+        assert "lg10" not in regions["all"].metrics
+        assert regions["all"].metrics["delta3"].value == 0.5
+        assert regions["medium"].metrics["lg10"].value == 0.0
+        with pytest.raises(InputError, match="not finite"):
+            errors.add([[1.0]], [[np.nan]])
+        with pytest.raises(InputError, match="shape"):
+            errors.add([[1.0, 2.0]], [[1.0]])
+
+
+class TestScenes:
+    def test_depths_are_those_of_what_is_drawn(self):
+        rng = np.random.default_rng(0)
+        seen = [render_scene(rng)[1] for _ in range(30)]
+        depths = np.concatenate([depth[~np.isnan(depth)] for depth in seen])
+        assert depths.min() > 0.5
+        assert depths.max() <= FARTHEST
+        far, near = (depths > 10).mean(), (depths < 5).mean()
+        assert 0 < far < 0.2 < near
+        # The lowest rays meet the floor 1.5 m below the eye, or something that stands before it.
+        floor = 1.5 / (0.6 * (1 - 1 / 64) + 0.15)
+        bottom = np.concatenate([depth[-1] for depth in seen])
+        bottom = bottom[~np.isnan(bottom)]
+        assert bottom.max() == pytest.approx(floor)
+
+    def test_files_hold_what_was_drawn(self, tmp_path):
+        index = write_scenes(tmp_path / "npy", 2, size=(64, 80), seed=4, depths="npy")
+        frame = pd.read_csv(index)
+        picture, depth = render_scene(np.random.default_rng(4), (64, 80))
+        np.testing.assert_array_equal(read_image(index.parent / frame["image"][0]), picture.transpose(2, 0, 1))
+        np.testing.assert_array_equal(read_map(index.parent / frame["depth"][0]), depth)
+        with pytest.raises(InputError, match="exists already"):
+            write_scenes(tmp_path / "npy", 2)
+
+
+def test_a_network_learns_a_few_scenes(maps):
+    # Without augmentation, and judged on what it was shown: the shape of things is learnt, not their mean.
+    few = maps.places("train")[:4]
+    pixels = np.concatenate([t[~np.isnan(t)] for t in maps.rows.truths(few)])
+    torch.manual_seed(0)
+    model = DepthNet("small").match_scale(pixels)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
+    batches = MapBatches(maps.rows, few, batch_size=4, augment=False)
+    losses = []
+    for _ in range(25):
+        for x, y in batches:
+            known = ~torch.isnan(y)
+            loss = (model(x)[known] - y[known]).square().mean() / pixels.var()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+    assert np.mean(losses[-3:]) < 0.15 * losses[0]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:the weights are extreme")
+@pytest.mark.parametrize("name", ["sqinv+lds", "sqinv+lds+fds", "bni"])
+def test_a_run_from_the_command_line(name, scenes, tmp_path, capsys):
+    out = tmp_path / "run"
+    arguments = [*COLUMNS, "-m", name, *QUICK, "-o", str(out), "--bin-width", "0.5"]
+    assert run(["train", str(scenes), *arguments]) == 0
+    history = [json.loads(line) for line in (out / "history.jsonl").read_text().splitlines()]
+    assert len(history) == 2
+    assert history[-1]["terms"]["loss"] < history[0]["terms"]["loss"]
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert metrics["all"]["n"] > 20_000
+    for region in metrics.values():
+        assert all(np.isfinite(values["value"]) for key, values in region.items() if key != "n")
+    assert "test images" in capsys.readouterr().out
+
+
+class TestRun:
+    def test_the_folder(self, finished, scenes):
+        config = json.loads((finished / "config.json").read_text())
+        assert config["kind"] == "maps"
+        assert config["depth"]["scale"] == 0.001
+        table = pd.read_parquet(finished / "predictions.parquet")
+        assert table["split"].value_counts().to_dict() == {"val": 6, "test": 6}
+        page = (finished / "report.html").read_text()
+        assert page.count("<img ") == 12
+        assert "http" not in page.replace("http-equiv", "").replace("http://www.w3.org", "")
+        with np.load(finished / "predictions.npz") as predicted:
+            rows = table[table["split"] == "test"]
+            assert sorted(predicted.files) == sorted(f"row{row}" for row in rows["row"])
+            first = rows.iloc[0]
+            truth = read_map(scenes.parent / pd.read_csv(scenes)["depth"][first["row"]], 0.001)
+            assert np.nanmean(np.abs(predicted[f"row{first['row']}"] - truth)) == pytest.approx(first["mae"])
+
+    def test_predictions_on_the_same_images_are_the_same(self, finished, scenes, tmp_path, capsys):
+        out = tmp_path / "maps"
+        assert run(["predict", str(finished), str(scenes), "-o", str(out)]) == 0
+        table = pd.read_csv(out / "predictions.csv")
+        with np.load(finished / "predictions.npz") as predicted:
+            for name in predicted.files:
+                again = np.load(out / table["prediction"][int(name.removeprefix("row"))])
+                np.testing.assert_allclose(again, predicted[name], rtol=1e-4, atol=1e-4)
+        assert run(["predict", str(finished), str(scenes), "-o", str(out)]) == 2
+        assert "exists already" in capsys.readouterr().err
+        (tmp_path / "other").mkdir()
+        (out / "notes.txt").touch()
+        for folder in (out, tmp_path / "other"):
+            assert run(["predict", str(finished), str(scenes), "-o", str(folder), "--overwrite"]) == 2
+            assert "something else than predicted maps" in capsys.readouterr().err
+        (out / "notes.txt").unlink()
+        assert run(["predict", str(finished), str(scenes), "-o", str(out), "--overwrite"]) == 0
+        assert run(["predict", str(finished), str(scenes), "-o", str(out), "--overwrite", "--interval", "0.9"]) == 2
+        assert "has no intervals" in capsys.readouterr().err
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["maps", "other"]
+
+    def test_evaluation_of_the_test_images_gives_the_metrics_of_the_run(self, finished, scenes, tmp_path):
+        test = pd.read_parquet(finished / "predictions.parquet").query("split == 'test'")
+        index = scenes.parent / "test.csv"
+        pd.read_csv(scenes).iloc[test["row"]].to_csv(index, index=False)
+        assert run(["evaluate", str(finished), str(index), "-o", str(tmp_path / "m.json")]) == 0
+        again, before = (json.loads(path.read_text()) for path in (tmp_path / "m.json", finished / "metrics.json"))
+        for region, values in before.items():
+            assert again[region]["n"] == values["n"]
+            if values["n"]:
+                assert again[region]["mae"]["value"] == pytest.approx(values["mae"]["value"], rel=1e-4)
+
+    def test_a_resumed_training_ends_as_an_uninterrupted_one(self, scenes):
+        maps = prepared(scenes, pd.read_csv(scenes).head(12))
+
+        def training():
+            return map_training(maps, compose("fds"), Recipe(epochs=2, device="cpu", lr=3e-3)).training
+
+        whole, first, second = training(), training(), training()
+        epochs = list(whole.epochs())
+        next(iter(first.epochs()))
+        second.restore(*first.state())
+        (last,) = second.epochs()
+        assert last.terms == epochs[1].terms
+        for name, value in whole.model.state_dict().items():
+            assert torch.equal(value, second.model.state_dict()[name]), name
+
+    def test_a_model_folder_of_another_kind_is_refused(self, finished, tmp_path):
+        folder = tmp_path / "model"
+        shutil.copytree(finished / "model", folder)
+        saved = json.loads((folder / "model.json").read_text())
+        (folder / "model.json").write_text(json.dumps({**saved, "format": 2}))
+        with pytest.raises(InputError, match="no model of maps"):
+            MapModel.load(folder)
+        (folder / "model.json").write_text(json.dumps({**saved, "encoder": {"model_type": "resnet"}}))
+        with pytest.raises(InputError, match="not a complete model folder"):
+            MapModel.load(folder)
+
+    @pytest.mark.parametrize(
+        ("arguments", "reason"),
+        [
+            (["--depth", "depth"], "needs one --image"),
+            ([*COLUMNS, "--target", "room"], "--target and --depth do not go together"),
+            ([*COLUMNS, "--model", "forest"], "--model and --depth do not go together"),
+            ([*COLUMNS, "-m", "ranksim"], "'ranksim' is not for maps"),
+            ([*COLUMNS, "--split", "balanced"], "--split balanced is for one target a row"),
+            ([*COLUMNS, "--encoder", "resnet9"], "no encoder 'resnet9' of maps"),
+            (["--image", "image", "--depth", "deep"], "--depth 'deep' is not a column"),
+        ],
+    )
+    def test_mistakes_are_one_line_and_leave_nothing(self, arguments, reason, scenes, tmp_path, capsys):
+        assert run(["train", str(scenes), *arguments, "-o", str(tmp_path / "run")]) == 2
+        said = capsys.readouterr().err
+        assert reason in said
+        assert len(said.splitlines()) == 1
+        assert list(tmp_path.iterdir()) == []
