@@ -24,10 +24,10 @@ from scipy.stats import t
 
 from tailwise.bench.grid import Cell, Entry, read_cell, run_grid
 
-METHODS = ("vanilla", "sqinv+lds", "fds", "conr", "ranksim", "bmc", "sqinv+lds+conr")
-IMAGE = {"image": {"width": 8, "crop": 2}}
+METHODS = ("vanilla", "sqinv+lds", "conr", "ranksim", "bmc", "sqinv+lds+conr")
+IMAGE = {"image": {"width": 8, "crop": 2, "size": 40}}
 SIGNAL = {"signal": {"width": 16, "blocks": 1}}
-RECIPE = {"epochs": 20, "patience": None, "batch_size": 64, "lr": 2e-3}
+RECIPE = {"epochs": 15, "patience": None, "batch_size": 64, "lr": 2e-3}
 TASKS = {
     "cells": ("count", {"image": ["path"], "bin_width": 1.0}, IMAGE),
     "rotation": ("degrees", {"image": ["path"], "bin_width": 2.0, "mask_target": [(40, 50)]}, IMAGE),

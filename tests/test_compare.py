@@ -1,4 +1,5 @@
 import io
+import itertools
 import json
 import re
 from dataclasses import replace
@@ -15,15 +16,20 @@ from tailwise.bench.grid import Cell, Entry
 from tailwise.bench.predictions import Predictions
 from tailwise.bench.ranks import rank_methods
 from tailwise.bench.row_bootstrap import paired_bootstrap
+from tailwise.bench.shares import shares_tested
+from tailwise.bench.statistics import compare_paired
 from tailwise.cli import live
 from tailwise.cli.compare import spread
 from tailwise.cli.main import run
+from tailwise.data.prepare import prepare_table
 from tailwise.labels.bins import Bins
-from tailwise.labels.shots import Shots
+from tailwise.labels.shots import REGIONS, Shots
 from tailwise.report.compare_charts import heat_chart, trade_chart
 from tailwise.report.compare_page import compare_page
 from tailwise.report.critical import critical_chart, critical_text
 
+ROWS = {"train": 800, "val": 100, "test": 100}
+TESTED = {"all": 0.15, "many": 0.1, "medium": 0.3, "few": 1 / 3, "balanced": 0.25}  # as the balanced split does
 FAST = ["--seeds", "2", "--epochs", "1", "--set", "lds.sigma=1"]
 
 
@@ -39,7 +45,7 @@ def made_up(differences, tables=("t",), seeds=5):
                 metrics = {r: {"mae": error, "bmae": error} for r in ("all", "many", "medium")}
                 metrics["few"] = {"n": 0} if table == "rare" else {"mae": error}
                 cell = Cell(table, f"{table}.csv", "y", Entry(method), seed, order=order)
-                found = {"metrics": metrics, "rows": {"train": 800, "val": 100, "test": 100}, "seconds": 1.5}
+                found = {"metrics": metrics, "rows": ROWS, "tested": TESTED, "seconds": 1.5}
                 results.append((cell, found))
     return results
 
@@ -107,6 +113,33 @@ class TestRows:
             compare_grid(results, "mlp vanilla", folder=tmp_path)
 
 
+class TestShares:
+    def test_each_score_has_the_correction_of_its_own_share(self):
+        found = compare_grid(made_up({"sqinv": -0.05}), "mlp vanilla").tables[0]
+        for one in found.compared:
+            errors = (found.scores[name][one.region] for name in ("mlp sqinv", "mlp vanilla"))
+            share = TESTED[one.region]
+            assert one.paired.high == pytest.approx(compare_paired(*errors, n_train=1 - share, n_test=share).high)
+
+    def test_shares_of_a_balanced_split_are_those_that_another_tests_again(self):
+        rng = np.random.default_rng(0)
+        frame = pd.DataFrame({"x": rng.normal(size=3000), "y": 10 * rng.gamma(2, size=3000)})
+        tables = [prepare_table(frame, "y", seed=seed) for seed in range(8)]
+        shares = [shares_tested(table) for table in tables]
+        tested = [table.part == "test" for table in tables]
+        region = tables[0].shots.codes(tables[0].y)
+        for name, here in {"all": region >= 0, **{r: region == i for i, r in enumerate(REGIONS[:3])}}.items():
+            again = [(a & b & here).sum() / (a & here).sum() for a, b in itertools.permutations(tested, 2)]
+            assert np.mean([of[name] for of in shares]) == pytest.approx(np.mean(again), abs=0.04)
+        assert (
+            shares[0]["many"] < np.mean(tested) < shares[0]["all"] < shares[0]["balanced"] < shares[0]["few"] <= 1 / 3
+        )
+
+    def test_a_random_split_tests_the_same_share_of_all(self):
+        frame = pd.DataFrame({"x": np.arange(400.0), "y": np.random.default_rng(0).gamma(2, size=400)})
+        assert set(shares_tested(prepare_table(frame, "y", split="random")).values()) == {pytest.approx(0.15)}
+
+
 class TestConclusions:
     def test_every_entry_has_one_sentence(self):
         found = compare_grid(made_up({"sqinv": -5.0, "inv": 5.0, "conr": 0.001, "fds": 0.001}), "mlp vanilla")
@@ -139,12 +172,19 @@ class TestConclusions:
             "mlp sqinv, of 8 tables: better over all test rows on 8, where training rows are many on 8 and where "
             "training rows are few on 8."
         )
-        assert alike == "No difference from mlp vanilla on any table: mlp conr."
+        assert alike == (
+            "No difference from mlp vanilla on any table, over all test rows, where training rows are many or where "
+            "they are few: mlp conr."
+        )
         assert ranks[1] == "Mean ranks where training rows are few differ: mlp sqinv is first (1.0)."
         other = {"sqinv": -5.0, "inv": 5.0}
         last = [conclusions(compare_grid(made_up(other, tables=tables[:n]), "mlp vanilla"))[-1] for n in (2, 3)]
         assert last[0] == "Mean ranks where training rows are few do not differ more than by chance."
         assert last[1].endswith("few differ: mlp sqinv is first (1.0), not told apart from mlp vanilla.")
+        copied = [
+            (replace(c, seed=s), r) for s in range(3) for c, r in made_up({"fds": -5.0}, tables=("a", "b"), seeds=1)
+        ]
+        assert conclusions(compare_grid(copied, "mlp vanilla"))[0].startswith("Cannot be told from mlp vanilla")
         four = conclusions(compare_grid(made_up({"sqinv": -5.0, "conr": 0.0}, tables=tables[:4]), "mlp vanilla"))
         assert four[-1].endswith("few differ as a whole, but no two entries can be told apart.")
 
@@ -257,6 +297,20 @@ class TestCompareGrid:
         assert table.n_failed == {"mlp sqinv": 5}
         with pytest.raises(InputError, match="'mlp sqinv' has no result on 't': it broke"):
             compare_grid(results, "mlp sqinv")
+
+    def test_a_table_without_the_reference_is_left_out_with_the_reason(self):
+        results = made_up({"sqinv": -5.0}, tables=("a", "b", "c"))
+        failed = [
+            (c, {"cell": {}, "error": "it diverged"} if (c.table, c.entry.method) == ("b", "vanilla") else r)
+            for c, r in results
+        ]
+        found = compare_grid(failed, "mlp vanilla")
+        assert [table.table for table in found.tables] == ["a", "c"]
+        assert found.left_out == {"b": "the reference 'mlp vanilla' has no result on 'b': it diverged"}
+        assert found.to_json()["left_out"] == found.left_out
+        page = compare_page(found, "t")
+        assert "<strong>b</strong> is left out: the reference" in page
+        assert "<h2>b: y</h2>" not in page
 
     def test_ranks_over_tables(self):
         results = made_up({"sqinv": -5.0, "inv": 5.0}, tables=[f"t{i}" for i in range(8)])
@@ -373,11 +427,17 @@ class TestCommand:
             (["--reference", "mlp sqinv"], "--reference must be one of"),
             (["--set", "conr.window=2"], "--set names 'conr', which is part of no method"),
             (["--jobs", "0"], "--jobs must be"),
+            (["--backend", "lokky"], "--backend 'lokky' cannot be used"),
+            (["--backend", "multiprocessing"], "--backend 'multiprocessing' cannot be used"),
+            (["--bin-width", "-1"], "width must be"),
+            (["--drop", "no"], "--drop 'no' is not a column"),
+            (["--drop", "no", "--folds", "3"], "--drop 'no' is not a column"),
         ],
     )
     def test_mistakes(self, options, said, toy_csv, tmp_path, capsys):
         assert run(["compare", str(toy_csv), "-t", "price", *options, "-o", str(tmp_path / "c")]) == 2
         assert said in " ".join(capsys.readouterr().err.split())
+        assert not (tmp_path / "c").exists()
 
     def test_mistakes_of_the_table(self, toy_csv, tmp_path, capsys):
         assert run(["compare", str(toy_csv), "-t", "pric", "--seeds", "1", "-o", str(tmp_path / "c")]) == 2

@@ -20,6 +20,7 @@ from tailwise.labels.streaming import LabelDensity
 from tailwise.metrics.depth import DepthErrors, absolute_relative_error, delta_accuracy, log10_error
 from tailwise.metrics.errors import balanced_mean_absolute_error, geometric_mean_error
 from tailwise.models.depth import DenseHead, DepthNet
+from tailwise.report.dense_page import Example, dense_page
 from tailwise.training.dense import map_method, map_training, predicted_maps
 
 COLUMNS = ["--image", "image", "--depth", "depth", "--set", "depth.scale=0.001"]
@@ -129,6 +130,8 @@ class TestFiles:
         np.save(tmp_path / "three.npy", np.ones((2, 2, 3)))
         np.save(tmp_path / "words.npy", np.array([["a"]]))
         np.save(tmp_path / "objects.npy", np.array([[None]]), allow_pickle=True)
+        with (tmp_path / "several.npy").open("wb") as file:
+            np.savez(file, np.ones((2, 2)))
         (tmp_path / "text.png").write_text("no image")
         Image.new("RGB", (2, 2)).save(tmp_path / "rgb.png")
         for name, reason in (
@@ -137,11 +140,17 @@ class TestFiles:
             ("three.npy", "one number a pixel"),
             ("words.npy", "not numbers"),
             ("objects.npy", "not a whole NPY"),
+            ("several.npy", "not numbers"),
             ("text.png", "neither"),
             ("rgb.png", "one channel"),
         ):
             with pytest.raises(FileError, match=reason):
                 read_map(tmp_path / name)
+
+    def test_images_of_16_bits_are_refused(self, tmp_path):
+        Image.fromarray(np.full((2, 2), 40_000, np.uint16)).save(tmp_path / "16.png")
+        with pytest.raises(FileError, match="8 bits a channel, but this is I;16"):
+            read_image(tmp_path / "16.png")  # Pillow would make all of it white
 
     def test_a_map_of_half_the_size_keeps_its_ends_and_its_unknown_pixels(self):
         ramp = np.tile(np.arange(9, dtype=np.float32), (5, 1))
@@ -427,6 +436,28 @@ class TestScenes:
         np.testing.assert_array_equal(read_map(index.parent / frame["depth"][0]), depth)
         with pytest.raises(InputError, match="exists already"):
             write_scenes(tmp_path / "npy", 2)
+
+
+def test_a_page_shows_maps_whose_shown_pixels_are_all_unknown():
+    truth = np.full((4, 800), np.nan, np.float32)
+    truth[1, 1] = 2.0
+    shots = Shots.from_labels([1.5] * 9 + [2.5], Bins.from_edges([1, 2, 3]))
+    errors = DepthErrors(shots)
+    errors.add(truth, np.ones_like(truth))
+    page = dense_page(
+        title="toy",
+        target="depth",
+        method="vanilla",
+        data="toy",
+        rows={"train": 1, "val": 1, "test": 1},
+        split="random",
+        shots=shots,
+        regions=errors.metrics(),
+        examples=[Example("one", np.zeros((3, 4, 800), np.uint8), truth, np.ones_like(truth))],
+        history=[],
+        notes=[],
+    )
+    assert "too high: blue, to 1" in page
 
 
 def test_a_network_learns_a_few_scenes(maps):

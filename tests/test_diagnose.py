@@ -409,6 +409,35 @@ class TestChoices:
         assert json.loads(json.dumps(saved, allow_nan=False)) == saved
         assert found.advice
 
+    def test_a_table_of_images_and_texts_alone(self):
+        frame = pd.DataFrame({"photo": [f"{i}.png" for i in range(200)], "y": skewed(200)})
+        frame = frame.assign(words=[f"number {i} of many" for i in range(200)])
+        found = diagnose(frame, "y", image=["photo"], text=["words"], data="photos.csv")
+        assert found.model is None
+        assert found.columns.kinds == {"image": 1, "text": 1}
+        assert found.duplicates.repeated == found.duplicates.contradicting == 0
+        assert "no column but images and texts varies, which a quick model cannot read" in " ".join(found.notes)
+        commands = [line for advice in found.advice for line in advice.commands]
+        assert commands
+        assert all("--image photo --text words" in line for line in commands)
+        with pytest.raises(InputError, match="named with --image, --text or --signal"):
+            diagnose(frame, "y")
+        twice = diagnose(pd.concat([frame, frame]), "y", image=["photo"], drop=["words"])
+        assert twice.duplicates.repeated == 200
+
+    def test_columns_that_may_be_images_texts_or_signals_are_named(self):
+        rows = range(300)
+        frame = table(RNG.normal(size=300), face=[f"{i}.JPG" for i in rows], ecg=[f"{i}.npy" for i in rows])
+        frame = frame.assign(said=[f"I said {i}" for i in rows], key=[f"k{i}" for i in rows])
+        told = " ".join(diagnose(frame, "y", quick_model=False).notes)
+        for words in ("pass --image face", "pass --signal ecg", "'said' holds texts: to train on them, pass --text"):
+            assert words in told
+        assert "'key'" not in told
+        found = diagnose(frame[["y", "face", "noise"]], "y", image=["face"])
+        assert "the quick model looks at no images, only at the other columns" in found.notes
+        assert advised(found, "hardly predict the target") is None
+        assert advised(diagnose(frame[["y", "noise"]], "y"), "hardly predict the target") is not None
+
     @pytest.mark.parametrize(
         ("change", "choices", "message"),
         [

@@ -48,6 +48,7 @@ def test_a_cell_keeps_the_predictions_its_errors_are_of(cell, parts, toy_csv, tm
     assert np.unique(tested.row).size == tested.row.size == found["rows"]["test"]
     for region in ("all", "many", "medium", "few"):
         here = tested.within(region)
+        assert (region in found["tested"]) == here.any()
         assert here.sum() == found["metrics"][region]["n"]
         if here.any():
             assert tested.error[here].mean() == pytest.approx(found["metrics"][region]["mae"])

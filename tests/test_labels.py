@@ -235,9 +235,9 @@ class TestShots:
         assert one.to_json() == Shots.from_labels(LabelDensity(bins).partial_fit(y), bins).to_json()
         with pytest.raises(InputError, match="was counted in Bins"):
             Shots.from_labels(LabelDensity(bins).partial_fit(y), Bins.count(y, 11))
-        grid = BinGrid((bins, bins))
-        with pytest.raises(InputError, match="scalar labels"):
-            Shots.from_labels(LabelDensity(grid).partial_fit(np.stack([y, y], axis=1)))
+        grid, pairs = BinGrid((bins, bins)), np.stack([y, y[::-1]], axis=1)
+        of_cells = Shots.from_labels(pairs, grid)
+        assert of_cells.to_json() == Shots.from_labels(LabelDensity(grid).partial_fit(pairs)).to_json()
 
     def test_thresholds_must_be_ordered(self):
         with pytest.raises(InputError, match="few <= many"):

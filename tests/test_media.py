@@ -291,7 +291,7 @@ class TestOnDisk:
         assert_same(weights(model), weights(disk_model))
 
     def test_beside_frozen_texts_which_are_read_once(self, folder, bert, monkeypatch):
-        from tailwise.models.text import VectorReader
+        from tailwise.models.text_vectors import VectorReader
 
         calls = []
         real = VectorReader.read

@@ -106,6 +106,38 @@ class TestEveryProtocol:
         assert len({cell.file(tmp_path) for cell in cells}) == len(cells)
         assert protocol.deviations
 
+    def test_published_parameters_are_taken_unless_others_are_given(self, made, tmp_path):
+        protocol, out = PROTOCOLS["agedb-dir"], made("agedb-dir")[1]
+
+        def params(method, **settings):
+            (cell,) = protocol_cells(protocol, out, [method], seeds=1, settings=settings, out=tmp_path)
+            return cell.entry.method_params
+
+        assert params("sqinv+lds") == {}
+        assert params("inv+fds") == {"inv": {"clip": [5, 1000]}, "fds": {"clip": [0.1, 10.0]}}
+        assert params("fds", fds={"clip": [0.5, 2.0], "momentum": 0.5})["fds"] == {"clip": [0.5, 2.0], "momentum": 0.5}
+        assert params("fds", fds={"covariance": "full"})["fds"] == {"covariance": "full"}
+
+    def test_the_parameters_of_every_part_exist(self, made, tmp_path):
+        for name, protocol in PROTOCOLS.items():
+            for part in protocol.parts:
+                assert protocol_cells(protocol, made(name)[1], [part], seeds=1, settings={}, out=tmp_path)
+
+    def test_settings_that_would_do_nothing_are_refused(self, made, tmp_path):
+        for name, settings, rule in (
+            ("uci-dir", {"recipe": {"seed": 3}}, "each training has a seed of its own"),
+            ("nyud2-dir", {"image": {"size": 64}}, "--set image.size: nyud2-dir takes image.encoder and depth.size"),
+            ("nyud2-dir", {"encoder": {"widths": [8]}}, "--set encoder.widths: nyud2-dir takes image.encoder"),
+        ):
+            with pytest.raises(InputError, match=rule):
+                protocol_cells(PROTOCOLS[name], made(name)[1], ["vanilla"], seeds=1, settings=settings, out=tmp_path)
+
+    @pytest.mark.parametrize("tables", [{"index": 3}, [1], {"index": {"file": 3, "sha256": "x"}}])
+    def test_a_broken_record_is_refused(self, tmp_path, tables):
+        (tmp_path / "protocol.json").write_text(json.dumps({"protocol": "uci-dir", "tables": tables}))
+        with pytest.raises(InputError, match="was not prepared; run"):
+            read_record(PROTOCOLS["uci-dir"], tmp_path)
+
     def test_an_index_that_was_changed_is_refused(self, tmp_path):
         protocol = PROTOCOLS["uci-dir"]
         protocol.toy(tmp_path / "data", 0)
@@ -375,7 +407,7 @@ class TestTablesOfOneIndex:
     def test_subjects_are_in_one_part(self, made):
         data, out = made("mpiigaze-dir")
         subject = pd.read_csv(data / "gaze.csv")["subject"]
-        assert (read_table(out / "yaw.csv").groupby(subject)["split"].nunique() == 1).all()
+        assert (read_table(out / "index.csv").groupby(subject)["split"].nunique() == 1).all()
 
 
 class TestListedShots:

@@ -238,3 +238,11 @@ def test_compiled_it_gives_the_same():
     torch._dynamo.reset()
     x = torch.randn(2, 1, 40)
     torch.testing.assert_close(torch.compile(network, backend="aot_eager")(x), network(x))
+
+
+def test_noise_makes_two_views_of_a_signal_differ_in_training_alone():
+    network = ResNet1d(1, width=2, blocks=1, noise=0.5)
+    x = torch.randn(4, 1, 40)
+    assert not torch.equal(network(x), network(x))
+    network.eval()
+    torch.testing.assert_close(network(x), network(x), rtol=0, atol=0)

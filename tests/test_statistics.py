@@ -304,6 +304,26 @@ def test_splits_of_one_table_claim_no_more_and_would_without_the_correction():
     assert share_with_a_claim(errors[:300]) > 0.3
 
 
+def test_a_split_that_tests_more_of_the_rare_rows_claims_no_more_and_would_with_the_share_of_all():
+    """A third of the medium and few rows, a tenth of the many: each region has the correction of its own share."""
+    rng = np.random.default_rng(0)
+    y, moves = rng.gamma(2, size=(600, 400)), rng.normal(size=(600, 4, 400))
+    code = np.searchsorted(CUTS, y)
+    found = []
+    for _ in range(10):
+        test = rng.random(y.shape) < np.array([0.1, 1 / 3, 1 / 3])[code]
+        mean = (y * ~test).sum(1) / (~test).sum(1)
+        found.append(mean_errors(np.abs(y[:, None] - mean[:, None, None] - 0.5 * moves), y, test))
+    errors = np.stack(found, axis=-1)
+    tested = np.array([0.1, 1 / 3, 1 / 3])
+    counts = np.bincount(code.ravel()) * tested
+    shares = dict(zip(REGIONS, (np.average(tested, weights=counts), *tested), strict=True))
+    rest = {region: 1 - share for region, share in shares.items()}
+    assert 0.02 < share_with_a_claim(errors, n_train=rest, n_test=shares) <= 0.05
+    whole = counts.sum() / code.size
+    assert share_with_a_claim(errors, n_train=1 - whole, n_test=whole) > 0.06
+
+
 def test_repeated_folds_claim_no_more():
     rng = np.random.default_rng(0)
     y, moves = rng.gamma(2, size=(400, 300)), rng.normal(size=(400, 4, 300))
@@ -388,8 +408,12 @@ def grid_of(errors):
         entry = Entry("vanilla" if order == 0 else "reweight", method_params={"reweight": {"power": order}})
         for seed, (everything, many, medium, few, balanced) in enumerate(of_method.T.tolist()):
             metrics = {"all": {"mae": everything, "bmae": balanced}, "many": {"mae": many}, "medium": {"mae": medium}}
-            found = {"metrics": metrics | {"few": {"mae": few}}, "rows": {"train": 700, "val": 100, "test": 200}}
-            results.append((Cell("t", "t.csv", "y", entry, seed, order=order), found))
+            results.append(
+                (
+                    Cell("t", "t.csv", "y", entry, seed, order=order),
+                    {"metrics": metrics | {"few": {"mae": few}}, "tested": dict.fromkeys((*REGIONS, "balanced"), TEST)},
+                )
+            )
     return results
 
 

@@ -14,19 +14,11 @@ from torch import nn
 
 from media_tables import WORDS, save_bert, save_vit
 from tailwise import InputError
-from tailwise.models import text as text_module
-from tailwise.models.text import (
-    BiLSTM,
-    TokenReader,
-    VectorReader,
-    WordReader,
-    encode_tokens,
-    pool,
-    read_word_vectors,
-    side_by_side,
-    text_encoder,
-    text_encoder_from,
-)
+from tailwise.models import text_vectors
+from tailwise.models.text import BiLSTM, side_by_side, text_encoder, text_encoder_from
+from tailwise.models.text_tokens import TokenReader, encode_tokens, pool
+from tailwise.models.text_vectors import VectorReader
+from tailwise.models.text_words import WordReader, read_word_vectors
 
 FRAME = pd.DataFrame(
     {"a": ["word a b", "one two three", "", "Ω≈ç 日本 🎲", "a " * 400], "b": ["a", "b", "a", "b", "a"]}
@@ -217,7 +209,7 @@ class TestFrozen:
             text_encoder(str(bert), ["a"], FRAME, cache=str(tmp_path))[0].read(FRAME)
 
     def test_what_is_remembered_is_bounded(self, bert, monkeypatch):
-        monkeypatch.setattr(text_module, "_REMEMBERED", 3)
+        monkeypatch.setattr(text_vectors, "_REMEMBERED", 3)
         reader = text_encoder(str(bert), ["a"], FRAME)[0]
         vectors = [reader.read(pd.DataFrame({"a": [word]})) for word in WORDS]
         assert len(reader.known) <= 3

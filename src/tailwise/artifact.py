@@ -53,7 +53,7 @@ class Predictor(Protocol):
     dtype: Any
 
     def predict(self, x: Any, /) -> NDArray[np.float64]:
-        """``(n,)`` predictions, target units, for inputs of that dtype."""
+        """``(n,)`` or ``(n, K)`` predictions, target units, for inputs of that dtype."""
 
     def std(self, x: Any, /) -> NDArray[np.float64] | None:
         """``(n,)`` standard deviations, target units, if it has them."""
@@ -90,7 +90,7 @@ class TableModel:
         Args:
             table: the table it was trained on.
             correction: ``fit(fitting)``, see ``tailwise.posthoc``; intervals are those of corrected predictions.
-            intervals: whether to calibrate intervals.
+            intervals: whether to calibrate intervals; there are none of several targets.
         """
         _, y_train = table.rows_of("train")
         rows, y_val = table.rows_of("val")
@@ -99,7 +99,7 @@ class TableModel:
         if correction is not None:
 
             def fit_to(here: NDArray[np.bool_]) -> Correction:
-                found: Correction = correction.fit(Fitting(y_train, table.shots.bins, y_val[here], pred[here]))
+                found: Correction = correction.fit(Fitting(y_train, table.shots.scalar_bins, y_val[here], pred[here]))
                 return found
 
             fitted = fit_to(np.ones(len(pred), dtype=bool))
@@ -109,7 +109,7 @@ class TableModel:
             for i in range(int(fold.max()) + 1):
                 corrected[fold == i] = (fit_to(fold != i) if fold.max() else fitted)(pred[fold == i])
             pred = corrected
-        found = RegionIntervals.fit(y_val, pred, table.shots) if intervals else None
+        found = RegionIntervals.fit(y_val, pred, table.shots) if intervals and pred.ndim == 1 else None
         return replace(self, correction=fitted, intervals=found)
 
     def predict_interval(
@@ -124,18 +124,22 @@ class TableModel:
 
     def intervals_of(self, pred: NDArray[np.float64], confidence: float = 0.9) -> NDArray[np.float64]:
         """``(n, 2)`` low and high end around predictions of this model, ``(n,)``; see :meth:`predict_interval`."""
+        if len(self.schema.targets) > 1:
+            raise InputError(f"there are no intervals of {len(self.schema.targets)} targets; leave them out")
         if self.intervals is None:
             raise InputError("this model was trained without held-out rows to calibrate intervals; train on more rows")
         return self.intervals.intervals(pred, confidence)
 
     def predict(self, frame: pd.DataFrame | Rows, *, ignore_extra: bool = False) -> NDArray[np.float64]:
-        """``(n,)`` predictions for raw rows; relative paths in their cells start at the current folder.
+        """``(n,)`` predictions for raw rows, ``(n, K)`` of K targets; relative paths start at the current folder.
 
         Raises:
             InputError: columns that are missing, unknown, or of another type.
         """
         rows = self._rows(frame, ignore_extra)
-        pred = np.concatenate([np.empty(0), *(self.model.predict(x) for x in self._inputs(rows))])
+        k = len(self.schema.targets)
+        none = np.empty(0) if k == 1 else np.empty((0, k))
+        pred = np.concatenate([none, *(self.model.predict(x) for x in self._inputs(rows))])
         return pred if self.correction is None else self.correction(pred)
 
     def predict_std(self, frame: pd.DataFrame | Rows, *, ignore_extra: bool = False) -> NDArray[np.float64] | None:
@@ -185,7 +189,7 @@ class TableModel:
             "format": _FORMAT,
             "inputs": None if media is None else media.save(folder),
             "model": self.model.save(folder),
-            "target": self.schema.target,
+            "target": self.schema.to_json()["target"],
             "schema": self.schema.to_json(),
             "shots": self.shots.to_json(),
             "relevance": None if self.relevance is None else self.relevance.to_json(),

@@ -9,9 +9,13 @@ import json
 import os
 import platform
 import shutil
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tailwise._checks import InputError, quoted
 
@@ -120,6 +124,20 @@ def abandon_run(out: Path) -> None:
         out.rmdir()
 
 
+def target_columns(kind: str, targets: Sequence[str]) -> list[str]:
+    """Columns of ``predictions.parquet`` for a value of each target.
+
+    >>> target_columns("prediction", ["price"]), target_columns("prediction", ["pitch", "yaw"])
+    (['prediction'], ['prediction_pitch', 'prediction_yaw'])
+    """
+    return [kind] if len(targets) == 1 else [f"{kind}_{name}" for name in targets]
+
+
+def by_target(kind: str, values: NDArray[np.float64], targets: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+    """Values of rows, ``(n,)`` or ``(n, K)``, as those columns."""
+    return dict(zip(target_columns(kind, targets), np.atleast_2d(values.T), strict=True))
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write JSON so that a reader sees the old file or the new one, never a half."""
     fresh = path.with_name(path.name + ".new")
@@ -211,7 +229,7 @@ def _remove_run(out: Path) -> None:
 
 def _files(out: Path) -> list[str]:
     """Every file of a finished run but the manifest and what only serves resuming."""
-    of_kind = [MAPS] if (out / MAPS).is_file() else [INTERVALS]  # maps have no intervals
+    of_kind = [name for name in (MAPS, INTERVALS) if (out / name).is_file()]  # maps and several targets have none
     single = [CONFIG, HISTORY, METRICS, PREDICTIONS, *of_kind, REPORT]
     return single + sorted(str(path.relative_to(out).as_posix()) for path in (out / MODEL).rglob("*") if path.is_file())
 

@@ -107,6 +107,7 @@ class GridComparison:
         ranking: by score the ranks over tables; none for a single table.
         seeds: how many.
         splits: how many splits of each table: seeds, times the folds where there are some. One tells nothing.
+        left_out: tables on which the reference has no result, each with the reason.
     """
 
     reference: str
@@ -115,6 +116,7 @@ class GridComparison:
     ranking: Mapping[str, Ranking]
     seeds: int
     splits: int
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     def seconds(self) -> dict[str, float]:
         """By entry, what its finished trainings took, over all tables."""
@@ -144,6 +146,7 @@ class GridComparison:
             "entries": list(self.entries),
             "seeds": self.seeds,
             "splits": self.splits,
+            "left_out": dict(self.left_out),
             "tables": [table.to_json() for table in self.tables],
             "seconds": self.seconds(),
             "tallies": {
@@ -159,8 +162,9 @@ def compare_grid(
 ) -> GridComparison:
     """Compare the entries of a grid.
 
-    Cells of a table share its rows, so the tests are corrected for that (see :func:`compare_paired`); over the entries
-    and scores of a table, p-values are corrected after Holm.
+    Cells of a table share its rows, so the tests are corrected for that (see :func:`compare_paired`), by region: the
+    balanced split tests a third of the rows where they are few, and far less of the crowd. Over the entries and scores
+    of a table, p-values are corrected after Holm.
 
     Args:
         results: cells and their results, as :func:`tailwise.bench.grid.run_grid` gives them, in any order.
@@ -169,13 +173,20 @@ def compare_grid(
             difference also gets its interval over test rows.
 
     Raises:
-        InputError: a reference that is not there, or whose cells all failed on a table; predictions that cannot be
+        InputError: a reference that is not there, or whose cells all failed on every table; predictions that cannot be
             read, or of cells of one split that were tested on different rows.
     """
     entries = tuple(dict.fromkeys(cell.entry.name for cell, _ in sorted(results, key=lambda r: r[0].order)))
-    tables = tuple(dict.fromkeys(cell.table for cell, _ in results))
+    by_table = {
+        name: [r for r in results if r[0].table == name] for name in dict.fromkeys(cell.table for cell, _ in results)
+    }
+    left_out = {
+        name: reason for name, of in by_table.items() if (reason := _no_reference(of, entries, reference)) is not None
+    }
+    if len(left_out) == len(by_table):
+        raise InputError(next(iter(left_out.values())))
     compared = tuple(
-        _one_table([r for r in results if r[0].table == name], entries, reference, folder) for name in tables
+        _one_table(of, entries, reference, folder) for name, of in by_table.items() if name not in left_out
     )
     ranking = {}
     for score in SCORES if len(compared) > 1 else ():
@@ -188,7 +199,20 @@ def compare_grid(
         if len(there) > 1 and any(np.isfinite(list(of.values())).all() for of in errors.values()):
             ranking[score] = rank_methods(errors)
     seeds, splits = len({cell.seed for cell, _ in results}), len({cell.split for cell, _ in results})
-    return GridComparison(reference, entries, compared, ranking, seeds, splits)
+    return GridComparison(reference, entries, compared, ranking, seeds, splits, left_out)
+
+
+def _no_reference(
+    results: Sequence[tuple["Cell", Mapping[str, Any]]], entries: Sequence[str], reference: str
+) -> str | None:
+    """Why nothing can be compared on a table, if its reference has no result there."""
+    of_it = [result for cell, result in results if cell.entry.name == reference]
+    if any(result.get("metrics", {}).get("all", {}).get("mae") is not None for result in of_it):
+        return None
+    reasons = [result["error"] for result in of_it if "error" in result]
+    return f"the reference {reference!r} has no result on {results[0][0].table!r}" + (
+        f": {reasons[0]}" if reasons else f"; it must be one of {', '.join(entries)}"
+    )
 
 
 def _one_table(
@@ -210,16 +234,12 @@ def _one_table(
         for name in entries
     }
     first = results[0][0]
-    if reference not in scores or not np.isfinite(scores[reference]["all"]).any():
-        reasons = [r["error"] for c, r in results if c.entry.name == reference and "error" in r]
-        raise InputError(
-            f"the reference {reference!r} has no result on {first.table!r}" + (f": {reasons[0]}" if reasons else "")
-        )
     there = {name: of for name, of in scores.items() if np.isfinite(of["all"]).any()}
-    rows = next(result["rows"] for cell, result in results if "rows" in result)
     compared: tuple[Compared, ...] = ()
     if len(there) > 1:
-        compared = compare_methods(there, reference, n_train=rows["train"] + rows["val"], n_test=rows["test"])
+        tested = _shares([result["tested"] for _, result in results if "metrics" in result])
+        rest = {score: 1 - share for score, share in tested.items()}
+        compared = compare_methods(there, reference, n_train=rest, n_test=tested)
     finished = [cell for cell, result in results if "metrics" in result]
     failures = [cell.entry.name for cell, result in results if "error" in result]
     return TableComparison(
@@ -233,6 +253,14 @@ def _one_table(
         {} if folder is None else over_rows(finished, reference, folder, SCORES),
         _sweep(finished),
     )
+
+
+def _shares(shares: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """By score the mean share of its rows that a cell tests; of one without test rows, in which nothing is compared, any."""
+    return {
+        score: float(np.mean([of[score] for of in shares if score in of] or [of["all"] for of in shares]))
+        for score in SCORES
+    }
 
 
 def _sweep(cells: Sequence["Cell"]) -> tuple[str, ...]:

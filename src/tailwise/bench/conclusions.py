@@ -52,15 +52,20 @@ def of_table(table: TableComparison, reference: str) -> list[str]:
     if alike:
         said.append(f"No difference from {reference} in any region: {_join(alike)}.")
     if unknown:
-        said.append(
-            f"Cannot be told from {reference} (too few splits, or splits that repeat each other): {_join(unknown)}."
-        )
+        said.append(_cannot(reference, unknown))
     return said
+
+
+def _cannot(reference: str, names: Sequence[str]) -> str:
+    return f"Cannot be told from {reference} (too few splits, or splits that repeat each other): {_join(names)}."
 
 
 def _over_tables(comparison: GridComparison) -> list[str]:
     """Of each entry on how many tables it is better and worse, and whether mean ranks differ."""
-    tallies, said, alike = comparison.tallies(), [], []
+    tallies = comparison.tallies()
+    said: list[str] = []
+    alike: list[str] = []
+    unknown: list[str] = []
     for name in dict.fromkeys(name for by_entry in tallies.values() for name in by_entry):
         counts = {score: by_entry[name] for score, by_entry in tallies.items() if score in _TOLD}
         better = [f"{WHERE[score]} on {one.wins}" for score, one in counts.items() if one.wins]
@@ -69,9 +74,14 @@ def _over_tables(comparison: GridComparison) -> list[str]:
         if parts:
             said.append(f"{name}, of {len(comparison.tables)} tables: {'; '.join(parts)}.")
         else:
-            alike.append(name)
+            (alike if any(one.ties for one in counts.values()) else unknown).append(name)
     if alike:
-        said.append(f"No difference from {comparison.reference} on any table: {_join(alike)}.")
+        said.append(
+            f"No difference from {comparison.reference} on any table, over all test rows, where training rows are "
+            f"many or where they are few: {_join(alike)}."
+        )
+    if unknown:
+        said.append(_cannot(comparison.reference, unknown))
     for score in ("all", "few"):
         ranking = comparison.ranking.get(score)
         if ranking is not None and ranking.p_value is not None:

@@ -14,12 +14,14 @@ import numpy as np
 
 from tailwise._checks import InputError
 from tailwise.bench.predictions import Predictions
+from tailwise.bench.shares import shares_tested
 from tailwise.run import write_json
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _FOLD = "tailwise fold"
+_OF_SEVERAL = ("also", "angles")
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,8 @@ class Cell:
         folds: folds of the table, each with rows of every region, drawn by the seed.
         sha256: of the file's bytes, where known: a result of other bytes is not taken for one of these.
         order: place of the entry among those that are compared.
+        also: other target columns that are predicted together with it.
+        angles: whether the targets are pitch and yaw in degrees, whose angular error is reported too.
     """
 
     table: str
@@ -85,6 +89,8 @@ class Cell:
     folds: int | None = None
     sha256: str | None = None
     order: int = 0
+    also: tuple[str, ...] = ()
+    angles: bool = False
 
     @property
     def split(self) -> tuple[int, int]:
@@ -118,12 +124,14 @@ def run_grid(
         backend: of joblib: ``"loky"``, or on a cluster ``"dask"``, ``"ray"``.
 
     Yields:
-        Cell and result: ``metrics`` by region, ``seconds``, ``rows``, and the SHA-256 of its ``predictions``, the file
+        Cell and result: ``metrics`` by region, ``seconds``, ``rows`` of each part, the shares ``tested`` (see
+        :func:`tailwise.bench.shares.shares_tested`), and the SHA-256 of its ``predictions``, the file
         :meth:`Cell.predictions_file`; or ``error`` for a cell that failed, which a later call tries again. First those
         that are there already.
     """
     from joblib import Parallel, delayed, parallel_config
 
+    check_backend(backend)
     missing = []
     for cell in cells:
         known = read_cell(cell, folder)
@@ -137,6 +145,21 @@ def run_grid(
         yield from found
 
 
+def check_backend(name: str) -> None:
+    """Raise unless joblib has a backend of this name that gives results as they come."""
+    from joblib import Parallel, parallel_config
+
+    try:
+        if name == "ray":  # joblib knows it only after Ray has told it
+            from ray.util.joblib import register_ray  # type: ignore[import-not-found]
+
+            register_ray()
+        with parallel_config(backend=name):
+            Parallel(return_as="generator_unordered")
+    except (ValueError, ImportError) as error:
+        raise InputError(f"--backend {name!r} cannot be used: {' '.join(str(error).split())}") from error
+
+
 def read_cell(cell: Cell, folder: Path) -> dict[str, Any] | None:
     """The result of a cell that was run with the same settings, if there is one and its predictions are as written."""
     try:
@@ -144,7 +167,7 @@ def read_cell(cell: Cell, folder: Path) -> dict[str, Any] | None:
         digest = hashlib.sha256(cell.predictions_file(folder).read_bytes()).hexdigest()
     except (OSError, ValueError):
         return None
-    return known if known.get("cell") == _plain(cell) and known.get("predictions") == digest else None
+    return known if known.get("cell") == plain_cell(cell) and known.get("predictions") == digest else None
 
 
 def run_cell(cell: Cell, folder: Path) -> tuple[Cell, dict[str, Any]]:
@@ -155,12 +178,12 @@ def run_cell(cell: Cell, folder: Path) -> tuple[Cell, dict[str, Any]]:
             warnings.simplefilter("ignore", UserWarning)
             result, predicted = _trained(cell)
     except InputError as error:
-        return cell, {"cell": _plain(cell), "error": str(error)}
+        return cell, {"cell": plain_cell(cell), "error": str(error)}
     except Exception as error:  # a defect of one cell must not lose the hours of the others
-        return cell, {"cell": _plain(cell), "error": f"{type(error).__name__}: {error}"}
+        return cell, {"cell": plain_cell(cell), "error": f"{type(error).__name__}: {error}"}
     cell.file(folder).parent.mkdir(parents=True, exist_ok=True)
     digest = predicted.write(cell.predictions_file(folder))
-    result = {"cell": _plain(cell), **result, "predictions": digest, "seconds": time.perf_counter() - started}
+    result = {"cell": plain_cell(cell), **result, "predictions": digest, "seconds": time.perf_counter() - started}
     write_json(cell.file(folder), result)
     return cell, result
 
@@ -170,8 +193,9 @@ def _trained(cell: Cell) -> tuple[dict[str, Any], Predictions]:
     from tailwise.data.prepare import load_source, prepare_table
     from tailwise.data.schema import target_values
     from tailwise.methods.method import compose
+    from tailwise.metrics.angles import angular_error
     from tailwise.metrics.intervals import coverage_by_region
-    from tailwise.metrics.regions import region_metrics
+    from tailwise.metrics.regions import region_metrics, region_rows
     from tailwise.training.recipe import Recipe
     from tailwise.training.start import start_training
 
@@ -188,7 +212,7 @@ def _trained(cell: Cell) -> tuple[dict[str, Any], Predictions]:
         there = target_values(frame, cell.target).notna().to_numpy()
         position = position[there]
         frame, choices = _with_fold(frame[there].reset_index(drop=True), cell)
-    table = prepare_table(frame, cell.target, seed=cell.seed, **choices)
+    table = prepare_table(frame, [cell.target, *cell.also], seed=cell.seed, **{"folder": source.folder, **choices})
     entry = cell.entry
     method = compose(entry.method, **{name: dict(params) for name, params in entry.method_params.items()})
     recipe = Recipe(seed=cell.seed, **entry.recipe)
@@ -197,16 +221,25 @@ def _trained(cell: Cell) -> tuple[dict[str, Any], Predictions]:
     model = TableModel(table.schema, setup.preprocessor, setup.predictor, table.shots, table.relevance)
     model = model.calibrated(table, method.correction)
     rows, y = table.rows_of("test")
-    pred, ends = model.predict(rows), model.predict_interval(rows, 0.9)
+    pred = model.predict(rows)
     regions = region_metrics(y, pred, table.shots, relevance=table.relevance, resamples=0)
-    coverage = coverage_by_region(y, pred, ends[:, 0], ends[:, 1], table.shots)
+    metrics: dict[str, dict[str, float]] = {
+        name: {"n": region.n, **{key: value.value for key, value in region.metrics.items()}}
+        for name, region in regions.items()
+    }
+    if cell.angles:
+        angle = angular_error(y, pred)
+        for name, here in region_rows(y, table.shots).items():
+            metrics[name] |= {"angular": float(angle[here].mean())} if here.any() else {}
+    coverage = {}
+    if model.intervals is not None:
+        ends = model.intervals_of(pred, 0.9)
+        coverage = coverage_by_region(y, pred, ends[:, 0], ends[:, 1], table.shots)
     result = {
-        "metrics": {
-            name: {"n": region.n, **{key: value.value for key, value in region.metrics.items()}}
-            for name, region in regions.items()
-        },
+        "metrics": metrics,
         "coverage": {name: found.to_json() for name, found in coverage.items()},
         "rows": {part: int((table.part == part).sum()) for part in ("train", "val", "test")},
+        "tested": shares_tested(table),
         "epochs": epochs,
     }
     return result, Predictions.of(position[table.row[table.part == "test"]], y, pred, table.shots)
@@ -226,8 +259,8 @@ def _with_fold(frame: "pd.DataFrame", cell: Cell) -> tuple["pd.DataFrame", dict[
     return frame.assign(**{_FOLD: part}), {**cell.choices, "split": "column", "split_column": _FOLD}
 
 
-def _plain(cell: Cell) -> dict[str, Any]:
-    """A cell as JSON gives it back, without its place among others."""
+def plain_cell(cell: Cell) -> dict[str, Any]:
+    """A cell as JSON gives it back, without its place among others, and without what it need not say."""
     plain: dict[str, Any] = json.loads(json.dumps(asdict(cell)))
     del plain["order"]
-    return plain
+    return {name: value for name, value in plain.items() if name not in _OF_SEVERAL or value}

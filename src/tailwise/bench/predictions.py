@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from tailwise._checks import InputError
 from tailwise.labels.shots import REGIONS, Shots
+from tailwise.metrics.errors import error_sizes
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,8 +22,8 @@ class Predictions:
 
     Args:
         row: ``(n,)`` position in the source, from 0.
-        target: ``(n,)`` true values, target units.
-        prediction: ``(n,)``, target units.
+        target: ``(n,)`` true values, target units; ``(n, K)`` of K targets.
+        prediction: of that shape, target units.
         region: ``(n,)`` number of the region of the true value among :data:`tailwise.labels.shots.REGIONS`.
         bin: ``(n,)`` bin of the true value.
     """
@@ -43,8 +44,8 @@ class Predictions:
 
     @property
     def error(self) -> NDArray[np.float64]:
-        """``(n,)`` absolute errors, target units."""
-        return np.abs(self.prediction - self.target)
+        """``(n,)`` sizes of the errors, target units."""
+        return error_sizes(self.target, self.prediction)
 
     def within(self, region: str) -> NDArray[np.bool_]:
         """``(n,)`` mask of a region's rows; ``"all"`` is every row."""

@@ -25,7 +25,7 @@ def paired_bootstrap(
     Each resample draws rows of the table with replacement. A drawn row counts in every cell that tested it, and for
     both methods: cells that split one table again share rows, and taking those for new ones would make the interval too
     narrow. The interval is by percentiles of the linearised mean. Anthony Davison and David Hinkley, *Bootstrap Methods
-    and their Application*, 1997, sections 2.7 and 3.8.
+    and their Application*, 1997.
 
     The trained models stay as they are. So it answers whether *these models* would differ so on other rows, and nothing
     about the same methods trained again: :func:`tailwise.bench.statistics.compare_paired` does, and decides.

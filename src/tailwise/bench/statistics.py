@@ -114,8 +114,8 @@ def compare_paired(
     Args:
         ours: ``(cells,)`` errors of the method; NaN where a cell has none.
         base: ``(cells,)`` errors of the reference on the same cells.
-        n_train: rows of a cell that are not test rows, those for validation among them; the whole table's count also
-            serves for a region, since only the ratio counts.
+        n_train: rows of a cell that are not test rows, those for validation among them; of a region's errors the
+            region's, since a balanced split tests a larger share of the rare rows. Only the ratio counts.
         n_test: test rows of a cell.
         confidence: of the interval.
 
@@ -221,8 +221,8 @@ def compare_methods(
     scores: Mapping[str, Mapping[str, ArrayLike]],
     reference: str,
     *,
-    n_train: float | None = None,
-    n_test: float | None = None,
+    n_train: float | Mapping[str, float] | None = None,
+    n_test: float | Mapping[str, float] | None = None,
     confidence: float = 0.95,
 ) -> tuple[Compared, ...]:
     """Every method against a reference in every region: paired tests, one family under Holm's correction.
@@ -231,7 +231,8 @@ def compare_methods(
         scores: errors by method, by region, ``(cells,)`` in the same order of cells everywhere; smaller is better,
             NaN where a cell has none.
         reference: one of the methods.
-        n_train: see :func:`compare_paired`; give both where the cells split one table again.
+        n_train: see :func:`compare_paired`; give both where the cells split one table again, by region where the split
+            does not test the same share of each.
         n_test: test rows of a cell.
         confidence: 1 minus the share of families with any false claim.
 
@@ -261,7 +262,8 @@ def compare_methods(
             if method != reference:
                 ours = scores[method][region]
                 names.append((method, region))
-                pairs.append(compare_paired(ours, base, n_train=n_train, n_test=n_test, confidence=confidence))
+                rest, test = (n[region] if isinstance(n, Mapping) else n for n in (n_train, n_test))
+                pairs.append(compare_paired(ours, base, n_train=rest, n_test=test, confidence=confidence))
     adjusted = iter(holm([pair.p_value for pair in pairs if pair.p_value is not None]).tolist())
     after = [None if pair.p_value is None else next(adjusted) for pair in pairs]
     return tuple(Compared(*name, pair, p, _verdict(pair, p)) for name, pair, p in zip(names, pairs, after, strict=True))

@@ -36,6 +36,7 @@ def _squared(name: str) -> Callable[[Mapping[str, float]], float | None]:
 
 SCORES: dict[str, Score] = {
     "mae": Score("MAE", _same("mae")),
+    "angular": Score("angular error", _same("angular")),
     "gm": Score("GM", _same("gm")),
     "bmae": Score("bMAE", _same("bmae")),
     "mse": Score("MSE", _squared("rmse")),

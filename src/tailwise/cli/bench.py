@@ -217,6 +217,8 @@ def _trained(cells: Sequence["Cell"], out: Path, jobs: int, backend: str) -> lis
 def _described(protocol: "Protocol") -> str:
     """Everything of a protocol, as text."""
     recipe = ", ".join(f"{key}={value}" for key, value in protocol.recipe.items()) or "the library's defaults"
+    published = [f"{part}.{key}={value}" for part, own in protocol.parts.items() for key, value in own.items()]
+    parts = ", ".join(published) or "the library's defaults"
     lines = [
         f"{protocol.name}: {protocol.title}",
         "",
@@ -226,6 +228,7 @@ def _described(protocol: "Protocol") -> str:
         f"metrics  {', '.join(protocol.metrics)} of {', '.join(protocol.regions)}",
         f"recipe   {recipe}",
         f"loss     {protocol.loss or 'mse'}",
+        f"parts    {parts}",
         f"methods  {' '.join(protocol.methods)}",
         "",
         "differs from the published practice, or is not known of it",

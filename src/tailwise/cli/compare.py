@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tailwise._checks import InputError, one_of, whole
-from tailwise.models.names import AUTO, ENCODERS, MODELS
+from tailwise.cli import media_options
+from tailwise.models.names import AUTO, ENCODERS, MEDIA, MODELS
 
 if TYPE_CHECKING:
     from tailwise.bench.comparison import GridComparison
@@ -107,6 +108,10 @@ def compare(
     nominal: Annotated[
         list[str] | None, typer.Option("--nominal", help="Column to take as nominal.", rich_help_panel=_TABLE)
     ] = None,
+    image: media_options.Image = None,
+    text: media_options.Text = None,
+    text_pair: media_options.TextPair = None,
+    signal: media_options.Signal = None,
     drop_missing_target: Annotated[
         bool, typer.Option("--drop-missing-target", help="Drop rows without a target.", rich_help_panel=_TABLE)
     ] = False,
@@ -119,12 +124,14 @@ def compare(
     Example:  tailwise compare houses.csv -t price -m vanilla sqinv+lds rrt+lds --model mlp-ple lightgbm
     """
     from tailwise.bench.comparison import compare_grid
+    from tailwise.bench.grid import check_backend
     from tailwise.cli.settings import parse_set
     from tailwise.report.compare_page import compare_page
     from tailwise.run import write_json
 
     one_of(preset, "--preset", tuple(PRESETS))
     chosen = PRESETS[preset]
+    whole(jobs, "--jobs", least=1)
     n_seeds = whole(chosen["seeds"] if seeds is None else seeds, "--seeds", least=1)
     if folds is not None and group is not None:
         raise InputError("--folds and --group cannot be used together; leave one out")
@@ -138,11 +145,13 @@ def compare(
         "drop": drop or [],
         "nominal": nominal or [],
         "drop_missing_target": drop_missing_target,
+        **media_options.media_choices(image, text, text_pair, signal),
     }
     cells = _cells(data, target, entries, choices, n_seeds, folds, chosen["rows"])
     folder = out or Path("runs") / f"compare-{cells[0].table}"
+    check_backend(backend)
     _check_folder(folder)
-    results = _run(cells, folder, whole(jobs, "--jobs", least=1), backend)
+    results = _run(cells, folder, jobs, backend)
     comparison = compare_grid(results, base, folder=folder / "cells")
     write_json(folder / "comparison.json", comparison.to_json())
     page = compare_page(comparison, f"{target} of {', '.join(table.table for table in comparison.tables)}")
@@ -165,11 +174,13 @@ def _entries(
     known = (AUTO, *ENCODERS, *(name for name in MODELS if name != "network"))
     for name in models:
         one_of(name, "--model", known)
+    of_media = {kind: params[kind] for kind in MEDIA if kind in params}
+    params = {part: given for part, given in params.items() if part not in MEDIA}
     unused = set(params)
     made = []
     for name in dict.fromkeys(models):
         network = name in (AUTO, *ENCODERS)
-        kind: Any = {"encoder": name} if network else {"model": name}
+        kind: Any = {"encoder": name, "params": of_media} if network else {"model": name}
         for method in dict.fromkeys(methods):
             own = {part: given for part, given in params.items() if part in parse(method)}
             unused -= set(own)
@@ -179,7 +190,9 @@ def _entries(
         raise InputError(f"--set names {sorted(unused)[0]!r}, which is part of no method that is compared")
     if sweep:
         first = made[0]
-        kind = {"encoder": first.encoder} if first.model == "network" else {"model": first.model}
+        kind = (
+            {"encoder": first.encoder, "params": first.params} if first.model == "network" else {"model": first.model}
+        )
         swept = [Entry("vanilla", recipe=first.recipe, **kind)]  # power 0
         swept += [
             Entry(SWEEP, method_params={"reweight": {"power": power}}, recipe=first.recipe, **kind) for power in _POWERS
@@ -200,12 +213,19 @@ def _cells(
     rows: int | None,
 ) -> list["Cell"]:
     from tailwise.bench.grid import Cell
-    from tailwise.data.prepare import load_source
+    from tailwise.data.prepare import load_source, prepare_table
 
     tables = [name.removeprefix("example:").rsplit("/", 1)[-1].split(".")[0] for name in data]
-    if len(set(tables)) < len(tables):
-        raise InputError("two tables have the same name; rename one")
-    digests = [load_source(source).sha256 for source in data]
+    twice = [name for name in dict.fromkeys(tables) if tables.count(name) > 1]
+    if twice:
+        raise InputError(f"two tables are called {twice[0]!r}, by the first part of the file's name; rename one")
+    digests = []
+    for name in data:
+        source = load_source(name)
+        # A mistake is told before anything is written or trained; folds are no such split, but any table has one.
+        kind = {} if folds is None else {"split": "random"}
+        prepare_table(source.rows, target, **{"folder": source.folder, **choices, **kind})
+        digests.append(source.sha256)
     return [
         Cell(table, source, target, entry, seed, choices, rows, fold, folds, digest, order)
         for seed in range(seeds)
@@ -255,6 +275,7 @@ def _say(comparison: "GridComparison", folder: Path, results: Sequence[tuple["Ce
             out.print(ranks_table(score, ranking))
     for line in conclusions(comparison):
         out.print(line, highlight=False, markup=False, soft_wrap=True)
+    notes([f"{name} is left out: {reason}" for name, reason in comparison.left_out.items()])
     notes(
         [
             f"{table.n_failed[name]} trainings of {name} on {table.table} failed"

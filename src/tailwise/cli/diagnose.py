@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from tailwise._checks import InputError
+from tailwise.cli import media_options
 
 _ROWS, _COLUMNS, _OUTPUT = "Target and rows", "Columns", "Output"
 
@@ -84,6 +85,10 @@ def diagnose(
         list[str] | None,
         typer.Option("--date", metavar="COLUMN", help="Take a column as dates. Repeatable.", rich_help_panel=_COLUMNS),
     ] = None,
+    image: media_options.Image = None,
+    text: media_options.Text = None,
+    text_pair: media_options.TextPair = None,
+    signal: media_options.Signal = None,
     no_model: Annotated[
         bool, typer.Option("--no-model", help="Skip the quick cross-validated model that shows where it hurts.")
     ] = False,
@@ -117,6 +122,7 @@ def diagnose(
         nominal=nominal or [],
         numeric=numeric or [],
         date=date or [],
+        **media_options.media_choices(image, text, text_pair, signal),
         drop_missing_target=drop_missing_target,
         group=group,
         seed=seed,

@@ -29,7 +29,7 @@ def evaluate(
     from tailwise.cli.show import out as console
     from tailwise.data.files import with_full_paths
     from tailwise.data.prepare import load_source
-    from tailwise.data.schema import check_target_cells, target_values
+    from tailwise.data.schema import target_rows
     from tailwise.dense_artifact import MapModel, is_map_model
     from tailwise.metrics.regions import region_metrics
     from tailwise.run import MODEL, open_run, write_json
@@ -47,10 +47,9 @@ def evaluate(
     model.schema.check(source.rows.columns, ignore_extra=ignore_extra)
     rows = with_full_paths(source.rows, model.schema, source.folder)
     notes(source.notes)
-    target = model.schema.target
-    y = target_values(rows.frame(), target)
-    check_target_cells(y, drop=drop_missing_target)
-    frame, y = rows.frame()[y.notna()], y.dropna()
+    target, targets = model.schema.target, model.schema.targets
+    y, there = target_rows(rows.frame(), targets, drop=drop_missing_target)
+    frame = rows.frame()[there]
     if frame.empty:
         raise InputError(f"the table has no row with a target {target!r}")
     regions = region_metrics(
@@ -58,4 +57,5 @@ def evaluate(
     )
     if out is not None:
         write_json(out, {name: region.to_json() for name, region in regions.items()})
-    console.print(region_table(regions, title=f"errors on {len(y):,} rows", unit=target))
+    title = f"errors on {len(y):,} rows"
+    console.print(region_table(regions, title=title, unit=target, several=len(targets) > 1))

@@ -26,6 +26,8 @@ def predict(
 ) -> None:
     """Predict the target of every row and write row, prediction and region, and std where the model gives one.
 
+    Of several targets each has a column of its own: prediction_pitch, prediction_yaw.
+
     Intervals promise what they say for rows that resemble the validation rows they were calibrated on.
 
     Rows keep their order; the region says how many training rows had a target like the predicted one.
@@ -41,7 +43,7 @@ def predict(
     from tailwise.data.prepare import load_source
     from tailwise.data.table import SUFFIXES, write_table
     from tailwise.dense_artifact import MapModel, is_map_model
-    from tailwise.run import MODEL, open_run
+    from tailwise.run import MODEL, by_target, open_run
 
     if interval is not None and not 0 < interval < 1:
         raise InputError(f"--interval must be a share between 0 and 1, such as 0.9, got {interval:g}")
@@ -55,12 +57,16 @@ def predict(
         what = "is a folder" if out.is_dir() else "exists already" if not overwrite else "is the table itself"
         raise InputError(f"{str(out)!r} {what}; choose another --out" + ("" if overwrite else ", or pass --overwrite"))
     model = TableModel.load(open_run(run) / MODEL)
+    targets = model.schema.targets
+    if interval is not None and len(targets) > 1:
+        raise InputError(f"a run on {len(targets)} targets has no intervals; leave out --interval")
     source = load_source(data)
     model.schema.check(source.rows.columns, ignore_extra=ignore_extra)
     rows = with_full_paths(source.rows, model.schema, source.folder)
     notes(source.notes)
     pred = model.predict(rows, ignore_extra=ignore_extra)
-    frame = pd.DataFrame({"row": range(len(pred)), "prediction": pred, "region": model.shots.names(pred)})
+    frame = pd.DataFrame({"row": range(len(pred)), **by_target("prediction", pred, targets)})
+    frame["region"] = model.shots.names(pred)
     if interval is not None:
         with warnings_as_notes() as said:
             ends = model.intervals_of(pred, interval)

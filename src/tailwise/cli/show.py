@@ -13,7 +13,7 @@ from rich.text import Text
 
 from tailwise._numbers import number
 from tailwise.labels.shots import REGIONS
-from tailwise.metrics.regions import METRICS, RegionMetrics
+from tailwise.metrics.regions import DISTANCE_METRICS, METRICS, RegionMetrics
 
 if TYPE_CHECKING:
     from tailwise.bench.comparison import TableComparison
@@ -70,24 +70,29 @@ def epoch_bar() -> Iterator[EpochBar]:
         bar.finish()
 
 
-def region_table(regions: Mapping[str, RegionMetrics], *, title: str, unit: str) -> Table:
-    """Errors by region, with 95 % intervals for the MAE."""
-    caption = Text(f"in units of {unit}; a bias below 0 is too low")
+def region_table(regions: Mapping[str, RegionMetrics], *, title: str, unit: str, several: bool = False) -> Table:
+    """Errors by region, with 95 % intervals for the MAE; of several targets, distances."""
+    metrics = DISTANCE_METRICS if several else METRICS
+    columns = [name for name in _COLUMNS if name in metrics]
+    about = "distances between prediction and true value" if several else "a bias below 0 is too low"
+    caption = Text(f"in units of {unit}; {about}")
     table = Table(title=Text(title), caption=caption, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("region", style="bold")
-    for heading in ("n", "MAE", "95 % interval", *(METRICS[name][0] for name in _COLUMNS)):
+    for heading in ("n", metrics["mae"][0], "95 % interval", *(metrics[name][0] for name in columns)):
         table.add_column(heading, justify="right")
     for name in regions:
         values = {key: interval.value for key, interval in regions[name].metrics.items()}
-        cells = [number(values[key]) if key in values else "-" for key in ("mae", *_COLUMNS)]
+        cells = [number(values[key]) if key in values else "-" for key in ("mae", *columns)]
         table.add_row(name.capitalize(), f"{regions[name].n:,}", cells[0], _range(regions[name], "mae"), *cells[1:])
     return table
 
 
-def beside_table(comparison: Mapping[str, "Comparison"], our_name: str, their_name: str) -> Table:
-    """MAE of two runs on the same rows, and whether they differ."""
+def beside_table(
+    comparison: Mapping[str, "Comparison"], our_name: str, their_name: str, *, several: bool = False
+) -> Table:
+    """MAE of two runs on the same rows, of several targets the distance, and whether they differ."""
     caption = Text("paired bootstrap over the test rows, 95 %")
-    title = Text(f"{our_name} beside {their_name}: MAE")
+    title = Text(f"{our_name} beside {their_name}: {(DISTANCE_METRICS if several else METRICS)['mae'][0]}")
     table = Table("region", title=title, caption=caption, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for heading in (our_name, their_name, "change"):
         table.add_column(Text(heading), justify="right")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tailwise._checks import InputError, one_of
-from tailwise.cli import automatic
+from tailwise.cli import automatic, media_options
 from tailwise.cli.processes import several
 from tailwise.models.names import AUTO, ENCODERS, MEDIA, MODELS
 from tailwise.training.recipe import CRITERIA, PRECISIONS, Recipe
@@ -55,8 +55,15 @@ def train(
         ),
     ],
     target: Annotated[
-        str | None,
-        typer.Option("--target", "-t", help="Column to predict.", show_default=False, rich_help_panel=_ROWS),
+        list[str] | None,
+        typer.Option(
+            "--target",
+            "-t",
+            help="Column to predict. Repeatable: two or three numbers of one unit, such as pitch and yaw, are "
+            "predicted together.",
+            show_default=False,
+            rich_help_panel=_ROWS,
+        ),
     ] = None,
     method: Annotated[
         str,
@@ -185,39 +192,10 @@ def train(
         list[str] | None,
         typer.Option("--date", metavar="COLUMN", help="Take a column as dates. Repeatable.", rich_help_panel=_COLUMNS),
     ] = None,
-    image: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--image",
-            metavar="COLUMN",
-            help="Column that names image files. Repeatable. --set image.encoder=resnet18, image.size=64, ...",
-            rich_help_panel=_COLUMNS,
-        ),
-    ] = None,
-    text: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--text",
-            metavar="COLUMN",
-            help="Column of texts. Repeatable. --set text.encoder=FOLDER (of transformers), text.frozen=false, ...",
-            rich_help_panel=_COLUMNS,
-        ),
-    ] = None,
-    text_pair: Annotated[
-        tuple[str, str] | None,
-        typer.Option(
-            "--text-pair", metavar="COLUMN COLUMN", help="Two columns of texts to compare.", rich_help_panel=_COLUMNS
-        ),
-    ] = None,
-    signal: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--signal",
-            metavar="COLUMN",
-            help="Column that names files of signals (NPY, WAV, CSV, EDF). Repeatable.",
-            rich_help_panel=_COLUMNS,
-        ),
-    ] = None,
+    image: media_options.Image = None,
+    text: media_options.Text = None,
+    text_pair: media_options.TextPair = None,
+    signal: media_options.Signal = None,
     depth: Annotated[
         str | None,
         typer.Option(
@@ -318,7 +296,7 @@ def train(
 
     if depth is not None:
         return train_maps(context)
-    if target is None:
+    if not target:
         raise InputError("Missing option '--target' / '-t': the column to predict")
     recipe = Recipe(
         epochs=epochs,
@@ -339,6 +317,8 @@ def train(
     of_model = {name: params.pop(name, {}) for name in ("model", "encoder", *MEDIA)}
     _check_model(context, model, encoder, of_model)
     thresholds = parse_shots(shots)
+    if method == automatic.METHOD and len(target) > 1:
+        raise InputError(f"--method auto chooses for one --target, got {len(target)}; name a method")
     auto = automatic.auto_settings(params, model) if method == automatic.METHOD else None
     with warnings_as_notes() as warned:
         composed = compose("vanilla") if auto else compose(method, **params)
@@ -361,10 +341,7 @@ def train(
         "nominal": nominal or [],
         "numeric": numeric or [],
         "date": date or [],
-        "image": image or [],
-        "text": text or [],
-        "text_pair": text_pair,
-        "signal": signal or [],
+        **media_options.media_choices(image, text, text_pair, signal),
     }
     try:
         source = main_first(lambda: load_source(data, folder / CACHE))
@@ -397,11 +374,15 @@ def train(
     trained = setup.predictor.encoder["encoder"] if model == "network" else None
     config = {
         "data": {"name": source.name, "sha256": source.sha256},
-        "target": target,
+        "target": target[0] if len(target) == 1 else target,
         "table": choices,
         "columns": table.schema.to_json(),
         "method": {"name": composed.name, "parameters": params, **({"auto": chosen.record} if chosen else {})},
-        "model": {"name": model, "encoder": trained, "parameters": of_model},
+        "model": {
+            "name": model,
+            "encoder": trained,
+            "parameters": {k: v for k, v in of_model.items() if v or k not in MEDIA},
+        },
         "label": label,
         "recipe": asdict(recipe),
         "versions": versions(),
@@ -509,15 +490,19 @@ def _finish(
 
     fitted = TableModel(table.schema, setup.preprocessor, setup.predictor, table.shots, table.relevance)
     model = fitted.calibrated(table, method.correction)
-    predictions = []
+    targets = table.schema.targets
+    predictions, predicted = [], {}
     for part in ("val", "test"):
         rows, y = table.rows_of(part)
         own = rows.select(np.arange(len(rows))[piece(len(rows))])
-        frame = {"row": table.row[table.part == part], "split": part, "target": y}
-        for name, values in (("prediction", model.predict(own)), ("std", model.predict_std(own))):
-            frame |= {} if values is None else {name: np.concatenate(gather_objects(values))}
-        ends = model.intervals_of(np.asarray(frame["prediction"]), CONFIDENCE)
-        frame |= {"low": ends[:, 0], "high": ends[:, 1]}
+        predicted[part] = pred = np.concatenate(gather_objects(model.predict(own)))
+        std = model.predict_std(own)
+        frame: dict[str, Any] = {"row": table.row[table.part == part], "split": part}
+        frame |= run.by_target("target", y, targets) | run.by_target("prediction", pred, targets)
+        frame |= {} if std is None else {"std": np.concatenate(gather_objects(std))}
+        if model.intervals is not None:
+            ends = model.intervals_of(pred, CONFIDENCE)
+            frame |= {"low": ends[:, 0], "high": ends[:, 1]}
         predictions.append(pd.DataFrame(frame).assign(region=table.shots.names(y)))
     if not is_main():
         return
@@ -526,16 +511,18 @@ def _finish(
     everything = pd.concat(predictions, ignore_index=True)
     everything.to_parquet(folder / run.PREDICTIONS, index=False)
     test = everything[everything["split"] == "test"]
-    regions = region_metrics(
-        test["target"], test["prediction"], table.shots, relevance=table.relevance, seed=setup.recipe.seed
-    )
+    (rows, y_true), y_pred = table.rows_of("test"), predicted["test"]
+    regions = region_metrics(y_true, y_pred, table.shots, relevance=table.relevance, seed=setup.recipe.seed)
     run.write_json(folder / run.METRICS, {name: region.to_json() for name, region in regions.items()})
-    coverage = coverage_by_region(test["target"], test["prediction"], test["low"], test["high"], table.shots)
-    run.write_json(folder / run.INTERVALS, {name: found.to_json() for name, found in coverage.items()})
-    y_true, y_pred = test["target"].to_numpy(), test["prediction"].to_numpy()
+    coverage = features = None
+    if model.intervals is not None:
+        coverage = coverage_by_region(y_true, y_pred, test["low"], test["high"], table.shots)
+        run.write_json(folder / run.INTERVALS, {name: found.to_json() for name, found in coverage.items()})
     changes = None if other is None else compare(y_true, y_pred, other.y_pred, table.shots)
-    seen = feature_rows(y_true, table.shots)
-    features = model.features(table.rows_of("test")[0].select(seen))
+    if len(targets) == 1:
+        seen = feature_rows(y_true, table.shots)
+        found = model.features(rows.select(seen))
+        features = None if found is None else FeatureMap.of(found, y_true[seen], table.shots)
     page = run_page(
         title=f"{table.schema.target} of {source.name}",
         target=table.schema.target,
@@ -554,13 +541,14 @@ def _finish(
         coverage=coverage,
         shared=() if model.intervals is None else model.intervals.shared,
         levels=None if model.intervals is None else coverage_by_level(model.intervals, y_true, y_pred),
-        features=None if features is None else FeatureMap.of(features, y_true[seen], table.shots),
+        features=features,
+        targets=targets,
     )
     (folder / run.REPORT).write_text(page, encoding="utf-8")
     run.finish_run(folder)
-    show.out.print(
-        show.region_table(regions, title=f"{label}: errors on {len(test):,} test rows", unit=table.schema.target)
-    )
+    title = f"{label}: errors on {len(test):,} test rows"
+    show.out.print(show.region_table(regions, title=title, unit=table.schema.target, several=len(targets) > 1))
     if changes is not None:
-        show.out.print(show.beside_table(changes, *other.names(label, masked=table.shots.gaps is not None)))
+        names = other.names(label, masked=table.shots.gaps is not None)
+        show.out.print(show.beside_table(changes, *names, several=len(targets) > 1))
     show.out.print(f"report: {folder / run.REPORT}", highlight=False, markup=False, soft_wrap=True)

@@ -31,13 +31,15 @@ def read_image(path: Path, size: tuple[int, int] | None = None) -> NDArray[np.ui
         raise InputError("images need Pillow: pip install 'tailwise[image]'") from error
     try:
         with Image.open(path) as opened:
+            if opened.mode.startswith(("I", "F")):
+                raise FileError(f"an image needs 8 bits a channel, but this is {opened.mode} of Pillow")
             image = ImageOps.exif_transpose(opened).convert("RGB")
             if size is not None and image.size != size[::-1]:
                 image = image.resize(size[::-1], Image.Resampling.BILINEAR)
             return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))
-    except FileNotFoundError:
+    except (FileNotFoundError, FileError):
         raise
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except Exception as error:  # Pillow's formats raise whatever their parsing raises
         raise FileError(f"not a whole image: {error}") from error
 
 
@@ -60,10 +62,10 @@ def read_map(path: Path, scale: float = 1.0) -> NDArray[np.float32]:
 def _numbers(path: Path) -> NDArray[np.generic]:
     if path.suffix.lower() == ".npy":
         try:
-            found: NDArray[np.generic] = np.load(path, allow_pickle=False)
+            found = np.asarray(np.load(path, allow_pickle=False))
         except FileNotFoundError:
             raise
-        except (OSError, ValueError, EOFError) as error:
+        except Exception as error:  # a zip file, or another, under this name
             raise FileError(f"not a whole NPY file: {error}") from error
         if found.dtype.kind not in "fiub":
             raise FileError(f"it holds {found.dtype}, not numbers")
@@ -75,9 +77,9 @@ def _numbers(path: Path) -> NDArray[np.generic]:
             if image.mode not in _ONE_CHANNEL:
                 raise FileError(f"a map needs an image of one channel, but this is {image.mode}")
             return np.asarray(image)
-    except FileNotFoundError:
+    except (FileNotFoundError, FileError):
         raise
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except Exception as error:  # Pillow's formats raise whatever their parsing raises
         raise FileError(f"neither a whole image nor a NPY file: {error}") from error
 
 

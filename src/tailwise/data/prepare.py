@@ -13,11 +13,12 @@ from tailwise._checks import InputError
 from tailwise.data.examples import PREFIX, load_example
 from tailwise.data.files import with_full_paths
 from tailwise.data.rows import FrameRows, Rows, as_rows, open_folder
-from tailwise.data.schema import Medium, Schema, check_target_cells, require_column, target_values
+from tailwise.data.schema import Medium, Schema, require_column, target_names, target_rows
 from tailwise.data.splits import SPLIT_COLUMN, SplitName, check_groups, split_rows
 from tailwise.data.table import read_table
 from tailwise.labels.bins import Bins
 from tailwise.labels.gaps import Gaps
+from tailwise.labels.grid import BinGrid
 from tailwise.labels.relevance import Relevance
 from tailwise.labels.shots import Shots
 
@@ -55,12 +56,12 @@ class PreparedTable:
     Args:
         rows: rows with a target, in the order of the source.
         row: ``(n,)`` position of each row in the source, from 0.
-        y: ``(n,)`` target.
+        y: ``(n,)`` target; of K > 1 target columns ``(n, K)``.
         part: ``(n,)`` of ``"train"``, ``"val"``, ``"test"``, ``"masked"`` (removed from training and validation).
         split: kind of split that was made.
         schema: feature columns.
         shots: bins and regions, from training labels.
-        relevance: φ from training labels, if any value is extreme.
+        relevance: φ from training labels, if any value is extreme; none of several targets.
         notes: what the user should know.
     """
 
@@ -122,7 +123,7 @@ def load_source(name: str, cache: Path | None = None) -> Source:
 
 def prepare_table(
     table: pd.DataFrame | Rows,
-    target: str,
+    target: str | Sequence[str],
     *,
     bin_width: float | None = None,
     n_bins: int | None = None,
@@ -150,10 +151,10 @@ def prepare_table(
     Args:
         table: the table. Of rows that are not in memory only the target, and columns that split or group, are read
             whole; the columns are recognised from a sample.
-        target: target column.
-        bin_width: width of the bins, target units; by default :meth:`Bins.auto`.
-        n_bins: number of bins instead.
-        edges: edges of the bins instead, target units.
+        target: target column; or two or three of one unit, which are predicted together.
+        bin_width: width of the bins, target units; by default :meth:`Bins.auto`. Of several targets, width along each.
+        n_bins: number of bins instead; of several targets, along each.
+        edges: edges of the bins instead, target units; of one target.
         shots: explicit thresholds (many, few).
         regions: bins that are ``many`` and ``medium``, all others few, instead of thresholds; with ``edges`` alone.
         split: see :func:`tailwise.data.splits.split_rows`.
@@ -189,21 +190,21 @@ def prepare_table(
         raise InputError("give the edges of the bins, or their width or number, not both")
     if regions is not None and (edges is None or shots is not None or set(regions) != {"many", "medium"}):
         raise InputError(f"regions list the bins of given edges as many and medium, without shots; got {regions!r}")
-    require_column(target, names, "target")
-    y = target_values(rows.frame([target]), target)
-    empty = y.isna()
+    targets = target_names(target, names)
+    _check_several(targets, edges=edges, mask_target=mask_target)
+    values, there = target_rows(rows.frame(list(targets)), targets, drop=drop_missing_target)
     notes: list[str] = []
-    if empty.any():
-        check_target_cells(y, drop=drop_missing_target)
-        notes.append(f"{int(empty.sum()):,} rows dropped: no target")
-    row = np.flatnonzero(~empty.to_numpy())
-    rows, values = rows.select(row) if empty.any() else rows, y.to_numpy()[row]
-    check_target(values, target)
+    if not there.all():
+        notes.append(f"{int((~there).sum()):,} rows dropped: no target")
+    row = np.flatnonzero(there)
+    rows = rows if there.all() else rows.select(row)
+    for name, column in zip(targets, _columns(values), strict=True):
+        check_target(column, name)
 
     not_features: list[tuple[str, str]] = []
     if group is not None:
-        if group == target:
-            raise InputError(f"--group names {group!r}, which is the target")
+        if group in targets:
+            raise InputError(f"--group names {group!r}, which is {'the' if len(targets) == 1 else 'a'} target")
         require_column(group, names, "--group")
         check_groups(rows.frame([group])[group])
         not_features.append((group, "group"))
@@ -220,18 +221,19 @@ def prepare_table(
         not_features.append((split_column or SPLIT_COLUMN, "split"))
     schema = Schema.infer(
         _sample(rows, seed),
-        target,
+        targets,
         drop=drop,
         nominal=nominal,
         numeric=numeric,
         date=date,
         not_features=not_features,
-        media=_media(image, text, text_pair, signal),
+        media=media_columns(image, text, text_pair, signal),
     )
     rows = with_full_paths(rows, schema, Path(folder or ""))
     y_train = values[part == "train"]
-    if y_train.min() == y_train.max():
-        raise InputError(f"target {target!r} is constant in the {len(y_train)} training rows; choose another --split")
+    for name, column in zip(targets, _columns(y_train), strict=True):
+        if column.min() == column.max():
+            raise InputError(f"target {name!r} is constant in the {len(y_train)} training rows; choose another --split")
     bins = _bins(y_train, bin_width, n_bins, edges)  # with the masked rows, so that their range has bins of its own
     gaps = None
     if mask_target:
@@ -250,18 +252,41 @@ def prepare_table(
     roles = {"group": "it says the group", "split": "it says the split"}
     notes += [f"column {name!r} is not an input: {roles.get(reason, reason)}" for name, reason in schema.unused.items()]
     fullest = int(of_bins.counts.max())
-    crowd = np.unique(y_train[bins.index(y_train) == of_bins.counts.argmax()])
-    if 2 * fullest > len(y_train) and crowd.size > 1:
+    crowd = np.unique(y_train[bins.index(y_train) == of_bins.counts.argmax()], axis=0)
+    if 2 * fullest > len(y_train) and len(crowd) > 1:
+        way_out = f"--bin-width {_narrower(crowd):g}" if crowd.ndim == 1 else "a smaller --bin-width"
         notes.append(
             f"one bin of {bins.n_bins} holds {fullest / len(y_train):.0%} of the training rows; "
-            f"--bin-width {_narrower(crowd):g} would tell its labels apart"
+            f"{way_out} would tell its labels apart"
         )
-    return PreparedTable(rows, row, values, part, kind, schema, of_bins, Relevance.extremes(y_train), notes)
+    relevance = Relevance.extremes(y_train) if y_train.ndim == 1 else None
+    return PreparedTable(rows, row, values, part, kind, schema, of_bins, relevance, notes)
 
 
-def _media(
+def _check_several(
+    targets: Sequence[str], *, edges: Sequence[float] | None, mask_target: Sequence[tuple[float, float]]
+) -> None:
+    """Raise for choices that only one target can have."""
+    if len(targets) == 1:
+        return
+    if mask_target:
+        raise InputError(
+            f"--mask-target removes a range of one target, and there are {len(targets)}; leave it out, or name one "
+            "--target"
+        )
+    if edges is not None:
+        raise InputError(f"edges are of one target, and there are {len(targets)}; give a width or number of bins")
+
+
+def _columns(y: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Labels of each target, ``(K, n)``."""
+    return np.atleast_2d(y.T)
+
+
+def media_columns(
     image: Sequence[str], text: Sequence[str], text_pair: Sequence[str] | None, signal: Sequence[str]
 ) -> list[Medium]:
+    """What the options of the same names call images, texts and signals."""
     if text_pair is not None and len(text_pair) != 2:
         raise InputError(f"--text-pair takes two columns, got {len(text_pair)}")
     singles = [*(("image", name) for name in image), *(("text", name) for name in text)]
@@ -304,6 +329,16 @@ def _narrower(crowd: NDArray[np.float64]) -> float:
 
 def _bins(
     y: NDArray[np.float64], width: float | None, n_bins: int | None, edges: Sequence[float] | None = None
+) -> Bins | BinGrid:
+    if y.ndim == 2:
+        if width is None and n_bins is None:
+            return BinGrid.auto(y)
+        return BinGrid(tuple(_bins_of_one(column, width, n_bins, None) for column in y.T))
+    return _bins_of_one(y, width, n_bins, edges)
+
+
+def _bins_of_one(
+    y: NDArray[np.float64], width: float | None, n_bins: int | None, edges: Sequence[float] | None
 ) -> Bins:
     if edges is not None:
         return Bins.from_edges(edges)

@@ -145,7 +145,10 @@ class Schema:
             columns.append(Column(name, kind))
         schema = cls(targets, tuple(columns), unused, tuple(media))
         if not columns and not media:
-            raise InputError(f"no feature column is left beside the target {schema.target!r}; unused: {quoted(unused)}")
+            raise InputError(
+                f"no feature column is left beside the target {schema.target!r}; unused: {quoted(unused)}; columns of "
+                "images, texts or signals are named with --image, --text or --signal"
+            )
         schema.features(frame)
         return schema
 

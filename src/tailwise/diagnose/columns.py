@@ -42,7 +42,8 @@ def describe_columns(table: pd.DataFrame, schema: Schema, features: pd.DataFrame
         y: ``(n,)`` labels.
         seed: of the sample and the folds that suspects are found with.
     """
-    kinds = [column.kind for column in schema.columns]
+    kinds: list[str] = [column.kind for column in schema.columns]
+    kinds += [medium.kind for medium in schema.media for _ in medium.columns]
     constant = tuple(c.name for c in schema.columns if table[c.name].nunique(dropna=False) < 2)
     numbers = [c.name for c in schema.columns if c.kind in ("numeric", "boolean") and c.name not in constant]
     return Columns(

@@ -127,7 +127,7 @@ class Suspect:
 
 @dataclass(frozen=True)
 class Columns:
-    """Feature columns: how many of each kind, and those to look at.
+    """Feature columns: how many of each kind, images, texts and signals among them, and those to look at.
 
     ``identifiers`` are columns of numbers that only tell rows apart; ``unused`` are columns that are no features, each
     with the reason, identifiers written as text among them.

@@ -63,7 +63,7 @@ def describe_density(shots: Shots, rule: str) -> Density:
         shots: bins and regions of the labels.
         rule: how the width of the bins was chosen.
     """
-    counts, codes, edges = shots.counts, shots.bin_codes, shots.bins.edges.astype(np.float64)
+    counts, codes, edges = shots.counts, shots.bin_codes, shots.scalar_bins.edges.astype(np.float64)
     regions = []
     for code, name in enumerate(REGIONS):
         rows = int(counts[codes == code].sum())

@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tailwise._checks import InputError, whole
-from tailwise.data.prepare import check_target
+from tailwise.data.prepare import check_target, media_columns
 from tailwise.data.schema import Schema, check_target_cells, require_column, target_values
 from tailwise.data.splits import SPLIT_COLUMN, check_groups, looks_like_split
 from tailwise.diagnose.advice import advise
@@ -23,6 +23,7 @@ from tailwise.diagnose.labels import (
     describe_target,
     describe_weightings,
 )
+from tailwise.diagnose.media import media_hints
 from tailwise.diagnose.model import cross_validate
 from tailwise.labels.bins import Bins
 from tailwise.labels.shots import Shots
@@ -39,6 +40,10 @@ def diagnose(
     nominal: Sequence[str] = (),
     numeric: Sequence[str] = (),
     date: Sequence[str] = (),
+    image: Sequence[str] = (),
+    text: Sequence[str] = (),
+    text_pair: Sequence[str] | None = None,
+    signal: Sequence[str] = (),
     drop_missing_target: bool = False,
     group: str | None = None,
     seed: int = 0,
@@ -57,6 +62,11 @@ def diagnose(
         nominal: columns to take as nominal.
         numeric: columns to take as numeric.
         date: columns to take as dates.
+        image: columns that name image files. Neither files nor texts are looked at, only that they are no features of
+            the quick model.
+        text: columns of texts.
+        text_pair: two columns of texts that are read as a pair.
+        signal: columns that name files of signals.
         drop_missing_target: leave rows without a target out instead of refusing them.
         group: column whose groups no fold splits.
         seed: of folds, samples and bootstrap.
@@ -106,8 +116,12 @@ def diagnose(
     check_target(y, target)
     if group is not None:
         check_groups(table[group])
-    schema = Schema.infer(table, target, drop=drop, nominal=nominal, numeric=numeric, date=date, not_features=roles)
+    media = media_columns(image, text, text_pair, signal)
+    schema = Schema.infer(
+        table, target, drop=drop, nominal=nominal, numeric=numeric, date=date, not_features=roles, media=media
+    )
     features = schema.features(table)
+    notes += media_hints(table, schema)
     regions = _regions(y, bin_width, n_bins, shots)
     model = None
     varying = [name for name in features if features[name].nunique(dropna=False) > 1]
@@ -115,27 +129,38 @@ def diagnose(
         model = cross_validate(features[varying], y, regions, None if group is None else table[group], seed)
         if model.rows < len(y):
             notes.append(f"the quick model saw a random {model.rows:,} of the {len(y):,} rows")
-    elif quick_model:
+    elif quick_model and not media:
         notes.append("no column varies, so no model was tried")
+    if quick_model and media:
+        kinds = " and ".join(dict.fromkeys(f"{medium.kind}s" for medium in media))
+        notes.append(
+            f"the quick model looks at no {kinds}, only at the other columns"
+            if model
+            else f"no column but {kinds} varies, which a quick model cannot read, so none was tried"
+        )
     spikes = find_spikes(y)
     found = Diagnosis(
         target=describe_target(y, target, missing=int(values.isna().sum())),
-        density=describe_density(regions, bin_rule(regions.bins, bin_width, n_bins)),
+        density=describe_density(regions, bin_rule(regions.scalar_bins, bin_width, n_bins)),
         weightings=describe_weightings(regions.counts),
         relevance=describe_relevance(y),
         spikes=spikes,
         rounding=find_rounding(y, spikes),
-        duplicates=count_duplicates(features, y),
+        duplicates=count_duplicates(
+            features.join(table[[name for medium in media for name in medium.columns]].astype(str)), y
+        ),
         columns=describe_columns(table, schema, features, y, seed),
         model=model,
         advice=(),
         notes=tuple(notes),
     )
     columns = {"--drop": drop, "--nominal": nominal, "--numeric": numeric, "--date": date}
+    columns |= {"--image": image, "--text": text, "--signal": signal}
     told = None if shots is None else f"{shots[0]:g},{shots[1]:g}"
     single = {"--bin-width": bin_width, "--bins": n_bins, "--shots": told, "--group": group}
     options: list[tuple[str, ...]] = [(option, name) for option, chosen in columns.items() for name in chosen]
     options += [(option, str(value)) for option, value in single.items() if value is not None]
+    options += [("--text-pair", *text_pair)] if text_pair else []
     options += [("--drop-missing-target",)] if drop_missing_target else []
     options += [("--seed", str(seed))] if seed else []
     commands = Commands(data, target, tuple(options))

@@ -357,7 +357,7 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             unknown = sorted(set(self.nominal) - set(kinds))
             if unknown:
                 raise InputError(f"nominal names {unknown[0]!r}, but the columns of an array are x0, x1, ...")
-            return Schema(target, tuple(Column(name, kind) for name, kind in kinds.items()), {})
+            return Schema((target,), tuple(Column(name, kind) for name, kind in kinds.items()), {})
         schema = Schema.infer(frame.assign(**{target: labels}), target, nominal=list(self.nominal))
         for name, reason in schema.unused.items():
             warnings.warn(f"column {name!r} is not an input: {reason}; name it in nominal", UserWarning, stacklevel=3)

@@ -98,7 +98,7 @@ class Shots:
     @classmethod
     def listed(
         cls,
-        bins: Bins,
+        bins: Bins | BinGrid,
         counts: NDArray[np.int64],
         *,
         many: Sequence[int],

@@ -46,6 +46,10 @@ class Filling:
 
     def make(self, setting: Setting, **extra: Any) -> Any:
         """Build the part: what it needs, defaults from the labels, its fixed parameters, then what was given."""
+        if setting.y.ndim > 1 and "k" not in self.part.targets:
+            raise InputError(
+                f"{self.name}: this part needs scalar labels (n,), got labels of shape {setting.y.shape}; leave it out"
+            )
         # The coefficient of a regularizer is the objective's.
         given = {
             name: copy.deepcopy(value)

@@ -1,21 +1,25 @@
 """Metrics of every shot region, each with a bootstrap interval."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
-from tailwise._checks import InputError, label_array, same_shape
+from tailwise._checks import InputError
 from tailwise.labels.bins import Bins
 from tailwise.labels.gaps import GAP_REGIONS
+from tailwise.labels.grid import BinGrid
 from tailwise.labels.relevance import Relevance
 from tailwise.labels.shots import REGIONS, Shots
 from tailwise.metrics.errors import (
     GM_FLOOR,
     balanced_mean_absolute_error,
+    error_sizes,
     geometric_mean_error,
+    label_pair,
     mean_absolute_error,
     mean_error,
     pearson,
@@ -33,6 +37,15 @@ METRICS = {
     "pearson": ("Pearson", "linear correlation"),
     "spearman": ("Spearman", "rank correlation"),
     "sera": ("SERA", "sum of squared errors, each weighted by how extreme its true value is (absent where none is)"),
+}
+
+DISTANCE_METRICS = {
+    "mae": ("distance", "mean Euclidean distance between prediction and true value"),
+    "rmse": ("RMSE", "root mean squared distance"),
+    "gm": ("GM", "geometric mean of the distances"),
+    "bmae": ("balanced", "mean over cells of each cell's mean distance: every cell counts the same"),
+    "pearson": ("Pearson", "linear correlation, mean over the targets"),
+    "spearman": ("Spearman", "rank correlation, mean over the targets"),
 }
 
 _DRAWS_AT_ONCE = 4_000_000
@@ -78,9 +91,13 @@ def region_metrics(
     ŷ - y) in the target's units, ``pearson``, ``spearman``, and ``sera`` (target units squared, a sum). Intervals are
     percentiles over resampled rows of the region; a resample's Spearman correlation keeps the ranks of the whole.
 
+    Of labels ``(n, K)`` the size |e| of an error is the distance between prediction and label, bins are cells of the
+    grid, the correlations are means over the K dimensions, and there are no ``bias`` and ``sera``; of each dimension by
+    itself see :func:`dimension_metrics`.
+
     Args:
-        y_true: ``(n,)`` labels, target units.
-        y_pred: ``(n,)`` predictions.
+        y_true: ``(n,)`` or ``(n, K)`` labels, target units.
+        y_pred: predictions of that shape.
         shots: regions, from training labels.
         relevance: φ from training labels; without it SERA is absent.
         resamples: number of bootstrap resamples; 0 for none.
@@ -93,8 +110,7 @@ def region_metrics(
     Raises:
         InputError: shapes that differ, values that are not finite, fewer than 0 resamples.
     """
-    true, pred = label_array(y_true, "y_true"), label_array(y_pred, "y_pred")
-    same_shape(pred, true)
+    true, pred = label_pair(y_true, y_pred)
     if resamples < 0:
         raise InputError(f"resamples must be at least 0, got {resamples!r}")
     return {
@@ -103,14 +119,36 @@ def region_metrics(
     }
 
 
+def dimension_metrics(
+    y_true: ArrayLike, y_pred: ArrayLike, shots: Shots, *, resamples: int = 1000, seed: int = 0
+) -> list[dict[str, RegionMetrics]]:
+    """Of labels ``(n, K)`` for each dimension by itself what :func:`region_metrics` gives, in the grid's regions.
+
+    ``bmae`` is over the bins of the dimension.
+
+    Raises:
+        InputError: labels without a grid of bins, and what :func:`region_metrics` raises.
+    """
+    true, pred = label_pair(y_true, y_pred)
+    if not isinstance(shots.bins, BinGrid):
+        raise InputError(f"labels of several dimensions need a grid of bins, got {shots.bins!r}")
+    rows = region_rows(true, shots)
+    return [
+        {name: _one_region(true[here, j], pred[here, j], bins, None, resamples, seed) for name, here in rows.items()}
+        for j, bins in enumerate(shots.bins.axes)
+    ]
+
+
 def region_errors(y_true: ArrayLike, y_pred: ArrayLike, shots: Shots) -> dict[str, dict[str, float]]:
     """``n``, ``mae``, ``rmse``, ``gm``, ``bmae`` and ``bias`` of all rows and of each shot region, without intervals.
+
+    Of labels ``(n, K)`` the same as :func:`region_metrics` has of them, so without ``bias``.
 
     The errors are summed by bin once, and regions are bins put together: much faster than :func:`region_metrics`.
 
     Args:
-        y_true: ``(n,)`` labels, target units.
-        y_pred: ``(n,)`` predictions.
+        y_true: ``(n,)`` or ``(n, K)`` labels, target units.
+        y_pred: predictions of that shape.
         shots: regions, from training labels.
 
     Returns:
@@ -125,27 +163,26 @@ def region_errors(y_true: ArrayLike, y_pred: ArrayLike, shots: Shots) -> dict[st
         >>> errors["many"]["mae"], errors["few"]["mae"], errors["all"]["bmae"]
         (0.5, 3.0, 1.75)
     """
-    true, pred = label_array(y_true, "y_true"), label_array(y_pred, "y_pred")
-    same_shape(pred, true)
-    error = pred - true
-    size = np.abs(error)
+    true, pred = label_pair(y_true, y_pred)
+    size = error_sizes(true, pred)
     index, bins = shots.bins.index(true), shots.bins.n_bins
-    contributions = (None, size, error * error, np.log(np.maximum(size, GM_FLOOR)), error)
-    # Totals by bin: rows, |e|, e², log |e|, e; and the mean |e| of each bin that has rows.
+    signed_errors = (pred - true,) if true.ndim == 1 else ()
+    contributions = (None, size, size * size, np.log(np.maximum(size, GM_FLOOR)), *signed_errors)
+    # Totals by bin: rows, |e|, |e|², log |e|, e; and the mean |e| of each bin that has rows.
     totals = np.stack([np.bincount(index, weights=values, minlength=bins) for values in contributions])
     seen = totals[0] > 0
     bin_mae = totals[1] / np.maximum(totals[0], 1)
     found = {}
     for name, here in (("all", seen), *((name, seen & (shots.bin_codes == i)) for i, name in enumerate(REGIONS))):
         if here.any():
-            n, absolute, squared, logs, signed = totals[:, here].sum(axis=1).tolist()
+            n, absolute, squared, logs, *signed = totals[:, here].sum(axis=1).tolist()
             found[name] = {
                 "n": n,
                 "mae": absolute / n,
                 "rmse": math.sqrt(squared / n),
                 "gm": math.exp(logs / n),
                 "bmae": float(bin_mae[here].mean()),
-                "bias": signed / n,
+                **({"bias": signed[0] / n} if signed else {}),
             }
     return found
 
@@ -178,10 +215,7 @@ def mae_change(
     Raises:
         InputError: shapes that differ, values that are not finite.
     """
-    true, pred, other = label_array(y_true, "y_true"), label_array(y_pred, "y_pred"), label_array(y_other, "y_other")
-    same_shape(pred, true)
-    same_shape(other, true)
-    gain = np.abs(pred - true) - np.abs(other - true)
+    gain = error_sizes(y_true, y_pred) - error_sizes(y_true, y_other)
     if gain.size < 2:
         return Interval(float(gain.mean()))
     rng = np.random.default_rng(seed)
@@ -193,12 +227,12 @@ def mae_change(
 def _one_region(
     true: NDArray[np.float64],
     pred: NDArray[np.float64],
-    bins: Bins,
+    bins: Bins | BinGrid,
     relevance: Relevance | None,
     resamples: int,
     seed: int,
 ) -> RegionMetrics:
-    if true.size == 0:
+    if len(true) == 0:
         return RegionMetrics(0, {})
     phi = None if relevance is None else relevance(true)
     values: dict[str, float | None] = {
@@ -206,12 +240,12 @@ def _one_region(
         "rmse": root_mean_squared_error(true, pred),
         "gm": geometric_mean_error(true, pred),
         "bmae": balanced_mean_absolute_error(true, pred, bins),
-        "bias": mean_error(true, pred),
-        "pearson": pearson(true, pred),
-        "spearman": spearman(true, pred),
+        "bias": mean_error(true, pred) if true.ndim == 1 else None,
+        "pearson": _mean_of(pearson, true, pred),
+        "spearman": _mean_of(spearman, true, pred),
         "sera": None if phi is None else sera(true, pred, phi),
     }
-    drawn = _bootstrap(true, pred, bins, phi, resamples, seed) if true.size > 1 and resamples else {}
+    drawn = _bootstrap(true, pred, bins, phi, resamples, seed) if len(true) > 1 and resamples else {}
     metrics = {}
     for name, value in values.items():
         if value is None:
@@ -219,34 +253,48 @@ def _one_region(
         finite = drawn[name][np.isfinite(drawn[name])] if name in drawn else np.empty(0)
         low, high = np.quantile(finite, [0.025, 0.975]).tolist() if finite.size else (None, None)
         metrics[name] = Interval(value, low, high)
-    return RegionMetrics(true.size, metrics)
+    return RegionMetrics(len(true), metrics)
+
+
+def _dimensions(y: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Values of each dimension, ``(K, n)``, K = 1 for scalar ones."""
+    return np.atleast_2d(y.T)
+
+
+def _mean_of(
+    correlation: Callable[[ArrayLike, ArrayLike], float | None], true: NDArray[np.float64], pred: NDArray[np.float64]
+) -> float | None:
+    """Mean over the dimensions; none where one has none."""
+    found = [correlation(*pair) for pair in zip(_dimensions(true), _dimensions(pred), strict=True)]
+    there = [value for value in found if value is not None]
+    return float(np.mean(there)) if len(there) == len(found) else None
 
 
 def _bootstrap(
     true: NDArray[np.float64],
     pred: NDArray[np.float64],
-    bins: Bins,
+    bins: Bins | BinGrid,
     phi: NDArray[np.float64] | None,
     resamples: int,
     seed: int,
 ) -> dict[str, NDArray[np.float64]]:
     """Every metric of every resample: how often each row was drawn, times sums a row contributes."""
-    n = true.size
+    n = len(true)
     index = bins.index(true)
     order = np.argsort(index, kind="stable")  # the rows of a bin stand together
     true, pred, phi = true[order], pred[order], None if phi is None else phi[order]
     first_of_bin = np.flatnonzero(np.diff(index[order], prepend=-1))
-    error = pred - true
-    size = np.abs(error)
+    size = error_sizes(true, pred)
+    pairs = list(zip(_dimensions(true), _dimensions(pred), strict=True))
     moments = np.column_stack(
         [
             size,
-            np.square(error),
+            np.square(size),
             np.log(np.maximum(size, GM_FLOOR)),
-            error,
-            np.zeros(n) if phi is None else phi * np.square(error),
-            *_correlation_terms(true, pred),
-            *_correlation_terms(rankdata(true), rankdata(pred)),
+            pred - true if true.ndim == 1 else np.zeros(n),
+            np.zeros(n) if phi is None else phi * np.square(size),
+            *(term for pair in pairs for term in _correlation_terms(*pair)),
+            *(term for a, b in pairs for term in _correlation_terms(rankdata(a), rankdata(b))),
         ]
     )
     rows_in_bin = np.diff(first_of_bin, append=n)
@@ -266,14 +314,15 @@ def _bootstrap(
         bmae = np.where(count > 0, in_bin / np.maximum(count, 1), bin_mean).mean(axis=1)
         parts.append(np.column_stack([times @ moments / n, bmae]))
     mean = np.concatenate(parts)
+    terms = 5 * len(pairs)
     drawn = {
         "mae": mean[:, 0],
         "rmse": np.sqrt(mean[:, 1]),
         "gm": np.exp(mean[:, 2]),
         "bmae": mean[:, -1],
         "bias": mean[:, 3],
-        "pearson": _correlation(mean[:, 5:10]),
-        "spearman": _correlation(mean[:, 10:15]),
+        "pearson": _mean_correlation(mean[:, 5 : 5 + terms]),
+        "spearman": _mean_correlation(mean[:, 5 + terms : 5 + 2 * terms]),
     }
     return drawn if phi is None else {**drawn, "sera": n * mean[:, 4]}
 
@@ -290,6 +339,12 @@ def _correlation_terms(a: NDArray[np.float64], b: NDArray[np.float64]) -> list[N
     """a, b, a², b², ab of standardised values, from whose means a correlation follows."""
     a, b = ((v - v.mean()) / (v.std() or 1.0) for v in (a, b))
     return [a, b, a * a, b * b, a * b]
+
+
+def _mean_correlation(means: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean over the dimensions of the correlation that follows from five terms of each."""
+    each = [_correlation(means[:, i : i + 5]) for i in range(0, means.shape[1], 5)]
+    return np.asarray(np.mean(each, axis=0), dtype=np.float64)
 
 
 def _correlation(means: NDArray[np.float64]) -> NDArray[np.float64]:

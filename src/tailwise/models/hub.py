@@ -34,8 +34,11 @@ def require_transformers(what: str, extra: str) -> Any:
         import transformers
     except ImportError as error:
         raise InputError(f"{what} needs transformers: pip install 'tailwise[{extra}]'") from error
+    from huggingface_hub.utils import logging
+
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # else each attempt to reach the hub is told
     return transformers
 
 

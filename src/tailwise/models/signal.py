@@ -2,10 +2,12 @@
 
 from itertools import pairwise
 
+import torch
 import torch.nn.functional as F  # noqa: N812  the name torch itself uses
 from torch import Tensor, nn
 
-from tailwise._checks import InputError, whole
+from tailwise._checks import InputError, not_negative, whole
+from tailwise.processes import own_rows
 
 
 class _Block(nn.Module):
@@ -34,6 +36,8 @@ class ResNet1d(nn.Module):
         width: channels of the first stage; each of the four stages has twice as many as the one before.
         blocks: residual blocks a stage.
         kernel: length of the convolutions, odd.
+        noise: standard deviation of noise added in training, relative to that of the signals: two views of a signal
+            (``twoviews``) differ by it.
 
     Shape:
         ``(B, C, L)`` to ``(B, 8 width)``.
@@ -44,12 +48,13 @@ class ResNet1d(nn.Module):
         torch.Size([2, 64])
     """
 
-    def __init__(self, channels: int, *, width: int = 32, blocks: int = 2, kernel: int = 7) -> None:
+    def __init__(self, channels: int, *, width: int = 32, blocks: int = 2, kernel: int = 7, noise: float = 0.0) -> None:
         super().__init__()
         whole(width, "signal.width", least=1)
         whole(blocks, "signal.blocks", least=1)
         if whole(kernel, "signal.kernel", least=1) % 2 == 0:
             raise InputError(f"signal.kernel must be odd, got {kernel}")
+        self.noise = not_negative(noise, "signal.noise")
         widths = [width, *(width * 2**i for i in range(4))]
         layers: list[nn.Module] = [
             nn.Conv1d(channels, width, kernel, padding=kernel // 2, bias=False),
@@ -64,5 +69,7 @@ class ResNet1d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Features of each signal: the mean over time."""
+        if self.training and self.noise:
+            x = x + self.noise * own_rows(lambda n: torch.randn(n, *x.shape[1:], device=x.device), len(x)).to(x.dtype)
         features: Tensor = self.layers(x).mean(2)
         return features

@@ -25,7 +25,7 @@ def density_chart(shots: Shots, target: str) -> str:
     """Training rows in each bin, coloured by region; ranges that were removed are shaded."""
     names = [REGIONS[code] for code in shots.bin_codes]
     gaps = () if shots.gaps is None else shots.gaps.ranges
-    return rows_chart(shots.bins.edges, shots.counts, names, (shots.many, shots.few), target, removed=gaps)
+    return rows_chart(shots.scalar_bins.edges, shots.counts, names, (shots.many, shots.few), target, removed=gaps)
 
 
 def rows_chart(
@@ -152,8 +152,18 @@ def error_chart(
     return drawn.svg
 
 
-def scatter_chart(y_true: Array, y_pred: Array, shots: Shots, target: str) -> str:
-    """Predicted against true: rows in each hexagon, the more the stronger, in the colour of the rarest."""
+def scatter_chart(
+    y_true: Array, y_pred: Array, shots: Shots, target: str, *, codes: NDArray[np.int64] | None = None
+) -> str:
+    """Predicted against true: rows in each hexagon, the more the stronger, in the colour of the rarest.
+
+    Args:
+        y_true: ``(n,)`` labels.
+        y_pred: ``(n,)`` predictions.
+        shots: regions.
+        target: name of the target.
+        codes: ``(n,)`` region of each row as an index into ``REGIONS``, where it is not that of the label alone.
+    """
     low, high = float(min(y_true.min(), y_pred.min())), float(max(y_true.max(), y_pred.max()))
     if low == high:
         low, high = low - 0.5, high + 0.5
@@ -166,7 +176,8 @@ def scatter_chart(y_true: Array, y_pred: Array, shots: Shots, target: str) -> st
     with drawing(alt, 5.6, 4.2, grid="both", near="xy") as drawn:
         axes = drawn.axes
         grid = {"gridsize": _HEXAGONS, "extent": (low, high) * 2, "mincnt": 1}
-        rarest = axes.hexbin(y_true, y_pred, C=shots.codes(y_true), reduce_C_function=np.max, **grid)
+        of_row = shots.codes(y_true) if codes is None else codes
+        rarest = axes.hexbin(y_true, y_pred, C=of_row, reduce_C_function=np.max, **grid)
         of_cell = np.asarray(REGIONS)[np.asarray(rarest.get_array()).astype(int)]
         rarest.remove()
         cells = axes.hexbin(y_true, y_pred, **grid)
@@ -193,8 +204,11 @@ def scatter_chart(y_true: Array, y_pred: Array, shots: Shots, target: str) -> st
     return drawn.svg
 
 
-def training_chart(history: Sequence[dict[str, Any]], target: str, step: str = "epoch") -> str:
-    """Validation MAE by region over the epochs, or rounds; a dashed line where a stage begins."""
+def training_chart(history: Sequence[dict[str, Any]], target: str, step: str = "epoch", *, error: str = "MAE") -> str:
+    """Validation MAE, or what else the error is called, by region over the epochs, or rounds.
+
+    A dashed line stands where a stage begins.
+    """
     epochs = np.arange(1, len(history) + 1)
     errors = {r: np.array([line["validation"].get(r, np.nan) for line in history]) for r in REGIONS}
     errors = {region: values for region, values in errors.items() if np.isfinite(values).any()}
@@ -202,7 +216,7 @@ def training_chart(history: Sequence[dict[str, Any]], target: str, step: str = "
     for region, values in errors.items():
         seen = values[np.isfinite(values)]
         each.append(f"{region} from {number(seen[0])} to {number(seen[-1])}, lowest {number(seen.min())}")
-    with drawing(f"Validation MAE over {len(history)} {step}s: {'; '.join(each)}.") as drawn:
+    with drawing(f"Validation {error} over {len(history)} {step}s: {'; '.join(each)}.") as drawn:
         axes = drawn.axes
         for region, values in errors.items():
             alone = "o" if np.isfinite(values).sum() == 1 else None  # no line joins a single point
@@ -214,7 +228,7 @@ def training_chart(history: Sequence[dict[str, Any]], target: str, step: str = "
         axes.set_xlim(0.5, len(history) + 0.5)
         axes.xaxis.set_major_locator(MaxNLocator(8, integer=True, min_n_ticks=1))
         axes.set_xlabel(step)
-        drawn.title(f"validation MAE ({target})")
+        drawn.title(f"validation {error} ({target})")
         drawn.legend()
     return drawn.svg
 

@@ -13,7 +13,7 @@ from tailwise.data.prepare import PreparedTable
 from tailwise.labels.shots import Shots
 from tailwise.metrics.errors import mean_absolute_error
 from tailwise.metrics.regions import Interval, mae_change, region_rows
-from tailwise.run import CONFIG, PREDICTIONS, open_run
+from tailwise.run import CONFIG, PREDICTIONS, open_run, target_columns
 
 FEWEST_TO_SPEAK = 10
 
@@ -24,7 +24,7 @@ class OtherRun:
 
     Args:
         method: its method string, after the model where that is not the usual one.
-        y_pred: its test predictions.
+        y_pred: its test predictions, ``(n,)`` or ``(n, K)``.
         folder: name of its folder.
         masked: whether ranges of the target were removed from its training rows.
     """
@@ -104,10 +104,12 @@ def read_other(run: str | Path, table: PreparedTable) -> OtherRun:
     config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     test = frame[frame["split"] == "test"].set_index("row")
     same_rows = sorted(test.index) == sorted(rows.tolist())
-    if config["target"] != table.schema.target or not same_rows:
+    targets = table.schema.targets
+    if config["target"] != (targets[0] if len(targets) == 1 else list(targets)) or not same_rows:
         raise InputError(f"run {str(run)!r} was tested on other rows; --against needs the same data, split and seed")
     test = test.loc[rows]
-    if not np.array_equal(test["target"].to_numpy(), y_true):
+    theirs, pred = (test[target_columns(kind, targets)].to_numpy() for kind in ("target", "prediction"))
+    if not np.array_equal(theirs.reshape(y_true.shape), y_true):
         raise InputError(f"run {str(run)!r} was tested on other rows; --against needs the same data, split and seed")
     masked = bool(config["table"].get("mask_target"))
-    return OtherRun(config["label"], test["prediction"].to_numpy(), folder.resolve().name, masked)
+    return OtherRun(config["label"], pred.reshape(y_true.shape), folder.resolve().name, masked)

@@ -14,7 +14,7 @@ _BAR, _LINE, _INCH = 0.32, 0.5, 2.1  # heights in the units of the drawing: a ba
 def critical_chart(ranking: Ranking) -> str:
     """Mean ranks, best to the left; a bar joins entries whose mean ranks do not differ.
 
-    Janez Demšar, *Statistical Comparisons of Classifiers over Multiple Data Sets*, JMLR 2006, section 3.2.2. The groups
+    Janez Demšar, *Statistical Comparisons of Classifiers over Multiple Data Sets*, JMLR 2006. The groups
     are those of :class:`Ranking`: mean ranks closer than Nemenyi's critical difference, or everything where Friedman's
     test finds no difference at all.
 

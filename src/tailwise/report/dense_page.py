@@ -71,7 +71,9 @@ def dense_page(
     names = [REGIONS[code] for code in shots.bin_codes]
     charts = {
         "pixels": Markup(
-            rows_chart(shots.bins.edges, shots.counts, names, (shots.many, shots.few), target, rows="training pixels")
+            rows_chart(
+                shots.scalar_bins.edges, shots.counts, names, (shots.many, shots.few), target, rows="training pixels"
+            )
         ),
         "training": Markup(training_chart(history, target)) if len(history) > 1 else None,
     }
@@ -98,11 +100,12 @@ def _shown(example: Example) -> dict[str, Any]:
     step = -(-max(example.truth.shape) // _MOST_PIXELS)
     image, truth, pred = example.image[:, ::step, ::step], example.truth[::step, ::step], example.pred[::step, ::step]
     error = pred - truth
-    low, high = np.nanpercentile(np.concatenate([truth.ravel(), pred.ravel()]), _ENDS).tolist()
-    most = max(float(np.nanpercentile(np.abs(error), _ENDS[1])), 1e-12)
+    low, high = np.nanpercentile(np.concatenate([example.truth.ravel(), example.pred.ravel()]), _ENDS).tolist()
+    size = np.abs(example.pred - example.truth)  # of all pixels: those shown may all be unknown
+    most = max(float(np.nanpercentile(size, _ENDS[1])), 1e-12)
     return {
         "name": example.name,
-        "mae": float(np.nanmean(np.abs(example.pred - example.truth))),
+        "mae": float(np.nanmean(size)),
         "pictures": [
             ("image", _png(image.transpose(1, 2, 0)), "the image"),
             ("truth", _png(truth, low, high), f"{number(low)} dark, {number(high)} bright"),

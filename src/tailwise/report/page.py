@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from tailwise._numbers import number
 from tailwise.labels.shots import Shots
 from tailwise.metrics.intervals import CONFIDENCE, RegionCoverage
-from tailwise.metrics.regions import METRICS, RegionMetrics, region_metrics
+from tailwise.metrics.regions import DISTANCE_METRICS, METRICS, RegionMetrics, dimension_metrics, region_metrics
+from tailwise.report.cell_charts import cell_error_chart, cells_chart
 from tailwise.report.charts import density_chart, error_chart, scatter_chart, training_chart
 from tailwise.report.comparison import FEWEST_TO_SPEAK, Comparison, OtherRun
 from tailwise.report.features import FeatureMap, map_chart, similarity_chart
@@ -39,6 +40,7 @@ def run_page(
     shared: Sequence[str] = (),
     levels: Mapping[float, Mapping[str, RegionCoverage]] | None = None,
     features: FeatureMap | None = None,
+    targets: Sequence[str] = (),
 ) -> str:
     """The page of a finished run as HTML text.
 
@@ -51,7 +53,7 @@ def run_page(
         split: kind of split.
         shots: bins and regions.
         regions: metrics on the test rows.
-        y_true: test labels.
+        y_true: test labels, ``(n,)`` or ``(n, K)``.
         y_pred: test predictions.
         history: epochs.
         notes: what the user should know.
@@ -61,6 +63,7 @@ def run_page(
         shared: regions whose intervals share residuals with others, in words.
         levels: coverage by region for intervals of several confidences.
         features: what the network makes of the test rows.
+        targets: names of several targets.
     """
     name, other_name = (method, "") if other is None else other.names(method, masked=shots.gaps is not None)
     runs = [(name, y_pred)]
@@ -69,15 +72,24 @@ def run_page(
         runs.append((other_name, other.y_pred))
         others = region_metrics(y_true, other.y_pred, shots)
     steps = "epochs" if any(line.get("terms") for line in history) else "rounds"
-    pictures = {
-        "size": error_chart(y_true, runs, shots, target, show="size"),
-        "sign": error_chart(y_true, runs, shots, target),
-        "scatter": scatter_chart(y_true, y_pred, shots, target),
-        "residuals": residual_chart(y_true, runs, shots, target),
-        "density": density_chart(shots, target),
-    }
+    several = y_true.ndim > 1
+    metrics = DISTANCE_METRICS if several else METRICS
+    pictures: dict[str, str] = {}
+    if not several:
+        pictures |= {
+            "size": error_chart(y_true, runs, shots, target, show="size"),
+            "sign": error_chart(y_true, runs, shots, target),
+            "scatter": scatter_chart(y_true, y_pred, shots, target),
+            "residuals": residual_chart(y_true, runs, shots, target),
+            "density": density_chart(shots, target),
+        }
+    elif len(targets) == len(("x", "y")):
+        pictures |= {
+            "cells": cells_chart(shots, targets),
+            "cell_errors": cell_error_chart(y_true, y_pred, shots, targets),
+        }
     if len(history) > 1:
-        pictures["training"] = training_chart(history, target, steps.rstrip("s"))
+        pictures["training"] = training_chart(history, target, steps.rstrip("s"), error=metrics["mae"][0])
     if levels:
         pictures |= {"predicted": calibration_chart(levels), "true": calibration_chart(levels, by="true")}
     if features is not None:
@@ -96,7 +108,8 @@ def run_page(
         region_names=list(regions),
         regions=regions,
         others=others,
-        metrics=METRICS,
+        metrics=metrics,
+        by_target=_by_target(y_true, y_pred, shots, targets) if several else {},
         history=history,
         steps=steps,
         stages=1 + sum(line["stage"] != before["stage"] for before, line in pairwise(history)),
@@ -105,12 +118,24 @@ def run_page(
         coverage=coverage,
         confidence=CONFIDENCE,
         shared=shared,
-        verdict=_verdict(regions, name, other_name, target, changes or {}),
+        verdict=_verdict(regions, name, other_name, target, changes or {}, "Distance" if several else "MAE"),
         charts={chart: Markup(svg) for chart, svg in pictures.items()},
         features=features,
         alike="" if features is None else " to ".join(f"{end:.2f}" for end in features.span),
-        n=y_true.size,
+        n=len(y_true),
     )
+
+
+def _by_target(
+    y_true: NDArray[np.float64], y_pred: NDArray[np.float64], shots: Shots, targets: Sequence[str]
+) -> dict[str, tuple[Mapping[str, RegionMetrics], Markup]]:
+    """Of each of several targets its own errors by region, and predicted against true."""
+    codes = shots.codes(y_true)
+    found = dimension_metrics(y_true, y_pred, shots)
+    return {
+        name: (found[j], Markup(scatter_chart(y_true[:, j], y_pred[:, j], shots, name, codes=codes)))
+        for j, name in enumerate(targets)
+    }
 
 
 def _verdict(
@@ -119,22 +144,24 @@ def _verdict(
     other_name: str,
     target: str,
     changes: Mapping[str, Comparison],
+    error: str,
 ) -> list[str]:
     """What the numbers say, in plain sentences, where there are rows enough to say it."""
     said = []
     rare = next((name for name in ("few", "zero", "medium") if regions[name].n >= FEWEST_TO_SPEAK), None)
     if rare and regions["many"].n >= FEWEST_TO_SPEAK:
         ratio = regions[rare].metrics["mae"].value / max(regions["many"].metrics["mae"].value, 1e-300)
-        bias = regions[rare].metrics["bias"]
-        low, high = bias.low, bias.high
-        clear = low is not None and high is not None and (low > 0 or high < 0)
-        side = f"on average {number(abs(bias.value))} too {'low' if bias.value < 0 else 'high'}"
-        said.append(
-            f"Where training rows are {rare}, errors are {ratio:.1f} times those where they are many, and predictions "
-            f"of {target} are {side if clear else 'not clearly too high or low'}."
-        )
+        times = f"Where training rows are {rare}, errors are {ratio:.1f} times those where they are many"
+        bias = regions[rare].metrics.get("bias")
+        if bias is None:
+            said.append(f"{times}.")
+        else:
+            low, high = bias.low, bias.high
+            clear = low is not None and high is not None and (low > 0 or high < 0)
+            side = f"on average {number(abs(bias.value))} too {'low' if bias.value < 0 else 'high'}"
+            said.append(f"{times}, and predictions of {target} are {side if clear else 'not clearly too high or low'}.")
     return said + [
-        f"MAE where training rows are {region}: {changes[region].text} with {name} instead of {other_name}."
+        f"{error} where training rows are {region}: {changes[region].text} with {name} instead of {other_name}."
         for region in ("many", "medium", "few", "zero")
         if region in changes and regions[region].n >= FEWEST_TO_SPEAK
     ]

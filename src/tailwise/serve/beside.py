@@ -46,7 +46,7 @@ class Tested:
         """Whether another run has the same bins and regions."""
         ours, theirs = self.shots, other.shots
         return (
-            np.array_equal(ours.bins.edges, theirs.bins.edges)
+            np.array_equal(ours.scalar_bins.edges, theirs.scalar_bins.edges)
             and np.array_equal(ours.bin_codes, theirs.bin_codes)
             and (ours.gaps is None) == (theirs.gaps is None)
             and (ours.gaps is None or theirs.gaps is None or ours.gaps.to_json() == theirs.gaps.to_json())

@@ -110,7 +110,7 @@ def read_run(root: Path, folder: Path, name: str, stamp: tuple[Any, ...]) -> Run
         folder,
         "finished" if finished else "in progress",
         changed,
-        target=_word(config.get("target", "")),
+        target=_word(", ".join(map(str, named)) if isinstance(named := config.get("target", ""), list) else named),
         method=_word(method.get("name", "")),
         label=_word(config.get("label") or method.get("name", "")),
         model=_word(model.get("encoder") or model.get("name", "")),

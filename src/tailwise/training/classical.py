@@ -56,7 +56,7 @@ class ClassicalTraining:
         rows, self.y_val = table.rows_of("val")
         self.x_val = transform(self.preprocessor, table.schema, rows.frame(), Classical.dtype)
         self.nominal = nominal_inputs(self.preprocessor, self.x.shape[1]) & (name in TREES)
-        self.loss, self.weight = loss_and_weights(method, self.y, table.shots.bins, LOSSES[name], name)
+        self.loss, self.weight = loss_and_weights(method, self.y, table.shots.scalar_bins, LOSSES[name], name)
         self.predictor: Classical | None = None
 
     def epochs(self) -> Iterator[Epoch]:

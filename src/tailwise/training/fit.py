@@ -68,6 +68,7 @@ def table_training(
     """
     accelerator = accelerator_for(recipe)  # from here on processes know of each other
     check_kinds(params or {}, table.schema)
+    _check_targets(method, len(table.schema.targets))
     train, y_train = table.rows_of("train")
     val, _ = table.rows_of("val")
     own = np.arange(len(val))[piece(len(val))]
@@ -144,15 +145,23 @@ def _training(
     y_train: NDArray[np.float64],
     x_val: Iterable[Inputs],
 ) -> TableTraining:
-    model = network_of(network)
     _, y_val = table.rows_of("val")
+    model = network_of(network, y_val.shape[1] if y_val.ndim > 1 else None)
 
     def validate(current: nn.Module) -> Mapping[str, float]:
-        pred = np.concatenate([np.empty(0), *(predictions(current, x) for x in x_val)])
+        pred = np.concatenate([y_val[:0], *(predictions(current, x) for x in x_val)])
         return validation_errors(y_val, np.concatenate(gather_objects(pred)), table.shots)
 
     training = Training(method, model, batches, y_train, bins=table.shots.bins, validate=validate, recipe=recipe)
     return TableTraining(training, Network(model, description), preprocessor, recipe)
+
+
+def _check_targets(method: Method, k: int) -> None:
+    """Raise for what a method does before and after training, and does for one target alone."""
+    for part, does in ((method.resampler, "resamples rows"), (method.correction, "corrects predictions")):
+        if part is not None and k > 1:
+            name = type(part).__name__
+            raise InputError(f"{method.name!r} {does} by one target, and there are {k}; leave {name} out")
 
 
 class _Again:

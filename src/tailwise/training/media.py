@@ -31,7 +31,7 @@ _SMALL = 64
 _TABLE_FILE, _TRUSTED = "preprocess.skops", ["numpy.dtype"]
 _KNOWN = {
     "image": ("encoder", "size", "mode", "in_memory", "crop", "flip", "colour", "erase", "width", "lr_factor"),
-    "signal": ("length", "width", "blocks", "kernel"),
+    "signal": ("length", "width", "blocks", "kernel", "noise"),
     "text": (
         *("encoder", "frozen", "length", "pair", "cache", "vectors", "words", "lr_factor"),
         *("widths", "dropout", "input_dropout", "units", "width"),
@@ -261,7 +261,9 @@ def _reader(folder: Path, saved: dict[str, Any]) -> Any:
         return ImageReader.load(folder, saved)
     if saved["kind"] == "signal":
         return SignalReader.load(folder, saved)
-    from tailwise.models.text import TokenReader, VectorReader, WordReader
+    from tailwise.models.text_tokens import TokenReader
+    from tailwise.models.text_vectors import VectorReader
+    from tailwise.models.text_words import WordReader
 
     kinds: dict[str, Any] = {"tokens": TokenReader, "words": WordReader, "vectors": VectorReader}
     return kinds[saved["kind"]].load(folder, saved)

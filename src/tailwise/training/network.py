@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from tailwise._checks import InputError
 from tailwise.models.encoders import encoder_from
 from tailwise.models.heads import EnsembleHead, head_from
 from tailwise.models.regressor import Regressor
@@ -33,7 +34,7 @@ class Network:
         self.model, self.encoder = model, encoder
 
     def predict(self, x: Inputs) -> NDArray[np.float64]:
-        """``(n,)`` predictions, target units."""
+        """``(n,)`` predictions, target units; ``(n, K)`` of K targets."""
         self.model.eval()
         return predictions(self.model, x)
 
@@ -54,22 +55,30 @@ class Network:
         """Write the weights into a folder, and say what they belong to."""
         state = {name: value.detach().cpu().contiguous().clone() for name, value in self.model.state_dict().items()}
         save_file(state, folder / _WEIGHTS)  # clones, for weights that are one tensor under two names
-        return {"kind": "network", "encoder": self.encoder, "head": getattr(self.model.head, "shape", None)}
+        saved = {"kind": "network", "encoder": self.encoder, "head": getattr(self.model.head, "shape", None)}
+        n_outputs = self.model.head.n_outputs
+        return saved if n_outputs is None else {**saved, "n_outputs": n_outputs}
 
     @classmethod
     def load(cls, folder: Path, description: Mapping[str, Any]) -> Self:
         """Read what :meth:`save` wrote."""
-        model = network_of(encoder_from(description["encoder"]))
+        model = network_of(encoder_from(description["encoder"]), description.get("n_outputs"))
         if description["head"] is not None:
             model.head = head_from(model.n_features, description["head"])
         model.load_state_dict(load_file(folder / _WEIGHTS))
         return cls(model, description["encoder"])
 
 
-def network_of(encoder: Any) -> Regressor:
-    """A regressor with the head that its encoder needs."""
-    model = Regressor(encoder, encoder.n_features)
+def network_of(encoder: Any, n_outputs: int | None = None) -> Regressor:
+    """A regressor with the head that its encoder needs, of one target or of ``n_outputs``.
+
+    Raises:
+        InputError: several targets with an encoder of an ensemble.
+    """
+    model = Regressor(encoder, encoder.n_features, n_outputs)
     if hasattr(encoder, "members"):
+        if n_outputs is not None:
+            raise InputError(f"TabM predicts one target, and there are {n_outputs}; use the encoder mlp or mlp-ple")
         model.head = EnsembleHead(encoder.n_features, members=encoder.members)
     return model
 

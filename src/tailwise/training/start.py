@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from sklearn.compose import ColumnTransformer
 
-from tailwise._checks import one_of
+from tailwise._checks import InputError, one_of
 from tailwise.data.prepare import PreparedTable
 from tailwise.models.names import AUTO, ENCODERS, MODELS
 from tailwise.training.epoch import Epoch
@@ -54,10 +54,14 @@ def start_training(
         params: parameters of the encoder, or of the model that is not a network.
 
     Raises:
-        InputError: a model, encoder or parameter that does not exist, parts of the method that do not fit the model.
+        InputError: a model, encoder or parameter that does not exist, parts of the method that do not fit
+            the model, several targets for a model of one.
     """
     one_of(model, "model", tuple(MODELS))
     one_of(encoder, "encoder", (AUTO, *ENCODERS))
+    k = len(table.schema.targets)
+    if model != "network" and k > 1:
+        raise InputError(f"model {model!r} predicts one target, and there are {k}; use the network")
     if model == "network":
         from tailwise.training.fit import table_training
 

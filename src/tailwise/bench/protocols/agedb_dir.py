@@ -54,6 +54,7 @@ PROTOCOL = Protocol(
     metrics=ages.METRICS,
     recipe=ages.RECIPE,
     params=ages.PARAMS,
+    parts={**ages.PARTS, "ranksim": {"coef": 6.3}, "conr": {"coef": 0.25}},  # 100 and 4 a year, over 15.8 years
     loss=ages.LOSS,
     methods=ages.METHODS,
     deviations=(

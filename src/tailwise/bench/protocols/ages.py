@@ -26,11 +26,18 @@ RECIPE: Mapping[str, Any] = {
     "patience": None,
     "criterion": "mae",
 }
+PARTS: Mapping[str, Mapping[str, Any]] = {
+    "inv": {"clip": [5, 1000]},
+    "fds": {"clip": [0.1, 10.0]},
+    "focal_l1": {"beta": 0.2},
+}
 METHODS = ("vanilla", "sqinv+lds", "sqinv+fds", "sqinv+lds+fds", "sqinv+ranksim", "conr")
 QUICK = ("image.encoder=cnn", "image.size=32", "image.crop=2", "recipe.batch_size=32")
 DEVIATIONS = (
     "the learning rate falls along half a cosine; published: times 0.1 after epochs 60 and 80",
     "gradients are clipped at norm 1; published: not clipped",
+    "formulas of LDS, FDS, RankSim and ConR are the papers'; published numbers are of code that differs from them "
+    "(--set lds.compat=reference and so on), and whose FDS leaves out some ages at both ends",
 )
 
 

@@ -47,6 +47,8 @@ class Protocol:
         source: the paper.
         layout: which data set to download, from where, and which files are expected in the data folder.
         target: target column, of each table if they differ.
+        also: other target columns that are predicted together with it.
+        angles: whether the targets are pitch and yaw in degrees, whose angular error is reported.
         unit: of the target.
         choices: how tables are prepared, keywords of :func:`tailwise.data.prepare.prepare_table`; of maps also
             ``depth``, fields of :class:`tailwise.data.dense.MapSettings`.
@@ -54,6 +56,7 @@ class Protocol:
         regions: columns of the published table.
         recipe: the published training as far as :class:`tailwise.training.recipe.Recipe` has it.
         params: parameters of the encoder.
+        parts: published parameters of parts of methods, by part, where they are not the library's.
         loss: part that is added to a method without a loss of its own, where the published one is not squared error.
         methods: compared if none is named.
         deviations: what differs from the published practice, and what of it is not known.
@@ -77,11 +80,14 @@ class Protocol:
     regions: tuple[str, ...] = BY_COUNT
     recipe: Mapping[str, Any] = field(default_factory=dict)
     params: Mapping[str, Any] = field(default_factory=dict)
+    parts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     loss: str | None = None
     methods: tuple[str, ...] = ("vanilla", "sqinv+lds", "sqinv+lds+fds")
     deviations: tuple[str, ...] = ()
     quick: tuple[str, ...] = ()
     selects_on_test: bool = False
+    also: tuple[str, ...] = ()
+    angles: bool = False
     convert: Callable[[Index, Path], Index] | None = None
 
     def target_of(self, table: str) -> str:
@@ -146,18 +152,19 @@ def read_record(protocol: Protocol, prepared: Path) -> dict[str, Any]:
     again = f"run `tailwise bench prepare {protocol.name}` again"
     try:
         record: dict[str, Any] = json.loads((prepared / RECORD).read_text(encoding="utf-8"))
-        name, tables = record["protocol"], record["tables"]
-    except (OSError, ValueError, KeyError, TypeError):
+        name = record["protocol"]
+        tables = {Path(table["file"]).name: table["sha256"] for table in record["tables"].values()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise InputError(
             f"{str(prepared)!r} was not prepared; run `tailwise bench prepare {protocol.name} --data DATA --out FOLDER`"
         ) from None
     if name != protocol.name:
         raise InputError(f"{str(prepared)!r} was prepared for {name!r}, not for {protocol.name!r}")
-    for table in tables.values():
-        file = prepared / table["file"]
+    for table, digest in tables.items():
+        file = prepared / table
         if not file.is_file():
             raise InputError(f"{str(file)!r} is absent; {again}")
-        if hashlib.sha256(file.read_bytes()).hexdigest() != table["sha256"]:
+        if hashlib.sha256(file.read_bytes()).hexdigest() != digest:
             raise InputError(f"{str(file)!r} was changed since it was prepared; {again}")
     return record
 

@@ -73,6 +73,8 @@ def protocol_cells(
                     choices,
                     sha256=digest,
                     order=order,
+                    also=protocol.also,
+                    angles=protocol.angles,
                 )
                 for seed in range(seeds)
             ]
@@ -115,6 +117,8 @@ def _entries(protocol: Protocol, methods: Sequence[str], settings: Mapping[str, 
     from tailwise.training.recipe import Recipe
 
     recipe = {**protocol.recipe, **settings.get(_RECIPE, {})}
+    if "seed" in recipe:
+        raise InputError("--set recipe.seed: each training has a seed of its own, from 0; --seeds says how many")
     try:
         Recipe(**recipe)
     except TypeError:
@@ -132,20 +136,28 @@ def _entries(protocol: Protocol, methods: Sequence[str], settings: Mapping[str, 
     params.update(settings.get(_ENCODER, {}))
     encoder = AUTO
     if DEPTH in protocol.choices:
-        encoder = str(params.pop("image")["encoder"])
-        if params:
-            raise InputError(f"{protocol.name} takes image.encoder alone for its encoder, not {sorted(params)}")
+        image = params.pop("image")
+        encoder = str(image.pop("encoder"))
+        for name in [*(f"image.{key}" for key in image), *(f"encoder.{key}" for key in params)]:
+            raise InputError(f"--set {name}: {protocol.name} takes image.encoder and depth.size")
     unused = set(settings) - {_RECIPE, _ENCODER, DEPTH, *_MEDIA}
     entries = []
     for method in dict.fromkeys(methods):
         full = with_loss(method, protocol.loss)
-        own = {part: dict(given) for part, given in settings.items() if part in parse(full)}
-        unused -= set(own)
+        parts = parse(full)
+        own = {part: _params(protocol, part, settings.get(part, {})) for part in parts}
+        own = {part: given for part, given in own.items() if given}
+        unused -= set(parts)
         compose(full, **own)  # a mistake is told before anything is trained
         entries.append(Entry(full, encoder=encoder, method_params=own, params=params, recipe=recipe))
     if unused:
         raise InputError(f"--set names {sorted(unused)[0]!r}, which is part of no method that is run")
     return entries
+
+
+def _params(protocol: Protocol, part: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters of a part: those given, else the published ones, but for a full covariance, which has no clip."""
+    return {**({} if given.get("covariance") == "full" else protocol.parts.get(part, {})), **given}
 
 
 def _selecting_on_test(index: Path, out: Path) -> Path:

@@ -73,6 +73,7 @@ PROTOCOL = Protocol(
     regions=BY_GAP,
     recipe=ages.RECIPE,
     params=ages.PARAMS,
+    parts=ages.PARTS,
     loss=ages.LOSS,
     methods=("vanilla", "sqinv+lds", "fds", "sqinv+lds+fds"),
     deviations=(

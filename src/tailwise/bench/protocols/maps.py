@@ -4,12 +4,11 @@ import json
 import time
 import warnings
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from tailwise._checks import InputError
-from tailwise.bench.grid import Cell
+from tailwise.bench.grid import Cell, plain_cell
 from tailwise.run import write_json
 
 DEPTH = "depth"
@@ -48,7 +47,7 @@ def read_map_cell(cell: Cell, folder: Path) -> dict[str, Any] | None:
         known: dict[str, Any] = json.loads(cell.file(folder).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return known if known.get("cell") == _plain(cell) else None
+    return known if known.get("cell") == plain_cell(cell) else None
 
 
 def _run(cell: Cell, folder: Path) -> tuple[Cell, dict[str, Any]]:
@@ -59,11 +58,11 @@ def _run(cell: Cell, folder: Path) -> tuple[Cell, dict[str, Any]]:
             warnings.simplefilter("ignore", UserWarning)
             result = _trained(cell)
     except InputError as error:
-        return cell, {"cell": _plain(cell), "error": str(error)}
+        return cell, {"cell": plain_cell(cell), "error": str(error)}
     except Exception as error:  # a defect of one cell must not lose the hours of the others
-        return cell, {"cell": _plain(cell), "error": f"{type(error).__name__}: {error}"}
+        return cell, {"cell": plain_cell(cell), "error": f"{type(error).__name__}: {error}"}
     cell.file(folder).parent.mkdir(parents=True, exist_ok=True)
-    result = {"cell": _plain(cell), **result, "seconds": time.perf_counter() - started}
+    result = {"cell": plain_cell(cell), **result, "seconds": time.perf_counter() - started}
     write_json(cell.file(folder), result)
     return cell, result
 
@@ -100,10 +99,3 @@ def _trained(cell: Cell) -> dict[str, Any]:
         "rows": {part: len(maps.places(part)) for part in ("train", "val", "test")},
         "epochs": epochs,
     }
-
-
-def _plain(cell: Cell) -> dict[str, Any]:
-    """A cell as JSON gives it back, without its place among others."""
-    plain: dict[str, Any] = json.loads(json.dumps(asdict(cell)))
-    del plain["order"]
-    return plain

@@ -1,7 +1,7 @@
 """MPIIGaze-DIR: where an eye looks, two angles (named by Keramati et al., ConR, ICLR 2024).
 
-Its split, regions and numbers were not found in the literature at hand, so all of them are ours: subjects apart, bins
-of one degree, and each angle a target of its own.
+Its split, regions and numbers were not found in the literature at hand, so all of them are ours: subjects apart, both
+angles predicted together, regions by the cells of a grid of pitch and yaw.
 """
 
 from pathlib import Path
@@ -19,7 +19,7 @@ ANGLES = ("pitch", "yaw")
 
 
 def read_gaze(folder: Path) -> dict[str, Index]:
-    """For each angle the eye images that ``gaze.csv`` lists."""
+    """The eye images that ``gaze.csv`` lists, with both angles."""
     (file,) = need(folder, "gaze.csv")
     listed = read_table(file)
     need_columns(listed, file, ("path", *ANGLES, "subject"))
@@ -35,10 +35,7 @@ def read_gaze(folder: Path) -> dict[str, Index]:
         parts = random_split(len(listed), groups=subjects, seed=SEED, share=SHARE)
         how = f"subjects apart, by seed {SEED}: the paper's split was not found"
     paths = need_files("path", [folder / str(path) for path in listed["path"]])
-    return {
-        name: Index(pd.DataFrame({"path": paths, name: values, SPLIT: parts}), how, ("path",))
-        for name, values in angles.items()
-    }
+    return {"index": Index(pd.DataFrame({"path": paths, **angles, SPLIT: parts}), how, ("path",))}
 
 
 def toy(folder: Path, seed: int) -> None:
@@ -65,18 +62,20 @@ PROTOCOL = Protocol(
         "images it names, made from the normalised data of MPIIGaze (Zhang et al., CVPR 2015; from the data set's page "
         "at MPI Informatics); the layout is this library's"
     ),
-    target={name: name for name in ANGLES},
+    target=ANGLES[0],
+    also=ANGLES[1:],
+    angles=True,
     unit="degrees",
-    choices={"bin_width": 1.0, "image": ["path"]},
-    metrics=("mae", "gm"),
+    choices={"image": ["path"]},
+    metrics=("angular",),
     recipe={"criterion": "mae"},
     params={"image": {"encoder": "cnn"}},
     loss="l1",
     methods=("vanilla", "sqinv+lds", "sqinv+lds+fds", "conr"),
     deviations=(
-        "split, regions and recipe are ours: 3 of 15 subjects to validate, 3 to test, by seed 0; bins of one degree "
-        "with the library's regions",
-        "pitch and yaw are trained apart, each a target of its own",
+        "split, regions and recipe are ours: 3 of 15 subjects to validate, 3 to test, by seed 0; the library's "
+        "grid of bins, and its regions by training rows a cell",
+        "errors are angles between the predicted and the true direction; in training, distances of pitch and yaw",
     ),
     quick=("image.size=32", "recipe.batch_size=32"),
     read=read_gaze,

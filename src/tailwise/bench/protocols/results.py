@@ -114,13 +114,13 @@ def _read(file: Path) -> dict[str, Any]:
 def _changed(protocol: Protocol, cell: Mapping[str, Any]) -> frozenset[str]:
     """What of a cell differs from the protocol, in words."""
     entry = cell["entry"]
-    changed = {f"{part}.{key}={value}" for part, own in entry["method_params"].items() for key, value in own.items()}
-    usual = {"recipe": protocol.recipe, **protocol.params, DEPTH: protocol.choices.get(DEPTH, {})}
-    own = {"recipe": entry["recipe"], **entry["params"], DEPTH: cell["choices"].get(DEPTH, {})}
+    usual = {**protocol.parts, "recipe": protocol.recipe, **protocol.params, DEPTH: protocol.choices.get(DEPTH, {})}
+    own = {**entry["method_params"], "recipe": entry["recipe"], **entry["params"]}
+    own[DEPTH] = cell["choices"].get(DEPTH, {})
     if DEPTH in protocol.choices:
         own["image"] = {"encoder": entry["encoder"]}
     before, now = _flat(usual), _flat(own)
-    changed |= {f"{key}={value}" for key, value in now.items() if before.get(key, _ABSENT) != value}
+    changed = {f"{key}={value}" for key, value in now.items() if before.get(key, _ABSENT) != value}
     if "/select-test-" in Path(cell["data"]).as_posix():
         changed.add("epoch chosen on the test rows")
     return frozenset(changed)

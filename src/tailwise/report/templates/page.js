@@ -82,6 +82,7 @@
       });
     });
   }
+  addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((one) => (one.open = true)));
   for (const box of document.querySelectorAll(".scroll, pre")) {
     if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
   }
