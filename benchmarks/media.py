@@ -36,6 +36,7 @@ TASKS = {
 }
 SENSORS = [f"s{i}" for i in (2, 3, 4, 7, 8, 9, 11, 12, 13, 14, 15, 17, 20, 21)]  # the others never change
 WINDOW, EVERY = 50, 5
+DRAWN = ("vanilla", "sqinv+lds", "conr")
 REGIONS = ("all", "many", "medium", "few", "zero")
 
 
@@ -48,6 +49,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--print-only", action="store_true", help="run nothing, print what is there")
+    parser.add_argument("--picture", type=Path, help="SVG to write: error by true value of the image tasks")
     given = parser.parse_args()
     cells = []
     for task in given.tasks:
@@ -79,6 +81,8 @@ def main() -> None:
             print(f"{len(found)}/{len(cells)} {cell.table} {cell.entry.method} {cell.seed}: {said}", file=sys.stderr)
     for task in given.tasks:
         print(markdown(found, task, given.seeds), end="\n\n")
+    if given.picture is not None:
+        draw([cell for cell in cells if "image" in cell.choices], given.out, given.picture)
 
 
 def cells(data: Path, folder: Path) -> pd.DataFrame:
@@ -177,6 +181,33 @@ def markdown(found: dict, task: str, seeds: int) -> str:
             shown.append(f"{values.mean():.2f} ± {half:.2f}" if len(values) else "-")
         lines.append(f"| `{method}` | " + " | ".join(shown) + " |")
     return "\n".join(lines)
+
+
+def draw(cells: list[Cell], out: Path, file: Path) -> None:
+    """Mean absolute error by true value, over the seeds, of three methods on each task; a masked range is shaded."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    mpl.rcParams["svg.hashsalt"] = "tailwise"
+    tasks = list(dict.fromkeys(cell.table for cell in cells))
+    figure = Figure(figsize=(4 * len(tasks), 3.2), layout="constrained")
+    for axes, task in zip(figure.subplots(1, len(tasks), squeeze=False)[0], tasks, strict=True):
+        for method, colour in zip(DRAWN, ("#4477aa", "#ee6677", "#228833"), strict=True):
+            saved = [
+                np.load(c.file(out).with_suffix(".npz")) for c in cells if (c.table, c.entry.method) == (task, method)
+            ]
+            true = np.concatenate([one["target"] for one in saved])
+            size = np.abs(np.concatenate([one["prediction"] for one in saved]) - true)
+            edges = np.linspace(true.min(), true.max(), 13)
+            place = np.clip(np.digitize(true, edges) - 1, 0, 11)
+            shown = [i for i in range(12) if (place == i).any()]
+            middles = [true[place == i].mean() for i in shown]
+            axes.plot(middles, [size[place == i].mean() for i in shown], "o-", ms=3, color=colour, label=method)
+        for low, high in TASKS[task][1].get("mask_target", ()):
+            axes.axvspan(low, high, color="#dddddd", zorder=0)
+        axes.set(title=task, xlabel=TASKS[task][0], ylabel="mean absolute error", ylim=(0, None))
+        axes.legend(frameon=False, fontsize=8)
+    figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
 
 
 if __name__ == "__main__":

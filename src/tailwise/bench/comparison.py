@@ -162,9 +162,9 @@ def compare_grid(
 ) -> GridComparison:
     """Compare the entries of a grid.
 
-    Cells of a table share its rows, so the tests are corrected for that (see :func:`compare_paired`), by region: the
-    balanced split tests a third of the rows where they are few, and far less of the crowd. Over the entries and scores
-    of a table, p-values are corrected after Holm.
+    Cells of a table share its rows, so the tests are corrected for that (see :func:`compare_paired`), each by the share
+    of its rows that a split tests: of the balanced split a third where rows are few, far less of the crowd. Over the
+    entries and scores of a table, p-values are corrected after Holm.
 
     Args:
         results: cells and their results, as :func:`tailwise.bench.grid.run_grid` gives them, in any order.
@@ -173,7 +173,8 @@ def compare_grid(
             difference also gets its interval over test rows.
 
     Raises:
-        InputError: a reference that is not there, or whose cells all failed on every table; predictions that cannot be
+        InputError: a reference that is not there, or whose cells all failed on every table; results of an earlier
+            version, which do not say what share they tested; predictions that cannot be
             read, or of cells of one split that were tested on different rows.
     """
     entries = tuple(dict.fromkeys(cell.entry.name for cell, _ in sorted(results, key=lambda r: r[0].order)))
@@ -237,7 +238,7 @@ def _one_table(
     there = {name: of for name, of in scores.items() if np.isfinite(of["all"]).any()}
     compared: tuple[Compared, ...] = ()
     if len(there) > 1:
-        tested = _shares([result["tested"] for _, result in results if "metrics" in result])
+        tested = _shares(results)
         rest = {score: 1 - share for score, share in tested.items()}
         compared = compare_methods(there, reference, n_train=rest, n_test=tested)
     finished = [cell for cell, result in results if "metrics" in result]
@@ -255,8 +256,14 @@ def _one_table(
     )
 
 
-def _shares(shares: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """By score the mean share of its rows that a cell tests; of one without test rows, in which nothing is compared, any."""
+def _shares(results: Sequence[tuple["Cell", Mapping[str, Any]]]) -> dict[str, float]:
+    """By score the mean share of its rows that a cell tests; where no cell has test rows, nothing is compared."""
+    finished = [result for _, result in results if "metrics" in result]
+    if not all("tested" in result for result in finished):
+        raise InputError(
+            f"results of {results[0][0].table!r} are of an earlier version; remove them, or choose another --out"
+        )
+    shares = [result["tested"] for result in finished]
     return {
         score: float(np.mean([of[score] for of in shares if score in of] or [of["all"] for of in shares]))
         for score in SCORES
