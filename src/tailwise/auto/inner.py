@@ -112,10 +112,11 @@ def out_of_fold(
                 rows, _ = inner.rows_of("test")
                 fitted = models[number].calibrated(inner, correction, intervals=False)
                 pred[fold == number] = fitted.predict(rows)
-        except InputError as error:
+        except Exception as error:  # a defect of one candidate must not lose the choice among the others
             if not place:
                 raise
-            yield Inner(candidate, None, time.perf_counter() - began, str(error))
+            said = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
+            yield Inner(candidate, None, time.perf_counter() - began, said)
             continue
         yield Inner(candidate, pred[fold >= 0], time.perf_counter() - began)
 

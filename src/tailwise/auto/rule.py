@@ -77,8 +77,8 @@ def judge(
        the difference included. Vanilla always is.
     2. Of these the best has the lowest balanced error.
     3. Chosen is the simplest whose balanced error is within one standard error of the best one's, the standard error
-       being that of the difference of the two (Breiman et al., *Classification and Regression Trees*, 1984, section
-       3.4.3, there with that of the best alone).
+       being that of the difference of the two (Breiman et al., *Classification and Regression Trees*, 1984, there with
+       that of the best alone).
 
     Standard errors are jackknifes over the folds of paired differences: what another draw of rows, and another
     training, would change.

@@ -214,6 +214,8 @@ def tune(
         ["tailwise", "train", data, "--target", target, *drawn.words(model), *_words(recipe, choices, model)]
     )
     _write(folder, settings, search, best, drawn, outcome, command)
+    if seeds == 1:
+        notes(["one training of each: the intervals speak of these two models on other rows, not of the methods"])
     _say(search, table, best, drawn, outcome, command, folder)
 
 

@@ -193,7 +193,10 @@ class Search:
             self.study.sampler = optuna.samplers.TPESampler(seed=seed)
             with _quiet():
                 self.study.optimize(self._objective, n_trials=1, catch=(Exception,))
-            yield next(trial for trial in self.trials() if trial.number == self._latest)
+            ended = [trial for trial in self.trials() if trial.number == self._latest]
+            if not ended:
+                raise InputError(f"trial {self._latest} ended without a record; is the study's storage still there?")
+            yield ended[0]
 
     def _objective(self, trial: Any) -> float:
         from optuna import TrialPruned
