@@ -458,3 +458,18 @@ def test_values_after_an_option_belong_to_it():
     assert spread(["compare", "a.csv", "b.csv", "-t", "y", "--method", "x", "y", "z", "-o", "f"]) == [
         "compare", "a.csv", "b.csv", "-t", "y", "--method", "x", "--method", "y", "--method", "z", "-o", "f",
     ]  # fmt: skip
+
+
+class TestTargetsOfTheirOwn:
+    def test_each_table_has_its_own(self, toy_csv, tmp_path):
+        other = tmp_path / "other.csv"
+        pd.read_csv(toy_csv).rename(columns={"price": "cost"}).to_csv(other, index=False)
+        where = ["--model", "linear", "lightgbm", "-m", "vanilla", "--out", str(tmp_path / "c")]
+        assert run(["compare", f"{toy_csv}@price", f"{other}@cost", "--seeds", "2", *where]) == 0
+        saved = json.loads((tmp_path / "c" / "comparison.json").read_text())
+        assert [(table["table"], table["target"]) for table in saved["tables"]] == [("toy", "price"), ("other", "cost")]
+
+    def test_a_table_without_any_is_refused(self, toy_csv, tmp_path, capsys):
+        assert run(["compare", f"{toy_csv}@price", str(toy_csv), "--out", str(tmp_path / "c")]) == 2
+        assert "has no target; give --target, or write" in capsys.readouterr().err
+        assert not (tmp_path / "c").exists()

@@ -25,8 +25,18 @@ _POWERS = (0.25, 0.5, 0.75, 1.0)
 
 
 def compare(
-    data: Annotated[list[str], typer.Argument(metavar="DATA...", help="One table or several, or example:NAME.")],
-    target: Annotated[str, typer.Option("--target", "-t", help="Column to predict.", rich_help_panel=_TABLE)],
+    data: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="DATA...", help="One table or several, or example:NAME; with a target of its own: DATA@TARGET."
+        ),
+    ],
+    target: Annotated[
+        str | None,
+        typer.Option(
+            "--target", "-t", help="Column to predict, of tables given without @TARGET.", rich_help_panel=_TABLE
+        ),
+    ] = None,
     method: Annotated[
         list[str] | None,
         typer.Option("--method", "-m", help="Methods, one or more: -m vanilla sqinv+lds.", rich_help_panel=_WHAT),
@@ -147,14 +157,17 @@ def compare(
         "drop_missing_target": drop_missing_target,
         **media_options.media_choices(image, text, text_pair, signal),
     }
-    cells = _cells(data, target, entries, choices, n_seeds, folds, chosen["rows"])
+    targets = _targets(data, target)
+    cells = _cells(targets, entries, choices, n_seeds, folds, chosen["rows"])
     folder = out or Path("runs") / f"compare-{cells[0].table}"
     check_backend(backend)
     _check_folder(folder)
     results = _run(cells, folder, jobs, backend)
     comparison = compare_grid(results, base, folder=folder / "cells")
     write_json(folder / "comparison.json", comparison.to_json())
-    page = compare_page(comparison, f"{target} of {', '.join(table.table for table in comparison.tables)}")
+    said = list(dict.fromkeys(name for _, name in targets))
+    of = ", ".join(table.table for table in comparison.tables)
+    page = compare_page(comparison, f"{said[0]} of {of}" if len(said) == 1 else of)
     (folder / "comparison.html").write_text(page, encoding="utf-8")
     _say(comparison, folder, results)
 
@@ -203,9 +216,22 @@ def _entries(
     return made
 
 
+def _targets(data: Sequence[str], target: str | None) -> list[tuple[str, str]]:
+    """Each table and its target, as in ``houses.csv@price``, or the one target of all."""
+    found = []
+    for name in data:
+        path, at, own = name.rpartition("@")
+        if at and own and not Path(name).exists():
+            found.append((path, own))
+        elif target is not None:
+            found.append((name, target))
+        else:
+            raise InputError(f"{name!r} has no target; give --target, or write {name}@TARGET")
+    return found
+
+
 def _cells(
-    data: Sequence[str],
-    target: str,
+    targets: Sequence[tuple[str, str]],
     entries: Sequence["Entry"],
     choices: dict[str, Any],
     seeds: int,
@@ -215,12 +241,12 @@ def _cells(
     from tailwise.bench.grid import Cell
     from tailwise.data.prepare import load_source, prepare_table
 
-    tables = [name.removeprefix("example:").rsplit("/", 1)[-1].split(".")[0] for name in data]
+    tables = [name.removeprefix("example:").rsplit("/", 1)[-1].split(".")[0] for name, _ in targets]
     twice = [name for name in dict.fromkeys(tables) if tables.count(name) > 1]
     if twice:
         raise InputError(f"two tables are called {twice[0]!r}, by the first part of the file's name; rename one")
     digests = []
-    for name in data:
+    for name, target in targets:
         source = load_source(name)
         # A mistake is told before anything is written or trained; folds are no such split, but any table has one.
         kind = {} if folds is None else {"split": "random"}
@@ -230,7 +256,7 @@ def _cells(
         Cell(table, source, target, entry, seed, choices, rows, fold, folds, digest, order)
         for seed in range(seeds)
         for fold in ([None] if folds is None else range(whole(folds, "--folds", least=2)))
-        for table, source, digest in zip(tables, data, digests, strict=True)
+        for table, (source, target), digest in zip(tables, targets, digests, strict=True)
         for order, entry in enumerate(entries)
     ]
 
