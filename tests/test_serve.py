@@ -540,8 +540,13 @@ class TestCommand:
             assert ask(server, "/", host=["machine.example"])[0] == 200
 
     def test_says_its_address_and_ends_with_ctrl_c(self, full):
-        command = [sys.executable, "-m", "tailwise", "serve", str(full), "--port", "0"]
+        # A suite that runs in the background of a shell ignores Ctrl-C, and what it starts would too.
+        heeding = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+        code = f"{heeding}; from tailwise.cli.main import main; main()"
+        command = [sys.executable, "-c", code, "serve", str(full), "--port", "0"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            overdue = threading.Timer(60, process.kill)
+            overdue.start()
             line = process.stdout.readline()
             port = int(re.search(r"http://127\.0\.0\.1:(\d+)/", line)[1])
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
@@ -549,7 +554,8 @@ class TestCommand:
             assert b"deep/lds" in connection.getresponse().read()
             connection.close()
             process.send_signal(signal.SIGINT)
-            assert process.wait(20) == 0
+            assert process.wait() == 0
+            overdue.cancel()
             assert process.stderr.read() == "stopped\n"
 
     def test_nothing_is_written(self, runs):

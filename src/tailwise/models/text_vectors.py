@@ -15,7 +15,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, load_file, save_file
 from torch import Tensor
 
 from tailwise._checks import InputError
@@ -79,7 +79,8 @@ class VectorReader:
 
     def _cached(self) -> dict[str, Tensor]:
         try:
-            return load_file(self._file) if self._file.is_file() else {}
+            # load_file opens a file twice, between which another process may have replaced it.
+            return load(self._file.read_bytes()) if self._file.is_file() else {}
         except SafetensorError as error:
             raise InputError(
                 f"the vectors kept in {str(self._file)!r} cannot be read ({error}); remove them"
