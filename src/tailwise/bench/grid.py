@@ -5,7 +5,7 @@ import json
 import re
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -111,9 +111,18 @@ class Cell:
         return self.file(folder).with_suffix(".npz")
 
 
+Result = dict[str, Any]
+
+
 def run_grid(
-    cells: Iterable[Cell], folder: Path, *, jobs: int = 1, backend: str = "loky"
-) -> Iterator[tuple[Cell, dict[str, Any]]]:
+    cells: Iterable[Cell],
+    folder: Path,
+    *,
+    jobs: int = 1,
+    backend: str = "loky",
+    read: "Callable[[Cell, Path], Result | None] | None" = None,
+    run: "Callable[[Cell, Path], tuple[Cell, Result]] | None" = None,
+) -> Iterator[tuple[Cell, Result]]:
     """Run the cells that are missing and give every cell's result as it is there.
 
     Args:
@@ -122,6 +131,8 @@ def run_grid(
             not run again.
         jobs: trainings at once, each with one thread if there are several.
         backend: of joblib: ``"loky"``, or on a cluster ``"dask"``, ``"ray"``.
+        read: gives the result that is there already, :func:`read_cell` if not given.
+        run: runs a cell, :func:`run_cell` if not given.
 
     Yields:
         Cell and result: ``metrics`` by region, ``seconds``, ``rows`` of each part, the shares ``tested`` (see
@@ -132,16 +143,17 @@ def run_grid(
     from joblib import Parallel, delayed, parallel_config
 
     check_backend(backend)
+    read, run = read or read_cell, run or run_cell
     missing = []
     for cell in cells:
-        known = read_cell(cell, folder)
+        known = read(cell, folder)
         if known is None:
             missing.append(cell)
         else:
             yield cell, known
     threads = {"inner_max_num_threads": 1} if backend == "loky" and jobs > 1 else {}
     with parallel_config(backend=backend, n_jobs=jobs, **threads):
-        found = Parallel(return_as="generator_unordered")(delayed(run_cell)(cell, folder) for cell in missing)
+        found = Parallel(return_as="generator_unordered")(delayed(run)(cell, folder) for cell in missing)
         yield from found
 
 
@@ -162,28 +174,47 @@ def check_backend(name: str) -> None:
 
 def read_cell(cell: Cell, folder: Path) -> dict[str, Any] | None:
     """The result of a cell that was run with the same settings, if there is one and its predictions are as written."""
+    known = read_result(cell, folder)
     try:
-        known: dict[str, Any] = json.loads(cell.file(folder).read_text(encoding="utf-8"))
         digest = hashlib.sha256(cell.predictions_file(folder).read_bytes()).hexdigest()
+    except OSError:
+        return None
+    return known if known is not None and known.get("predictions") == digest else None
+
+
+def read_result(cell: Cell, folder: Path) -> Result | None:
+    """The result of a cell that was run with the same settings, whatever is beside it."""
+    try:
+        known: Result = json.loads(cell.file(folder).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return known if known.get("cell") == plain_cell(cell) and known.get("predictions") == digest else None
+    return known if known.get("cell") == plain_cell(cell) else None
 
 
-def run_cell(cell: Cell, folder: Path) -> tuple[Cell, dict[str, Any]]:
+def run_cell(cell: Cell, folder: Path) -> tuple[Cell, Result]:
+    """Train one cell and write its predictions and its result; of a failure only say it."""
+
+    def train(cell: Cell) -> Result:
+        result, predicted = _trained(cell)
+        cell.file(folder).parent.mkdir(parents=True, exist_ok=True)
+        return {**result, "predictions": predicted.write(cell.predictions_file(folder))}
+
+    return run_with(train, cell, folder)
+
+
+def run_with(train: Callable[[Cell], Result], cell: Cell, folder: Path) -> tuple[Cell, Result]:
     """Train one cell and write its result; of a failure only say it, so that the other cells go on."""
     started = time.perf_counter()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
-            result, predicted = _trained(cell)
+            result = train(cell)
     except InputError as error:
         return cell, {"cell": plain_cell(cell), "error": str(error)}
     except Exception as error:  # a defect of one cell must not lose the hours of the others
         return cell, {"cell": plain_cell(cell), "error": f"{type(error).__name__}: {error}"}
     cell.file(folder).parent.mkdir(parents=True, exist_ok=True)
-    digest = predicted.write(cell.predictions_file(folder))
-    result = {"cell": plain_cell(cell), **result, "predictions": digest, "seconds": time.perf_counter() - started}
+    result = {"cell": plain_cell(cell), **result, "seconds": time.perf_counter() - started}
     write_json(cell.file(folder), result)
     return cell, result
 

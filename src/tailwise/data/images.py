@@ -88,7 +88,7 @@ class ImageReader:
         return np.stack(images) if images else np.empty((0, *self.shape), np.uint8)
 
     def _decoded(self, path: Path) -> NDArray[np.uint8]:
-        with _opened(path) as image:
+        with opened(path) as image:
             from PIL import Image, ImageOps
 
             upright = _eight_bits(ImageOps.exif_transpose(image)).convert(self.mode)
@@ -115,7 +115,8 @@ def check_images(column: str, frame: pd.DataFrame) -> None:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def opened(path: Path) -> Iterator[Any]:
+    """An image of Pillow, not yet decoded; what goes wrong with it is a :class:`FileError`."""
     try:
         from PIL import Image, UnidentifiedImageError
     except ImportError as error:
@@ -137,13 +138,13 @@ def _opened(path: Path) -> Iterator[Any]:
 
 def _size(path: Path) -> tuple[int, int]:
     """Width and height, upright."""
-    with _opened(path) as image:
+    with opened(path) as image:
         width, height = image.size
         return (height, width) if image.getexif().get(_ORIENTATION) in _LYING else (width, height)
 
 
 def _whole(path: Path) -> None:
-    with _opened(path) as image:
+    with opened(path) as image:
         image.draft("L", (1, 1))  # of a JPEG an eighth of each side, which needs all of its bytes and little time
         image.load()
 

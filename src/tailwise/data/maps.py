@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from tailwise._checks import InputError
 from tailwise.data.files import FileError, read_files
+from tailwise.data.images import opened
 
 _SHOWN = 10
 _ONE_CHANNEL = ("1", "L", "I", "I;16", "I;16B", "I;16L", "I;16N", "F")
@@ -25,22 +26,15 @@ def read_image(path: Path, size: tuple[int, int] | None = None) -> NDArray[np.ui
         FileError: a file that is no whole image.
         InputError: Pillow is not installed.
     """
-    try:
+    with opened(path) as found:
         from PIL import Image, ImageOps
-    except ImportError as error:
-        raise InputError("images need Pillow: pip install 'tailwise[image]'") from error
-    try:
-        with Image.open(path) as opened:
-            if opened.mode.startswith(("I", "F")):
-                raise FileError(f"an image needs 8 bits a channel, but this is {opened.mode} of Pillow")
-            image = ImageOps.exif_transpose(opened).convert("RGB")
-            if size is not None and image.size != size[::-1]:
-                image = image.resize(size[::-1], Image.Resampling.BILINEAR)
-            return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))
-    except (FileNotFoundError, FileError):
-        raise
-    except Exception as error:  # Pillow's formats raise whatever their parsing raises
-        raise FileError(f"not a whole image: {error}") from error
+
+        if found.mode.startswith(("I", "F")):
+            raise FileError(f"an image needs 8 bits a channel, but this is {found.mode} of Pillow")
+        image = ImageOps.exif_transpose(found).convert("RGB")
+        if size is not None and image.size != size[::-1]:
+            image = image.resize(size[::-1], Image.Resampling.BILINEAR)
+        return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))
 
 
 def read_map(path: Path, scale: float = 1.0) -> NDArray[np.float32]:
@@ -124,9 +118,11 @@ class MapRows:
         found = read_files(self.columns[1], [self.maps[i] for i in rows], lambda path: read_map(path, self.scale))
         if not masked:
             return found
+        named = [mask for i in rows if (mask := self.masks[i]) is not None]
+        masks = iter(read_files(str(self.columns[2]), named, read_map))
         return [
-            truth if mask is None else np.where(np.isnan(read_map(Path(mask))), np.float32(np.nan), truth)
-            for truth, mask in zip(found, (self.masks[i] for i in rows), strict=True)
+            truth if self.masks[i] is None else np.where(np.isnan(next(masks)), np.float32(np.nan), truth)
+            for i, truth in zip(rows, found, strict=True)
         ]
 
     def targets(self, rows: Sequence[int]) -> NDArray[np.float32]:

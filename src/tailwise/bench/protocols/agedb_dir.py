@@ -8,7 +8,7 @@ import pandas as pd
 
 from tailwise._checks import InputError
 from tailwise.bench.protocols import ages
-from tailwise.bench.protocols.base import SPLIT, Index, Protocol
+from tailwise.bench.protocols.base import SPLIT, UNCHECKED, Index, Protocol
 
 CAP = 30
 _NAME = re.compile(r"(\d+)_.*_(\d+)_[fm]\.jpg", re.IGNORECASE)
@@ -58,6 +58,7 @@ PROTOCOL = Protocol(
     loss=ages.LOSS,
     methods=ages.METHODS,
     deviations=(
+        UNCHECKED,
         *ages.DEVIATIONS,
         "RankSim and ConR were published with batch 64, learning rate 2.5e-4 and 120 epochs; here all methods share "
         "one recipe (theirs: --epochs 120 --set recipe.batch_size=64 --set recipe.lr=2.5e-4)",

@@ -15,6 +15,7 @@ from tailwise._checks import InputError
 from tailwise.data.table import write_table
 from tailwise.run import write_json
 
+UNCHECKED = "names and layout of the files were not checked against a real download"
 SPLIT = "split"
 RECORD = "protocol.json"
 BY_COUNT = ("all", "many", "medium", "few")

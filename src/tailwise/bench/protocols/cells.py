@@ -7,9 +7,9 @@ from typing import Any
 import pandas as pd
 
 from tailwise._checks import InputError
-from tailwise.bench.grid import Cell, Entry, read_cell, run_grid
+from tailwise.bench.grid import Cell, Entry, read_cell, read_result, run_grid
 from tailwise.bench.protocols.base import SPLIT, Protocol, read_record
-from tailwise.bench.protocols.maps import DEPTH, read_map_cell, run_maps
+from tailwise.bench.protocols.maps import DEPTH, run_map_cell
 from tailwise.data.prepare import load_source
 from tailwise.data.table import read_table, write_table
 from tailwise.models.names import AUTO
@@ -173,9 +173,10 @@ def _selecting_on_test(index: Path, out: Path) -> Path:
 def run_cells(cells: Sequence[Cell], folder: Path, *, jobs: int, backend: str) -> Iterator[tuple[Cell, dict[str, Any]]]:
     """Run the cells that are missing, of tables or of maps; see :func:`tailwise.bench.grid.run_grid`."""
     of_maps = any(DEPTH in cell.choices for cell in cells)
-    yield from (run_maps if of_maps else run_grid)(cells, folder, jobs=jobs, backend=backend)
+    how: Any = {"read": read_result, "run": run_map_cell} if of_maps else {}
+    yield from run_grid(cells, folder, jobs=jobs, backend=backend, **how)
 
 
 def is_known(cell: Cell, folder: Path) -> bool:
     """Whether a cell was run with the same settings."""
-    return (read_map_cell if DEPTH in cell.choices else read_cell)(cell, folder) is not None
+    return (read_result if DEPTH in cell.choices else read_cell)(cell, folder) is not None

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tailwise._checks import InputError
 from tailwise.bench.protocols import ages
-from tailwise.bench.protocols.base import SPLIT, Index, Protocol
+from tailwise.bench.protocols.base import SPLIT, UNCHECKED, Index, Protocol
 
 CAP = 150
 OLDEST = 186
@@ -101,6 +101,7 @@ PROTOCOL = Protocol(
     loss=ages.LOSS,
     methods=ages.METHODS,
     deviations=(
+        UNCHECKED,
         *ages.DEVIATIONS,
         "ages above 120, all of them for training, have bins of their own; published weights count them to the age 120",
         "the coefficients of RankSim and ConR are the library's; published: 100 and 4 a year of error",

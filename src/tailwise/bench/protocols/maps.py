@@ -1,70 +1,17 @@
 """Train cells whose target is a dense map: as :mod:`tailwise.bench.grid` does those of tables."""
 
-import json
-import time
-import warnings
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from tailwise._checks import InputError
-from tailwise.bench.grid import Cell, plain_cell
-from tailwise.run import write_json
+from tailwise.bench.grid import Cell, run_with
 
 DEPTH = "depth"
 
 
-def run_maps(
-    cells: Iterable[Cell], folder: Path, *, jobs: int = 1, backend: str = "loky"
-) -> Iterator[tuple[Cell, dict[str, Any]]]:
-    """Run the cells that are missing and give every cell's result; see :func:`tailwise.bench.grid.run_grid`.
-
-    Pixels are predicted anew by who wants them: a result holds metrics alone.
-
-    Args:
-        cells: what to train.
-        folder: where results are; a cell whose settings are those of the file there is not run again.
-        jobs: trainings at once, each with one thread if there are several.
-        backend: of joblib.
-    """
-    from joblib import Parallel, delayed, parallel_config
-
-    missing = []
-    for cell in cells:
-        known = read_map_cell(cell, folder)
-        if known is None:
-            missing.append(cell)
-        else:
-            yield cell, known
-    threads = {"inner_max_num_threads": 1} if backend == "loky" and jobs > 1 else {}
-    with parallel_config(backend=backend, n_jobs=jobs, **threads):
-        yield from Parallel(return_as="generator_unordered")(delayed(_run)(cell, folder) for cell in missing)
-
-
-def read_map_cell(cell: Cell, folder: Path) -> dict[str, Any] | None:
-    """The result of a cell that was run with the same settings, if there is one."""
-    try:
-        known: dict[str, Any] = json.loads(cell.file(folder).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return known if known.get("cell") == plain_cell(cell) else None
-
-
-def _run(cell: Cell, folder: Path) -> tuple[Cell, dict[str, Any]]:
-    """Train one cell and write its result; of a failure only say it, so that the other cells go on."""
-    started = time.perf_counter()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)
-            result = _trained(cell)
-    except InputError as error:
-        return cell, {"cell": plain_cell(cell), "error": str(error)}
-    except Exception as error:  # a defect of one cell must not lose the hours of the others
-        return cell, {"cell": plain_cell(cell), "error": f"{type(error).__name__}: {error}"}
-    cell.file(folder).parent.mkdir(parents=True, exist_ok=True)
-    result = {"cell": plain_cell(cell), **result, "seconds": time.perf_counter() - started}
-    write_json(cell.file(folder), result)
-    return cell, result
+def run_map_cell(cell: Cell, folder: Path) -> tuple[Cell, dict[str, Any]]:
+    """Train one cell and write its result, metrics alone: pixels are predicted anew by who wants them."""
+    return run_with(_trained, cell, folder)
 
 
 def _trained(cell: Cell) -> dict[str, Any]:

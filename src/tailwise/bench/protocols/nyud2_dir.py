@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tailwise._checks import InputError
-from tailwise.bench.protocols.base import SPLIT, Index, Protocol, need, need_files, pillow
+from tailwise.bench.protocols.base import SPLIT, UNCHECKED, Index, Protocol, need, need_files, pillow
 from tailwise.data.splits import random_split
 
 LISTS = {"train": "nyu2_train.csv", "test": "nyu2_test.csv"}
@@ -176,6 +176,7 @@ PROTOCOL = Protocol(
     },
     methods=("vanilla", "inv+lds", "fds", "inv+lds+fds", "bni"),
     deviations=(
+        UNCHECKED,
         "the epoch is chosen on all pixels of training scenes held out by seed 0; published: on the test images "
         "(--select test, there too on all pixels)",
         "the encoder starts from random weights; published: from ImageNet's (--set image.encoder=FOLDER)",
