@@ -21,17 +21,17 @@ import pandas as pd
 from joblib import Parallel, delayed
 from scipy.stats import t
 
-from tailwise.artifact import TableModel
 from tailwise.auto.candidates import candidates_for
 from tailwise.auto.inner import fold_of_rows, out_of_fold
 from tailwise.auto.rule import Ground, judge
 from tailwise.data.prepare import PreparedTable, prepare_table
-from tailwise.data.table import read_table
+from tailwise.data.preprocessing import read_table
+from tailwise.experiment.model import TableModel
+from tailwise.experiment.start import start_training
 from tailwise.methods.method import Method
 from tailwise.metrics.regions import region_metrics
-from tailwise.run import write_json
+from tailwise.runs.folder import write_json
 from tailwise.training.recipe import Recipe
-from tailwise.training.start import start_training
 
 SCORES = {"All": ("all", "mae"), "Many": ("many", "mae"), "Few": ("few", "mae"), "bMAE": ("all", "bmae")}
 

@@ -16,10 +16,10 @@ import numpy as np
 import torch
 
 from tailwise import Bins, Regressor, compose
-from tailwise.data.media import MediaBatches
-from tailwise.models.image import image_encoder
-from tailwise.models.media import MediaEncoder
+from tailwise.modalities.encoders import MediaEncoder
+from tailwise.modalities.image import image_encoder
 from tailwise.training.loop import Training
+from tailwise.training.media_batches import MediaBatches
 from tailwise.training.recipe import Recipe
 
 METHODS = ("vanilla", "sqinv+lds", "sqinv+lds+fds", "sqinv+lds+fds+conr")

@@ -21,8 +21,8 @@ import torch
 from torch import distributed as dist
 
 from tailwise import MLP, Bins, Regressor, compose
-from tailwise.data.batches import Batches
-from tailwise.processes import world
+from tailwise.distributed import world
+from tailwise.training.batches import Batches
 from tailwise.training.loop import Training, accelerator_for, seed_everything
 from tailwise.training.recipe import Recipe
 

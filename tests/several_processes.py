@@ -14,18 +14,18 @@ from torch.nn.parallel import DistributedDataParallel
 from tailwise import Bins
 from tailwise.augment.cmixup import CMixup
 from tailwise.augment.views import TwoViews
-from tailwise.data.batches import Batches
 from tailwise.data.rows import FrameRows
-from tailwise.data.streamed import StreamedBatches
-from tailwise.fds import FDS
+from tailwise.distributed import _SIZES, gather_all, gather_objects, gather_rows, own_rows, piece, sharing, world
+from tailwise.heads.point import Regressor
 from tailwise.losses.balanced_mse import BMC
 from tailwise.methods.objective import Objective
-from tailwise.models.regressor import Regressor
-from tailwise.models.table import Dropout
-from tailwise.processes import _SIZES, gather_all, gather_objects, gather_rows, own_rows, piece, sharing, world
+from tailwise.modalities.mlp import Dropout
 from tailwise.regularizers.conr import ConR
 from tailwise.regularizers.rank_n_contrast import RankNContrast
 from tailwise.regularizers.ranksim import RankSim
+from tailwise.smoothing.fds import FDS
+from tailwise.training.batches import Batches
+from tailwise.training.streamed_batches import StreamedBatches
 
 BINS = Bins.from_edges(range(11))
 

@@ -7,9 +7,9 @@ from golden import golden
 from tailwise import MLP, Bins, InputError, Regressor, compose
 from tailwise.augment.cmixup import CMixup, cmixup_partners, cmixup_rates
 from tailwise.augment.views import Corrupt, TwoViews
-from tailwise.data.batches import Batches
 from tailwise.methods.objective import Objective, without_gathering
-from tailwise.optim import BSAM
+from tailwise.optim.bsam import BSAM
+from tailwise.training.batches import Batches
 from tailwise.training.loop import Training
 from tailwise.training.recipe import Recipe
 

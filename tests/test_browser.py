@@ -6,9 +6,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import sync_playwright
 
-from tailwise.bench.comparison import compare_grid
+from tailwise.compare.comparison import compare_grid
+from tailwise.report.against import OtherRun
 from tailwise.report.compare_page import compare_page
-from tailwise.report.comparison import OtherRun
 from tailwise.report.diagnosis_page import diagnosis_page
 from test_compare import made_up
 from test_report import FOUND, HELD, MAP, PRED, page

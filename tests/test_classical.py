@@ -9,17 +9,17 @@ from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegresso
 from sklearn.linear_model import RidgeCV
 
 from tailwise import MLP, Bins, InputError, Regressor, Relevance, TableModel, compose
+from tailwise.backends.classical import Classical
+from tailwise.backends.classical_training import ClassicalTraining
+from tailwise.backends.names import MODELS
+from tailwise.backends.network_training import table_training
 from tailwise.boosting import BalancedMAEObjective, SERAObjective
 from tailwise.cli.main import run
 from tailwise.data.prepare import prepare_table
-from tailwise.data.table import fit_tree_preprocessor, nominal_inputs, transform_features
+from tailwise.data.preprocessing import fit_tree_preprocessor, nominal_inputs, transform_features
 from tailwise.labels.shots import Shots
 from tailwise.methods.label_weights import label_weights
 from tailwise.metrics.regions import validation_errors
-from tailwise.models.classical import Classical
-from tailwise.models.names import MODELS
-from tailwise.training.classical import ClassicalTraining
-from tailwise.training.fit import table_training
 from tailwise.training.recipe import Recipe
 
 pytestmark = pytest.mark.filterwarnings("ignore:the weights are extreme")

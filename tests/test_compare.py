@@ -9,17 +9,17 @@ import pytest
 from rich.console import Console
 
 from tailwise import InputError
-from tailwise.bench.comparison import SCORES, compare_grid
-from tailwise.bench.conclusions import conclusions
-from tailwise.bench.grid import Cell, Entry
-from tailwise.bench.predictions import Predictions
-from tailwise.bench.ranks import rank_methods
-from tailwise.bench.row_bootstrap import paired_bootstrap
-from tailwise.bench.shares import shares_tested
-from tailwise.bench.statistics import compare_paired
 from tailwise.cli import live
 from tailwise.cli.compare import spread
 from tailwise.cli.main import run
+from tailwise.compare.bootstrap import paired_bootstrap
+from tailwise.compare.comparison import SCORES, compare_grid
+from tailwise.compare.conclusions import conclusions
+from tailwise.compare.grid import Cell, Entry
+from tailwise.compare.predictions import Predictions
+from tailwise.compare.ranks import rank_methods
+from tailwise.compare.shares import shares_tested
+from tailwise.compare.statistics import compare_paired
 from tailwise.data.prepare import prepare_table
 from tailwise.labels.bins import Bins
 from tailwise.labels.shots import REGIONS, Shots

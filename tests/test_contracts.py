@@ -11,7 +11,7 @@ from torch import nn
 
 from tailwise import MLP, Batches, Bins, InputError, Recipe, Regressor, Training, compose
 from tailwise.augment.views import TwoViews
-from tailwise.labels.grid import BinGrid
+from tailwise.labels.bin_grid import BinGrid
 from tailwise.methods.method import Filling
 from tailwise.methods.part import Setting
 from tailwise.methods.parts import PARTS

@@ -3,11 +3,11 @@ import pandas as pd
 import pytest
 
 from tailwise import Bins, InputError
+from tailwise.data.columns import Schema, target_values
 from tailwise.data.examples import EXAMPLES, load_example
 from tailwise.data.prepare import load_source, prepare_table
-from tailwise.data.schema import Schema, target_values
+from tailwise.data.preprocessing import fit_preprocessor, read_table, resample_features, transform
 from tailwise.data.splits import balanced_split, random_split
-from tailwise.data.table import fit_preprocessor, read_table, resample_features, transform
 from tailwise.sampling import SMOGN
 
 RNG = np.random.default_rng(0)

@@ -10,9 +10,9 @@ import torch
 
 from golden import golden, load_golden
 from tailwise._checks import InputError
+from tailwise.labels.bin_grid import BinGrid
 from tailwise.labels.bins import Bins
 from tailwise.labels.density import KDE, KNN, LDS
-from tailwise.labels.grid import BinGrid
 from tailwise.labels.kde import row_bandwidth
 from tailwise.labels.kernels import kernel_window, smooth
 from tailwise.labels.tensors import BinIndex

@@ -10,18 +10,18 @@ from torch import nn
 
 from tailwise import Bins, InputError, Recipe, Shots, compose
 from tailwise.cli.main import run
-from tailwise.data.dense import MapSettings, prepare_maps
-from tailwise.data.files import FileError
-from tailwise.data.map_batches import MapBatches
-from tailwise.data.maps import nearest, open_maps, read_image, read_map
-from tailwise.data.scenes import FARTHEST, render_scene, write_scenes
-from tailwise.dense_artifact import MapModel
+from tailwise.data.cell_paths import FileError
 from tailwise.labels.streaming import LabelDensity
 from tailwise.metrics.depth import DepthErrors, absolute_relative_error, delta_accuracy, log10_error
 from tailwise.metrics.errors import balanced_mean_absolute_error, geometric_mean_error
-from tailwise.models.depth import DenseHead, DepthNet
+from tailwise.modalities.dense import MapSettings, prepare_maps
+from tailwise.modalities.dense_model import MapModel
+from tailwise.modalities.dense_training import map_method, map_training, predicted_maps
+from tailwise.modalities.depth_net import DenseHead, DepthNet
+from tailwise.modalities.map_batches import MapBatches
+from tailwise.modalities.map_files import nearest, open_maps, read_image, read_map
+from tailwise.modalities.scenes import FARTHEST, render_scene, write_scenes
 from tailwise.report.dense_page import Example, dense_page
-from tailwise.training.dense import map_method, map_training, predicted_maps
 
 COLUMNS = ["--image", "image", "--depth", "depth", "--set", "depth.scale=0.001"]
 QUICK = ["--epochs", "2", "--device", "cpu", "--lr", "0.003"]

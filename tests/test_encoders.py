@@ -6,13 +6,13 @@ import tabm
 import torch
 
 from tailwise import InputError, TableModel, compose
+from tailwise.backends.names import ENCODERS
+from tailwise.backends.network_training import table_training
 from tailwise.data.prepare import prepare_table
-from tailwise.data.table import categories_of, fit_preprocessor, transform
-from tailwise.models.encoders import Columns, TableInputs, TabM, encoder_from, new_encoder
-from tailwise.models.heads import EnsembleHead, head_from
-from tailwise.models.names import ENCODERS
-from tailwise.models.regressor import Regressor
-from tailwise.training.fit import table_training
+from tailwise.data.preprocessing import categories_of, fit_preprocessor, transform
+from tailwise.heads.distributional import EnsembleHead, head_from
+from tailwise.heads.point import Regressor
+from tailwise.modalities.table import Columns, TableInputs, TabM, encoder_from, new_encoder
 from tailwise.training.recipe import Recipe
 
 pytestmark = pytest.mark.filterwarnings("ignore:the weights are extreme")

@@ -5,9 +5,9 @@ from scipy.linalg import sqrtm
 from sklearn.covariance import empirical_covariance, oas
 
 from tailwise import FDS, Bins, InputError
-from tailwise.fds import recolouring, shrunk
-from tailwise.labels.grid import BinGrid
+from tailwise.labels.bin_grid import BinGrid
 from tailwise.labels.kernels import kernel_window
+from tailwise.smoothing.fds import recolouring, shrunk
 
 RNG = np.random.default_rng(0)
 BINS = Bins.from_edges([0, 1, 2, 3])

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from golden import golden
-from tailwise.fds import FDS, calibration
 from tailwise.labels.bins import Bins
 from tailwise.labels.kernels import kernel_window, smooth
+from tailwise.smoothing.fds import FDS, calibration
 
 CLIPS = {"agedb": (0.1, 10.0), "sts-b": (0.5, 2.0), "nyud2": (0.2, 5.0)}
 ALL = [*golden("fds_agedb"), *golden("fds_stsb"), *golden("fds_nyud2")]

@@ -9,7 +9,7 @@ from torch import nn
 from golden import golden
 from tailwise import Bins, InputError
 from tailwise.losses.evidential import evidential_loss, posterior
-from tailwise.prm import PRM
+from tailwise.smoothing.prm import PRM
 
 EVIDENTIAL = golden("vir_evidential", having="loss")
 POSTERIOR = golden("vir_evidential", having="gamma")

@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 
 from tailwise import InputError
-from tailwise.bench import grid
-from tailwise.bench.grid import Cell, Entry, read_cell, run_grid
-from tailwise.bench.predictions import Predictions
+from tailwise.compare import grid
+from tailwise.compare.grid import Cell, Entry, read_cell, run_grid
+from tailwise.compare.predictions import Predictions
 
 FAST = {"epochs": 1}
 

@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from tailwise import Bins, InputError, lds_weights
+from tailwise.heads.distributional import HEADS, LaplaceHeads, VariationalHead, head_from
 from tailwise.losses.evidential import posterior
 from tailwise.losses.laplace import UVote, laplace_nll
-from tailwise.models.heads import HEADS, LaplaceHeads, VariationalHead, head_from
 
 Y = np.array([10.0, 20.0, 60.0, 35.0])
 SHAPES = [

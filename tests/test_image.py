@@ -16,10 +16,10 @@ from torch import nn
 
 from media_tables import save_bert, save_resnet, save_vit
 from tailwise import Bins, InputError, compose
-from tailwise.data.images import ImageReader, check_images
-from tailwise.models.image import CONFIGURATIONS, ImageEncoder, SmallCNN, image_encoder, image_encoder_from
-from tailwise.models.media import MediaEncoder
-from tailwise.models.regressor import Regressor
+from tailwise.heads.point import Regressor
+from tailwise.modalities.encoders import MediaEncoder
+from tailwise.modalities.image import CONFIGURATIONS, ImageEncoder, SmallCNN, image_encoder, image_encoder_from
+from tailwise.modalities.image_files import ImageReader, check_images
 
 RNG = np.random.default_rng(0)
 

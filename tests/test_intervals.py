@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from conftest import SHARED
 from tailwise import Bins, InputError, Shots
+from tailwise.calibration.intervals import _MOST_KEPT, RegionIntervals
 from tailwise.data.splits import balanced_split
-from tailwise.intervals import _MOST_KEPT, RegionIntervals
 from tailwise.labels.shots import REGIONS
-from tailwise.metrics.intervals import coverage_by_region, interval_score
+from tailwise.metrics.coverage import coverage_by_region, interval_score
 
 RNG = np.random.default_rng(0)
 # many, medium, few and zero on 0 to 10, 10 to 20, 20 to 30 and 30 to 40
@@ -235,7 +235,7 @@ def test_crepes_is_not_imported_before_it_is_needed_and_leaves_the_filters_of_wa
 import sys, warnings
 import numpy as np
 from tailwise import Bins, Shots
-from tailwise.intervals import RegionIntervals
+from tailwise.calibration.intervals import RegionIntervals
 shots = Shots.from_labels(np.arange(50.0), Bins.from_edges([0, 25, 50]))
 found = RegionIntervals.from_json(RegionIntervals.fit(np.arange(50.0), np.zeros(50), shots).to_json())
 assert not {"crepes", "pandas", "torch"} & set(sys.modules)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from tailwise import Bins, InputError, LabelDensity, Relevance, Shots
-from tailwise.labels.grid import BinGrid
+from tailwise.labels.bin_grid import BinGrid
 from tailwise.labels.tensors import bin_index, edge_bits
 
 RNG = np.random.default_rng(0)

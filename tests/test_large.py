@@ -13,9 +13,9 @@ from tailwise._checks import InputError
 from tailwise.cli.main import run
 from tailwise.data import prepare
 from tailwise.data.prepare import load_source, prepare_table
+from tailwise.data.preprocessing import fit_preprocessor, transform
 from tailwise.data.rows import FrameRows, open_folder
-from tailwise.data.streamed import StreamedBatches, fit_streamed_preprocessor
-from tailwise.data.table import fit_preprocessor, transform
+from tailwise.training.streamed_batches import StreamedBatches, fit_streamed_preprocessor
 
 
 def table(n=500):
@@ -203,8 +203,8 @@ import numpy as np
 from pathlib import Path
 from tailwise.data import prepare
 from tailwise.data.prepare import load_source, prepare_table
-from tailwise.data.streamed import StreamedBatches, fit_streamed_preprocessor
-from tailwise.data.table import transform
+from tailwise.training.streamed_batches import StreamedBatches, fit_streamed_preprocessor
+from tailwise.data.preprocessing import transform
 
 def private():
     return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("RssAnon")) / 1024

@@ -12,11 +12,11 @@ from PIL import Image
 
 from media_tables import media_frame, prepared, save_bert, save_resnet, save_vit, trained
 from tailwise import InputError, TableModel, compose
+from tailwise.backends.network_training import table_training
 from tailwise.cli.main import run
-from tailwise.data.media import MediaBatches, OnDisk, decoded_in_order
-from tailwise.processes import own_draws
-from tailwise.training.fit import table_training
+from tailwise.distributed import own_draws
 from tailwise.training.loop import Training
+from tailwise.training.media_batches import MediaBatches, OnDisk, decoded_in_order
 from tailwise.training.recipe import Recipe
 
 SET = ["--set", "image.width=4"]
@@ -291,7 +291,7 @@ class TestOnDisk:
         assert_same(weights(model), weights(disk_model))
 
     def test_beside_frozen_texts_which_are_read_once(self, folder, bert, monkeypatch):
-        from tailwise.models.text_vectors import VectorReader
+        from tailwise.modalities.text_vectors import VectorReader
 
         calls = []
         real = VectorReader.read

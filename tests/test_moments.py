@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from tailwise import Bins
-from tailwise.fds import FDS
-from tailwise.moments import BinMoments
+from tailwise.smoothing.fds import FDS
+from tailwise.smoothing.moments import BinMoments
 
 
 def two_pass(z, index, n_bins):

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from tailwise import MLP, Bins, InputError, Regressor, compose
+from tailwise.calibration.corrections import Fitting
 from tailwise.methods.parts import PARTS
-from tailwise.posthoc import Fitting
 
 Y = np.random.default_rng(0).gamma(2.0, 10.0, 200).round(1)
 X = torch.randn(16, 3, generator=torch.Generator().manual_seed(0))

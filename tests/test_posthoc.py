@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tailwise import Bins, InputError
-from tailwise.posthoc import Correction, Debias, Fitting, Isotonic, Quantile, truncated_gaussian
+from tailwise.calibration.corrections import Correction, Debias, Fitting, Isotonic, Quantile, truncated_gaussian
 
 RNG = np.random.default_rng(0)
 

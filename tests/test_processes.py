@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tailwise import processes
+from tailwise import distributed as processes
 
 HERE = Path(__file__).parent
 RUN = [sys.executable, "-m", "torch.distributed.run", "--standalone"]

@@ -13,13 +13,13 @@ from tailwise.bench.protocols import PROTOCOLS, ages, imdb_wiki_curated, nyud2_d
 from tailwise.bench.protocols.base import read_record
 from tailwise.bench.protocols.cells import benchmark, protocol_cells, with_loss, without_loss
 from tailwise.bench.published import TAGS, published
-from tailwise.bench.table import SCORES, Mean, bench_table, same_method
-from tailwise.data.dense import MapSettings, prepare_maps
+from tailwise.bench.standings import SCORES, Mean, bench_table, same_method
 from tailwise.data.prepare import prepare_table
-from tailwise.data.table import read_table
+from tailwise.data.preprocessing import read_table
 from tailwise.labels.bins import Bins
 from tailwise.labels.density import LDS
 from tailwise.labels.shots import Shots
+from tailwise.modalities.dense import MapSettings, prepare_maps
 from tailwise.training.recipe import Recipe
 from tailwise.weights import density_weights
 

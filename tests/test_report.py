@@ -12,14 +12,14 @@ from rich.console import Console
 
 from conftest import toy_frame
 from tailwise import Bins, Shots, region_metrics
+from tailwise.calibration.intervals import RegionIntervals
 from tailwise.cli.main import run
 from tailwise.cli.show import region_table
 from tailwise.diagnose import diagnose
-from tailwise.intervals import RegionIntervals
-from tailwise.metrics.intervals import coverage_by_region
+from tailwise.metrics.coverage import coverage_by_region
+from tailwise.report.against import OtherRun, compare
 from tailwise.report.bands import Bands
 from tailwise.report.charts import density_chart, error_chart, scatter_chart, training_chart
-from tailwise.report.comparison import OtherRun, compare
 from tailwise.report.diagnosis_charts import label_chart, quick_model_chart, relevance_chart
 from tailwise.report.diagnosis_page import diagnosis_page
 from tailwise.report.features import FeatureMap, feature_rows, map_chart, similarity_chart

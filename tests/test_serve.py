@@ -20,7 +20,7 @@ import pytest
 from tailwise._checks import InputError
 from tailwise.cli.main import run
 from tailwise.metrics.errors import mean_absolute_error
-from tailwise.run import MANIFEST, finish_run
+from tailwise.runs.folder import MANIFEST, finish_run
 from tailwise.serve.library import Library
 from tailwise.serve.server import RunServer
 

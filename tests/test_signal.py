@@ -9,9 +9,9 @@ import torch
 from scipy.io import wavfile
 
 from tailwise import Bins, InputError, compose
-from tailwise.data.signals import SignalReader, check_signals, read_signal
-from tailwise.models.regressor import Regressor
-from tailwise.models.signal import ResNet1d
+from tailwise.heads.point import Regressor
+from tailwise.modalities.signal import ResNet1d
+from tailwise.modalities.signal_files import SignalReader, check_signals, read_signal
 
 RNG = np.random.default_rng(0)
 

@@ -11,12 +11,12 @@ from scipy.stats import binom, binomtest, friedmanchisquare, nct, ttest_rel, wil
 from scipy.stats import t as student
 
 from tailwise._checks import InputError
-from tailwise.bench.comparison import compare_grid
-from tailwise.bench.conclusions import conclusions
-from tailwise.bench.grid import Cell, Entry
-from tailwise.bench.ranks import groups_alike, nemenyi_critical_difference, pareto_front, rank_methods
-from tailwise.bench.row_bootstrap import paired_bootstrap
-from tailwise.bench.statistics import (
+from tailwise.compare.bootstrap import paired_bootstrap
+from tailwise.compare.comparison import compare_grid
+from tailwise.compare.conclusions import conclusions
+from tailwise.compare.grid import Cell, Entry
+from tailwise.compare.ranks import groups_alike, nemenyi_critical_difference, pareto_front, rank_methods
+from tailwise.compare.statistics import (
     COPIES,
     NO_SEED,
     ONE_SEED,
@@ -652,5 +652,5 @@ def test_pareto_front_is_that_of_plain_loops():
 
 
 def test_no_torch_is_needed():
-    code = "import sys, tailwise.bench.statistics, tailwise.bench.ranks; sys.exit('torch' in sys.modules)"
+    code = "import sys, tailwise.compare.statistics, tailwise.compare.ranks; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from tailwise import Bins, InputError, LabelDensity, density_weights, lds_weights
 from tailwise.data.parquet import parquet_files, target_batches
+from tailwise.labels.bin_grid import BinGrid
 from tailwise.labels.density import KDE, KNN, LDS
-from tailwise.labels.grid import BinGrid
 from tailwise.labels.streaming import LabelSummary
 from tailwise.weights import LabelWeights, dense_weights, effective_number_weights
 

@@ -14,11 +14,11 @@ from torch import nn
 
 from media_tables import WORDS, save_bert, save_vit
 from tailwise import InputError
-from tailwise.models import text_vectors
-from tailwise.models.text import BiLSTM, side_by_side, text_encoder, text_encoder_from
-from tailwise.models.text_tokens import TokenReader, encode_tokens, pool
-from tailwise.models.text_vectors import VectorReader
-from tailwise.models.text_words import WordReader, read_word_vectors
+from tailwise.modalities import text_vectors
+from tailwise.modalities.text import BiLSTM, side_by_side, text_encoder, text_encoder_from
+from tailwise.modalities.text_tokens import TokenReader, encode_tokens, pool
+from tailwise.modalities.text_vectors import VectorReader
+from tailwise.modalities.text_words import WordReader, read_word_vectors
 
 FRAME = pd.DataFrame(
     {"a": ["word a b", "one two three", "", "Ω≈ç 日本 🎲", "a " * 400], "b": ["a", "b", "a", "b", "a"]}

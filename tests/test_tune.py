@@ -15,11 +15,11 @@ from tailwise.cli.settings import parse_set
 from tailwise.data.prepare import prepare_table
 from tailwise.methods.method import compose
 from tailwise.methods.parts import PARTS as KNOWN_PARTS
+from tailwise.search.outcome import crossed
+from tailwise.search.space import METHODS, METHODS_OF_TREES, PARTS, Drawn, Space
+from tailwise.search.study import Aim, Search
 from tailwise.training.epoch import Epoch
 from tailwise.training.recipe import Recipe
-from tailwise.tuning.outcome import crossed
-from tailwise.tuning.space import METHODS, METHODS_OF_TREES, PARTS, Drawn, Space
-from tailwise.tuning.study import Aim, Search
 
 LINEAR = Space(("vanilla", "reweight+lds", "denseweight"), "linear")
 
@@ -61,7 +61,7 @@ class Scripted:
 
 def script(found, monkeypatch, trainings):
     """Give a search these trainings in place of its own, the first as vanilla, and prune it as one of networks."""
-    monkeypatch.setattr("tailwise.tuning.study._TOLD_EVERY", 1)
+    monkeypatch.setattr("tailwise.search.study._TOLD_EVERY", 1)
     found.study.pruner = optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=5)
     trainings = iter(trainings)
     monkeypatch.setattr(found, "start", lambda drawn, seed=None: Scripted(next(trainings)))

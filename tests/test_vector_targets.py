@@ -12,21 +12,21 @@ import torch
 
 from media_tables import media_frame
 from tailwise import InputError, TableModel, compose
-from tailwise import run as run_folder
-from tailwise.bench.grid import Cell, Entry, plain_cell
 from tailwise.bench.protocols import PROTOCOLS
 from tailwise.cli.main import run
+from tailwise.compare.grid import Cell, Entry, plain_cell
 from tailwise.data.prepare import prepare_table
+from tailwise.experiment.start import start_training
+from tailwise.labels.bin_grid import BinGrid
 from tailwise.labels.bins import Bins
-from tailwise.labels.grid import BinGrid
 from tailwise.labels.shots import Shots
 from tailwise.methods.parts import PARTS
 from tailwise.metrics.angles import angular_error
 from tailwise.metrics.errors import error_sizes, mean_absolute_error
 from tailwise.metrics.regions import dimension_metrics, region_errors, region_metrics
 from tailwise.report.cell_charts import cell_error_chart, cells_chart
+from tailwise.runs import folder as run_folder
 from tailwise.training.recipe import Recipe
-from tailwise.training.start import start_training
 from test_cli import refused
 
 RNG = np.random.default_rng(0)

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tailwise._checks import InputError
-    from tailwise.artifact import TableModel
-    from tailwise.data.batches import Batches
     from tailwise.estimators import ImbalancedRegressor, ResampledRegressor, WeightedRegressor
-    from tailwise.fds import FDS
+    from tailwise.experiment.model import TableModel
+    from tailwise.heads.point import Regressor
     from tailwise.labels.bins import Bins
     from tailwise.labels.density import LDS
     from tailwise.labels.relevance import Relevance
@@ -24,18 +23,19 @@ if TYPE_CHECKING:
     from tailwise.methods.method import Method, Stage, compose
     from tailwise.methods.objective import Objective
     from tailwise.metrics.regions import region_metrics
-    from tailwise.models.regressor import Regressor
-    from tailwise.models.table import MLP
+    from tailwise.modalities.mlp import MLP
     from tailwise.regularizers.conr import ConR, conr_loss
+    from tailwise.smoothing.fds import FDS
+    from tailwise.training.batches import Batches
     from tailwise.training.loop import Training
     from tailwise.training.recipe import Recipe
     from tailwise.weights import LabelWeights, density_weights, lds_weights
 
 _WHERE = {
-    "Batches": "data.batches",
+    "Batches": "training.batches",
     "Bins": "labels.bins",
     "ConR": "regularizers.conr",
-    "FDS": "fds",
+    "FDS": "smoothing.fds",
     "FocalL1": "losses.focal",
     "FocalMSE": "losses.focal",
     "Huber": "losses.pointwise",
@@ -45,17 +45,17 @@ _WHERE = {
     "LDS": "labels.density",
     "LabelDensity": "labels.streaming",
     "LabelWeights": "weights",
-    "MLP": "models.table",
+    "MLP": "modalities.mlp",
     "MSE": "losses.pointwise",
     "Method": "methods.method",
     "Objective": "methods.objective",
     "Recipe": "training.recipe",
-    "Regressor": "models.regressor",
+    "Regressor": "heads.point",
     "Relevance": "labels.relevance",
     "ResampledRegressor": "estimators",
     "Shots": "labels.shots",
     "Stage": "methods.method",
-    "TableModel": "artifact",
+    "TableModel": "experiment.model",
     "Training": "training.loop",
     "WeightedRegressor": "estimators",
     "compose": "methods.method",

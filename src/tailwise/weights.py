@@ -9,9 +9,9 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from tailwise._checks import InputError, label_array, not_negative, number_range, one_of, positive
+from tailwise.labels.bin_grid import BinGrid, label_rows
 from tailwise.labels.bins import Bins, pieces
 from tailwise.labels.density import KDE, KNN, LDS
-from tailwise.labels.grid import BinGrid, label_rows
 from tailwise.labels.kde import Rule, binned_density, grid_margin, row_bandwidth, scalar_bandwidth
 from tailwise.labels.kernels import COMPATS, Compat, Kernel, Padding
 from tailwise.labels.streaming import LabelDensity, finite_labels, labels_themselves

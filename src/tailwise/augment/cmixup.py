@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from tailwise._checks import InputError, one_of, positive
-from tailwise.processes import own_rows, rows_in_reach
+from tailwise.distributed import own_rows, rows_in_reach
 
 Mix = Literal["inputs", "features"]
 MIXES = ("inputs", "features")

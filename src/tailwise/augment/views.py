@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from tailwise._checks import InputError, not_negative
-from tailwise.processes import own_rows, rows_in_reach
+from tailwise.distributed import own_rows, rows_in_reach
 
 
 class NoAugment(nn.Module):

@@ -42,5 +42,5 @@ CLASSICAL = (VANILLA, *_BENT, _MILD, Candidate("sqinv+lds"), Candidate("smoter")
 
 
 def candidates_for(model: str) -> tuple[Candidate, ...]:
-    """Candidates for a model of :data:`tailwise.models.names.MODELS`, vanilla first."""
+    """Candidates for a model of :data:`tailwise.backends.names.MODELS`, vanilla first."""
     return NETWORK if model == "network" else CLASSICAL

@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tailwise._checks import InputError, did_you_mean, positive, whole
-from tailwise.artifact import TableModel
 from tailwise.auto.candidates import VANILLA, Candidate, candidates_for
 from tailwise.auto.inner import Inner, Train, fold_of_rows, out_of_fold
 from tailwise.auto.rule import TOLERANCE, Ground, Score, judge
 from tailwise.data.prepare import PreparedTable
+from tailwise.experiment.model import TableModel
+from tailwise.experiment.start import start_training
 from tailwise.methods.method import Method
 from tailwise.training.recipe import Recipe
-from tailwise.training.start import start_training
 
 METHOD = "auto"
 
@@ -128,7 +128,7 @@ def choose_method(
         table: a prepared table.
         train: from a table and a method to a model; see :func:`trainer`.
         settings: what may be spent.
-        model: one of :data:`tailwise.models.names.MODELS`.
+        model: one of :data:`tailwise.backends.names.MODELS`.
         groups: ``(n,)`` group of each row; none is ever in two folds.
         like: ``(n,)`` rows whose labels are distributed as those to be predicted; by default the validation rows, which
             every split draws as it draws the test rows, and after a random split the training rows too.
@@ -179,7 +179,7 @@ def without_rows(n: int) -> Choice:
 
 
 def trainer(recipe: Recipe, *, model: str, encoder: str, params: Mapping[str, Any]) -> Train:
-    """A function that trains a model by name on a table; see :func:`tailwise.training.start.start_training`."""
+    """A function that trains a model by name on a table; see :func:`tailwise.experiment.start.start_training`."""
 
     def train(table: PreparedTable, method: Method) -> TableModel:
         setup = start_training(table, method, recipe, model=model, encoder=encoder, params=params)

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tailwise._checks import InputError
-from tailwise.artifact import TableModel
 from tailwise.auto.candidates import Candidate
 from tailwise.data.prepare import PreparedTable
+from tailwise.experiment.model import TableModel
 from tailwise.labels.shots import Shots
 from tailwise.methods.method import Method
 from tailwise.model_selection import StratifiedRegressionGroupKFold, StratifiedRegressionKFold

@@ -22,7 +22,7 @@ def auto_settings(params: Mapping[str, Mapping[str, Any]], model: str) -> "AutoS
         InputError: other parameters, several processes.
     """
     from tailwise.auto.choose import AutoSettings
-    from tailwise.cli.processes import several
+    from tailwise.cli.launch import several
 
     if several():
         raise InputError("--method auto chooses in one process; run it without torchrun, then name what it chose")
@@ -48,7 +48,7 @@ def choose_for_run(
     from tailwise.auto.candidates import candidates_for
     from tailwise.auto.choose import Choice, choose_method, trainer
     from tailwise.cli.show import notes
-    from tailwise.run import CONFIG
+    from tailwise.runs.folder import CONFIG
 
     if resumed is not None:
         config = json.loads((resumed / CONFIG).read_text(encoding="utf-8"))

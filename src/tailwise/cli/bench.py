@@ -10,8 +10,8 @@ import typer
 from tailwise._checks import InputError, one_of, whole
 
 if TYPE_CHECKING:
-    from tailwise.bench.grid import Cell
     from tailwise.bench.protocols.base import Protocol
+    from tailwise.compare.grid import Cell
 
 bench = typer.Typer(
     name="bench",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tailwise.bench.protocols.base import Protocol
     from tailwise.bench.published import Published
-    from tailwise.bench.table import BenchTable, Mean, Row
+    from tailwise.bench.standings import BenchTable, Mean, Row
 
 
 def print_line(line: str) -> None:
@@ -85,7 +85,7 @@ def _lines(
     one: "BenchTable", metric: str, sources: Mapping[tuple[str, str], int], *, every: bool
 ) -> tuple[list[str], list[tuple[bool, list[str]]]]:
     """Headings, and lines of cells with whether they are ours."""
-    from tailwise.bench.table import SCORES
+    from tailwise.bench.standings import SCORES
 
     regions = [region for of, region in one.columns if of == metric]
     headings = [SCORES[metric].heading, *(region.capitalize() for region in regions)]

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tailwise._checks import InputError, one_of, whole
+from tailwise.backends.names import AUTO, ENCODERS, MEDIA, MODELS
 from tailwise.cli import media_options
-from tailwise.models.names import AUTO, ENCODERS, MEDIA, MODELS
 
 if TYPE_CHECKING:
-    from tailwise.bench.comparison import GridComparison
-    from tailwise.bench.grid import Cell, Entry
+    from tailwise.compare.comparison import GridComparison
+    from tailwise.compare.grid import Cell, Entry
 
 _WHAT, _TABLE, _RUNS = "What is compared", "Table", "Runs"
 PRESETS: dict[str, dict[str, Any]] = {
@@ -133,11 +133,11 @@ def compare(
 
     Example:  tailwise compare houses.csv -t price -m vanilla sqinv+lds rrt+lds --model mlp-ple lightgbm
     """
-    from tailwise.bench.comparison import compare_grid
-    from tailwise.bench.grid import check_backend
     from tailwise.cli.settings import parse_set
+    from tailwise.compare.comparison import compare_grid
+    from tailwise.compare.grid import check_backend
     from tailwise.report.compare_page import compare_page
-    from tailwise.run import write_json
+    from tailwise.runs.folder import write_json
 
     one_of(preset, "--preset", tuple(PRESETS))
     chosen = PRESETS[preset]
@@ -180,8 +180,8 @@ def _entries(
     recipe: dict[str, Any],
 ) -> list["Entry"]:
     """Every method on every model that can train it."""
-    from tailwise.bench.comparison import SWEEP
-    from tailwise.bench.grid import Entry
+    from tailwise.compare.comparison import SWEEP
+    from tailwise.compare.grid import Entry
     from tailwise.methods.method import compose, parse
 
     known = (AUTO, *ENCODERS, *(name for name in MODELS if name != "network"))
@@ -238,7 +238,7 @@ def _cells(
     folds: int | None,
     rows: int | None,
 ) -> list["Cell"]:
-    from tailwise.bench.grid import Cell
+    from tailwise.compare.grid import Cell
     from tailwise.data.prepare import load_source, prepare_table
 
     tables = [name.removeprefix("example:").rsplit("/", 1)[-1].split(".")[0] for name, _ in targets]
@@ -278,8 +278,8 @@ def _check_folder(folder: Path) -> None:
 
 def _run(cells: Sequence["Cell"], folder: Path, jobs: int, backend: str) -> list[tuple["Cell", dict[str, Any]]]:
     """Run the grid and show where it stands."""
-    from tailwise.bench.grid import read_cell, run_grid
     from tailwise.cli.live import standing
+    from tailwise.compare.grid import read_cell, run_grid
 
     results = []
     known = sum(read_cell(cell, folder / "cells") is not None for cell in cells)
@@ -291,8 +291,8 @@ def _run(cells: Sequence["Cell"], folder: Path, jobs: int, backend: str) -> list
 
 
 def _say(comparison: "GridComparison", folder: Path, results: Sequence[tuple["Cell", dict[str, Any]]]) -> None:
-    from tailwise.bench.conclusions import conclusions
     from tailwise.cli.show import compared_table, notes, out, ranks_table
+    from tailwise.compare.conclusions import conclusions
 
     for table in comparison.tables:
         out.print(compared_table(table, comparison.reference))

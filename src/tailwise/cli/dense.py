@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from tailwise.data.prepare import Source
-    from tailwise.training.dense import MapTraining
+    from tailwise.modalities.dense_training import MapTraining
 
 _TAKEN = frozenset(
     {
@@ -26,13 +26,13 @@ _TAKEN = frozenset(
 def train_maps(context: typer.Context) -> None:
     """Train on maps with what was given to ``tailwise train``."""
     from tailwise.cli.dense_tables import index_table
-    from tailwise.cli.processes import several, told_how_to_resume
+    from tailwise.cli.launch import several, told_how_to_resume
     from tailwise.cli.settings import parse_set, parse_shots
     from tailwise.cli.show import notes, warnings_as_notes, warnings_told
     from tailwise.cli.train import restore, run_epochs
-    from tailwise.data.dense import MapSettings, prepare_maps
-    from tailwise.run import abandon_run, check_out, check_same, start_run, trim_history, versions
-    from tailwise.training.dense import map_method, map_training
+    from tailwise.modalities.dense import MapSettings, prepare_maps
+    from tailwise.modalities.dense_training import map_method, map_training
+    from tailwise.runs.folder import abandon_run, check_out, check_same, start_run, trim_history, versions
     from tailwise.training.recipe import Recipe
 
     given: dict[str, Any] = context.params
@@ -114,13 +114,13 @@ def _finish(
     import numpy as np
     import pandas as pd
 
-    from tailwise import run
     from tailwise.cli.dense_tables import region_table
     from tailwise.cli.show import out as console
-    from tailwise.data.maps import MapFile, read_image
-    from tailwise.dense_artifact import MapModel
     from tailwise.metrics.depth import DepthErrors
+    from tailwise.modalities.dense_model import MapModel
+    from tailwise.modalities.map_files import MapFile, read_image
     from tailwise.report.dense_page import Example, dense_page
+    from tailwise.runs import folder as run
 
     maps = setup.maps
     model = MapModel(image, depth, settings, setup.network, maps.shots).sized(maps.rows.size)

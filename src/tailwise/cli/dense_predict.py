@@ -10,7 +10,7 @@ from tailwise._checks import InputError, did_you_mean
 if TYPE_CHECKING:
     import pandas as pd
 
-    from tailwise.dense_artifact import MapModel
+    from tailwise.modalities.dense_model import MapModel
 
 _INDEX = "predictions.csv"
 
@@ -21,7 +21,7 @@ def predict_maps(model: "MapModel", data: str, out: Path, *, overwrite: bool, in
 
     from tailwise.cli.dense_tables import index_table
     from tailwise.cli.show import out as console
-    from tailwise.data.dense import open_rows
+    from tailwise.modalities.dense import open_rows
 
     if interval is not None:
         raise InputError("a run on maps has no intervals; leave out --interval")
@@ -60,9 +60,9 @@ def evaluate_maps(model: "MapModel", data: str, out: Path | None, *, seed: int) 
     """Show errors by region on a table of images with maps; masks count where the run had some."""
     from tailwise.cli.dense_tables import index_table, region_table
     from tailwise.cli.show import out as console
-    from tailwise.data.dense import open_rows
     from tailwise.metrics.depth import DepthErrors
-    from tailwise.run import write_json
+    from tailwise.modalities.dense import open_rows
+    from tailwise.runs.folder import write_json
 
     source, frame = index_table(data)
     for column in (model.image, model.depth, model.settings.mask):

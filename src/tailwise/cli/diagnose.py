@@ -106,7 +106,7 @@ def diagnose(
     from tailwise.cli.show import out as console
     from tailwise.data.prepare import load_source
     from tailwise.diagnose import diagnose as diagnose_table
-    from tailwise.run import write_json
+    from tailwise.runs.folder import write_json
 
     _check_file(out, "--out", ".json", overwrite=overwrite)
     _check_file(html, "--html", ".html", overwrite=overwrite)

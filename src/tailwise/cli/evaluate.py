@@ -23,16 +23,16 @@ def evaluate(
     Regions are those of the run's training rows. On rows the run was trained on, errors look smaller than they are.
     """
     from tailwise._checks import InputError
-    from tailwise.artifact import TableModel
     from tailwise.cli.dense_predict import evaluate_maps
     from tailwise.cli.show import notes, region_table
     from tailwise.cli.show import out as console
-    from tailwise.data.files import with_full_paths
+    from tailwise.data.cell_paths import with_full_paths
+    from tailwise.data.columns import target_rows
     from tailwise.data.prepare import load_source
-    from tailwise.data.schema import target_rows
-    from tailwise.dense_artifact import MapModel, is_map_model
+    from tailwise.experiment.model import TableModel
     from tailwise.metrics.regions import region_metrics
-    from tailwise.run import MODEL, open_run, write_json
+    from tailwise.modalities.dense_model import MapModel, is_map_model
+    from tailwise.runs.folder import MODEL, open_run, write_json
 
     if seed < 0:
         raise InputError(f"--seed must be at least 0, got {seed}")

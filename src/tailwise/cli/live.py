@@ -12,11 +12,11 @@ from rich.table import Table
 from rich.text import Text
 
 from tailwise._numbers import number
-from tailwise.bench.comparison import SCORES
 from tailwise.cli.show import err
+from tailwise.compare.comparison import SCORES
 
 if TYPE_CHECKING:
-    from tailwise.bench.grid import Cell
+    from tailwise.compare.grid import Cell
 
 
 class Standing:

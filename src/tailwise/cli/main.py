@@ -11,9 +11,9 @@ from tailwise.cli.bench import bench
 from tailwise.cli.compare import compare, spread
 from tailwise.cli.diagnose import diagnose
 from tailwise.cli.evaluate import evaluate
+from tailwise.cli.launch import is_main, leave
 from tailwise.cli.lists import examples, methods
 from tailwise.cli.predict import predict
-from tailwise.cli.processes import is_main, leave
 from tailwise.cli.serve import serve
 from tailwise.cli.train import train
 from tailwise.cli.tune import tune

@@ -35,15 +35,15 @@ def predict(
     import pandas as pd
 
     from tailwise._checks import InputError
-    from tailwise.artifact import TableModel
     from tailwise.cli.dense_predict import predict_maps
     from tailwise.cli.show import notes, warnings_as_notes
     from tailwise.cli.show import out as console
-    from tailwise.data.files import with_full_paths
+    from tailwise.data.cell_paths import with_full_paths
     from tailwise.data.prepare import load_source
-    from tailwise.data.table import SUFFIXES, write_table
-    from tailwise.dense_artifact import MapModel, is_map_model
-    from tailwise.run import MODEL, by_target, open_run
+    from tailwise.data.preprocessing import SUFFIXES, write_table
+    from tailwise.experiment.model import TableModel
+    from tailwise.modalities.dense_model import MapModel, is_map_model
+    from tailwise.runs.folder import MODEL, by_target, open_run
 
     if interval is not None and not 0 < interval < 1:
         raise InputError(f"--interval must be a share between 0 and 1, such as 0.9, got {interval:g}")

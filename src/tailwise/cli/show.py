@@ -16,10 +16,10 @@ from tailwise.labels.shots import REGIONS
 from tailwise.metrics.regions import DISTANCE_METRICS, METRICS, RegionMetrics
 
 if TYPE_CHECKING:
-    from tailwise.bench.comparison import TableComparison
-    from tailwise.bench.ranks import Ranking
-    from tailwise.bench.statistics import Compared
-    from tailwise.report.comparison import Comparison
+    from tailwise.compare.comparison import TableComparison
+    from tailwise.compare.ranks import Ranking
+    from tailwise.compare.statistics import Compared
+    from tailwise.report.against import Comparison
     from tailwise.training.epoch import Epoch
 
 _COLUMNS = ("rmse", "gm", "bmae", "bias")
@@ -104,7 +104,7 @@ def beside_table(
 
 def compared_table(table: "TableComparison", reference: str) -> Table:
     """Errors of the reference, and by how much the others differ from it, with what the tests say."""
-    from tailwise.bench.comparison import SCORES
+    from tailwise.compare.comparison import SCORES
 
     caption = Text(
         f"{reference}: mean error in units of {table.target}. Others: change of it; better and worse where it is no "

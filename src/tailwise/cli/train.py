@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tailwise._checks import InputError, one_of
+from tailwise.backends.names import AUTO, ENCODERS, MEDIA, MODELS
 from tailwise.cli import automatic, media_options
-from tailwise.cli.processes import several
-from tailwise.models.names import AUTO, ENCODERS, MEDIA, MODELS
+from tailwise.cli.launch import several
 from tailwise.training.recipe import CRITERIA, PRECISIONS, Recipe
 
 if TYPE_CHECKING:
@@ -284,15 +284,24 @@ def train(
     Example:  tailwise train houses.csv --target price --method sqinv+lds+conr --set conr.window=50000
     """
     from tailwise.cli.dense import train_maps
-    from tailwise.cli.processes import is_main, start_processes, told_how_to_resume
+    from tailwise.cli.launch import is_main, start_processes, told_how_to_resume
     from tailwise.cli.settings import parse_ranges, parse_set, parse_shots
     from tailwise.cli.show import notes, warnings_as_notes, warnings_told
     from tailwise.data.prepare import load_source, prepare_table
+    from tailwise.distributed import main_first, on_main
+    from tailwise.experiment.start import start_training
     from tailwise.methods.method import compose
-    from tailwise.processes import main_first, on_main
-    from tailwise.report.comparison import read_other
-    from tailwise.run import CACHE, abandon_run, check_out, check_same, remove_cache, start_run, trim_history, versions
-    from tailwise.training.start import start_training
+    from tailwise.report.against import read_other
+    from tailwise.runs.folder import (
+        CACHE,
+        abandon_run,
+        check_out,
+        check_same,
+        remove_cache,
+        start_run,
+        trim_history,
+        versions,
+    )
 
     if depth is not None:
         return train_maps(context)
@@ -439,7 +448,7 @@ def _shown(model: str, encoder: str) -> str:
 
 def restore(setup: Any, folder: Path) -> int:
     """Go on from the last checkpoint, if there is one; the number of epochs it has."""
-    from tailwise.run import CHECKPOINT
+    from tailwise.runs.folder import CHECKPOINT
     from tailwise.training.checkpoint import has_checkpoint, load_checkpoint
 
     if not has_checkpoint(folder / CHECKPOINT):
@@ -451,9 +460,9 @@ def restore(setup: Any, folder: Path) -> int:
 
 def run_epochs(setup: Any, folder: Path, done: int) -> None:
     """Train, and after each epoch write its line of history and, of a network, a checkpoint."""
-    from tailwise import run
-    from tailwise.cli.processes import is_main
+    from tailwise.cli.launch import is_main
     from tailwise.cli.show import epoch_bar
+    from tailwise.runs import folder as run
     from tailwise.training.checkpoint import save_checkpoint
 
     resumable = hasattr(setup, "training")  # a network; other models are trained in one go
@@ -476,17 +485,17 @@ def _finish(
     import numpy as np
     import pandas as pd
 
-    from tailwise import run
-    from tailwise.artifact import TableModel
     from tailwise.cli import show
-    from tailwise.cli.processes import is_main
-    from tailwise.metrics.intervals import CONFIDENCE, coverage_by_region
+    from tailwise.cli.launch import is_main
+    from tailwise.distributed import gather_objects, piece
+    from tailwise.experiment.model import TableModel
+    from tailwise.metrics.coverage import CONFIDENCE, coverage_by_region
     from tailwise.metrics.regions import region_metrics
-    from tailwise.processes import gather_objects, piece
-    from tailwise.report.comparison import compare
+    from tailwise.report.against import compare
     from tailwise.report.features import FeatureMap, feature_rows
     from tailwise.report.page import run_page
     from tailwise.report.trust_charts import coverage_by_level
+    from tailwise.runs import folder as run
 
     fitted = TableModel(table.schema, setup.preprocessor, setup.predictor, table.shots, table.relevance)
     model = fitted.calibrated(table, method.correction)

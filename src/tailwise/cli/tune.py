@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tailwise._checks import InputError, positive, whole
-from tailwise.models.names import ENCODERS, MODELS
+from tailwise.backends.names import ENCODERS, MODELS
 from tailwise.training.recipe import Recipe
 
 if TYPE_CHECKING:
     from tailwise.data.prepare import PreparedTable
-    from tailwise.tuning.outcome import Outcome
-    from tailwise.tuning.space import Drawn
-    from tailwise.tuning.study import Search, Trial
+    from tailwise.search.outcome import Outcome
+    from tailwise.search.space import Drawn
+    from tailwise.search.study import Search, Trial
 
 _WHAT, _AIM, _TABLE, _RUNS = "What is varied", "Aim", "Table", "Search"
 _REPORT = "tune.json"
@@ -158,8 +158,8 @@ def tune(
     """
     from tailwise.cli.show import notes, warnings_as_notes
     from tailwise.data.prepare import load_source, prepare_table
-    from tailwise.tuning.space import Drawn, Space
-    from tailwise.tuning.study import Aim, Search, require_optuna
+    from tailwise.search.space import Drawn, Space
+    from tailwise.search.study import Aim, Search, require_optuna
 
     require_optuna()
     whole(trials, "--trials", least=1)
@@ -255,7 +255,7 @@ def _check_folder(folder: Path, settings: Mapping[str, Any]) -> None:
         return
     if folder.exists() and any(folder.iterdir()):
         raise InputError(f"{str(folder)!r} is not empty and holds no study; choose another --out")
-    from tailwise.run import write_json
+    from tailwise.runs.folder import write_json
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -297,8 +297,8 @@ def _search(search: "Search", trials: int, timeout: float | None, folder: Path) 
 def _outcome(search: "Search", drawn: "Drawn", seeds: int) -> "Outcome":
     """Train what was found and vanilla from several seeds, and compare them on the test rows."""
     from tailwise.cli.show import err, warnings_as_notes
-    from tailwise.tuning.outcome import judge, test_predictions
-    from tailwise.tuning.space import Drawn
+    from tailwise.search.outcome import judge, test_predictions
+    from tailwise.search.space import Drawn
 
     names = [search.recipe.seed + i for i in range(seeds)]
     with err.status("training the best, and vanilla, for the test rows"), warnings_as_notes():
@@ -332,7 +332,7 @@ def _write(
     outcome: "Outcome",
     command: str,
 ) -> None:
-    from tailwise.run import versions, write_json
+    from tailwise.runs.folder import versions, write_json
 
     inner = {
         "rows": "validation; the best score was chosen for being the best, so it is too good",

@@ -10,15 +10,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tailwise._checks import InputError
+from tailwise.data.cell_paths import with_full_paths
+from tailwise.data.columns import Medium, Schema, require_column, target_names, target_rows
 from tailwise.data.examples import PREFIX, load_example
-from tailwise.data.files import with_full_paths
+from tailwise.data.preprocessing import read_table
 from tailwise.data.rows import FrameRows, Rows, as_rows, open_folder
-from tailwise.data.schema import Medium, Schema, require_column, target_names, target_rows
 from tailwise.data.splits import SPLIT_COLUMN, SplitName, check_groups, split_rows
-from tailwise.data.table import read_table
+from tailwise.labels.bin_grid import BinGrid
 from tailwise.labels.bins import Bins
 from tailwise.labels.gaps import Gaps
-from tailwise.labels.grid import BinGrid
 from tailwise.labels.relevance import Relevance
 from tailwise.labels.shots import Shots
 
@@ -103,7 +103,7 @@ class PreparedTable:
 
 
 def load_source(name: str, cache: Path | None = None) -> Source:
-    """Read a file or an example; see :func:`tailwise.data.table.read_table`.
+    """Read a file or an example; see :func:`tailwise.data.preprocessing.read_table`.
 
     Args:
         name: path, or ``example:NAME``.

@@ -7,8 +7,8 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from tailwise._checks import InputError, one_of, quoted
+from tailwise.labels.bin_grid import BinGrid, label_rows
 from tailwise.labels.bins import Bins
-from tailwise.labels.grid import BinGrid, label_rows
 
 SplitName = Literal["auto", "column", "balanced", "random"]
 SPLITS = ("auto", "column", "balanced", "random")

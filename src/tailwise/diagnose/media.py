@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from tailwise.data.schema import Schema
-from tailwise.data.signals import SUFFIXES as SIGNALS
+from tailwise.data.columns import Schema
+from tailwise.modalities.signal_files import SUFFIXES as SIGNALS
 
 _IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 _LOOKED_AT, _FEWEST_WORDS = 200, 3

@@ -7,7 +7,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.metrics import r2_score
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from tailwise.data.table import fit_tree_preprocessor, nominal_inputs
+from tailwise.data.preprocessing import fit_tree_preprocessor, nominal_inputs
 from tailwise.diagnose.facts import FEWEST, Contrast, QuickModel, RegionError
 from tailwise.labels.shots import REGIONS, Shots
 from tailwise.model_selection import StratifiedRegressionGroupKFold, StratifiedRegressionKFold

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tailwise._checks import InputError, one_of, positive, whole
-from tailwise.labels.grid import BinGrid
+from tailwise.labels.bin_grid import BinGrid
 from tailwise.labels.kernels import COMPATS, Compat, Kernel, Padding, kernel_window, smooth
 
 

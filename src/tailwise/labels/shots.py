@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tailwise._checks import InputError
+from tailwise.labels.bin_grid import BinGrid
 from tailwise.labels.bins import Bins
 from tailwise.labels.gaps import Gaps
-from tailwise.labels.grid import BinGrid
 from tailwise.labels.streaming import LabelDensity
 
 REGIONS = ("many", "medium", "few", "zero")

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tailwise._checks import InputError
+from tailwise.labels.bin_grid import BinGrid, label_rows
 from tailwise.labels.bins import Bins, pieces
-from tailwise.labels.grid import BinGrid, label_rows
 
 Batches = Callable[[], Iterable[ArrayLike]]
 

@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from tailwise._checks import InputError
+from tailwise.labels.bin_grid import BinGrid
 from tailwise.labels.bins import Bins
-from tailwise.labels.grid import BinGrid
 
 _ROWS_AT_ONCE = 1024
 

@@ -8,12 +8,12 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from tailwise._checks import InputError, label_array, positive, same_shape, true_or_false, whole
+from tailwise.distributed import gather_all
 from tailwise.labels.bins import Bins
 from tailwise.labels.density import LDS
 from tailwise.labels.streaming import LabelDensity
 from tailwise.losses.own_label import own_label_nll
 from tailwise.losses.reduce import weighted_mean
-from tailwise.processes import gather_all
 
 _CANDIDATES = (1, 2, 4, 8, 16)
 
@@ -184,7 +184,7 @@ class BMC(_Noise):
         sigma_lr: its learning rate (the authors': 0.01, apart from the schedule).
         pixels: most pixels drawn of a dense target.
         global_batch: in a data-parallel loop, compute the term over the rows of all processes, whose generators must be
-            seeded alike (see :func:`tailwise.processes.gather_rows`).
+            seeded alike (see :func:`tailwise.distributed.gather_rows`).
     """
 
     def __init__(

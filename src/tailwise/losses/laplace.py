@@ -47,7 +47,7 @@ class UVote(nn.Module):
 
     Jiang et al., *Uncertainty Voting Ensemble for Imbalanced Deep Regression* (GCPR 2024): of heads on one backbone,
     the first learns from labels as they come, the last from labels that are re-weighted by their inverse density. The
-    prediction is that of the head that is surest of itself (:class:`tailwise.models.heads.LaplaceHeads`).
+    prediction is that of the head that is surest of itself (:class:`tailwise.heads.distributional.LaplaceHeads`).
 
     Args:
         weights: of each head, ``w(target) -> (B,)``, such as :class:`tailwise.weights.LabelWeights`.
@@ -89,7 +89,7 @@ class UVote(nn.Module):
 
     @property
     def head(self) -> dict[str, object]:
-        """The head it is made for, as :func:`tailwise.models.heads.head_from` takes it."""
+        """The head it is made for, as :func:`tailwise.heads.distributional.head_from` takes it."""
         return {"kind": "laplace", "n_heads": len(self.weights)}
 
     def forward(self, outputs: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:

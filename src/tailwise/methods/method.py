@@ -12,16 +12,16 @@ from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
 from tailwise._checks import InputError, did_you_mean, label_array, not_negative
+from tailwise.heads.distributional import head_from
+from tailwise.labels.bin_grid import BinGrid
 from tailwise.labels.bins import Bins
 from tailwise.labels.density import LDS
-from tailwise.labels.grid import BinGrid
 from tailwise.labels.streaming import LabelDensity
 from tailwise.methods.objective import Objective, Trains
 from tailwise.methods.part import Part, Setting
 from tailwise.methods.parts import PARTS
 from tailwise.methods.slots import Slot, Smoother
-from tailwise.models.heads import head_from
-from tailwise.optim import BSAM
+from tailwise.optim.bsam import BSAM
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -161,11 +161,12 @@ class Method:
     Args:
         name: the canonical method string, or any name for a hand-made method.
         stages: usually one; two for RRT.
-        correction: ``fit(fitting)`` gives what corrects the trained network's predictions, see ``tailwise.posthoc``.
+        correction: ``fit(fitting)`` gives what corrects the trained network's predictions, see
+            ``tailwise.calibration.corrections``.
         resampler: ``fit_resample(X, y)`` gives the rows to train on, see ``tailwise.sampling``.
 
     Example:
-        >>> from tailwise.models.regressor import Regressor
+        >>> from tailwise.heads.point import Regressor
         >>> method = compose("sqinv+lds+fds")
         >>> objective = method.build(Regressor(nn.Linear(3, 4), n_features=4), y_train=range(100))
         >>> type(objective.smoother).__name__
@@ -197,7 +198,7 @@ class Method:
         """Rows to train on, their targets, and the row that each was made from: those given, or what is resampled.
 
         Args:
-            features: ``(n, p)`` as :meth:`tailwise.data.schema.Schema.features` gives them.
+            features: ``(n, p)`` as :meth:`tailwise.data.columns.Schema.features` gives them.
             y: ``(n,)`` targets.
             seed: for a resampler that has no ``random_state`` of its own.
 
@@ -206,7 +207,9 @@ class Method:
         """
         if self.resampler is None:
             return features, y, np.arange(len(y))
-        from tailwise.data.table import resample_features  # a training step needs neither pandas nor scikit-learn
+        from tailwise.data.preprocessing import (
+            resample_features,  # a training step needs neither pandas nor scikit-learn
+        )
 
         try:
             return resample_features(self.resampler, features, y, seed=seed)

@@ -12,9 +12,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from tailwise._checks import InputError, one_of, positive
 from tailwise.augment.views import NoAugment
-from tailwise.fds import Keep
+from tailwise.distributed import gather_all, gathered, sum_over_processes, world
 from tailwise.losses.pointwise import MSE
-from tailwise.processes import gather_all, gathered, sum_over_processes, world
+from tailwise.smoothing.fds import Keep
 from tailwise.weights import UniformWeights
 
 Trains = Literal["all", "head", "encoder"]
@@ -41,13 +41,13 @@ class Objective(nn.Module):
             twice for one in their square, as its ``degree`` says), so that coefficients and learning rate mean the
             same for ages and for house prices. Regularizers see labels and predictions in the target's units.
         global_batch: of several processes, each computes the loss and the regularizers over the rows of all, and the
-            mean of their gradients is that of one process with all the rows (see :mod:`tailwise.processes`).
+            mean of their gradients is that of one process with all the rows (see :mod:`tailwise.distributed`).
 
     Raises:
         InputError: a coefficient for a regularizer that is not there, an encoder to train without a regularizer.
 
     Example:
-        >>> from tailwise.models.regressor import Regressor
+        >>> from tailwise.heads.point import Regressor
         >>> objective = Objective(Regressor(nn.Linear(3, 4), n_features=4))
         >>> list(objective(torch.zeros(2, 3), torch.zeros(2)))
         ['loss']

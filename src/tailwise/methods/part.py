@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from tailwise.labels.bin_grid import BinGrid
     from tailwise.labels.bins import Bins
-    from tailwise.labels.grid import BinGrid
     from tailwise.labels.streaming import LabelDensity
 
 ALL = ("scalar", "k", "dense")

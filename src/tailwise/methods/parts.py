@@ -189,7 +189,7 @@ loss = (weights(y) * (pred - y).abs()).mean()""",
         ),
         "fds": Part(
             slot="smoother",
-            where="tailwise.fds:FDS",
+            where="tailwise.smoothing.fds:FDS",
             summary="feature distribution smoothing",
             source=_DIR,
             year=2021,
@@ -481,13 +481,13 @@ loss = sum(step(x, y).values())  # and step.end_epoch() after each epoch""",
         ),
         "bsam": Part(
             slot="optimizer",
-            where="tailwise.optim:BSAM",
+            where="tailwise.optim.bsam:BSAM",
             summary="balanced sharpness-aware minimisation: steps from the worst point nearby (alone: with sqinv)",
             source="Liu et al., BSAM, ICCV",
             year=2025,
             cost="the whole step twice",
             use="""\
-from tailwise.optim import BSAM
+from tailwise.optim.bsam import BSAM
 bsam = BSAM(optimizer, rho=0.05)  # after loss.backward(), in place of optimizer.step():
 bsam.step(lambda: (weights(y) * (model(x) - y).abs()).mean().backward())""",
             units={"rho": "length of the gradient step"},
@@ -646,39 +646,39 @@ X_more, y_more = BinOverSampler(random_state=0).fit_resample(X_train, y_train)""
         ),
         "isotonic": Part(
             slot="correction",
-            where="tailwise.posthoc:Isotonic",
+            where="tailwise.calibration.corrections:Isotonic",
             summary="isotonic regression of validation labels on predictions, after training",
             source="-",
             year=None,
             cost="none",
             use="""\
-from tailwise.posthoc import Fitting, Isotonic
+from tailwise.calibration.corrections import Fitting, Isotonic
 correct = Isotonic().fit(Fitting(y_train, bins, y_val, pred_val))
 pred_test = correct(pred_test)""",
             targets=_SCALAR,
         ),
         "quantile": Part(
             slot="correction",
-            where="tailwise.posthoc:Quantile",
+            where="tailwise.calibration.corrections:Quantile",
             summary="spread predictions as labels are, by quantiles on the validation rows, after training",
             source="-",
             year=None,
             cost="none",
             use="""\
-from tailwise.posthoc import Fitting, Quantile
+from tailwise.calibration.corrections import Fitting, Quantile
 correct = Quantile().fit(Fitting(y_train, bins, y_val, pred_val))
 pred_test = correct(pred_test)""",
             targets=_SCALAR,
         ),
         "debias": Part(
             slot="correction",
-            where="tailwise.posthoc:Debias",
+            where="tailwise.calibration.corrections:Debias",
             summary="divide the predictive Gaussian by the label density, after training: Balanced MSE at test time",
             source=_BALANCED,
             year=2022,
             cost="none",
             use="""\
-from tailwise.posthoc import Debias, Fitting
+from tailwise.calibration.corrections import Debias, Fitting
 correct = Debias().fit(Fitting(y_train, bins, y_val, pred_val))
 pred_test = correct(pred_test)""",
             units={"sigma": _TARGET},

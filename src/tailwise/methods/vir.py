@@ -9,12 +9,12 @@ from torch import Tensor, nn
 
 from tailwise._checks import InputError, not_negative
 from tailwise.augment.views import NoAugment
+from tailwise.distributed import gather_all, own_rows
 from tailwise.labels.bins import Bins
 from tailwise.labels.density import LDS
 from tailwise.losses.evidential import evidential_loss, posterior
 from tailwise.methods.method import give_head
-from tailwise.prm import PRM
-from tailwise.processes import gather_all, own_rows
+from tailwise.smoothing.prm import PRM
 from tailwise.weights import density_weights
 
 
@@ -22,12 +22,12 @@ class VIR(nn.Module):
     """The training step of variational imbalanced regression.
 
     Wang and Wang, *Variational Imbalanced Regression* (NeurIPS 2023): a sample's latent features are Gaussian,
-    their means and variances are smoothed over neighbouring labels (:class:`tailwise.prm.PRM`), and a draw from them
-    gives a normal-inverse-gamma posterior whose pseudo-counts grow with the label's weight: re-weighting acts on the
+    their means and variances are smoothed over neighbouring labels (:class:`tailwise.smoothing.prm.PRM`), and a
+    draw from them gives a normal-inverse-gamma posterior whose pseudo-counts grow with the label's weight: re-weighting acts on the
     evidence, not on the loss.
 
     Args:
-        model: a network with ``encode(x)`` and a :class:`tailwise.models.heads.VariationalHead`.
+        model: a network with ``encode(x)`` and a :class:`tailwise.heads.distributional.VariationalHead`.
         weights: ``w(target) -> (B,)``.
         smoother: smooths latent means and variances.
         augment: what becomes of a batch in training.

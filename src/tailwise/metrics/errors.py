@@ -8,8 +8,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import pearsonr, spearmanr
 
 from tailwise._checks import InputError, label_array, same_shape
+from tailwise.labels.bin_grid import BinGrid, label_rows
 from tailwise.labels.bins import Bins
-from tailwise.labels.grid import BinGrid, label_rows
 
 GM_FLOOR = 1e-10
 

@@ -9,9 +9,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
 from tailwise._checks import InputError
+from tailwise.labels.bin_grid import BinGrid
 from tailwise.labels.bins import Bins
 from tailwise.labels.gaps import GAP_REGIONS
-from tailwise.labels.grid import BinGrid
 from tailwise.labels.relevance import Relevance
 from tailwise.labels.shots import REGIONS, Shots
 from tailwise.metrics.errors import (

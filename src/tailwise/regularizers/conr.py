@@ -4,8 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from tailwise._checks import not_negative, one_of, positive, same_shape
+from tailwise.distributed import gather_all
 from tailwise.labels.kernels import COMPATS, Compat
-from tailwise.processes import gather_all
 from tailwise.regularizers.blocks import Pairs, contrast
 from tailwise.regularizers.pairs import LABEL_DISTANCES, LabelDistance, flatten_views
 
@@ -103,7 +103,7 @@ class ConR(nn.Module):
         label_distance: ``"l1"`` or ``"l2"``.
         compat: ``"paper"`` or ``"reference"``.
         global_batch: in a data-parallel loop, compute the term over the rows of all processes (see
-            :func:`tailwise.processes.gather_rows`).
+            :func:`tailwise.distributed.gather_rows`).
 
     Example:
         >>> conr = ConR(window=2.0)

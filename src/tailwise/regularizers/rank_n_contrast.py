@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from tailwise._checks import one_of, positive
-from tailwise.processes import gather_all
+from tailwise.distributed import gather_all
 from tailwise.regularizers.pairs import LABEL_DISTANCES, LabelDistance, flatten_views, label_gaps
 
 PAIRS_AT_ONCE = 2**20
@@ -113,7 +113,7 @@ class RankNContrast(nn.Module):
         temperature: τ, above 0.
         label_distance: ``"l1"`` or ``"l2"``.
         global_batch: in a data-parallel loop, compute the term over the rows of all processes (see
-            :func:`tailwise.processes.gather_rows`).
+            :func:`tailwise.distributed.gather_rows`).
     """
 
     def __init__(

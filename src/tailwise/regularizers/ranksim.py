@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from tailwise._checks import one_of, positive
+from tailwise.distributed import gather_all
 from tailwise.labels.kernels import COMPATS, Compat
-from tailwise.processes import gather_all
 from tailwise.regularizers.blocks import cosines
 from tailwise.regularizers.pairs import LABEL_DISTANCES, LabelDistance, check_batch, label_gaps
 
@@ -79,7 +79,7 @@ class RankSim(nn.Module):
         label_distance: ``"l1"`` or ``"l2"``.
         compat: ``"paper"`` or ``"reference"``.
         global_batch: in a data-parallel loop, compute the term over the rows of all processes, whose generators must be
-            seeded alike (see :func:`tailwise.processes.gather_rows`).
+            seeded alike (see :func:`tailwise.distributed.gather_rows`).
     """
 
     def __init__(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tailwise._checks import InputError
 from tailwise._numbers import number
-from tailwise.labels.grid import BinGrid
+from tailwise.labels.bin_grid import BinGrid
 from tailwise.labels.shots import REGIONS, Shots
 from tailwise.metrics.errors import error_sizes
 from tailwise.report.drawing import OURS, REGION_COLORS, Drawing, drawing, short

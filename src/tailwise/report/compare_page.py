@@ -6,9 +6,9 @@ from typing import Any
 from markupsafe import Markup
 
 from tailwise._numbers import number
-from tailwise.bench.comparison import SCORES, GridComparison, TableComparison
-from tailwise.bench.conclusions import WHERE, conclusions, of_table
-from tailwise.bench.statistics import wilcoxon_after_holm
+from tailwise.compare.comparison import SCORES, GridComparison, TableComparison
+from tailwise.compare.conclusions import WHERE, conclusions, of_table
+from tailwise.compare.statistics import wilcoxon_after_holm
 from tailwise.report.compare_charts import heat_chart, signed, trade_chart
 from tailwise.report.critical import critical_chart
 from tailwise.report.rendering import render

@@ -5,7 +5,7 @@ import textwrap
 from typing import Any
 
 from tailwise._numbers import number
-from tailwise.bench.ranks import Ranking
+from tailwise.compare.ranks import Ranking
 from tailwise.report.drawing import INK, OURS, drawing
 
 _BAR, _LINE, _INCH = 0.32, 0.5, 2.1  # heights in the units of the drawing: a bar, a line of names, an inch

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from tailwise._numbers import number
 from tailwise.labels.shots import Shots
-from tailwise.metrics.intervals import CONFIDENCE, RegionCoverage
+from tailwise.metrics.coverage import CONFIDENCE, RegionCoverage
 from tailwise.metrics.regions import DISTANCE_METRICS, METRICS, RegionMetrics, dimension_metrics, region_metrics
+from tailwise.report.against import FEWEST_TO_SPEAK, Comparison, OtherRun
 from tailwise.report.cell_charts import cell_error_chart, cells_chart
 from tailwise.report.charts import density_chart, error_chart, scatter_chart, training_chart
-from tailwise.report.comparison import FEWEST_TO_SPEAK, Comparison, OtherRun
 from tailwise.report.features import FeatureMap, map_chart, similarity_chart
 from tailwise.report.rendering import render
 from tailwise.report.trust_charts import calibration_chart, residual_chart

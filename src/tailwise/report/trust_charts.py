@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tailwise._numbers import number
-from tailwise.intervals import RegionIntervals
+from tailwise.calibration.intervals import RegionIntervals
 from tailwise.labels.shots import Shots
-from tailwise.metrics.intervals import Coverage, RegionCoverage, coverage_by_region
+from tailwise.metrics.coverage import Coverage, RegionCoverage, coverage_by_region
 from tailwise.metrics.regions import region_rows
 from tailwise.report.drawing import INK, OTHER, OURS, REGION_COLORS, drawing, percent, short
 

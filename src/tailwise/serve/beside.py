@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from tailwise._checks import InputError
 from tailwise.labels.shots import Shots
 from tailwise.metrics.regions import Interval, region_metrics
-from tailwise.report.comparison import Comparison, compare
-from tailwise.run import MANIFEST, MODEL, PREDICTIONS, open_run
+from tailwise.report.against import Comparison, compare
+from tailwise.runs.folder import MANIFEST, MODEL, PREDICTIONS, open_run
 from tailwise.serve.files import file_inside, read_object
 from tailwise.serve.runs import Run
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 from tailwise._checks import InputError, one_of
-from tailwise.run import REPORT
+from tailwise.runs.folder import REPORT
 from tailwise.serve import pages
 from tailwise.serve.beside import MOST_RUNS, put_beside
 from tailwise.serve.files import read_bytes

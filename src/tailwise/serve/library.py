@@ -9,7 +9,7 @@ from threading import Lock
 from typing import Any
 
 from tailwise._checks import InputError
-from tailwise.run import CONFIG, MANIFEST
+from tailwise.runs.folder import CONFIG, MANIFEST
 from tailwise.serve.files import read_bytes
 from tailwise.serve.runs import WATCHED, Run, aged, read_run, seconds, stamp_of
 

@@ -10,8 +10,8 @@ from tailwise.labels.gaps import GAP_REGIONS
 from tailwise.labels.shots import REGIONS
 from tailwise.metrics.regions import METRICS
 from tailwise.serve.plot import harmless
-from tailwise.serve.rendering import iso, link
 from tailwise.serve.runs import Run
+from tailwise.serve.templating import iso, link
 
 Query = Mapping[str, Sequence[str]]
 

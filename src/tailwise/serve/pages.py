@@ -11,8 +11,8 @@ from tailwise.serve.library import Page
 from tailwise.serve.listing import ALL_REGIONS, Listing, Query, known, last
 from tailwise.serve.plot import KINDS, Plot
 from tailwise.serve.plots import CURVES, error_plot, regions_plot, training_plot
-from tailwise.serve.rendering import render
 from tailwise.serve.runs import Run
+from tailwise.serve.templating import render
 
 _LAST_EPOCHS = 12
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from tailwise._checks import InputError, quoted
 from tailwise.metrics.regions import Interval
-from tailwise.run import CONFIG, HISTORY, MANIFEST, METRICS
+from tailwise.runs.folder import CONFIG, HISTORY, MANIFEST, METRICS
 from tailwise.serve.files import read_lines, read_object
 
 State = Literal["finished", "in progress", "stopped", "broken"]

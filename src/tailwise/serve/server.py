@@ -17,7 +17,7 @@ from typing import Any
 from tailwise._checks import InputError
 from tailwise.serve.handler import Handler
 from tailwise.serve.library import Library
-from tailwise.serve.rendering import base_page
+from tailwise.serve.templating import base_page
 
 _INLINE = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 

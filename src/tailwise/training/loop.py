@@ -15,19 +15,19 @@ from accelerate.state import AcceleratorState
 from torch import Tensor, nn
 
 from tailwise._checks import InputError
-from tailwise.data.batches import Batches
-from tailwise.data.map_batches import MapBatches
-from tailwise.data.media import MediaBatches
-from tailwise.data.streamed import StreamedBatches
+from tailwise.distributed import from_main, sharing, world
+from tailwise.labels.bin_grid import BinGrid
 from tailwise.labels.bins import Bins
-from tailwise.labels.grid import BinGrid
 from tailwise.labels.streaming import LabelDensity
 from tailwise.methods.method import Method
 from tailwise.methods.objective import parameter_groups, trained_parameters, without_gathering
-from tailwise.processes import from_main, sharing, world
+from tailwise.modalities.map_batches import MapBatches
+from tailwise.training.batches import Batches
 from tailwise.training.checkpoint import optimizer_tensors, restore_optimizer, under
 from tailwise.training.epoch import Epoch
+from tailwise.training.media_batches import MediaBatches
 from tailwise.training.recipe import Recipe
+from tailwise.training.streamed_batches import StreamedBatches
 
 Validate = Callable[[nn.Module], Mapping[str, float]]
 
@@ -52,7 +52,7 @@ class Training:
 
     Example:
         >>> from tailwise.methods.method import compose
-        >>> from tailwise.models.regressor import Regressor
+        >>> from tailwise.heads.point import Regressor
         >>> x, y = torch.randn(64, 3), torch.rand(64)
         >>> model = Regressor(nn.Linear(3, 4), n_features=4)
         >>> training = Training(

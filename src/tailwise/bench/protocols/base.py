@@ -12,8 +12,8 @@ from typing import Any
 import pandas as pd
 
 from tailwise._checks import InputError
-from tailwise.data.table import write_table
-from tailwise.run import write_json
+from tailwise.data.preprocessing import write_table
+from tailwise.runs.folder import write_json
 
 UNCHECKED = "names and layout of the files were not checked against a real download"
 SPLIT = "split"
@@ -52,8 +52,8 @@ class Protocol:
         angles: whether the targets are pitch and yaw in degrees, whose angular error is reported.
         unit: of the target.
         choices: how tables are prepared, keywords of :func:`tailwise.data.prepare.prepare_table`; of maps also
-            ``depth``, fields of :class:`tailwise.data.dense.MapSettings`.
-        metrics: of the published table, names of :data:`tailwise.bench.table.SCORES`.
+            ``depth``, fields of :class:`tailwise.modalities.dense.MapSettings`.
+        metrics: of the published table, names of :data:`tailwise.bench.standings.SCORES`.
         regions: columns of the published table.
         recipe: the published training as far as :class:`tailwise.training.recipe.Recipe` has it.
         params: parameters of the encoder.

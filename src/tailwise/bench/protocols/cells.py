@@ -7,12 +7,12 @@ from typing import Any
 import pandas as pd
 
 from tailwise._checks import InputError
-from tailwise.bench.grid import Cell, Entry, read_cell, read_result, run_grid
+from tailwise.backends.names import AUTO
 from tailwise.bench.protocols.base import SPLIT, Protocol, read_record
 from tailwise.bench.protocols.maps import DEPTH, run_map_cell
+from tailwise.compare.grid import Cell, Entry, read_cell, read_result, run_grid
 from tailwise.data.prepare import load_source
-from tailwise.data.table import read_table, write_table
-from tailwise.models.names import AUTO
+from tailwise.data.preprocessing import read_table, write_table
 
 SELECT = ("val", "test")
 _RECIPE, _ENCODER, _MEDIA = "recipe", "encoder", ("image", "text", "signal")
@@ -171,7 +171,7 @@ def _selecting_on_test(index: Path, out: Path) -> Path:
 
 
 def run_cells(cells: Sequence[Cell], folder: Path, *, jobs: int, backend: str) -> Iterator[tuple[Cell, dict[str, Any]]]:
-    """Run the cells that are missing, of tables or of maps; see :func:`tailwise.bench.grid.run_grid`."""
+    """Run the cells that are missing, of tables or of maps; see :func:`tailwise.compare.grid.run_grid`."""
     of_maps = any(DEPTH in cell.choices for cell in cells)
     how: Any = {"read": read_result, "run": run_map_cell} if of_maps else {}
     yield from run_grid(cells, folder, jobs=jobs, backend=backend, **how)

@@ -1,10 +1,10 @@
-"""Train cells whose target is a dense map: as :mod:`tailwise.bench.grid` does those of tables."""
+"""Train cells whose target is a dense map: as :mod:`tailwise.compare.grid` does those of tables."""
 
 from pathlib import Path
 from typing import Any
 
 from tailwise._checks import InputError
-from tailwise.bench.grid import Cell, run_with
+from tailwise.compare.grid import Cell, run_with
 
 DEPTH = "depth"
 
@@ -15,10 +15,10 @@ def run_map_cell(cell: Cell, folder: Path) -> tuple[Cell, dict[str, Any]]:
 
 
 def _trained(cell: Cell) -> dict[str, Any]:
-    from tailwise.data.dense import MapSettings, prepare_maps
     from tailwise.data.prepare import load_source
     from tailwise.metrics.depth import DepthErrors
-    from tailwise.training.dense import map_method, map_training, predicted_maps
+    from tailwise.modalities.dense import MapSettings, prepare_maps
+    from tailwise.modalities.dense_training import map_method, map_training, predicted_maps
     from tailwise.training.recipe import Recipe
 
     source = load_source(cell.data)

@@ -1,0 +1,1 @@
+"""Models by name: the network, boosting, forests and linear models."""

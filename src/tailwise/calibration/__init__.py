@@ -1,0 +1,1 @@
+"""Corrections of finished predictions, and conformal intervals by region."""

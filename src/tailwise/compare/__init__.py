@@ -1,0 +1,1 @@
+"""Comparisons: a grid of trainings and the statistics of comparing them."""

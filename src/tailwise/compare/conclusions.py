@@ -1,0 +1,109 @@
+"""What a comparison says, in plain sentences."""
+
+from collections.abc import Sequence
+
+from tailwise.compare.comparison import GridComparison, TableComparison
+from tailwise.compare.ranks import Ranking
+from tailwise.compare.statistics import BETTER, NO_DIFFERENCE, WORSE, Compared
+
+WHERE = {
+    "all": "over all test rows",
+    "many": "where training rows are many",
+    "medium": "where training rows are neither many nor few",
+    "few": "where training rows are few",
+    "balanced": "in the mean over bins",
+}
+_TOLD = ("all", "many", "few")  # of several tables; the page has the rest
+ONE_SPLIT = "One seed was run: nothing can be concluded. Use --seeds 5."
+
+
+def conclusions(comparison: GridComparison) -> list[str]:
+    """What can be concluded, in plain sentences: of one table what differs, of several how often.
+
+    One rule gives every verdict: better or worse where the paired t test over the splits, corrected for splits that
+    share rows and after Holm for all comparisons of the table, has p below 5 %; no difference where it has not.
+
+    Args:
+        comparison: entries beside a reference.
+    """
+    if comparison.splits == 1:
+        return [ONE_SPLIT]
+    if len(comparison.tables) == 1:
+        return of_table(comparison.tables[0], comparison.reference)
+    return _over_tables(comparison)
+
+
+def of_table(table: TableComparison, reference: str) -> list[str]:
+    """A sentence an entry that differs from the reference somewhere, and one that names all others."""
+    said: list[str] = []
+    alike: list[str] = []
+    unknown: list[str] = []
+    for name in dict.fromkeys(one.method for one in table.compared):
+        of_entry = [one for one in table.compared if one.method == name]
+        parts = [
+            f"{verdict} {_join([_where(one) for one in of_entry if one.verdict == verdict])}"
+            for verdict in (BETTER, WORSE)
+            if any(one.verdict == verdict for one in of_entry)
+        ]
+        if parts:
+            said.append(f"{name} is {', and '.join(parts)}.")
+        else:
+            (alike if any(one.verdict == NO_DIFFERENCE for one in of_entry) else unknown).append(name)
+    if alike:
+        said.append(f"No difference from {reference} in any region: {_join(alike)}.")
+    if unknown:
+        said.append(_cannot(reference, unknown))
+    return said
+
+
+def _cannot(reference: str, names: Sequence[str]) -> str:
+    return f"Cannot be told from {reference} (too few splits, or splits that repeat each other): {_join(names)}."
+
+
+def _over_tables(comparison: GridComparison) -> list[str]:
+    """Of each entry on how many tables it is better and worse, and whether mean ranks differ."""
+    tallies = comparison.tallies()
+    said: list[str] = []
+    alike: list[str] = []
+    unknown: list[str] = []
+    for name in dict.fromkeys(name for by_entry in tallies.values() for name in by_entry):
+        counts = {score: by_entry[name] for score, by_entry in tallies.items() if score in _TOLD}
+        better = [f"{WHERE[score]} on {one.wins}" for score, one in counts.items() if one.wins]
+        worse = [f"{WHERE[score]} on {one.losses}" for score, one in counts.items() if one.losses]
+        parts = [f"{verdict} {_join(places)}" for verdict, places in ((BETTER, better), (WORSE, worse)) if places]
+        if parts:
+            said.append(f"{name}, of {len(comparison.tables)} tables: {'; '.join(parts)}.")
+        else:
+            (alike if any(one.ties for one in counts.values()) else unknown).append(name)
+    if alike:
+        said.append(
+            f"No difference from {comparison.reference} on any table, over all test rows, where training rows are "
+            f"many or where they are few: {_join(alike)}."
+        )
+    if unknown:
+        said.append(_cannot(comparison.reference, unknown))
+    for score in ("all", "few"):
+        ranking = comparison.ranking.get(score)
+        if ranking is not None and ranking.p_value is not None:
+            said.append(f"Mean ranks {WHERE[score]} {_ranks(ranking)}.")
+    return said
+
+
+def _ranks(ranking: Ranking) -> str:
+    if not ranking.differ:
+        return "do not differ more than by chance"
+    if any(len(group) == len(ranking.mean_ranks) for group in ranking.groups):
+        return "differ as a whole, but no two entries can be told apart"
+    best, rank = next(iter(ranking.mean_ranks.items()))
+    beside = [name for group in ranking.groups if group[0] == best for name in group[1:]]
+    alike = f", not told apart from {_join(beside)}" if beside else ""
+    return f"differ: {best} is first ({rank:.1f}){alike}"
+
+
+def _where(one: Compared) -> str:
+    change = "" if one.paired.percent is None else f" ({one.paired.percent:+.0f} %)"
+    return WHERE[one.region] + change
+
+
+def _join(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

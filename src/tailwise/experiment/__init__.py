@@ -1,0 +1,1 @@
+"""The spine: an experiment, its task, its fit, its evaluation."""

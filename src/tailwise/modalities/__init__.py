@@ -1,0 +1,1 @@
+"""Kinds of input (tables, images, texts, signals, maps): readers, encoders, options."""

@@ -1,0 +1,236 @@
+"""Encoders of images: a small convolutional network, and those of ``transformers``."""
+
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tailwise._checks import InputError, not_negative, positive, true_or_false, whole
+from tailwise.distributed import own_draws
+from tailwise.modalities.hub import description_of, image_scale, new_backbone, pretrained_backbone, tried
+
+
+def _resnet(depths: list[int], layer: str, sizes: list[int]) -> dict[str, Any]:
+    return {"model_type": "resnet", "depths": depths, "layer_type": layer, "hidden_sizes": sizes}
+
+
+CONFIGURATIONS: dict[str, dict[str, Any]] = {
+    "resnet18": _resnet([2, 2, 2, 2], "basic", [64, 128, 256, 512]),
+    "resnet34": _resnet([3, 4, 6, 3], "basic", [64, 128, 256, 512]),
+    "resnet50": _resnet([3, 4, 6, 3], "bottleneck", [256, 512, 1024, 2048]),
+    "convnext": {"model_type": "convnext"},
+    "vit": {
+        "model_type": "vit",
+        "hidden_size": 384,
+        "num_hidden_layers": 12,
+        "num_attention_heads": 6,
+        "intermediate_size": 1536,
+    },
+}
+PRETRAINED_LR = 0.05  # learning rate of pretrained weights, relative to that of new ones
+_PATCH = 16
+_HALF = 0.5
+
+
+class SmallCNN(nn.Module):
+    """Four blocks of two 3x3 convolutions with batch norm, each block half as large as the one before: small images.
+
+    Args:
+        channels: of the images.
+        width: channels of the first block; each block has twice as many as the one before.
+
+    Shape:
+        ``(B, C, H, W)`` to ``(B, 8 width)``.
+
+    Example:
+        >>> SmallCNN(1, width=8)(torch.zeros(2, 1, 28, 28)).shape
+        torch.Size([2, 64])
+    """
+
+    def __init__(self, channels: int, *, width: int = 32) -> None:
+        super().__init__()
+        widths = [channels, *(width * 2**i for i in range(4))]
+        blocks: list[nn.Module] = []
+        for inputs, outputs in pairwise(widths):
+            for before, stride in ((inputs, 1), (outputs, 2)):
+                convolution = nn.Conv2d(before, outputs, 3, stride=stride, padding=1, bias=False)
+                nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
+                blocks += [convolution, nn.BatchNorm2d(outputs), nn.ReLU()]
+        self.blocks = nn.Sequential(*blocks)
+        self.n_features = widths[-1]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Features of each image: the mean over its pixels."""
+        features: Tensor = self.blocks(x).mean((2, 3))
+        return features
+
+
+class HubImages(nn.Module):
+    """An image encoder of ``transformers``: pooled features of ResNet, ConvNeXt, ViT and their like.
+
+    Args:
+        backbone: the network.
+        n_features: d.
+
+    Shape:
+        ``(B, C, H, W)`` to ``(B, d)``.
+    """
+
+    def __init__(self, backbone: Any, n_features: int = 0) -> None:
+        super().__init__()
+        self.backbone, self.n_features = backbone, n_features
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, d)``: pooled as the network does it, or the mean over patches."""
+        output = self.backbone(pixel_values=x)
+        hidden: Tensor = output.last_hidden_state
+        return hidden.mean(1) if hidden.ndim == 3 else output.pooler_output.flatten(1)
+
+
+class ImageEncoder(nn.Module):
+    """From bytes to features: divided by 255, in training augmented, scaled, encoded.
+
+    Augmentation is kornia's, on the device the images are on, and drawn anew for each image of a batch: two views of an
+    image (``twoviews``) differ by it. Of several processes each draws for its own images, and batch norm sees those.
+
+    Args:
+        network: from ``(B, C, H, W)`` to ``(B, n_features)``.
+        shape: C, H, W.
+        mean: of each channel, as a share of 255, or one for all.
+        std: likewise, above 0.
+        crop: pixels an image may be shifted by: it is padded so much at each side, and cut to its size at random. At
+            most its longer side.
+        flip: whether half of the images are mirrored left to right. Not by default: angles, digits, hands change.
+        colour: how much brightness, contrast and saturation may change, a share from 0 to 1.
+        erase: share of images in which a rectangle of 2 to 20 % is set to 0.
+
+    Raises:
+        InputError: a choice outside its range, kornia absent where it is needed.
+
+    Shape:
+        ``(B, C, H, W)`` bytes to ``(B, n_features)``.
+
+    Example:
+        >>> encoder = ImageEncoder(SmallCNN(3, width=8), (3, 32, 32)).eval()
+        >>> encoder(torch.zeros(2, 3, 32, 32, dtype=torch.uint8)).shape
+        torch.Size([2, 64])
+    """
+
+    mean: Tensor
+    std: Tensor
+    lr_factor = 1.0
+
+    def __init__(
+        self,
+        network: Any,
+        shape: tuple[int, int, int],
+        *,
+        mean: Any = _HALF,
+        std: Any = _HALF,
+        crop: int = 0,
+        flip: bool = False,
+        colour: float = 0.0,
+        erase: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.network = network.to(memory_format=torch.channels_last)
+        self.n_features: int = network.n_features
+        for name, values in (("mean", mean), ("std", std)):
+            each = torch.as_tensor(values, dtype=torch.float32).flatten()
+            if len(each) not in (1, shape[0]):
+                raise InputError(
+                    f"the encoder has a {name} of {len(each)} channels, but images have {shape[0]}; "
+                    f"--set image.mode={'RGB' if len(each) == 3 else 'L'}"
+                )
+            if name == "std":
+                positive(float(each.min()), "the encoder's standard deviation of pixels")
+            self.register_buffer(name, each.expand(shape[0]).clone().view(-1, 1, 1), persistent=False)
+        self.augment = _augmentation(shape, crop, flip, colour, erase)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Features ``(B, n_features)`` of bytes ``(B, C, H, W)``."""
+        pixels = x.to(self.mean.dtype, memory_format=torch.channels_last) / 255
+        if self.training and self.augment is not None:
+            with torch.no_grad(), own_draws(x.device):
+                pixels = self.augment(pixels)
+        scaled = (pixels - self.mean) / self.std
+        features: Tensor = self.network(scaled.contiguous(memory_format=torch.channels_last))
+        return features
+
+
+def image_encoder(name: str, shape: tuple[int, int, int], **choices: Any) -> tuple[ImageEncoder, dict[str, Any]]:
+    """An encoder by name, and the description from which :func:`image_encoder_from` makes another.
+
+    Args:
+        name: ``"cnn"``, a name of :data:`CONFIGURATIONS` with new weights, or a folder or hub name of an encoder of
+            ``transformers``, with its weights.
+        shape: channels, height, width of the images.
+        choices: those of :class:`ImageEncoder`, ``width`` of the cnn, and ``lr_factor``, the learning rate relative to
+            that of the head: 0.05 of pretrained weights, 1 of new ones.
+
+    Raises:
+        InputError: an encoder that cannot be had, a choice that it does not have, a missing package.
+    """
+    description: dict[str, Any] = {"name": name, "shape": list(shape)}
+    pretrained = name != "cnn" and name not in CONFIGURATIONS
+    lr_factor = positive(choices.pop("lr_factor", PRETRAINED_LR if pretrained else 1.0), "image.lr_factor")
+    network: nn.Module
+    if name == "cnn":
+        description["width"] = whole(choices.pop("width", 32), "image.width", least=1)
+        network = SmallCNN(shape[0], width=description["width"])
+    elif "width" in choices:
+        raise InputError("image.width is for image.encoder=cnn")
+    else:
+        if name in CONFIGURATIONS:
+            config = {**CONFIGURATIONS[name], "num_channels": shape[0]}
+            if config["model_type"] == "vit":
+                config |= {"image_size": list(shape[1:]), "patch_size": _PATCH}
+            backbone = new_backbone(config)
+        else:
+            backbone = pretrained_backbone(name, extra="image")
+            choices = {**image_scale(name), **choices}
+        network = HubImages(backbone)
+        what = f"image.encoder={name} does not take images of {shape} (channels, height, width; image.mode, image.size)"
+        network.n_features = tried(network, torch.zeros(1, *shape), what).shape[1]
+        description |= {"config": description_of(backbone), "n_features": network.n_features}
+    encoder = ImageEncoder(network, shape, **choices)
+    encoder.lr_factor = lr_factor
+    scale = {key: getattr(encoder, key).flatten().tolist() for key in ("mean", "std")}
+    return encoder, description | scale
+
+
+def image_encoder_from(description: dict[str, Any]) -> ImageEncoder:
+    """A new encoder, without augmentation, from the description of another; its weights are to be loaded."""
+    channels, height, width = description["shape"]
+    if "config" in description:
+        network: nn.Module = HubImages(new_backbone(description["config"]), int(description["n_features"]))
+    else:
+        network = SmallCNN(channels, width=description["width"])
+    return ImageEncoder(network, (channels, height, width), mean=description["mean"], std=description["std"])
+
+
+def _augmentation(shape: tuple[int, int, int], crop: int, flip: bool, colour: float, erase: float) -> Any:
+    whole(crop, "image.crop", least=0, most=max(shape[1:]))
+    true_or_false(flip, "image.flip")
+    not_negative(colour, "image.colour", most=1.0)
+    if not not_negative(erase, "image.erase") <= 1:
+        raise InputError(f"image.erase, a share of the images, must be at most 1, got {erase!r}")
+    if not (crop or flip or colour or erase):
+        return None
+    try:
+        import kornia.augmentation as kornia
+    except ImportError as error:
+        raise InputError("augmentation needs kornia: pip install 'tailwise[image]', or --set image.crop=0") from error
+    steps: list[Any] = []
+    if crop:
+        steps.append(
+            kornia.RandomCrop(shape[1:], padding=crop, padding_mode="reflect" if crop < min(shape[1:]) else "constant")
+        )
+    if flip:
+        steps.append(kornia.RandomHorizontalFlip(p=0.5))
+    if colour:
+        steps.append(kornia.ColorJitter(colour, colour, colour if shape[0] == 3 else 0.0, 0.0, p=1.0))
+    if erase:
+        steps.append(kornia.RandomErasing(p=erase, scale=(0.02, 0.2)))
+    return nn.Sequential(*steps)

@@ -1,0 +1,163 @@
+"""Images named by a column of a table: found, checked, decoded to one size."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tailwise._checks import InputError, one_of, whole
+from tailwise.data.cell_paths import FileError, cells, read_files
+
+MODES = ("RGB", "L")
+_LEAST, _MOST = 8, 4_096
+_LARGEST, _LARGE = 96, 224
+_ORIENTATION, _LYING = 0x0112, (5, 6, 7, 8)  # of EXIF, and its values where width and height are exchanged
+
+
+@dataclass(frozen=True)
+class ImageReader:
+    """Images of a column as bytes of one size.
+
+    Decoding is Pillow's. Images are turned upright as EXIF says; of 16 bits the higher 8 are kept; transparency is
+    dropped. An image of another shape is resized with its sides' ratio kept so that it covers the size, and cut in the
+    middle.
+
+    Args:
+        column: the column that names the files.
+        size: height and width, pixels.
+        mode: ``"RGB"`` or ``"L"`` (grey).
+    """
+
+    column: str
+    size: tuple[int, int]
+    mode: str = "RGB"
+
+    @classmethod
+    def fit(cls, column: str, frame: pd.DataFrame, *, size: Any = None, mode: str = "RGB") -> Self:
+        """A reader for the images of a column.
+
+        Args:
+            column: the column that names the files.
+            frame: training rows.
+            size: one number, or (height, width), pixels; that of the images if they all have one of at most 96
+                pixels a side, else 224.
+            mode: ``"RGB"`` or ``"L"``.
+
+        Raises:
+            InputError: files that are no images, sizes below 8 or above 4,096.
+        """
+        one_of(mode, "image.mode", MODES)
+        if size is None:
+            there = set(read_files(column, cells(frame, column), _size))
+            width, height = there.pop() if len(there) == 1 else (_LARGE, _LARGE)
+            height, width = max(height, _LEAST), max(width, _LEAST)
+            found = (height, width) if max(height, width) <= _LARGEST else (_LARGE, _LARGE)
+            return cls(column, found, mode)
+        pair = (size, size) if isinstance(size, int) else tuple(size) if isinstance(size, list | tuple) else (size,)
+        if len(pair) != 2:
+            raise InputError(f"image.size takes one number or (height, width), got {size!r}")
+        height, width = (whole(side, "image.size", least=_LEAST, most=_MOST) for side in pair)
+        return cls(column, (height, width), mode)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height, width."""
+        return len(self.mode), *self.size
+
+    @property
+    def bytes_each(self) -> int:
+        """Memory of one decoded image."""
+        return int(np.prod(self.shape))
+
+    def read(self, frame: pd.DataFrame) -> NDArray[np.uint8]:
+        """``(n, C, H, W)`` bytes.
+
+        Raises:
+            InputError: files that are missing or broken, the first ten and their number.
+        """
+        return self.decode(cells(frame, self.column))
+
+    def decode(self, paths: Sequence[str]) -> NDArray[np.uint8]:
+        """``(n, C, H, W)`` bytes of these files."""
+        images = read_files(self.column, paths, self._decoded)
+        return np.stack(images) if images else np.empty((0, *self.shape), np.uint8)
+
+    def _decoded(self, path: Path) -> NDArray[np.uint8]:
+        with opened(path) as image:
+            from PIL import Image, ImageOps
+
+            upright = _eight_bits(ImageOps.exif_transpose(image)).convert(self.mode)
+            pixels = np.asarray(ImageOps.fit(upright, self.size[::-1], Image.Resampling.BILINEAR))
+        return pixels[None] if self.mode == "L" else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+    def save(self, folder: Path) -> dict[str, Any]:  # noqa: ARG002  readers of texts have files
+        """What :meth:`load` needs."""
+        return {"kind": "image", **asdict(self)}
+
+    @classmethod
+    def load(cls, folder: Path, saved: dict[str, Any]) -> Self:  # noqa: ARG003
+        """The reader that was saved."""
+        return cls(str(saved["column"]), (int(saved["size"][0]), int(saved["size"][1])), str(saved["mode"]))
+
+
+def check_images(column: str, frame: pd.DataFrame) -> None:
+    """Raise unless every file of a column is an image that can be decoded.
+
+    Raises:
+        InputError: files that are missing or broken, the first ten and their number.
+    """
+    read_files(column, cells(frame, column), _whole)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Any]:
+    """An image of Pillow, not yet decoded; what goes wrong with it is a :class:`FileError`."""
+    try:
+        from PIL import Image, UnidentifiedImageError
+    except ImportError as error:
+        raise InputError("images need Pillow: pip install 'tailwise[image]'") from error
+    try:
+        with Image.open(path) as image:
+            yield image
+    except FileError:
+        raise
+    except UnidentifiedImageError as error:
+        raise FileError("not an image that can be read") from error
+    except Image.DecompressionBombError as error:
+        raise FileError(f"too large: {error}") from error
+    except Exception as error:  # Pillow's formats raise whatever their parsing raises
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # of the file, not of what is in it
+        raise FileError(f"broken image: {error}") from error
+
+
+def _size(path: Path) -> tuple[int, int]:
+    """Width and height, upright."""
+    with opened(path) as image:
+        width, height = image.size
+        return (height, width) if image.getexif().get(_ORIENTATION) in _LYING else (width, height)
+
+
+def _whole(path: Path) -> None:
+    with opened(path) as image:
+        image.draft("L", (1, 1))  # of a JPEG an eighth of each side, which needs all of its bytes and little time
+        image.load()
+
+
+def _eight_bits(image: Any) -> Any:
+    """The image with at most 8 bits a channel; Pillow would clip those of 16 bits."""
+    from PIL import Image
+
+    if image.mode == "P":
+        return image.convert("RGBA")
+    if not image.mode.startswith(("I", "F")):
+        return image
+    pixels = np.asarray(image)
+    if image.mode == "F" or pixels.min(initial=0) < 0 or pixels.max(initial=0) >= 2**16:
+        raise FileError(f"its pixels ({image.mode} of Pillow) are not of 8 or 16 bits a channel")
+    return Image.fromarray((pixels >> 8).astype(np.uint8))

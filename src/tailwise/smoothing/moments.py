@@ -1,0 +1,129 @@
+"""Count, mean and squared deviations of features by bin, gathered batch by batch."""
+
+from collections.abc import Callable
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from tailwise.distributed import sum_over_processes
+
+_STATE = ("count", "mean", "m2")
+_SINGLE = 4
+_PRODUCTS_AT_ONCE = 2**24
+_ROWS_AT_ONCE = 8192
+
+
+class BinMoments(nn.Module):
+    """Statistics of features by bin, streamed: a few thousand rows at a time, merged as by Chan, Golub and LeVeque.
+
+    Sums are those of deviations from the mean so far, so float32 is safe for any number of rows and any offset. They
+    are in the ``state_dict``, but are no buffers on purpose: each of several processes gathers its own samples, and
+    data-parallel wrappers overwrite buffers by those of the first process.
+
+    Args:
+        n_bins: number of bins.
+        n_features: number of channels d.
+        full: all products of two channels, ``(n_bins, d, d)``, not only squares ``(n_bins, d)``.
+
+    Example:
+        >>> moments = BinMoments(2, 1)
+        >>> moments.add(torch.tensor([[1.0], [3.0], [9.0]]), torch.tensor([0, 0, 1]))
+        >>> moments.mean.squeeze(1).tolist(), moments.m2.squeeze(1).tolist()
+        ([2.0, 9.0], [2.0, 0.0])
+    """
+
+    count: Tensor
+    mean: Tensor
+    m2: Tensor
+
+    def __init__(self, n_bins: int, n_features: int, *, full: bool = False) -> None:
+        super().__init__()
+        self.n_bins, self.n_features, self.full = n_bins, n_features, full
+        self.reset(torch.zeros(()))
+
+    def reset(self, like: Tensor) -> None:
+        """Start again, with the type (float32 at least) and the device of a tensor."""
+        n, d = self.n_bins, self.n_features
+        self.count = torch.zeros(n, 1, dtype=torch.int64, device=like.device)
+        self.mean = torch.zeros(n, d, dtype=torch.promote_types(like.dtype, torch.float32), device=like.device)
+        self.m2 = self.mean.new_zeros((n, d, d) if self.full else (n, d))
+
+    @torch.no_grad()
+    def add(self, features: Tensor, index: Tensor) -> None:
+        """Take in a batch ``(B, d)`` with its bins ``(B,)``; an index of ``n_bins`` is left out."""
+        z = features.detach().to(self.mean.dtype)
+        for rows, bins in zip(torch.split(z, _ROWS_AT_ONCE), torch.split(index, _ROWS_AT_ONCE), strict=True):
+            if len(rows):
+                self._add(rows, bins)
+
+    def _add(self, z: Tensor, index: Tensor) -> None:
+        """Take in some rows as deviations from the mean so far, of a bin seen first from one of its rows."""
+        n, d = self.n_bins, self.n_features
+        count = self.count.new_zeros(n + 1, 1).index_add_(0, index, torch.ones_like(index).unsqueeze(1))[:n]
+        one = index.new_zeros(n + 1).scatter_(0, index, torch.arange(len(index), device=index.device))
+        first = z.index_select(0, one[:n]) * (count > 0)
+        origin = self.mean.new_zeros(n + 1, d)
+        torch.where(self.count > 0, self.mean, first, out=origin[:n])
+        deviation = origin.index_select(0, index)
+        torch.sub(z, deviation, out=deviation)
+        sums = self.mean.new_zeros(n + 1, d).index_add_(0, index, deviation)[:n]
+        m2 = self.m2.new_zeros(n + 1, *self.m2.shape[1:])
+        if self.full:  # products of all channels are made a few rows at a time
+            at_once = max(1, _PRODUCTS_AT_ONCE // d**2)
+            for rows, bins in zip(torch.split(deviation, at_once), torch.split(index, at_once), strict=True):
+                m2.index_add_(0, bins, self._products(rows))
+        else:
+            m2.index_add_(0, index, deviation.square_())
+        self.count = self.count + count
+        share = self.count.clamp(min=1).to(sums.dtype).reciprocal()
+        self.mean = torch.addcmul(origin[:n], sums, share)
+        self.m2 = m2[:n].add_(self.m2).sub_(self._products(sums) * self.each(share))
+
+    @torch.no_grad()
+    def merge_processes(self) -> None:
+        """Take in what all other processes have gathered: afterwards each has the statistics of all samples."""
+        count = sum_over_processes(self.count.clone())
+        here = self.count.to(self.mean.dtype)
+        mean = sum_over_processes(self.mean * here) / count.clamp(min=1)
+        self.m2 = sum_over_processes(self.m2 + self._products(self.mean - mean) * self.each(here))
+        self.count, self.mean = count, mean
+
+    def each(self, by_bin: Tensor) -> Tensor:
+        """``(n_bins, 1)`` shaped to go with ``m2``."""
+        return by_bin.unsqueeze(-1) if self.full else by_bin
+
+    def _products(self, deviation: Tensor) -> Tensor:
+        return deviation.unsqueeze(-1) * deviation.unsqueeze(-2) if self.full else deviation.square()
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Move with the module, but stay out of half precision."""
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        for name in _STATE:
+            before = getattr(self, name)
+            after = fn(before)
+            setattr(self, name, after if after.element_size() >= _SINGLE else before.to(after.device))
+        return self
+
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:  # noqa: ARG002
+        for name in _STATE:
+            destination[prefix + name] = getattr(self, name)
+
+    def _load_from_state_dict(
+        self,
+        state_dict: Any,
+        prefix: str,
+        local_metadata: Any,  # noqa: ARG002
+        strict: bool,  # noqa: ARG002
+        missing_keys: list[str],
+        unexpected_keys: list[str],  # noqa: ARG002
+        error_msgs: list[str],
+    ) -> None:
+        for name in _STATE:
+            own, given = getattr(self, name), state_dict.get(prefix + name)
+            if given is None:
+                missing_keys.append(prefix + name)
+            elif given.shape != own.shape:
+                error_msgs.append(f"{prefix}{name} has shape {tuple(given.shape)}, expected {tuple(own.shape)}")
+            else:
+                setattr(self, name, given.detach().to(own.device).clone())
