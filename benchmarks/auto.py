@@ -24,9 +24,10 @@ from scipy.stats import t
 from tailwise.auto.candidates import candidates_for
 from tailwise.auto.inner import fold_of_rows, out_of_fold
 from tailwise.auto.rule import Ground, judge
-from tailwise.data.prepare import PreparedTable, prepare_table
-from tailwise.data.preprocessing import read_table
+from tailwise.data.table_files import read_table
+from tailwise.data.task import Task
 from tailwise.experiment.model import TableModel
+from tailwise.experiment.prepare import prepare_table
 from tailwise.experiment.start import start_training
 from tailwise.methods.method import Method
 from tailwise.metrics.regions import region_metrics
@@ -56,7 +57,7 @@ def measure(given: argparse.Namespace, named: dict, seed: int) -> None:
     table = prepare_table(frame, named["target"], nominal=named["nominal"], drop=named["drop"], seed=seed)
     recipe = Recipe(seed=seed, device="cpu", epochs=given.epochs, patience=given.patience)
 
-    def train(table: PreparedTable, method: Method) -> TableModel:
+    def train(table: Task, method: Method) -> TableModel:
         setup = start_training(table, method, recipe, model=model)
         for _ in setup.epochs():
             pass

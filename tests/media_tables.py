@@ -10,7 +10,7 @@ from PIL import Image
 
 from tailwise import TableModel, compose
 from tailwise.backends.network_training import table_training
-from tailwise.data.prepare import prepare_table
+from tailwise.experiment.prepare import prepare_table
 from tailwise.training.recipe import Recipe
 
 SMALL = {"image": {"width": 4}, "signal": {"width": 4, "blocks": 1}, "text": {"units": 4, "width": 8}}

@@ -12,7 +12,7 @@ from tailwise.auto.choose import AutoSettings, choose_method, trainer
 from tailwise.auto.inner import fold_of_rows, out_of_fold
 from tailwise.auto.rule import Ground, judge
 from tailwise.cli.main import run
-from tailwise.data.prepare import prepare_table
+from tailwise.experiment.prepare import prepare_table
 from tailwise.training.recipe import Recipe
 
 RNG = np.random.default_rng(0)

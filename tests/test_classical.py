@@ -15,8 +15,8 @@ from tailwise.backends.names import MODELS
 from tailwise.backends.network_training import table_training
 from tailwise.boosting import BalancedMAEObjective, SERAObjective
 from tailwise.cli.main import run
-from tailwise.data.prepare import prepare_table
 from tailwise.data.preprocessing import fit_tree_preprocessor, nominal_inputs, transform_features
+from tailwise.experiment.prepare import prepare_table
 from tailwise.labels.shots import Shots
 from tailwise.methods.label_weights import label_weights
 from tailwise.metrics.regions import validation_errors

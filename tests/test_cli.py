@@ -385,7 +385,7 @@ class TestMaskedTarget:
 class TestPredictAndEvaluate:
     @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".parquet"])
     def test_predictions_are_written(self, finished, tmp_path, suffix):
-        from tailwise.data.preprocessing import read_table
+        from tailwise.data.table_files import read_table
 
         out = tmp_path / f"p{suffix}"
         assert run(["predict", str(finished / "run"), str(finished / "toy.csv"), "-o", str(out)]) == 0

@@ -20,7 +20,7 @@ from tailwise.compare.predictions import Predictions
 from tailwise.compare.ranks import rank_methods
 from tailwise.compare.shares import shares_tested
 from tailwise.compare.statistics import compare_paired
-from tailwise.data.prepare import prepare_table
+from tailwise.experiment.prepare import prepare_table
 from tailwise.labels.bins import Bins
 from tailwise.labels.shots import REGIONS, Shots
 from tailwise.report.compare_charts import heat_chart, trade_chart

@@ -3,11 +3,15 @@ import pandas as pd
 import pytest
 
 from tailwise import Bins, InputError
-from tailwise.data.columns import Schema, target_values
+from tailwise.data.columns import Schema
 from tailwise.data.examples import EXAMPLES, load_example
-from tailwise.data.prepare import load_source, prepare_table
-from tailwise.data.preprocessing import fit_preprocessor, read_table, resample_features, transform
+from tailwise.data.preprocessing import fit_preprocessor, transform
+from tailwise.data.resampling import resample_features
+from tailwise.data.source import load_source
 from tailwise.data.splits import balanced_split, random_split
+from tailwise.data.table_files import read_table
+from tailwise.data.targets import target_values
+from tailwise.experiment.prepare import prepare_table
 from tailwise.sampling import SMOGN
 
 RNG = np.random.default_rng(0)

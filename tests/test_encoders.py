@@ -8,8 +8,8 @@ import torch
 from tailwise import InputError, TableModel, compose
 from tailwise.backends.names import ENCODERS
 from tailwise.backends.network_training import table_training
-from tailwise.data.prepare import prepare_table
 from tailwise.data.preprocessing import categories_of, fit_preprocessor, transform
+from tailwise.experiment.prepare import prepare_table
 from tailwise.heads.distributional import EnsembleHead, head_from
 from tailwise.heads.point import Regressor
 from tailwise.modalities.table import Columns, TableInputs, TabM, encoder_from, new_encoder

@@ -3,7 +3,7 @@ import pytest
 
 from conftest import toy_frame
 from tailwise import InputError, Shots, region_metrics
-from tailwise.data.prepare import prepare_table
+from tailwise.experiment.prepare import prepare_table
 from tailwise.labels.gaps import Gaps
 
 

@@ -12,9 +12,10 @@ import torch
 from tailwise._checks import InputError
 from tailwise.cli.main import run
 from tailwise.data import prepare
-from tailwise.data.prepare import load_source, prepare_table
 from tailwise.data.preprocessing import fit_preprocessor, transform
 from tailwise.data.rows import FrameRows, open_folder
+from tailwise.data.source import load_source
+from tailwise.experiment.prepare import prepare_table
 from tailwise.training.streamed_batches import StreamedBatches, fit_streamed_preprocessor
 
 
@@ -202,7 +203,8 @@ import sys
 import numpy as np
 from pathlib import Path
 from tailwise.data import prepare
-from tailwise.data.prepare import load_source, prepare_table
+from tailwise.data.source import load_source
+from tailwise.experiment.prepare import prepare_table
 from tailwise.training.streamed_batches import StreamedBatches, fit_streamed_preprocessor
 from tailwise.data.preprocessing import transform
 

@@ -14,8 +14,8 @@ from tailwise.bench.protocols.base import read_record
 from tailwise.bench.protocols.cells import benchmark, protocol_cells, with_loss, without_loss
 from tailwise.bench.published import TAGS, published
 from tailwise.bench.standings import SCORES, Mean, bench_table, same_method
-from tailwise.data.prepare import prepare_table
-from tailwise.data.preprocessing import read_table
+from tailwise.data.table_files import read_table
+from tailwise.experiment.prepare import prepare_table
 from tailwise.labels.bins import Bins
 from tailwise.labels.density import LDS
 from tailwise.labels.shots import Shots

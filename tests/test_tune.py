@@ -12,7 +12,7 @@ import pytest
 from tailwise import InputError
 from tailwise.cli.main import run
 from tailwise.cli.settings import parse_set
-from tailwise.data.prepare import prepare_table
+from tailwise.experiment.prepare import prepare_table
 from tailwise.methods.method import compose
 from tailwise.methods.parts import PARTS as KNOWN_PARTS
 from tailwise.search.outcome import crossed

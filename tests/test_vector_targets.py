@@ -15,7 +15,7 @@ from tailwise import InputError, TableModel, compose
 from tailwise.bench.protocols import PROTOCOLS
 from tailwise.cli.main import run
 from tailwise.compare.grid import Cell, Entry, plain_cell
-from tailwise.data.prepare import prepare_table
+from tailwise.experiment.prepare import prepare_table
 from tailwise.experiment.start import start_training
 from tailwise.labels.bin_grid import BinGrid
 from tailwise.labels.bins import Bins

@@ -13,7 +13,7 @@ from tailwise._checks import InputError, did_you_mean, positive, whole
 from tailwise.auto.candidates import VANILLA, Candidate, candidates_for
 from tailwise.auto.inner import Inner, Train, fold_of_rows, out_of_fold
 from tailwise.auto.rule import TOLERANCE, Ground, Score, judge
-from tailwise.data.prepare import PreparedTable
+from tailwise.data.task import Task
 from tailwise.experiment.model import TableModel
 from tailwise.experiment.start import start_training
 from tailwise.methods.method import Method
@@ -105,7 +105,7 @@ class Choice:
 
 
 def choose_method(
-    table: PreparedTable,
+    table: Task,
     train: Train,
     settings: AutoSettings,
     *,
@@ -144,7 +144,7 @@ def choose_method(
     if like is None:
         like = rows if table.split == "random" else table.part == "val"
 
-    def inner(rows: PreparedTable, method: Method) -> TableModel:
+    def inner(rows: Task, method: Method) -> TableModel:
         return train(rows, settings.shortened(method))
 
     with warnings.catch_warnings():  # those of the method that is chosen come when it is trained
@@ -181,7 +181,7 @@ def without_rows(n: int) -> Choice:
 def trainer(recipe: Recipe, *, model: str, encoder: str, params: Mapping[str, Any]) -> Train:
     """A function that trains a model by name on a table; see :func:`tailwise.experiment.start.start_training`."""
 
-    def train(table: PreparedTable, method: Method) -> TableModel:
+    def train(table: Task, method: Method) -> TableModel:
         setup = start_training(table, method, recipe, model=model, encoder=encoder, params=params)
         for _ in setup.epochs():
             pass

@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 from tailwise._checks import InputError
 from tailwise.auto.candidates import Candidate
-from tailwise.data.prepare import PreparedTable
+from tailwise.data.task import Task
 from tailwise.experiment.model import TableModel
 from tailwise.labels.shots import Shots
 from tailwise.methods.method import Method
 from tailwise.model_selection import StratifiedRegressionGroupKFold, StratifiedRegressionKFold
 
-Train = Callable[[PreparedTable, Method], TableModel]
+Train = Callable[[Task, Method], TableModel]
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Inner:
 
 
 def fold_of_rows(
-    table: PreparedTable, folds: int, *, groups: NDArray[np.generic] | None = None, seed: int = 0
+    table: Task, folds: int, *, groups: NDArray[np.generic] | None = None, seed: int = 0
 ) -> NDArray[np.int64]:
     """``(n,)`` fold of each row, -1 for those of the test part, which no fold holds.
 
@@ -75,7 +75,7 @@ def fold_of_rows(
 
 
 def out_of_fold(
-    table: PreparedTable,
+    table: Task,
     fold: NDArray[np.int64],
     candidates: Sequence[Candidate],
     train: Train,
@@ -121,7 +121,7 @@ def out_of_fold(
         yield Inner(candidate, pred[fold >= 0], time.perf_counter() - began)
 
 
-def _without(table: PreparedTable, fold: NDArray[np.int64], number: int) -> PreparedTable:
+def _without(table: Task, fold: NDArray[np.int64], number: int) -> Task:
     """The table with one fold as its test rows and its own test rows left out."""
     part = np.where(fold == number, "test", np.where(fold < 0, "masked", table.part))
     shots = table.shots

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from tailwise._checks import InputError
 from tailwise.backends.classical import LOSSES, TREES, Classical, new_estimator, parameters
-from tailwise.data.prepare import PreparedTable
 from tailwise.data.preprocessing import (
     fit_preprocessor,
     fit_tree_preprocessor,
@@ -17,6 +16,7 @@ from tailwise.data.preprocessing import (
     transform,
     transform_features,
 )
+from tailwise.data.task import Task
 from tailwise.methods.label_weights import loss_and_weights
 from tailwise.methods.method import Method
 from tailwise.metrics.regions import validation_errors
@@ -41,7 +41,7 @@ class ClassicalTraining:
     """
 
     def __init__(
-        self, table: PreparedTable, method: Method, recipe: Recipe, name: str, params: Mapping[str, Any] | None = None
+        self, table: Task, method: Method, recipe: Recipe, name: str, params: Mapping[str, Any] | None = None
     ) -> None:
         self.name, self.recipe, self.shots = name, recipe, table.shots
         self.params = parameters(name, params or {})

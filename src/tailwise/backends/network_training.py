@@ -14,8 +14,9 @@ from torch import nn
 from tailwise._checks import InputError
 from tailwise.backends.names import AUTO, encoder_for
 from tailwise.backends.network import ROWS_AT_ONCE, Inputs, Network, network_of, predictions
-from tailwise.data.prepare import PreparedTable, sample_of
 from tailwise.data.preprocessing import categories_of, fit_preprocessor, transform, transform_features
+from tailwise.data.rows import sample_of
+from tailwise.data.task import Task
 from tailwise.distributed import gather_objects, piece
 from tailwise.methods.method import Method
 from tailwise.metrics.regions import validation_errors
@@ -44,7 +45,7 @@ class TableTraining:
 
 
 def table_training(
-    table: PreparedTable,
+    table: Task,
     method: Method,
     recipe: Recipe,
     encoder: str = AUTO,
@@ -135,7 +136,7 @@ def table_training(
 
 
 def _training(
-    table: PreparedTable,
+    table: Task,
     method: Method,
     recipe: Recipe,
     preprocessor: ColumnTransformer | MediaInputs,

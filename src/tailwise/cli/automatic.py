@@ -9,7 +9,7 @@ from tailwise._checks import InputError
 
 if TYPE_CHECKING:
     from tailwise.auto.choose import AutoSettings, Choice
-    from tailwise.data.prepare import PreparedTable
+    from tailwise.data.task import Task
     from tailwise.training.recipe import Recipe
 
 METHOD = "auto"
@@ -30,7 +30,7 @@ def auto_settings(params: Mapping[str, Mapping[str, Any]], model: str) -> "AutoS
 
 
 def choose_for_run(
-    table: "PreparedTable",
+    table: "Task",
     settings: "AutoSettings",
     recipe: "Recipe",
     *,

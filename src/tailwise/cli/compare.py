@@ -239,7 +239,8 @@ def _cells(
     rows: int | None,
 ) -> list["Cell"]:
     from tailwise.compare.grid import Cell
-    from tailwise.data.prepare import load_source, prepare_table
+    from tailwise.data.source import load_source
+    from tailwise.experiment.prepare import prepare_table
 
     tables = [name.removeprefix("example:").rsplit("/", 1)[-1].split(".")[0] for name, _ in targets]
     twice = [name for name in dict.fromkeys(tables) if tables.count(name) > 1]

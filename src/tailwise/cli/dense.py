@@ -11,7 +11,7 @@ from tailwise._checks import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from tailwise.data.prepare import Source
+    from tailwise.data.source import Source
     from tailwise.modalities.dense_training import MapTraining
 
 _TAKEN = frozenset(

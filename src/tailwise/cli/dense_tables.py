@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tailwise._numbers import number
-from tailwise.data.prepare import Source, load_source
+from tailwise.data.source import Source, load_source
 from tailwise.metrics.depth import DEPTH_METRICS
 from tailwise.metrics.regions import RegionMetrics
 

@@ -104,7 +104,7 @@ def diagnose(
     from tailwise.cli.settings import parse_shots
     from tailwise.cli.show import notes
     from tailwise.cli.show import out as console
-    from tailwise.data.prepare import load_source
+    from tailwise.data.source import load_source
     from tailwise.diagnose import diagnose as diagnose_table
     from tailwise.runs.folder import write_json
 

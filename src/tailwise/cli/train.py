@@ -14,7 +14,8 @@ from tailwise.cli.launch import several
 from tailwise.training.recipe import CRITERIA, PRECISIONS, Recipe
 
 if TYPE_CHECKING:
-    from tailwise.data.prepare import PreparedTable, Source
+    from tailwise.data.source import Source
+    from tailwise.data.task import Task
     from tailwise.methods.method import Method
 
 _DEFAULT = Recipe()
@@ -287,8 +288,9 @@ def train(
     from tailwise.cli.launch import is_main, start_processes, told_how_to_resume
     from tailwise.cli.settings import parse_ranges, parse_set, parse_shots
     from tailwise.cli.show import notes, warnings_as_notes, warnings_told
-    from tailwise.data.prepare import load_source, prepare_table
+    from tailwise.data.source import load_source
     from tailwise.distributed import main_first, on_main
+    from tailwise.experiment.prepare import prepare_table
     from tailwise.experiment.start import start_training
     from tailwise.methods.method import compose
     from tailwise.report.against import read_other
@@ -479,7 +481,7 @@ def run_epochs(setup: Any, folder: Path, done: int) -> None:
 
 
 def _finish(
-    source: "Source", table: "PreparedTable", method: "Method", setup: Any, folder: Path, other: Any, label: str
+    source: "Source", table: "Task", method: "Method", setup: Any, folder: Path, other: Any, label: str
 ) -> None:
     """Evaluate on the test rows and write what a finished run holds."""
     import numpy as np

@@ -15,7 +15,7 @@ from tailwise.backends.names import ENCODERS, MODELS
 from tailwise.training.recipe import Recipe
 
 if TYPE_CHECKING:
-    from tailwise.data.prepare import PreparedTable
+    from tailwise.data.task import Task
     from tailwise.search.outcome import Outcome
     from tailwise.search.space import Drawn
     from tailwise.search.study import Search, Trial
@@ -157,7 +157,8 @@ def tune(
     Example:  tailwise tune houses.csv --target price --minimise few --within 2% --trials 100
     """
     from tailwise.cli.show import notes, warnings_as_notes
-    from tailwise.data.prepare import load_source, prepare_table
+    from tailwise.data.source import load_source
+    from tailwise.experiment.prepare import prepare_table
     from tailwise.search.space import Drawn, Space
     from tailwise.search.study import Aim, Search, require_optuna
 
@@ -354,7 +355,7 @@ def _write(
 
 def _say(
     search: "Search",
-    table: "PreparedTable",
+    table: "Task",
     best: "Trial | None",
     drawn: "Drawn",
     outcome: "Outcome",

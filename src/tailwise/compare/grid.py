@@ -68,7 +68,7 @@ class Cell:
         target: target column.
         entry: what is trained.
         seed: of the split, and of the training.
-        choices: how the table is prepared, see :func:`tailwise.data.prepare.prepare_table`.
+        choices: how the table is prepared, see :func:`tailwise.experiment.prepare.prepare_table`.
         rows: most rows that are used, drawn by the seed; all if not given.
         fold: which of ``folds`` is tested; without folds the seed makes a split of its own.
         folds: folds of the table, each with rows of every region, drawn by the seed.
@@ -220,9 +220,10 @@ def run_with(train: Callable[[Cell], Result], cell: Cell, folder: Path) -> tuple
 
 
 def _trained(cell: Cell) -> tuple[dict[str, Any], Predictions]:
-    from tailwise.data.columns import target_values
-    from tailwise.data.prepare import load_source, prepare_table
+    from tailwise.data.source import load_source
+    from tailwise.data.targets import target_values
     from tailwise.experiment.model import TableModel
+    from tailwise.experiment.prepare import prepare_table
     from tailwise.experiment.start import start_training
     from tailwise.methods.method import compose
     from tailwise.metrics.angles import angular_error
@@ -278,7 +279,7 @@ def _trained(cell: Cell) -> tuple[dict[str, Any], Predictions]:
 
 def _with_fold(frame: "pd.DataFrame", cell: Cell) -> tuple["pd.DataFrame", dict[str, Any]]:
     """The table with a column that says train, val or test: one fold is tested, and one of the rest validates."""
-    from tailwise.data.columns import target_values
+    from tailwise.data.targets import target_values
     from tailwise.model_selection import StratifiedRegressionKFold
 
     y = target_values(frame, cell.target).to_numpy()

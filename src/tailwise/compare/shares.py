@@ -7,12 +7,12 @@ import numpy as np
 from tailwise.labels.shots import REGIONS
 
 if TYPE_CHECKING:
-    from tailwise.data.prepare import PreparedTable
+    from tailwise.data.task import Task
 
 _MOST = 1 / 3
 
 
-def shares_tested(table: "PreparedTable") -> dict[str, float]:
+def shares_tested(table: "Task") -> dict[str, float]:
     """By score of a comparison the share of its rows that another split of the same kind tests again.
 
     A random split, or folds, test the same share of all rows. The balanced split tests up to a third of a sparse bin

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tailwise._checks import InputError, whole
-from tailwise.data.columns import require_column
+from tailwise.data.targets import require_column
 
 _BUFFER = 1 << 20
 

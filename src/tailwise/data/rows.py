@@ -215,3 +215,20 @@ def _digest(files: list[Path], folder: Path) -> str:
             name = path.relative_to(folder).as_posix() if folder.is_dir() else path.name
             digest.update(f"{name} {size} ".encode() + file.read())
     return digest.hexdigest()
+
+
+SAMPLE = 200_000
+
+
+def sample(rows: Rows, seed: int) -> pd.DataFrame:
+    """All rows if they are in memory or few, else some of them."""
+    if rows.in_memory or len(rows) <= SAMPLE:
+        return rows.frame()
+    return rows.select(sample_of(len(rows), seed)).frame()
+
+
+def sample_of(n: int, seed: int) -> NDArray[np.int64]:
+    """Positions of a uniform sample of n rows, in order."""
+    drawn = np.random.default_rng(seed).choice(n, min(n, SAMPLE), replace=False)
+    drawn.sort()
+    return drawn.astype(np.int64)

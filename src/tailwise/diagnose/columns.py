@@ -8,7 +8,7 @@ from sklearn.metrics import r2_score
 from sklearn.tree import DecisionTreeRegressor
 
 from tailwise.data.columns import Schema
-from tailwise.data.prepare import FEWEST_ROWS
+from tailwise.data.targets import FEWEST_ROWS
 from tailwise.diagnose.facts import Columns, Duplicates, Suspect
 from tailwise.model_selection import StratifiedRegressionKFold
 

@@ -8,9 +8,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tailwise._checks import InputError, whole
-from tailwise.data.columns import Schema, check_target_cells, require_column, target_values
-from tailwise.data.prepare import check_target, media_columns
+from tailwise.data.columns import Schema, media_columns
 from tailwise.data.splits import SPLIT_COLUMN, check_groups, looks_like_split
+from tailwise.data.targets import check_target, check_target_cells, require_column, target_values
 from tailwise.diagnose.advice import advise
 from tailwise.diagnose.columns import count_duplicates, describe_columns
 from tailwise.diagnose.commands import Commands

@@ -20,8 +20,9 @@ from tailwise.auto.choose import AutoSettings, Choice, choose_method, without_ro
 from tailwise.backends.names import AUTO, ENCODERS
 from tailwise.backends.network_training import table_training
 from tailwise.data.columns import Column, Schema
-from tailwise.data.prepare import FEWEST_ROWS, PreparedTable
 from tailwise.data.rows import FrameRows
+from tailwise.data.targets import FEWEST_ROWS
+from tailwise.data.task import Task
 from tailwise.experiment.model import TableModel
 from tailwise.labels.bins import Bins
 from tailwise.labels.relevance import Relevance
@@ -169,7 +170,7 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def _trained(
-        self, table: PreparedTable, method: Method, recipe: Recipe, weight: NDArray[np.float64] | None
+        self, table: Task, method: Method, recipe: Recipe, weight: NDArray[np.float64] | None
     ) -> tuple[TableModel, list[Epoch]]:
         drawn = None if weight is None else weight[table.row[table.part == "train"]]
         setup = table_training(table, method, recipe, self.encoder, params=self.encoder_params, sample_weight=drawn)
@@ -180,7 +181,7 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
     def _choose(
         self,
-        table: PreparedTable,
+        table: Task,
         recipe: Recipe,
         weight: NDArray[np.float64] | None,
         groups: NDArray[np.generic] | None,
@@ -291,7 +292,7 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         groups: NDArray[np.generic] | None,
         eval_set: tuple[Any, ArrayLike] | None,
         seed: int,
-    ) -> PreparedTable:
+    ) -> Task:
         """Training rows, then validation rows."""
         if labels.min() == labels.max():
             raise InputError(f"the target is constant ({labels[0]:g} in every row); there is nothing to learn")
@@ -324,7 +325,7 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         shots = Shots.from_labels(y_train, self._bins(y_train))
         schema = self._schema(frame, labels)
         relevance = Relevance.extremes(y_train)
-        return PreparedTable(FrameRows(frame), row, labels, part, split, schema, shots, relevance, [])
+        return Task(FrameRows(frame), row, labels, part, split, schema, shots, relevance, [])
 
     def _held_out(
         self, labels: NDArray[np.float64], groups: NDArray[np.generic] | None, seed: int

@@ -19,9 +19,9 @@ from tailwise.calibration.corrections import Correction, Fitting
 from tailwise.calibration.intervals import RegionIntervals
 from tailwise.data.cell_paths import with_full_paths
 from tailwise.data.columns import Schema
-from tailwise.data.prepare import PreparedTable
 from tailwise.data.preprocessing import transform
 from tailwise.data.rows import Rows, as_rows
+from tailwise.data.task import Task
 from tailwise.labels.relevance import Relevance
 from tailwise.labels.shots import Shots
 
@@ -84,7 +84,7 @@ class TableModel:
     correction: Correction | None = None
     intervals: RegionIntervals | None = None
 
-    def calibrated(self, table: PreparedTable, correction: Any = None, *, intervals: bool = True) -> Self:
+    def calibrated(self, table: Task, correction: Any = None, *, intervals: bool = True) -> Self:
         """This model with what is fitted to its predictions for the validation rows.
 
         Args:

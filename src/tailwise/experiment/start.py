@@ -7,7 +7,7 @@ from sklearn.compose import ColumnTransformer
 
 from tailwise._checks import InputError, one_of
 from tailwise.backends.names import AUTO, ENCODERS, MODELS
-from tailwise.data.prepare import PreparedTable
+from tailwise.data.task import Task
 from tailwise.training.epoch import Epoch
 from tailwise.training.recipe import Recipe
 
@@ -35,7 +35,7 @@ class TrainingOfTable(Protocol):
 
 
 def start_training(
-    table: PreparedTable,
+    table: Task,
     method: "Method",
     recipe: Recipe,
     *,

@@ -207,9 +207,7 @@ class Method:
         """
         if self.resampler is None:
             return features, y, np.arange(len(y))
-        from tailwise.data.preprocessing import (
-            resample_features,  # a training step needs neither pandas nor scikit-learn
-        )
+        from tailwise.data.resampling import resample_features  # a training step needs neither pandas nor scikit-learn
 
         try:
             return resample_features(self.resampler, features, y, seed=seed)

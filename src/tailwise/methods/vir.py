@@ -23,8 +23,8 @@ class VIR(nn.Module):
 
     Wang and Wang, *Variational Imbalanced Regression* (NeurIPS 2023): a sample's latent features are Gaussian,
     their means and variances are smoothed over neighbouring labels (:class:`tailwise.smoothing.prm.PRM`), and a
-    draw from them gives a normal-inverse-gamma posterior whose pseudo-counts grow with the label's weight: re-weighting acts on the
-    evidence, not on the loss.
+    draw from them gives a normal-inverse-gamma posterior whose pseudo-counts grow with the label's weight: re-weighting
+    acts on the evidence, not on the loss.
 
     Args:
         model: a network with ``encode(x)`` and a :class:`tailwise.heads.distributional.VariationalHead`.

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from tailwise._checks import InputError, did_you_mean, positive, true_or_false, whole
 from tailwise.data.cell_paths import cells
-from tailwise.data.columns import require_column
 from tailwise.data.splits import SPLIT_COLUMN, SplitName, check_groups, looks_like_split, split_rows
+from tailwise.data.targets import require_column
 from tailwise.labels.bins import Bins
 from tailwise.labels.shots import Shots
 from tailwise.labels.streaming import LabelDensity, LabelSummary

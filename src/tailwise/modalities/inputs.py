@@ -17,8 +17,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from tailwise._checks import InputError, did_you_mean, true_or_false
 from tailwise.backends.names import AUTO, MEDIA, encoder_for
 from tailwise.data.columns import Medium, Schema
-from tailwise.data.prepare import PreparedTable
 from tailwise.data.preprocessing import categories_of, fit_preprocessor, transform, transform_features
+from tailwise.data.task import Task
 from tailwise.distributed import world
 from tailwise.modalities.encoders import TABLE, MediaEncoder
 from tailwise.modalities.image_files import ImageReader, check_images
@@ -107,7 +107,7 @@ class MediaSetup:
 
 
 def media_setup(
-    table: PreparedTable,
+    table: Task,
     validation: NDArray[np.int64],
     *,
     encoder: str,
@@ -194,7 +194,7 @@ def check_kinds(params: Mapping[str, Any], schema: Schema) -> None:
             raise InputError(f"parameters of {kind} encoders are given, but no column is one of {kind}s; use --{kind}")
 
 
-def _check_files(table: PreparedTable) -> None:
+def _check_files(table: Task) -> None:
     """Raise if files cannot be used, be it those of test rows: that is known before anything is trained."""
     frame = pd.concat([table.rows_of(part)[0].frame() for part in ("train", "val", "test")])
     for medium in table.schema.media:

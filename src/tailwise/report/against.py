@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tailwise._checks import InputError
-from tailwise.data.prepare import PreparedTable
+from tailwise.data.task import Task
 from tailwise.labels.shots import Shots
 from tailwise.metrics.errors import mean_absolute_error
 from tailwise.metrics.regions import Interval, mae_change, region_rows
@@ -92,7 +92,7 @@ def compare(
     }
 
 
-def read_other(run: str | Path, table: PreparedTable) -> OtherRun:
+def read_other(run: str | Path, table: Task) -> OtherRun:
     """Test predictions of a finished run, in the order of the table's test rows.
 
     Raises:

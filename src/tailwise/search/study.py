@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tailwise._checks import InputError, not_negative, one_of
-from tailwise.data.prepare import PreparedTable
+from tailwise.data.task import Task
 from tailwise.experiment.start import TrainingOfTable, start_training
 from tailwise.search.space import Drawn, Space
 from tailwise.training.recipe import Recipe
@@ -110,7 +110,7 @@ class Search:
 
     def __init__(
         self,
-        table: PreparedTable,
+        table: Task,
         space: Space,
         aim: Aim,
         recipe: Recipe,

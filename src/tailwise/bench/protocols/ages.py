@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from tailwise._checks import InputError
 from tailwise.bench.protocols.base import SPLIT, Index, need_columns, need_files, pillow
-from tailwise.data.preprocessing import read_table
 from tailwise.data.splits import split_column
+from tailwise.data.table_files import read_table
 
 SEED, LAST_AGE = 666, 120
 METRICS = ("mae", "gm")

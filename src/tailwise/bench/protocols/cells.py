@@ -11,8 +11,8 @@ from tailwise.backends.names import AUTO
 from tailwise.bench.protocols.base import SPLIT, Protocol, read_record
 from tailwise.bench.protocols.maps import DEPTH, run_map_cell
 from tailwise.compare.grid import Cell, Entry, read_cell, read_result, run_grid
-from tailwise.data.prepare import load_source
-from tailwise.data.preprocessing import read_table, write_table
+from tailwise.data.source import load_source
+from tailwise.data.table_files import read_table, write_table
 
 SELECT = ("val", "test")
 _RECIPE, _ENCODER, _MEDIA = "recipe", "encoder", ("image", "text", "signal")

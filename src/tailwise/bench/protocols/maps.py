@@ -15,7 +15,7 @@ def run_map_cell(cell: Cell, folder: Path) -> tuple[Cell, dict[str, Any]]:
 
 
 def _trained(cell: Cell) -> dict[str, Any]:
-    from tailwise.data.prepare import load_source
+    from tailwise.data.source import load_source
     from tailwise.metrics.depth import DepthErrors
     from tailwise.modalities.dense import MapSettings, prepare_maps
     from tailwise.modalities.dense_training import map_method, map_training, predicted_maps

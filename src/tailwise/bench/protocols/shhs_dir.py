@@ -11,8 +11,8 @@ import pandas as pd
 
 from tailwise._checks import InputError
 from tailwise.bench.protocols.base import SPLIT, Index, Protocol, need, need_columns, need_files
-from tailwise.data.preprocessing import read_table
 from tailwise.data.splits import balanced_split, split_column
+from tailwise.data.table_files import read_table
 from tailwise.labels.bins import Bins
 
 SEED = 0

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tailwise._checks import InputError
 from tailwise.bench.protocols import agedb_dir, ages
 from tailwise.bench.protocols.base import BY_COUNT, BY_GAP, SPLIT, Index, Protocol
-from tailwise.data.prepare import FEWEST_ROWS
+from tailwise.data.targets import FEWEST_ROWS
 
 SEED, TEST_PER_AGE, VAL_SHARE, OVERSAMPLE = 42, 50, 0.1, 4
 GAP, SPOT, SPAN = (36, 65), (47, 54), (20, 73)

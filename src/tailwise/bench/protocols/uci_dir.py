@@ -11,8 +11,8 @@ import pandas as pd
 
 from tailwise._checks import InputError
 from tailwise.bench.protocols.base import SPLIT, UNCHECKED, Index, Protocol, need, need_columns
-from tailwise.data.preprocessing import read_table
 from tailwise.data.splits import balanced_split
+from tailwise.data.table_files import read_table
 from tailwise.labels.bins import Bins
 
 SEED = 0

@@ -1,8 +1,6 @@
-"""From a table to everything training needs: columns, split, bins, regions; learnt from training rows only."""
+"""Prepare a table: columns, split, bins, regions; everything learnt from training rows only."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -11,114 +9,16 @@ from numpy.typing import NDArray
 
 from tailwise._checks import InputError
 from tailwise.data.cell_paths import with_full_paths
-from tailwise.data.columns import Medium, Schema, require_column, target_names, target_rows
-from tailwise.data.examples import PREFIX, load_example
-from tailwise.data.preprocessing import read_table
-from tailwise.data.rows import FrameRows, Rows, as_rows, open_folder
+from tailwise.data.columns import Schema, media_columns
+from tailwise.data.rows import Rows, as_rows, sample
 from tailwise.data.splits import SPLIT_COLUMN, SplitName, check_groups, split_rows
+from tailwise.data.targets import check_target, require_column, target_names, target_rows
+from tailwise.data.task import Task
 from tailwise.labels.bin_grid import BinGrid
 from tailwise.labels.bins import Bins
 from tailwise.labels.gaps import Gaps
 from tailwise.labels.relevance import Relevance
 from tailwise.labels.shots import Shots
-
-FEWEST_ROWS = 30
-SAMPLE = 200_000
-_LEAST_SPREAD = 1e-12
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where a table came from.
-
-    Args:
-        name: path, or ``example:NAME``.
-        sha256: of the file's bytes, of the example's values, or of a folder's names, sizes and footers.
-        rows: the table.
-        notes: what was dropped or is worth knowing.
-    """
-
-    name: str
-    sha256: str
-    rows: Rows
-    notes: list[str] = field(default_factory=list)
-
-    @property
-    def folder(self) -> Path:
-        """Where relative paths in its cells start: the folder of the file."""
-        return Path() if self.name.startswith(PREFIX) else Path(self.name).absolute().parent
-
-
-@dataclass(frozen=True)
-class PreparedTable:
-    """A table ready for training.
-
-    Args:
-        rows: rows with a target, in the order of the source.
-        row: ``(n,)`` position of each row in the source, from 0.
-        y: ``(n,)`` target; of K > 1 target columns ``(n, K)``.
-        part: ``(n,)`` of ``"train"``, ``"val"``, ``"test"``, ``"masked"`` (removed from training and validation).
-        split: kind of split that was made.
-        schema: feature columns.
-        shots: bins and regions, from training labels.
-        relevance: φ from training labels, if any value is extreme; none of several targets.
-        notes: what the user should know.
-    """
-
-    rows: Rows
-    row: NDArray[np.int64]
-    y: NDArray[np.float64]
-    part: NDArray[np.str_]
-    split: SplitName
-    schema: Schema
-    shots: Shots
-    relevance: Relevance | None
-    notes: list[str]
-
-    def rows_of(self, part: str) -> tuple[Rows, NDArray[np.float64]]:
-        """Rows of one part and their targets."""
-        here = np.flatnonzero(self.part == part)
-        return self.rows.select(here), self.y[here]
-
-    def note_resampling(self, name: str, rows: int) -> None:
-        """Tell the user what a method made of the training rows."""
-        before = int((self.part == "train").sum())
-        self.notes.append(
-            f"{name}: {before:,} training rows became {rows:,}; regions are those of the rows as they were"
-        )
-
-    def training_features(self) -> tuple[pd.DataFrame, NDArray[np.float64]]:
-        """Features of the training rows as :meth:`Schema.features` gives them, and targets.
-
-        Raises:
-            InputError: rows that are not in memory.
-        """
-        rows, y = self.rows_of("train")
-        if self.schema.media:
-            kinds = " and ".join(dict.fromkeys(f"{medium.kind}s" for medium in self.schema.media))
-            raise InputError(f"resampling and --model are for tables alone, not for {kinds}")
-        if not rows.in_memory:
-            raise InputError("this needs the rows in memory, for resampling or --model; give a file, not a folder")
-        return self.schema.features(rows.frame()), y
-
-
-def load_source(name: str, cache: Path | None = None) -> Source:
-    """Read a file or an example; see :func:`tailwise.data.preprocessing.read_table`.
-
-    Args:
-        name: path, or ``example:NAME``.
-        cache: where a folder of Parquet files is converted to; without it a folder is refused.
-    """
-    if name.startswith(PREFIX):
-        frame, notes = load_example(name)
-        digest = hashlib.sha256(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes()).hexdigest()
-        return Source(name, digest, FrameRows(frame), notes)
-    if cache is not None and Path(name).is_dir():
-        mapped, digest = open_folder(name, cache)
-        return Source(str(name), digest, mapped)
-    rows = FrameRows(read_table(name))
-    with Path(name).open("rb") as file:
-        return Source(str(name), hashlib.file_digest(file, "sha256").hexdigest(), rows)
 
 
 def prepare_table(
@@ -145,7 +45,7 @@ def prepare_table(
     drop_missing_target: bool = False,
     mask_target: Sequence[tuple[float, float]] = (),
     seed: int = 0,
-) -> PreparedTable:
+) -> Task:
     """Recognise columns, split rows, and choose bins and regions from the training labels.
 
     Args:
@@ -220,7 +120,7 @@ def prepare_table(
     if kind == "column":
         not_features.append((split_column or SPLIT_COLUMN, "split"))
     schema = Schema.infer(
-        _sample(rows, seed),
+        sample(rows, seed),
         targets,
         drop=drop,
         nominal=nominal,
@@ -260,7 +160,7 @@ def prepare_table(
             f"{way_out} would tell its labels apart"
         )
     relevance = Relevance.extremes(y_train) if y_train.ndim == 1 else None
-    return PreparedTable(rows, row, values, part, kind, schema, of_bins, relevance, notes)
+    return Task(rows, row, values, part, kind, schema, of_bins, relevance, notes)
 
 
 def _check_several(
@@ -281,45 +181,6 @@ def _check_several(
 def _columns(y: NDArray[np.float64]) -> NDArray[np.float64]:
     """Labels of each target, ``(K, n)``."""
     return np.atleast_2d(y.T)
-
-
-def media_columns(
-    image: Sequence[str], text: Sequence[str], text_pair: Sequence[str] | None, signal: Sequence[str]
-) -> list[Medium]:
-    """What the options of the same names call images, texts and signals."""
-    if text_pair is not None and len(text_pair) != 2:
-        raise InputError(f"--text-pair takes two columns, got {len(text_pair)}")
-    singles = [*(("image", name) for name in image), *(("text", name) for name in text)]
-    singles += [("signal", name) for name in signal]
-    media = [Medium(kind, (name,)) for kind, name in singles]  # type: ignore[arg-type]
-    return media if text_pair is None else [*media, Medium("text", tuple(text_pair))]
-
-
-def check_target(y: NDArray[np.float64], target: str) -> None:
-    """Raise unless there are enough labels to learn from, of more than one value, in a unit that floats can hold."""
-    if len(y) < FEWEST_ROWS:
-        raise InputError(f"the table has {len(y)} rows with a target; at least {FEWEST_ROWS} are needed")
-    if y.min() == y.max():
-        raise InputError(f"target {target!r} is constant ({y[0]:g} in every row); there is nothing to learn")
-    if not _LEAST_SPREAD <= y.std() <= 1 / _LEAST_SPREAD:
-        raise InputError(
-            f"target {target!r} has a standard deviation of {y.std():g}; choose a unit in which it lies between "
-            f"{_LEAST_SPREAD:g} and {1 / _LEAST_SPREAD:g}"
-        )
-
-
-def _sample(rows: Rows, seed: int) -> pd.DataFrame:
-    """All rows if they are in memory or few, else some of them."""
-    if rows.in_memory or len(rows) <= SAMPLE:
-        return rows.frame()
-    return rows.select(sample_of(len(rows), seed)).frame()
-
-
-def sample_of(n: int, seed: int) -> NDArray[np.int64]:
-    """Positions of a uniform sample of n rows, in order."""
-    drawn = np.random.default_rng(seed).choice(n, min(n, SAMPLE), replace=False)
-    drawn.sort()
-    return drawn.astype(np.int64)
 
 
 def _narrower(crowd: NDArray[np.float64]) -> float:

@@ -1,0 +1,52 @@
+"""Where a table comes from: a file, a folder of Parquet files, an example."""
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from tailwise.data.examples import PREFIX, load_example
+from tailwise.data.rows import FrameRows, Rows, open_folder
+from tailwise.data.table_files import read_table
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a table came from.
+
+    Args:
+        name: path, or ``example:NAME``.
+        sha256: of the file's bytes, of the example's values, or of a folder's names, sizes and footers.
+        rows: the table.
+        notes: what was dropped or is worth knowing.
+    """
+
+    name: str
+    sha256: str
+    rows: Rows
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def folder(self) -> Path:
+        """Where relative paths in its cells start: the folder of the file."""
+        return Path() if self.name.startswith(PREFIX) else Path(self.name).absolute().parent
+
+
+def load_source(name: str, cache: Path | None = None) -> Source:
+    """Read a file or an example; see :func:`tailwise.data.table_files.read_table`.
+
+    Args:
+        name: path, or ``example:NAME``.
+        cache: where a folder of Parquet files is converted to; without it a folder is refused.
+    """
+    if name.startswith(PREFIX):
+        frame, notes = load_example(name)
+        digest = hashlib.sha256(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes()).hexdigest()
+        return Source(name, digest, FrameRows(frame), notes)
+    if cache is not None and Path(name).is_dir():
+        mapped, digest = open_folder(name, cache)
+        return Source(str(name), digest, mapped)
+    rows = FrameRows(read_table(name))
+    with Path(name).open("rb") as file:
+        return Source(str(name), hashlib.file_digest(file, "sha256").hexdigest(), rows)

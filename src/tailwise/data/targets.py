@@ -1,0 +1,112 @@
+"""Target columns: their names and their values."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tailwise._checks import InputError, did_you_mean, quoted
+from tailwise.data.cells import BLANK, check_cells, first_row, is_time, unread
+from tailwise.labels.bin_grid import BinGrid
+
+
+def require_column(name: str, names: Sequence[str], role: str) -> None:
+    """Raise unless ``name`` is a column, naming the nearest one."""
+    if name not in names:
+        raise InputError(f"{role} {name!r} is not a column of the table{did_you_mean(name, names)}")
+
+
+def target_names(target: str | Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
+    """Names of the target columns, of which there are at most three, each a column."""
+    targets = (target,) if isinstance(target, str) else tuple(target)
+    if not 1 <= len(targets) <= BinGrid.MOST_AXES:
+        raise InputError(f"a model has 1 to {BinGrid.MOST_AXES} targets, got {len(targets)}: {quoted(targets)}")
+    for name in targets:
+        require_column(name, names, "target")
+        if targets.count(name) > 1:
+            raise InputError(f"target {name!r} is named twice; name it once")
+    return targets
+
+
+def named_target(targets: Sequence[str]) -> str:
+    """Return how a message refers to a target."""
+    return "the target" if len(targets) == 1 else "one of the targets"
+
+
+def target_rows(
+    frame: pd.DataFrame, targets: Sequence[str], *, drop: bool
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Targets of the rows that have them, and which rows these are.
+
+    Args:
+        frame: a table with the target columns.
+        targets: their names.
+        drop: leave rows out that lack a target instead of refusing them.
+
+    Returns:
+        ``(m,)`` targets, of K > 1 columns ``(m, K)``, and an ``(n,)`` mask with m rows set.
+
+    Raises:
+        InputError: a cell that is not a number, or infinite; empty cells unless rows are to be dropped.
+    """
+    each = [target_values(frame, name) for name in targets]
+    for values in each:
+        check_target_cells(values, drop=drop)
+    found = np.stack([values.to_numpy() for values in each], axis=1)
+    there = ~np.isnan(found).any(axis=1)
+    found = found if there.all() else found[there]
+    return (found[:, 0].copy() if len(targets) == 1 else found), there
+
+
+def target_values(frame: pd.DataFrame, target: str) -> pd.Series:
+    """The target as float64 with NaN where a cell is empty.
+
+    Raises:
+        InputError: a cell that is not a number, or infinite.
+    """
+    require_column(target, [str(name) for name in frame.columns], "target")
+    series = frame[target]
+    if is_time(series) or pd.api.types.is_bool_dtype(series):
+        raise InputError(f"target {target!r} must be numeric, but its values are of type {series.dtype}")
+    check_cells(series)
+    values = pd.to_numeric(series, errors="coerce").astype(np.float64)
+    wrong = unread(series, values, empty=BLANK)
+    if wrong.any():
+        raise InputError(
+            f"target {target!r} must be numeric, but {int(wrong.sum())} cells are not, "
+            f"e.g. {str(series[wrong].iloc[0])!r} in row {first_row(wrong)}"
+        )
+    infinite = np.isinf(values)
+    if infinite.any():
+        raise InputError(
+            f"target {target!r} has {int(infinite.sum())} infinite cells, the first in row {first_row(infinite)}; "
+            "remove them"
+        )
+    return values
+
+
+def check_target_cells(values: pd.Series, *, drop: bool) -> None:
+    """Raise if a target has empty cells whose rows are not to be dropped."""
+    empty = int(values.isna().sum())
+    if empty and not drop:
+        raise InputError(
+            f"column {values.name!r} has {empty} empty cells in the target; drop them with --drop-missing-target"
+        )
+
+
+FEWEST_ROWS = 30
+_LEAST_SPREAD = 1e-12
+
+
+def check_target(y: NDArray[np.float64], target: str) -> None:
+    """Raise unless there are enough labels to learn from, of more than one value, in a unit that floats can hold."""
+    if len(y) < FEWEST_ROWS:
+        raise InputError(f"the table has {len(y)} rows with a target; at least {FEWEST_ROWS} are needed")
+    if y.min() == y.max():
+        raise InputError(f"target {target!r} is constant ({y[0]:g} in every row); there is nothing to learn")
+    if not _LEAST_SPREAD <= y.std() <= 1 / _LEAST_SPREAD:
+        raise InputError(
+            f"target {target!r} has a standard deviation of {y.std():g}; choose a unit in which it lies between "
+            f"{_LEAST_SPREAD:g} and {1 / _LEAST_SPREAD:g}"
+        )
