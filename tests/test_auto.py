@@ -12,7 +12,7 @@ from tailwise.auto.choose import AutoSettings, choose_method, trainer
 from tailwise.auto.inner import fold_of_rows, out_of_fold
 from tailwise.auto.rule import Ground, judge
 from tailwise.cli.main import run
-from tailwise.experiment.prepare import prepare_table
+from tailwise.experiment.prepare import prepare
 from tailwise.training.recipe import Recipe
 
 RNG = np.random.default_rng(0)
@@ -21,7 +21,7 @@ LINEAR = trainer(Recipe(), model="linear", encoder="auto", params={})
 
 @pytest.fixture
 def table(toy):
-    return prepare_table(toy, "price", seed=0)
+    return prepare(toy, "price", seed=0)
 
 
 def ground(n=400, folds=4):
@@ -111,7 +111,7 @@ class TestFolds:
 
     def test_groups_stay_together(self, toy):
         groups = RNG.integers(0, 40, len(toy))
-        table = prepare_table(toy.assign(who=groups), "price", group="who")
+        table = prepare(toy.assign(who=groups), "price", group="who")
         fold = fold_of_rows(table, 3, groups=groups)
         kept = fold >= 0
         assert (pd.Series(fold[kept]).groupby(groups[kept]).nunique() == 1).all()
@@ -199,7 +199,7 @@ class TestChoose:
         other.loc[test, "price"] = 2 * other.loc[test, "price"].to_numpy()
         records = []
         for frame in (toy, other):
-            named = prepare_table(frame.assign(split=table.part), "price", bin_width=5.0)
+            named = prepare(frame.assign(split=table.part), "price", bin_width=5.0)
             choice = choose_method(named, LINEAR, AutoSettings(folds=2, budget=1e-9), model="linear")
             records.append(_timeless(choice.record))
         assert records[0] == records[1]
@@ -209,7 +209,7 @@ class TestChoose:
         wide = pd.concat([toy.assign(x1=toy["x1"] + RNG.normal(scale=0.3, size=len(toy))) for _ in range(3)])
         inner, outer, plain = [], [], []
         for seed in range(3):
-            table = prepare_table(wide.reset_index(drop=True), "price", seed=seed)
+            table = prepare(wide.reset_index(drop=True), "price", seed=seed)
             settings = AutoSettings(folds=3, budget=1e-9)
             kept = []
 

@@ -11,11 +11,9 @@ from numpy.typing import NDArray
 
 from tailwise._checks import InputError, did_you_mean, positive, whole
 from tailwise.auto.candidates import VANILLA, Candidate, candidates_for
-from tailwise.auto.inner import Inner, Train, fold_of_rows, out_of_fold
+from tailwise.auto.inner import Inner, Train, Trained, fold_of_rows, out_of_fold
 from tailwise.auto.rule import TOLERANCE, Ground, Score, judge
 from tailwise.data.task import Task
-from tailwise.experiment.model import TableModel
-from tailwise.experiment.start import start_training
 from tailwise.methods.method import Method
 from tailwise.training.recipe import Recipe
 
@@ -126,7 +124,7 @@ def choose_method(
 
     Args:
         table: a prepared table.
-        train: from a table and a method to a model; see :func:`trainer`.
+        train: from a task and a method to a model; see :func:`tailwise.experiment.fit.choose`.
         settings: what may be spent.
         model: one of :data:`tailwise.backends.names.MODELS`.
         groups: ``(n,)`` group of each row; none is ever in two folds.
@@ -144,7 +142,7 @@ def choose_method(
     if like is None:
         like = rows if table.split == "random" else table.part == "val"
 
-    def inner(rows: Task, method: Method) -> TableModel:
+    def inner(rows: Task, method: Method) -> Trained:
         return train(rows, settings.shortened(method))
 
     with warnings.catch_warnings():  # those of the method that is chosen come when it is trained
@@ -176,18 +174,6 @@ def without_rows(n: int) -> Choice:
     """Vanilla, of a table with too few rows to compare anything."""
     reason = f"vanilla: {n} rows are too few to compare methods"
     return Choice(VANILLA, reason, {"chosen": {"method": VANILLA.method, "parameters": {}}, "reason": reason})
-
-
-def trainer(recipe: Recipe, *, model: str, encoder: str, params: Mapping[str, Any]) -> Train:
-    """A function that trains a model by name on a table; see :func:`tailwise.experiment.start.start_training`."""
-
-    def train(table: Task, method: Method) -> TableModel:
-        setup = start_training(table, method, recipe, model=model, encoder=encoder, params=params)
-        for _ in setup.epochs():
-            pass
-        return TableModel(table.schema, setup.preprocessor, setup.predictor, table.shots, table.relevance)
-
-    return train
 
 
 def _reason(done: Sequence[Inner], scores: Sequence[Score], chosen: int) -> str:

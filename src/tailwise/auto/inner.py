@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,12 +11,22 @@ from numpy.typing import NDArray
 from tailwise._checks import InputError
 from tailwise.auto.candidates import Candidate
 from tailwise.data.task import Task
-from tailwise.experiment.model import TableModel
 from tailwise.labels.shots import Shots
 from tailwise.methods.method import Method
 from tailwise.model_selection import StratifiedRegressionGroupKFold, StratifiedRegressionKFold
 
-Train = Callable[[Task, Method], TableModel]
+
+class Trained(Protocol):
+    """A trained model, as far as the choice needs it; :class:`tailwise.experiment.model.FittedModel` is one."""
+
+    def calibrated(self, task: Task, correction: Any = None, /, *, intervals: bool = True) -> "tuple[Trained, Any]":
+        """Return the model with a correction fitted to the validation rows of a task."""
+
+    def predict(self, frame: Any, /) -> NDArray[np.float64]:
+        """Return ``(n,)`` predictions."""
+
+
+Train = Callable[[Task, Method], Trained]
 
 
 @dataclass(frozen=True)
@@ -94,7 +105,7 @@ def out_of_fold(
         budget: seconds after which no training is started any more; a candidate that is not finished is left out.
     """
     tables = [_without(table, fold, number) for number in range(int(fold.max()) + 1)]
-    kept: dict[str, list[TableModel]] = {}
+    kept: dict[str, list[Trained]] = {}
     started = time.perf_counter()
     for place, candidate in enumerate(candidates):
         began = time.perf_counter()
@@ -110,7 +121,7 @@ def out_of_fold(
                         return
                     models.append(train(inner, plain))
                 rows, _ = inner.rows_of("test")
-                fitted = models[number].calibrated(inner, correction, intervals=False)
+                fitted, _ = models[number].calibrated(inner, correction, intervals=False)
                 pred[fold == number] = fitted.predict(rows)
         except Exception as error:  # a defect of one candidate must not lose the choice among the others
             if not place:
