@@ -22,12 +22,12 @@ from joblib import Parallel, delayed
 from scipy.stats import t
 
 from tailwise._files import write_json
-from tailwise.auto.candidates import candidates_for
-from tailwise.auto.inner import fold_of_rows, out_of_fold
-from tailwise.auto.rule import Ground, judge
 from tailwise.data.table_files import read_table
 from tailwise.data.task import Task
+from tailwise.experiment.auto_candidates import candidates_for
 from tailwise.experiment.model import TableModel
+from tailwise.experiment.one_standard_error import Ground, judge
+from tailwise.experiment.out_of_fold import fold_of_rows, out_of_fold
 from tailwise.experiment.prepare import prepare
 from tailwise.experiment.start import start_training
 from tailwise.methods.method import Method

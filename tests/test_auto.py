@@ -7,11 +7,11 @@ import pytest
 from sklearn.base import clone
 
 from tailwise import ImbalancedRegressor, InputError
-from tailwise.auto.candidates import CLASSICAL, NETWORK, VANILLA, Candidate
-from tailwise.auto.choose import AutoSettings, choose_method, trainer
-from tailwise.auto.inner import fold_of_rows, out_of_fold
-from tailwise.auto.rule import Ground, judge
 from tailwise.cli.main import run
+from tailwise.experiment.auto_candidates import CLASSICAL, NETWORK, VANILLA, Candidate
+from tailwise.experiment.auto_choice import AutoSettings, choose_method, trainer
+from tailwise.experiment.one_standard_error import Ground, judge
+from tailwise.experiment.out_of_fold import fold_of_rows, out_of_fold
 from tailwise.experiment.prepare import prepare
 from tailwise.training.recipe import Recipe
 
@@ -277,7 +277,7 @@ class TestCommand:
             patch.setattr("tailwise.cli.train._finish", stop)
             assert run(words) == 130
         chosen = json.loads((out / "config.json").read_text())["method"]
-        monkeypatch.setattr("tailwise.auto.choose.choose_method", stop)
+        monkeypatch.setattr("tailwise.experiment.auto_choice.choose_method", stop)
         assert run([*words, "--resume"]) == 0
         assert json.loads((out / "config.json").read_text())["method"] == chosen
 
@@ -304,7 +304,7 @@ class TestCommand:
             assert (pd.Series(seen[0][kept]).groupby(who[kept]).nunique() == 1).all()
             return seen[0]
 
-        monkeypatch.setattr("tailwise.auto.choose.fold_of_rows", remember)
+        monkeypatch.setattr("tailwise.experiment.auto_choice.fold_of_rows", remember)
         words = ["train", str(toy_csv), *self.WORDS, "--group", "who", "-o", str(tmp_path / "run")]
         words += ["--set", "auto.budget=0.001"]
         assert run(words) == 0

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tailwise._checks import InputError
+    from tailwise.data.task import Task
     from tailwise.estimators import ImbalancedRegressor, ResampledRegressor, WeightedRegressor
     from tailwise.experiment.evaluate import Evaluation, evaluate
     from tailwise.experiment.fit import fit
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from tailwise.experiment.model import FittedModel as TableModel
     from tailwise.experiment.prepare import prepare
     from tailwise.experiment.spec import Experiment
-    from tailwise.data.task import Task
     from tailwise.heads.point import Regressor
     from tailwise.labels.bins import Bins
     from tailwise.labels.density import LDS
@@ -88,6 +88,9 @@ __all__ = [
     "Batches",
     "Bins",
     "ConR",
+    "Evaluation",
+    "Experiment",
+    "FittedModel",
     "FocalL1",
     "FocalMSE",
     "Huber",
@@ -104,20 +107,17 @@ __all__ = [
     "Shots",
     "Stage",
     "TableModel",
-    "FittedModel",
-    "Experiment",
-    "Evaluation",
     "Task",
-    "evaluate",
-    "fit",
-    "prepare",
     "Training",
     "WeightedRegressor",
     "compose",
     "conr_loss",
     "density_weights",
+    "evaluate",
+    "fit",
     "focal_loss",
     "lds_weights",
+    "prepare",
     "region_metrics",
 ]
 

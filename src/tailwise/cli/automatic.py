@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from tailwise._checks import InputError
 
 if TYPE_CHECKING:
-    from tailwise.auto.choose import Choice
     from tailwise.data.task import Task
+    from tailwise.experiment.auto_choice import Choice
     from tailwise.experiment.spec import Experiment
 
 
@@ -19,8 +19,8 @@ def check(experiment: "Experiment", targets: Sequence[str]) -> None:
     Raises:
         InputError: several targets, several processes, settings that do not exist.
     """
-    from tailwise.auto.choose import AutoSettings
     from tailwise.cli.launch import several
+    from tailwise.experiment.auto_choice import AutoSettings
 
     if len(targets) > 1:
         raise InputError(f"--method auto chooses for one --target, got {len(targets)}; name a method")
@@ -35,7 +35,7 @@ def recorded(folder: Path) -> "Choice":
     Raises:
         InputError: a run that began with a method that was named.
     """
-    from tailwise.auto.choose import Choice
+    from tailwise.experiment.auto_choice import Choice
     from tailwise.runs.folder import CONFIG
 
     config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
@@ -46,9 +46,9 @@ def recorded(folder: Path) -> "Choice":
 
 def choose_with_note(task: "Task", experiment: "Experiment") -> "Choice":
     """Print what will be tried, then choose."""
-    from tailwise.auto.candidates import candidates_for
-    from tailwise.auto.choose import AutoSettings
     from tailwise.cli.show import notes
+    from tailwise.experiment.auto_candidates import candidates_for
+    from tailwise.experiment.auto_choice import AutoSettings
     from tailwise.experiment.fit import choose
 
     settings = AutoSettings.from_params(experiment.method_params, experiment.model)

@@ -262,7 +262,9 @@ def _with_fold(frame: "pd.DataFrame", cell: Cell) -> tuple["pd.DataFrame", dict[
 
 def plain_cell(cell: Cell) -> dict[str, Any]:
     """Return a cell as JSON gives it back, without its place among others, and without what is not set."""
-    plain: dict[str, Any] = {one.name: getattr(cell, one.name) for one in fields(cell)} | {"entry": cell.entry.to_json()}
+    plain: dict[str, Any] = {one.name: getattr(cell, one.name) for one in fields(cell)} | {
+        "entry": cell.entry.to_json()
+    }
     del plain["order"]
     plain = json.loads(json.dumps(plain))
     return {name: value for name, value in plain.items() if name not in _OF_SEVERAL or value}

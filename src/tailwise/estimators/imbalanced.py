@@ -38,9 +38,9 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
     Args:
         method: parts joined by ``+``, see ``tailwise methods``; or ``"auto"``, which chooses by cross-validation on the
-            rows given to :meth:`fit`, see :func:`tailwise.auto.choose.choose_method`.
+            rows given to :meth:`fit`, see :func:`tailwise.experiment.auto_choice.choose_method`.
         method_params: parameters of the parts, ``{"conr": {"window": 2.0}}``; of ``"auto"``
-            ``{"auto": {"folds": 5, "budget": 600}}``, see :class:`tailwise.auto.choose.AutoSettings`.
+            ``{"auto": {"folds": 5, "budget": 600}}``, see :class:`tailwise.experiment.auto_choice.AutoSettings`.
         encoder: one of :data:`tailwise.backends.names.ENCODERS`, or ``"auto"``, which chooses by rows and columns.
         encoder_params: parameters of the encoder, ``{"dropout": 0.2}``.
         bin_width: width of the target's bins, target units; by default :meth:`Bins.auto`.

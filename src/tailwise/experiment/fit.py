@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tailwise.auto.choose import AutoSettings, Choice, choose_method, without_rows
 from tailwise.backends.names import BACKENDS
 from tailwise.data.task import Task
+from tailwise.experiment.auto_choice import AutoSettings, Choice, choose_method, without_rows
 from tailwise.experiment.model import FittedModel, Predictions
 from tailwise.experiment.spec import AUTO_METHOD, Experiment
 from tailwise.training.epoch import Epoch
@@ -100,7 +100,7 @@ def choose(task: Task, experiment: Experiment, *, like: Any = None) -> Choice:
         task: the data.
         experiment: model, recipe and the settings of the choice (``method_params={"auto": {"folds": 5}}``).
         like: ``(n,)`` rows whose labels are distributed as those to be predicted, see
-            :func:`tailwise.auto.choose.choose_method`.
+            :func:`tailwise.experiment.auto_choice.choose_method`.
 
     Raises:
         InputError: settings that do not exist, too few rows or groups.
@@ -123,4 +123,4 @@ def choose(task: Task, experiment: Experiment, *, like: Any = None) -> Choice:
 
 def chosen(experiment: Experiment, choice: Choice) -> Experiment:
     """Return the experiment with the method that was chosen."""
-    return replace(experiment, method=choice.candidate.method, method_params=choice.record["chosen"]["parameters"])
+    return replace(experiment, method=choice.candidate.method, method_params=choice.candidate.method_params)

@@ -52,10 +52,15 @@ class Experiment:
     @property
     def name(self) -> str:
         """Model and method, with the parameters that are given for the method's parts."""
+        return f"{self.trained} {self.method_name}"
+
+    @property
+    def method_name(self) -> str:
+        """The method with the parameters that are given for its parts."""
         given = [
             f"{part}.{key}={value}" for part, params in self.method_params.items() for key, value in params.items()
         ]
-        return f"{self.trained} {self.method}" + (f" ({', '.join(given)})" if given else "")
+        return self.method + (f" ({', '.join(given)})" if given else "")
 
     @property
     def trained(self) -> str:

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tailwise._checks import InputError
-from tailwise.auto.candidates import Candidate
 from tailwise.data.task import Task
+from tailwise.experiment.spec import Experiment
 from tailwise.labels.shots import Shots
 from tailwise.methods.method import Method
 from tailwise.model_selection import StratifiedRegressionGroupKFold, StratifiedRegressionKFold
@@ -40,7 +40,7 @@ class Inner:
         failed: the reason.
     """
 
-    candidate: Candidate
+    candidate: Experiment
     pred: NDArray[np.float64] | None
     seconds: float
     failed: str | None = None
@@ -88,7 +88,7 @@ def fold_of_rows(
 def out_of_fold(
     table: Task,
     fold: NDArray[np.int64],
-    candidates: Sequence[Candidate],
+    candidates: Sequence[Experiment],
     train: Train,
     *,
     budget: float | None = None,
