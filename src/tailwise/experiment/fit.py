@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tailwise.backends.names import BACKENDS
+from tailwise._checks import InputError
+from tailwise.backends.names import load_backend
+from tailwise.backends.protocol import Fitting
 from tailwise.data.task import Task
 from tailwise.experiment.auto_choice import AutoSettings, Choice, choose_method, without_rows
 from tailwise.experiment.model import FittedModel, Predictions
@@ -31,7 +33,7 @@ class Running:
     task: Task
     experiment: Experiment
     method: "Method"
-    fitting: Any
+    fitting: Fitting
 
     def finish(self) -> "tuple[FittedModel, Predictions]":
         """Return the fitted model once all epochs are over, and its predictions of the validation rows.
@@ -53,11 +55,22 @@ def start(task: Task, experiment: Experiment) -> Running:
         InputError: a model, encoder, method or parameter that does not exist or does not fit the task.
     """
     experiment.check()
+    n_targets = len(task.schema.targets)
+    if experiment.model != "network" and n_targets > 1:
+        raise InputError(f"model {experiment.model!r} predicts one target, and there are {n_targets}; use the network")
     method = experiment.compose()
-    fitting = BACKENDS[experiment.model].start(
-        task, method, experiment.recipe, encoder=experiment.encoder, params=experiment.params
+    return Running(task, experiment, method, _fitting(task, experiment, method))
+
+
+def _fitting(task: Task, experiment: Experiment, method: "Method") -> Fitting:
+    return load_backend(experiment.model).start(
+        task,
+        method,
+        experiment.recipe,
+        params=experiment.params,
+        encoder=experiment.encoder,
+        sample_weight=task.weight_of("train"),
     )
-    return Running(task, experiment, method, fitting)
 
 
 def fit(
@@ -111,7 +124,7 @@ def choose(task: Task, experiment: Experiment, *, like: Any = None) -> Choice:
     plain = replace(experiment, method="vanilla", method_params={}, recipe=settings.recipe(experiment.recipe))
 
     def train(rows: Task, method: "Method") -> FittedModel:
-        fitting = BACKENDS[plain.model].start(rows, method, plain.recipe, encoder=plain.encoder, params=plain.params)
+        fitting = _fitting(rows, plain, method)
         for _ in fitting.epochs():
             pass
         return Running(rows, plain, method, fitting).bare()

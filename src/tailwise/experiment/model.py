@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 
 from tailwise._checks import InputError
-from tailwise.backends.names import load_predictor
-from tailwise.backends.protocol import Predictor
+from tailwise.backends.names import load_backend
+from tailwise.backends.protocol import Inputs, Predictor
 from tailwise.calibration.corrections import Correction, Fitting
 from tailwise.calibration.intervals import RegionIntervals
 from tailwise.data.cell_paths import with_full_paths
@@ -23,7 +23,7 @@ from tailwise.data.rows import Rows, as_rows
 from tailwise.data.task import Task
 from tailwise.labels.relevance import Relevance
 from tailwise.labels.shots import Shots
-from tailwise.modalities.inputs import load_inputs
+from tailwise.modalities.table_inputs import TableInputs
 
 _FORMAT = 2
 _UNREADABLE = (
@@ -71,12 +71,18 @@ class FittedModel:
     """
 
     schema: Schema
-    inputs: Any
+    inputs: Inputs
     model: Predictor
     shots: Shots
     relevance: Relevance | None
     correction: Correction | None = None
     intervals: RegionIntervals | None = None
+
+    @property
+    def encoder(self) -> str | None:
+        """Name of the encoder of a network; ``None`` of another model."""
+        description: Mapping[str, Any] = getattr(self.model, "encoder", {})
+        return description.get("encoder")
 
     def calibrated(
         self, task: Task, correction: Any = None, *, intervals: bool = True
@@ -159,10 +165,10 @@ class FittedModel:
         for x in self.inputs.pieces(self.schema, with_full_paths(rows, self.schema, Path())):
             n = _length(x)
             kept = None if features_of is None else features_of[start : start + n]
-            outputs = self.model.outputs(x, features_of=kept)
+            outputs = self.model.outputs(x, features=kept is not None and bool(kept.any()))
             pred.append(outputs.pred)
             std += [] if outputs.std is None else [outputs.std]
-            features += [] if outputs.features is None else [outputs.features]
+            features += [] if outputs.features is None else [outputs.features[kept]]
             start += n
         joined = np.concatenate(pred)
         return Predictions(
@@ -196,7 +202,7 @@ class FittedModel:
 
     def on_cpu(self) -> Self:
         """Move the model to the CPU, in place, and return it."""
-        self.model.to_cpu()
+        self.model.cpu()
         return self
 
     def save(self, folder: Path) -> None:
@@ -231,8 +237,9 @@ class FittedModel:
                     f"{str(folder)!r} has model format {description['format']}, this version reads {_FORMAT}; "
                     "use the version that wrote it"
                 )
-            model = load_predictor(folder, description["model"])
-            inputs = load_inputs(folder, description.get("inputs"), model.dtype)
+            backend = load_backend(description["model"]["kind"])
+            model = backend.load(folder, description["model"])
+            inputs = _load_inputs(folder, description.get("inputs"), backend.dtype)
             relevance, correction, intervals = (description[k] for k in ("relevance", "correction", "intervals"))
             return cls(
                 Schema.from_json(description["schema"]),
@@ -247,6 +254,14 @@ class FittedModel:
             raise
         except _UNREADABLE as error:
             raise InputError(f"{str(folder)!r} is not a complete model folder: {str(error).splitlines()[0]}") from error
+
+
+def _load_inputs(folder: Path, saved: Mapping[str, Any] | None, dtype: Any) -> Inputs:
+    if saved is None:
+        return TableInputs.load(folder, dtype)
+    from tailwise.modalities.inputs import MediaInputs
+
+    return MediaInputs.load(folder, saved)
 
 
 def _length(x: Any) -> int:
