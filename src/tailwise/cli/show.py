@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tailwise._numbers import number
+from tailwise.cli.flags import with_flags
 from tailwise.labels.shots import REGIONS
 from tailwise.metrics.regions import DISTANCE_METRICS, METRICS, RegionMetrics
 
@@ -192,6 +193,6 @@ def warnings_told(known: list[str]) -> Iterator[None]:
 
 
 def notes(lines: list[str]) -> None:
-    """Print what the user should know, on stderr."""
+    """Print what the user should know, on stderr, parameters of the library as options."""
     for line in lines:
-        err.print(f"note: {line}", style="yellow", highlight=False, markup=False, soft_wrap=True)
+        err.print(f"note: {with_flags(line)}", style="yellow", highlight=False, markup=False, soft_wrap=True)

@@ -488,6 +488,7 @@ def _finish(
     import pandas as pd
 
     from tailwise.cli import show
+    from tailwise.cli.flags import with_flags
     from tailwise.cli.launch import is_main
     from tailwise.distributed import gather_objects, piece
     from tailwise.experiment.model import TableModel
@@ -546,7 +547,7 @@ def _finish(
         y_true=y_true,
         y_pred=y_pred,
         history=run.read_history(folder),
-        notes=source.notes + table.notes + method.remarks,
+        notes=[with_flags(note) for note in source.notes + table.notes + method.remarks],
         other=other,
         changes=changes,
         coverage=coverage,

@@ -85,7 +85,7 @@ def prepare_table(
             "a target and at least one feature are needed (is the separator right?)"
         )
     if bin_width is not None and n_bins is not None:
-        raise InputError("give --bin-width or --bins, not both")
+        raise InputError("give `bin_width` or `n_bins`, not both")
     if edges is not None and (bin_width is not None or n_bins is not None):
         raise InputError("give the edges of the bins, or their width or number, not both")
     if regions is not None and (edges is None or shots is not None or set(regions) != {"many", "medium"}):
@@ -104,8 +104,8 @@ def prepare_table(
     not_features: list[tuple[str, str]] = []
     if group is not None:
         if group in targets:
-            raise InputError(f"--group names {group!r}, which is {'the' if len(targets) == 1 else 'a'} target")
-        require_column(group, names, "--group")
+            raise InputError(f"`group` names {group!r}, which is {'the' if len(targets) == 1 else 'a'} target")
+        require_column(group, names, "`group`")
         check_groups(rows.frame([group])[group])
         not_features.append((group, "group"))
     part, kind = split_rows(
@@ -133,7 +133,7 @@ def prepare_table(
     y_train = values[part == "train"]
     for name, column in zip(targets, _columns(y_train), strict=True):
         if column.min() == column.max():
-            raise InputError(f"target {name!r} is constant in the {len(y_train)} training rows; choose another --split")
+            raise InputError(f"target {name!r} is constant in the {len(y_train)} training rows; choose another `split`")
     bins = _bins(y_train, bin_width, n_bins, edges)  # with the masked rows, so that their range has bins of its own
     gaps = None
     if mask_target:
@@ -141,9 +141,9 @@ def prepare_table(
         hidden = gaps.masks(values) & (part != "test")
         part = np.where(hidden, "masked", part)
         if not (part == "val").any():
-            raise InputError("the masked ranges leave no validation row; mask less, or choose another --split")
+            raise InputError("the masked ranges leave no validation row; mask less, or choose another `split`")
         y_train = values[part == "train"]
-        notes.append(f"{int(hidden.sum()):,} rows removed from training and validation: --mask-target")
+        notes.append(f"{int(hidden.sum()):,} rows removed from training and validation: `mask_target`")
     if regions is not None:
         of_bins = Shots.listed(bins, bins.histogram(y_train), many=regions["many"], medium=regions["medium"], gaps=gaps)
     else:
@@ -154,7 +154,7 @@ def prepare_table(
     fullest = int(of_bins.counts.max())
     crowd = np.unique(y_train[bins.index(y_train) == of_bins.counts.argmax()], axis=0)
     if 2 * fullest > len(y_train) and len(crowd) > 1:
-        way_out = f"--bin-width {_narrower(crowd):g}" if crowd.ndim == 1 else "a smaller --bin-width"
+        way_out = f"`bin_width={_narrower(crowd):g}`" if crowd.ndim == 1 else "a smaller `bin_width`"
         notes.append(
             f"one bin of {bins.n_bins} holds {fullest / len(y_train):.0%} of the training rows; "
             f"{way_out} would tell its labels apart"
@@ -171,8 +171,8 @@ def _check_several(
         return
     if mask_target:
         raise InputError(
-            f"--mask-target removes a range of one target, and there are {len(targets)}; leave it out, or name one "
-            "--target"
+            f"`mask_target` removes a range of one target, and there are {len(targets)}; leave it out, or name one "
+            "`target`"
         )
     if edges is not None:
         raise InputError(f"edges are of one target, and there are {len(targets)}; give a width or number of bins")
