@@ -7,12 +7,12 @@ import pytest
 from sklearn.base import clone
 
 from tailwise import ImbalancedRegressor, InputError
-from tailwise.auto.candidates import CLASSICAL, NETWORK, VANILLA, Candidate
-from tailwise.auto.choose import AutoSettings, choose_method, trainer
-from tailwise.auto.inner import fold_of_rows, out_of_fold
-from tailwise.auto.rule import Ground, judge
 from tailwise.cli.main import run
-from tailwise.experiment.prepare import prepare_table
+from tailwise.experiment.auto_candidates import CLASSICAL, NETWORK, VANILLA, Candidate
+from tailwise.experiment.auto_choice import AutoSettings, choose_method, trainer
+from tailwise.experiment.one_standard_error import Ground, judge
+from tailwise.experiment.out_of_fold import fold_of_rows, out_of_fold
+from tailwise.experiment.prepare import prepare
 from tailwise.training.recipe import Recipe
 
 RNG = np.random.default_rng(0)
@@ -21,7 +21,7 @@ LINEAR = trainer(Recipe(), model="linear", encoder="auto", params={})
 
 @pytest.fixture
 def table(toy):
-    return prepare_table(toy, "price", seed=0)
+    return prepare(toy, "price", seed=0)
 
 
 def ground(n=400, folds=4):
@@ -111,7 +111,7 @@ class TestFolds:
 
     def test_groups_stay_together(self, toy):
         groups = RNG.integers(0, 40, len(toy))
-        table = prepare_table(toy.assign(who=groups), "price", group="who")
+        table = prepare(toy.assign(who=groups), "price", group="who")
         fold = fold_of_rows(table, 3, groups=groups)
         kept = fold >= 0
         assert (pd.Series(fold[kept]).groupby(groups[kept]).nunique() == 1).all()
@@ -199,7 +199,7 @@ class TestChoose:
         other.loc[test, "price"] = 2 * other.loc[test, "price"].to_numpy()
         records = []
         for frame in (toy, other):
-            named = prepare_table(frame.assign(split=table.part), "price", bin_width=5.0)
+            named = prepare(frame.assign(split=table.part), "price", bin_width=5.0)
             choice = choose_method(named, LINEAR, AutoSettings(folds=2, budget=1e-9), model="linear")
             records.append(_timeless(choice.record))
         assert records[0] == records[1]
@@ -209,7 +209,7 @@ class TestChoose:
         wide = pd.concat([toy.assign(x1=toy["x1"] + RNG.normal(scale=0.3, size=len(toy))) for _ in range(3)])
         inner, outer, plain = [], [], []
         for seed in range(3):
-            table = prepare_table(wide.reset_index(drop=True), "price", seed=seed)
+            table = prepare(wide.reset_index(drop=True), "price", seed=seed)
             settings = AutoSettings(folds=3, budget=1e-9)
             kept = []
 
@@ -277,7 +277,7 @@ class TestCommand:
             patch.setattr("tailwise.cli.train._finish", stop)
             assert run(words) == 130
         chosen = json.loads((out / "config.json").read_text())["method"]
-        monkeypatch.setattr("tailwise.auto.choose.choose_method", stop)
+        monkeypatch.setattr("tailwise.experiment.auto_choice.choose_method", stop)
         assert run([*words, "--resume"]) == 0
         assert json.loads((out / "config.json").read_text())["method"] == chosen
 
@@ -304,7 +304,7 @@ class TestCommand:
             assert (pd.Series(seen[0][kept]).groupby(who[kept]).nunique() == 1).all()
             return seen[0]
 
-        monkeypatch.setattr("tailwise.auto.choose.fold_of_rows", remember)
+        monkeypatch.setattr("tailwise.experiment.auto_choice.fold_of_rows", remember)
         words = ["train", str(toy_csv), *self.WORDS, "--group", "who", "-o", str(tmp_path / "run")]
         words += ["--set", "auto.budget=0.001"]
         assert run(words) == 0

@@ -20,7 +20,7 @@ from tailwise.compare.predictions import Predictions
 from tailwise.compare.ranks import rank_methods
 from tailwise.compare.shares import shares_tested
 from tailwise.compare.statistics import compare_paired
-from tailwise.experiment.prepare import prepare_table
+from tailwise.experiment.prepare import prepare
 from tailwise.labels.bins import Bins
 from tailwise.labels.shots import REGIONS, Shots
 from tailwise.report.compare_charts import heat_chart, trade_chart
@@ -123,7 +123,7 @@ class TestShares:
     def test_shares_of_a_balanced_split_are_those_that_others_test_again(self):
         rng = np.random.default_rng(0)
         frame = pd.DataFrame({"x": rng.normal(size=800), "y": 10 * rng.gamma(2, size=800)})
-        tables = [prepare_table(frame, "y", seed=seed) for seed in range(30)]
+        tables = [prepare(frame, "y", seed=seed) for seed in range(30)]
         shares = [shares_tested(table) for table in tables]
         tested = np.array([table.part == "test" for table in tables])
         for code, name in enumerate(("all", *REGIONS[:3]), start=-1):
@@ -136,7 +136,7 @@ class TestShares:
 
     def test_a_random_split_tests_the_same_share_of_all(self):
         frame = pd.DataFrame({"x": np.arange(400.0), "y": np.random.default_rng(0).gamma(2, size=400)})
-        assert set(np.round(list(shares_tested(prepare_table(frame, "y", split="random")).values()), 9)) == {0.15}
+        assert set(np.round(list(shares_tested(prepare(frame, "y", split="random")).values()), 9)) == {0.15}
 
 
 class TestConclusions:

@@ -9,7 +9,7 @@ from tailwise import InputError, TableModel, compose
 from tailwise.backends.names import ENCODERS
 from tailwise.backends.network_training import table_training
 from tailwise.data.preprocessing import categories_of, fit_preprocessor, transform
-from tailwise.experiment.prepare import prepare_table
+from tailwise.experiment.prepare import prepare
 from tailwise.heads.distributional import EnsembleHead, head_from
 from tailwise.heads.point import Regressor
 from tailwise.modalities.table import Columns, TableInputs, TabM, encoder_from, new_encoder
@@ -35,7 +35,7 @@ def table():
     )
     frame.loc[::7, "b"] = np.nan
     frame["y"] = np.exp(frame["a"]) + (frame["city"] == "x") + rng.normal(size=n) / 10
-    return prepare_table(frame, "y", n_bins=20)
+    return prepare(frame, "y", n_bins=20)
 
 
 def small(name):

@@ -15,7 +15,7 @@ from tailwise import InputError, TableModel, compose
 from tailwise.bench.protocols import PROTOCOLS
 from tailwise.cli.main import run
 from tailwise.compare.grid import Cell, Entry, plain_cell
-from tailwise.experiment.prepare import prepare_table
+from tailwise.experiment.prepare import prepare
 from tailwise.experiment.start import start_training
 from tailwise.labels.bin_grid import BinGrid
 from tailwise.labels.bins import Bins
@@ -58,7 +58,7 @@ def finished(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def table():
-    return prepare_table(eyes(200).drop(columns="subject"), ["pitch", "yaw"])
+    return prepare(eyes(200).drop(columns="subject"), ["pitch", "yaw"])
 
 
 class TestTheTable:
@@ -98,15 +98,15 @@ class TestTheTable:
 
     def test_width_and_number_of_bins_are_those_of_each_axis(self):
         frame = eyes(200).drop(columns="subject")
-        grid = prepare_table(frame, ["pitch", "yaw"], bin_width=5.0).shots.bins
+        grid = prepare(frame, ["pitch", "yaw"], bin_width=5.0).shots.bins
         assert all((bins.widths == 5).all() for bins in grid.axes)
-        assert prepare_table(frame, ["pitch", "yaw"], n_bins=3).shots.bins.shape == (3, 3)
-        shots = prepare_table(frame, ["pitch", "yaw"], shots=(7, 3)).shots
+        assert prepare(frame, ["pitch", "yaw"], n_bins=3).shots.bins.shape == (3, 3)
+        shots = prepare(frame, ["pitch", "yaw"], shots=(7, 3)).shots
         assert (shots.many, shots.few) == (7, 3)
 
     def test_one_target_in_a_list_is_one_target(self):
         frame = eyes(200).drop(columns=["subject", "yaw"])
-        one, listed = prepare_table(frame, "pitch"), prepare_table(frame, ["pitch"])
+        one, listed = prepare(frame, "pitch"), prepare(frame, ["pitch"])
         assert one.y.shape == listed.y.shape == (200,)
         assert one.schema == listed.schema
         assert one.schema.to_json()["target"] == "pitch"
@@ -117,8 +117,8 @@ class TestTheTable:
         frame.loc[3, "pitch"] = np.nan
         frame.loc[[3, 9], "yaw"] = np.nan
         with pytest.raises(InputError, match="column 'pitch' has 1 empty cells in the target"):
-            prepare_table(frame, ["pitch", "yaw"])
-        dropped = prepare_table(frame, ["pitch", "yaw"], drop_missing_target=True)
+            prepare(frame, ["pitch", "yaw"])
+        dropped = prepare(frame, ["pitch", "yaw"], drop_missing_target=True)
         assert dropped.notes[0] == "2 rows dropped: no target"
         assert dropped.y.shape == (198, 2)
         assert not np.isin([3, 9], dropped.row).any()
@@ -143,7 +143,7 @@ class TestTheTable:
     )
     def test_choices_that_cannot_be(self, targets, choices, message):
         with pytest.raises(InputError, match=re.escape(message)):
-            prepare_table(eyes(200).assign(same=1.0), targets, **choices)
+            prepare(eyes(200).assign(same=1.0), targets, **choices)
 
 
 class TestErrors:

@@ -10,8 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tailwise._checks import InputError
+    from tailwise.data.task import Task
     from tailwise.estimators import ImbalancedRegressor, ResampledRegressor, WeightedRegressor
-    from tailwise.experiment.model import TableModel
+    from tailwise.experiment.evaluate import Evaluation, evaluate
+    from tailwise.experiment.fit import fit
+    from tailwise.experiment.model import FittedModel
+    from tailwise.experiment.model import FittedModel as TableModel
+    from tailwise.experiment.prepare import prepare
+    from tailwise.experiment.spec import Experiment
     from tailwise.heads.point import Regressor
     from tailwise.labels.bins import Bins
     from tailwise.labels.density import LDS
@@ -56,6 +62,13 @@ _WHERE = {
     "Shots": "labels.shots",
     "Stage": "methods.method",
     "TableModel": "experiment.model",
+    "FittedModel": "experiment.model",
+    "Experiment": "experiment.spec",
+    "Evaluation": "experiment.evaluate",
+    "Task": "data.task",
+    "evaluate": "experiment.evaluate",
+    "fit": "experiment.fit",
+    "prepare": "experiment.prepare",
     "Training": "training.loop",
     "WeightedRegressor": "estimators",
     "compose": "methods.method",
@@ -75,6 +88,9 @@ __all__ = [
     "Batches",
     "Bins",
     "ConR",
+    "Evaluation",
+    "Experiment",
+    "FittedModel",
     "FocalL1",
     "FocalMSE",
     "Huber",
@@ -91,13 +107,17 @@ __all__ = [
     "Shots",
     "Stage",
     "TableModel",
+    "Task",
     "Training",
     "WeightedRegressor",
     "compose",
     "conr_loss",
     "density_weights",
+    "evaluate",
+    "fit",
     "focal_loss",
     "lds_weights",
+    "prepare",
     "region_metrics",
 ]
 
