@@ -150,7 +150,7 @@ class TestConclusions:
 
     def test_one_split_concludes_nothing_and_folds_of_one_seed_are_several(self):
         one = compare_grid(made_up({"sqinv": -5.0}, seeds=1), "mlp vanilla")
-        assert conclusions(one) == ["One seed was run: nothing can be concluded. Use --seeds 5."]
+        assert conclusions(one) == ["One seed was run: nothing can be concluded. Use `seeds=5`."]
         folded = [(replace(c, seed=0, fold=c.seed, folds=5), r) for c, r in made_up({"sqinv": -5.0})]
         found = compare_grid(folded, "mlp vanilla")
         assert (found.seeds, found.splits) == (1, 5)

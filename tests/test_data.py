@@ -69,7 +69,7 @@ class TestSchema:
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            ({"drop": ["numbr"]}, r"--drop 'numbr' is not a column of the table; did you mean 'number'\?"),
+            ({"drop": ["numbr"]}, r"`drop` 'numbr' is not a column of the table; did you mean 'number'\?"),
             ({"nominal": ["y"]}, "which is the target"),
             ({"nominal": ["code"], "numeric": ["code"]}, "named in two of"),
             ({"numeric": ["colour"]}, "column 'colour' is numeric, but 60 cells are not"),
@@ -91,7 +91,7 @@ class TestSchema:
         schema.check(list(frame.drop(columns=["y", "id"])))
         with pytest.raises(InputError, match="lacks 2 columns the model was trained on: 'number', 'colour'"):
             schema.check(list(frame.drop(columns=["number", "colour"])))
-        with pytest.raises(InputError, match=r"1 columns the model was not trained on: 'new'.*--ignore-extra"):
+        with pytest.raises(InputError, match=r"1 columns the model was not trained on: 'new'.*`ignore_extra=True`"):
             schema.check(list(frame.assign(new=1)))
         schema.check(list(frame.assign(new=1)), ignore_extra=True)
         with pytest.raises(InputError, match=r"column 'number' is numeric, but 1 cells are not, e.g. 'a' in row 3"):
@@ -283,7 +283,7 @@ class TestPrepare:
 
     def test_rows_without_a_target(self, toy):
         toy.loc[[3, 7], "price"] = np.nan
-        with pytest.raises(InputError, match="2 empty cells in the target; drop them with --drop-missing-target"):
+        with pytest.raises(InputError, match="2 empty cells in the target; drop them with `drop_missing_target=True`"):
             prepare(toy, "price")
         table = prepare(toy, "price", drop_missing_target=True)
         assert len(table.y) == len(toy) - 2
@@ -341,7 +341,7 @@ class TestPrepare:
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            ({"group": "town"}, "--group 'town' is not a column"),
+            ({"group": "town"}, "`group` 'town' is not a column"),
             ({"group": "one"}, "has one group; train, val and test need at least 3"),
             ({"group": "city"}, "empty cells"),
             ({"split": "column"}, "needs a column 'split'"),
@@ -350,7 +350,7 @@ class TestPrepare:
             ({"group": "price"}, "which is the target"),
             ({"group": "house", "drop": ["house"]}, "is the group column"),
             ({"n_bins": 10**9}, "at most 10,000 bins"),
-            ({"split": "fair"}, "--split must be one of"),
+            ({"split": "fair"}, "`split` must be one of"),
             ({"split": "column", "split_column": "city"}, "must say train, val or test"),
             ({"bin_width": 1.0, "n_bins": 3}, "not both"),
             ({"shots": (1.0, 2.0)}, "few <= many"),

@@ -26,9 +26,9 @@ def test_bad_ranges():
     for pair in ((1, 2, 3), 1.0):
         with pytest.raises(InputError, match=r"is a pair \(low, high\), got"):
             Gaps.from_labels([1.0, 2.0], [pair])
-    with pytest.raises(InputError, match="--mask-target leaves no training row"):
+    with pytest.raises(InputError, match="`mask_target` leaves no training row"):
         Gaps.from_labels([1.0, 2.0], [(0, 3)])
-    with pytest.raises(InputError, match="--mask-target leaves training rows with a single label, 1"):
+    with pytest.raises(InputError, match="`mask_target` leaves training rows with a single label, 1"):
         Gaps.from_labels([1.0, 1.0, 2.0], [(1.5, 3)])
     with pytest.raises(InputError, match=r"1000,2000 removes nothing.* in 1000 to 2000; they run from 25 to 346"):
         Gaps.from_labels([25.0, 100.0, 346.0], [(90, 110), (1000, 2000)])
@@ -54,7 +54,7 @@ def test_rows_are_removed_from_training_and_validation_only():
     assert np.array_equal(table.part == "test", whole.part == "test")
     assert np.array_equal(table.shots.bins.edges, whole.shots.bins.edges)
     assert table.shots.counts.sum() == (table.part == "train").sum()
-    assert any("--mask-target" in note for note in table.notes)
+    assert any("`mask_target`" in note for note in table.notes)
 
 
 def test_metrics_of_the_gaps():

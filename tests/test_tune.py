@@ -107,9 +107,9 @@ class TestSpace:
     def test_mistakes(self):
         with pytest.raises(InputError, match="unknown method part 'lsd'"):
             Space.of(["lsd"], "network", [])
-        with pytest.raises(InputError, match="--encoder must be one of"):
+        with pytest.raises(InputError, match="`encoder` must be one of"):
             Space.of([], "network", ["mpl"])
-        with pytest.raises(InputError, match="--encoder is for networks"):
+        with pytest.raises(InputError, match="`encoder` is for networks"):
             Space.of([], "lightgbm", ["mlp"])
 
 
@@ -198,7 +198,7 @@ class TestSearch:
             search(storage=storage)
 
     def test_a_region_without_validation_rows(self, search):
-        with pytest.raises(InputError, match="no validation row lies in the region 'few'; use another --minimise"):
+        with pytest.raises(InputError, match="no validation row lies in the region 'few'; use another `minimise`"):
             list(search(Aim("few")).run(1))
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tailwise._checks import InputError, one_of, whole
+from tailwise.cli.flags import with_flags
 
 if TYPE_CHECKING:
     from tailwise.bench.protocols.base import Protocol
@@ -191,7 +192,7 @@ def table(
     chosen = protocol_named(protocol_of(out))
     tables = tables_of(chosen, out)
     if as_json:
-        plain = {"protocol": chosen.name, "deviations": list(chosen.deviations)}
+        plain = {"protocol": chosen.name, "deviations": [with_flags(line) for line in chosen.deviations]}
         typer.echo(json.dumps(plain | {"tables": [one.to_json() for one in tables]}, indent=2))
     elif markdown:
         typer.echo("\n\n".join(markdown_table(one, every=every) for one in tables))
@@ -223,7 +224,7 @@ def _described(protocol: "Protocol") -> str:
         f"{protocol.name}: {protocol.title}",
         "",
         f"source   {protocol.source}",
-        f"data     {protocol.layout}",
+        f"data     {with_flags(protocol.layout)}",
         f"unit     {protocol.unit}",
         f"metrics  {', '.join(protocol.metrics)} of {', '.join(protocol.regions)}",
         f"recipe   {recipe}",
@@ -232,6 +233,6 @@ def _described(protocol: "Protocol") -> str:
         f"methods  {' '.join(protocol.methods)}",
         "",
         "differs from the published practice, or is not known of it",
-        *(f"  - {line}" for line in protocol.deviations),
+        *(f"  - {with_flags(line)}" for line in protocol.deviations),
     ]
     return "\n".join(lines)

@@ -292,6 +292,7 @@ def _run(cells: Sequence["Cell"], folder: Path, jobs: int, backend: str) -> list
 
 
 def _say(comparison: "GridComparison", folder: Path, results: Sequence[tuple["Cell", dict[str, Any]]]) -> None:
+    from tailwise.cli.flags import with_flags
     from tailwise.cli.show import compared_table, notes, out, ranks_table
     from tailwise.compare.conclusions import conclusions
 
@@ -301,7 +302,7 @@ def _say(comparison: "GridComparison", folder: Path, results: Sequence[tuple["Ce
         if score in ("all", "few"):
             out.print(ranks_table(score, ranking))
     for line in conclusions(comparison):
-        out.print(line, highlight=False, markup=False, soft_wrap=True)
+        out.print(with_flags(line), highlight=False, markup=False, soft_wrap=True)
     notes([f"{name} is left out: {reason}" for name, reason in comparison.left_out.items()])
     notes(
         [

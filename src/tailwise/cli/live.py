@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tailwise._numbers import number
+from tailwise.cli.flags import with_flags
 from tailwise.cli.show import err
 from tailwise.compare.comparison import SCORES
 
@@ -105,7 +106,7 @@ def standing(cells: Sequence["Cell"], jobs: int, known: int) -> Iterator[Any]:
         fold = "" if cell.fold is None else f", fold {cell.fold}"
         name = f"{cell.table}, {cell.entry.name}, seed {cell.seed}{fold}"
         if "error" in result:
-            _print(f"failed: {name}: {result['error']}", style="bold red")
+            _print(f"failed: {name}: {with_flags(result['error'])}", style="bold red")
         elif not err.is_terminal and now.done > known:
             found = {score: _mean([result], score) for score in SCORES}
             errors = ", ".join(f"{s} {number(float(f'{v:.3g}'))}" for s, v in found.items() if v is not None)

@@ -1,6 +1,7 @@
 """``tailwise train``: from a table to a finished run folder."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -284,6 +285,7 @@ def train(
     Example:  tailwise train houses.csv --target price --method sqinv+lds+conr --set conr.window=50000
     """
     from tailwise.cli.dense import train_maps
+    from tailwise.cli.flags import with_flags
     from tailwise.cli.launch import is_main, start_processes, told_how_to_resume
     from tailwise.cli.settings import parse_ranges, parse_set, parse_shots
     from tailwise.cli.show import epoch_bar, notes, warnings_as_notes, warnings_told
@@ -344,13 +346,14 @@ def train(
     try:
         source = main_first(lambda: load_source(data, folder / CACHE))
         task = prepare(source, target, **choices)
+        task = replace(task, notes=[with_flags(note) for note in task.notes])  # the page shows them too
         other = None if against is None else read_other(against, task)
         choice = None
         if method == AUTO_METHOD:
             choice = automatic.recorded(folder) if resume else automatic.choose_with_note(task, experiment)
             experiment = chosen(experiment, choice)
             label += f" ({choice.candidate.name})"
-            task.notes.append(f"auto chose {choice.reason}")
+            task.notes.append(with_flags(f"auto chose {choice.reason}"))
         with warnings_as_notes() as also:
             running = start(task, experiment)
     except InputError:

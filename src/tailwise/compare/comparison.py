@@ -261,7 +261,7 @@ def _shares(results: Sequence[tuple["Cell", Mapping[str, Any]]]) -> dict[str, fl
     finished = [result for _, result in results if "metrics" in result]
     if not all("tested" in result for result in finished):
         raise InputError(
-            f"results of {results[0][0].table!r} are of an earlier version; remove them, or choose another --out"
+            f"results of {results[0][0].table!r} are of an earlier version; remove them, or choose another `out`"
         )
     shares = [result["tested"] for result in finished]
     return {

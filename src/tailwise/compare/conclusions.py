@@ -14,7 +14,7 @@ WHERE = {
     "balanced": "in the mean over bins",
 }
 _TOLD = ("all", "many", "few")  # of several tables; the page has the rest
-ONE_SPLIT = "One seed was run: nothing can be concluded. Use --seeds 5."
+ONE_SPLIT = "One seed was run: nothing can be concluded. Use `seeds=5`."
 
 
 def conclusions(comparison: GridComparison) -> list[str]:

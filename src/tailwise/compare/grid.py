@@ -142,7 +142,7 @@ def check_backend(name: str) -> None:
         with parallel_config(backend=name):
             Parallel(return_as="generator_unordered")
     except (ValueError, ImportError) as error:
-        raise InputError(f"--backend {name!r} cannot be used: {' '.join(str(error).split())}") from error
+        raise InputError(f"`backend` {name!r} cannot be used: {' '.join(str(error).split())}") from error
 
 
 def read_cell(cell: Cell, folder: Path) -> dict[str, Any] | None:

@@ -46,7 +46,7 @@ class AutoSettings:
 
     @classmethod
     def from_params(cls, params: Mapping[str, Mapping[str, Any]], model: str = "network") -> Self:
-        """Read ``{"auto": {"folds": 5}}``, as ``--set auto.folds=5`` gives it.
+        """Read ``{"auto": {"folds": 5}}``, the settings of ``method="auto"``.
 
         Raises:
             InputError: parameters of parts, which ``auto`` chooses itself; a parameter that does not exist or does not
@@ -64,7 +64,7 @@ class AutoSettings:
             if name not in known:
                 raise InputError(f"'auto' has no parameter {name!r}{did_you_mean(name, known)}")
         if given.get("epochs") is not None and model != "network":
-            raise InputError(f"auto.epochs is for networks; --model {model} takes auto.folds and auto.budget")
+            raise InputError(f"auto.epochs is for networks; `model={model!r}` takes auto.folds and auto.budget")
         return cls(**given)
 
     def recipe(self, recipe: Recipe) -> Recipe:

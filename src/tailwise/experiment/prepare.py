@@ -240,7 +240,7 @@ def _crowded_bin(y_train: NDArray[np.float64], shots: Shots) -> list[str]:
     crowd = np.unique(y_train[bins.index(y_train) == shots.counts.argmax()], axis=0)
     if 2 * fullest <= len(y_train) or len(crowd) < 2:
         return []
-    way_out = f"`bin_width` {_narrower(crowd):g}" if crowd.ndim == 1 else "a smaller `bin_width`"
+    way_out = f"`bin_width={_narrower(crowd):g}`" if crowd.ndim == 1 else "a smaller `bin_width`"
     return [
         f"one bin of {bins.n_bins} holds {fullest / len(y_train):.0%} of the training rows; "
         f"{way_out} would tell its labels apart"

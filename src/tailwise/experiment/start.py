@@ -57,8 +57,8 @@ def start_training(
         InputError: a model, encoder or parameter that does not exist, parts of the method that do not fit
             the model, several targets for a model of one.
     """
-    one_of(model, "model", tuple(MODELS))
-    one_of(encoder, "encoder", (AUTO, *ENCODERS))
+    one_of(model, "`model`", tuple(MODELS))
+    one_of(encoder, "`encoder`", (AUTO, *ENCODERS))
     k = len(table.schema.targets)
     if model != "network" and k > 1:
         raise InputError(f"model {model!r} predicts one target, and there are {k}; use the network")

@@ -62,18 +62,18 @@ def check_out(out: Path, *, overwrite: bool, resume: bool) -> None:
         InputError: a finished run without ``overwrite``, a folder with other things in it, nothing to resume.
     """
     if resume and overwrite:
-        raise InputError("give --resume or --overwrite, not both")
+        raise InputError("give `resume` or `overwrite`, not both")
     if out.exists() and not out.is_dir():
-        raise InputError(f"{str(out)!r} is a file; --out must name a folder")
+        raise InputError(f"{str(out)!r} is a file; `out` must name a folder")
     ours = _is_run(out)
     if out.exists() and not ours and any(path.name not in (CACHE, LOCK) for path in out.iterdir()):
-        raise InputError(f"{str(out)!r} is not empty and holds no run; choose another --out")
+        raise InputError(f"{str(out)!r} is not empty and holds no run; choose another `out`")
     if resume and not ours:
-        raise InputError(f"{str(out)!r} holds no run to resume; start without --resume")
+        raise InputError(f"{str(out)!r} holds no run to resume; start without `resume`")
     if (out / MANIFEST).exists() and not overwrite:
-        raise InputError(f"{str(out)!r} already holds a finished run; pass --overwrite or choose another --out")
+        raise InputError(f"{str(out)!r} already holds a finished run; pass `overwrite=True` or choose another `out`")
     if ours and not (resume or overwrite):
-        raise InputError(f"{str(out)!r} holds an unfinished run; pass --resume to go on or --overwrite to start again")
+        raise InputError(f"{str(out)!r} holds an unfinished run; pass `resume=True` to go on or `overwrite=True` to start again")
 
 
 def check_same(out: Path, config: dict[str, Any]) -> None:
@@ -88,7 +88,7 @@ def check_same(out: Path, config: dict[str, Any]) -> None:
     if differ:
         raise InputError(
             f"{str(out)!r} was started with another {', '.join(differ)}; resume with the same settings, "
-            "or choose another --out"
+            "or choose another `out`"
         )
 
 
@@ -101,7 +101,7 @@ def start_run(out: Path, config: dict[str, Any]) -> None:
     try:
         if (out / MANIFEST).exists():
             if (out / _ASIDE).exists() and not _is_run(out / _ASIDE):
-                raise InputError(f"{str(out / _ASIDE)!r} is in the way and is no run; move it, or choose another --out")
+                raise InputError(f"{str(out / _ASIDE)!r} is in the way and is no run; move it, or choose another `out`")
             shutil.rmtree(out / _ASIDE, ignore_errors=True)
             (out / _ASIDE).mkdir()
             for name in _TOP:
@@ -182,7 +182,7 @@ def open_run(run: str | Path) -> Path:
     if not out.is_dir():
         raise InputError(f"no run folder {str(run)!r}")
     if not (out / MANIFEST).is_file():
-        what = "an unfinished run; go on with --resume" if _is_run(out) else "no run"
+        what = "an unfinished run; go on with `resume=True`" if _is_run(out) else "no run"
         raise InputError(f"{str(run)!r} holds {what}")
     try:
         digests = {str(k): str(v) for k, v in json.loads((out / MANIFEST).read_text("utf-8"))["sha256"].items()}

@@ -143,17 +143,17 @@ class Space:
     encoders: tuple[str, ...] = DEFAULT_ENCODERS
 
     def __post_init__(self) -> None:
-        one_of(self.model, "--model", tuple(MODELS))
+        one_of(self.model, "`model`", tuple(MODELS))
         for method in self.methods:
             compose(method)
         for encoder in self.encoders if self.model == "network" else ():
-            one_of(encoder, "--encoder", tuple(ENCODERS))
+            one_of(encoder, "`encoder`", tuple(ENCODERS))
 
     @classmethod
     def of(cls, methods: Sequence[str], model: str, encoders: Sequence[str]) -> "Space":
         """A space with the defaults of the model in place of what is not named."""
         if encoders and model != "network":
-            raise InputError(f"--encoder is for networks; --model {model} has none")
+            raise InputError(f"`encoder` is for networks; `model={model!r}` has none")
         usual = METHODS if model == "network" else METHODS_OF_TREES
         return cls(tuple(dict.fromkeys(methods)) or usual, model, tuple(dict.fromkeys(encoders)) or DEFAULT_ENCODERS)
 

@@ -41,9 +41,9 @@ class Aim:
     within: float | None = 0.02
 
     def __post_init__(self) -> None:
-        one_of(self.minimise, "--minimise", OBJECTIVES)
+        one_of(self.minimise, "`minimise`", OBJECTIVES)
         if self.within is not None:
-            not_negative(self.within, "--within")
+            not_negative(self.within, "`within`")
 
     def value(self, errors: Mapping[str, float]) -> float:
         """The score of validation errors, target units.
@@ -53,7 +53,7 @@ class Aim:
         """
         if self.minimise not in errors:
             raise InputError(
-                f"no validation row lies in the region {self.minimise!r}; use another --minimise, such as bmae"
+                f"no validation row lies in the region {self.minimise!r}; use another `minimise`, such as bmae"
             )
         return float(errors[self.minimise])
 
@@ -138,9 +138,9 @@ class Search:
                 self.study.set_user_attr(_SETTINGS, plain)
         except Exception as error:  # of whichever database driver it is
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise InputError(f"--storage {shown!r} cannot be opened: {reason}") from error
+            raise InputError(f"`storage` {shown!r} cannot be opened: {reason}") from error
         if known not in (None, plain):
-            raise InputError(f"{shown!r} holds a study of other settings; go on with those, or choose another --out")
+            raise InputError(f"{shown!r} holds a study of other settings; go on with those, or choose another `out`")
 
     @property
     def vanilla(self) -> dict[str, float]:

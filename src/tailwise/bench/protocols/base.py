@@ -61,7 +61,7 @@ class Protocol:
         loss: part that is added to a method without a loss of its own, where the published one is not squared error.
         methods: compared if none is named.
         deviations: what differs from the published practice, and what of it is not known.
-        quick: settings, as for ``--set``, with which a toy copy trains in seconds.
+        quick: settings, ``part.name=value``, with which a toy copy trains in seconds.
         selects_on_test: whether the published practice chooses the epoch on the test rows.
         read: finds the tables in the data folder.
         toy: writes a small made-up data folder of the same layout, by a seed.
@@ -116,7 +116,7 @@ class Protocol:
             raise InputError(f"{self.name}: {error}. {str(data)!r} should hold: {self.layout}") from error
         try:
             if out.is_dir() and any(out.iterdir()) and not (out / RECORD).exists():
-                raise InputError(f"{str(out)!r} is not empty and was not prepared before; choose another --out")
+                raise InputError(f"{str(out)!r} is not empty and was not prepared before; choose another `out`")
             out.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"cannot write to {str(out)!r}: {error.strerror}") from error
