@@ -21,7 +21,7 @@ from tailwise.labels.density import LDS
 from tailwise.labels.shots import Shots
 from tailwise.modalities.dense import MapSettings, prepare_maps
 from tailwise.training.recipe import Recipe
-from tailwise.weights import density_weights
+from tailwise.weights.by_density import density_weights
 
 pytestmark = pytest.mark.filterwarnings("ignore:the weights are extreme")
 

@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from tailwise.training.batches import Batches
     from tailwise.training.loop import Training
     from tailwise.training.recipe import Recipe
-    from tailwise.weights import LabelWeights, density_weights, lds_weights
+    from tailwise.weights.by_bins import LabelWeights, lds_weights
+    from tailwise.weights.by_density import density_weights
 
 _WHERE = {
     "Batches": "training.batches",
@@ -50,7 +51,7 @@ _WHERE = {
     "L1": "losses.pointwise",
     "LDS": "labels.density",
     "LabelDensity": "labels.streaming",
-    "LabelWeights": "weights",
+    "LabelWeights": "weights.by_bins",
     "MLP": "modalities.mlp",
     "MSE": "losses.pointwise",
     "Method": "methods.method",
@@ -73,9 +74,9 @@ _WHERE = {
     "WeightedRegressor": "estimators",
     "compose": "methods.method",
     "conr_loss": "regularizers.conr",
-    "density_weights": "weights",
+    "density_weights": "weights.by_density",
     "focal_loss": "losses.focal",
-    "lds_weights": "weights",
+    "lds_weights": "weights.by_bins",
     "region_metrics": "metrics.regions",
 }
 
