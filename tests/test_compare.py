@@ -15,12 +15,13 @@ from tailwise.cli.main import run
 from tailwise.compare.bootstrap import paired_bootstrap
 from tailwise.compare.comparison import SCORES, compare_grid
 from tailwise.compare.conclusions import conclusions
-from tailwise.compare.grid import Cell, Entry
+from tailwise.compare.grid import Cell
 from tailwise.compare.predictions import Predictions
 from tailwise.compare.ranks import rank_methods
 from tailwise.compare.shares import shares_tested
 from tailwise.compare.statistics import compare_paired
 from tailwise.experiment.prepare import prepare
+from tailwise.experiment.spec import Experiment
 from tailwise.labels.bins import Bins
 from tailwise.labels.shots import REGIONS, Shots
 from tailwise.report.compare_charts import heat_chart, trade_chart
@@ -43,7 +44,7 @@ def made_up(differences, tables=("t",), seeds=5):
                 error = base + difference + (rng.normal() / 10 if difference else 0)
                 metrics = {r: {"mae": error, "bmae": error} for r in ("all", "many", "medium")}
                 metrics["few"] = {"n": 0} if table == "rare" else {"mae": error}
-                cell = Cell(table, f"{table}.csv", "y", Entry(method), seed, order=order)
+                cell = Cell(table, f"{table}.csv", "y", Experiment(method, encoder="mlp"), seed, order=order)
                 found = {"metrics": metrics, "rows": ROWS, "tested": TESTED, "seconds": 1.5}
                 results.append((cell, found))
     return results
@@ -202,7 +203,12 @@ class TestCharts:
         powers = {f"p{power}": power for power in (0.5, 0.25, 1.0)}
         results = [
             (
-                replace(c, entry=Entry("reweight+lds", method_params={"reweight": {"power": powers[c.entry.method]}}))
+                replace(
+                    c,
+                    entry=Experiment(
+                        "reweight+lds", method_params={"reweight": {"power": powers[c.entry.method]}}, encoder="mlp"
+                    ),
+                )
                 if c.entry.method in powers
                 else c,
                 r,
@@ -233,7 +239,9 @@ class TestCharts:
 
 
 class TestStanding:
-    CELLS = tuple(Cell("t", "t.csv", "y", Entry(m), seed) for seed in range(3) for m in ("vanilla", "inv"))
+    CELLS = tuple(
+        Cell("t", "t.csv", "y", Experiment(m, encoder="mlp"), seed) for seed in range(3) for m in ("vanilla", "inv")
+    )
 
     def found(self, error, seconds=2.0):
         return {"metrics": {"all": {"mae": error, "bmae": error}}, "seconds": seconds}

@@ -14,8 +14,9 @@ from media_tables import media_frame
 from tailwise import InputError, TableModel, compose
 from tailwise.bench.protocols import PROTOCOLS
 from tailwise.cli.main import run
-from tailwise.compare.grid import Cell, Entry, plain_cell
+from tailwise.compare.grid import Cell, plain_cell
 from tailwise.experiment.prepare import prepare
+from tailwise.experiment.spec import Experiment
 from tailwise.experiment.start import start_training
 from tailwise.labels.bin_grid import BinGrid
 from tailwise.labels.bins import Bins
@@ -400,7 +401,7 @@ def test_gaze_is_one_benchmark_of_both_angles(tmp_path, capsys):
 
 
 def test_cells_of_one_target_are_known_as_before():
-    cell = Cell("toy", "toy.csv", "y", Entry("vanilla"), 0)
+    cell = Cell("toy", "toy.csv", "y", Experiment("vanilla", encoder="mlp"), 0)
     assert not {"also", "angles"} & set(plain_cell(cell))
-    both = Cell("toy", "toy.csv", "pitch", Entry("vanilla"), 0, also=("yaw",), angles=True)
+    both = Cell("toy", "toy.csv", "pitch", Experiment("vanilla", encoder="mlp"), 0, also=("yaw",), angles=True)
     assert plain_cell(both)["also"] == ["yaw"]

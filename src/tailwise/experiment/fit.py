@@ -106,6 +106,14 @@ def fit(
     return running.finish()[0]
 
 
+def train_method(task: Task, experiment: Experiment, method: "Method") -> FittedModel:
+    """Train a composed method in place of the experiment's own; return the model without correction and intervals."""
+    running = Running(task, experiment, method, _fitting(task, experiment, method))
+    for _ in running.fitting.epochs():
+        pass
+    return running.bare()
+
+
 def choose(task: Task, experiment: Experiment, *, like: Any = None) -> Choice:
     """Choose the method of an experiment whose method is ``"auto"``, by cross-validation without the test rows.
 
@@ -124,10 +132,7 @@ def choose(task: Task, experiment: Experiment, *, like: Any = None) -> Choice:
     plain = replace(experiment, method="vanilla", method_params={}, recipe=settings.recipe(experiment.recipe))
 
     def train(rows: Task, method: "Method") -> FittedModel:
-        fitting = _fitting(rows, plain, method)
-        for _ in fitting.epochs():
-            pass
-        return Running(rows, plain, method, fitting).bare()
+        return train_method(rows, plain, method)
 
     return choose_method(
         task, train, settings, model=experiment.model, groups=task.group, like=like, seed=experiment.recipe.seed

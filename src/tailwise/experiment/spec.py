@@ -101,7 +101,7 @@ class Experiment:
         plain: dict[str, Any] = {
             "method": self.method,
             "model": self.model,
-            "encoder": self.encoder,
+            "encoder": self.encoder if self.model == _NETWORK else AUTO,
             "method_params": {part: dict(params) for part, params in self.method_params.items()},
             "params": dict(self.params),
             "recipe": {name: value for name, value in asdict(self.recipe).items() if value != _DEFAULTS[name]},

@@ -6,7 +6,6 @@ While training, the folder holds ``config.json``, ``history.jsonl`` and ``checkp
 
 import hashlib
 import json
-import os
 import platform
 import shutil
 from collections.abc import Sequence
@@ -73,7 +72,9 @@ def check_out(out: Path, *, overwrite: bool, resume: bool) -> None:
     if (out / MANIFEST).exists() and not overwrite:
         raise InputError(f"{str(out)!r} already holds a finished run; pass `overwrite=True` or choose another `out`")
     if ours and not (resume or overwrite):
-        raise InputError(f"{str(out)!r} holds an unfinished run; pass `resume=True` to go on or `overwrite=True` to start again")
+        raise InputError(
+            f"{str(out)!r} holds an unfinished run; pass `resume=True` to go on or `overwrite=True` to start again"
+        )
 
 
 def check_same(out: Path, config: dict[str, Any]) -> None:
