@@ -61,7 +61,7 @@ def measure(given: argparse.Namespace, named: dict, seed: int) -> None:
         setup = start_training(table, method, recipe, model=model)
         for _ in setup.epochs():
             pass
-        return TableModel(table.schema, setup.preprocessor, setup.predictor, table.shots, table.relevance)
+        return TableModel(table.schema, setup.inputs, setup.predictor, table.shots, table.relevance)
 
     started = time.perf_counter()
     if found is None:

@@ -223,7 +223,7 @@ class TestTraining:
     def test_it_learns_both(self, table):
         setup = start_training(table, compose("sqinv+lds"), Recipe(epochs=25, device="cpu", lr=1e-2), encoder="mlp")
         history = [epoch.validation for epoch in setup.epochs()]
-        model = TableModel(table.schema, setup.preprocessor, setup.predictor, table.shots, None)
+        model = TableModel(table.schema, setup.inputs, setup.predictor, table.shots, None)
         rows, y = table.rows_of("test")
         pred = model.predict(rows)
         assert pred.shape == y.shape

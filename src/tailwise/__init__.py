@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tailwise._checks import InputError
+    from tailwise.backends.lightgbm_objectives import BalancedMAEObjective, SERAObjective
     from tailwise.estimators import ImbalancedRegressor, ResampledRegressor, WeightedRegressor
     from tailwise.experiment.model import TableModel
     from tailwise.heads.point import Regressor
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from tailwise.weights import LabelWeights, density_weights, lds_weights
 
 _WHERE = {
+    "BalancedMAEObjective": "backends.lightgbm_objectives",
     "Batches": "training.batches",
     "Bins": "labels.bins",
     "ConR": "regularizers.conr",
@@ -53,6 +55,7 @@ _WHERE = {
     "Regressor": "heads.point",
     "Relevance": "labels.relevance",
     "ResampledRegressor": "estimators",
+    "SERAObjective": "backends.lightgbm_objectives",
     "Shots": "labels.shots",
     "Stage": "methods.method",
     "TableModel": "experiment.model",
@@ -72,6 +75,7 @@ __all__ = [
     "LDS",
     "MLP",
     "MSE",
+    "BalancedMAEObjective",
     "Batches",
     "Bins",
     "ConR",
@@ -88,6 +92,7 @@ __all__ = [
     "Regressor",
     "Relevance",
     "ResampledRegressor",
+    "SERAObjective",
     "Shots",
     "Stage",
     "TableModel",

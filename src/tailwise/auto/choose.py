@@ -185,7 +185,7 @@ def trainer(recipe: Recipe, *, model: str, encoder: str, params: Mapping[str, An
         setup = start_training(table, method, recipe, model=model, encoder=encoder, params=params)
         for _ in setup.epochs():
             pass
-        return TableModel(table.schema, setup.preprocessor, setup.predictor, table.shots, table.relevance)
+        return TableModel(table.schema, setup.inputs, setup.predictor, table.shots, table.relevance)
 
     return train
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tailwise._checks import InputError, one_of
-from tailwise.backends.names import AUTO, ENCODERS, MEDIA, MODELS
+from tailwise.backends.names import AUTO, ENCODERS, MEDIA, MODELS, load_backend
 from tailwise.cli import automatic, media_options
 from tailwise.cli.launch import several
 from tailwise.training.recipe import CRITERIA, PRECISIONS, Recipe
@@ -320,13 +320,10 @@ def train(
         precision=precision,
     )
     start_processes(recipe)
-    if model == "lightgbm":
-        import lightgbm
-
-        lightgbm.register_logger(_Silent())  # what it has to say comes as an error
     params = parse_set(settings or [])
     of_model = {name: params.pop(name, {}) for name in ("model", "encoder", *MEDIA)}
     _check_model(context, model, encoder, of_model)
+    load_backend(model).silence()  # its errors are raised, too
     thresholds = parse_shots(shots)
     if method == automatic.METHOD and len(target) > 1:
         raise InputError(f"--method auto chooses for one --target, got {len(target)}; name a method")
@@ -382,7 +379,6 @@ def train(
             remove_cache(folder)
         raise
     table.notes.extend(dict.fromkeys(warned + also))
-    trained = setup.predictor.encoder["encoder"] if model == "network" else None
     config = {
         "data": {"name": source.name, "sha256": source.sha256},
         "target": target[0] if len(target) == 1 else target,
@@ -391,7 +387,7 @@ def train(
         "method": {"name": composed.name, "parameters": params, **({"auto": chosen.record} if chosen else {})},
         "model": {
             "name": model,
-            "encoder": trained,
+            "encoder": setup.encoder,
             "parameters": {k: v for k, v in of_model.items() if v or k not in MEDIA},
         },
         "label": label,
@@ -399,7 +395,7 @@ def train(
         "versions": versions(),
     }
     on_main(lambda: check_same(folder, config) if resume else None)
-    done = restore(setup, folder) if resume and model == "network" else 0
+    done = restore(setup, folder) if resume and setup.resumable else 0
     notes(source.notes + table.notes)
     on_main(lambda: None if resume else start_run(folder, config))
     on_main(lambda: trim_history(folder, done))
@@ -434,16 +430,6 @@ def _check_model(context: typer.Context, model: str, encoder: str, params: dict[
         raise InputError(f"--model {model} trains in one process; start it without torchrun")
 
 
-class _Silent:
-    """A logger that says nothing."""
-
-    def info(self, message: str) -> None:
-        """Nothing."""
-
-    def warning(self, message: str) -> None:
-        """Nothing."""
-
-
 def _shown(model: str, encoder: str) -> str:
     return encoder if model == "network" else model
 
@@ -456,7 +442,7 @@ def restore(setup: Any, folder: Path) -> int:
     if not has_checkpoint(folder / CHECKPOINT):
         return 0
     tensors, numbers = load_checkpoint(folder / CHECKPOINT)
-    setup.training.restore(tensors, numbers)
+    setup.restore(tensors, numbers)
     return int(numbers["epochs_done"])
 
 
@@ -467,16 +453,15 @@ def run_epochs(setup: Any, folder: Path, done: int) -> None:
     from tailwise.runs import folder as run
     from tailwise.training.checkpoint import save_checkpoint
 
-    resumable = hasattr(setup, "training")  # a network; other models are trained in one go
     with epoch_bar() as bar:
         for count, epoch in enumerate(setup.epochs(), start=done + 1):
             bar.show(epoch)
             if not is_main():
                 continue
             run.append_history(folder, asdict(epoch))
-            if not resumable:
+            if not setup.resumable:
                 continue
-            tensors, numbers = setup.training.state()
+            tensors, numbers = setup.state()
             save_checkpoint(folder / run.CHECKPOINT, tensors, {**numbers, "epochs_done": count})
 
 
@@ -499,7 +484,7 @@ def _finish(
     from tailwise.report.trust_charts import coverage_by_level
     from tailwise.runs import folder as run
 
-    fitted = TableModel(table.schema, setup.preprocessor, setup.predictor, table.shots, table.relevance)
+    fitted = TableModel(table.schema, setup.inputs, setup.predictor, table.shots, table.relevance)
     model = fitted.calibrated(table, method.correction)
     targets = table.schema.targets
     predictions, predicted = [], {}

@@ -250,7 +250,7 @@ def _trained(cell: Cell) -> tuple[dict[str, Any], Predictions]:
     recipe = Recipe(seed=cell.seed, **entry.recipe)
     setup = start_training(table, method, recipe, model=entry.model, encoder=entry.encoder, params=entry.params)
     epochs = sum(1 for _ in setup.epochs())
-    model = TableModel(table.schema, setup.preprocessor, setup.predictor, table.shots, table.relevance)
+    model = TableModel(table.schema, setup.inputs, setup.predictor, table.shots, table.relevance)
     model = model.calibrated(table, method.correction)
     rows, y = table.rows_of("test")
     pred = model.predict(rows)

@@ -18,12 +18,12 @@ from tailwise._checks import InputError, label_array, one_of
 from tailwise.auto.choose import METHOD as AUTO_METHOD
 from tailwise.auto.choose import AutoSettings, Choice, choose_method, without_rows
 from tailwise.backends.names import AUTO, ENCODERS
-from tailwise.backends.network_training import table_training
 from tailwise.data.columns import Column, Schema
 from tailwise.data.rows import FrameRows
 from tailwise.data.targets import FEWEST_ROWS
 from tailwise.data.task import Task
 from tailwise.experiment.model import TableModel
+from tailwise.experiment.start import start_training
 from tailwise.labels.bins import Bins
 from tailwise.labels.relevance import Relevance
 from tailwise.labels.shots import Shots
@@ -173,10 +173,12 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self, table: Task, method: Method, recipe: Recipe, weight: NDArray[np.float64] | None
     ) -> tuple[TableModel, list[Epoch]]:
         drawn = None if weight is None else weight[table.row[table.part == "train"]]
-        setup = table_training(table, method, recipe, self.encoder, params=self.encoder_params, sample_weight=drawn)
+        setup = start_training(
+            table, method, recipe, encoder=self.encoder, params=self.encoder_params, sample_weight=drawn
+        )
         history = list(setup.epochs())
-        setup.predictor.model.cpu()
-        model = TableModel(table.schema, setup.preprocessor, setup.predictor, table.shots, table.relevance)
+        setup.predictor.cpu()
+        model = TableModel(table.schema, setup.inputs, setup.predictor, table.shots, table.relevance)
         return model, history
 
     def _choose(

@@ -4,29 +4,25 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import Any, Self
 from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
-import skops.io
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from sklearn.compose import ColumnTransformer
 
 from tailwise._checks import InputError
+from tailwise.backends.names import load_backend
+from tailwise.backends.protocol import Inputs, Outputs, Predictor
 from tailwise.calibration.corrections import Correction, Fitting
 from tailwise.calibration.intervals import RegionIntervals
-from tailwise.data.cell_paths import with_full_paths
 from tailwise.data.columns import Schema
-from tailwise.data.preprocessing import transform
 from tailwise.data.rows import Rows, as_rows
 from tailwise.data.task import Task
 from tailwise.labels.relevance import Relevance
 from tailwise.labels.shots import Shots
-
-if TYPE_CHECKING:
-    from tailwise.modalities.inputs import MediaInputs
+from tailwise.modalities.table_inputs import TableInputs
 
 _FORMAT = 2
 _UNREADABLE = (
@@ -40,26 +36,8 @@ _UNREADABLE = (
     BadZipFile,
     SafetensorError,
 )
-# scikit-learn's own types are known to skops; a fitted imputer also holds the type of the numbers it saw.
-_TRUSTED = ["numpy.dtype"]
-_ROWS_AT_ONCE, _MEDIA_AT_ONCE = 20_000, 1_024
 _FOLDS = 5
-_PREPROCESS, _DESCRIPTION = "preprocess.skops", "model.json"
-
-
-class Predictor(Protocol):
-    """What a saved model predicts with: :class:`tailwise.backends.network.Network` or another."""
-
-    dtype: Any
-
-    def predict(self, x: Any, /) -> NDArray[np.float64]:
-        """``(n,)`` or ``(n, K)`` predictions, target units, for inputs of that dtype."""
-
-    def std(self, x: Any, /) -> NDArray[np.float64] | None:
-        """``(n,)`` standard deviations, target units, if it has them."""
-
-    def save(self, folder: Path, /) -> dict[str, Any]:
-        """Write itself into a folder, and say what it is."""
+_DESCRIPTION = "model.json"
 
 
 @dataclass(frozen=True)
@@ -68,7 +46,7 @@ class TableModel:
 
     Args:
         schema: the columns it needs.
-        preprocessor: from features to inputs; with images, texts or signals, from rows to inputs.
+        inputs: conversion of rows to inputs.
         model: a network, or what else predicts.
         shots: regions of the target, from training labels.
         relevance: φ of the target, if any value is extreme.
@@ -77,7 +55,7 @@ class TableModel:
     """
 
     schema: Schema
-    preprocessor: "ColumnTransformer | MediaInputs"
+    inputs: Inputs
     model: Predictor
     shots: Shots
     relevance: Relevance | None
@@ -131,17 +109,33 @@ class TableModel:
             raise InputError("this model was trained without held-out rows to calibrate intervals; train on more rows")
         return self.intervals.intervals(pred, confidence)
 
+    def outputs(self, frame: pd.DataFrame | Rows, *, features: bool = False, ignore_extra: bool = False) -> Outputs:
+        """Predictions, standard deviations and, if asked for, features of raw rows, from one pass.
+
+        Relative paths start at the current folder; predictions are corrected, if the model has a correction.
+
+        Raises:
+            InputError: columns that are missing, unknown, or of another type.
+        """
+        parts = list(self._pieces(frame, features=features, ignore_extra=ignore_extra))
+        k = len(self.schema.targets)
+        pred = np.concatenate([np.empty(0) if k == 1 else np.empty((0, k)), *(part.pred for part in parts)])
+        std, encoded = (
+            np.concatenate(arrays) if arrays else None
+            for arrays in (
+                [part.std for part in parts if part.std is not None],
+                [part.features for part in parts if part.features is not None],
+            )
+        )
+        return Outputs(pred if self.correction is None else self.correction(pred), std, encoded)
+
     def predict(self, frame: pd.DataFrame | Rows, *, ignore_extra: bool = False) -> NDArray[np.float64]:
         """``(n,)`` predictions for raw rows, ``(n, K)`` of K targets; relative paths start at the current folder.
 
         Raises:
             InputError: columns that are missing, unknown, or of another type.
         """
-        rows = self._rows(frame, ignore_extra)
-        k = len(self.schema.targets)
-        none = np.empty(0) if k == 1 else np.empty((0, k))
-        pred = np.concatenate([none, *(self.model.predict(x) for x in self._inputs(rows))])
-        return pred if self.correction is None else self.correction(pred)
+        return self.outputs(frame, ignore_extra=ignore_extra).pred
 
     def predict_std(self, frame: pd.DataFrame | Rows, *, ignore_extra: bool = False) -> NDArray[np.float64] | None:
         """``(n,)`` standard deviations of the network's predictive distribution, target units; ``None`` if it has none.
@@ -149,14 +143,12 @@ class TableModel:
         Raises:
             InputError: columns that are missing, unknown, or of another type.
         """
-        rows = self._rows(frame, ignore_extra)
-        found = []
-        for x in self._inputs(rows):
-            part = self.model.std(x)
-            if part is None:  # without reading the others
+        parts = []
+        for piece in self._pieces(frame, ignore_extra=ignore_extra):
+            if piece.std is None:  # without reading the others
                 return None
-            found.append(part)
-        return np.concatenate(found) if found else None
+            parts.append(piece.std)
+        return np.concatenate(parts) if parts else None
 
     def features(self, frame: pd.DataFrame | Rows) -> NDArray[np.float64] | None:
         """``(n, d)`` features that a network makes of raw rows; ``None`` of a model that is no network.
@@ -164,31 +156,20 @@ class TableModel:
         Raises:
             InputError: columns that are missing, unknown, or of another type.
         """
-        if not hasattr(self.model, "features"):
-            return None
-        return np.concatenate([self.model.features(x) for x in self._inputs(self._rows(frame, False))])
+        return self.outputs(frame, features=True).features
 
-    def _rows(self, frame: pd.DataFrame | Rows, ignore_extra: bool) -> Rows:
+    def _pieces(
+        self, frame: pd.DataFrame | Rows, *, features: bool = False, ignore_extra: bool = False
+    ) -> Iterator[Outputs]:
         rows = as_rows(frame.rename(columns=str) if isinstance(frame, pd.DataFrame) else frame)
         self.schema.check(rows.columns, ignore_extra=ignore_extra)
-        return rows
-
-    def _inputs(self, rows: Rows) -> Iterator[Any]:
-        # One-hot columns are dense, so a large table is transformed piece by piece.
-        if not self.schema.media:
-            return (transform(self.preprocessor, self.schema, p, self.model.dtype) for p in rows.pieces(_ROWS_AT_ONCE))
-        rows = with_full_paths(rows, self.schema, Path())
-        media: Any = self.preprocessor
-        return (media.inputs(self.schema, piece) for piece in rows.pieces(_MEDIA_AT_ONCE))
+        return (self.model.outputs(x, features=features) for x in self.inputs.pieces(self.schema, rows))
 
     def save(self, folder: Path) -> None:
         """Write the model into a folder that exists."""
-        media: Any = self.preprocessor if self.schema.media else None
-        if media is None:
-            skops.io.dump(self.preprocessor, folder / _PREPROCESS)
         description = {
             "format": _FORMAT,
-            "inputs": None if media is None else media.save(folder),
+            "inputs": self.inputs.save(folder),
             "model": self.model.save(folder),
             "target": self.schema.to_json()["target"],
             "schema": self.schema.to_json(),
@@ -216,12 +197,13 @@ class TableModel:
                     f"{str(folder)!r} has model format {description['format']}, this version reads {_FORMAT}; "
                     "use the version that wrote it"
                 )
-            model = _load_model(folder, description["model"])
-            preprocessor = _load_inputs(folder, description.get("inputs"))
+            backend = load_backend(str(description["model"]["kind"]))
+            model = backend.load(folder, description["model"])
+            inputs = _load_inputs(folder, description.get("inputs"), backend.dtype)
             relevance, correction, intervals = (description[k] for k in ("relevance", "correction", "intervals"))
             return cls(
                 Schema.from_json(description["schema"]),
-                preprocessor,
+                inputs,
                 model,
                 Shots.from_json(description["shots"]),
                 None if relevance is None else Relevance.from_json(relevance),
@@ -234,19 +216,9 @@ class TableModel:
             raise InputError(f"{str(folder)!r} is not a complete model folder: {str(error).splitlines()[0]}") from error
 
 
-def _load_inputs(folder: Path, saved: Mapping[str, Any] | None) -> Any:
+def _load_inputs(folder: Path, saved: Mapping[str, Any] | None, dtype: Any) -> Inputs:
     if saved is None:
-        return skops.io.load(folder / _PREPROCESS, trusted=_TRUSTED)
+        return TableInputs.load(folder, dtype)
     from tailwise.modalities.inputs import MediaInputs
 
     return MediaInputs.load(folder, saved)
-
-
-def _load_model(folder: Path, description: Mapping[str, Any]) -> Predictor:
-    if description["kind"] == "network":
-        from tailwise.backends.network import Network
-
-        return Network.load(folder, description)
-    from tailwise.backends.classical import Classical
-
-    return Classical.load(folder, description)

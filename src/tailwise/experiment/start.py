@@ -1,37 +1,19 @@
 """Start the training of any model by name: one way for the command, the estimators and the grid."""
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-from sklearn.compose import ColumnTransformer
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from tailwise._checks import InputError, one_of
-from tailwise.backends.names import AUTO, ENCODERS, MODELS
+from tailwise.backends.names import AUTO, ENCODERS, MODELS, NETWORK, load_backend
+from tailwise.backends.protocol import Fitting
 from tailwise.data.task import Task
-from tailwise.training.epoch import Epoch
 from tailwise.training.recipe import Recipe
 
 if TYPE_CHECKING:
     from tailwise.methods.method import Method
-
-
-class TrainingOfTable(Protocol):
-    """A training in progress."""
-
-    @property
-    def recipe(self) -> Recipe:
-        """How it is trained."""
-
-    @property
-    def preprocessor(self) -> ColumnTransformer:
-        """From features to inputs."""
-
-    @property
-    def predictor(self) -> Any:
-        """What is trained; of a model that is not a network only after the epochs."""
-
-    def epochs(self) -> Iterator[Epoch]:
-        """Train, epoch by epoch; then ``predictor`` is what was trained."""
 
 
 def start_training(
@@ -39,10 +21,11 @@ def start_training(
     method: "Method",
     recipe: Recipe,
     *,
-    model: str = "network",
+    model: str = NETWORK,
     encoder: str = AUTO,
     params: Mapping[str, Any] | None = None,
-) -> TrainingOfTable:
+    sample_weight: ArrayLike | None = None,
+) -> Fitting:
     """Set up the training of a model.
 
     Args:
@@ -52,20 +35,23 @@ def start_training(
         model: one of :data:`tailwise.backends.names.MODELS`.
         encoder: of a network, one of :data:`tailwise.backends.names.ENCODERS`, or ``"auto"``.
         params: parameters of the encoder, or of the model that is not a network.
+        sample_weight: ``(n,)`` weights of the training rows. A network draws rows in proportion to them, with
+            replacement; of other models they are multiplied by the weights of the method.
 
     Raises:
         InputError: a model, encoder or parameter that does not exist, parts of the method that do not fit
-            the model, several targets for a model of one.
+            the model, several targets for a model of one, weights that are not one number of at least 0 a row.
     """
-    one_of(model, "model", tuple(MODELS))
+    one_of(model, "model", MODELS)
     one_of(encoder, "encoder", (AUTO, *ENCODERS))
-    k = len(table.schema.targets)
-    if model != "network" and k > 1:
-        raise InputError(f"model {model!r} predicts one target, and there are {k}; use the network")
-    if model == "network":
-        from tailwise.backends.network_training import table_training
+    weight = None if sample_weight is None else _checked_weight(sample_weight, int((table.part == "train").sum()))
+    return load_backend(model).start(table, method, recipe, params=params or {}, encoder=encoder, sample_weight=weight)
 
-        return table_training(table, method, recipe, encoder, params=params)
-    from tailwise.backends.classical_training import ClassicalTraining
 
-    return ClassicalTraining(table, method, recipe, model, params)
+def _checked_weight(sample_weight: ArrayLike, n: int) -> NDArray[np.float64]:
+    weight = np.asarray(sample_weight, dtype=np.float64)
+    if weight.shape != (n,):
+        raise InputError(f"sample_weight must have one number for each of the {n} training rows, got {weight.shape}")
+    if not np.isfinite(weight).all() or (weight < 0).any() or not weight.any():
+        raise InputError("sample_weight must hold finite numbers of at least 0, some above 0")
+    return weight
