@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
 from scipy.stats import t
+from tailwise.experiment.start import start_training
 
 from tailwise._files import write_json
 from tailwise.data.table_files import read_table
@@ -29,7 +30,6 @@ from tailwise.experiment.model import TableModel
 from tailwise.experiment.one_standard_error import Ground, judge
 from tailwise.experiment.out_of_fold import fold_of_rows, out_of_fold
 from tailwise.experiment.prepare import prepare
-from tailwise.experiment.start import start_training
 from tailwise.methods.method import Method
 from tailwise.metrics.regions import region_metrics
 from tailwise.training.recipe import Recipe
@@ -61,7 +61,7 @@ def measure(given: argparse.Namespace, named: dict, seed: int) -> None:
         setup = start_training(table, method, recipe, model=model)
         for _ in setup.epochs():
             pass
-        return TableModel(table.schema, setup.preprocessor, setup.predictor, table.shots, table.relevance)
+        return TableModel(table.schema, setup.inputs, setup.predictor, table.shots, table.relevance)
 
     started = time.perf_counter()
     if found is None:

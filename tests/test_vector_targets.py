@@ -17,7 +17,6 @@ from tailwise.cli.main import run
 from tailwise.compare.grid import Cell, plain_cell
 from tailwise.experiment.prepare import prepare
 from tailwise.experiment.spec import Experiment
-from tailwise.experiment.start import start_training
 from tailwise.labels.bin_grid import BinGrid
 from tailwise.labels.bins import Bins
 from tailwise.labels.shots import Shots
@@ -29,6 +28,7 @@ from tailwise.report.cell_charts import cell_error_chart, cells_chart
 from tailwise.runs import folder as run_folder
 from tailwise.training.recipe import Recipe
 from test_cli import refused
+from trainings import start_training
 
 RNG = np.random.default_rng(0)
 TWO = ["--target", "pitch", "--target", "yaw"]
@@ -224,7 +224,7 @@ class TestTraining:
     def test_it_learns_both(self, table):
         setup = start_training(table, compose("sqinv+lds"), Recipe(epochs=25, device="cpu", lr=1e-2), encoder="mlp")
         history = [epoch.validation for epoch in setup.epochs()]
-        model = TableModel(table.schema, setup.preprocessor, setup.predictor, table.shots, None)
+        model = TableModel(table.schema, setup.inputs, setup.predictor, table.shots, None)
         rows, y = table.rows_of("test")
         pred = model.predict(rows)
         assert pred.shape == y.shape

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tailwise._checks import InputError
+    from tailwise.backends.lightgbm_objectives import BalancedMAEObjective, SERAObjective
     from tailwise.data.task import Task
     from tailwise.estimators import ImbalancedRegressor, ResampledRegressor, WeightedRegressor
     from tailwise.experiment.evaluate import Evaluation, evaluate
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from tailwise.weights.by_density import density_weights
 
 _WHERE = {
+    "BalancedMAEObjective": "backends.lightgbm_objectives",
     "Batches": "training.batches",
     "Bins": "labels.bins",
     "ConR": "regularizers.conr",
@@ -60,6 +62,7 @@ _WHERE = {
     "Regressor": "heads.point",
     "Relevance": "labels.relevance",
     "ResampledRegressor": "estimators",
+    "SERAObjective": "backends.lightgbm_objectives",
     "Shots": "labels.shots",
     "Stage": "methods.method",
     "TableModel": "experiment.model",
@@ -86,6 +89,7 @@ __all__ = [
     "LDS",
     "MLP",
     "MSE",
+    "BalancedMAEObjective",
     "Batches",
     "Bins",
     "ConR",
@@ -105,6 +109,7 @@ __all__ = [
     "Regressor",
     "Relevance",
     "ResampledRegressor",
+    "SERAObjective",
     "Shots",
     "Stage",
     "TableModel",
