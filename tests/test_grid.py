@@ -7,7 +7,8 @@ import pytest
 
 from tailwise import InputError
 from tailwise.compare import grid
-from tailwise.compare.grid import Cell, Entry, read_cell, run_grid
+from tailwise.compare.cell import Cell, Entry
+from tailwise.compare.grid import read_cell, run_grid
 from tailwise.compare.predictions import Predictions
 
 FAST = {"epochs": 1}

@@ -15,9 +15,12 @@ from tailwise.cli.settings import parse_set
 from tailwise.experiment.prepare import prepare_table
 from tailwise.methods.method import compose
 from tailwise.methods.parts import PARTS as KNOWN_PARTS
-from tailwise.search.outcome import crossed
+from tailwise.search.aim import Aim
+from tailwise.search.outcome import crossed, judge_best
 from tailwise.search.space import METHODS, METHODS_OF_TREES, PARTS, Drawn, Space
-from tailwise.search.study import Aim, Search
+from tailwise.search.study import Search
+from tailwise.search.study_folder import REPORT, open_search, study_settings, write_report
+from tailwise.search.train_command import train_command
 from tailwise.training.epoch import Epoch
 from tailwise.training.recipe import Recipe
 
@@ -61,7 +64,7 @@ class Scripted:
 
 def script(found, monkeypatch, trainings):
     """Give a search these trainings in place of its own, the first as vanilla, and prune it as one of networks."""
-    monkeypatch.setattr("tailwise.search.study._TOLD_EVERY", 1)
+    monkeypatch.setattr("tailwise.search.study._REPORT_EVERY", 1)
     found.study.pruner = optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=5)
     trainings = iter(trainings)
     monkeypatch.setattr(found, "start", lambda drawn, seed=None: Scripted(next(trainings)))
@@ -98,18 +101,25 @@ class TestSpace:
         for method in methods:
             drawn = space.draw(Lowest(method))
             drawn.compose()
-            words = drawn.words(model)
-            given = parse_set([word for before, word in pairwise(words) if before == "--set"])
-            of_it = given.pop("encoder" if model == "network" else "model")
-            assert of_it == drawn.of_it
-            assert repr(compose(words[1], **given)) == repr(drawn.compose())
+            words = shlex.split(train_command("a.csv", "y", drawn, Recipe(), {}, model=model))
+            params = parse_set([word for before, word in pairwise(words) if before == "--set"])
+            model_params = params.pop("encoder" if model == "network" else "model")
+            assert model_params == drawn.model_params
+            method = words[words.index("--method") + 1]
+            assert repr(compose(method, **params)) == repr(drawn.compose())
+
+    def test_settings_are_stored_under_their_old_names(self):
+        drawn = Drawn("conr", {"conr": {"coef": 0.5}}, "mlp", 0.01, {"dropout": 0.2})
+        plain = json.loads(json.dumps(drawn.to_json()))
+        assert list(plain) == ["method", "params", "encoder", "lr", "of_it"]
+        assert Drawn.from_json(plain) == drawn
 
     def test_mistakes(self):
         with pytest.raises(InputError, match="unknown method part 'lsd'"):
             Space.of(["lsd"], "network", [])
-        with pytest.raises(InputError, match="--encoder must be one of"):
+        with pytest.raises(InputError, match="`encoder` must be one of"):
             Space.of([], "network", ["mpl"])
-        with pytest.raises(InputError, match="--encoder is for networks"):
+        with pytest.raises(InputError, match="`encoder` is for networks"):
             Space.of([], "lightgbm", ["mlp"])
 
 
@@ -198,7 +208,7 @@ class TestSearch:
             search(storage=storage)
 
     def test_a_region_without_validation_rows(self, search):
-        with pytest.raises(InputError, match="no validation row lies in the region 'few'; use another --minimise"):
+        with pytest.raises(InputError, match="no validation row lies in the region 'few'; use another `minimise`"):
             list(search(Aim("few")).run(1))
 
 
@@ -291,7 +301,7 @@ class TestCommand:
         [
             (["--trials", "0"], "--trials must be a whole number of at least 1, got 0"),
             (["--minimise", "rare"], "--minimise must be one of"),
-            (["--within", "2 percent"], "--within takes a share such as 2% or 0.02, or none, got '2 percent'"),
+            (["--within", "2 percent"], "--within takes a fraction such as 2% or 0.02, or none, got '2 percent'"),
             (["--within", "-1%"], "--within must be a finite number of at least 0"),
             (["--timeout", "0"], "--timeout must be a finite number above 0"),
             (["--storage", "foo://bar"], "--storage 'foo://bar' cannot be opened"),

@@ -1,8 +1,8 @@
-"""The search space: one table of what is varied, and the settings that a trial drew from it."""
+"""The search space: parameters that are varied, and the settings drawn from it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from tailwise._checks import InputError, one_of
 from tailwise.backends.names import ENCODERS, MODELS
@@ -11,7 +11,7 @@ from tailwise.methods.method import Method, compose, parse
 
 @dataclass(frozen=True)
 class Between:
-    """Numbers from ``low`` to ``high``, evenly or evenly in their logarithm."""
+    """Numbers from ``low`` to ``high``, uniform or log-uniform."""
 
     low: float
     high: float
@@ -33,8 +33,9 @@ METHODS = (
 )
 METHODS_OF_TREES = ("vanilla", "reweight+lds", "denseweight", "smoter", "smogn", "sera")
 DEFAULT_ENCODERS = ("mlp", "mlp-ple")
+_MODEL_PARAMS = "of_it"  # name in tune.json and in stored studies
 
-# Parameters that are varied, by part. A part that is not listed is used with its defaults.
+# Parameters that are varied, by part. Parts that are not listed keep their defaults.
 PARTS: Mapping[str, Mapping[str, Between]] = {
     "reweight": {"power": Between(0.1, 1.0)},
     "effective": {"beta": Between(0.9, 0.9999)},
@@ -79,63 +80,59 @@ class Drawn:
 
     Args:
         method: method string.
-        params: of its parts.
-        encoder: of a network.
-        lr: of a network; the default if not given.
-        of_it: parameters of the encoder, or of the model that is not a network.
+        params: parameters of the method's parts.
+        encoder: encoder of a network.
+        lr: learning rate of a network; the default if not given.
+        model_params: parameters of the encoder, or of a model other than a network.
     """
 
     method: str = "vanilla"
     params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     encoder: str = "auto"
     lr: float | None = None
-    of_it: Mapping[str, Any] = field(default_factory=dict)
+    model_params: Mapping[str, Any] = field(default_factory=dict)
 
     def compose(self) -> Method:
-        """The method."""
+        """Return the method."""
         return compose(self.method, **{part: dict(params) for part, params in self.params.items()})
 
-    def words(self, model: str) -> list[str]:
-        """Options of ``tailwise train`` that train it again."""
-        words = ["--method", self.method]
-        for part, params in self.params.items():
-            for name, value in params.items():
-                words += ["--set", f"{part}.{name}={value!r}"]
-        kind = "encoder" if model == "network" else "model"
-        words += ["--encoder", self.encoder] if model == "network" else ["--model", model]
-        for name, value in self.of_it.items():
-            words += ["--set", f"{kind}.{name}={value!r}"]
-        return words + ([] if self.lr is None else ["--lr", repr(self.lr)])
-
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return asdict(self)
+        """Return the settings as JSON values; ``model_params`` is stored as ``of_it``."""
+        plain = asdict(self)
+        plain[_MODEL_PARAMS] = plain.pop("model_params")
+        return plain
+
+    @classmethod
+    def from_json(cls, plain: Mapping[str, Any]) -> Self:
+        """Return the settings that :meth:`to_json` gave."""
+        values = dict(plain)
+        return cls(model_params=values.pop(_MODEL_PARAMS), **values)
 
 
 class Draws(Protocol):
-    """What a trial offers: an Optuna trial."""
+    """The part of an Optuna trial that draws settings."""
 
     def suggest_categorical(self, name: str, choices: Sequence[str], /) -> Any:
-        """One of some names."""
+        """Draw one of several names."""
 
     def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
-        """A number."""
+        """Draw a number."""
 
     def suggest_int(self, name: str, low: int, high: int, *, log: bool = False) -> int:
-        """A whole number."""
+        """Draw a whole number."""
 
 
 @dataclass(frozen=True)
 class Space:
-    """What a search varies.
+    """Methods and encoders that a search varies, with the parameters of ``PARTS``, ``ENCODER``, ``RECIPE``, ``MODEL``.
 
     Args:
-        methods: method strings; the parameters of their parts are those of ``PARTS``.
+        methods: method strings.
         model: one of :data:`tailwise.backends.names.MODELS`.
-        encoders: of networks.
+        encoders: encoders of networks.
 
     Raises:
-        InputError: an unknown method, model or encoder, encoders for a model that has none.
+        InputError: an unknown method, model or encoder.
     """
 
     methods: tuple[str, ...]
@@ -143,22 +140,26 @@ class Space:
     encoders: tuple[str, ...] = DEFAULT_ENCODERS
 
     def __post_init__(self) -> None:
-        one_of(self.model, "--model", tuple(MODELS))
+        one_of(self.model, "`model`", tuple(MODELS))
         for method in self.methods:
             compose(method)
         for encoder in self.encoders if self.model == "network" else ():
-            one_of(encoder, "--encoder", tuple(ENCODERS))
+            one_of(encoder, "`encoder`", tuple(ENCODERS))
 
     @classmethod
     def of(cls, methods: Sequence[str], model: str, encoders: Sequence[str]) -> "Space":
-        """A space with the defaults of the model in place of what is not named."""
+        """Return a space with these methods and encoders, or the defaults of the model if there are none.
+
+        Raises:
+            InputError: as the constructor, or encoders for a model without any.
+        """
         if encoders and model != "network":
-            raise InputError(f"--encoder is for networks; --model {model} has none")
-        usual = METHODS if model == "network" else METHODS_OF_TREES
-        return cls(tuple(dict.fromkeys(methods)) or usual, model, tuple(dict.fromkeys(encoders)) or DEFAULT_ENCODERS)
+            raise InputError(f"`encoder` is for networks; `model={model!r}` has none")
+        defaults = METHODS if model == "network" else METHODS_OF_TREES
+        return cls(tuple(dict.fromkeys(methods)) or defaults, model, tuple(dict.fromkeys(encoders)) or DEFAULT_ENCODERS)
 
     def draw(self, trial: Draws) -> Drawn:
-        """Settings for a trial."""
+        """Draw the settings of a trial."""
         method = str(trial.suggest_categorical("method", self.methods))
         params = {
             part: {name: _draw(trial, f"{part}.{name}", span) for name, span in PARTS[part].items()}
@@ -166,15 +167,15 @@ class Space:
             if part in PARTS
         }
         if self.model != "network":
-            of_it = {name: _draw(trial, f"model.{name}", span) for name, span in MODEL[self.model].items()}
-            return Drawn(method, params, of_it=of_it)
+            model_params = {name: _draw(trial, f"model.{name}", span) for name, span in MODEL[self.model].items()}
+            return Drawn(method, params, model_params=model_params)
         encoder = str(trial.suggest_categorical("encoder", self.encoders))
-        of_it = {name: _draw(trial, f"encoder.{name}", span) for name, span in ENCODER.items()}
-        return Drawn(method, params, encoder, _draw(trial, "lr", RECIPE["lr"]), of_it)
+        encoder_params = {name: _draw(trial, f"encoder.{name}", span) for name, span in ENCODER.items()}
+        return Drawn(method, params, encoder, _draw(trial, "lr", RECIPE["lr"]), encoder_params)
 
 
 def _draw(trial: Draws, name: str, span: Between) -> Any:
-    """A number to four digits, so that a command line holds all of it."""
+    """Draw a number of four significant digits, so that a command line contains it exactly."""
     if span.whole:
         return trial.suggest_int(name, int(span.low), int(span.high), log=span.log)
     return float(f"{trial.suggest_float(name, span.low, span.high, log=span.log):.4g}")

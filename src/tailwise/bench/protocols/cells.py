@@ -10,7 +10,8 @@ from tailwise._checks import InputError
 from tailwise.backends.names import AUTO
 from tailwise.bench.protocols.base import SPLIT, Protocol, read_record
 from tailwise.bench.protocols.maps import DEPTH, run_map_cell
-from tailwise.compare.grid import Cell, Entry, read_cell, read_result, run_grid
+from tailwise.compare.cell import Cell, Entry
+from tailwise.compare.grid import read_cell, read_result, run_grid
 from tailwise.data.source import load_source
 from tailwise.data.table_files import read_table, write_table
 
