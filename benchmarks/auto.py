@@ -30,7 +30,7 @@ from tailwise.experiment.model import TableModel
 from tailwise.experiment.prepare import prepare_table
 from tailwise.experiment.start import start_training
 from tailwise.methods.method import Method
-from tailwise.metrics.regions import region_metrics
+from tailwise.metrics.region_metrics import region_metrics
 from tailwise.runs.folder import write_json
 from tailwise.training.recipe import Recipe
 

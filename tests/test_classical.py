@@ -19,7 +19,7 @@ from tailwise.data.preprocessing import fit_tree_preprocessor, nominal_inputs, t
 from tailwise.experiment.prepare import prepare_table
 from tailwise.labels.shots import Shots
 from tailwise.methods.label_weights import label_weights
-from tailwise.metrics.regions import validation_errors
+from tailwise.metrics.region_errors import validation_errors
 from tailwise.training.recipe import Recipe
 
 pytestmark = pytest.mark.filterwarnings("ignore:the weights are extreme")

@@ -12,7 +12,6 @@ from tailwise import InputError
 from tailwise.cli import live
 from tailwise.cli.compare import spread
 from tailwise.cli.main import run
-from tailwise.compare.bootstrap import paired_bootstrap
 from tailwise.compare.comparison import SCORES, compare_grid
 from tailwise.compare.conclusions import conclusions
 from tailwise.compare.grid import Cell, Entry
@@ -23,6 +22,7 @@ from tailwise.compare.statistics import compare_paired
 from tailwise.experiment.prepare import prepare_table
 from tailwise.labels.bins import Bins
 from tailwise.labels.shots import REGIONS, Shots
+from tailwise.metrics.paired_bootstrap import paired_bootstrap
 from tailwise.report.compare_charts import heat_chart, trade_chart
 from tailwise.report.compare_page import compare_page
 from tailwise.report.critical import critical_chart, critical_text

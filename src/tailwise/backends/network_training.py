@@ -19,7 +19,7 @@ from tailwise.data.rows import sample_of
 from tailwise.data.task import Task
 from tailwise.distributed import gather_objects, piece
 from tailwise.methods.method import Method
-from tailwise.metrics.regions import validation_errors
+from tailwise.metrics.region_errors import validation_errors
 from tailwise.modalities.inputs import MediaInputs, check_kinds, media_setup
 from tailwise.modalities.table import new_encoder
 from tailwise.training.batches import Batches

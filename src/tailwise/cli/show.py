@@ -13,7 +13,7 @@ from rich.text import Text
 
 from tailwise._numbers import number
 from tailwise.labels.shots import REGIONS
-from tailwise.metrics.regions import DISTANCE_METRICS, METRICS, RegionMetrics
+from tailwise.metrics.region_metrics import DISTANCE_METRICS, METRICS, RegionMetrics
 
 if TYPE_CHECKING:
     from tailwise.compare.comparison import TableComparison

@@ -492,7 +492,7 @@ def _finish(
     from tailwise.distributed import gather_objects, piece
     from tailwise.experiment.model import TableModel
     from tailwise.metrics.coverage import CONFIDENCE, coverage_by_region
-    from tailwise.metrics.regions import region_metrics
+    from tailwise.metrics.region_metrics import region_metrics
     from tailwise.report.against import compare
     from tailwise.report.features import FeatureMap, feature_rows
     from tailwise.report.page import run_page

@@ -12,7 +12,7 @@ from tailwise._checks import InputError
 from tailwise.compare.over_rows import over_rows
 from tailwise.compare.ranks import Ranking, pareto_front, rank_methods
 from tailwise.compare.statistics import Compared, Tally, compare_methods, tally, wilcoxon_after_holm
-from tailwise.metrics.regions import Interval
+from tailwise.metrics.confidence import Interval
 
 SWEEP = "reweight+lds"
 _POWER = "reweight"
@@ -42,7 +42,7 @@ class TableComparison:
         failed: by entry the first reason for which cells failed.
         n_failed: by entry with failed cells, how many.
         rows: by entry and score the mean difference with its interval over test rows (see
-            :func:`tailwise.compare.bootstrap.paired_bootstrap`), where the predictions were read.
+            :func:`tailwise.metrics.paired_bootstrap.paired_bootstrap`), where the predictions were read.
         sweep: entries whose weights have a rising power, the plain method first: the backbone of the trade-off.
     """
 

@@ -228,7 +228,8 @@ def _trained(cell: Cell) -> tuple[dict[str, Any], Predictions]:
     from tailwise.methods.method import compose
     from tailwise.metrics.angles import angular_error
     from tailwise.metrics.coverage import coverage_by_region
-    from tailwise.metrics.regions import region_metrics, region_rows
+    from tailwise.metrics.region_errors import region_rows
+    from tailwise.metrics.region_metrics import region_metrics
     from tailwise.training.recipe import Recipe
 
     source = load_source(cell.data)

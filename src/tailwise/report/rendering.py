@@ -6,7 +6,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, select_autoescape
 
 from tailwise._numbers import number
-from tailwise.metrics.regions import Interval
+from tailwise.metrics.confidence import Interval
 
 
 def render(template: str, **values: Any) -> str:
