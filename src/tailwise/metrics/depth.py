@@ -142,7 +142,7 @@ class DepthErrors:
 
         Args:
             resamples: number of bootstrap resamples; 0 for none.
-            seed: of the resampling.
+            seed: random seed of the resampling.
 
         Returns:
             ``all``, ``many``, ``medium``, ``few``, ``zero``; a region without pixels has n = 0 and no metrics.

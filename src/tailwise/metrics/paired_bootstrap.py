@@ -20,9 +20,9 @@ _DRAWS_AT_ONCE = 1_000_000
 def mae_change(
     y_true: ArrayLike, y_pred: ArrayLike, y_other: ArrayLike, *, resamples: int = 1000, seed: int = 0
 ) -> Interval:
-    """MAE of one prediction minus MAE of another on the same rows, target units, with its interval over the rows.
+    """Return the MAE of one prediction minus the MAE of another on the same rows, with its 95 % bootstrap interval.
 
-    A single row has no ends.
+    In target units. A single row has no interval.
 
     Raises:
         InputError: shapes that differ, values that are not finite.
@@ -36,16 +36,15 @@ def mae_change(
 
 
 def crossed_bootstrap(gains: NDArray[np.float64], *, resamples: int = 2000, seed: int = 0) -> Interval:
-    """Mean of ``(seeds, rows)`` differences with its interval over seeds and rows.
+    """Return the mean of ``(seeds, rows)`` differences with its 95 % bootstrap interval over seeds and rows.
 
-    All seeds are tested on the same rows, so each resample draws seeds, and one set of rows for all seeds (Art Owen,
-    *The Pigeonhole Bootstrap*, Annals of Applied Statistics 2007; its intervals are conservative). A single row has no
-    ends.
+    All seeds are tested on the same rows, so each resample draws seeds, and rows once for all seeds (Art Owen, *The
+    Pigeonhole Bootstrap*, Annals of Applied Statistics 2007, which is conservative). A single row has no interval.
 
     Args:
         gains: differences of absolute errors, target units.
         resamples: number of resamples.
-        seed: of the resampling.
+        seed: random seed of the resampling.
 
     Example:
         >>> crossed_bootstrap(np.full((3, 50), -2.0))
@@ -73,28 +72,29 @@ def paired_bootstrap(
     resamples: int = 2000,
     seed: int = 0,
 ) -> Interval:
-    """Mean difference of two methods' errors over cells, with its interval over the test rows.
+    """Return the mean difference of two methods' errors over cells, with its 95 % bootstrap interval over test rows.
 
     Each resample draws rows of the table with replacement. A drawn row counts in every cell that tested it, and for
-    both methods: cells that split one table several times share rows, and treating the shared rows as new ones would
-    make the interval too narrow. The interval is by percentiles of the linearised mean. Anthony Davison and David
-    Hinkley, *Bootstrap Methods and their Application*, 1997.
+    both methods: splits of one table share rows, and treating those as independent would make the interval too narrow.
+    The interval consists of percentiles of the linearised mean. Anthony Davison and David Hinkley, *Bootstrap Methods
+    and their Application*, 1997.
 
-    The interval describes the difference of *these trained models* on other rows. It does not describe the same methods
-    trained again: use :func:`tailwise.compare.statistics.compare_paired` to decide between methods.
+    The trained models are fixed. The interval therefore shows whether *these models* would differ on other rows, not
+    whether the same methods would differ when trained again; that is tested by
+    :func:`tailwise.compare.statistics.compare_paired`, which gives the verdict.
 
     Args:
-        errors_ours: for each cell the ``(rows,)`` errors of the method, for example in one region; cells may differ
-            in rows, and cells without rows are left out.
+        errors_ours: ``(rows,)`` errors of the method for each cell, for example those of one region; cells may have
+            different rows, and cells without rows are left out.
         errors_base: errors of the reference on the same rows.
-        rows: for each cell ``(rows,)`` numbers of its rows in the table; all rows are distinct if not given.
-        bins: for each cell ``(rows,)`` bins of its rows; a cell's difference is then the mean over bins of the mean
-            difference in each bin.
+        rows: ``(rows,)`` row numbers in the table for each cell; if not given, all rows are distinct.
+        bins: ``(rows,)`` bins for each cell; if given, a cell's difference is the mean over bins of the mean
+            differences within bins.
         resamples: number of resamples.
-        seed: of the resampling.
+        seed: random seed of the resampling.
 
     Returns:
-        The mean over cells of each cell's mean difference, target units. A single row has no ends.
+        The mean over cells of each cell's mean difference, target units. A single row has no interval.
 
     Raises:
         InputError: cells or rows that do not match, no rows at all, errors that are not finite.
@@ -108,28 +108,28 @@ def paired_bootstrap(
     """
     whole(resamples, "resamples", least=1)
     gains = _gains(errors_ours, errors_base)
-    table_rows = _parallel(gains, rows, "rows")
-    strata = _parallel(gains, bins, "bins")
-    tested = [cell for cell, gain in enumerate(gains) if gain.size]
-    if not tested:
+    numbers = _matching(gains, rows, "rows")
+    strata = _matching(gains, bins, "bins")
+    with_rows = [cell for cell, gain in enumerate(gains) if gain.size]
+    if not with_rows:
         raise InputError("no cell has a row; leave the region out")
-    value, moves, row_ids, first = 0.0, [], [], 0
-    for cell in tested:
-        mean, move = _mean_and_moves(gains[cell], None if strata is None else strata[cell])
-        value += mean / len(tested)
-        moves.append(move / len(tested))
-        row_ids.append(np.arange(first, first + move.size) if table_rows is None else table_rows[cell])
-        first += move.size
-    _, row = np.unique(np.concatenate(row_ids), return_inverse=True)
-    of_row = np.bincount(row, weights=np.concatenate(moves)).astype(np.float64)
-    if of_row.size == 1:
+    value, influences, row_numbers, first = 0.0, [], [], 0
+    for cell in with_rows:
+        mean, influence = _mean_and_influence(gains[cell], None if strata is None else strata[cell])
+        value += mean / len(with_rows)
+        influences.append(influence / len(with_rows))
+        row_numbers.append(np.arange(first, first + influence.size) if numbers is None else numbers[cell])
+        first += influence.size
+    _, row = np.unique(np.concatenate(row_numbers), return_inverse=True)
+    by_row = np.bincount(row, weights=np.concatenate(influences)).astype(np.float64)
+    if by_row.size == 1:
         return Interval(value)
-    draws = value + of_row.size * _means_of_draws(of_row, resamples, np.random.default_rng(seed))
-    return Interval.of_draws(value, draws)
+    means = value + by_row.size * _resampled_means(by_row, resamples, np.random.default_rng(seed))
+    return Interval.of_draws(value, means)
 
 
-def _mean_and_moves(gain: NDArray[np.float64], bins: NDArray[np.int64] | None) -> tuple[float, NDArray[np.float64]]:
-    """Mean of a cell, over all rows or over bins, and the change of the mean by one more copy of each row."""
+def _mean_and_influence(gain: NDArray[np.float64], bins: NDArray[np.int64] | None) -> tuple[float, NDArray[np.float64]]:
+    """Return a cell's mean, over all rows or over bins, and the influence of each row on it."""
     if bins is None:
         mean = float(gain.mean())
         return mean, (gain - mean) / gain.size
@@ -139,7 +139,7 @@ def _mean_and_moves(gain: NDArray[np.float64], bins: NDArray[np.int64] | None) -
 
 
 def _gains(ours: Sequence[ArrayLike], base: Sequence[ArrayLike]) -> list[NDArray[np.float64]]:
-    """Differences of both methods' errors, cell by cell."""
+    """Return the differences of both methods' errors, cell by cell."""
     if len(ours) != len(base):
         raise InputError(f"both methods need the same cells, got {len(ours)} and {len(base)}")
     gains = []
@@ -153,20 +153,20 @@ def _gains(ours: Sequence[ArrayLike], base: Sequence[ArrayLike]) -> list[NDArray
     return gains
 
 
-def _parallel(
-    gains: Sequence[NDArray[np.float64]], numbers: Sequence[ArrayLike] | None, name: str
+def _matching(
+    gains: Sequence[NDArray[np.float64]], given: Sequence[ArrayLike] | None, name: str
 ) -> list[NDArray[np.int64]] | None:
-    """Whole numbers, one for each error of each cell."""
-    if numbers is None:
+    """Return integers of the same rows as the errors."""
+    if given is None:
         return None
-    arrays = [np.asarray(of_cell, dtype=np.int64) for of_cell in numbers]
+    arrays = [np.asarray(one, dtype=np.int64) for one in given]
     if [a.shape for a in arrays] != [g.shape for g in gains]:
-        raise InputError(f"{name} must be (rows,) for each cell, as the errors are")
+        raise InputError(f"{name} must be (rows,) for each cell, like the errors")
     return arrays
 
 
-def _means_of_draws(values: NDArray[np.float64], times: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """``times`` means of as many values drawn with replacement."""
+def _resampled_means(values: NDArray[np.float64], times: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Return ``times`` means of samples of the same size, drawn with replacement."""
     means = np.empty(times)
     at_once = max(1, _DRAWS_AT_ONCE // values.size)
     for start in range(0, times, at_once):

@@ -84,7 +84,7 @@ def region_metrics(
         shots: regions, from training labels.
         relevance: φ from training labels; without it SERA is absent.
         resamples: number of bootstrap resamples; 0 for none.
-        seed: of the resampling.
+        seed: random seed of the resampling.
 
     Returns:
         ``all``, ``many``, ``medium``, ``few``, ``zero``, and if ranges were removed from training ``seen``,
