@@ -12,7 +12,6 @@ from tailwise import InputError
 from tailwise.cli import show_progress
 from tailwise.cli.main import run
 from tailwise.cli.settings import repeat_options
-from tailwise.compare.bootstrap import paired_bootstrap
 from tailwise.compare.cell import Cell
 from tailwise.compare.comparison import SCORES, compare_grid
 from tailwise.compare.conclusions import conclusions
@@ -25,6 +24,7 @@ from tailwise.experiment.prepare import prepare
 from tailwise.experiment.spec import Experiment
 from tailwise.labels.bins import Bins
 from tailwise.labels.shots import REGIONS, Shots
+from tailwise.metrics.paired_bootstrap import paired_bootstrap
 from tailwise.report.compare_charts import heat_chart, trade_chart
 from tailwise.report.compare_page import compare_page
 from tailwise.report.critical import critical_chart, critical_text

@@ -21,7 +21,7 @@ from tailwise.heads.distributional import EnsembleHead, head_from
 from tailwise.heads.point import Regressor
 from tailwise.methods.method import Method
 from tailwise.methods.parts import PARTS
-from tailwise.metrics.regions import validation_errors
+from tailwise.metrics.region_errors import validation_errors
 from tailwise.modalities.inputs import MediaInputs, MediaSetup, check_kinds, media_setup
 from tailwise.modalities.table import encoder_from
 from tailwise.modalities.table_inputs import TableInputs

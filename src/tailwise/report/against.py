@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from tailwise._checks import InputError
 from tailwise.data.task import Task
 from tailwise.labels.shots import Shots
+from tailwise.metrics.confidence import Interval
 from tailwise.metrics.errors import mean_absolute_error
-from tailwise.metrics.regions import Interval, mae_change, region_rows
+from tailwise.metrics.paired_bootstrap import mae_change
+from tailwise.metrics.region_errors import region_rows
 from tailwise.runs.folder import CONFIG, PREDICTIONS, open_run, target_columns
 
 FEWEST_TO_SPEAK = 10
