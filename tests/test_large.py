@@ -11,7 +11,7 @@ import torch
 
 from tailwise._checks import InputError
 from tailwise.cli.main import run
-from tailwise.data import prepare
+from tailwise.data import rows as data_rows
 from tailwise.data.preprocessing import fit_preprocessor, transform
 from tailwise.data.rows import FrameRows, open_folder
 from tailwise.data.source import load_source
@@ -128,10 +128,10 @@ class TestPrepare:
         np.testing.assert_allclose(x[:, :2].std(axis=0), 1, atol=1e-6)
 
     def test_a_cell_outside_the_sample_is_checked(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(prepare, "SAMPLE", 50)
+        monkeypatch.setattr(data_rows, "SAMPLE", 50)
         frame = table().assign(text=[str(i % 9) for i in range(500)], split="train")
         frame.loc[:60, "split"], frame.loc[61:120, "split"] = "val", "test"
-        seen = prepare.sample_of(500, 0)
+        seen = data_rows.sample_of(500, 0)
         frame.loc[next(i for i in range(499, 0, -1) if i not in seen), "text"] = "oops"
         (tmp_path / "f").mkdir()
         frame.to_parquet(tmp_path / "f" / "a.parquet")
@@ -202,7 +202,7 @@ _MEMORY = """
 import sys
 import numpy as np
 from pathlib import Path
-from tailwise.data import prepare
+from tailwise.data import rows as data_rows
 from tailwise.data.source import load_source
 from tailwise.experiment.prepare import prepare_table
 from tailwise.training.streamed_batches import StreamedBatches, fit_streamed_preprocessor
@@ -211,7 +211,7 @@ from tailwise.data.preprocessing import transform
 def private():
     return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("RssAnon")) / 1024
 
-prepare.SAMPLE = 2000
+data_rows.SAMPLE = 2000
 rows = load_source(sys.argv[1], Path(sys.argv[2])).rows
 before = private()
 table = prepare_table(rows, "y")

@@ -162,14 +162,14 @@ def _range(region: RegionMetrics, metric: str) -> str:
 
 @contextmanager
 def warnings_as_notes() -> Iterator[list[str]]:
-    """Gather the package's warnings of a block as lines for the user; others are shown as ever."""
+    """Gather the package's warnings of a block as notes for the user; others are shown as ever."""
     lines: list[str] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         yield lines
     for warning in caught:
         if warning.category is UserWarning:
-            lines.append(str(warning.message))
+            lines.append(with_flags(str(warning.message)))
         else:
             warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
 
@@ -182,9 +182,9 @@ def warnings_told(known: list[str]) -> Iterator[None]:
     def tell(message: Warning | str, category: type[Warning], *where: Any) -> None:
         if category is not UserWarning:
             show_otherwise(message, category, *where)
-        elif str(message) not in known:
-            known.append(str(message))
-            notes([str(message)])
+        elif (note := with_flags(str(message))) not in known:
+            known.append(note)
+            notes([note])
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)

@@ -1,7 +1,7 @@
 """``tailwise train``: from a table to a finished run folder."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -285,6 +285,7 @@ def train(
     Example:  tailwise train houses.csv --target price --method sqinv+lds+conr --set conr.window=50000
     """
     from tailwise.cli.dense import train_maps
+    from tailwise.cli.flags import with_flags
     from tailwise.cli.launch import is_main, start_processes, told_how_to_resume
     from tailwise.cli.settings import parse_ranges, parse_set, parse_shots
     from tailwise.cli.show import notes, warnings_as_notes, warnings_told
@@ -357,6 +358,7 @@ def train(
     try:
         source = main_first(lambda: load_source(data, folder / CACHE))
         table = prepare_table(source.rows, target, folder=source.folder, **choices)
+        table = replace(table, notes=[with_flags(note) for note in table.notes])  # the page shows them too
         other = None if against is None else read_other(against, table)
         of_it = of_model["encoder" if model == "network" else "model"]
         of_it = of_it | {kind: of_model[kind] for kind in MEDIA if of_model[kind]}
@@ -374,7 +376,7 @@ def train(
             )
             composed, params = chosen.candidate.compose(), chosen.record["chosen"]["parameters"]
             label += f" ({chosen.candidate.name})"
-            table.notes.append(f"auto chose {chosen.reason}")
+            table.notes.append(with_flags(f"auto chose {chosen.reason}"))
         with warnings_as_notes() as also:
             setup = start_training(table, composed, recipe, model=model, encoder=encoder, params=of_it)
     except InputError:
@@ -488,7 +490,6 @@ def _finish(
     import pandas as pd
 
     from tailwise.cli import show
-    from tailwise.cli.flags import with_flags
     from tailwise.cli.launch import is_main
     from tailwise.distributed import gather_objects, piece
     from tailwise.experiment.model import TableModel
@@ -547,7 +548,7 @@ def _finish(
         y_true=y_true,
         y_pred=y_pred,
         history=run.read_history(folder),
-        notes=[with_flags(note) for note in source.notes + table.notes + method.remarks],
+        notes=source.notes + table.notes + method.remarks,
         other=other,
         changes=changes,
         coverage=coverage,
