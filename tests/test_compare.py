@@ -15,12 +15,13 @@ from tailwise.cli.main import run
 from tailwise.compare.bootstrap import paired_bootstrap
 from tailwise.compare.comparison import SCORES, compare_grid
 from tailwise.compare.conclusions import conclusions
-from tailwise.compare.grid import Cell, Entry
+from tailwise.compare.grid import Cell
 from tailwise.compare.predictions import Predictions
 from tailwise.compare.ranks import rank_methods
 from tailwise.compare.shares import shares_tested
 from tailwise.compare.statistics import compare_paired
-from tailwise.experiment.prepare import prepare_table
+from tailwise.experiment.prepare import prepare
+from tailwise.experiment.spec import Experiment
 from tailwise.labels.bins import Bins
 from tailwise.labels.shots import REGIONS, Shots
 from tailwise.report.compare_charts import heat_chart, trade_chart
@@ -43,7 +44,7 @@ def made_up(differences, tables=("t",), seeds=5):
                 error = base + difference + (rng.normal() / 10 if difference else 0)
                 metrics = {r: {"mae": error, "bmae": error} for r in ("all", "many", "medium")}
                 metrics["few"] = {"n": 0} if table == "rare" else {"mae": error}
-                cell = Cell(table, f"{table}.csv", "y", Entry(method), seed, order=order)
+                cell = Cell(table, f"{table}.csv", "y", Experiment(method, encoder="mlp"), seed, order=order)
                 found = {"metrics": metrics, "rows": ROWS, "tested": TESTED, "seconds": 1.5}
                 results.append((cell, found))
     return results
@@ -123,7 +124,7 @@ class TestShares:
     def test_shares_of_a_balanced_split_are_those_that_others_test_again(self):
         rng = np.random.default_rng(0)
         frame = pd.DataFrame({"x": rng.normal(size=800), "y": 10 * rng.gamma(2, size=800)})
-        tables = [prepare_table(frame, "y", seed=seed) for seed in range(30)]
+        tables = [prepare(frame, "y", seed=seed) for seed in range(30)]
         shares = [shares_tested(table) for table in tables]
         tested = np.array([table.part == "test" for table in tables])
         for code, name in enumerate(("all", *REGIONS[:3]), start=-1):
@@ -136,7 +137,7 @@ class TestShares:
 
     def test_a_random_split_tests_the_same_share_of_all(self):
         frame = pd.DataFrame({"x": np.arange(400.0), "y": np.random.default_rng(0).gamma(2, size=400)})
-        assert set(np.round(list(shares_tested(prepare_table(frame, "y", split="random")).values()), 9)) == {0.15}
+        assert set(np.round(list(shares_tested(prepare(frame, "y", split="random")).values()), 9)) == {0.15}
 
 
 class TestConclusions:
@@ -202,7 +203,12 @@ class TestCharts:
         powers = {f"p{power}": power for power in (0.5, 0.25, 1.0)}
         results = [
             (
-                replace(c, entry=Entry("reweight+lds", method_params={"reweight": {"power": powers[c.entry.method]}}))
+                replace(
+                    c,
+                    entry=Experiment(
+                        "reweight+lds", method_params={"reweight": {"power": powers[c.entry.method]}}, encoder="mlp"
+                    ),
+                )
                 if c.entry.method in powers
                 else c,
                 r,
@@ -233,7 +239,9 @@ class TestCharts:
 
 
 class TestStanding:
-    CELLS = tuple(Cell("t", "t.csv", "y", Entry(m), seed) for seed in range(3) for m in ("vanilla", "inv"))
+    CELLS = tuple(
+        Cell("t", "t.csv", "y", Experiment(m, encoder="mlp"), seed) for seed in range(3) for m in ("vanilla", "inv")
+    )
 
     def found(self, error, seconds=2.0):
         return {"metrics": {"all": {"mae": error, "bmae": error}}, "seconds": seconds}

@@ -3,7 +3,7 @@ import pytest
 
 from conftest import toy_frame
 from tailwise import InputError, Shots, region_metrics
-from tailwise.experiment.prepare import prepare_table
+from tailwise.experiment.prepare import prepare
 from tailwise.labels.gaps import Gaps
 
 
@@ -46,8 +46,8 @@ def test_seen_is_what_no_range_covers():
 
 
 def test_rows_are_removed_from_training_and_validation_only():
-    table = prepare_table(toy_frame(), "price", mask_target=[(40.0, 60.0)], seed=0)
-    whole = prepare_table(toy_frame(), "price", seed=0)
+    table = prepare(toy_frame(), "price", mask_target=[(40.0, 60.0)], seed=0)
+    whole = prepare(toy_frame(), "price", seed=0)
     inside = (table.y >= 40) & (table.y < 60)
     assert inside.sum() > 10
     assert set(table.part[inside]) == {"masked", "test"}
@@ -58,7 +58,7 @@ def test_rows_are_removed_from_training_and_validation_only():
 
 
 def test_metrics_of_the_gaps():
-    table = prepare_table(toy_frame(), "price", mask_target=[(40.0, 60.0), (100.0, 1e9)], seed=0)
+    table = prepare(toy_frame(), "price", mask_target=[(40.0, 60.0), (100.0, 1e9)], seed=0)
     _, y = table.rows_of("test")
     regions = region_metrics(y, y + 1, table.shots, resamples=10)
     assert list(regions) == ["all", "many", "medium", "few", "zero", "seen", "interpolation", "extrapolation"]
@@ -70,6 +70,6 @@ def test_metrics_of_the_gaps():
 
 
 def test_runs_from_before_gaps_can_be_read():
-    saved = prepare_table(toy_frame(), "price").shots.to_json()
+    saved = prepare(toy_frame(), "price").shots.to_json()
     del saved["gaps"]
     assert Shots.from_json(saved).gaps is None

@@ -12,7 +12,7 @@ import pytest
 from tailwise import InputError
 from tailwise.cli.main import run
 from tailwise.cli.settings import parse_set
-from tailwise.experiment.prepare import prepare_table
+from tailwise.experiment.prepare import prepare
 from tailwise.methods.method import compose
 from tailwise.methods.parts import PARTS as KNOWN_PARTS
 from tailwise.search.outcome import crossed
@@ -26,7 +26,7 @@ LINEAR = Space(("vanilla", "reweight+lds", "denseweight"), "linear")
 
 @pytest.fixture
 def table(toy):
-    return prepare_table(toy, "price", seed=0)
+    return prepare(toy, "price", seed=0)
 
 
 @pytest.fixture

@@ -133,11 +133,11 @@ def compare(
 
     Example:  tailwise compare houses.csv -t price -m vanilla sqinv+lds rrt+lds --model mlp-ple lightgbm
     """
+    from tailwise._files import write_json
     from tailwise.cli.settings import parse_set
     from tailwise.compare.comparison import compare_grid
     from tailwise.compare.grid import check_backend
     from tailwise.report.compare_page import compare_page
-    from tailwise.runs.folder import write_json
 
     one_of(preset, "--preset", tuple(PRESETS))
     chosen = PRESETS[preset]
@@ -240,7 +240,7 @@ def _cells(
 ) -> list["Cell"]:
     from tailwise.compare.grid import Cell
     from tailwise.data.source import load_source
-    from tailwise.experiment.prepare import prepare_table
+    from tailwise.experiment.prepare import prepare
 
     tables = [name.removeprefix("example:").rsplit("/", 1)[-1].split(".")[0] for name, _ in targets]
     twice = [name for name in dict.fromkeys(tables) if tables.count(name) > 1]
@@ -251,7 +251,7 @@ def _cells(
         source = load_source(name)
         # A mistake is told before anything is written or trained; folds are no such split, but any table has one.
         kind = {} if folds is None else {"split": "random"}
-        prepare_table(source.rows, target, **{"folder": source.folder, **choices, **kind})
+        prepare(source.rows, target, **{"folder": source.folder, **choices, **kind})
         digests.append(source.sha256)
     return [
         Cell(table, source, target, entry, seed, choices, rows, fold, folds, digest, order)

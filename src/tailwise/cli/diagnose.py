@@ -100,13 +100,13 @@ def diagnose(
 
     Example:  tailwise diagnose houses.csv --target price --html diagnosis.html
     """
+    from tailwise._files import write_json
     from tailwise.cli.diagnosis import print_advice, summary
     from tailwise.cli.settings import parse_shots
     from tailwise.cli.show import notes
     from tailwise.cli.show import out as console
     from tailwise.data.source import load_source
     from tailwise.diagnose import diagnose as diagnose_table
-    from tailwise.runs.folder import write_json
 
     _check_file(out, "--out", ".json", overwrite=overwrite)
     _check_file(html, "--html", ".html", overwrite=overwrite)

@@ -23,6 +23,7 @@ def evaluate(
     Regions are those of the run's training rows. On rows the run was trained on, errors look smaller than they are.
     """
     from tailwise._checks import InputError
+    from tailwise._files import write_json
     from tailwise.cli.dense_predict import evaluate_maps
     from tailwise.cli.show import notes, region_table
     from tailwise.cli.show import out as console
@@ -32,7 +33,7 @@ def evaluate(
     from tailwise.experiment.model import TableModel
     from tailwise.metrics.regions import region_metrics
     from tailwise.modalities.dense_model import MapModel, is_map_model
-    from tailwise.runs.folder import MODEL, open_run, write_json
+    from tailwise.runs.folder import MODEL, open_run
 
     if seed < 0:
         raise InputError(f"--seed must be at least 0, got {seed}")

@@ -43,5 +43,5 @@ Signal = Annotated[
 def media_choices(
     image: list[str] | None, text: list[str] | None, text_pair: tuple[str, str] | None, signal: list[str] | None
 ) -> dict[str, Any]:
-    """What :func:`tailwise.experiment.prepare.prepare_table` is told of them."""
+    """What :func:`tailwise.experiment.prepare.prepare` is told of them."""
     return {"image": image or [], "text": text or [], "text_pair": text_pair, "signal": signal or []}

@@ -158,7 +158,7 @@ def tune(
     """
     from tailwise.cli.show import notes, warnings_as_notes
     from tailwise.data.source import load_source
-    from tailwise.experiment.prepare import prepare_table
+    from tailwise.experiment.prepare import prepare
     from tailwise.search.space import Drawn, Space
     from tailwise.search.study import Aim, Search, require_optuna
 
@@ -187,7 +187,7 @@ def tune(
         "drop_missing_target": drop_missing_target,
     }
     source = load_source(data)
-    table = prepare_table(source.rows, target, seed=seed, **choices)
+    table = prepare(source.rows, target, seed=seed, **choices)
     settings = {
         "data": source.sha256,
         "target": target,
@@ -256,7 +256,7 @@ def _check_folder(folder: Path, settings: Mapping[str, Any]) -> None:
         return
     if folder.exists() and any(folder.iterdir()):
         raise InputError(f"{str(folder)!r} is not empty and holds no study; choose another --out")
-    from tailwise.runs.folder import write_json
+    from tailwise._files import write_json
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -333,7 +333,8 @@ def _write(
     outcome: "Outcome",
     command: str,
 ) -> None:
-    from tailwise.runs.folder import versions, write_json
+    from tailwise._files import write_json
+    from tailwise.runs.folder import versions
 
     inner = {
         "rows": "validation; the best score was chosen for being the best, so it is too good",

@@ -6,56 +6,28 @@ import re
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tailwise._checks import InputError
+from tailwise._files import write_json
 from tailwise.compare.predictions import Predictions
 from tailwise.compare.shares import shares_tested
-from tailwise.runs.folder import write_json
+from tailwise.experiment.spec import Experiment
+from tailwise.metrics.angles import angular_error
+from tailwise.metrics.regions import region_rows
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from tailwise.data.task import Task
+
 _FOLD = "tailwise fold"
 _OF_SEVERAL = ("also", "angles")
-
-
-@dataclass(frozen=True)
-class Entry:
-    """What is compared: a method on a model.
-
-    Args:
-        method: method string.
-        model: one of :data:`tailwise.backends.names.MODELS`.
-        encoder: of a network.
-        method_params: parameters of the method's parts.
-        params: parameters of the encoder, or of the model that is not a network.
-        recipe: fields of :class:`tailwise.training.recipe.Recipe` that differ from its defaults.
-
-    Example:
-        >>> Entry("sqinv+lds", encoder="tabm").name, Entry("vanilla", model="lightgbm").name
-        ('tabm sqinv+lds', 'lightgbm vanilla')
-    """
-
-    method: str
-    model: str = "network"
-    encoder: str = "mlp"
-    method_params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    params: Mapping[str, Any] = field(default_factory=dict)
-    recipe: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def name(self) -> str:
-        """Model and method, with the method's parameters where there are some."""
-        given = [
-            f"{part}.{key}={value}" for part, params in self.method_params.items() for key, value in params.items()
-        ]
-        of = self.encoder if self.model == "network" else self.model
-        return f"{of} {self.method}" + (f" ({', '.join(given)})" if given else "")
 
 
 @dataclass(frozen=True)
@@ -68,7 +40,7 @@ class Cell:
         target: target column.
         entry: what is trained.
         seed: of the split, and of the training.
-        choices: how the table is prepared, see :func:`tailwise.experiment.prepare.prepare_table`.
+        choices: how the table is prepared, see :func:`tailwise.experiment.prepare.prepare`.
         rows: most rows that are used, drawn by the seed; all if not given.
         fold: which of ``folds`` is tested; without folds the seed makes a split of its own.
         folds: folds of the table, each with rows of every region, drawn by the seed.
@@ -81,7 +53,7 @@ class Cell:
     table: str
     data: str
     target: str
-    entry: Entry
+    entry: Experiment
     seed: int
     choices: Mapping[str, Any] = field(default_factory=dict)
     rows: int | None = None
@@ -100,8 +72,9 @@ class Cell:
     def file(self, folder: Path) -> Path:
         """Where the cell's result is."""
         name = re.sub(r"[^\w.+=-]+", "-", self.entry.name).strip("-")
-        if self.entry.params or self.entry.recipe:  # which the name does not tell
-            beside = json.dumps([dict(self.entry.params), dict(self.entry.recipe)], sort_keys=True, default=list)
+        plain = self.entry.to_json()
+        if plain["params"] or plain["recipe"]:  # which the name does not tell
+            beside = json.dumps([plain["params"], plain["recipe"]], sort_keys=True, default=list)
             name += "-" + hashlib.sha256(beside.encode()).hexdigest()[:8]
         fold = "" if self.fold is None else f"-fold{self.fold}"
         return folder / self.table / f"{name}-{self.seed}{fold}.json"
@@ -188,7 +161,15 @@ def read_result(cell: Cell, folder: Path) -> Result | None:
         known: Result = json.loads(cell.file(folder).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return known if known.get("cell") == plain_cell(cell) else None
+    return known if _same_settings(known.get("cell"), plain_cell(cell)) else None
+
+
+def _same_settings(known: Any, plain: dict[str, Any]) -> bool:
+    """Return whether a result that is there has the settings of a cell, however the recipe was written."""
+    try:
+        return bool({**known, "entry": Experiment.from_json(known["entry"]).to_json()} == plain)
+    except (TypeError, KeyError, InputError):
+        return False
 
 
 def run_cell(cell: Cell, folder: Path) -> tuple[Cell, Result]:
@@ -220,16 +201,33 @@ def run_with(train: Callable[[Cell], Result], cell: Cell, folder: Path) -> tuple
 
 
 def _trained(cell: Cell) -> tuple[dict[str, Any], Predictions]:
+    from tailwise.experiment.evaluate import evaluate
+    from tailwise.experiment.fit import fit
+
+    task, position = _task(cell)
+    epochs: list[Any] = []
+    model = fit(task, cell.entry.with_recipe(seed=cell.seed), on_epoch=epochs.append)
+    evaluation = evaluate(model, task, resamples=0)
+    predicted, metrics = evaluation.predicted, evaluation.metrics()
+    if cell.angles:
+        angles = angular_error(predicted.y, predicted.pred)
+        for name, chosen in region_rows(predicted.y, task.shots).items():
+            metrics[name] |= {"angular": float(angles[chosen].mean())} if chosen.any() else {}
+    result = {
+        "metrics": metrics,
+        "coverage": {name: region.to_json() for name, region in (evaluation.coverage or {}).items()},
+        "rows": {part: task.count(part) for part in ("train", "val", "test")},
+        "tested": shares_tested(task),
+        "epochs": len(epochs),
+    }
+    return result, Predictions.of(position[predicted.row], predicted.y, predicted.pred, task.shots)
+
+
+def _task(cell: Cell) -> tuple["Task", NDArray[np.int64]]:
+    """Return the prepared table of a cell, and the position of each of its rows in the source."""
     from tailwise.data.source import load_source
     from tailwise.data.targets import target_values
-    from tailwise.experiment.model import TableModel
-    from tailwise.experiment.prepare import prepare_table
-    from tailwise.experiment.start import start_training
-    from tailwise.methods.method import compose
-    from tailwise.metrics.angles import angular_error
-    from tailwise.metrics.coverage import coverage_by_region
-    from tailwise.metrics.regions import region_metrics, region_rows
-    from tailwise.training.recipe import Recipe
+    from tailwise.experiment.prepare import prepare
 
     source = load_source(cell.data)
     if cell.sha256 not in (None, source.sha256):
@@ -241,40 +239,11 @@ def _trained(cell: Cell) -> tuple[dict[str, Any], Predictions]:
         frame = frame.iloc[position].reset_index(drop=True)
     choices = dict(cell.choices)
     if cell.folds is not None:
-        there = target_values(frame, cell.target).notna().to_numpy()
-        position = position[there]
-        frame, choices = _with_fold(frame[there].reset_index(drop=True), cell)
-    table = prepare_table(frame, [cell.target, *cell.also], seed=cell.seed, **{"folder": source.folder, **choices})
-    entry = cell.entry
-    method = compose(entry.method, **{name: dict(params) for name, params in entry.method_params.items()})
-    recipe = Recipe(seed=cell.seed, **entry.recipe)
-    setup = start_training(table, method, recipe, model=entry.model, encoder=entry.encoder, params=entry.params)
-    epochs = sum(1 for _ in setup.epochs())
-    model = TableModel(table.schema, setup.preprocessor, setup.predictor, table.shots, table.relevance)
-    model = model.calibrated(table, method.correction)
-    rows, y = table.rows_of("test")
-    pred = model.predict(rows)
-    regions = region_metrics(y, pred, table.shots, relevance=table.relevance, resamples=0)
-    metrics: dict[str, dict[str, float]] = {
-        name: {"n": region.n, **{key: value.value for key, value in region.metrics.items()}}
-        for name, region in regions.items()
-    }
-    if cell.angles:
-        angle = angular_error(y, pred)
-        for name, here in region_rows(y, table.shots).items():
-            metrics[name] |= {"angular": float(angle[here].mean())} if here.any() else {}
-    coverage = {}
-    if model.intervals is not None:
-        ends = model.intervals_of(pred, 0.9)
-        coverage = coverage_by_region(y, pred, ends[:, 0], ends[:, 1], table.shots)
-    result = {
-        "metrics": metrics,
-        "coverage": {name: found.to_json() for name, found in coverage.items()},
-        "rows": {part: int((table.part == part).sum()) for part in ("train", "val", "test")},
-        "tested": shares_tested(table),
-        "epochs": epochs,
-    }
-    return result, Predictions.of(position[table.row[table.part == "test"]], y, pred, table.shots)
+        labelled = target_values(frame, cell.target).notna().to_numpy()
+        position = position[labelled]
+        frame, choices = _with_fold(frame[labelled].reset_index(drop=True), cell)
+    task = prepare(frame, [cell.target, *cell.also], seed=cell.seed, **{"folder": source.folder, **choices})
+    return task, position
 
 
 def _with_fold(frame: "pd.DataFrame", cell: Cell) -> tuple["pd.DataFrame", dict[str, Any]]:
@@ -292,7 +261,10 @@ def _with_fold(frame: "pd.DataFrame", cell: Cell) -> tuple["pd.DataFrame", dict[
 
 
 def plain_cell(cell: Cell) -> dict[str, Any]:
-    """A cell as JSON gives it back, without its place among others, and without what it need not say."""
-    plain: dict[str, Any] = json.loads(json.dumps(asdict(cell)))
+    """Return a cell as JSON gives it back, without its place among others, and without what is not set."""
+    plain: dict[str, Any] = {one.name: getattr(cell, one.name) for one in fields(cell)} | {
+        "entry": cell.entry.to_json()
+    }
     del plain["order"]
+    plain = json.loads(json.dumps(plain))
     return {name: value for name, value in plain.items() if name not in _OF_SEVERAL or value}

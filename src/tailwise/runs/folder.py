@@ -6,7 +6,6 @@ While training, the folder holds ``config.json``, ``history.jsonl`` and ``checkp
 
 import hashlib
 import json
-import os
 import platform
 import shutil
 from collections.abc import Sequence
@@ -18,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tailwise._checks import InputError, quoted
+from tailwise._files import write_json
+from tailwise.runs.lock import LOCK
 
 CONFIG, HISTORY, METRICS, INTERVALS, PREDICTIONS, MAPS, REPORT = (
     "config.json",
@@ -64,14 +65,16 @@ def check_out(out: Path, *, overwrite: bool, resume: bool) -> None:
     if out.exists() and not out.is_dir():
         raise InputError(f"{str(out)!r} is a file; `out` must name a folder")
     ours = _is_run(out)
-    if out.exists() and not ours and any(path.name != CACHE for path in out.iterdir()):
+    if out.exists() and not ours and any(path.name not in (CACHE, LOCK) for path in out.iterdir()):
         raise InputError(f"{str(out)!r} is not empty and holds no run; choose another `out`")
     if resume and not ours:
         raise InputError(f"{str(out)!r} holds no run to resume; start without `resume`")
     if (out / MANIFEST).exists() and not overwrite:
         raise InputError(f"{str(out)!r} already holds a finished run; pass `overwrite=True` or choose another `out`")
     if ours and not (resume or overwrite):
-        raise InputError(f"{str(out)!r} holds an unfinished run; pass `resume=True` to go on or `overwrite=True` to start again")
+        raise InputError(
+            f"{str(out)!r} holds an unfinished run; pass `resume=True` to go on or `overwrite=True` to start again"
+        )
 
 
 def check_same(out: Path, config: dict[str, Any]) -> None:
@@ -120,8 +123,6 @@ def abandon_run(out: Path) -> None:
         for path in (out / _ASIDE).iterdir():
             path.rename(out / path.name)
         (out / _ASIDE).rmdir()
-    if not any(out.iterdir()):
-        out.rmdir()
 
 
 def target_columns(kind: str, targets: Sequence[str]) -> list[str]:
@@ -136,13 +137,6 @@ def target_columns(kind: str, targets: Sequence[str]) -> list[str]:
 def by_target(kind: str, values: NDArray[np.float64], targets: Sequence[str]) -> dict[str, NDArray[np.float64]]:
     """Values of rows, ``(n,)`` or ``(n, K)``, as those columns."""
     return dict(zip(target_columns(kind, targets), np.atleast_2d(values.T), strict=True))
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON so that a reader sees the old file or the new one, never a half."""
-    fresh = path.with_name(path.name + ".new")
-    fresh.write_text(json.dumps(value, indent=2, ensure_ascii=False), encoding="utf-8")
-    os.replace(fresh, path)
 
 
 def trim_history(out: Path, epochs: int) -> None:

@@ -84,7 +84,7 @@ def test_predictions(search: Search, drawn: Drawn, seeds: Sequence[int]) -> Iter
         setup = search.start(drawn, seed)
         for _ in setup.epochs():
             pass
-        model = TableModel(table.schema, setup.preprocessor, setup.predictor, table.shots, table.relevance)
+        model = TableModel(table.schema, setup.inputs, setup.predictor, table.shots, table.relevance)
         yield model.calibrated(table, drawn.compose().correction, intervals=False).predict(rows)
 
 

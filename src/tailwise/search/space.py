@@ -5,19 +5,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 from tailwise._checks import InputError, one_of
-from tailwise.backends.names import ENCODERS, MODELS
+from tailwise.backends.names import ENCODERS, MODELS, load_backend
+from tailwise.backends.protocol import Between
 from tailwise.methods.method import Method, compose, parse
-
-
-@dataclass(frozen=True)
-class Between:
-    """Numbers from ``low`` to ``high``, evenly or evenly in their logarithm."""
-
-    low: float
-    high: float
-    log: bool = False
-    whole: bool = False
-
 
 METHODS = (
     "vanilla",
@@ -54,23 +44,7 @@ PARTS: Mapping[str, Mapping[str, Between]] = {
     "smogn": {"k": Between(2, 15, whole=True), "noise": Between(0.005, 0.2, log=True)},
     "gn": {"noise": Between(0.01, 0.5, log=True)},
 }
-ENCODER: Mapping[str, Between] = {"dropout": Between(0.0, 0.5)}
 RECIPE: Mapping[str, Between] = {"lr": Between(2e-4, 1e-2, log=True)}
-MODEL: Mapping[str, Mapping[str, Between]] = {
-    "lightgbm": {
-        "learning_rate": Between(0.02, 0.2, log=True),
-        "num_leaves": Between(7, 127, log=True, whole=True),
-        "min_child_samples": Between(2, 50, log=True, whole=True),
-        "reg_lambda": Between(1e-3, 10.0, log=True),
-    },
-    "hist-boosting": {
-        "learning_rate": Between(0.02, 0.2, log=True),
-        "max_leaf_nodes": Between(7, 127, log=True, whole=True),
-        "min_samples_leaf": Between(2, 50, log=True, whole=True),
-    },
-    "forest": {"min_samples_leaf": Between(1, 20, log=True, whole=True), "max_features": Between(0.3, 1.0)},
-    "linear": {},
-}
 
 
 @dataclass(frozen=True)
@@ -165,11 +139,12 @@ class Space:
             for part in parse(method)
             if part in PARTS
         }
+        varied = load_backend(self.model).varied
         if self.model != "network":
-            of_it = {name: _draw(trial, f"model.{name}", span) for name, span in MODEL[self.model].items()}
+            of_it = {name: _draw(trial, f"model.{name}", span) for name, span in varied.items()}
             return Drawn(method, params, of_it=of_it)
         encoder = str(trial.suggest_categorical("encoder", self.encoders))
-        of_it = {name: _draw(trial, f"encoder.{name}", span) for name, span in ENCODER.items()}
+        of_it = {name: _draw(trial, f"encoder.{name}", span) for name, span in varied.items()}
         return Drawn(method, params, encoder, _draw(trial, "lr", RECIPE["lr"]), of_it)
 
 

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from tailwise._checks import InputError, not_negative, one_of
+from tailwise.backends.protocol import Fitting
 from tailwise.data.task import Task
-from tailwise.experiment.start import TrainingOfTable, start_training
+from tailwise.experiment.start import start_training
 from tailwise.search.space import Drawn, Space
 from tailwise.training.recipe import Recipe
 
@@ -152,7 +153,7 @@ class Search:
             self.study.set_user_attr(_VANILLA, known)
         return known
 
-    def start(self, drawn: Drawn, seed: int | None = None) -> TrainingOfTable:
+    def start(self, drawn: Drawn, seed: int | None = None) -> Fitting:
         """A training with these settings, and with another seed if given."""
         recipe = self.recipe if drawn.lr is None else replace(self.recipe, lr=drawn.lr)
         recipe = recipe if seed is None else replace(recipe, seed=seed)
@@ -266,7 +267,7 @@ def _ended(trial: Any) -> Trial | None:
     return Trial(trial.number, drawn, state, value, errors, allowed, attrs.get(_FAILED))
 
 
-def _run(setup: TrainingOfTable) -> dict[str, float]:
+def _run(setup: Fitting) -> dict[str, float]:
     """Validation errors of the epoch that is kept."""
     errors: dict[str, float] = {}
     for epoch in setup.epochs():

@@ -21,13 +21,10 @@ from tailwise.labels.bins import Bins
 from tailwise.labels.streaming import LabelDensity
 from tailwise.methods.method import Method
 from tailwise.methods.objective import parameter_groups, trained_parameters, without_gathering
-from tailwise.modalities.map_batches import MapBatches
-from tailwise.training.batches import Batches
+from tailwise.training.batches import BatchSource
 from tailwise.training.checkpoint import optimizer_tensors, restore_optimizer, under
 from tailwise.training.epoch import Epoch
-from tailwise.training.media_batches import MediaBatches
 from tailwise.training.recipe import Recipe
-from tailwise.training.streamed_batches import StreamedBatches
 
 Validate = Callable[[nn.Module], Mapping[str, float]]
 
@@ -53,6 +50,7 @@ class Training:
     Example:
         >>> from tailwise.methods.method import compose
         >>> from tailwise.heads.point import Regressor
+        >>> from tailwise.training.batches import Batches
         >>> x, y = torch.randn(64, 3), torch.rand(64)
         >>> model = Regressor(nn.Linear(3, 4), n_features=4)
         >>> training = Training(
@@ -67,7 +65,7 @@ class Training:
         self,
         method: Method,
         model: nn.Module,
-        batches: Batches | StreamedBatches | MediaBatches | MapBatches,
+        batches: BatchSource,
         y_train: Any,
         *,
         bins: Bins | BinGrid | LabelDensity,

@@ -12,8 +12,8 @@ from typing import Any
 import pandas as pd
 
 from tailwise._checks import InputError
+from tailwise._files import write_json
 from tailwise.data.table_files import write_table
-from tailwise.runs.folder import write_json
 
 UNCHECKED = "names and layout of the files were not checked against a real download"
 SPLIT = "split"
@@ -51,7 +51,7 @@ class Protocol:
         also: other target columns that are predicted together with it.
         angles: whether the targets are pitch and yaw in degrees, whose angular error is reported.
         unit: of the target.
-        choices: how tables are prepared, keywords of :func:`tailwise.experiment.prepare.prepare_table`; of maps also
+        choices: how tables are prepared, keywords of :func:`tailwise.experiment.prepare.prepare`; of maps also
             ``depth``, fields of :class:`tailwise.modalities.dense.MapSettings`.
         metrics: of the published table, names of :data:`tailwise.bench.standings.SCORES`.
         regions: columns of the published table.
