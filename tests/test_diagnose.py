@@ -505,7 +505,7 @@ class TestCommand:
 
     @pytest.mark.parametrize("plain", [False, True])
     def test_the_chart_says_regions_without_colour(self, plain):
-        from tailwise.cli.diagnosis import chart
+        from tailwise.cli.show_diagnosis import chart
 
         density = labels_only(np.concatenate([skewed(3000), [900.0]]), n_bins=60).density
         lines = [line.plain for line in chart(density, plain=plain)]
@@ -520,7 +520,7 @@ class TestCommand:
         assert "".join(lines).isascii() == plain
 
     def test_many_bins_are_put_together(self):
-        from tailwise.cli.diagnosis import chart
+        from tailwise.cli.show_diagnosis import chart
 
         lines = [line.plain for line in chart(labels_only(skewed(3000), n_bins=300).density)]
         assert max(map(len, lines)) <= 80

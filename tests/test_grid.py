@@ -7,7 +7,8 @@ import pytest
 
 from tailwise import InputError
 from tailwise.compare import grid
-from tailwise.compare.grid import Cell, read_cell, run_grid
+from tailwise.compare.cell import Cell
+from tailwise.compare.grid import read_cell, run_grid
 from tailwise.compare.predictions import Predictions
 from tailwise.experiment.spec import Experiment
 from tailwise.training.recipe import Recipe

@@ -14,7 +14,7 @@ from media_tables import media_frame
 from tailwise import InputError, TableModel, compose
 from tailwise.bench.protocols import PROTOCOLS
 from tailwise.cli.main import run
-from tailwise.compare.grid import Cell, plain_cell
+from tailwise.compare.cell import Cell, plain_cell
 from tailwise.experiment.prepare import prepare
 from tailwise.experiment.spec import Experiment
 from tailwise.labels.bin_grid import BinGrid

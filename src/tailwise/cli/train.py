@@ -1,6 +1,5 @@
 """``tailwise train``: from a table to a finished run folder."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -8,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tailwise._checks import InputError, one_of
-from tailwise.backends.names import AUTO, ENCODERS, MEDIA, MODELS
-from tailwise.cli import automatic, media_options
+from tailwise.backends.names import AUTO, ENCODERS, MEDIA, MODELS, load_backend
+from tailwise.cli import automatic, options
 from tailwise.cli.launch import several
-from tailwise.training.recipe import CRITERIA, PRECISIONS, Recipe
+from tailwise.cli.table_choices import table_choices
+from tailwise.training.recipe import Recipe
 
 if TYPE_CHECKING:
     from tailwise.data.task import Task
@@ -20,263 +20,48 @@ if TYPE_CHECKING:
 
 _DEFAULT = Recipe()
 _OF_NETWORKS = ("encoder", "epochs", "batch_size", "lr", "patience", "device", "precision")
-_METHOD, _ROWS, _COLUMNS, _TRAINING, _OUTPUT = "Method", "Target and rows", "Columns", "Training", "Output"
-
-
-def _complete_method(incomplete: str) -> list[str]:
-    from tailwise.methods.parts import PARTS
-
-    given, plus, start = incomplete.rpartition("+")
-    used = given.split("+") if plus else []
-    names = [*PARTS, *(["vanilla", "auto"] if not plus else [])]
-    return [given + plus + name for name in names if name.startswith(start) and name not in used]
-
-
-def _complete(choices: Sequence[str]) -> Callable[[str], list[str]]:
-    def complete(incomplete: str) -> list[str]:
-        return [choice for choice in choices if choice.startswith(incomplete)]
-
-    return complete
-
-
-def _complete_data(incomplete: str) -> list[str]:
-    from tailwise.data.examples import EXAMPLES, PREFIX
-
-    return [PREFIX + name for name in EXAMPLES if (PREFIX + name).startswith(incomplete)]
+_SETTINGS = (
+    "Parameter of a part, e.g. conr.window=2.0; of the model or encoder, e.g. model.num_leaves=63, encoder.dropout=0.2."
+)
 
 
 def train(
     context: typer.Context,
-    data: Annotated[
-        str,
-        typer.Argument(
-            metavar="DATA",
-            help="A CSV, TSV or Parquet file, a folder of Parquet files, or example:NAME (see `tailwise examples`).",
-            autocompletion=_complete_data,
-        ),
-    ],
-    target: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--target",
-            "-t",
-            help="Column to predict. Repeatable: two or three numbers of one unit, such as pitch and yaw, are "
-            "predicted together.",
-            show_default=False,
-            rich_help_panel=_ROWS,
-        ),
-    ] = None,
-    method: Annotated[
-        str,
-        typer.Option(
-            "--method",
-            "-m",
-            help="Parts joined by +, or vanilla (see `tailwise methods`); auto chooses by cross-validation.",
-            autocompletion=_complete_method,
-            rich_help_panel=_METHOD,
-        ),
-    ] = "sqinv+lds",
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="PART.NAME=VALUE",
-            help="Parameter of a part, e.g. conr.window=2.0; of the model or encoder, e.g. model.num_leaves=63, "
-            "encoder.dropout=0.2. Repeatable.",
-            rich_help_panel=_METHOD,
-        ),
-    ] = None,
-    model: Annotated[
-        str,
-        typer.Option(
-            "--model",
-            autocompletion=_complete(tuple(MODELS)),
-            metavar="|".join(MODELS),
-            help="What is trained. All but the network take weights, l1, sera, resamplers and corrections.",
-            rich_help_panel=_METHOD,
-        ),
-    ] = "network",
-    encoder: Annotated[
-        str,
-        typer.Option(
-            "--encoder",
-            autocompletion=_complete((AUTO, *ENCODERS)),
-            metavar="|".join((AUTO, *ENCODERS)),
-            help="The network's encoder: a perceptron or TabM, with embeddings (-ple, -plr) of numbers or without. "
-            "auto: mlp-ple, but mlp below 500 training rows or above 200 numbers.",
-            rich_help_panel=_METHOD,
-        ),
-    ] = AUTO,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out", "-o", help="Run folder to write; by default runs/DATA-METHOD-SEED.", rich_help_panel=_OUTPUT
-        ),
-    ] = None,
-    against: Annotated[
-        Path | None,
-        typer.Option(
-            "--against",
-            help="A finished run on the same data and split, to show beside this one in the report.",
-            rich_help_panel=_OUTPUT,
-        ),
-    ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the run in --out.", rich_help_panel=_OUTPUT)
-    ] = False,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the unfinished run in --out.", rich_help_panel=_OUTPUT)
-    ] = False,
-    bin_width: Annotated[
-        float | None,
-        typer.Option(
-            "--bin-width",
-            help="Width of the target's bins, in its units.",
-            show_default="by rule",
-            rich_help_panel=_ROWS,
-        ),
-    ] = None,
-    bins: Annotated[
-        int | None,
-        typer.Option(
-            "--bins", help="Number of bins of equal width instead.", show_default="by rule", rich_help_panel=_ROWS
-        ),
-    ] = None,
-    shots: Annotated[
-        str | None,
-        typer.Option(
-            "--shots",
-            metavar="MANY,FEW",
-            help="Training rows a bin above which it is many-shot, below which few-shot.",
-            show_default="n/122,n/610, at least 10,2",
-            rich_help_panel=_ROWS,
-        ),
-    ] = None,
-    split: Annotated[
-        str,
-        typer.Option(
-            "--split",
-            autocompletion=_complete(("auto", "column", "balanced", "random")),
-            metavar="auto|column|balanced|random",
-            help="balanced: per bin an equal, capped share to validation and test. column: the column 'split' says. "
-            "auto: that column if there is one, else balanced.",
-            rich_help_panel=_ROWS,
-        ),
-    ] = "auto",
-    split_column: Annotated[
-        str | None, typer.Option("--split-column", help="Column that says train, val or test.", rich_help_panel=_ROWS)
-    ] = None,
-    group: Annotated[
-        str | None,
-        typer.Option("--group", help="Column whose groups (patients, engines) are never split.", rich_help_panel=_ROWS),
-    ] = None,
-    drop: Annotated[
-        list[str] | None,
-        typer.Option("--drop", metavar="COLUMN", help="Leave a column out. Repeatable.", rich_help_panel=_COLUMNS),
-    ] = None,
-    nominal: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--nominal",
-            metavar="COLUMN",
-            help="Take a column as categories, e.g. a code. Repeatable.",
-            rich_help_panel=_COLUMNS,
-        ),
-    ] = None,
-    numeric: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--numeric", metavar="COLUMN", help="Take a column as numbers. Repeatable.", rich_help_panel=_COLUMNS
-        ),
-    ] = None,
-    date: Annotated[
-        list[str] | None,
-        typer.Option("--date", metavar="COLUMN", help="Take a column as dates. Repeatable.", rich_help_panel=_COLUMNS),
-    ] = None,
-    image: media_options.Image = None,
-    text: media_options.Text = None,
-    text_pair: media_options.TextPair = None,
-    signal: media_options.Signal = None,
-    depth: Annotated[
-        str | None,
-        typer.Option(
-            "--depth",
-            metavar="COLUMN",
-            help="In place of --target: column that names a map (PNG of 16 bits, NPY) for each --image, of which every "
-            "pixel is predicted. --set depth.scale=0.001, depth.size=[228,304], depth.mask=COLUMN, ...",
-            rich_help_panel=_ROWS,
-        ),
-    ] = None,
-    mask_target: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--mask-target",
-            metavar="LOW,HIGH",
-            help="Remove rows with such a target from training and validation, to measure interpolation and "
-            "extrapolation. Repeatable.",
-            rich_help_panel=_ROWS,
-        ),
-    ] = None,
-    drop_missing_target: Annotated[
-        bool,
-        typer.Option(
-            "--drop-missing-target",
-            help="Drop rows whose target is empty instead of refusing them.",
-            rich_help_panel=_ROWS,
-        ),
-    ] = False,
-    epochs: Annotated[
-        int,
-        typer.Option("--epochs", help="Most epochs of a stage (rrt: rrt.epochs).", rich_help_panel=_TRAINING),
-    ] = _DEFAULT.epochs,
-    batch_size: Annotated[
-        int | None,
-        typer.Option("--batch-size", help="Rows a batch.", show_default="n/50, 32 to 256", rich_help_panel=_TRAINING),
-    ] = _DEFAULT.batch_size,
-    lr: Annotated[
-        float, typer.Option("--lr", help="Learning rate at the start of the cosine.", rich_help_panel=_TRAINING)
-    ] = _DEFAULT.lr,
-    patience: Annotated[
-        int | None,
-        typer.Option(
-            "--patience",
-            help="Epochs without a better validation score before stopping; 0 never stops.",
-            rich_help_panel=_TRAINING,
-        ),
-    ] = _DEFAULT.patience,
-    criterion: Annotated[
-        str,
-        typer.Option(
-            "--criterion",
-            autocompletion=_complete(CRITERIA),
-            metavar="|".join(CRITERIA),
-            help="Validation score that chooses the epoch to keep.",
-            rich_help_panel=_TRAINING,
-        ),
-    ] = _DEFAULT.criterion,
-    seed: Annotated[
-        int, typer.Option("--seed", help="Of everything random.", rich_help_panel=_TRAINING)
-    ] = _DEFAULT.seed,
-    device: Annotated[
-        str,
-        typer.Option(
-            "--device",
-            autocompletion=_complete(("auto", "cpu", "cuda", "mps")),
-            metavar="auto|cpu|cuda|mps",
-            help="Where to train.",
-            rich_help_panel=_TRAINING,
-        ),
-    ] = _DEFAULT.device,
-    precision: Annotated[
-        str,
-        typer.Option(
-            "--precision",
-            autocompletion=_complete(PRECISIONS),
-            metavar="|".join(PRECISIONS),
-            help="Mixed precision.",
-            rich_help_panel=_TRAINING,
-        ),
-    ] = _DEFAULT.precision,
+    data: options.DataOrFolder,
+    target: options.Targets = None,
+    method: options.Method = "sqinv+lds",
+    settings: Annotated[list[str] | None, options.settings(_SETTINGS)] = None,
+    model: options.Model = "network",
+    encoder: options.Encoder = AUTO,
+    out: Annotated[Path | None, options.out("Run folder to write; by default runs/DATA-METHOD-SEED.")] = None,
+    against: options.Against = None,
+    overwrite: options.Overwrite = False,
+    resume: options.Resume = False,
+    bin_width: options.BinWidth = None,
+    bins: options.Bins = None,
+    shots: options.Shots = None,
+    split: options.Split = "auto",
+    split_column: options.SplitColumn = None,
+    group: options.Group = None,
+    drop: options.Drop = None,
+    nominal: options.Nominal = None,
+    numeric: options.Numeric = None,
+    date: options.Date = None,
+    image: options.Image = None,
+    text: options.Text = None,
+    text_pair: options.TextPair = None,
+    signal: options.Signal = None,
+    depth: options.Depth = None,
+    mask_target: options.MaskTarget = None,
+    drop_missing_target: options.DropMissingTarget = False,
+    epochs: Annotated[int, options.epochs()] = _DEFAULT.epochs,
+    batch_size: options.BatchSize = _DEFAULT.batch_size,
+    lr: options.LearningRate = _DEFAULT.lr,
+    patience: options.Patience = _DEFAULT.patience,
+    criterion: options.Criterion = _DEFAULT.criterion,
+    seed: options.Seed = _DEFAULT.seed,
+    device: options.Device = _DEFAULT.device,
+    precision: options.Precision = _DEFAULT.precision,
 ) -> None:
     """Train a model on a table and write a run folder with errors by region and a report.
 
@@ -287,7 +72,7 @@ def train(
     from tailwise.cli.dense import train_maps
     from tailwise.cli.flags import with_flags
     from tailwise.cli.launch import is_main, start_processes, told_how_to_resume
-    from tailwise.cli.settings import parse_ranges, parse_set, parse_shots
+    from tailwise.cli.settings import parse_set
     from tailwise.cli.show import epoch_bar, notes, warnings_as_notes, warnings_told
     from tailwise.data.source import load_source
     from tailwise.distributed import main_first, on_main
@@ -313,6 +98,7 @@ def train(
         precision=precision,
     )
     start_processes(recipe)
+    load_backend(one_of(model, "`model`", MODELS)).silence()  # what it has to report comes as an error
     params = parse_set(settings or [])
     of_model = {name: params.pop(name, {}) for name in ("model", "encoder", *MEDIA)}
     _check_model(context, model, encoder, of_model)
@@ -327,22 +113,25 @@ def train(
     label = experiment.label(name)
     folder = out or Path("runs") / f"{stem}-{label.replace(' ', '-')}-{seed}"
     on_main(lambda: check_out(folder, overwrite=overwrite, resume=resume))
-    choices: dict[str, Any] = {
-        "bin_width": bin_width,
-        "n_bins": bins,
-        "shots": parse_shots(shots),
-        "split": split,
-        "split_column": split_column,
-        "group": group,
-        "drop_missing_target": drop_missing_target,
-        "mask_target": parse_ranges(mask_target or []),
-        "seed": seed,
-        "drop": drop or [],
-        "nominal": nominal or [],
-        "numeric": numeric or [],
-        "date": date or [],
-        **media_options.media_choices(image, text, text_pair, signal),
-    }
+    choices = table_choices(
+        bin_width=bin_width,
+        bins=bins,
+        shots=shots,
+        split=split,
+        split_column=split_column,
+        group=group,
+        drop_missing_target=drop_missing_target,
+        mask_target=mask_target,
+        seed=seed,
+        drop=drop,
+        nominal=nominal,
+        numeric=numeric,
+        date=date,
+        image=image,
+        text=text,
+        text_pair=text_pair,
+        signal=signal,
+    )
     try:
         source = main_first(lambda: load_source(data, folder / CACHE))
         task = prepare(source, target, **choices)

@@ -127,6 +127,21 @@ class Protocol:
         write_json(out / RECORD, record)
         return record
 
+    def make_toy(self, folder: Path, seed: int = 0) -> None:
+        """Write a small synthetic copy of the benchmark's data into a new or empty folder.
+
+        Args:
+            folder: folder to write.
+            seed: random seed of the data.
+
+        Raises:
+            InputError: a folder that is not empty.
+        """
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise InputError(f"{str(folder)!r} is not empty; choose another folder")
+        folder.mkdir(parents=True, exist_ok=True)
+        self.toy(folder, seed)
+
     def _write(self, name: str, index: Index, out: Path) -> dict[str, Any]:
         start = out.resolve()
         if self.convert is not None:

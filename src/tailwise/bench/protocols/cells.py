@@ -10,9 +10,11 @@ from tailwise._checks import InputError
 from tailwise.backends.names import AUTO
 from tailwise.bench.protocols.base import SPLIT, Protocol, read_record
 from tailwise.bench.protocols.maps import DEPTH, run_map_cell
-from tailwise.compare.grid import Cell, Entry, read_cell, read_result, run_grid
+from tailwise.compare.cell import Cell
+from tailwise.compare.grid import read_cell, read_result, run_grid
 from tailwise.data.source import load_source
 from tailwise.data.table_files import read_table, write_table
+from tailwise.experiment.spec import Experiment, recipe_of
 
 SELECT = ("val", "test")
 _RECIPE, _ENCODER, _MEDIA = "recipe", "encoder", ("image", "text", "signal")
@@ -112,7 +114,7 @@ def without_loss(method: str, loss: str | None) -> str:
     return "+".join(name for name in parse(method) if name != loss) or VANILLA
 
 
-def _entries(protocol: Protocol, methods: Sequence[str], settings: Mapping[str, Mapping[str, Any]]) -> list[Entry]:
+def _entries(protocol: Protocol, methods: Sequence[str], settings: Mapping[str, Mapping[str, Any]]) -> list[Experiment]:
     from tailwise.methods.method import compose, parse
     from tailwise.training.recipe import Recipe
 
@@ -149,7 +151,7 @@ def _entries(protocol: Protocol, methods: Sequence[str], settings: Mapping[str, 
         own = {part: given for part, given in own.items() if given}
         unused -= set(parts)
         compose(full, **own)  # a mistake is told before anything is trained
-        entries.append(Entry(full, encoder=encoder, method_params=own, params=params, recipe=recipe))
+        entries.append(Experiment(full, encoder=encoder, method_params=own, params=params, recipe=recipe_of(recipe)))
     if unused:
         raise InputError(f"`settings` names {sorted(unused)[0]!r}, which is part of no method that is run")
     return entries

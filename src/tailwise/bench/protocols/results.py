@@ -12,7 +12,7 @@ from tailwise.bench.protocols.base import Protocol
 from tailwise.bench.protocols.cells import without_loss
 from tailwise.bench.protocols.maps import DEPTH
 from tailwise.bench.standings import BenchTable, bench_table
-from tailwise.compare.grid import Cell
+from tailwise.compare.cell import Cell
 
 MARKER = "bench.json"
 CELLS = "cells"
