@@ -29,7 +29,7 @@ PYTHON_ONLY = {
 COMMANDS = {
     "diagnose/commands.py",
     "diagnose/imbalance_advice.py",
-    "diagnose/of_table.py",
+    "diagnose/table_diagnosis.py",
     "diagnose/value_advice.py",
     "search/space.py",
 }

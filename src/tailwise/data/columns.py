@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 import pandas as pd
 
 from tailwise._checks import InputError, did_you_mean, quoted
-from tailwise.data.cells import (
+from tailwise.data.cell_values import (
     Kind,
     as_booleans,
     as_numbers,

@@ -12,7 +12,7 @@ from tailwise.data.columns import Schema, media_columns
 from tailwise.data.splits import SPLIT_COLUMN, check_groups, looks_like_split
 from tailwise.data.targets import check_target, check_target_cells, require_column, target_values
 from tailwise.diagnose.advice import advise
-from tailwise.diagnose.columns import count_duplicates, describe_columns
+from tailwise.diagnose.column_checks import count_duplicates, describe_columns
 from tailwise.diagnose.commands import Commands
 from tailwise.diagnose.facts import Diagnosis
 from tailwise.diagnose.heaps import find_rounding, find_spikes
@@ -24,7 +24,7 @@ from tailwise.diagnose.labels import (
     describe_weightings,
 )
 from tailwise.diagnose.media import media_hints
-from tailwise.diagnose.model import cross_validate
+from tailwise.diagnose.quick_model import cross_validate
 from tailwise.labels.bins import Bins
 from tailwise.labels.shots import Shots
 
