@@ -12,9 +12,9 @@ from scipy.stats import t as student
 
 from tailwise._checks import InputError
 from tailwise.compare.bootstrap import paired_bootstrap
+from tailwise.compare.cell import Cell, Entry
 from tailwise.compare.comparison import compare_grid
 from tailwise.compare.conclusions import conclusions
-from tailwise.compare.cell import Cell, Entry
 from tailwise.compare.ranks import groups_alike, nemenyi_critical_difference, pareto_front, rank_methods
 from tailwise.compare.statistics import (
     COPIES,

@@ -19,9 +19,7 @@ def methods(
             metavar="NAME", help="Show all about this part.", autocompletion=complete_part, show_default=False
         ),
     ] = None,
-    markdown: Annotated[
-        bool, typer.Option("--markdown", help="Print all parts as a Markdown table.")
-    ] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print all parts as a Markdown table.")] = False,
 ) -> None:
     """List the parts of a method, or show one: parameters, targets, cost, paper, and its use in your own training loop.
 

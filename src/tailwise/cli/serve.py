@@ -11,7 +11,10 @@ _MOST_PORT = 65_535
 def serve(
     runs: Annotated[Path, typer.Argument(metavar="RUNS", help="Folder with runs, at any depth.")] = Path("runs"),
     host: Annotated[
-        str, typer.Option("--host", help="Address to listen on; with any other than 127.0.0.1, other machines can read the runs.")
+        str,
+        typer.Option(
+            "--host", help="Address to listen on; with any other than 127.0.0.1, other machines can read the runs."
+        ),
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", "-p", help="Port to listen on; 0 for a free one.")] = 8321,
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,

@@ -111,7 +111,9 @@ def _region_table(diagnosis: Diagnosis) -> Table:
         table.add_column(heading, justify="right")
     for region in density.regions:
         cells = [f"{region.bins:,}", f"{region.rows:,}", f"{region.share:.1%}"]
-        table.add_row(region.name, rules[region.name], *cells, *_errors(diagnosis, region.name), style=_STYLES[region.name])
+        table.add_row(
+            region.name, rules[region.name], *cells, *_errors(diagnosis, region.name), style=_STYLES[region.name]
+        )
     for name in ("few, low end", "few, high end", "all"):
         if model is not None and (error := model.of(name)) is not None:
             table.add_row(name, "", "", f"{error.n:,}", "", *_errors(diagnosis, name))
