@@ -11,9 +11,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from tailwise._checks import InputError
-from tailwise.heads.distributional import EnsembleHead, head_from
+from tailwise.heads.attach import attach_head, shape_from_json, shape_to_json
 from tailwise.heads.point import Regressor
-from tailwise.modalities.table import encoder_from
+from tailwise.modalities.table import TabM, encoder_from
 
 Inputs = NDArray[np.float32] | Mapping[str, NDArray[Any]]
 ROWS_AT_ONCE, MEDIA_AT_ONCE = 16_384, 256
@@ -40,11 +40,15 @@ class Network:
 
     def std(self, x: Inputs) -> NDArray[np.float64] | None:
         """``(n,)`` standard deviations of the predictive distribution, target units; ``None`` if the head has none."""
-        head: Any = self.model.head
-        if not hasattr(head, "std"):
-            return None
         self.model.eval()
-        return _over_rows(self.model, lambda rows: head.std(head.outputs(self.model.encode(rows))), x)
+        head, parts = self.model.head, []
+        with torch.inference_mode():
+            for chunk in _chunks(x, next(self.model.parameters()).device):
+                std = head.std(head.outputs(self.model.encode(chunk)))
+                if std is None:
+                    return None
+                parts.append(std.double().cpu())
+        return torch.cat(parts).numpy()
 
     def features(self, x: Inputs) -> NDArray[np.float64]:
         """``(n, d)`` features, which the head makes predictions of."""
@@ -55,16 +59,14 @@ class Network:
         """Write the weights into a folder, and say what they belong to."""
         state = {name: value.detach().cpu().contiguous().clone() for name, value in self.model.state_dict().items()}
         save_file(state, folder / _WEIGHTS)  # clones, for weights that are one tensor under two names
-        saved = {"kind": "network", "encoder": self.encoder, "head": getattr(self.model.head, "shape", None)}
-        n_outputs = self.model.head.n_outputs
-        return saved if n_outputs is None else {**saved, "n_outputs": n_outputs}
+        return {"kind": "network", "encoder": self.encoder, **shape_to_json(self.model.head.shape)}
 
     @classmethod
     def load(cls, folder: Path, description: Mapping[str, Any]) -> Self:
         """Read what :meth:`save` wrote."""
-        model = network_of(encoder_from(description["encoder"]), description.get("n_outputs"))
-        if description["head"] is not None:
-            model.head = head_from(model.n_features, description["head"])
+        encoder: Any = encoder_from(description["encoder"])
+        model = Regressor(encoder, encoder.n_features)
+        attach_head(model, shape_from_json(description))
         model.load_state_dict(load_file(folder / _WEIGHTS))
         return cls(model, description["encoder"])
 
@@ -76,10 +78,10 @@ def network_of(encoder: Any, n_outputs: int | None = None) -> Regressor:
         InputError: several targets with an encoder of an ensemble.
     """
     model = Regressor(encoder, encoder.n_features, n_outputs)
-    if hasattr(encoder, "members"):
+    if isinstance(encoder, TabM):
         if n_outputs is not None:
             raise InputError(f"TabM predicts one target, and there are {n_outputs}; use the encoder mlp or mlp-ple")
-        model.head = EnsembleHead(encoder.n_features, members=encoder.members)
+        attach_head(model, {"kind": "ensemble", "members": encoder.members})
     return model
 
 
