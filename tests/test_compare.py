@@ -9,18 +9,20 @@ import pytest
 from rich.console import Console
 
 from tailwise import InputError
-from tailwise.cli import live
-from tailwise.cli.compare import spread
+from tailwise.cli import show_progress
 from tailwise.cli.main import run
+from tailwise.cli.settings import repeat_options
 from tailwise.compare.bootstrap import paired_bootstrap
+from tailwise.compare.cell import Cell
 from tailwise.compare.comparison import SCORES, compare_grid
 from tailwise.compare.conclusions import conclusions
-from tailwise.compare.grid import Cell, Entry
 from tailwise.compare.predictions import Predictions
+from tailwise.compare.progress import GridProgress
 from tailwise.compare.ranks import rank_methods
 from tailwise.compare.shares import shares_tested
 from tailwise.compare.statistics import compare_paired
-from tailwise.experiment.prepare import prepare_table
+from tailwise.experiment.prepare import prepare
+from tailwise.experiment.spec import Experiment
 from tailwise.labels.bins import Bins
 from tailwise.labels.shots import REGIONS, Shots
 from tailwise.report.compare_charts import heat_chart, trade_chart
@@ -43,7 +45,7 @@ def made_up(differences, tables=("t",), seeds=5):
                 error = base + difference + (rng.normal() / 10 if difference else 0)
                 metrics = {r: {"mae": error, "bmae": error} for r in ("all", "many", "medium")}
                 metrics["few"] = {"n": 0} if table == "rare" else {"mae": error}
-                cell = Cell(table, f"{table}.csv", "y", Entry(method), seed, order=order)
+                cell = Cell(table, f"{table}.csv", "y", Experiment(method, encoder="mlp"), seed, order=order)
                 found = {"metrics": metrics, "rows": ROWS, "tested": TESTED, "seconds": 1.5}
                 results.append((cell, found))
     return results
@@ -123,7 +125,7 @@ class TestShares:
     def test_shares_of_a_balanced_split_are_those_that_others_test_again(self):
         rng = np.random.default_rng(0)
         frame = pd.DataFrame({"x": rng.normal(size=800), "y": 10 * rng.gamma(2, size=800)})
-        tables = [prepare_table(frame, "y", seed=seed) for seed in range(30)]
+        tables = [prepare(frame, "y", seed=seed) for seed in range(30)]
         shares = [shares_tested(table) for table in tables]
         tested = np.array([table.part == "test" for table in tables])
         for code, name in enumerate(("all", *REGIONS[:3]), start=-1):
@@ -136,7 +138,7 @@ class TestShares:
 
     def test_a_random_split_tests_the_same_share_of_all(self):
         frame = pd.DataFrame({"x": np.arange(400.0), "y": np.random.default_rng(0).gamma(2, size=400)})
-        assert set(np.round(list(shares_tested(prepare_table(frame, "y", split="random")).values()), 9)) == {0.15}
+        assert set(np.round(list(shares_tested(prepare(frame, "y", split="random")).values()), 9)) == {0.15}
 
 
 class TestConclusions:
@@ -150,18 +152,18 @@ class TestConclusions:
 
     def test_one_split_concludes_nothing_and_folds_of_one_seed_are_several(self):
         one = compare_grid(made_up({"sqinv": -5.0}, seeds=1), "mlp vanilla")
-        assert conclusions(one) == ["One seed was run: nothing can be concluded. Use --seeds 5."]
+        assert conclusions(one) == ["One seed was run: nothing can be concluded. Use `seeds=5`."]
         folded = [(replace(c, seed=0, fold=c.seed, folds=5), r) for c, r in made_up({"sqinv": -5.0})]
         found = compare_grid(folded, "mlp vanilla")
         assert (found.seeds, found.splits) == (1, 5)
         assert conclusions(found)[0].startswith("mlp sqinv is better")
 
-    def test_splits_that_repeat_each_other_cannot_tell(self):
+    def test_splits_that_repeat_each_other_are_inconclusive(self):
         found = compare_grid([(c, r) for c, r in made_up({"sqinv": 0.0}, seeds=3)], "mlp vanilla")
         assert conclusions(found) == ["No difference from mlp vanilla in any region: mlp sqinv."]
         results = made_up({"sqinv": -5.0}, seeds=1)
         copies = [(replace(c, seed=s), r) for s in range(3) for c, r in results]
-        assert conclusions(compare_grid(copies, "mlp vanilla"))[0].startswith("Cannot be told from mlp vanilla")
+        assert conclusions(compare_grid(copies, "mlp vanilla"))[0].startswith("Inconclusive against mlp vanilla")
 
     def test_several_tables_are_counted(self):
         tables = [f"t{i}" for i in range(8)]
@@ -179,13 +181,13 @@ class TestConclusions:
         other = {"sqinv": -5.0, "inv": 5.0}
         last = [conclusions(compare_grid(made_up(other, tables=tables[:n]), "mlp vanilla"))[-1] for n in (2, 3)]
         assert last[0] == "Mean ranks where training rows are few do not differ more than by chance."
-        assert last[1].endswith("few differ: mlp sqinv is first (1.0), not told apart from mlp vanilla.")
+        assert last[1].endswith("few differ: mlp sqinv is first (1.0), inconclusive against mlp vanilla.")
         copied = [
             (replace(c, seed=s), r) for s in range(3) for c, r in made_up({"fds": -5.0}, tables=("a", "b"), seeds=1)
         ]
-        assert conclusions(compare_grid(copied, "mlp vanilla"))[0].startswith("Cannot be told from mlp vanilla")
+        assert conclusions(compare_grid(copied, "mlp vanilla"))[0].startswith("Inconclusive against mlp vanilla")
         four = conclusions(compare_grid(made_up({"sqinv": -5.0, "conr": 0.0}, tables=tables[:4]), "mlp vanilla"))
-        assert four[-1].endswith("few differ as a whole, but no two entries can be told apart.")
+        assert four[-1].endswith("few differ as a whole, but no two entries differ significantly.")
 
 
 class TestCharts:
@@ -202,7 +204,12 @@ class TestCharts:
         powers = {f"p{power}": power for power in (0.5, 0.25, 1.0)}
         results = [
             (
-                replace(c, entry=Entry("reweight+lds", method_params={"reweight": {"power": powers[c.entry.method]}}))
+                replace(
+                    c,
+                    entry=Experiment(
+                        "reweight+lds", method_params={"reweight": {"power": powers[c.entry.method]}}, encoder="mlp"
+                    ),
+                )
                 if c.entry.method in powers
                 else c,
                 r,
@@ -232,22 +239,25 @@ class TestCharts:
         assert any("longer than the line" in word for word in svg_words(few))
 
 
-class TestStanding:
-    CELLS = tuple(Cell("t", "t.csv", "y", Entry(m), seed) for seed in range(3) for m in ("vanilla", "inv"))
+class TestProgress:
+    CELLS = tuple(
+        Cell("t", "t.csv", "y", Experiment(m, encoder="mlp"), seed) for seed in range(3) for m in ("vanilla", "inv")
+    )
 
-    def found(self, error, seconds=2.0):
+    def result(self, error, seconds=2.0):
         return {"metrics": {"all": {"mae": error, "bmae": error}}, "seconds": seconds}
 
     def test_means_failures_and_time_left(self):
-        now = live.Standing(self.CELLS, jobs=2)
-        assert (now.line(), now.seconds_left()) == ("0 of 6 trainings", None)
-        now.add(self.CELLS[0], self.found(1.0, 10.0))
-        assert now.seconds_left() == pytest.approx((2 * 10 + 3 * 10) / 2)
-        now.add(self.CELLS[1], {"error": "no"})
-        now.add(self.CELLS[2], self.found(3.0, 20.0))
-        assert now.line() == "3 of 6 trainings, 1 failed, about 22 s left"
+        progress = GridProgress(self.CELLS, jobs=2)
+        assert (show_progress.progress_line(progress), progress.seconds_left()) == ("0 of 6 trainings", None)
+        progress.add(self.CELLS[0], self.result(1.0, 10.0))
+        assert progress.seconds_left() == pytest.approx((2 * 10 + 3 * 10) / 2)
+        progress.add(self.CELLS[1], {"error": "no"})
+        progress.add(self.CELLS[2], self.result(3.0, 20.0))
+        assert (progress.done, progress.failed, progress.total) == (3, 1, 6)
+        assert show_progress.progress_line(progress) == "3 of 6 trainings, 1 failed, about 22 s left"
         console = Console(width=100, record=True, file=io.StringIO())
-        console.print(now.show())
+        console.print(show_progress.progress_table(progress))
         shown = console.export_text()
         assert re.search(r"mlp vanilla +2 +- +- +- +2 +2/3", shown)
         assert re.search(r"mlp inv +- +- +- +- +- +0/3 1 failed", shown)
@@ -256,11 +266,10 @@ class TestStanding:
     def test_a_terminal_has_a_table_and_others_lines(self, terminal, monkeypatch, tmp_path):
         path = tmp_path / "said"
         with path.open("w") as file:
-            monkeypatch.setattr(live, "err", Console(file=file, force_terminal=terminal, width=120))
-            with live.standing(self.CELLS, 1, known=1) as tell:
-                tell(self.CELLS[0], self.found(1.0))
-                tell(self.CELLS[1], {"error": "it broke [here]"})
-                tell(self.CELLS[2], self.found(3.0))
+            monkeypatch.setattr(show_progress, "err", Console(file=file, force_terminal=terminal, width=120))
+            results = [self.result(1.0), {"error": "it broke [here]"}, self.result(3.0)]
+            pairs = list(zip(self.CELLS[:3], results, strict=True))
+            assert show_progress.follow(iter(pairs), self.CELLS, jobs=1, known=1) == pairs
         said = path.read_text()
         assert "1 of 6 trainings are there already" in said
         assert "failed: t, mlp inv, seed 0: it broke [here]" in said
@@ -455,7 +464,7 @@ class TestCommand:
 
 
 def test_values_after_an_option_belong_to_it():
-    assert spread(["compare", "a.csv", "b.csv", "-t", "y", "--method", "x", "y", "z", "-o", "f"]) == [
+    assert repeat_options(["compare", "a.csv", "b.csv", "-t", "y", "--method", "x", "y", "z", "-o", "f"]) == [
         "compare", "a.csv", "b.csv", "-t", "y", "--method", "x", "--method", "y", "--method", "z", "-o", "f",
     ]  # fmt: skip
 

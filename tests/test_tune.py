@@ -12,12 +12,15 @@ import pytest
 from tailwise import InputError
 from tailwise.cli.main import run
 from tailwise.cli.settings import parse_set
-from tailwise.experiment.prepare import prepare_table
+from tailwise.experiment.prepare import prepare
+from tailwise.experiment.spec import Experiment
 from tailwise.methods.method import compose
 from tailwise.methods.parts import PARTS as KNOWN_PARTS
+from tailwise.search.aim import Aim
 from tailwise.search.outcome import crossed
-from tailwise.search.space import METHODS, METHODS_OF_TREES, PARTS, Drawn, Space
-from tailwise.search.study import Aim, Search
+from tailwise.search.space import METHODS, METHODS_OF_TREES, PARTS, Space, from_stored, stored_settings
+from tailwise.search.study import Search
+from tailwise.search.train_command import train_command
 from tailwise.training.epoch import Epoch
 from tailwise.training.recipe import Recipe
 
@@ -26,7 +29,7 @@ LINEAR = Space(("vanilla", "reweight+lds", "denseweight"), "linear")
 
 @pytest.fixture
 def table(toy):
-    return prepare_table(toy, "price", seed=0)
+    return prepare(toy, "price", seed=0)
 
 
 @pytest.fixture
@@ -61,10 +64,10 @@ class Scripted:
 
 def script(found, monkeypatch, trainings):
     """Give a search these trainings in place of its own, the first as vanilla, and prune it as one of networks."""
-    monkeypatch.setattr("tailwise.search.study._TOLD_EVERY", 1)
+    monkeypatch.setattr("tailwise.search.study._REPORT_EVERY", 1)
     found.study.pruner = optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=5)
     trainings = iter(trainings)
-    monkeypatch.setattr(found, "start", lambda drawn, seed=None: Scripted(next(trainings)))
+    monkeypatch.setattr(found, "start", lambda experiment: Scripted(next(trainings)))
     return found
 
 
@@ -96,20 +99,30 @@ class TestSpace:
         space = Space.of([], model, [])
         assert space.methods == methods
         for method in methods:
-            drawn = space.draw(Lowest(method))
+            drawn = space.draw(Lowest(method), Recipe())
             drawn.compose()
-            words = drawn.words(model)
-            given = parse_set([word for before, word in pairwise(words) if before == "--set"])
-            of_it = given.pop("encoder" if model == "network" else "model")
-            assert of_it == drawn.of_it
-            assert repr(compose(words[1], **given)) == repr(drawn.compose())
+            words = shlex.split(train_command("a.csv", "y", drawn, Recipe(), {}))
+            params = parse_set([word for before, word in pairwise(words) if before == "--set"])
+            model_params = params.pop("encoder" if model == "network" else "model")
+            assert model_params == drawn.params
+            method = words[words.index("--method") + 1]
+            assert repr(compose(method, **params)) == repr(drawn.compose())
+
+    def test_settings_are_stored_under_their_old_names(self):
+        recipe = Recipe(epochs=7)
+        drawn = Experiment(
+            "conr", "network", "mlp", {"conr": {"coef": 0.5}}, {"dropout": 0.2}, replace(recipe, lr=0.01)
+        )
+        plain = json.loads(json.dumps(stored_settings(drawn, recipe)))
+        assert list(plain) == ["method", "params", "encoder", "lr", "of_it"]
+        assert from_stored(plain, "network", recipe) == drawn
 
     def test_mistakes(self):
         with pytest.raises(InputError, match="unknown method part 'lsd'"):
             Space.of(["lsd"], "network", [])
-        with pytest.raises(InputError, match="--encoder must be one of"):
+        with pytest.raises(InputError, match="`encoder` must be one of"):
             Space.of([], "network", ["mpl"])
-        with pytest.raises(InputError, match="--encoder is for networks"):
+        with pytest.raises(InputError, match="`encoder` is for networks"):
             Space.of([], "lightgbm", ["mlp"])
 
 
@@ -198,7 +211,7 @@ class TestSearch:
             search(storage=storage)
 
     def test_a_region_without_validation_rows(self, search):
-        with pytest.raises(InputError, match="no validation row lies in the region 'few'; use another --minimise"):
+        with pytest.raises(InputError, match="no validation row lies in the region 'few'; use another `minimise`"):
             list(search(Aim("few")).run(1))
 
 
@@ -279,7 +292,7 @@ class TestCommand:
         assert run(words) == 0
 
     def test_all_trials_fail(self, toy_csv, tmp_path, capsys, monkeypatch):
-        monkeypatch.setattr(Space, "draw", lambda *_: Drawn("conr"))
+        monkeypatch.setattr(Space, "draw", lambda *_: Experiment("conr", "forest"))
         words = ["tune", str(toy_csv), "-t", "price", *self.FAST, "--trials", "2", "-o", str(tmp_path / "t")]
         assert run(words) == 2
         said = " ".join(capsys.readouterr().err.split())
@@ -291,7 +304,7 @@ class TestCommand:
         [
             (["--trials", "0"], "--trials must be a whole number of at least 1, got 0"),
             (["--minimise", "rare"], "--minimise must be one of"),
-            (["--within", "2 percent"], "--within takes a share such as 2% or 0.02, or none, got '2 percent'"),
+            (["--within", "2 percent"], "--within takes a fraction such as 2% or 0.02, or none, got '2 percent'"),
             (["--within", "-1%"], "--within must be a finite number of at least 0"),
             (["--timeout", "0"], "--timeout must be a finite number above 0"),
             (["--storage", "foo://bar"], "--storage 'foo://bar' cannot be opened"),

@@ -1,4 +1,4 @@
-"""How far the difference of trained models hangs on the rows they were tested on: a paired bootstrap over rows."""
+"""Paired bootstrap over test rows: how much the difference of two trained models depends on the rows tested."""
 
 from collections.abc import Sequence
 
@@ -20,27 +20,29 @@ def paired_bootstrap(
     resamples: int = 2000,
     seed: int = 0,
 ) -> Interval:
-    """Mean difference of two methods' errors over cells, with its 95 % bootstrap interval over the test rows.
+    """Return the mean difference of two methods' errors over cells, with its 95 % bootstrap interval over test rows.
 
     Each resample draws rows of the table with replacement. A drawn row counts in every cell that tested it, and for
-    both methods: cells that split one table again share rows, and taking those for new ones would make the interval too
-    narrow. The interval is by percentiles of the linearised mean. Anthony Davison and David Hinkley, *Bootstrap Methods
+    both methods: splits of one table share rows, and treating those as independent would make the interval too narrow.
+    The interval consists of percentiles of the linearised mean. Anthony Davison and David Hinkley, *Bootstrap Methods
     and their Application*, 1997.
 
-    The trained models stay as they are. So it answers whether *these models* would differ so on other rows, and nothing
-    about the same methods trained again: :func:`tailwise.compare.statistics.compare_paired` does, and decides.
+    The trained models are fixed. The interval therefore shows whether *these models* would differ on other rows, not
+    whether the same methods would differ when trained again; that is tested by
+    :func:`tailwise.compare.statistics.compare_paired`, which gives the verdict.
 
     Args:
-        errors_ours: for each cell the ``(rows,)`` errors of the method, of one region, say; cells may differ in
-            rows, and those without rows are left out.
-        errors_base: those of the reference on the same rows.
-        rows: for each cell ``(rows,)`` numbers of its rows in the table; all rows are apart if not given.
-        bins: for each cell ``(rows,)`` bins of its rows: a cell's difference is then the mean over bins of each bin's.
-        resamples: how many.
-        seed: of the resampling.
+        errors_ours: ``(rows,)`` errors of the method for each cell, for example those of one region; cells may have
+            different rows, and cells without rows are left out.
+        errors_base: errors of the reference on the same rows.
+        rows: ``(rows,)`` row numbers in the table for each cell; if not given, all rows are distinct.
+        bins: ``(rows,)`` bins for each cell; if given, a cell's difference is the mean over bins of the mean
+            differences within bins.
+        resamples: number of resamples.
+        seed: random seed of the resampling.
 
     Returns:
-        The mean over cells of each cell's mean difference, target units. No ends where one row is all.
+        The mean over cells of each cell's mean difference, target units. A single row has no interval.
 
     Raises:
         InputError: cells or rows that do not match, no rows at all, errors that are not finite.
@@ -48,35 +50,35 @@ def paired_bootstrap(
     Example:
         >>> rng = np.random.default_rng(0)
         >>> base = [rng.exponential(size=200) for _ in range(5)]
-        >>> found = paired_bootstrap([0.9 * e for e in base], base)
-        >>> found.low < found.value < found.high < 0
+        >>> change = paired_bootstrap([0.9 * e for e in base], base)
+        >>> change.low < change.value < change.high < 0
         True
     """
     whole(resamples, "resamples", least=1)
     gains = _gains(errors_ours, errors_base)
-    places = _beside(gains, rows, "rows")
-    strata = _beside(gains, bins, "bins")
-    there = [cell for cell, gain in enumerate(gains) if gain.size]
-    if not there:
+    numbers = _matching(gains, rows, "rows")
+    strata = _matching(gains, bins, "bins")
+    with_rows = [cell for cell, gain in enumerate(gains) if gain.size]
+    if not with_rows:
         raise InputError("no cell has a row; leave the region out")
-    value, moves, which, first = 0.0, [], [], 0
-    for cell in there:
-        mean, move = _mean_and_moves(gains[cell], None if strata is None else strata[cell])
-        value += mean / len(there)
-        moves.append(move / len(there))
-        which.append(np.arange(first, first + move.size) if places is None else places[cell])
-        first += move.size
-    _, row = np.unique(np.concatenate(which), return_inverse=True)
-    of_row = np.bincount(row, weights=np.concatenate(moves)).astype(np.float64)
-    if of_row.size == 1:
+    value, influences, row_numbers, first = 0.0, [], [], 0
+    for cell in with_rows:
+        mean, influence = _mean_and_influence(gains[cell], None if strata is None else strata[cell])
+        value += mean / len(with_rows)
+        influences.append(influence / len(with_rows))
+        row_numbers.append(np.arange(first, first + influence.size) if numbers is None else numbers[cell])
+        first += influence.size
+    _, row = np.unique(np.concatenate(row_numbers), return_inverse=True)
+    by_row = np.bincount(row, weights=np.concatenate(influences)).astype(np.float64)
+    if by_row.size == 1:
         return Interval(value)
-    drawn = value + of_row.size * _means_of_draws(of_row, resamples, np.random.default_rng(seed))
-    low, high = np.quantile(drawn, [0.025, 0.975]).tolist()
+    means = value + by_row.size * _resampled_means(by_row, resamples, np.random.default_rng(seed))
+    low, high = np.quantile(means, [0.025, 0.975]).tolist()
     return Interval(value, low, high)
 
 
-def _mean_and_moves(gain: NDArray[np.float64], bins: NDArray[np.int64] | None) -> tuple[float, NDArray[np.float64]]:
-    """A cell's mean, over all rows or over bins, and how much one more of each row would move it."""
+def _mean_and_influence(gain: NDArray[np.float64], bins: NDArray[np.int64] | None) -> tuple[float, NDArray[np.float64]]:
+    """Return a cell's mean, over all rows or over bins, and the influence of each row on it."""
     if bins is None:
         mean = float(gain.mean())
         return mean, (gain - mean) / gain.size
@@ -99,20 +101,20 @@ def _gains(ours: Sequence[ArrayLike], base: Sequence[ArrayLike]) -> list[NDArray
     return gains
 
 
-def _beside(
+def _matching(
     gains: Sequence[NDArray[np.float64]], given: Sequence[ArrayLike] | None, name: str
 ) -> list[NDArray[np.int64]] | None:
-    """Whole numbers of the same rows as the errors."""
+    """Return integers of the same rows as the errors."""
     if given is None:
         return None
     arrays = [np.asarray(one, dtype=np.int64) for one in given]
     if [a.shape for a in arrays] != [g.shape for g in gains]:
-        raise InputError(f"{name} must be (rows,) for each cell, as the errors are")
+        raise InputError(f"{name} must be (rows,) for each cell, like the errors")
     return arrays
 
 
-def _means_of_draws(values: NDArray[np.float64], times: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """``times`` means of as many values drawn with replacement."""
+def _resampled_means(values: NDArray[np.float64], times: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Return ``times`` means of samples of the same size, drawn with replacement."""
     means = np.empty(times)
     at_once = max(1, _DRAWS_AT_ONCE // values.size)
     for start in range(0, times, at_once):

@@ -18,7 +18,7 @@ from tailwise.losses.loss import as_loss
 from tailwise.losses.pointwise import MSE
 from tailwise.methods.slots import EndsEpochs, OwnRates
 from tailwise.smoothing.fds import Keep
-from tailwise.weights import UniformWeights
+from tailwise.weights.weight_function import UniformWeights
 
 Trains = Literal["all", "head", "encoder"]
 TRAINS = ("all", "head", "encoder")

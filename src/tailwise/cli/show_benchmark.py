@@ -1,4 +1,4 @@
-"""A benchmark's tables in the terminal and as Markdown: our means beside the published numbers."""
+"""Print a benchmark: its protocol as text, and its results next to the published numbers, also as Markdown."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -8,21 +8,46 @@ if TYPE_CHECKING:
     from tailwise.bench.published import Published
     from tailwise.bench.standings import BenchTable, Mean, Row
 
+# A line of a table: whether it is ours, and its cells.
+Line = tuple[bool, list[str]]
 
-def print_line(line: str) -> None:
-    """Print a line as it is."""
-    from tailwise.cli.show import out
 
-    out.print(line, highlight=False, markup=False, soft_wrap=True)
+def protocol_text(protocol: "Protocol") -> str:
+    """Return all about a protocol as text."""
+    recipe = ", ".join(f"{key}={value}" for key, value in protocol.recipe.items()) or "the library's defaults"
+    published = [f"{part}.{key}={value}" for part, params in protocol.parts.items() for key, value in params.items()]
+    parts = ", ".join(published) or "the library's defaults"
+    lines = [
+        f"{protocol.name}: {protocol.title}",
+        "",
+        f"source   {protocol.source}",
+        f"data     {protocol.layout}",
+        f"unit     {protocol.unit}",
+        f"metrics  {', '.join(protocol.metrics)} of {', '.join(protocol.regions)}",
+        f"recipe   {recipe}",
+        f"loss     {protocol.loss or 'mse'}",
+        f"parts    {parts}",
+        f"methods  {' '.join(protocol.methods)}",
+        "",
+        "differences from the published practice, known or possible",
+        *(f"  - {line}" for line in protocol.deviations),
+    ]
+    return "\n".join(lines)
 
 
 def show_tables(protocol: "Protocol", tables: Sequence["BenchTable"], *, every: bool) -> None:
-    """Print the tables of a protocol, one a metric, with what stands below them."""
+    """Print the tables of a protocol, one per metric, with notes and sources below.
+
+    Args:
+        protocol: the benchmark.
+        tables: results and published numbers.
+        every: whether to show published methods that were not run.
+    """
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
-    from tailwise.cli.show import out
+    from tailwise.cli.show import out, print_line
 
     for one in tables:
         sources = _sources(one, every=every)
@@ -36,13 +61,18 @@ def show_tables(protocol: "Protocol", tables: Sequence["BenchTable"], *, every: 
             for ours, cells in lines:
                 shown.add_row(*map(Text, cells), style="" if ours else "dim")
             out.print(shown)
-        for line in _below(one, sources):
+        for line in _footnotes(one, sources):
             print_line(line)
-    print_line(f"in {protocol.unit}; what differs from the published practice: tailwise bench list {protocol.name}")
+    print_line(f"in {protocol.unit}; differences from the published practice: tailwise bench list {protocol.name}")
 
 
 def markdown_table(one: "BenchTable", *, every: bool) -> str:
-    """A benchmark's tables as Markdown."""
+    """Return a benchmark's tables as Markdown.
+
+    Args:
+        one: results and published numbers.
+        every: whether to show published methods that were not run.
+    """
     sources = _sources(one, every=every)
     parts = [f"### {one.benchmark}"]
     for metric in dict.fromkeys(metric for metric, _ in one.columns):
@@ -53,28 +83,29 @@ def markdown_table(one: "BenchTable", *, every: bool) -> str:
             *([f"**{c[0]}**", *c[1:]] if ours else c for ours, c in lines),
         ]
         parts.append("\n".join("| " + " | ".join(row) + " |" for row in rows))
-    return "\n\n".join([*parts, "  \n".join(_below(one, sources))])
+    return "\n\n".join([*parts, "  \n".join(_footnotes(one, sources))])
 
 
-def _numbers(one: "BenchTable", *, every: bool) -> list["Published"]:
-    """Published numbers that are shown."""
-    beside = [number for row in one.rows for number in row.beside]
-    return [*beside, *one.others] if every else beside
+def failures(tables: Sequence["BenchTable"]) -> list[str]:
+    """Return a line for each method with a failed training."""
+    return [
+        f"{table.benchmark}, {row.label} failed: {row.failed}" for table in tables for row in table.rows if row.failed
+    ]
 
 
 def _sources(one: "BenchTable", *, every: bool) -> dict[tuple[str, str], int]:
-    """Sources with their notes, numbered."""
-    found = dict.fromkeys((number.source, number.note) for number in _numbers(one, every=every))
-    return {source: i for i, source in enumerate(found, start=1)}
+    """Return the sources of the published numbers that are shown, with their notes, numbered from 1."""
+    numbers = [number for row in one.rows for number in row.beside] + (list(one.others) if every else [])
+    sources = dict.fromkeys((number.source, number.note) for number in numbers)
+    return {source: i for i, source in enumerate(sources, start=1)}
 
 
-def _below(one: "BenchTable", sources: Mapping[tuple[str, str], int]) -> list[str]:
-    """What stands below a table."""
+def _footnotes(one: "BenchTable", sources: Mapping[tuple[str, str], int]) -> list[str]:
     lines = ["ours: mean over seeds and its 95 % interval by Student's t"]
     if sources:
         lines.append(
-            "published: = inside the noise of ours (another run with our spread may well give it), ? where one seed or "
-            "another protocol cannot tell"
+            "published: = within the noise of ours (the prediction interval of one run), ? where one seed or another "
+            "protocol is inconclusive"
         )
     if one.changed:
         lines.append(f"not as the protocol has it: {', '.join(one.changed)}")
@@ -83,13 +114,13 @@ def _below(one: "BenchTable", sources: Mapping[tuple[str, str], int]) -> list[st
 
 def _lines(
     one: "BenchTable", metric: str, sources: Mapping[tuple[str, str], int], *, every: bool
-) -> tuple[list[str], list[tuple[bool, list[str]]]]:
-    """Headings, and lines of cells with whether they are ours."""
+) -> tuple[list[str], list[Line]]:
+    """Return the headings and the lines of a metric's table."""
     from tailwise.bench.standings import SCORES
 
-    regions = [region for of, region in one.columns if of == metric]
+    regions = [region for name, region in one.columns if name == metric]
     headings = [SCORES[metric].heading, *(region.capitalize() for region in regions)]
-    lines: list[tuple[bool, list[str]]] = []
+    lines: list[Line] = []
     for row in one.rows:
         means = [row.means.get((metric, region)) for region in regions]
         seeds = max((mean.n for mean in means if mean is not None), default=0)
@@ -106,16 +137,16 @@ def _published(
     regions: Sequence[str],
     sources: Mapping[tuple[str, str], int],
     row: "Row | None",
-) -> list[tuple[bool, list[str]]]:
-    """A line for each source of published numbers."""
-    found: dict[str, dict[str, str]] = {}
+) -> list[Line]:
+    """Return a line for each source of published numbers."""
+    by_label: dict[str, dict[str, str]] = {}
     for number in numbers:
         if number.metric == metric:
             inside = row.verdict(number) if row else False
             mark = " ?" if inside is None else " =" if inside else ""
             label = f"  {number.label} [{sources[number.source, number.note]}]"
-            found.setdefault(label, {})[number.region] = f"{number.value:g}{mark}"
-    return [(False, [label, *(cells.get(region, "") for region in regions)]) for label, cells in found.items()]
+            by_label.setdefault(label, {})[number.region] = f"{number.value:g}{mark}"
+    return [(False, [label, *(cells.get(region, "") for region in regions)]) for label, cells in by_label.items()]
 
 
 def _ours(mean: "Mean | None") -> str:

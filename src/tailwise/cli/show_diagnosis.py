@@ -1,4 +1,4 @@
-"""What the terminal shows of a diagnosis: a chart of rows by bin, tables, findings, and what to do."""
+"""Print a diagnosis: a chart of rows by bin, tables, findings and advice."""
 
 import math
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tailwise._numbers import number
+from tailwise.cli.flags import with_flags
 from tailwise.diagnose.facts import Density, Diagnosis
 from tailwise.report.findings import findings, target_lines
 
@@ -18,39 +19,39 @@ _STYLES = {"many": "blue", "medium": "yellow", "few": "red", "zero": "magenta"}
 _WIDTH, _HEIGHT, _GUTTER, _WIDEST_BAR = 68, 8, 9, 6
 
 
-def summary(found: Diagnosis, name: str, *, plain: bool = False) -> Group:
-    """Everything but the advice, for a terminal of 80 columns.
+def summary(diagnosis: Diagnosis, name: str, *, plain: bool = False) -> Group:
+    """Return everything but the advice, for a terminal of 80 columns.
 
     Args:
-        found: the diagnosis.
-        name: what to call the table.
-        plain: draw with ASCII letters only.
+        diagnosis: the diagnosis.
+        name: name of the table.
+        plain: draw with ASCII characters only.
     """
     return Group(
-        Text(f"{found.target.name} of {name}", style="bold"),
-        *(Text(line) for line in target_lines(found)),
+        Text(f"{diagnosis.target.name} of {name}", style="bold"),
+        *(Text(line) for line in target_lines(diagnosis)),
         Text(),
-        *chart(found.density, plain=plain),
-        _region_table(found),
-        _weight_table(found),
-        *(Text.assemble((f"{title}: ", "bold"), line) for title, line in findings(found)),
+        *chart(diagnosis.density, plain=plain),
+        _region_table(diagnosis),
+        _weight_table(diagnosis),
+        *(Text.assemble((f"{title}: ", "bold"), line) for title, line in findings(diagnosis)),
         Text(),
     )
 
 
 def chart(density: Density, *, plain: bool = False) -> list[Text]:
-    """Rows by bin as columns of text, coloured by region and lettered below; on a logarithmic scale.
+    """Return rows by bin as a bar chart of text on a logarithmic scale, coloured by region, with its letters below.
 
     Args:
         density: rows by bin.
-        plain: draw with ASCII letters only.
+        plain: draw with ASCII characters only.
     """
-    together = math.ceil(len(density.counts) / _WIDTH)
-    pieces = range(0, len(density.counts), together)
-    counts = [_mean(density.counts[i : i + together]) for i in pieces]
-    smoothed = [_mean(density.smoothed[i : i + together]) for i in pieces]
+    bins_per_bar = math.ceil(len(density.counts) / _WIDTH)
+    starts = range(0, len(density.counts), bins_per_bar)
+    counts = [_mean(density.counts[i : i + bins_per_bar]) for i in starts]
+    smoothed = [_mean(density.smoothed[i : i + bins_per_bar]) for i in starts]
     regions = [_region_of(count, density) for count in counts]
-    wide = min(_WIDEST_BAR, _WIDTH // len(counts))
+    width = min(_WIDEST_BAR, _WIDTH // len(counts))
     top = max(counts)
     eighths = " #######█" if plain else " ▁▂▃▄▅▆▇█"
     full, line = ("#", "-") if plain else ("█", "─")
@@ -61,27 +62,27 @@ def chart(density: Density, *, plain: bool = False) -> list[Text]:
         for count, curve, region in zip(counts, smoothed, regions, strict=True):
             part = _height(count, top) - 8 * level
             if part > 0:
-                row.append((full if part >= 8 else eighths[part]) * wide, style=_STYLES[region])
+                row.append((full if part >= 8 else eighths[part]) * width, style=_STYLES[region])
             else:
-                row.append((line if 0 < _height(curve, top) - 8 * level <= 8 else " ") * wide, style="dim")
+                row.append((line if 0 < _height(curve, top) - 8 * level <= 8 else " ") * width, style="dim")
         lines.append(row)
     letters = Text(f"{'region':>{_GUTTER - 2}}  ")
     for region in regions:
-        letters.append(_LETTERS[region] * wide, style=_STYLES[region])
+        letters.append(_LETTERS[region] * width, style=_STYLES[region])
     low, high = (number(density.edges[end]) for end in (0, -1))
-    drawn = wide * len(counts)
-    scale = f"{low}{high:>{max(drawn - len(low), len(high) + 1)}}"
-    each = "one bin" if together == 1 else f"the mean of {together} bins"
+    total = width * len(counts)
+    scale = f"{low}{high:>{max(total - len(low), len(high) + 1)}}"
+    bar = "one bin" if bins_per_bar == 1 else f"the mean of {bins_per_bar} bins"
     legend = Text(" " * _GUTTER)
     for region, letter in _LETTERS.items():
         legend.append(f"{letter} {'no row' if region == 'zero' else region}  ", style=_STYLES[region])
     legend.append(f"{line} LDS curve above the bars", style="dim")
-    caption = Text(f"{'':{_GUTTER}}rows a bin on a logarithmic scale; a column is {each}", style="dim")
+    caption = Text(f"{'':{_GUTTER}}rows per bin on a logarithmic scale; a bar is {bar}", style="dim")
     return [*lines, letters, Text(" " * _GUTTER + scale), legend, caption, Text()]
 
 
 def _height(count: float, top: float) -> int:
-    """Eighths of a line; at least one where there is any row."""
+    """Return the height of a bar in eighths of a line, at least one for any row."""
     return max(round(8 * _HEIGHT * math.log1p(count) / math.log1p(top)), int(count > 0))
 
 
@@ -95,50 +96,52 @@ def _region_of(count: float, density: Density) -> str:
     return "many" if count > density.many else "few" if count < density.few else "medium"
 
 
-def _region_table(found: Diagnosis) -> Table:
-    density, model = found.density, found.model
+def _region_table(diagnosis: Diagnosis) -> Table:
+    density, model = diagnosis.density, diagnosis.model
     rules = {
-        "many": f"> {density.many:,.3g} a bin",
+        "many": f"> {density.many:,.3g} per bin",
         "medium": "between",
-        "few": f"< {density.few:,.3g} a bin",
+        "few": f"< {density.few:,.3g} per bin",
         "zero": "no row",
     }
     title = "regions" if model is None else f"regions, and the errors of a quick model ({model.folds} folds)"
     table = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("region", style="bold")
     table.add_column("rule")
-    for heading in ("bins", "rows", "share", *(() if model is None else ("MAE", "bias", "R²"))):
+    for heading in ("bins", "rows", "fraction", *(() if model is None else ("MAE", "bias", "R²"))):
         table.add_column(heading, justify="right")
     for region in density.regions:
         cells = [f"{region.bins:,}", f"{region.rows:,}", f"{region.share:.1%}"]
-        table.add_row(region.name, rules[region.name], *cells, *_errors(found, region.name), style=_STYLES[region.name])
+        table.add_row(
+            region.name, rules[region.name], *cells, *_errors(diagnosis, region.name), style=_STYLES[region.name]
+        )
     for name in ("few, low end", "few, high end", "all"):
         if model is not None and (error := model.of(name)) is not None:
-            table.add_row(name, "", "", f"{error.n:,}", "", *_errors(found, name))
+            table.add_row(name, "", "", f"{error.n:,}", "", *_errors(diagnosis, name))
     if model is not None:
         table.caption = Text(
-            f"out of fold, {model.rows:,} rows, in units of {found.target.name}; a bias below 0 is too low; R² is "
-            "against the region's own mean"
+            f"out of fold, {model.rows:,} rows, in units of {diagnosis.target.name}; a bias below 0 is too low; R² is "
+            "relative to the region's mean"
         )
     return table
 
 
-def _errors(found: Diagnosis, region: str) -> list[str]:
-    if found.model is None:
+def _errors(diagnosis: Diagnosis, region: str) -> list[str]:
+    if diagnosis.model is None:
         return []
-    error = found.model.of(region)
+    error = diagnosis.model.of(region)
     if error is None:
         return ["-", "-", "-"]
     no_r2 = error.r2 is None or region.endswith("end")
     return [number(error.mae), number(error.bias), "" if no_r2 else f"{error.r2:.2f}"]
 
 
-def _weight_table(found: Diagnosis) -> Table:
-    table = Table(title="what weights would do", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+def _weight_table(diagnosis: Diagnosis) -> Table:
+    table = Table(title="effect of weights", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("method", style="bold")
-    for heading in ("effective rows", "share of all", "largest weight / mean"):
+    for heading in ("effective sample size", "fraction of rows", "largest weight / mean"):
         table.add_column(heading, justify="right")
-    for weighting in found.weightings:
+    for weighting in diagnosis.weightings:
         table.add_row(
             weighting.method,
             f"{weighting.effective_rows:,.0f}",
@@ -148,13 +151,15 @@ def _weight_table(found: Diagnosis) -> Table:
     return table
 
 
-def print_advice(found: Diagnosis, console: Console) -> None:
-    """Findings, actions and reasons within the width of the terminal; commands whole, to be copied."""
+def print_advice(diagnosis: Diagnosis, console: Console) -> None:
+    """Print findings, actions and reasons within the width of the terminal, and commands on one line, to be copied."""
     console.print(Text("what to do", style="bold"))
-    for place, advice in enumerate(found.advice, start=1):
+    for rank, advice in enumerate(diagnosis.advice, start=1):
         console.print(Text())
-        console.print(Text(f"{place}. {advice.finding}", style="bold"))
+        console.print(Text(f"{rank}. {advice.finding}", style="bold"))
         for title, text in (("do", advice.action), ("why", advice.reason)):
-            console.print(Padding(Text.assemble((f"{title}: ", "bold"), text), (0, 0, 0, 3)), highlight=False)
+            console.print(
+                Padding(Text.assemble((f"{title}: ", "bold"), with_flags(text)), (0, 0, 0, 3)), highlight=False
+            )
         for command in advice.commands:
             console.print(Text(f"   {command}", style="cyan"), soft_wrap=True)
