@@ -10,6 +10,7 @@ from tailwise.heads.ensemble import EnsembleHead
 from tailwise.heads.evidential import VariationalHead
 from tailwise.heads.head import as_head
 from tailwise.heads.laplace import LaplaceHeads
+from tailwise.heads.mixture import MixtureHead
 from tailwise.heads.point import PointHead
 
 HEADS: Mapping[str, type[PointHead]] = {
@@ -17,6 +18,7 @@ HEADS: Mapping[str, type[PointHead]] = {
     "laplace": LaplaceHeads,
     "variational": VariationalHead,
     "ensemble": EnsembleHead,
+    "mixture": MixtureHead,
 }
 _POINT = {"kind": "point"}
 
