@@ -115,7 +115,7 @@ def index_rows(rows: Any, n: int) -> Rows:
     raise InputError(f"rows must be a slice, a mask ({n},) or row numbers below {n}, got {_shown(rows)}")
 
 
-def pieces(n: int, width: int, elements: int = 2**16) -> Iterator[slice]:
+def pieces(n: int, width: int, elements: int = 2**15) -> Iterator[slice]:
     """Slices of ``n`` rows, each with about ``elements`` numbers when a row has ``width``."""
     step = max(elements // max(width, 1), 1)
     return (slice(start, min(start + step, n)) for start in range(0, n, step))

@@ -16,7 +16,7 @@ from tailwise.labels.density import LDS
 Target = StepFunction | Callable[[Floats], ArrayLike] | ArrayLike
 
 REACH = 0.1
-_CELLS = 400
+_CELLS = 200
 _POINTS = np.array([0.1, 0.3, 0.5, 0.7, 0.9])  # of a cell, at which a function is averaged
 
 
@@ -126,7 +126,7 @@ class SmoothedDensity:
         Args:
             target: q, on any scale: a tuple ``(low, high)`` for a uniform density; an array or list of labels spread as
                 those to be predicted, smoothed as the training labels are; a step function; or a function of ``(m,)``
-                values, averaged over some 400 cells.
+                values, averaged over some 200 cells.
             balance: a; 1 is the density q itself.
 
         Raises:

@@ -1,6 +1,6 @@
 """Mixtures of Gaussians."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -48,6 +48,17 @@ class Mixture(Predictive):
         mixture = cls.__new__(cls)
         mixture._components = components
         return mixture
+
+    @classmethod
+    def _pooled(cls, parts: Sequence[Self], weights: Floats) -> Self:
+        components = [part._components for part in parts]
+        return cls._of(
+            Components(
+                np.hstack([part.weights * weights[:, [j]] for j, part in enumerate(components)]),
+                np.hstack([part.means for part in components]),
+                np.hstack([part.scales for part in components]),
+            )
+        )
 
     @property
     def weights(self) -> Floats:

@@ -105,29 +105,23 @@ class Components:
             return np.asarray(np.where(atoms > 0, np.log(atoms), log_density), dtype=np.float64)
 
     def cumulative_at(self, edges: Floats, pivot: float) -> Floats:
-        """:meth:`cumulative` at increasing edges, the same for every row, strict: ``(n, k)``."""
+        """:meth:`cumulative` at increasing edges, the same for every row, strict: ``(n, k)``.
+
+        Faster where neighbouring rows are alike: edges out of a component's reach in all rows are not evaluated.
+        """
         total = np.zeros((len(self), edges.size))
         for j in range(self.count):
             sign, weight = self._signs(pivot, j), self.weights[:, j, None]
-            near, z = self._near(edges, j)
-            z *= sign
+            mean, scale = self.means[:, j, None], self.scales[:, j, None]
+            first = int(np.searchsorted(edges, (mean - _REACH * scale).min(), side="left"))
+            last = int(np.searchsorted(edges, (mean + _REACH * scale).max(), side="right"))
+            z = standardized(edges[first:last] - mean, sign * scale, strict=True)
             ndtr(z, out=z)
             z *= sign * weight
-            total[:, near] += z
-            total[:, : near.start] -= weight * (sign < 0)
-            total[:, near.stop :] += weight * (sign > 0)
+            total[:, first:last] += z
+            total[:, :first] -= weight * (sign < 0)
+            total[:, last:] += weight * (sign > 0)
         return total
-
-    def _near(self, edges: Floats, j: int) -> tuple[slice, Floats]:
-        """Edges near to a component in any row, and their standardized distance to it.
-
-        Its whole mass lies between the first and the last of these, or beyond all edges.
-        """
-        mean, scale = self.means[:, j, None], self.scales[:, j, None]
-        first = np.searchsorted(edges, (mean - _REACH * scale).min(), side="left")
-        last = np.searchsorted(edges, (mean + _REACH * scale).max(), side="right")
-        near = slice(int(first), int(last))
-        return near, standardized(edges[near] - mean, scale, strict=True)
 
     def moments(self, t: Floats, pivot: Floats | float, center: Floats) -> tuple[Floats, Floats]:
         """First and second moment about each row's center of the mass below ``(n, k)`` points; see :meth:`cumulative`.
@@ -244,11 +238,14 @@ def normal_density(z: Floats) -> Floats:
 
 
 def standardized(gap: Floats, scale: Floats, *, strict: bool) -> Floats:
-    """Divide gaps to a mean by the scale; at the mean of an atom -inf if strict, else inf."""
+    """Divide gaps to a mean by the scale, new array; at the mean of an atom -inf if strict, else inf.
+
+    A negative scale, or -0.0, mirrors the result.
+    """
     if scale.all():
         with np.errstate(over="ignore"):
             return np.asarray(gap / scale, dtype=np.float64)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         z = gap / scale
-    z[np.isnan(z)] = -np.inf if strict else np.inf
-    return np.asarray(z, dtype=np.float64)
+    side = np.copysign(np.inf, scale)
+    return np.where(np.isnan(z), -side if strict else side, z)

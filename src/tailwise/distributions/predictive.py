@@ -11,6 +11,8 @@ from tailwise._checks import InputError, label_array
 from tailwise.distributions.arrays import Floats, per_row, pieces, probabilities
 from tailwise.distributions.steps import StepFunction
 
+NO_MASS = 1e-12  # of a row, below which it has none
+
 
 class Predictive(ABC):
     """Predicted distributions of a scalar target, one a row, in the target's units.

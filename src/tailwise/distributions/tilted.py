@@ -9,10 +9,9 @@ from numpy.polynomial.legendre import leggauss
 from tailwise._checks import positive
 from tailwise.distributions.arrays import Floats, index_rows, scalar
 from tailwise.distributions.normals import Components
-from tailwise.distributions.predictive import Predictive
+from tailwise.distributions.predictive import NO_MASS, Predictive
 from tailwise.distributions.steps import StepFunction
 
-_NO_MASS = 1e-12
 _KNOTS = np.array([-6.0, -4.0, -3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0, 4.0, 6.0])
 _NODES, _NODE_WEIGHTS = leggauss(4)
 
@@ -89,7 +88,7 @@ class TiltedMixture(Predictive):
             step.edges[:-1], np.nextafter(step.edges[-1], np.inf)
         )  # the last cell includes its upper edge
         below = components.cumulative_at(edges, self._pivot)
-        lost = np.diff(below)[:, step.values > 0].sum(axis=1) < _NO_MASS
+        lost = np.diff(below)[:, step.values > 0].sum(axis=1) < NO_MASS
         if lost.any():
             components = components.as_atoms(lost, step.nearest(components.mean()[lost]))
             below[lost] = components.take(lost).cumulative_at(edges, self._pivot)
