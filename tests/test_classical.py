@@ -25,7 +25,7 @@ from tailwise.data.preprocessing import fit_tree_preprocessor, nominal_inputs, t
 from tailwise.experiment.prepare import prepare
 from tailwise.labels.shots import Shots
 from tailwise.methods.label_weights import label_weights
-from tailwise.metrics.regions import validation_errors
+from tailwise.metrics.region_errors import validation_errors
 from tailwise.training.recipe import Recipe
 from trainings import start_training
 

@@ -12,19 +12,25 @@ from tailwise import InputError
 from tailwise.cli import show_progress
 from tailwise.cli.main import run
 from tailwise.cli.settings import repeat_options
-from tailwise.compare.bootstrap import paired_bootstrap
 from tailwise.compare.cell import Cell
 from tailwise.compare.comparison import SCORES, compare_grid
+from tailwise.compare.comparison_folder import open_comparison, write_comparison
 from tailwise.compare.conclusions import WHERE, conclusions, of_tables
+from tailwise.compare.entries import entries_of
+from tailwise.compare.grid import check_parallel, run_grid
+from tailwise.compare.plan import plan_cells
 from tailwise.compare.predictions import Predictions
+from tailwise.compare.presets import PRESETS
 from tailwise.compare.progress import GridProgress
 from tailwise.compare.ranks import rank_methods
 from tailwise.compare.shares import shares_tested
 from tailwise.compare.statistics import compare_paired
+from tailwise.compare.sweep import sweep_of
 from tailwise.experiment.prepare import prepare
 from tailwise.experiment.spec import Experiment
 from tailwise.labels.bins import Bins
 from tailwise.labels.shots import REGIONS, Shots
+from tailwise.metrics.paired_bootstrap import paired_bootstrap
 from tailwise.report.compare_charts import heat_chart, trade_chart
 from tailwise.report.compare_page import compare_page
 from tailwise.report.critical import critical_chart, critical_text
@@ -367,6 +373,93 @@ class TestCompareGrid:
             assert score.capitalize() in page
         links = set(re.findall(r"https?://[a-z0-9.]+", page))
         assert links <= {"http://www.w3.org", "http://purl.org", "http://creativecommons.org"}  # names, not places
+
+
+class TestEntries:
+    def test_every_method_is_on_every_model(self):
+        settings = {"lds": {"sigma": 1}, "text": {"frozen": True}}
+        entries = entries_of(["vanilla", "sqinv+lds"], ["mlp", "linear"], settings=settings, recipe={"epochs": 3})
+        assert [entry.name for entry in entries] == [
+            "mlp vanilla", "mlp sqinv+lds (lds.sigma=1)", "linear vanilla", "linear sqinv+lds (lds.sigma=1)",
+        ]  # fmt: skip
+        assert [dict(entry.recipe) for entry in entries] == [{"epochs": 3}, {"epochs": 3}, {}, {}]
+        assert [dict(entry.params) for entry in entries[1:3]] == [{"text": {"frozen": True}}, {}]
+
+    def test_a_sweep_has_each_entry_once(self):
+        entries = entries_of(["vanilla"], ["tabm", "mlp"], sweep=True)
+        assert [entry.name for entry in entries[2:]] == [
+            f"tabm reweight+lds (reweight.power={power})" for power in (0.25, 0.5, 0.75, 1.0)
+        ]
+        assert sweep_of(entries) == ("tabm vanilla", *(entry.name for entry in entries[2:]))
+
+    def test_mistakes_name_parameters(self):
+        for methods, models, settings, said in (
+            (["vanilla"], ["mlp"], {}, "give more with `method` or `model`"),
+            (["vanilla", "inv"], ["mlpp"], {}, "`model` must be one of"),
+            (["vanilla", "inv"], ["mlp"], {"conr": {"coef": 1}}, "`settings` names 'conr'"),
+        ):
+            with pytest.raises(InputError, match=said):
+                entries_of(methods, models, settings=settings)
+
+
+class TestPlan:
+    def test_cells_of_a_split_come_together(self, toy_csv):
+        entries = entries_of(["vanilla", "inv"], ["linear"])
+        cells = plan_cells([(str(toy_csv), "price"), ("example:diabetes", "progression")], entries, seeds=2, rows=99)
+        assert [(cell.seed, cell.table, cell.order) for cell in cells[:5]] == [
+            (0, "toy", 0), (0, "toy", 1), (0, "diabetes", 0), (0, "diabetes", 1), (1, "toy", 0),
+        ]  # fmt: skip
+        assert {(cell.rows, len(cell.sha256)) for cell in cells} == {(99, 64)}
+        folded = plan_cells([(str(toy_csv), "price")], entries, seeds=1, folds=3)
+        assert [cell.fold for cell in folded] == [0, 0, 1, 1, 2, 2]
+
+    @pytest.mark.parametrize(
+        ("wrong", "said"),
+        [
+            ({"seeds": 0}, "`seeds` must be"),
+            ({"folds": 1}, "`folds` must be"),
+            ({"folds": 3, "choices": {"group": "city"}}, "`folds` and `group` cannot be used together"),
+            ({"choices": {"bin_width": -1.0}}, "width must be"),
+        ],
+    )
+    def test_mistakes_name_parameters(self, toy_csv, wrong, said):
+        with pytest.raises(InputError, match=said):
+            plan_cells([(str(toy_csv), "price")], entries_of(["vanilla", "inv"]), **wrong)
+
+    def test_tables_of_one_name_are_refused(self, toy_csv):
+        with pytest.raises(InputError, match="two tables are called 'toy'"):
+            plan_cells([(str(toy_csv), "price"), ("elsewhere/toy.csv", "x")], entries_of(["vanilla", "inv"]))
+
+    def test_trainings_that_cannot_run(self, tmp_path):
+        with pytest.raises(InputError, match="`jobs` must be"):
+            check_parallel(0, "loky")
+        with pytest.raises(InputError, match="`backend` 'abacus' cannot be used"):
+            list(run_grid([], tmp_path, backend="abacus"))
+
+
+class TestPython:
+    def test_a_comparison_in_a_few_lines_is_that_of_the_command(self, toy_csv, tmp_path):
+        words = ["compare", str(toy_csv), "-t", "price", "-m", "vanilla", "inv", "--model", "linear"]
+        assert run([*words, "--seeds", "2", "-o", str(tmp_path / "command")]) == 0
+        cells = plan_cells(
+            [(str(toy_csv), "price")],
+            entries_of(["vanilla", "inv"], ["linear"]),
+            seeds=2,
+            rows=PRESETS["quick"].rows,
+        )
+        folder = open_comparison(tmp_path / "python")
+        comparison = compare_grid(list(run_grid(cells, folder)), "linear vanilla", folder=folder)
+        write_comparison(comparison, tmp_path / "python")
+        assert comparison.title == "price of toy"
+        saved = [json.loads((tmp_path / name / "comparison.json").read_text()) for name in ("command", "python")]
+        for one in saved:
+            del one["seconds"], one["tables"][0]["seconds"]
+        assert saved[0] == saved[1]
+
+    def test_the_title_names_the_target_that_all_tables_have(self):
+        assert compare_grid(made_up({"inv": 1.0}, tables=("a", "b")), "mlp vanilla").title == "y of a, b"
+        results = [(replace(c, target=f"y of {c.table}"), r) for c, r in made_up({"inv": 1.0}, tables=("a", "b"))]
+        assert compare_grid(results, "mlp vanilla").title == "a, b"
 
 
 class TestCommand:

@@ -9,7 +9,8 @@ from tailwise import InputError, TableModel, compose
 from tailwise.backends.names import ENCODERS
 from tailwise.data.preprocessing import categories_of, fit_preprocessor
 from tailwise.experiment.prepare import prepare
-from tailwise.heads.distributional import EnsembleHead, head_from
+from tailwise.heads.attach import head_from
+from tailwise.heads.ensemble import EnsembleHead
 from tailwise.heads.point import Regressor
 from tailwise.modalities.table import Columns, TableInputs, TabM, encoder_from, new_encoder
 from tailwise.training.recipe import Recipe
@@ -185,7 +186,7 @@ class TestEnsembleHead:
     def test_the_mean_of_the_members_predicts(self):
         head = EnsembleHead(6, members=3).match_scale([10.0, 20.0, 60.0])
         z = torch.randn(5, 6)
-        torch.testing.assert_close(head(z), head.members_of(z).mean(1))
+        torch.testing.assert_close(head(z), head.outputs(z).mean(1))
 
     def test_is_made_from_its_shape(self):
         head = EnsembleHead(6, members=3)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tailwise.losses.pointwise import L1, MSE, Huber
     from tailwise.methods.method import Method, Stage, compose
     from tailwise.methods.objective import Objective
-    from tailwise.metrics.regions import region_metrics
+    from tailwise.metrics.region_metrics import region_metrics
     from tailwise.modalities.mlp import MLP
     from tailwise.regularizers.conr import ConR, conr_loss
     from tailwise.smoothing.fds import FDS
@@ -80,7 +80,7 @@ _WHERE = {
     "density_weights": "weights.by_density",
     "focal_loss": "losses.focal",
     "lds_weights": "weights.by_bins",
-    "region_metrics": "metrics.regions",
+    "region_metrics": "metrics.region_metrics",
 }
 
 __all__ = [

@@ -14,7 +14,7 @@ from tailwise.data.task import Task
 from tailwise.labels.shots import Shots
 from tailwise.methods.label_weights import loss_and_weights
 from tailwise.methods.method import Method
-from tailwise.metrics.regions import validation_errors
+from tailwise.metrics.region_errors import validation_errors
 from tailwise.modalities.table_inputs import TableInputs
 from tailwise.training.epoch import Epoch
 from tailwise.training.recipe import Recipe

@@ -13,7 +13,7 @@ from tailwise.compare.over_rows import over_rows
 from tailwise.compare.ranks import Ranking, pareto_front, rank_methods
 from tailwise.compare.statistics import Compared, Tally, compare_methods, tally, wilcoxon_after_holm
 from tailwise.compare.sweep import sweep_of
-from tailwise.metrics.regions import Interval
+from tailwise.metrics.confidence import Interval
 
 SCORES: dict[str, tuple[str, str]] = {
     "all": ("all", "mae"),
@@ -40,7 +40,7 @@ class TableComparison:
         failed: first error of the failed cells, by entry.
         n_failed: number of failed cells, by entry that has any.
         rows: mean difference with its interval over test rows (see
-            :func:`tailwise.compare.bootstrap.paired_bootstrap`), by entry and score, if the predictions were read.
+            :func:`tailwise.metrics.paired_bootstrap.paired_bootstrap`), by entry and score, if predictions were read.
         sweep: entries with weights of rising power, vanilla first: the backbone of the trade-off.
     """
 

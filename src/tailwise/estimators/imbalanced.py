@@ -27,6 +27,7 @@ from tailwise.experiment.spec import AUTO_METHOD, Experiment
 from tailwise.labels.bin_grid import BinGrid
 from tailwise.labels.bins import Bins
 from tailwise.model_selection import StratifiedRegressionGroupKFold, StratifiedRegressionKFold
+from tailwise.training.epoch import Epoch
 from tailwise.training.recipe import Recipe
 
 _PARAMETERS = "estimator.json"
@@ -159,7 +160,8 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
                 precision=self.precision,
             ),
         )
-        self.auto_, self.history_ = None, []
+        self.auto_: dict[str, Any] | None = None
+        self.history_: list[Epoch] = []
         with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
             if self.method == AUTO_METHOD:
                 # Validation rows that the caller gives are distributed as those to be predicted; others as all rows.

@@ -119,7 +119,7 @@ class TabM(nn.Module):
     Gorishniy et al., *TabM: Advancing Tabular Deep Learning with Parameter-Efficient Ensembling* (ICLR 2025), by its
     authors' package ``tabm``. The features of the k members lie side by side, so that FDS, ConR and every other piece
     sees one vector a row, in which each member has its part; the head is
-    :class:`tailwise.heads.distributional.EnsembleHead`.
+    :class:`tailwise.heads.ensemble.EnsembleHead`.
 
     Args:
         columns: what the inputs are.

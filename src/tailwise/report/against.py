@@ -6,8 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tailwise.labels.shots import Shots
+from tailwise.metrics.confidence import Interval
 from tailwise.metrics.errors import mean_absolute_error
-from tailwise.metrics.regions import Interval, mae_change, region_rows
+from tailwise.metrics.paired_bootstrap import mae_change
+from tailwise.metrics.region_errors import region_rows
 
 FEWEST_TO_SPEAK = 10
 

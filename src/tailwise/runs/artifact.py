@@ -9,11 +9,11 @@ import pandas as pd
 
 from tailwise._checks import InputError
 from tailwise._files import write_json
+from tailwise.backends.names import MEDIA
 from tailwise.data.task import Task
 from tailwise.experiment.evaluate import Evaluation, PredictedPart, evaluate, predict_part
 from tailwise.experiment.model import FittedModel
 from tailwise.experiment.spec import Experiment
-from tailwise.modalities.encoder_names import MEDIA
 from tailwise.report.against import OtherRun, compare
 from tailwise.report.features import FeatureMap, feature_rows
 from tailwise.report.page import run_page

@@ -5,7 +5,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from tailwise.metrics.regions import METRICS
+from tailwise.metrics.region_metrics import METRICS
 from tailwise.serve.beside import MOST_RUNS, Column
 from tailwise.serve.chart_series import KINDS, Plot
 from tailwise.serve.library import Page
