@@ -107,6 +107,7 @@ def compare(
     from tailwise.cli.show_progress import follow
     from tailwise.compare.comparison import compare_grid
     from tailwise.compare.comparison_folder import PAGE, open_comparison, write_comparison
+    from tailwise.compare.conclusions import WHERE, conclusions, of_tables
     from tailwise.compare.entries import entries_of
     from tailwise.compare.grid import check_parallel, read_cell, run_grid
     from tailwise.compare.plan import plan_cells
@@ -140,5 +141,12 @@ def compare(
     results = follow(run_grid(cells, results_folder, jobs=jobs, backend=backend), cells, jobs=jobs, known=known)
     comparison = compare_grid(results, base, folder=results_folder)
     write_comparison(comparison, folder)
-    (folder / PAGE).write_text(compare_page(comparison, comparison.title), encoding="utf-8")
+    page = compare_page(
+        comparison,
+        comparison.title,
+        conclusions=conclusions(comparison),
+        of_tables=of_tables(comparison),
+        scores=WHERE,
+    )
+    (folder / PAGE).write_text(page, encoding="utf-8")
     print_comparison(comparison, trainings=len(results), page=folder / PAGE)

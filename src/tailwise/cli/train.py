@@ -79,8 +79,8 @@ def train(
     from tailwise.experiment.fit import chosen, start
     from tailwise.experiment.prepare import prepare
     from tailwise.experiment.spec import AUTO_METHOD, Experiment
-    from tailwise.report.against import read_other
     from tailwise.runs.folder import CACHE, check_out, remove_cache
+    from tailwise.runs.other_run import read_other
     from tailwise.runs.training import RunInProgress
 
     if depth is not None:

@@ -73,9 +73,7 @@ class MixtureLikelihood(Loss):
 
     on_outputs = True
 
-    def __init__(
-        self, spread: float, *, n_components: int = 5, squared_error: float = 1.0, beta: float = 0.0
-    ) -> None:
+    def __init__(self, spread: float, *, n_components: int = 5, squared_error: float = 1.0, beta: float = 0.0) -> None:
         super().__init__()
         self.spread = positive(spread, "spread")
         self.n_components = n_components
