@@ -11,6 +11,7 @@ BACKENDS: Mapping[str, str] = {
     "network": "tailwise.backends.network:BACKEND",
     "lightgbm": "tailwise.backends.lightgbm:BACKEND",
     "hist-boosting": "tailwise.backends.hist_boosting:BACKEND",
+    "catboost": "tailwise.backends.catboost:BACKEND",
     "forest": "tailwise.backends.forest:BACKEND",
     "linear": "tailwise.backends.linear:BACKEND",
 }

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from tailwise._checks import InputError
 from tailwise.backends.names import AUTO
 from tailwise.backends.network_rows import ROWS_AT_ONCE, NetworkRows, table_rows
-from tailwise.backends.protocol import Between, Outputs
+from tailwise.backends.protocol import Backend, Between, Outputs
 from tailwise.data.task import Task
 from tailwise.distributed import gather_objects, piece
 from tailwise.heads.attach import attach_head, shape_from_json, shape_to_json
@@ -174,7 +174,7 @@ class NetworkBackend:
         """It prints nothing."""
 
 
-BACKEND = NetworkBackend()
+BACKEND: Backend = NetworkBackend()
 
 
 def _fitting(task: Task, method: Method, recipe: Recipe, rows: NetworkRows | MediaSetup) -> NetworkFitting:

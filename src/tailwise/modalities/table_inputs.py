@@ -43,9 +43,14 @@ class TableInputs:
         return cls(fit_preprocessor(features), dtype)
 
     @classmethod
-    def fit_trees(cls, features: pd.DataFrame, dtype: Any = np.float64) -> Self:
-        """Learn from features of training rows, for models of trees: numbers as they are, and codes of categories."""
-        return cls(fit_tree_preprocessor(features), dtype)
+    def fit_trees(cls, features: pd.DataFrame, *, scaled: bool = False) -> Self:
+        """Learn from features of training rows, for models of trees: missing numbers stay, categories become codes.
+
+        Args:
+            features: as :meth:`Schema.features` gives them.
+            scaled: numbers have mean 0 and standard deviation 1, for models that round them to float32.
+        """
+        return cls(fit_tree_preprocessor(features, scaled=scaled), np.float64)
 
     def inputs(self, schema: Schema, frame: pd.DataFrame) -> Any:
         """``(n, p)`` inputs of rows."""
