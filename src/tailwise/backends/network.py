@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from tailwise._checks import InputError
 from tailwise.heads.distributional import EnsembleHead, head_from
 from tailwise.heads.point import Regressor
-from tailwise.modalities.table import encoder_from
+from tailwise.modalities.encoders import encoder_from
 
 Inputs = NDArray[np.float32] | Mapping[str, NDArray[Any]]
 ROWS_AT_ONCE, MEDIA_AT_ONCE = 16_384, 256

@@ -12,7 +12,6 @@ from sklearn.compose import ColumnTransformer
 from torch import nn
 
 from tailwise._checks import InputError
-from tailwise.backends.names import AUTO, encoder_for
 from tailwise.backends.network import ROWS_AT_ONCE, Inputs, Network, network_of, predictions
 from tailwise.data.preprocessing import categories_of, fit_preprocessor, transform, transform_features
 from tailwise.data.rows import sample_of
@@ -20,7 +19,9 @@ from tailwise.data.task import Task
 from tailwise.distributed import gather_objects, piece
 from tailwise.methods.method import Method
 from tailwise.metrics.regions import validation_errors
-from tailwise.modalities.inputs import MediaInputs, check_kinds, media_setup
+from tailwise.modalities.encoder_names import AUTO, encoder_for
+from tailwise.modalities.media_inputs import MediaInputs
+from tailwise.modalities.media_setup import check_kinds, media_setup
 from tailwise.modalities.table import new_encoder
 from tailwise.training.batches import Batches
 from tailwise.training.epoch import Epoch
@@ -59,8 +60,8 @@ def table_training(
         table: a prepared table.
         method: what to train.
         recipe: how.
-        encoder: one of :data:`tailwise.backends.names.ENCODERS`, or ``"auto"``, see
-            :func:`tailwise.backends.names.encoder_for`.
+        encoder: one of :data:`tailwise.modalities.encoder_names.ENCODERS`, or ``"auto"``, see
+            :func:`tailwise.modalities.encoder_names.encoder_for`.
         sample_weight: ``(n,)`` how often each training row is drawn relative to others.
         params: parameters of the encoder, see :func:`tailwise.modalities.table.new_encoder`.
 

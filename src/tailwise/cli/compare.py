@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tailwise._checks import InputError, one_of, whole
-from tailwise.backends.names import AUTO, ENCODERS, MEDIA, MODELS
+from tailwise.backends.names import MODELS
 from tailwise.cli import media_options
+from tailwise.modalities.catalog import kinds
+from tailwise.modalities.encoder_names import AUTO, ENCODERS
 
 if TYPE_CHECKING:
     from tailwise.compare.comparison import GridComparison
@@ -24,6 +26,7 @@ SEVERAL = ("--method", "-m", "--model")
 _POWERS = (0.25, 0.5, 0.75, 1.0)
 
 
+@media_options.with_media_options
 def compare(
     data: Annotated[
         list[str],
@@ -118,10 +121,7 @@ def compare(
     nominal: Annotated[
         list[str] | None, typer.Option("--nominal", help="Column to take as nominal.", rich_help_panel=_TABLE)
     ] = None,
-    image: media_options.Image = None,
-    text: media_options.Text = None,
-    text_pair: media_options.TextPair = None,
-    signal: media_options.Signal = None,
+    media: media_options.Media | None = None,
     drop_missing_target: Annotated[
         bool, typer.Option("--drop-missing-target", help="Drop rows without a target.", rich_help_panel=_TABLE)
     ] = False,
@@ -155,7 +155,7 @@ def compare(
         "drop": drop or [],
         "nominal": nominal or [],
         "drop_missing_target": drop_missing_target,
-        **media_options.media_choices(image, text, text_pair, signal),
+        **(media or {}),
     }
     targets = _targets(data, target)
     cells = _cells(targets, entries, choices, n_seeds, folds, chosen["rows"])
@@ -187,8 +187,8 @@ def _entries(
     known = (AUTO, *ENCODERS, *(name for name in MODELS if name != "network"))
     for name in models:
         one_of(name, "--model", known)
-    of_media = {kind: params[kind] for kind in MEDIA if kind in params}
-    params = {part: given for part, given in params.items() if part not in MEDIA}
+    of_media = {kind: params[kind] for kind in kinds() if kind in params}
+    params = {part: given for part, given in params.items() if part not in kinds()}
     unused = set(params)
     made = []
     for name in dict.fromkeys(models):

@@ -11,6 +11,7 @@ from tailwise.cli import media_options
 _ROWS, _COLUMNS, _OUTPUT = "Target and rows", "Columns", "Output"
 
 
+@media_options.with_media_options
 def diagnose(
     data: Annotated[str, typer.Argument(metavar="DATA", help="A CSV, TSV or Parquet file, or example:NAME.")],
     target: Annotated[str, typer.Option("--target", "-t", help="Column to predict.", rich_help_panel=_ROWS)],
@@ -85,10 +86,7 @@ def diagnose(
         list[str] | None,
         typer.Option("--date", metavar="COLUMN", help="Take a column as dates. Repeatable.", rich_help_panel=_COLUMNS),
     ] = None,
-    image: media_options.Image = None,
-    text: media_options.Text = None,
-    text_pair: media_options.TextPair = None,
-    signal: media_options.Signal = None,
+    media: media_options.Media | None = None,
     no_model: Annotated[
         bool, typer.Option("--no-model", help="Skip the quick cross-validated model that shows where it hurts.")
     ] = False,
@@ -122,7 +120,7 @@ def diagnose(
         nominal=nominal or [],
         numeric=numeric or [],
         date=date or [],
-        **media_options.media_choices(image, text, text_pair, signal),
+        **(media or {}),
         drop_missing_target=drop_missing_target,
         group=group,
         seed=seed,

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tailwise._checks import InputError, one_of
-from tailwise.backends.names import AUTO, ENCODERS, MEDIA, MODELS
+from tailwise.backends.names import MODELS
 from tailwise.cli import automatic, media_options
 from tailwise.cli.launch import several
+from tailwise.modalities.catalog import kinds
+from tailwise.modalities.encoder_names import AUTO, ENCODERS
 from tailwise.training.recipe import CRITERIA, PRECISIONS, Recipe
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ def _complete_data(incomplete: str) -> list[str]:
     return [PREFIX + name for name in EXAMPLES if (PREFIX + name).startswith(incomplete)]
 
 
+@media_options.with_media_options
 def train(
     context: typer.Context,
     data: Annotated[
@@ -193,10 +196,7 @@ def train(
         list[str] | None,
         typer.Option("--date", metavar="COLUMN", help="Take a column as dates. Repeatable.", rich_help_panel=_COLUMNS),
     ] = None,
-    image: media_options.Image = None,
-    text: media_options.Text = None,
-    text_pair: media_options.TextPair = None,
-    signal: media_options.Signal = None,
+    media: media_options.Media | None = None,
     depth: Annotated[
         str | None,
         typer.Option(
@@ -325,7 +325,7 @@ def train(
 
         lightgbm.register_logger(_Silent())  # what it has to say comes as an error
     params = parse_set(settings or [])
-    of_model = {name: params.pop(name, {}) for name in ("model", "encoder", *MEDIA)}
+    of_model = {name: params.pop(name, {}) for name in ("model", "encoder", *kinds())}
     _check_model(context, model, encoder, of_model)
     thresholds = parse_shots(shots)
     if method == automatic.METHOD and len(target) > 1:
@@ -352,14 +352,14 @@ def train(
         "nominal": nominal or [],
         "numeric": numeric or [],
         "date": date or [],
-        **media_options.media_choices(image, text, text_pair, signal),
+        **(media or {}),
     }
     try:
         source = main_first(lambda: load_source(data, folder / CACHE))
         table = prepare_table(source.rows, target, folder=source.folder, **choices)
         other = None if against is None else read_other(against, table)
         of_it = of_model["encoder" if model == "network" else "model"]
-        of_it = of_it | {kind: of_model[kind] for kind in MEDIA if of_model[kind]}
+        of_it = of_it | {kind: of_model[kind] for kind in kinds() if of_model[kind]}
         chosen = None
         if auto is not None:
             chosen = automatic.choose_for_run(
@@ -392,7 +392,7 @@ def train(
         "model": {
             "name": model,
             "encoder": trained,
-            "parameters": {k: v for k, v in of_model.items() if v or k not in MEDIA},
+            "parameters": {k: v for k, v in of_model.items() if v or k not in kinds()},
         },
         "label": label,
         "recipe": asdict(recipe),
@@ -427,7 +427,7 @@ def _check_model(context: typer.Context, model: str, encoder: str, params: dict[
         if source is not None and source.name == "COMMANDLINE":
             option = "--" + name.replace("_", "-")
             raise InputError(f"{option} is for networks; --model {model} takes --set model.NAME=VALUE")
-    for kind in ("encoder", *MEDIA):
+    for kind in ("encoder", *kinds()):
         if params[kind]:
             raise InputError(f"--model {model} has no encoder; use --set model.NAME=VALUE")
     if several():

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tailwise._checks import InputError, positive, whole
-from tailwise.backends.names import ENCODERS, MODELS
+from tailwise.backends.names import MODELS
+from tailwise.modalities.encoder_names import ENCODERS
 from tailwise.training.recipe import Recipe
 
 if TYPE_CHECKING:

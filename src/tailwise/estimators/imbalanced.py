@@ -17,7 +17,6 @@ from sklearn.utils.validation import _check_sample_weight, check_consistent_leng
 from tailwise._checks import InputError, label_array, one_of
 from tailwise.auto.choose import METHOD as AUTO_METHOD
 from tailwise.auto.choose import AutoSettings, Choice, choose_method, without_rows
-from tailwise.backends.names import AUTO, ENCODERS
 from tailwise.backends.network_training import table_training
 from tailwise.data.columns import Column, Schema
 from tailwise.data.rows import FrameRows
@@ -28,6 +27,7 @@ from tailwise.labels.bins import Bins
 from tailwise.labels.relevance import Relevance
 from tailwise.labels.shots import Shots
 from tailwise.methods.method import Method, compose
+from tailwise.modalities.encoder_names import AUTO, ENCODERS
 from tailwise.model_selection import StratifiedRegressionGroupKFold, StratifiedRegressionKFold
 from tailwise.training.epoch import Epoch
 from tailwise.training.recipe import Recipe
@@ -44,7 +44,8 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             rows given to :meth:`fit`, see :func:`tailwise.auto.choose.choose_method`.
         method_params: parameters of the parts, ``{"conr": {"window": 2.0}}``; of ``"auto"``
             ``{"auto": {"folds": 5, "budget": 600}}``, see :class:`tailwise.auto.choose.AutoSettings`.
-        encoder: one of :data:`tailwise.backends.names.ENCODERS`, or ``"auto"``, which chooses by rows and columns.
+        encoder: one of :data:`tailwise.modalities.encoder_names.ENCODERS`, or ``"auto"``, which chooses by rows and
+            columns.
         encoder_params: parameters of the encoder, ``{"dropout": 0.2}``.
         bin_width: width of the target's bins, target units; by default :meth:`Bins.auto`.
         n_bins: number of bins instead.

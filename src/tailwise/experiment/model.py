@@ -17,7 +17,6 @@ from sklearn.compose import ColumnTransformer
 from tailwise._checks import InputError
 from tailwise.calibration.corrections import Correction, Fitting
 from tailwise.calibration.intervals import RegionIntervals
-from tailwise.data.cell_paths import with_full_paths
 from tailwise.data.columns import Schema
 from tailwise.data.preprocessing import transform
 from tailwise.data.rows import Rows, as_rows
@@ -26,7 +25,7 @@ from tailwise.labels.relevance import Relevance
 from tailwise.labels.shots import Shots
 
 if TYPE_CHECKING:
-    from tailwise.modalities.inputs import MediaInputs
+    from tailwise.modalities.media_inputs import MediaInputs
 
 _FORMAT = 2
 _UNREADABLE = (
@@ -42,7 +41,7 @@ _UNREADABLE = (
 )
 # scikit-learn's own types are known to skops; a fitted imputer also holds the type of the numbers it saw.
 _TRUSTED = ["numpy.dtype"]
-_ROWS_AT_ONCE, _MEDIA_AT_ONCE = 20_000, 1_024
+_ROWS_AT_ONCE = 20_000
 _FOLDS = 5
 _PREPROCESS, _DESCRIPTION = "preprocess.skops", "model.json"
 
@@ -177,9 +176,9 @@ class TableModel:
         # One-hot columns are dense, so a large table is transformed piece by piece.
         if not self.schema.media:
             return (transform(self.preprocessor, self.schema, p, self.model.dtype) for p in rows.pieces(_ROWS_AT_ONCE))
-        rows = with_full_paths(rows, self.schema, Path())
         media: Any = self.preprocessor
-        return (media.inputs(self.schema, piece) for piece in rows.pieces(_MEDIA_AT_ONCE))
+        pieces: Iterator[Any] = media.pieces(self.schema, rows)
+        return pieces
 
     def save(self, folder: Path) -> None:
         """Write the model into a folder that exists."""
@@ -237,7 +236,7 @@ class TableModel:
 def _load_inputs(folder: Path, saved: Mapping[str, Any] | None) -> Any:
     if saved is None:
         return skops.io.load(folder / _PREPROCESS, trusted=_TRUSTED)
-    from tailwise.modalities.inputs import MediaInputs
+    from tailwise.modalities.media_inputs import MediaInputs
 
     return MediaInputs.load(folder, saved)
 

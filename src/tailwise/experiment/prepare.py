@@ -8,8 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tailwise._checks import InputError
-from tailwise.data.cell_paths import with_full_paths
-from tailwise.data.columns import Schema, media_columns
+from tailwise.data.columns import Schema
 from tailwise.data.rows import Rows, as_rows, sample
 from tailwise.data.splits import SPLIT_COLUMN, SplitName, check_groups, split_rows
 from tailwise.data.targets import check_target, require_column, target_names, target_rows
@@ -19,6 +18,8 @@ from tailwise.labels.bins import Bins
 from tailwise.labels.gaps import Gaps
 from tailwise.labels.relevance import Relevance
 from tailwise.labels.shots import Shots
+from tailwise.modalities.catalog import how_to_name
+from tailwise.modalities.media_rows import media_columns, with_full_paths
 
 
 def prepare_table(
@@ -37,14 +38,11 @@ def prepare_table(
     nominal: Sequence[str] = (),
     numeric: Sequence[str] = (),
     date: Sequence[str] = (),
-    image: Sequence[str] = (),
-    text: Sequence[str] = (),
-    text_pair: Sequence[str] | None = None,
-    signal: Sequence[str] = (),
     folder: str | Path | None = None,
     drop_missing_target: bool = False,
     mask_target: Sequence[tuple[float, float]] = (),
     seed: int = 0,
+    **media: Sequence[str] | None,
 ) -> Task:
     """Recognise columns, split rows, and choose bins and regions from the training labels.
 
@@ -64,15 +62,14 @@ def prepare_table(
         nominal: columns to take as nominal.
         numeric: columns to take as numeric.
         date: columns to take as dates.
-        image: columns that name image files.
-        text: columns of texts.
-        text_pair: two columns of texts that are read as a pair.
-        signal: columns that name files of signals.
         folder: where relative paths of files start; the current folder if not given.
         drop_missing_target: drop rows without a target instead of refusing them.
         mask_target: ranges ``[low, high)`` of the target whose rows are removed from training and validation, not from
             test: what remains to be interpolated or extrapolated.
         seed: of the split.
+        media: columns that are read with encoders of their own, by the keywords of
+            :mod:`tailwise.modalities.catalog`: ``image`` and ``signal``, columns that name files; ``text``, columns of
+            texts; ``text_pair``, two columns of texts that are read as a pair.
 
     Raises:
         InputError: anything about the table or the choices that does not work, in one line.
@@ -127,7 +124,8 @@ def prepare_table(
         numeric=numeric,
         date=date,
         not_features=not_features,
-        media=media_columns(image, text, text_pair, signal),
+        media=media_columns(media),
+        hint=how_to_name(),
     )
     rows = with_full_paths(rows, schema, Path(folder or ""))
     y_train = values[part == "train"]

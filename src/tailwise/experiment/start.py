@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from sklearn.compose import ColumnTransformer
 
 from tailwise._checks import InputError, one_of
-from tailwise.backends.names import AUTO, ENCODERS, MODELS
+from tailwise.backends.names import MODELS
 from tailwise.data.task import Task
+from tailwise.modalities.encoder_names import AUTO, ENCODERS
 from tailwise.training.epoch import Epoch
 from tailwise.training.recipe import Recipe
 
@@ -50,7 +51,7 @@ def start_training(
         method: what to train.
         recipe: how.
         model: one of :data:`tailwise.backends.names.MODELS`.
-        encoder: of a network, one of :data:`tailwise.backends.names.ENCODERS`, or ``"auto"``.
+        encoder: of a network, one of :data:`tailwise.modalities.encoder_names.ENCODERS`, or ``"auto"``.
         params: parameters of the encoder, or of the model that is not a network.
 
     Raises:

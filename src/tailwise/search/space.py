@@ -5,8 +5,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 from tailwise._checks import InputError, one_of
-from tailwise.backends.names import ENCODERS, MODELS
+from tailwise.backends.names import MODELS
 from tailwise.methods.method import Method, compose, parse
+from tailwise.modalities.encoder_names import ENCODERS
 
 
 @dataclass(frozen=True)
