@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 from scipy.stats import norm
+from tailwise.posthoc import Debias, Fitting
 
 from tailwise.distributions import Dial, Mixture, SmoothedDensity, decide
 from tailwise.labels.bins import Bins
-from tailwise.posthoc import Debias, Fitting
 
 
 def labels(n=5000):

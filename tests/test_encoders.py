@@ -6,13 +6,13 @@ import tabm
 import torch
 
 from tailwise import InputError, TableModel, compose
-from tailwise.backends.names import ENCODERS
 from tailwise.data.preprocessing import categories_of, fit_preprocessor
 from tailwise.experiment.prepare import prepare
 from tailwise.heads.attach import head_from
 from tailwise.heads.ensemble import EnsembleHead
 from tailwise.heads.point import Regressor
-from tailwise.modalities.table import Columns, TableInputs, TabM, encoder_from, new_encoder
+from tailwise.modalities.encoder_names import ENCODERS
+from tailwise.modalities.table import Columns, TableInputs, TabM, new_encoder, table_encoder_from
 from tailwise.training.recipe import Recipe
 from trainings import start_training
 
@@ -78,7 +78,7 @@ class TestEveryEncoder:
         x = np.random.default_rng(0).normal(size=(40, 5)).astype(np.float32)
         x[:, 3:] = np.eye(2)[np.arange(40) % 2]
         encoder, description = new_encoder(name, x, [2], small(name))
-        again = encoder_from(description)
+        again = table_encoder_from(description)
         again.load_state_dict(encoder.state_dict())
         encoder.eval(), again.eval()
         assert torch.equal(again(torch.from_numpy(x)), encoder(torch.from_numpy(x)))

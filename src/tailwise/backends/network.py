@@ -12,7 +12,6 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from tailwise._checks import InputError
-from tailwise.backends.names import AUTO
 from tailwise.backends.network_rows import ROWS_AT_ONCE, NetworkRows, table_rows
 from tailwise.backends.protocol import Backend, Between, Outputs
 from tailwise.data.task import Task
@@ -22,8 +21,11 @@ from tailwise.heads.point import Regressor
 from tailwise.methods.method import Method
 from tailwise.methods.parts import PARTS
 from tailwise.metrics.region_errors import validation_errors
-from tailwise.modalities.inputs import MediaInputs, MediaSetup, check_kinds, media_setup
-from tailwise.modalities.table import TabM, encoder_from
+from tailwise.modalities.encoder_names import AUTO
+from tailwise.modalities.encoders import encoder_from
+from tailwise.modalities.media_inputs import MediaInputs
+from tailwise.modalities.media_setup import MediaSetup, check_kinds, media_setup
+from tailwise.modalities.table import TabM
 from tailwise.modalities.table_inputs import TableInputs
 from tailwise.training.epoch import Epoch
 from tailwise.training.loop import Training, accelerator_for, seed_everything

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from torch import nn
 
 from tailwise._checks import InputError
-from tailwise.backends.names import AUTO, encoder_for
 from tailwise.data.preprocessing import categories_of, transform_features
 from tailwise.data.rows import sample_of
 from tailwise.data.task import Task
 from tailwise.methods.method import Method
+from tailwise.modalities.encoder_names import AUTO, encoder_for
 from tailwise.modalities.table import new_encoder
 from tailwise.modalities.table_inputs import TableInputs
 from tailwise.training.batches import Batches
@@ -64,7 +64,7 @@ def table_rows(
         method: its resampler, if any, makes the training rows.
         recipe: batch size and seed.
         validation: positions of the validation rows this process predicts, among those of all.
-        encoder: one of :data:`tailwise.backends.names.ENCODERS`, or ``"auto"``.
+        encoder: one of :data:`tailwise.modalities.encoder_names.ENCODERS`, or ``"auto"``.
         params: parameters of the encoder, see :func:`tailwise.modalities.table.new_encoder`.
         sample_weight: ``(n,)`` how often each training row is drawn relative to others.
 
