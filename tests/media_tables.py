@@ -9,9 +9,9 @@ import torch
 from PIL import Image
 
 from tailwise import TableModel, compose
-from tailwise.backends.network_training import table_training
-from tailwise.experiment.prepare import prepare_table
+from tailwise.experiment.prepare import prepare
 from tailwise.training.recipe import Recipe
+from trainings import start_training
 
 SMALL = {"image": {"width": 4}, "signal": {"width": 4, "blocks": 1}, "text": {"units": 4, "width": 8}}
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "word", "a", "b", "one", "two", "three"]
@@ -105,13 +105,13 @@ def prepared(folder: Path, frame: pd.DataFrame | None = None, **choices):
     used = {"x", "y", *(choices.pop("also", ()))}
     for kind in ("image", "text", "text_pair", "signal"):
         used |= set(choices.get(kind, ()))
-    return prepare_table(frame[[c for c in frame if c in used]], "y", folder=folder, split="random", **choices)
+    return prepare(frame[[c for c in frame if c in used]], "y", folder=folder, split="random", **choices)
 
 
 def trained(table, method="vanilla", *, params=None, epochs=1, settings=None, **recipe):
     """The epochs and the model of a training, of small encoders if nothing else is said."""
     recipe = {"batch_size": 16, "device": "cpu"} | recipe
     params = {medium.kind: SMALL[medium.kind] for medium in table.schema.media} if params is None else params
-    setup = table_training(table, compose(method, **(settings or {})), Recipe(epochs=epochs, **recipe), params=params)
+    setup = start_training(table, compose(method, **(settings or {})), Recipe(epochs=epochs, **recipe), params=params)
     found = list(setup.epochs())
-    return found, TableModel(table.schema, setup.preprocessor, setup.predictor, table.shots, table.relevance)
+    return found, TableModel(table.schema, setup.inputs, setup.predictor, table.shots, table.relevance)

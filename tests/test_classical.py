@@ -8,19 +8,26 @@ import pytest
 from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
 from sklearn.linear_model import RidgeCV
 
-from tailwise import MLP, Bins, InputError, Regressor, Relevance, TableModel, compose
-from tailwise.backends.classical import Classical
-from tailwise.backends.classical_training import ClassicalTraining
-from tailwise.backends.names import MODELS
-from tailwise.backends.network_training import table_training
-from tailwise.boosting import BalancedMAEObjective, SERAObjective
+from tailwise import (
+    MLP,
+    BalancedMAEObjective,
+    Bins,
+    InputError,
+    Regressor,
+    Relevance,
+    SERAObjective,
+    TableModel,
+    compose,
+)
+from tailwise.backends.names import MODELS, load_backend
 from tailwise.cli.main import run
 from tailwise.data.preprocessing import fit_tree_preprocessor, nominal_inputs, transform_features
-from tailwise.experiment.prepare import prepare_table
+from tailwise.experiment.prepare import prepare
 from tailwise.labels.shots import Shots
 from tailwise.methods.label_weights import label_weights
 from tailwise.metrics.regions import validation_errors
 from tailwise.training.recipe import Recipe
+from trainings import start_training
 
 pytestmark = pytest.mark.filterwarnings("ignore:the weights are extreme")
 CLASSICAL = [name for name in MODELS if name != "network"]
@@ -34,16 +41,16 @@ FEW_TREES = {
 
 @pytest.fixture
 def table(toy):
-    return prepare_table(toy, "price")
+    return prepare(toy, "price")
 
 
 def trained(table, name, method="sqinv+lds", recipe=None, **params):
-    setup = ClassicalTraining(table, compose(method), recipe or Recipe(), name, {**FEW_TREES[name], **params})
+    setup = start_training(table, compose(method), recipe or Recipe(), model=name, params={**FEW_TREES[name], **params})
     return setup, list(setup.epochs())
 
 
 def saved_model(table, setup):
-    return TableModel(table.schema, setup.preprocessor, setup.predictor, table.shots, table.relevance)
+    return TableModel(table.schema, setup.inputs, setup.predictor, table.shots, table.relevance)
 
 
 @pytest.mark.parametrize("name", CLASSICAL)
@@ -92,7 +99,7 @@ class TestEveryModel:
 class TestAgainstTheLibraries:
     def arrays(self, table, setup):
         features, y = table.training_features()
-        x = transform_features(setup.preprocessor, features, np.float64)
+        x = transform_features(setup.inputs.preprocessor, features, np.float64)
         return x, y, label_weights("sqinv+lds", y, table.shots.bins)
 
     def test_lightgbm(self, table):
@@ -106,7 +113,12 @@ class TestAgainstTheLibraries:
             deterministic=True,
             force_row_wise=True,
             verbosity=-1,
-        ).fit(x, y, sample_weight=weights.sample_weight(y), categorical_feature=np.flatnonzero(setup.nominal).tolist())
+        ).fit(
+            x,
+            y,
+            sample_weight=weights.sample_weight(y),
+            categorical_feature=np.flatnonzero(setup.rows.nominal).tolist(),
+        )
         np.testing.assert_allclose(setup.predictor.predict(x), theirs.predict(x), rtol=1e-6)
 
     @pytest.mark.parametrize("name", ["hist-boosting", "forest"])
@@ -121,7 +133,7 @@ class TestAgainstTheLibraries:
                 min_samples_leaf=5,
                 early_stopping=False,
                 random_state=0,
-                categorical_features=setup.nominal,
+                categorical_features=setup.rows.nominal,
             )
             if name == "hist-boosting"
             else RandomForestRegressor(20, random_state=0)
@@ -164,7 +176,7 @@ def test_sera_weights_the_squared_error_by_relevance(table):
     features, y = table.training_features()
     phi = Relevance.extremes(y)(y)
     theirs = RidgeCV(np.logspace(-3, 3, 13)).fit(
-        transform_features(setup.preprocessor, features, np.float64), y, sample_weight=phi / phi.mean()
+        transform_features(setup.inputs.preprocessor, features, np.float64), y, sample_weight=phi / phi.mean()
     )
     np.testing.assert_allclose(setup.predictor.fitted.coef_, theirs.coef_, rtol=1e-4, atol=1e-6)
 
@@ -295,21 +307,23 @@ def test_only_known_types_are_loaded(tmp_path):
     skops.io.dump({"evil": print}, tmp_path / "model.skops")
     digest = hashlib.sha256((tmp_path / "model.skops").read_bytes()).hexdigest()
     with pytest.raises(Exception, match="Untrusted"):
-        Classical.load(tmp_path, {"kind": "forest", "sha256": digest})
+        load_backend("forest").load(tmp_path, {"kind": "forest", "sha256": digest})
 
 
 @pytest.mark.parametrize("name", ["linear", "network"])
 def test_it_trains_on_resampled_rows(name, toy):
     """By hand: the same rows, resampled, without a resampler in the method."""
-    table = prepare_table(toy, "price")
+    table = prepare(toy, "price")
     if name == "linear":
         setup, _ = trained(table, name, "smogn")
         features, y = table.training_features()
         rows, labels, _ = compose("smogn").resample(features, y, seed=0)
-        theirs = RidgeCV(np.logspace(-3, 3, 13)).fit(transform_features(setup.preprocessor, rows, np.float64), labels)
+        theirs = RidgeCV(np.logspace(-3, 3, 13)).fit(
+            transform_features(setup.inputs.preprocessor, rows, np.float64), labels
+        )
         np.testing.assert_allclose(setup.predictor.fitted.coef_, theirs.coef_, rtol=1e-5)
     else:
-        setup = table_training(table, compose("smogn"), Recipe(epochs=1, device="cpu"))
+        setup = start_training(table, compose("smogn"), Recipe(epochs=1, device="cpu"))
         _, labels, _ = compose("smogn").resample(*table.training_features(), seed=0)
         assert sorted(setup.training.batches.y.tolist()) == sorted(labels.astype(np.float32).tolist())
         assert len(labels) != (table.part == "train").sum() or not np.array_equal(labels, table.training_features()[1])
@@ -320,7 +334,7 @@ def test_it_trains_on_resampled_rows(name, toy):
 def test_the_encoder_does_not_depend_on_resampling(toy):
     many = pd.concat([toy, toy.assign(x1=toy["x1"] + 0.01)], ignore_index=True)
     for method in (compose("vanilla"), compose("ru", ru={"strategy": "extreme"})):
-        setup = table_training(prepare_table(many, "price"), method, Recipe(epochs=1, device="cpu"))
+        setup = start_training(prepare(many, "price"), method, Recipe(epochs=1, device="cpu"))
         assert setup.predictor.encoder["encoder"] == "mlp-ple"
 
 
@@ -344,8 +358,8 @@ def test_half_a_model_file_is_refused(keep, table, tmp_path):
 def test_small_differences_of_large_numbers_are_seen(name):
     rng = np.random.default_rng(0)
     a = rng.normal(size=600)
-    table = prepare_table(pd.DataFrame({"seconds": 1.7e9 + 20 * a, "y": np.exp(a)}), "y")
-    setup = ClassicalTraining(table, compose("vanilla"), Recipe(), name)
+    table = prepare(pd.DataFrame({"seconds": 1.7e9 + 20 * a, "y": np.exp(a)}), "y")
+    setup = start_training(table, compose("vanilla"), Recipe(), model=name)
     list(setup.epochs())
     rows, y = table.rows_of("test")
     error = np.abs(saved_model(table, setup).predict(rows) - y).mean()
@@ -354,7 +368,7 @@ def test_small_differences_of_large_numbers_are_seen(name):
 
 @pytest.mark.parametrize("name", CLASSICAL)
 def test_a_column_without_values(name, toy):
-    table = prepare_table(toy.assign(empty=np.nan, constant=1.0), "price")
+    table = prepare(toy.assign(empty=np.nan, constant=1.0), "price")
     setup, _ = trained(table, name)
     assert np.isfinite(saved_model(table, setup).predict(table.rows)).all()
 

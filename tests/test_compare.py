@@ -13,7 +13,7 @@ from tailwise.cli import show_progress
 from tailwise.cli.main import run
 from tailwise.cli.settings import repeat_options
 from tailwise.compare.bootstrap import paired_bootstrap
-from tailwise.compare.cell import Cell, Entry
+from tailwise.compare.cell import Cell
 from tailwise.compare.comparison import SCORES, compare_grid
 from tailwise.compare.comparison_folder import open_comparison, write_comparison
 from tailwise.compare.conclusions import conclusions
@@ -27,12 +27,14 @@ from tailwise.compare.ranks import rank_methods
 from tailwise.compare.shares import shares_tested
 from tailwise.compare.statistics import compare_paired
 from tailwise.compare.sweep import sweep_of
-from tailwise.experiment.prepare import prepare_table
+from tailwise.experiment.prepare import prepare
+from tailwise.experiment.spec import Experiment
 from tailwise.labels.bins import Bins
 from tailwise.labels.shots import REGIONS, Shots
 from tailwise.report.compare_charts import heat_chart, trade_chart
 from tailwise.report.compare_page import compare_page
 from tailwise.report.critical import critical_chart, critical_text
+from tailwise.training.recipe import Recipe
 
 ROWS = {"train": 800, "val": 100, "test": 100}
 TESTED = {"all": 0.15, "many": 0.1, "medium": 0.3, "few": 1 / 3, "balanced": 0.25}  # as the balanced split does
@@ -50,7 +52,7 @@ def made_up(differences, tables=("t",), seeds=5):
                 error = base + difference + (rng.normal() / 10 if difference else 0)
                 metrics = {r: {"mae": error, "bmae": error} for r in ("all", "many", "medium")}
                 metrics["few"] = {"n": 0} if table == "rare" else {"mae": error}
-                cell = Cell(table, f"{table}.csv", "y", Entry(method), seed, order=order)
+                cell = Cell(table, f"{table}.csv", "y", Experiment(method, encoder="mlp"), seed, order=order)
                 found = {"metrics": metrics, "rows": ROWS, "tested": TESTED, "seconds": 1.5}
                 results.append((cell, found))
     return results
@@ -130,7 +132,7 @@ class TestShares:
     def test_shares_of_a_balanced_split_are_those_that_others_test_again(self):
         rng = np.random.default_rng(0)
         frame = pd.DataFrame({"x": rng.normal(size=800), "y": 10 * rng.gamma(2, size=800)})
-        tables = [prepare_table(frame, "y", seed=seed) for seed in range(30)]
+        tables = [prepare(frame, "y", seed=seed) for seed in range(30)]
         shares = [shares_tested(table) for table in tables]
         tested = np.array([table.part == "test" for table in tables])
         for code, name in enumerate(("all", *REGIONS[:3]), start=-1):
@@ -143,7 +145,7 @@ class TestShares:
 
     def test_a_random_split_tests_the_same_share_of_all(self):
         frame = pd.DataFrame({"x": np.arange(400.0), "y": np.random.default_rng(0).gamma(2, size=400)})
-        assert set(np.round(list(shares_tested(prepare_table(frame, "y", split="random")).values()), 9)) == {0.15}
+        assert set(np.round(list(shares_tested(prepare(frame, "y", split="random")).values()), 9)) == {0.15}
 
 
 class TestConclusions:
@@ -209,7 +211,12 @@ class TestCharts:
         powers = {f"p{power}": power for power in (0.5, 0.25, 1.0)}
         results = [
             (
-                replace(c, entry=Entry("reweight+lds", method_params={"reweight": {"power": powers[c.entry.method]}}))
+                replace(
+                    c,
+                    entry=Experiment(
+                        "reweight+lds", method_params={"reweight": {"power": powers[c.entry.method]}}, encoder="mlp"
+                    ),
+                )
                 if c.entry.method in powers
                 else c,
                 r,
@@ -240,7 +247,9 @@ class TestCharts:
 
 
 class TestProgress:
-    CELLS = tuple(Cell("t", "t.csv", "y", Entry(m), seed) for seed in range(3) for m in ("vanilla", "inv"))
+    CELLS = tuple(
+        Cell("t", "t.csv", "y", Experiment(m, encoder="mlp"), seed) for seed in range(3) for m in ("vanilla", "inv")
+    )
 
     def result(self, error, seconds=2.0):
         return {"metrics": {"all": {"mae": error, "bmae": error}}, "seconds": seconds}
@@ -370,7 +379,7 @@ class TestEntries:
         assert [entry.name for entry in entries] == [
             "mlp vanilla", "mlp sqinv+lds (lds.sigma=1)", "linear vanilla", "linear sqinv+lds (lds.sigma=1)",
         ]  # fmt: skip
-        assert [dict(entry.recipe) for entry in entries] == [{"epochs": 3}, {"epochs": 3}, {}, {}]
+        assert [entry.recipe for entry in entries] == [Recipe(epochs=3)] * 2 + [Recipe()] * 2
         assert [dict(entry.params) for entry in entries[1:3]] == [{"text": {"frozen": True}}, {}]
 
     def test_a_sweep_has_each_entry_once(self):

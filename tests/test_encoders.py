@@ -7,13 +7,13 @@ import torch
 
 from tailwise import InputError, TableModel, compose
 from tailwise.backends.names import ENCODERS
-from tailwise.backends.network_training import table_training
-from tailwise.data.preprocessing import categories_of, fit_preprocessor, transform
-from tailwise.experiment.prepare import prepare_table
+from tailwise.data.preprocessing import categories_of, fit_preprocessor
+from tailwise.experiment.prepare import prepare
 from tailwise.heads.distributional import EnsembleHead, head_from
 from tailwise.heads.point import Regressor
 from tailwise.modalities.table import Columns, TableInputs, TabM, encoder_from, new_encoder
 from tailwise.training.recipe import Recipe
+from trainings import start_training
 
 pytestmark = pytest.mark.filterwarnings("ignore:the weights are extreme")
 SMALL = {"mlp": {"widths": (16, 8)}, "tabm": {"members": 4, "width": 8, "depth": 2}}
@@ -35,7 +35,7 @@ def table():
     )
     frame.loc[::7, "b"] = np.nan
     frame["y"] = np.exp(frame["a"]) + (frame["city"] == "x") + rng.normal(size=n) / 10
-    return prepare_table(frame, "y", n_bins=20)
+    return prepare(frame, "y", n_bins=20)
 
 
 def small(name):
@@ -43,8 +43,8 @@ def small(name):
 
 
 def trained(table, method, encoder, epochs=2, **params):
-    setup = table_training(
-        table, compose(method, **params), Recipe(epochs=epochs, device="cpu"), encoder, params=small(encoder)
+    setup = start_training(
+        table, compose(method, **params), Recipe(epochs=epochs, device="cpu"), encoder=encoder, params=small(encoder)
     )
     return setup, list(setup.epochs())
 
@@ -54,7 +54,7 @@ class TestEveryEncoder:
     def test_trains_saves_and_loads(self, name, table, tmp_path):
         setup, epochs = trained(table, "sqinv+lds+fds+conr", name)
         assert all(np.isfinite(list(e.validation.values())).all() for e in epochs)
-        model = TableModel(table.schema, setup.preprocessor, setup.predictor, table.shots, table.relevance)
+        model = TableModel(table.schema, setup.inputs, setup.predictor, table.shots, table.relevance)
         model.save(tmp_path)
         rows = table.rows.frame()
         np.testing.assert_array_equal(TableModel.load(tmp_path).predict(rows), model.predict(rows))
@@ -64,7 +64,7 @@ class TestEveryEncoder:
     def test_learns_what_the_target_depends_on(self, name, table):
         setup, _ = trained(table, "vanilla", name, epochs=40)
         rows, y = table.rows_of("test")
-        x = transform(setup.preprocessor, table.schema, rows.frame())
+        x = setup.inputs.inputs(table.schema, rows.frame())
         error = np.abs(setup.predictor.predict(x) - y).mean()
         assert error < 0.7 * np.abs(np.median(table.rows_of("train")[1]) - y).mean()
 
@@ -123,7 +123,7 @@ def test_every_slot_works_on_tabm(method, table, tmp_path):
     params = {"rrt": {"epochs": 1}} if "rrt" in method else {}
     setup, epochs = trained(table, method, "tabm-ple", **params)
     assert np.isfinite([value for e in epochs for value in (*e.terms.values(), *e.validation.values())]).all()
-    model = TableModel(table.schema, setup.preprocessor, setup.predictor, table.shots, table.relevance)
+    model = TableModel(table.schema, setup.inputs, setup.predictor, table.shots, table.relevance)
     model.save(tmp_path)
     np.testing.assert_array_equal(TableModel.load(tmp_path).predict(table.rows), model.predict(table.rows))
 
@@ -199,11 +199,11 @@ def test_rows_are_drawn_by_their_weight(table):
     weight = np.zeros(n)
     weight[:5] = 1
     recipe = Recipe(epochs=1, device="cpu")
-    setup = table_training(table, compose("vanilla"), recipe, "mlp", sample_weight=weight)
+    setup = start_training(table, compose("vanilla"), recipe, encoder="mlp", sample_weight=weight)
     seen = {float(v) for _, _, y in setup.training.batches.pieces() for v in y}
     assert seen <= {float(np.float32(v)) for v in table.rows_of("train")[1][:5]}
     _, labels, index = compose("ro").resample(*table.training_features(), seed=0)
-    resampled = table_training(table, compose("ro"), recipe, "mlp", sample_weight=weight)
+    resampled = start_training(table, compose("ro"), recipe, encoder="mlp", sample_weight=weight)
     np.testing.assert_array_equal(resampled.training.batches.weight, weight[index])
     np.testing.assert_allclose(resampled.training.batches.y, labels, rtol=1e-6)
 

@@ -12,12 +12,12 @@ from PIL import Image
 
 from media_tables import media_frame, prepared, save_bert, save_resnet, save_vit, trained
 from tailwise import InputError, TableModel, compose
-from tailwise.backends.network_training import table_training
 from tailwise.cli.main import run
 from tailwise.distributed import own_draws
 from tailwise.training.loop import Training
 from tailwise.training.media_batches import MediaBatches, OnDisk, decoded_in_order
 from tailwise.training.recipe import Recipe
+from trainings import start_training
 
 SET = ["--set", "image.width=4"]
 
@@ -232,7 +232,7 @@ class TestMethods:
 
     def test_two_views_of_an_image_differ_by_its_augmentation(self, folder):
         table = prepared(folder, image=["path"])
-        setup = table_training(
+        setup = start_training(
             table, compose("conr+twoviews"), Recipe(batch_size=8, device="cpu"), params={"image": {"width": 4}}
         )
         objective = setup.training.objective.train()
@@ -249,7 +249,7 @@ class TestTextEncoders:
         table = prepared(folder, text_pair=["a", "b"])
         params = {"text": {"encoder": str(bert), "frozen": False, "lr_factor": 0.25}}
         recipe = Recipe(batch_size=16, device="cpu", lr=1e-3, epochs=1)
-        setup = table_training(table, compose("vanilla"), recipe, params=params)
+        setup = start_training(table, compose("vanilla"), recipe, params=params)
         before = {name: value.clone() for name, value in setup.training.model.named_parameters()}
         list(setup.epochs())
         groups = {group.get("factor"): group for group in setup.training.optimizer.param_groups}
@@ -634,5 +634,5 @@ def test_grey_images_of_another_size(folder, tmp_path):
     frame.to_csv(tmp_path / "index.csv", index=False)
     table = prepared(tmp_path, image=["path"])
     _, model = trained(table, params={"image": {"width": 4, "mode": "L", "size": 12}})
-    assert model.preprocessor.readers["image0"].shape == (1, 12, 12)
+    assert model.inputs.readers["image0"].shape == (1, 12, 12)
     assert np.isfinite(model.predict(table.rows)).all()

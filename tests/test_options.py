@@ -13,7 +13,7 @@ from tailwise.cli.main import app, run
 from tailwise.cli.settings import parse_targets, parse_within
 from tailwise.cli.table_choices import TableOptions, table_choices
 from tailwise.data.splits import SPLITS
-from tailwise.experiment.prepare import prepare_table
+from tailwise.experiment.prepare import prepare
 
 CLI = Path(tailwise.__file__).parent / "cli"
 MAIN = ("train", "diagnose", "compare", "tune", "predict", "evaluate")
@@ -57,7 +57,7 @@ class TestOptions:
 
 
 class TestTableChoices:
-    def test_are_keywords_of_prepare_table(self, toy):
+    def test_are_keywords_of_prepare(self, toy):
         choices = table_choices(bin_width=None, bins=12, shots="40,5", split="random", drop=["x2"], nominal=None)
         assert choices == {
             "bin_width": None,
@@ -67,14 +67,14 @@ class TestTableChoices:
             "drop": ["x2"],
             "nominal": [],
         }
-        task = prepare_table(toy, "price", **choices)
+        task = prepare(toy, "price", **choices)
         assert (task.shots.many, task.shots.few, task.split) == (40.0, 5.0, "random")
         assert table_choices(mask_target=["30,40"]) == {"mask_target": [(30.0, 40.0)]}
 
     def test_every_option_of_a_table_is_a_keyword(self):
         every = dict.fromkeys(inspect.get_annotations(TableOptions))
         assert len(every) == 17
-        assert set(table_choices(**every)) <= set(inspect.signature(prepare_table).parameters)
+        assert set(table_choices(**every)) <= set(inspect.signature(prepare).parameters)
 
     def test_of_a_run_are_in_its_settings(self, toy_csv, tmp_path):
         words = ["train", str(toy_csv), "-t", "price", "-m", "vanilla", "--model", "linear", "--drop", "x2"]

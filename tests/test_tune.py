@@ -12,12 +12,13 @@ import pytest
 from tailwise import InputError
 from tailwise.cli.main import run
 from tailwise.cli.settings import parse_set
-from tailwise.experiment.prepare import prepare_table
+from tailwise.experiment.prepare import prepare
+from tailwise.experiment.spec import Experiment
 from tailwise.methods.method import compose
 from tailwise.methods.parts import PARTS as KNOWN_PARTS
 from tailwise.search.aim import Aim
 from tailwise.search.outcome import crossed, judge_best
-from tailwise.search.space import METHODS, METHODS_OF_TREES, PARTS, Drawn, Space
+from tailwise.search.space import METHODS, METHODS_OF_TREES, PARTS, Space, from_stored, stored_settings
 from tailwise.search.study import Search
 from tailwise.search.study_folder import REPORT, open_search, study_settings, write_report
 from tailwise.search.train_command import train_command
@@ -29,7 +30,7 @@ LINEAR = Space(("vanilla", "reweight+lds", "denseweight"), "linear")
 
 @pytest.fixture
 def table(toy):
-    return prepare_table(toy, "price", seed=0)
+    return prepare(toy, "price", seed=0)
 
 
 @pytest.fixture
@@ -67,7 +68,7 @@ def script(found, monkeypatch, trainings):
     monkeypatch.setattr("tailwise.search.study._REPORT_EVERY", 1)
     found.study.pruner = optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=5)
     trainings = iter(trainings)
-    monkeypatch.setattr(found, "start", lambda drawn, seed=None: Scripted(next(trainings)))
+    monkeypatch.setattr(found, "start", lambda experiment: Scripted(next(trainings)))
     return found
 
 
@@ -99,20 +100,23 @@ class TestSpace:
         space = Space.of([], model, [])
         assert space.methods == methods
         for method in methods:
-            drawn = space.draw(Lowest(method))
+            drawn = space.draw(Lowest(method), Recipe())
             drawn.compose()
-            words = shlex.split(train_command("a.csv", "y", drawn, Recipe(), {}, model=model))
+            words = shlex.split(train_command("a.csv", "y", drawn, Recipe(), {}))
             params = parse_set([word for before, word in pairwise(words) if before == "--set"])
             model_params = params.pop("encoder" if model == "network" else "model")
-            assert model_params == drawn.model_params
+            assert model_params == drawn.params
             method = words[words.index("--method") + 1]
             assert repr(compose(method, **params)) == repr(drawn.compose())
 
     def test_settings_are_stored_under_their_old_names(self):
-        drawn = Drawn("conr", {"conr": {"coef": 0.5}}, "mlp", 0.01, {"dropout": 0.2})
-        plain = json.loads(json.dumps(drawn.to_json()))
+        recipe = Recipe(epochs=7)
+        drawn = Experiment(
+            "conr", "network", "mlp", {"conr": {"coef": 0.5}}, {"dropout": 0.2}, replace(recipe, lr=0.01)
+        )
+        plain = json.loads(json.dumps(stored_settings(drawn, recipe)))
         assert list(plain) == ["method", "params", "encoder", "lr", "of_it"]
-        assert Drawn.from_json(plain) == drawn
+        assert from_stored(plain, "network", recipe) == drawn
 
     def test_mistakes(self):
         with pytest.raises(InputError, match="unknown method part 'lsd'"):
@@ -240,7 +244,7 @@ class TestPython:
         search, settings = self.opened(table, tmp_path / "s")
         list(search.run(3))
         outcome = judge_best(search, seeds=1)
-        command = train_command("toy.csv", "price", search.best_settings(), self.RECIPE, {}, model="linear")
+        command = train_command("toy.csv", "price", search.best_settings(), self.RECIPE, {})
         report = write_report(tmp_path / "s", search, settings, outcome, command)
         saved = json.loads(report.read_text())
         assert report.name == REPORT
@@ -265,9 +269,9 @@ class TestPython:
     def test_the_best_settings_are_those_of_vanilla_where_nothing_is_better(self, search, monkeypatch):
         found = script(search(), monkeypatch, [[(10, 5)], [(12, 5)], [(9, 5)]])
         list(found.run(1))
-        assert found.best_settings() == Drawn()
+        assert found.best_settings() == found.space.plain(found.recipe)
         list(found.run(2))
-        assert found.best_settings().to_json() == found.best().drawn
+        assert stored_settings(found.best_settings(), found.recipe) == found.best().drawn
 
     def test_the_criterion_is_that_of_the_aim(self):
         assert [Aim(name).criterion for name in ("few", "bmae", "mae")] == ["bmae", "bmae", "mae"]
@@ -333,7 +337,7 @@ class TestCommand:
         assert run(words) == 0
 
     def test_all_trials_fail(self, toy_csv, tmp_path, capsys, monkeypatch):
-        monkeypatch.setattr(Space, "draw", lambda *_: Drawn("conr"))
+        monkeypatch.setattr(Space, "draw", lambda *_: Experiment("conr", "forest"))
         words = ["tune", str(toy_csv), "-t", "price", *self.FAST, "--trials", "2", "-o", str(tmp_path / "t")]
         assert run(words) == 2
         said = " ".join(capsys.readouterr().err.split())

@@ -10,8 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tailwise._checks import InputError
+    from tailwise.backends.lightgbm_objectives import BalancedMAEObjective, SERAObjective
+    from tailwise.data.task import Task
     from tailwise.estimators import ImbalancedRegressor, ResampledRegressor, WeightedRegressor
-    from tailwise.experiment.model import TableModel
+    from tailwise.experiment.evaluate import Evaluation, evaluate
+    from tailwise.experiment.fit import fit
+    from tailwise.experiment.model import FittedModel
+    from tailwise.experiment.model import FittedModel as TableModel
+    from tailwise.experiment.prepare import prepare
+    from tailwise.experiment.spec import Experiment
     from tailwise.heads.point import Regressor
     from tailwise.labels.bins import Bins
     from tailwise.labels.density import LDS
@@ -29,9 +36,11 @@ if TYPE_CHECKING:
     from tailwise.training.batches import Batches
     from tailwise.training.loop import Training
     from tailwise.training.recipe import Recipe
-    from tailwise.weights import LabelWeights, density_weights, lds_weights
+    from tailwise.weights.by_bins import LabelWeights, lds_weights
+    from tailwise.weights.by_density import density_weights
 
 _WHERE = {
+    "BalancedMAEObjective": "backends.lightgbm_objectives",
     "Batches": "training.batches",
     "Bins": "labels.bins",
     "ConR": "regularizers.conr",
@@ -44,7 +53,7 @@ _WHERE = {
     "L1": "losses.pointwise",
     "LDS": "labels.density",
     "LabelDensity": "labels.streaming",
-    "LabelWeights": "weights",
+    "LabelWeights": "weights.by_bins",
     "MLP": "modalities.mlp",
     "MSE": "losses.pointwise",
     "Method": "methods.method",
@@ -53,16 +62,24 @@ _WHERE = {
     "Regressor": "heads.point",
     "Relevance": "labels.relevance",
     "ResampledRegressor": "estimators",
+    "SERAObjective": "backends.lightgbm_objectives",
     "Shots": "labels.shots",
     "Stage": "methods.method",
     "TableModel": "experiment.model",
+    "FittedModel": "experiment.model",
+    "Experiment": "experiment.spec",
+    "Evaluation": "experiment.evaluate",
+    "Task": "data.task",
+    "evaluate": "experiment.evaluate",
+    "fit": "experiment.fit",
+    "prepare": "experiment.prepare",
     "Training": "training.loop",
     "WeightedRegressor": "estimators",
     "compose": "methods.method",
     "conr_loss": "regularizers.conr",
-    "density_weights": "weights",
+    "density_weights": "weights.by_density",
     "focal_loss": "losses.focal",
-    "lds_weights": "weights",
+    "lds_weights": "weights.by_bins",
     "region_metrics": "metrics.regions",
 }
 
@@ -72,9 +89,13 @@ __all__ = [
     "LDS",
     "MLP",
     "MSE",
+    "BalancedMAEObjective",
     "Batches",
     "Bins",
     "ConR",
+    "Evaluation",
+    "Experiment",
+    "FittedModel",
     "FocalL1",
     "FocalMSE",
     "Huber",
@@ -88,16 +109,21 @@ __all__ = [
     "Regressor",
     "Relevance",
     "ResampledRegressor",
+    "SERAObjective",
     "Shots",
     "Stage",
     "TableModel",
+    "Task",
     "Training",
     "WeightedRegressor",
     "compose",
     "conr_loss",
     "density_weights",
+    "evaluate",
+    "fit",
     "focal_loss",
     "lds_weights",
+    "prepare",
     "region_metrics",
 ]
 

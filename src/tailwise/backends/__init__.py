@@ -1,1 +1,1 @@
-"""Models by name: the network, boosting, forests and linear models."""
+"""Models by name behind one protocol: the network, boosting, forests and linear models."""

@@ -1,6 +1,7 @@
-"""A trained network: inputs to predictions, saved and loaded without running code from a file."""
+"""The network: its training on a table, its outputs, and its saved weights."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,12 +12,25 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from tailwise._checks import InputError
+from tailwise.backends.names import AUTO
+from tailwise.backends.network_rows import ROWS_AT_ONCE, NetworkRows, table_rows
+from tailwise.backends.protocol import Between, Outputs
+from tailwise.data.task import Task
+from tailwise.distributed import gather_objects, piece
 from tailwise.heads.distributional import EnsembleHead, head_from
 from tailwise.heads.point import Regressor
+from tailwise.methods.method import Method
+from tailwise.methods.parts import PARTS
+from tailwise.metrics.regions import validation_errors
+from tailwise.modalities.inputs import MediaInputs, MediaSetup, check_kinds, media_setup
 from tailwise.modalities.table import encoder_from
+from tailwise.modalities.table_inputs import TableInputs
+from tailwise.training.epoch import Epoch
+from tailwise.training.loop import Training, accelerator_for, seed_everything
+from tailwise.training.recipe import Recipe
 
-Inputs = NDArray[np.float32] | Mapping[str, NDArray[Any]]
-ROWS_AT_ONCE, MEDIA_AT_ONCE = 16_384, 256
+NetworkInputs = NDArray[np.float32] | Mapping[str, NDArray[Any]]
+MEDIA_AT_ONCE = 256
 _WEIGHTS = "model.safetensors"
 
 
@@ -28,31 +42,37 @@ class Network:
         encoder: the encoder's description, see :func:`tailwise.modalities.table.new_encoder`.
     """
 
-    dtype = np.float32
-
     def __init__(self, model: Regressor, encoder: dict[str, Any]) -> None:
         self.model, self.encoder = model, encoder
 
-    def predict(self, x: Inputs) -> NDArray[np.float64]:
+    def outputs(self, x: NetworkInputs, *, features: bool = False) -> Outputs:
+        """Predictions, standard deviations and features from one pass."""
+        self.model.eval()
+        pred, std, encoded = [], [], []
+        with torch.inference_mode():
+            for chunk in _chunks(x, _device(self.model)):
+                z = self.model.encode(chunk)
+                point, spread = _point_and_std(self.model.head, z)
+                pred.append(_double(point))
+                if spread is not None:
+                    std.append(_double(spread))
+                if features:
+                    encoded.append(_double(z))
+        return Outputs(
+            np.concatenate(pred), np.concatenate(std) if std else None, np.concatenate(encoded) if features else None
+        )
+
+    def predict(self, x: NetworkInputs) -> NDArray[np.float64]:
         """``(n,)`` predictions, target units; ``(n, K)`` of K targets."""
         self.model.eval()
         return predictions(self.model, x)
 
-    def std(self, x: Inputs) -> NDArray[np.float64] | None:
-        """``(n,)`` standard deviations of the predictive distribution, target units; ``None`` if the head has none."""
-        head: Any = self.model.head
-        if not hasattr(head, "std"):
-            return None
-        self.model.eval()
-        return _over_rows(self.model, lambda rows: head.std(head.outputs(self.model.encode(rows))), x)
-
-    def features(self, x: Inputs) -> NDArray[np.float64]:
-        """``(n, d)`` features, which the head makes predictions of."""
-        self.model.eval()
-        return _over_rows(self.model, self.model.encode, x)
+    def cpu(self) -> None:
+        """Move the weights to the CPU."""
+        self.model.cpu()
 
     def save(self, folder: Path) -> dict[str, Any]:
-        """Write the weights into a folder, and say what they belong to."""
+        """Write the weights into a folder; return a description of encoder and head."""
         state = {name: value.detach().cpu().contiguous().clone() for name, value in self.model.state_dict().items()}
         save_file(state, folder / _WEIGHTS)  # clones, for weights that are one tensor under two names
         saved = {"kind": "network", "encoder": self.encoder, "head": getattr(self.model.head, "shape", None)}
@@ -69,8 +89,120 @@ class Network:
         return cls(model, description["encoder"])
 
 
+@dataclass(frozen=True)
+class NetworkFitting:
+    """A training of a network in progress."""
+
+    training: Training
+    predictor: Network
+    inputs: TableInputs | MediaInputs
+    recipe: Recipe
+    resumable: bool = True
+
+    @property
+    def encoder(self) -> str:
+        """Name of the encoder."""
+        return str(self.predictor.encoder["encoder"])
+
+    def epochs(self) -> Iterator[Epoch]:
+        """Train, epoch by epoch."""
+        return self.training.epochs()
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Everything needed to go on after the last epoch: tensors, and numbers."""
+        return self.training.state()
+
+    def restore(self, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
+        """Go on from what :meth:`state` gave, bit for bit.
+
+        Raises:
+            InputError: the state of another method or model.
+        """
+        self.training.restore(tensors, numbers)
+
+
+class NetworkBackend:
+    """A network on tables and media, trained by any method."""
+
+    name = "network"
+    losses = tuple(name for name, part in PARTS.items() if part.slot == "loss")
+    dtype = np.float32
+    varied: Mapping[str, Between] = {"dropout": Between(0.0, 0.5)}
+
+    def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Parameters of the encoder; it checks them when it is made."""
+        return dict(given)
+
+    def start(
+        self,
+        task: Task,
+        method: Method,
+        recipe: Recipe,
+        *,
+        params: Mapping[str, Any],
+        encoder: str = AUTO,
+        sample_weight: NDArray[np.float64] | None = None,
+    ) -> NetworkFitting:
+        """Set up a training; rows with a ``sample_weight`` are drawn in proportion to it."""
+        accelerator = accelerator_for(recipe)  # from here on processes know of each other
+        params = self.parameters(params)
+        check_kinds(params, task.schema)
+        _check_targets(method, len(task.schema.targets))
+        n_train, n_val = (int((task.part == part).sum()) for part in ("train", "val"))
+        of_process = np.arange(n_val)[piece(n_val)]
+        rows: NetworkRows | MediaSetup
+        if task.schema.media:
+            if sample_weight is not None or method.resampler is not None:
+                given = "sample_weight is" if method.resampler is None else "resampling is"
+                raise InputError(f"{given} for tables alone")
+            seed_everything(recipe.seed, 0, -2)
+            size = recipe.batch_size_for(n_train)
+            rows = media_setup(
+                task, of_process, encoder=encoder, params=params, batch_size=size, device=accelerator.device
+            )
+        else:
+            rows = table_rows(
+                task, method, recipe, of_process, encoder=encoder, params=params, sample_weight=sample_weight
+            )
+            method = replace(method, resampler=None)
+        return _fitting(task, method, recipe, rows)
+
+    def load(self, folder: Path, description: Mapping[str, Any]) -> Network:
+        """Read a saved network."""
+        return Network.load(folder, description)
+
+    def silence(self) -> None:
+        """It prints nothing."""
+
+
+BACKEND = NetworkBackend()
+
+
+def _fitting(task: Task, method: Method, recipe: Recipe, rows: NetworkRows | MediaSetup) -> NetworkFitting:
+    _, y_val = task.rows_of("val")
+    model = network_of(rows.network, y_val.shape[1] if y_val.ndim > 1 else None)
+    x_val: Iterable[NetworkInputs] = rows.validation
+
+    def validate(current: nn.Module) -> Mapping[str, float]:
+        pred = np.concatenate([y_val[:0], *(predictions(current, x) for x in x_val)])
+        return validation_errors(y_val, np.concatenate(gather_objects(pred)), task.shots)
+
+    training = Training(
+        method, model, rows.batches, rows.y_train, bins=task.shots.bins, validate=validate, recipe=recipe
+    )
+    return NetworkFitting(training, Network(model, rows.description), rows.inputs, recipe)
+
+
+def _check_targets(method: Method, k: int) -> None:
+    """Raise for what a method does before and after training, and does for one target alone."""
+    for part, does in ((method.resampler, "resamples rows"), (method.correction, "corrects predictions")):
+        if part is not None and k > 1:
+            name = type(part).__name__
+            raise InputError(f"{method.name!r} {does} by one target, and there are {k}; leave {name} out")
+
+
 def network_of(encoder: Any, n_outputs: int | None = None) -> Regressor:
-    """A regressor with the head that its encoder needs, of one target or of ``n_outputs``.
+    """Return a regressor with the head that its encoder needs, of one target or of ``n_outputs``.
 
     Raises:
         InputError: several targets with an encoder of an ensemble.
@@ -83,19 +215,30 @@ def network_of(encoder: Any, n_outputs: int | None = None) -> Regressor:
     return model
 
 
-def predictions(model: nn.Module, x: Inputs) -> NDArray[np.float64]:
+def predictions(model: nn.Module, x: NetworkInputs) -> NDArray[np.float64]:
     """Predictions of a model in evaluation mode, many rows at once, target units."""
-    return _over_rows(model, model, x)
-
-
-def _over_rows(model: nn.Module, what: Callable[[Any], Tensor], x: Inputs) -> NDArray[np.float64]:
-    device = next(model.parameters()).device
     with torch.inference_mode():
-        parts = [what(chunk).double().cpu() for chunk in _chunks(x, device)]
-    return torch.cat(parts).numpy()
+        return np.concatenate([_double(model(chunk)) for chunk in _chunks(x, _device(model))])
 
 
-def _chunks(x: Inputs, device: torch.device) -> Iterator[Tensor | dict[str, Tensor]]:
+def _point_and_std(head: Any, features: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Predictions, and the standard deviation of a head that has one."""
+    if not hasattr(head, "std"):
+        return head(features), None
+    outputs = head.outputs(features)
+    return head.point(outputs), head.std(outputs)
+
+
+def _device(model: nn.Module) -> torch.device:
+    return next(model.parameters()).device
+
+
+def _double(values: Tensor) -> NDArray[np.float64]:
+    array: NDArray[np.float64] = values.double().cpu().numpy()
+    return array
+
+
+def _chunks(x: NetworkInputs, device: torch.device) -> Iterator[Any]:
     if not isinstance(x, Mapping):
         yield from (chunk.to(device) for chunk in torch.split(torch.from_numpy(x), ROWS_AT_ONCE))
         return

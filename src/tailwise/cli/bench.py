@@ -9,6 +9,7 @@ import typer
 from tailwise._checks import InputError, one_of, whole
 from tailwise.cli import options
 from tailwise.cli.completion import complete_protocol
+from tailwise.cli.flags import with_flags
 from tailwise.cli.settings import parse_set
 
 bench = typer.Typer(
@@ -166,7 +167,7 @@ def table(
     chosen = protocol_named(protocol_of(out))
     tables = tables_of(chosen, out)
     if as_json:
-        plain = {"protocol": chosen.name, "deviations": list(chosen.deviations)}
+        plain = {"protocol": chosen.name, "deviations": [with_flags(line) for line in chosen.deviations]}
         typer.echo(json.dumps(plain | {"tables": [one.to_json() for one in tables]}, indent=2))
     elif markdown:
         typer.echo("\n\n".join(markdown_table(one, every=every) for one in tables))

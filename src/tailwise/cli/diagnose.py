@@ -50,13 +50,13 @@ def diagnose(
 
     Example:  tailwise diagnose houses.csv --target price --html diagnosis.html
     """
+    from tailwise._files import write_json
     from tailwise.cli.out_file import check_out_file
     from tailwise.cli.show import notes, print_line
     from tailwise.cli.show import out as console
     from tailwise.cli.show_diagnosis import print_advice, summary
     from tailwise.data.source import load_source
     from tailwise.diagnose import diagnose as diagnose_table
-    from tailwise.runs.folder import write_json
 
     check_out_file(out, "--out", ".json", overwrite=overwrite)
     check_out_file(html, "--html", ".html", overwrite=overwrite)

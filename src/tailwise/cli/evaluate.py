@@ -19,6 +19,7 @@ def evaluate(
     Regions are those of the run's training rows. On rows that the run was trained on, errors are optimistic.
     """
     from tailwise._checks import InputError
+    from tailwise._files import write_json
     from tailwise.cli.dense_predict import evaluate_maps
     from tailwise.cli.out_file import check_out_file
     from tailwise.cli.show import notes, region_table
@@ -29,7 +30,7 @@ def evaluate(
     from tailwise.experiment.model import TableModel
     from tailwise.metrics.regions import region_metrics
     from tailwise.modalities.dense_model import MapModel, is_map_model
-    from tailwise.runs.folder import MODEL, open_run, write_json
+    from tailwise.runs.folder import MODEL, open_run
 
     if seed < 0:
         raise InputError(f"--seed must be at least 0, got {seed}")

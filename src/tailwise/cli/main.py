@@ -11,6 +11,7 @@ from tailwise.cli.bench import bench
 from tailwise.cli.compare import compare
 from tailwise.cli.diagnose import diagnose
 from tailwise.cli.evaluate import evaluate
+from tailwise.cli.flags import with_flags
 from tailwise.cli.launch import is_main, leave
 from tailwise.cli.lists import examples, methods
 from tailwise.cli.predict import predict
@@ -79,7 +80,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def _say(message: str) -> int:
     if is_main():  # of several processes all find the same mistake
-        print("tailwise: " + " ".join(message.split()), file=sys.stderr)
+        print("tailwise: " + " ".join(with_flags(message).split()), file=sys.stderr)
     return USER_MISTAKE
 
 

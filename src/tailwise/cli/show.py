@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tailwise._numbers import number
+from tailwise.cli.flags import with_flags
 from tailwise.labels.shots import REGIONS
 from tailwise.metrics.regions import DISTANCE_METRICS, METRICS, RegionMetrics
 
@@ -108,14 +109,14 @@ def _range(region: RegionMetrics, metric: str) -> str:
 
 @contextmanager
 def warnings_as_notes() -> Iterator[list[str]]:
-    """Collect the package's warnings of a block as lines for the user; other warnings are issued as usual."""
+    """Collect the package's warnings of a block as notes for the user; other warnings are issued as usual."""
     lines: list[str] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         yield lines
     for warning in caught:
         if warning.category is UserWarning:
-            lines.append(str(warning.message))
+            lines.append(with_flags(str(warning.message)))
         else:
             warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
 
@@ -128,9 +129,9 @@ def warnings_told(known: list[str]) -> Iterator[None]:
     def tell(message: Warning | str, category: type[Warning], *where: Any) -> None:
         if category is not UserWarning:
             show_others(message, category, *where)
-        elif str(message) not in known:
-            known.append(str(message))
-            notes([str(message)])
+        elif (note := with_flags(str(message))) not in known:
+            known.append(note)
+            notes([note])
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)
@@ -139,9 +140,9 @@ def warnings_told(known: list[str]) -> Iterator[None]:
 
 
 def notes(lines: list[str]) -> None:
-    """Print notes for the user, on stderr."""
+    """Print notes for the user on stderr, parameters of the library as options."""
     for line in lines:
-        err.print(f"note: {line}", style="yellow", highlight=False, markup=False, soft_wrap=True)
+        err.print(f"note: {with_flags(line)}", style="yellow", highlight=False, markup=False, soft_wrap=True)
 
 
 def print_line(line: str) -> None:

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tailwise._numbers import number
+from tailwise.cli.flags import with_flags
 from tailwise.diagnose.facts import Density, Diagnosis
 from tailwise.report.findings import findings, target_lines
 
@@ -157,6 +158,8 @@ def print_advice(diagnosis: Diagnosis, console: Console) -> None:
         console.print(Text())
         console.print(Text(f"{rank}. {advice.finding}", style="bold"))
         for title, text in (("do", advice.action), ("why", advice.reason)):
-            console.print(Padding(Text.assemble((f"{title}: ", "bold"), text), (0, 0, 0, 3)), highlight=False)
+            console.print(
+                Padding(Text.assemble((f"{title}: ", "bold"), with_flags(text)), (0, 0, 0, 3)), highlight=False
+            )
         for command in advice.commands:
             console.print(Text(f"   {command}", style="cyan"), soft_wrap=True)

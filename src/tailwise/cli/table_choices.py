@@ -1,4 +1,4 @@
-"""Convert the options that describe a table to keywords of :func:`tailwise.experiment.prepare.prepare_table`."""
+"""Convert the options that describe a table to keywords of :func:`tailwise.experiment.prepare.prepare`."""
 
 from typing import Any, TypedDict, Unpack
 
@@ -30,7 +30,7 @@ class TableOptions(TypedDict, total=False):
 
 
 def table_choices(**given: Unpack[TableOptions]) -> dict[str, Any]:
-    """Convert options to keywords of :func:`tailwise.experiment.prepare.prepare_table`; only those given, in order.
+    """Convert options to keywords of :func:`tailwise.experiment.prepare.prepare`; only those given, in order.
 
     Raises:
         InputError: shots or a range of the target that are no two numbers.

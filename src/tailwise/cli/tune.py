@@ -115,7 +115,7 @@ def tune(
     from tailwise.cli.show import err, notes, warnings_as_notes
     from tailwise.cli.show_study import print_study, run_trials
     from tailwise.data.source import load_source
-    from tailwise.experiment.prepare import prepare_table
+    from tailwise.experiment.prepare import prepare
     from tailwise.search.aim import Aim
     from tailwise.search.outcome import judge_best
     from tailwise.search.space import Space
@@ -144,7 +144,7 @@ def tune(
         drop_missing_target=drop_missing_target,
     )
     source = load_source(data)
-    table = prepare_table(source.rows, target, seed=seed, **choices)
+    table = prepare(source.rows, target, seed=seed, **choices)
     settings = study_settings(source.sha256, target, choices, space, aim, recipe)
     folder = out or Path("runs") / f"tune-{table_name(data)}"
     search = open_search(table, space, aim, recipe, settings=settings, folder=folder, storage=storage)
@@ -152,7 +152,7 @@ def tune(
     run_trials(search, trials, timeout, folder)
     with err.status("training the best, and vanilla, for the test rows"), warnings_as_notes():
         outcome = judge_best(search, seeds)
-    command = train_command(data, target, search.best_settings(), recipe, choices, model=model)
+    command = train_command(data, target, search.best_settings(), recipe, choices)
     report = write_report(folder, search, settings, outcome, command)
     if seeds == 1:
         notes(["one training of each: the intervals are about these two models on other rows, not about the methods"])

@@ -4,45 +4,14 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from tailwise._checks import InputError
+from tailwise.experiment.spec import Experiment
+
 _OMITTED_IF_EMPTY = ("also", "angles")
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A method on a model, to be compared with others.
-
-    Args:
-        method: method string.
-        model: one of :data:`tailwise.backends.names.MODELS`.
-        encoder: encoder of a network.
-        method_params: parameters of the method's parts.
-        params: parameters of the encoder, or of a model other than a network.
-        recipe: fields of :class:`tailwise.training.recipe.Recipe` that differ from its defaults.
-
-    Example:
-        >>> Entry("sqinv+lds", encoder="tabm").name, Entry("vanilla", model="lightgbm").name
-        ('tabm sqinv+lds', 'lightgbm vanilla')
-    """
-
-    method: str
-    model: str = "network"
-    encoder: str = "mlp"
-    method_params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    params: Mapping[str, Any] = field(default_factory=dict)
-    recipe: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def name(self) -> str:
-        """Model and method, followed by the given parameters of the method."""
-        values = [
-            f"{part}.{key}={value}" for part, params in self.method_params.items() for key, value in params.items()
-        ]
-        model = self.encoder if self.model == "network" else self.model
-        return f"{model} {self.method}" + (f" ({', '.join(values)})" if values else "")
 
 
 @dataclass(frozen=True)
@@ -55,7 +24,7 @@ class Cell:
         target: target column.
         entry: method and model to train.
         seed: random seed of the split and of the training.
-        choices: keywords of :func:`tailwise.experiment.prepare.prepare_table`.
+        choices: keywords of :func:`tailwise.experiment.prepare.prepare`.
         rows: maximum number of rows, drawn at random by the seed; all rows if not given.
         fold: which of ``folds`` is tested; without folds every seed makes its own split.
         folds: number of folds of the table, stratified by the target and drawn by the seed.
@@ -68,7 +37,7 @@ class Cell:
     table: str
     data: str
     target: str
-    entry: Entry
+    entry: Experiment
     seed: int
     choices: Mapping[str, Any] = field(default_factory=dict)
     rows: int | None = None
@@ -87,8 +56,9 @@ class Cell:
     def file(self, folder: Path) -> Path:
         """Return the path of the cell's result."""
         name = re.sub(r"[^\w.+=-]+", "-", self.entry.name).strip("-")
-        if self.entry.params or self.entry.recipe:  # the name does not contain these
-            unnamed = json.dumps([dict(self.entry.params), dict(self.entry.recipe)], sort_keys=True, default=list)
+        entry = self.entry.to_json()
+        if entry["params"] or entry["recipe"]:  # the name does not contain these
+            unnamed = json.dumps([entry["params"], entry["recipe"]], sort_keys=True, default=list)
             name += "-" + hashlib.sha256(unnamed.encode()).hexdigest()[:8]
         fold = "" if self.fold is None else f"-fold{self.fold}"
         return folder / self.table / f"{name}-{self.seed}{fold}.json"
@@ -100,6 +70,15 @@ class Cell:
 
 def plain_cell(cell: Cell) -> dict[str, Any]:
     """Return a cell as JSON values, without its position in the comparison and without empty optional fields."""
-    plain: dict[str, Any] = json.loads(json.dumps(asdict(cell)))
-    del plain["order"]
+    plain: dict[str, Any] = {one.name: getattr(cell, one.name) for one in fields(cell) if one.name != "order"}
+    plain = json.loads(json.dumps({**plain, "entry": cell.entry.to_json()}))
     return {name: value for name, value in plain.items() if name not in _OMITTED_IF_EMPTY or value}
+
+
+def same_settings(stored: Any, cell: Cell) -> bool:
+    """Return whether a stored cell has the settings of another, however its recipe was written."""
+    try:
+        normalised = json.loads(json.dumps(Experiment.from_json(stored["entry"]).to_json()))
+    except (TypeError, KeyError, AttributeError, InputError):
+        return False
+    return bool({**stored, "entry": normalised} == plain_cell(cell))

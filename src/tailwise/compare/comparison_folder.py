@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from tailwise._checks import InputError
+from tailwise._files import write_json
 from tailwise.compare.comparison import GridComparison
-from tailwise.runs.folder import write_json
 
 CELLS, COMPARISON, PAGE = "cells", "comparison.json", "comparison.html"
 

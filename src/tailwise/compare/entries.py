@@ -5,8 +5,8 @@ from typing import Any
 
 from tailwise._checks import InputError, one_of
 from tailwise.backends.names import AUTO, ENCODERS, MEDIA, MODELS
-from tailwise.compare.cell import Entry
 from tailwise.compare.sweep import swept_entries
+from tailwise.experiment.spec import Experiment, recipe_of
 from tailwise.methods.method import compose, parse
 
 
@@ -17,7 +17,7 @@ def entries_of(
     settings: Mapping[str, Mapping[str, Any]] | None = None,
     recipe: Mapping[str, Any] | None = None,
     sweep: bool = False,
-) -> list[Entry]:
+) -> list[Experiment]:
     """Return an entry for every method on every model, the methods of the first model first.
 
     Args:
@@ -48,9 +48,11 @@ def entries_of(
             unused -= set(params)
             compose(method, **params)  # raise for a mistake before anything is trained
             if model in networks:
-                entries.append(Entry(method, encoder=model, method_params=params, params=media, recipe=recipe))
+                entries.append(
+                    Experiment(method, encoder=model, method_params=params, params=media, recipe=recipe_of(recipe))
+                )
             else:
-                entries.append(Entry(method, model=model, method_params=params))
+                entries.append(Experiment(method, model=model, method_params=params))
     if unused:
         raise InputError(f"`settings` names {sorted(unused)[0]!r}, which is part of no method that is compared")
     if sweep:

@@ -9,15 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tailwise._checks import InputError, whole
-from tailwise.compare.cell import Cell, plain_cell
+from tailwise._files import write_json
+from tailwise.compare.cell import Cell, plain_cell, same_settings
 from tailwise.compare.predictions import Predictions
 from tailwise.compare.shares import shares_tested
-from tailwise.runs.folder import write_json
+from tailwise.metrics.angles import angular_error
+from tailwise.metrics.regions import region_rows
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from tailwise.data.task import Task
 
 _FOLD = "tailwise fold"
 
@@ -105,7 +110,7 @@ def read_result(cell: Cell, folder: Path) -> Result | None:
         result: Result = json.loads(cell.file(folder).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return result if result.get("cell") == plain_cell(cell) else None
+    return result if same_settings(result.get("cell"), cell) else None
 
 
 def run_cell(cell: Cell, folder: Path) -> tuple[Cell, Result]:
@@ -137,16 +142,33 @@ def run_with(train: Callable[[Cell], Result], cell: Cell, folder: Path) -> tuple
 
 
 def _trained(cell: Cell) -> tuple[dict[str, Any], Predictions]:
+    from tailwise.experiment.evaluate import evaluate
+    from tailwise.experiment.fit import fit
+
+    task, position = _task(cell)
+    epochs: list[Any] = []
+    model = fit(task, cell.entry.with_recipe(seed=cell.seed), on_epoch=epochs.append)
+    evaluation = evaluate(model, task, resamples=0)
+    predicted, metrics = evaluation.predicted, evaluation.metrics()
+    if cell.angles:
+        angles = angular_error(predicted.y, predicted.pred)
+        for name, chosen in region_rows(predicted.y, task.shots).items():
+            metrics[name] |= {"angular": float(angles[chosen].mean())} if chosen.any() else {}
+    result = {
+        "metrics": metrics,
+        "coverage": {name: region.to_json() for name, region in (evaluation.coverage or {}).items()},
+        "rows": {part: task.count(part) for part in ("train", "val", "test")},
+        "tested": shares_tested(task),
+        "epochs": len(epochs),
+    }
+    return result, Predictions.of(position[predicted.row], predicted.y, predicted.pred, task.shots)
+
+
+def _task(cell: Cell) -> tuple["Task", NDArray[np.int64]]:
+    """Return the prepared table of a cell, and the position of each of its rows in the source."""
     from tailwise.data.source import load_source
     from tailwise.data.targets import target_values
-    from tailwise.experiment.model import TableModel
-    from tailwise.experiment.prepare import prepare_table
-    from tailwise.experiment.start import start_training
-    from tailwise.methods.method import compose
-    from tailwise.metrics.angles import angular_error
-    from tailwise.metrics.coverage import coverage_by_region
-    from tailwise.metrics.regions import region_metrics, region_rows
-    from tailwise.training.recipe import Recipe
+    from tailwise.experiment.prepare import prepare
 
     source = load_source(cell.data)
     if cell.sha256 not in (None, source.sha256):
@@ -158,40 +180,11 @@ def _trained(cell: Cell) -> tuple[dict[str, Any], Predictions]:
         frame = frame.iloc[position].reset_index(drop=True)
     choices = dict(cell.choices)
     if cell.folds is not None:
-        there = target_values(frame, cell.target).notna().to_numpy()
-        position = position[there]
-        frame, choices = _with_fold(frame[there].reset_index(drop=True), cell)
-    table = prepare_table(frame, [cell.target, *cell.also], seed=cell.seed, **{"folder": source.folder, **choices})
-    entry = cell.entry
-    method = compose(entry.method, **{name: dict(params) for name, params in entry.method_params.items()})
-    recipe = Recipe(seed=cell.seed, **entry.recipe)
-    setup = start_training(table, method, recipe, model=entry.model, encoder=entry.encoder, params=entry.params)
-    epochs = sum(1 for _ in setup.epochs())
-    model = TableModel(table.schema, setup.preprocessor, setup.predictor, table.shots, table.relevance)
-    model = model.calibrated(table, method.correction)
-    rows, y = table.rows_of("test")
-    pred = model.predict(rows)
-    regions = region_metrics(y, pred, table.shots, relevance=table.relevance, resamples=0)
-    metrics: dict[str, dict[str, float]] = {
-        name: {"n": region.n, **{key: value.value for key, value in region.metrics.items()}}
-        for name, region in regions.items()
-    }
-    if cell.angles:
-        angle = angular_error(y, pred)
-        for name, here in region_rows(y, table.shots).items():
-            metrics[name] |= {"angular": float(angle[here].mean())} if here.any() else {}
-    coverage = {}
-    if model.intervals is not None:
-        ends = model.intervals_of(pred, 0.9)
-        coverage = coverage_by_region(y, pred, ends[:, 0], ends[:, 1], table.shots)
-    result = {
-        "metrics": metrics,
-        "coverage": {name: found.to_json() for name, found in coverage.items()},
-        "rows": {part: int((table.part == part).sum()) for part in ("train", "val", "test")},
-        "tested": shares_tested(table),
-        "epochs": epochs,
-    }
-    return result, Predictions.of(position[table.row[table.part == "test"]], y, pred, table.shots)
+        labelled = target_values(frame, cell.target).notna().to_numpy()
+        position = position[labelled]
+        frame, choices = _with_fold(frame[labelled].reset_index(drop=True), cell)
+    task = prepare(frame, [cell.target, *cell.also], seed=cell.seed, **{"folder": source.folder, **choices})
+    return task, position
 
 
 def _with_fold(frame: "pd.DataFrame", cell: Cell) -> tuple["pd.DataFrame", dict[str, Any]]:

@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tailwise._checks import InputError, whole
-from tailwise.compare.cell import Cell, Entry
+from tailwise.compare.cell import Cell
+from tailwise.experiment.spec import Experiment
 
 
 def plan_cells(
     tables: Sequence[tuple[str, str]],
-    entries: Sequence[Entry],
+    entries: Sequence[Experiment],
     *,
     choices: Mapping[str, Any] | None = None,
     seeds: int = 3,
@@ -23,7 +24,7 @@ def plan_cells(
     Args:
         tables: pairs of a file (or ``example:NAME``) and its target column.
         entries: methods and models to compare, see :func:`tailwise.compare.entries.entries_of`.
-        choices: keywords of :func:`tailwise.experiment.prepare.prepare_table`, for all tables.
+        choices: keywords of :func:`tailwise.experiment.prepare.prepare`, for all tables.
         seeds: number of seeds, from 0; each makes its own split.
         folds: number of folds of each seed, each of which is tested once, instead of one split per seed.
         rows: maximum number of rows of a table; no limit if not given.
@@ -33,7 +34,8 @@ def plan_cells(
             folds together with a group column.
 
     Example:
-        >>> cells = plan_cells([("example:diabetes", "progression")], [Entry("vanilla"), Entry("sqinv")], seeds=2)
+        >>> entries = [Experiment(method, encoder="mlp") for method in ("vanilla", "sqinv")]
+        >>> cells = plan_cells([("example:diabetes", "progression")], entries, seeds=2)
         >>> [(cell.seed, cell.entry.name) for cell in cells]
         [(0, 'mlp vanilla'), (0, 'mlp sqinv'), (1, 'mlp vanilla'), (1, 'mlp sqinv')]
     """
@@ -69,10 +71,8 @@ def table_name(data: str) -> str:
 def _checked(data: str, target: str, choices: Mapping[str, Any], *, folded: bool) -> str:
     """Prepare a table once, to raise for mistakes, and return its SHA-256; folds need no split of the table."""
     from tailwise.data.source import load_source
-    from tailwise.experiment.prepare import prepare_table
+    from tailwise.experiment.prepare import prepare
 
     source = load_source(data)
-    prepare_table(
-        source.rows, target, **{"folder": source.folder, **choices, **({"split": "random"} if folded else {})}
-    )
+    prepare(source.rows, target, **{"folder": source.folder, **choices, **({"split": "random"} if folded else {})})
     return source.sha256

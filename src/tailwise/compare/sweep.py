@@ -1,29 +1,28 @@
 """The sweep of a comparison: weights of rising power on one model, the backbone of its trade-off chart."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 
-from tailwise.compare.cell import Entry
+from tailwise.experiment.spec import Experiment
 
 _METHOD, _PART = "reweight+lds", "reweight"
 _POWERS = (0.25, 0.5, 0.75, 1.0)
 
 
-def swept_entries(first: Entry) -> list[Entry]:
+def swept_entries(first: Experiment) -> list[Experiment]:
     """Return the sweep on the model of an entry: vanilla, which is power 0, and weights of rising power.
 
     Example:
-        >>> [entry.name for entry in swept_entries(Entry("sqinv"))][:2]
+        >>> [entry.name for entry in swept_entries(Experiment("sqinv", encoder="mlp"))][:2]
         ['mlp vanilla', 'mlp reweight+lds (reweight.power=0.25)']
     """
     parameters = [("vanilla", {}), *((_METHOD, {_PART: {"power": power}}) for power in _POWERS)]
-    return [
-        Entry(method, first.model, first.encoder, params, first.params, first.recipe) for method, params in parameters
-    ]
+    return [replace(first, method=method, method_params=params) for method, params in parameters]
 
 
-def sweep_of(entries: Iterable[Entry]) -> tuple[str, ...]:
+def sweep_of(entries: Iterable[Experiment]) -> tuple[str, ...]:
     """Return the names of the swept entries by power, after vanilla on the same model; none without a sweep."""
     entries = tuple(entries)
     swept = [entry for entry in entries if entry.method == _METHOD and _PART in entry.method_params]

@@ -56,7 +56,7 @@ def _paths(cells: pd.Series, kind: str, folder: Path) -> pd.Series:
         )
     if len(cells) and pd.api.types.is_numeric_dtype(cells):
         raise InputError(
-            f"--{kind} names {cells.name!r}, which holds numbers such as {cells.iloc[0]}, not names of files"
+            f"`{kind}` names {cells.name!r}, which holds numbers such as {cells.iloc[0]}, not names of files"
         )
     return cells.map(lambda cell: str(folder / str(cell)))
 

@@ -39,7 +39,7 @@ def check_cells(series: pd.Series) -> None:
     odd = series.map(lambda cell: isinstance(cell, bytes) or not (cell is None or pd.api.types.is_scalar(cell)))
     if odd.any():
         kind = type(series[odd].iloc[0]).__name__
-        raise InputError(f"column {str(series.name)!r} holds {kind} values, not single ones; unpack or --drop it")
+        raise InputError(f"column {str(series.name)!r} holds {kind} values, not single ones; unpack or `drop` it")
 
 
 def counts_rows(series: pd.Series) -> bool:

@@ -108,11 +108,11 @@ class Schema:
         forced: dict[str, Kind] = {}
         for option, wanted in (("drop", drop), ("nominal", nominal), ("numeric", numeric), ("date", date)):
             for name in wanted:
-                require_column(name, names, f"--{option}")
+                require_column(name, names, f"`{option}`")
                 if name in targets:
-                    raise InputError(f"--{option} names {name!r}, which is {named_target(targets)}")
+                    raise InputError(f"`{option}` names {name!r}, which is {named_target(targets)}")
                 if name in forced or (option != "drop" and name in drop):
-                    raise InputError(f"column {name!r} is named in two of --drop, --nominal, --numeric, --date")
+                    raise InputError(f"column {name!r} is named in two of `drop`, `nominal`, `numeric`, `date`")
                 if option != "drop":
                     forced[name] = option  # type: ignore[assignment]
         roles = dict(not_features)
@@ -122,9 +122,9 @@ class Schema:
         taken = dict.fromkeys(targets, "target") | dict.fromkeys(drop, "dropped") | forced | roles
         for medium in media:
             for name in medium.columns:
-                require_column(name, names, f"--{medium.kind}")
+                require_column(name, names, f"`{medium.kind}`")
                 if name in taken:
-                    raise InputError(f"--{medium.kind} names {name!r}, which is {taken[name]} already")
+                    raise InputError(f"`{medium.kind}` names {name!r}, which is {taken[name]} already")
                 taken[name] = medium.kind
                 check_cells(frame[name])
         of_media = {name for medium in media for name in medium.columns}
@@ -145,7 +145,7 @@ class Schema:
         if not columns and not media:
             raise InputError(
                 f"no feature column is left beside the target {schema.target!r}; unused: {quoted(unused)}; columns of "
-                "images, texts or signals are named with --image, --text or --signal"
+                "images, texts or signals are named with `image`, `text` or `signal`"
             )
         schema.features(frame)
         return schema
@@ -164,7 +164,7 @@ class Schema:
         if extra and not ignore_extra:
             raise InputError(
                 f"the table has {len(extra)} columns the model was not trained on: {quoted(extra)}; "
-                "remove them, or pass --ignore-extra"
+                "remove them, or pass `ignore_extra=True`"
             )
 
     def features(self, frame: pd.DataFrame) -> pd.DataFrame:
@@ -208,7 +208,7 @@ def media_columns(
 ) -> list[Medium]:
     """What the options of the same names call images, texts and signals."""
     if text_pair is not None and len(text_pair) != 2:
-        raise InputError(f"--text-pair takes two columns, got {len(text_pair)}")
+        raise InputError(f"`text_pair` takes two columns, got {len(text_pair)}")
     singles = [*(("image", name) for name in image), *(("text", name) for name in text)]
     singles += [("signal", name) for name in signal]
     media = [Medium(kind, (name,)) for kind, name in singles]  # type: ignore[arg-type]

@@ -91,7 +91,7 @@ def check_target_cells(values: pd.Series, *, drop: bool) -> None:
     empty = int(values.isna().sum())
     if empty and not drop:
         raise InputError(
-            f"column {values.name!r} has {empty} empty cells in the target; drop them with --drop-missing-target"
+            f"column {values.name!r} has {empty} empty cells in the target; drop them with `drop_missing_target=True`"
         )
 
 

@@ -21,15 +21,15 @@ def media_hints(table: pd.DataFrame, schema: Schema) -> Iterator[str]:
     for name, reason in schema.unused.items():
         option = _option(table[name]) if reason.startswith("identifier") else None
         if option is not None:
-            what = "holds texts" if option == "--text" else "names files"
-            yield f"column {name!r} {what}: to train on them, pass {option} {name}"
+            what = "holds texts" if option == "text" else "names files"
+            yield f"column {name!r} {what}: to train on them, pass `{option}` {name}"
 
 
 def _option(cells: pd.Series) -> str | None:
     words = cells.dropna().astype(str).head(_LOOKED_AT).str.strip()
     ends = words.str.lower()
     if ends.str.endswith(_IMAGES).all():
-        return "--image"
+        return "image"
     if ends.str.endswith(SIGNALS).all():
-        return "--signal"
-    return "--text" if words.map(lambda text: len(text.split())).median() >= _FEWEST_WORDS else None
+        return "signal"
+    return "text" if words.map(lambda text: len(text.split())).median() >= _FEWEST_WORDS else None

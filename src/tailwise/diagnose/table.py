@@ -83,9 +83,9 @@ def diagnose(
         >>> found.density.ratio > 100, found.columns.suspects[0].column
         (True, 'x')
     """
-    seed = whole(seed, "seed", least=0, most=2**32 - 1)
+    seed = whole(seed, "`seed`", least=0, most=2**32 - 1)
     if bin_width is not None and n_bins is not None:
-        raise InputError("give --bin-width or --bins, not both")
+        raise InputError("give `bin_width` or `n_bins`, not both")
     names = [str(name) for name in frame.columns]
     frame = frame.set_axis(names, axis=1)
     if len(names) < 2 or len(frame) == 0:
@@ -100,8 +100,8 @@ def diagnose(
     notes: list[str] = []
     if group is not None:
         if group == target:
-            raise InputError(f"--group names {group!r}, which is the target")
-        require_column(group, names, "--group")
+            raise InputError(f"`group` names {group!r}, which is the target")
+        require_column(group, names, "`group`")
         roles.append((group, "group"))
     here = values.notna().to_numpy()
     if SPLIT_COLUMN in names and SPLIT_COLUMN not in (target, group, *drop) and looks_like_split(frame[SPLIT_COLUMN]):

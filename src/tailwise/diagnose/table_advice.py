@@ -45,7 +45,7 @@ def same_rows(found: Diagnosis, _: Commands) -> Iterator[Advice]:
     if same.repeated >= _REPEATED * rows:
         yield Advice(
             f"{same.repeated:,} rows ({same.repeated / rows:.1%}) repeat an earlier one in all features and the target",
-            "drop them if the same thing was recorded twice; if rows belong together, name their column with --group",
+            "drop them if the same thing was recorded twice; if rows belong together, name their column with `group`",
             "a row that is in training and in test makes errors look smaller than they are",
         )
     if same.contradicting >= _CONTRADICTING * rows:

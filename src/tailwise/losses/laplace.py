@@ -50,7 +50,7 @@ class UVote(nn.Module):
     prediction is that of the head that is surest of itself (:class:`tailwise.heads.distributional.LaplaceHeads`).
 
     Args:
-        weights: of each head, ``w(target) -> (B,)``, such as :class:`tailwise.weights.LabelWeights`.
+        weights: of each head, ``w(target) -> (B,)``, such as :class:`tailwise.weights.by_bins.LabelWeights`.
         ramp: T, epochs: the terms of heads after the first are multiplied by (min(t, T) / T)², where t counts the
             calls of ``end_epoch()``; ``None`` for no such ramp.
 

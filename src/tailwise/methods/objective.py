@@ -15,7 +15,7 @@ from tailwise.augment.views import NoAugment
 from tailwise.distributed import gather_all, gathered, sum_over_processes, world
 from tailwise.losses.pointwise import MSE
 from tailwise.smoothing.fds import Keep
-from tailwise.weights import UniformWeights
+from tailwise.weights.weight_function import UniformWeights
 
 Trains = Literal["all", "head", "encoder"]
 TRAINS = ("all", "head", "encoder")

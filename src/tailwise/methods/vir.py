@@ -15,7 +15,7 @@ from tailwise.labels.density import LDS
 from tailwise.losses.evidential import evidential_loss, posterior
 from tailwise.methods.method import give_head
 from tailwise.smoothing.prm import PRM
-from tailwise.weights import density_weights
+from tailwise.weights.by_density import density_weights
 
 
 class VIR(nn.Module):

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812  the name torch itself uses
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from tailwise._checks import InputError
 from tailwise.backends.names import AUTO
@@ -38,10 +38,19 @@ class MapTraining:
     network: DepthNet
     maps: PreparedMaps
     recipe: Recipe
+    resumable: bool = True
 
     def epochs(self) -> Iterator[Epoch]:
         """Train, epoch by epoch."""
         return self.training.epochs()
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Everything needed to go on after the last epoch: tensors, and numbers."""
+        return self.training.state()
+
+    def restore(self, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
+        """Go on from what :meth:`state` gave, bit for bit."""
+        self.training.restore(tensors, numbers)
 
 
 def map_training(

@@ -16,8 +16,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from tailwise._checks import InputError, did_you_mean, true_or_false
 from tailwise.backends.names import AUTO, MEDIA, encoder_for
+from tailwise.data.cell_paths import with_full_paths
 from tailwise.data.columns import Medium, Schema
 from tailwise.data.preprocessing import categories_of, fit_preprocessor, transform, transform_features
+from tailwise.data.rows import Rows
 from tailwise.data.task import Task
 from tailwise.distributed import world
 from tailwise.modalities.encoders import TABLE, MediaEncoder
@@ -28,6 +30,7 @@ from tailwise.training.media_batches import MediaBatches, OnDisk
 
 _IN_MEMORY = 2**31
 _SMALL = 64
+_PIECE = 1_024
 _TABLE_FILE, _TRUSTED = "preprocess.skops", ["numpy.dtype"]
 _KNOWN = {
     "image": ("encoder", "size", "mode", "in_memory", "crop", "flip", "colour", "erase", "width", "lr_factor"),
@@ -65,6 +68,11 @@ class MediaInputs:
         """Inputs of rows by name, each ``(n, ...)``."""
         x = {name: reader.read(frame) for name, reader in self.readers.items()}
         return x if self.preprocessor is None else x | {TABLE: transform(self.preprocessor, schema, frame)}
+
+    def pieces(self, schema: Schema, rows: Rows) -> Iterator[dict[str, NDArray[Any]]]:
+        """Inputs of at most 1,024 rows at a time, in order; relative paths start at the current folder."""
+        rows = with_full_paths(rows, schema, Path())
+        return (self.inputs(schema, frame) for frame in rows.pieces(_PIECE))
 
     def save(self, folder: Path) -> dict[str, Any]:
         """Write readers and preprocessing into a folder, and say what they are."""

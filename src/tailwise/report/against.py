@@ -38,11 +38,11 @@ class OtherRun:
         """What to call a run of a method and this one beside each other, so that the two can be told apart.
 
         >>> OtherRun("lds", np.zeros(1), "first").names("lds", masked=True)
-        ('lds (this run)', 'lds (first, without --mask-target)')
+        ('lds (this run)', 'lds (first, without `mask_target`)')
         """
         ours, theirs = (["this run"], [self.folder]) if method == self.method else ([], [])
         if masked != self.masked:
-            (theirs if masked else ours).append("without --mask-target")
+            (theirs if masked else ours).append("without `mask_target`")
         return _with(method, ours), _with(self.method, theirs)
 
 
@@ -106,10 +106,10 @@ def read_other(run: str | Path, table: Task) -> OtherRun:
     same_rows = sorted(test.index) == sorted(rows.tolist())
     targets = table.schema.targets
     if config["target"] != (targets[0] if len(targets) == 1 else list(targets)) or not same_rows:
-        raise InputError(f"run {str(run)!r} was tested on other rows; --against needs the same data, split and seed")
+        raise InputError(f"run {str(run)!r} was tested on other rows; `against` needs the same data, split and seed")
     test = test.loc[rows]
     theirs, pred = (test[target_columns(kind, targets)].to_numpy() for kind in ("target", "prediction"))
     if not np.array_equal(theirs.reshape(y_true.shape), y_true):
-        raise InputError(f"run {str(run)!r} was tested on other rows; --against needs the same data, split and seed")
+        raise InputError(f"run {str(run)!r} was tested on other rows; `against` needs the same data, split and seed")
     masked = bool(config["table"].get("mask_target"))
     return OtherRun(config["label"], pred.reshape(y_true.shape), folder.resolve().name, masked)

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tailwise._checks import whole
-from tailwise.experiment.model import TableModel
+from tailwise.experiment.fit import fit
+from tailwise.experiment.spec import Experiment
 from tailwise.metrics.errors import balanced_mean_absolute_error
 from tailwise.metrics.regions import Interval, region_rows
-from tailwise.search.space import Drawn
 from tailwise.search.study import Search
 
 _RESAMPLES = 2000
@@ -77,16 +77,11 @@ class Outcome:
         return {**regions, "bmae": {"ours": ours, "vanilla": vanilla}}
 
 
-def test_predictions(search: Search, drawn: Drawn, seeds: Sequence[int]) -> Iterator[NDArray[np.float64]]:
+def test_predictions(search: Search, experiment: Experiment, seeds: Sequence[int]) -> Iterator[NDArray[np.float64]]:
     """Yield the ``(n,)`` predictions for the test rows of a training with each seed, all on the same split."""
-    table = search.table
-    rows, _ = table.rows_of("test")
+    rows, _ = search.table.rows_of("test")
     for seed in seeds:
-        setup = search.start(drawn, seed)
-        for _ in setup.epochs():
-            pass
-        model = TableModel(table.schema, setup.preprocessor, setup.predictor, table.shots, table.relevance)
-        yield model.calibrated(table, drawn.compose().correction, intervals=False).predict(rows)
+        yield fit(search.table, experiment.with_recipe(seed=seed)).predict(rows)
 
 
 def judge_best(search: Search, seeds: int = 3) -> Outcome:
@@ -100,9 +95,9 @@ def judge_best(search: Search, seeds: int = 3) -> Outcome:
         InputError: fewer than one seed.
     """
     numbers = [search.recipe.seed + i for i in range(whole(seeds, "`seeds`", least=1))]
-    vanilla = list(test_predictions(search, Drawn(), numbers))
-    best = search.best_settings()
-    return judge(search, vanilla if best == Drawn() else list(test_predictions(search, best, numbers)), vanilla)
+    plain, best = search.space.plain(search.recipe), search.best_settings()
+    vanilla = list(test_predictions(search, plain, numbers))
+    return judge(search, vanilla if best == plain else list(test_predictions(search, best, numbers)), vanilla)
 
 
 def judge(search: Search, ours: Sequence[NDArray[np.float64]], vanilla: Sequence[NDArray[np.float64]]) -> Outcome:

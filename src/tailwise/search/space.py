@@ -1,23 +1,15 @@
 """The search space: parameters that are varied, and the settings drawn from it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol, Self
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 from tailwise._checks import InputError, one_of
-from tailwise.backends.names import ENCODERS, MODELS
-from tailwise.methods.method import Method, compose, parse
-
-
-@dataclass(frozen=True)
-class Between:
-    """Numbers from ``low`` to ``high``, uniform or log-uniform."""
-
-    low: float
-    high: float
-    log: bool = False
-    whole: bool = False
-
+from tailwise.backends.names import ENCODERS, MODELS, load_backend
+from tailwise.backends.protocol import Between
+from tailwise.experiment.spec import Experiment
+from tailwise.methods.method import compose, parse
+from tailwise.training.recipe import Recipe
 
 METHODS = (
     "vanilla",
@@ -55,58 +47,32 @@ PARTS: Mapping[str, Mapping[str, Between]] = {
     "smogn": {"k": Between(2, 15, whole=True), "noise": Between(0.005, 0.2, log=True)},
     "gn": {"noise": Between(0.01, 0.5, log=True)},
 }
-ENCODER: Mapping[str, Between] = {"dropout": Between(0.0, 0.5)}
 RECIPE: Mapping[str, Between] = {"lr": Between(2e-4, 1e-2, log=True)}
-MODEL: Mapping[str, Mapping[str, Between]] = {
-    "lightgbm": {
-        "learning_rate": Between(0.02, 0.2, log=True),
-        "num_leaves": Between(7, 127, log=True, whole=True),
-        "min_child_samples": Between(2, 50, log=True, whole=True),
-        "reg_lambda": Between(1e-3, 10.0, log=True),
-    },
-    "hist-boosting": {
-        "learning_rate": Between(0.02, 0.2, log=True),
-        "max_leaf_nodes": Between(7, 127, log=True, whole=True),
-        "min_samples_leaf": Between(2, 50, log=True, whole=True),
-    },
-    "forest": {"min_samples_leaf": Between(1, 20, log=True, whole=True), "max_features": Between(0.3, 1.0)},
-    "linear": {},
-}
 
 
-@dataclass(frozen=True)
-class Drawn:
-    """Settings of one training.
+def stored_settings(experiment: Experiment, recipe: Recipe) -> dict[str, Any]:
+    """Return the settings of a trial as a study stores them: those that differ from the recipe of the search.
 
     Args:
-        method: method string.
-        params: parameters of the method's parts.
-        encoder: encoder of a network.
-        lr: learning rate of a network; the default if not given.
-        model_params: parameters of the encoder, or of a model other than a network.
+        experiment: what a trial trains.
+        recipe: the recipe of all trials.
     """
+    lr = experiment.recipe.lr
+    return {
+        "method": experiment.method,
+        "params": {part: dict(params) for part, params in experiment.method_params.items()},
+        "encoder": experiment.encoder,
+        "lr": None if lr == recipe.lr else lr,
+        _MODEL_PARAMS: dict(experiment.params),
+    }
 
-    method: str = "vanilla"
-    params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    encoder: str = "auto"
-    lr: float | None = None
-    model_params: Mapping[str, Any] = field(default_factory=dict)
 
-    def compose(self) -> Method:
-        """Return the method."""
-        return compose(self.method, **{part: dict(params) for part, params in self.params.items()})
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the settings as JSON values; ``model_params`` is stored as ``of_it``."""
-        plain = asdict(self)
-        plain[_MODEL_PARAMS] = plain.pop("model_params")
-        return plain
-
-    @classmethod
-    def from_json(cls, plain: Mapping[str, Any]) -> Self:
-        """Return the settings that :meth:`to_json` gave."""
-        values = dict(plain)
-        return cls(model_params=values.pop(_MODEL_PARAMS), **values)
+def from_stored(stored: Mapping[str, Any], model: str, recipe: Recipe) -> Experiment:
+    """Return the experiment of settings that :func:`stored_settings` gave."""
+    lr = recipe.lr if stored["lr"] is None else float(stored["lr"])
+    return Experiment(
+        stored["method"], model, stored["encoder"], stored["params"], stored[_MODEL_PARAMS], replace(recipe, lr=lr)
+    )
 
 
 class Draws(Protocol):
@@ -124,7 +90,7 @@ class Draws(Protocol):
 
 @dataclass(frozen=True)
 class Space:
-    """Methods and encoders that a search varies, with the parameters of ``PARTS``, ``ENCODER``, ``RECIPE``, ``MODEL``.
+    """Methods and encoders that a search varies, with the parameters of their parts, of the model and of the recipe.
 
     Args:
         methods: method strings.
@@ -158,20 +124,26 @@ class Space:
         defaults = METHODS if model == "network" else METHODS_OF_TREES
         return cls(tuple(dict.fromkeys(methods)) or defaults, model, tuple(dict.fromkeys(encoders)) or DEFAULT_ENCODERS)
 
-    def draw(self, trial: Draws) -> Drawn:
-        """Draw the settings of a trial."""
+    def plain(self, recipe: Recipe) -> Experiment:
+        """Return vanilla with the default settings of the model."""
+        return Experiment("vanilla", self.model, recipe=recipe)
+
+    def draw(self, trial: Draws, recipe: Recipe) -> Experiment:
+        """Draw the settings of a trial; the recipe is that of all trials."""
         method = str(trial.suggest_categorical("method", self.methods))
-        params = {
+        method_params = {
             part: {name: _draw(trial, f"{part}.{name}", span) for name, span in PARTS[part].items()}
             for part in parse(method)
             if part in PARTS
         }
+        varied = load_backend(self.model).varied
         if self.model != "network":
-            model_params = {name: _draw(trial, f"model.{name}", span) for name, span in MODEL[self.model].items()}
-            return Drawn(method, params, model_params=model_params)
+            params = {name: _draw(trial, f"model.{name}", span) for name, span in varied.items()}
+            return Experiment(method, self.model, method_params=method_params, params=params, recipe=recipe)
         encoder = str(trial.suggest_categorical("encoder", self.encoders))
-        encoder_params = {name: _draw(trial, f"encoder.{name}", span) for name, span in ENCODER.items()}
-        return Drawn(method, params, encoder, _draw(trial, "lr", RECIPE["lr"]), encoder_params)
+        params = {name: _draw(trial, f"encoder.{name}", span) for name, span in varied.items()}
+        lr = _draw(trial, "lr", RECIPE["lr"])
+        return Experiment(method, self.model, encoder, method_params, params, replace(recipe, lr=lr))
 
 
 def _draw(trial: Draws, name: str, span: Between) -> Any:

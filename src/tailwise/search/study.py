@@ -6,15 +6,17 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tailwise._checks import InputError
+from tailwise.backends.protocol import Fitting
 from tailwise.data.task import Task
-from tailwise.experiment.start import TrainingOfTable, start_training
+from tailwise.experiment.fit import start
+from tailwise.experiment.spec import Experiment
 from tailwise.search.aim import Aim
-from tailwise.search.space import Drawn, Space
+from tailwise.search.space import Space, from_stored, stored_settings
 from tailwise.training.recipe import Recipe
 
 JOURNAL = "study.journal"
@@ -31,7 +33,7 @@ class Trial:
 
     Args:
         number: number of the trial, from 0.
-        drawn: settings, see :meth:`tailwise.search.space.Drawn.to_json`; missing if the trial failed before drawing.
+        drawn: settings, see :meth:`tailwise.search.space.stored_settings`; missing if the trial failed before drawing.
         state: ``"complete"``, ``"pruned"`` (stopped early because others were better at the same epoch) or
             ``"failed"``.
         value: score; for a pruned trial, that of its best epoch so far.
@@ -111,18 +113,13 @@ class Search:
         errors: dict[str, float] | None = self.study.user_attrs.get(_VANILLA)
         if errors is None:
             with _quiet():
-                errors = _run(self.start(Drawn()))
+                errors = _run(self.start(self.space.plain(self.recipe)))
             self.study.set_user_attr(_VANILLA, errors)
         return errors
 
-    def start(self, drawn: Drawn, seed: int | None = None) -> TrainingOfTable:
-        """Return a training with these settings, and with another seed if given."""
-        recipe = self.recipe if drawn.lr is None else replace(self.recipe, lr=drawn.lr)
-        recipe = recipe if seed is None else replace(recipe, seed=seed)
-        model, encoder = self.space.model, drawn.encoder
-        return start_training(
-            self.table, drawn.compose(), recipe, model=model, encoder=encoder, params=drawn.model_params
-        )
+    def start(self, experiment: Experiment) -> Fitting:
+        """Set up a training on the table of the search."""
+        return start(self.table, experiment).fitting
 
     def trials(self) -> list[Trial]:
         """Return the trials that ended, without interrupted ones."""
@@ -138,10 +135,12 @@ class Search:
         value, _, best = min(candidates, default=(limit, 0, None))
         return best if value < limit else None
 
-    def best_settings(self) -> Drawn:
+    def best_settings(self) -> Experiment:
         """Return the settings of the best trial; those of vanilla if no trial is better."""
         best = self.best()
-        return Drawn() if best is None or best.drawn is None else Drawn.from_json(best.drawn)
+        if best is None or best.drawn is None:
+            return self.space.plain(self.recipe)
+        return from_stored(best.drawn, self.space.model, self.recipe)
 
     def run(self, trials: int, *, timeout: float | None = None) -> Iterator[Trial]:
         """Run trials until the study has enough of them, from all processes, or the time is up.
@@ -186,9 +185,9 @@ class Search:
 
         try:
             self._latest = trial.number
-            drawn = self.space.draw(trial)
-            trial.set_user_attr(_DRAWN, drawn.to_json())
-            setup = self.start(drawn)
+            experiment = self.space.draw(trial, self.recipe)
+            trial.set_user_attr(_DRAWN, stored_settings(experiment, self.recipe))
+            setup = self.start(experiment)
             errors: dict[str, float] = {}
             report_every = 1 if self.space.model == "network" else _REPORT_EVERY
             for step, epoch in enumerate(setup.epochs()):
@@ -249,7 +248,7 @@ def _ended(trial: Any) -> Trial | None:
     return Trial(trial.number, drawn, state, value, errors, allowed, attrs.get(_FAILED))
 
 
-def _run(setup: TrainingOfTable) -> dict[str, float]:
+def _run(setup: Fitting) -> dict[str, float]:
     """Train, and return the validation errors of the epoch that is kept."""
     errors: dict[str, float] = {}
     for epoch in setup.epochs():

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from tailwise._checks import InputError
+from tailwise._files import write_json
 from tailwise.data.task import Task
-from tailwise.runs.folder import versions, write_json
+from tailwise.runs.folder import versions
 from tailwise.search.aim import Aim
 from tailwise.search.outcome import Outcome
-from tailwise.search.space import Space
+from tailwise.search.space import Space, stored_settings
 from tailwise.search.study import Search
 from tailwise.training.recipe import Recipe
 
@@ -36,7 +37,7 @@ def study_settings(
     Args:
         sha256: digest of the table's file.
         target: target column.
-        choices: keywords of :func:`tailwise.experiment.prepare.prepare_table`.
+        choices: keywords of :func:`tailwise.experiment.prepare.prepare`.
         space: methods and parameters to vary.
         aim: error to minimise.
         recipe: recipe of all trials.
@@ -105,7 +106,10 @@ def write_report(folder: Path, search: Search, settings: Mapping[str, Any], outc
     report = {
         "format": _FORMAT,
         "settings": settings,
-        "best": {"trial": None if best is None else best.number, **search.best_settings().to_json()},
+        "best": {
+            "trial": None if best is None else best.number,
+            **stored_settings(search.best_settings(), search.recipe),
+        },
         "command": command,
         "inner": inner,
         "outer": {"rows": "test; no trial saw them", **outcome.to_json()},

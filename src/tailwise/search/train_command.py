@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from tailwise.search.space import Drawn
+from tailwise.experiment.spec import Experiment
 from tailwise.training.recipe import Recipe
 
 _TABLE_FLAGS = {
@@ -17,39 +17,37 @@ _TABLE_FLAGS = {
 }
 
 
-def train_command(
-    data: str, target: str, drawn: Drawn, recipe: Recipe, choices: Mapping[str, Any], *, model: str = "network"
-) -> str:
+def train_command(data: str, target: str, experiment: Experiment, recipe: Recipe, choices: Mapping[str, Any]) -> str:
     """Return the command that trains the given settings on a table.
 
     Args:
         data: file, or ``example:NAME``.
         target: target column.
-        drawn: settings of a trial.
+        experiment: what a trial trained.
         recipe: recipe of the search.
-        choices: keywords of :func:`tailwise.experiment.prepare.prepare_table`.
-        model: one of :data:`tailwise.backends.names.MODELS`.
+        choices: keywords of :func:`tailwise.experiment.prepare.prepare`.
 
     Example:
-        >>> train_command("a.csv", "y", Drawn("inv"), Recipe(), {"split": "random"}, model="linear")
+        >>> train_command("a.csv", "y", Experiment("inv", "linear"), Recipe(), {"split": "random"})
         'tailwise train a.csv --target y --method inv --model linear --seed 0 --criterion bmae --split random'
     """
-    words = ["tailwise", "train", data, "--target", target, *_settings_words(drawn, model)]
+    words = ["tailwise", "train", data, "--target", target, *_settings_words(experiment, recipe)]
     words += ["--seed", str(recipe.seed), "--criterion", recipe.criterion]
-    if model == "network" and recipe.epochs != Recipe.epochs:
+    if experiment.model == "network" and recipe.epochs != Recipe.epochs:
         words += ["--epochs", str(recipe.epochs)]
     return shlex.join([*words, *_table_words(choices)])
 
 
-def _settings_words(drawn: Drawn, model: str) -> list[str]:
-    words = ["--method", drawn.method]
-    for part, params in drawn.params.items():
+def _settings_words(experiment: Experiment, recipe: Recipe) -> list[str]:
+    words = ["--method", experiment.method]
+    for part, params in experiment.method_params.items():
         words += _set_words(part, params)
-    if model == "network":
-        words += ["--encoder", drawn.encoder, *_set_words("encoder", drawn.model_params)]
+    if experiment.model == "network":
+        words += ["--encoder", experiment.encoder, *_set_words("encoder", experiment.params)]
     else:
-        words += ["--model", model, *_set_words("model", drawn.model_params)]
-    return words + ([] if drawn.lr is None else ["--lr", repr(drawn.lr)])
+        words += ["--model", experiment.model, *_set_words("model", experiment.params)]
+    lr = experiment.recipe.lr
+    return words + ([] if lr == recipe.lr else ["--lr", repr(lr)])
 
 
 def _set_words(part: str, params: Mapping[str, Any]) -> list[str]:

@@ -98,9 +98,9 @@ class RunServer(ThreadingHTTPServer):
 
 def _refusal(host: str, port: int, error: OSError) -> str:
     if isinstance(error, socket.gaierror):
-        return f"--host {host!r} is no address of this machine; use 127.0.0.1"
+        return f"`host` {host!r} is no address of this machine; use 127.0.0.1"
     if isinstance(error, PermissionError):
-        return f"--port {port} may not be opened by this user; take one above 1023, or 0 for a free one"
+        return f"`port` {port} may not be opened by this user; take one above 1023, or 0 for a free one"
     if error.errno == errno.EADDRINUSE:
-        return f"--port {port} is taken; choose another, or 0 for a free one"
-    return f"cannot listen on --host {host!r} --port {port}: {error.strerror or error}; use 127.0.0.1"
+        return f"`port` {port} is taken; choose another, or 0 for a free one"
+    return f"cannot listen on `host` {host!r} `port` {port}: {error.strerror or error}; use 127.0.0.1"

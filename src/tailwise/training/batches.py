@@ -1,12 +1,30 @@
-"""Batches of rows that are already tensors."""
+"""Batches of training rows: what the loop asks of them, and batches of rows that are already tensors."""
 
 from collections.abc import Iterator
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from tailwise._checks import InputError
 from tailwise.distributed import piece
+
+
+class BatchSource(Protocol):
+    """Shuffled batches of training rows, shared by all processes."""
+
+    @property
+    def batch_size(self) -> int:
+        """Most rows of a batch, of all processes together."""
+
+    def to(self, device: torch.device, /) -> "BatchSource":
+        """The same batches on another device."""
+
+    def __len__(self) -> int:
+        """Number of batches of an epoch."""
+
+    def pieces(self) -> Iterator[tuple[int, Any, Tensor]]:
+        """Of each batch of all processes its number of rows, and inputs and targets of this process's piece."""
 
 
 class Batches:

@@ -3,19 +3,30 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tailwise._checks import InputError
-from tailwise.auto.candidates import Candidate
 from tailwise.data.task import Task
-from tailwise.experiment.model import TableModel
+from tailwise.experiment.spec import Experiment
 from tailwise.labels.shots import Shots
 from tailwise.methods.method import Method
 from tailwise.model_selection import StratifiedRegressionGroupKFold, StratifiedRegressionKFold
 
-Train = Callable[[Task, Method], TableModel]
+
+class Trained(Protocol):
+    """A trained model, as far as the choice needs it; :class:`tailwise.experiment.model.FittedModel` is one."""
+
+    def calibrated(self, task: Task, correction: Any = None, /, *, intervals: bool = True) -> "tuple[Trained, Any]":
+        """Return the model with a correction fitted to the validation rows of a task."""
+
+    def predict(self, frame: Any, /) -> NDArray[np.float64]:
+        """Return ``(n,)`` predictions."""
+
+
+Train = Callable[[Task, Method], Trained]
 
 
 @dataclass(frozen=True)
@@ -29,7 +40,7 @@ class Inner:
         failed: the reason.
     """
 
-    candidate: Candidate
+    candidate: Experiment
     pred: NDArray[np.float64] | None
     seconds: float
     failed: str | None = None
@@ -77,7 +88,7 @@ def fold_of_rows(
 def out_of_fold(
     table: Task,
     fold: NDArray[np.int64],
-    candidates: Sequence[Candidate],
+    candidates: Sequence[Experiment],
     train: Train,
     *,
     budget: float | None = None,
@@ -94,7 +105,7 @@ def out_of_fold(
         budget: seconds after which no training is started any more; a candidate that is not finished is left out.
     """
     tables = [_without(table, fold, number) for number in range(int(fold.max()) + 1)]
-    kept: dict[str, list[TableModel]] = {}
+    kept: dict[str, list[Trained]] = {}
     started = time.perf_counter()
     for place, candidate in enumerate(candidates):
         began = time.perf_counter()
@@ -110,7 +121,7 @@ def out_of_fold(
                         return
                     models.append(train(inner, plain))
                 rows, _ = inner.rows_of("test")
-                fitted = models[number].calibrated(inner, correction, intervals=False)
+                fitted, _ = models[number].calibrated(inner, correction, intervals=False)
                 pred[fold == number] = fitted.predict(rows)
         except Exception as error:  # a defect of one candidate must not lose the choice among the others
             if not place:

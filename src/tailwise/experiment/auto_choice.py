@@ -10,16 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tailwise._checks import InputError, did_you_mean, positive, whole
-from tailwise.auto.candidates import VANILLA, Candidate, candidates_for
-from tailwise.auto.inner import Inner, Train, fold_of_rows, out_of_fold
-from tailwise.auto.rule import TOLERANCE, Ground, Score, judge
 from tailwise.data.task import Task
-from tailwise.experiment.model import TableModel
-from tailwise.experiment.start import start_training
+from tailwise.experiment.auto_candidates import VANILLA, candidates_for
+from tailwise.experiment.one_standard_error import TOLERANCE, Ground, Score, judge
+from tailwise.experiment.out_of_fold import Inner, Train, Trained, fold_of_rows, out_of_fold
+from tailwise.experiment.spec import AUTO_METHOD, Experiment
 from tailwise.methods.method import Method
 from tailwise.training.recipe import Recipe
-
-METHOD = "auto"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,25 +46,25 @@ class AutoSettings:
 
     @classmethod
     def from_params(cls, params: Mapping[str, Mapping[str, Any]], model: str = "network") -> Self:
-        """Read ``{"auto": {"folds": 5}}``, as ``--set auto.folds=5`` gives it.
+        """Read ``{"auto": {"folds": 5}}``, the settings of ``method="auto"``.
 
         Raises:
             InputError: parameters of parts, which ``auto`` chooses itself; a parameter that does not exist or does not
                 fit the model.
         """
         for part in params:
-            if part != METHOD:
+            if part != AUTO_METHOD:
                 raise InputError(
                     f"parameters are given for {part!r}, but method 'auto' chooses parts and their parameters; "
                     "it takes auto.folds, auto.epochs and auto.budget"
                 )
-        given = params.get(METHOD, {})
+        given = params.get(AUTO_METHOD, {})
         known = list(cls.__dataclass_fields__)
         for name in given:
             if name not in known:
                 raise InputError(f"'auto' has no parameter {name!r}{did_you_mean(name, known)}")
         if given.get("epochs") is not None and model != "network":
-            raise InputError(f"auto.epochs is for networks; --model {model} takes auto.folds and auto.budget")
+            raise InputError(f"auto.epochs is for networks; `model={model!r}` takes auto.folds and auto.budget")
         return cls(**given)
 
     def recipe(self, recipe: Recipe) -> Recipe:
@@ -93,7 +90,7 @@ class Choice:
         record: all of it as plain values: settings, each candidate's scores with standard errors, what was chosen.
     """
 
-    candidate: Candidate
+    candidate: Experiment
     reason: str
     record: dict[str, Any]
 
@@ -101,7 +98,7 @@ class Choice:
     def from_record(cls, record: Mapping[str, Any]) -> Self:
         """Read a record."""
         chosen = record["chosen"]
-        return cls(Candidate(chosen["method"], chosen["parameters"]), record["reason"], dict(record))
+        return cls(Experiment(chosen["method"], method_params=chosen["parameters"]), record["reason"], dict(record))
 
 
 def choose_method(
@@ -114,10 +111,10 @@ def choose_method(
     like: NDArray[np.bool_] | None = None,
     seed: int = 0,
 ) -> Choice:
-    """Choose among :func:`tailwise.auto.candidates.candidates_for` by cross-validation on training and validation rows.
+    """Choose among the candidates of the model by cross-validation on training and validation rows.
 
     The test rows are not touched. Each candidate is trained with each fold left out and predicts that fold; see
-    :func:`tailwise.auto.rule.judge` for the rule.
+    :func:`tailwise.experiment.one_standard_error.judge` for the rule.
 
     *Overall* is measured on the distribution on which the chosen model will be tested. The balanced split tests rare
     values far more often than they occur among training rows, so the plain mean of out-of-fold errors would be that of
@@ -126,7 +123,7 @@ def choose_method(
 
     Args:
         table: a prepared table.
-        train: from a table and a method to a model; see :func:`trainer`.
+        train: from a task and a method to a model; see :func:`tailwise.experiment.fit.choose`.
         settings: what may be spent.
         model: one of :data:`tailwise.backends.names.MODELS`.
         groups: ``(n,)`` group of each row; none is ever in two folds.
@@ -144,7 +141,7 @@ def choose_method(
     if like is None:
         like = rows if table.split == "random" else table.part == "val"
 
-    def inner(rows: Task, method: Method) -> TableModel:
+    def inner(rows: Task, method: Method) -> Trained:
         return train(rows, settings.shortened(method))
 
     with warnings.catch_warnings():  # those of the method that is chosen come when it is trained
@@ -158,7 +155,10 @@ def choose_method(
     picked = done[chosen].candidate
     reason = _reason(done, scores, chosen) + _left_out(found, candidates, settings)
     record = {
-        "chosen": {"method": picked.method, "parameters": {part: dict(given) for part, given in picked.params.items()}},
+        "chosen": {
+            "method": picked.method,
+            "parameters": {part: dict(given) for part, given in picked.method_params.items()},
+        },
         "reason": reason,
         "settings": asdict(settings),
         "folds": int(fold.max()) + 1,
@@ -166,7 +166,7 @@ def choose_method(
         "tolerance": TOLERANCE,
         "seconds": time.perf_counter() - started,
         "candidates": _candidates(
-            candidates, found, dict(zip([one.candidate.name for one in done], scores, strict=True))
+            candidates, found, dict(zip([one.candidate.method_name for one in done], scores, strict=True))
         ),
     }
     return Choice(picked, reason, record)
@@ -178,21 +178,9 @@ def without_rows(n: int) -> Choice:
     return Choice(VANILLA, reason, {"chosen": {"method": VANILLA.method, "parameters": {}}, "reason": reason})
 
 
-def trainer(recipe: Recipe, *, model: str, encoder: str, params: Mapping[str, Any]) -> Train:
-    """A function that trains a model by name on a table; see :func:`tailwise.experiment.start.start_training`."""
-
-    def train(table: Task, method: Method) -> TableModel:
-        setup = start_training(table, method, recipe, model=model, encoder=encoder, params=params)
-        for _ in setup.epochs():
-            pass
-        return TableModel(table.schema, setup.preprocessor, setup.predictor, table.shots, table.relevance)
-
-    return train
-
-
 def _reason(done: Sequence[Inner], scores: Sequence[Score], chosen: int) -> str:
-    name, score, base = done[chosen].candidate.name, scores[chosen], scores[0]
-    refused = [one.candidate.name for one, its in zip(done, scores, strict=True) if not its.eligible]
+    name, score, base = done[chosen].candidate.method_name, scores[chosen], scores[0]
+    refused = [one.candidate.method_name for one, its in zip(done, scores, strict=True) if not its.eligible]
     guard = f"; may cost more than {TOLERANCE:.0%} overall: {', '.join(refused)}" if refused else ""
     if chosen == 0:
         return f"vanilla: no other that is safe overall has a balanced error lower by a standard error{guard}"
@@ -203,26 +191,26 @@ def _reason(done: Sequence[Inner], scores: Sequence[Score], chosen: int) -> str:
     )
 
 
-def _left_out(found: Sequence[Inner], candidates: Sequence[Candidate], settings: AutoSettings) -> str:
-    said = [f"; {one.candidate.name} failed: {one.failed}" for one in found if one.failed is not None]
+def _left_out(found: Sequence[Inner], candidates: Sequence[Experiment], settings: AutoSettings) -> str:
+    said = [f"; {one.candidate.method_name} failed: {one.failed}" for one in found if one.failed is not None]
     if len(found) < len(candidates):
-        names = ", ".join(candidate.name for candidate in candidates[len(found) :])
+        names = ", ".join(candidate.method_name for candidate in candidates[len(found) :])
         said.append(f"; the budget of {settings.budget:g} s ended before {names}")
     return "".join(said)
 
 
 def _candidates(
-    candidates: Sequence[Candidate], found: Sequence[Inner], scores: Mapping[str, Score]
+    candidates: Sequence[Experiment], found: Sequence[Inner], scores: Mapping[str, Score]
 ) -> list[dict[str, Any]]:
     """What is known of each candidate, those that were not reached too."""
     listed = []
     for place, candidate in enumerate(candidates):
-        line: dict[str, Any] = {"name": candidate.name}
+        line: dict[str, Any] = {"name": candidate.method_name}
         if place >= len(found):
             line["left_out"] = "the budget ended first"
         else:
             line["seconds"] = found[place].seconds
-            score = scores.get(candidate.name)
+            score = scores.get(candidate.method_name)
             line |= {"failed": found[place].failed} if score is None else asdict(score)
         listed.append(line)
     return listed

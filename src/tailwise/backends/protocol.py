@@ -1,0 +1,157 @@
+"""The protocol of models: a backend starts a fitting, which trains a predictor."""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pandas as pd
+from numpy.typing import NDArray
+
+from tailwise.data.columns import Schema
+from tailwise.data.rows import Rows
+from tailwise.data.task import Task
+from tailwise.training.epoch import Epoch
+from tailwise.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+    from tailwise.methods.method import Method
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Outputs of a model for some rows, from one pass.
+
+    Args:
+        pred: ``(n,)`` or ``(n, K)`` predictions, target units.
+        std: ``(n,)`` standard deviations of the predictive distribution, target units; ``None`` if there is none.
+        features: ``(n, d)`` features of the last layer; ``None`` if not asked for, or of a model without features.
+    """
+
+    pred: "NDArray[np.float64]"
+    std: "NDArray[np.float64] | None" = None
+    features: "NDArray[np.float64] | None" = None
+
+
+class Inputs(Protocol):
+    """Conversion of rows to the inputs of a model, learnt from training rows."""
+
+    def inputs(self, schema: Schema, frame: pd.DataFrame, /) -> Any:
+        """Inputs of the rows of a data frame."""
+
+    def pieces(self, schema: Schema, rows: Rows, /) -> Iterator[Any]:
+        """Inputs of rows, a piece at a time, in order."""
+
+    def save(self, folder: Path, /) -> dict[str, Any] | None:
+        """Write files into a folder; return what ``model.json`` has to say about them, if anything."""
+
+
+class Predictor(Protocol):
+    """A trained model: inputs to outputs."""
+
+    def outputs(self, x: Any, /, *, features: bool = False) -> Outputs:
+        """Outputs from one pass, the features among them if asked for."""
+
+    def predict(self, x: Any, /) -> "NDArray[np.float64]":
+        """``(n,)`` or ``(n, K)`` predictions, target units."""
+
+    def cpu(self) -> None:
+        """Move to the CPU what is on another device."""
+
+    def save(self, folder: Path, /) -> dict[str, Any]:
+        """Write files into a folder; return a description for JSON, whose ``"kind"`` is the name of the backend."""
+
+
+class Fitting(Protocol):
+    """A training in progress."""
+
+    @property
+    def recipe(self) -> Recipe:
+        """How it is trained."""
+
+    @property
+    def inputs(self) -> Inputs:
+        """Conversion of rows to inputs."""
+
+    @property
+    def predictor(self) -> Predictor:
+        """The model; of one that is not a network only after the epochs."""
+
+    @property
+    def encoder(self) -> str | None:
+        """Name of the encoder of a network; ``None`` of other models."""
+
+    @property
+    def resumable(self) -> bool:
+        """Whether :meth:`state` and :meth:`restore` can be used."""
+
+    def epochs(self) -> Iterator[Epoch]:
+        """Train, epoch by epoch or round by round; after the last one ``predictor`` is the best of them."""
+
+    def state(self) -> "tuple[dict[str, Tensor], dict[str, Any]]":
+        """Everything needed to go on after the last epoch: tensors, and numbers for JSON."""
+
+    def restore(self, tensors: "dict[str, Tensor]", numbers: dict[str, Any], /) -> None:
+        """Go on from what :meth:`state` gave."""
+
+
+@dataclass(frozen=True)
+class Between:
+    """Numbers from ``low`` to ``high``, evenly or evenly in their logarithm."""
+
+    low: float
+    high: float
+    log: bool = False
+    whole: bool = False
+
+
+class Backend(Protocol):
+    """A kind of model: starts its training, and loads what was trained."""
+
+    @property
+    def name(self) -> str:
+        """Its name, one of :data:`tailwise.backends.names.MODELS`."""
+
+    @property
+    def losses(self) -> Collection[str]:
+        """Losses of a method that it can minimise, ``"mse"`` among them."""
+
+    @property
+    def dtype(self) -> Any:
+        """Type of the numbers that it takes."""
+
+    @property
+    def varied(self) -> Mapping[str, Between]:
+        """Parameters that a search varies."""
+
+    def parameters(self, given: Mapping[str, Any], /) -> dict[str, Any]:
+        """Parameters of the model: its defaults, then those that are given.
+
+        Raises:
+            InputError: a parameter that it does not have or that does not work.
+        """
+
+    def start(
+        self,
+        task: Task,
+        method: "Method",
+        recipe: Recipe,
+        *,
+        params: Mapping[str, Any],
+        encoder: str = "auto",
+        sample_weight: "NDArray[np.float64] | None" = None,
+    ) -> Fitting:
+        """Set up a training; see :func:`tailwise.experiment.start.start_training`."""
+
+    def load(self, folder: Path, description: Mapping[str, Any], /) -> Predictor:
+        """Read what :meth:`Predictor.save` wrote, without running code from a file.
+
+        Raises:
+            ValueError: files that are missing, altered or of another kind.
+        """
+
+    def silence(self) -> None:
+        """Keep the library behind the model from printing, for a program whose output is its own."""

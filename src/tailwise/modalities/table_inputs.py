@@ -1,0 +1,65 @@
+"""Conversion of a table's ordinary columns to the inputs of a model."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+import skops.io
+from sklearn.compose import ColumnTransformer
+
+from tailwise.data.columns import Schema
+from tailwise.data.preprocessing import fit_preprocessor, fit_tree_preprocessor, transform
+from tailwise.data.rows import Rows
+
+# scikit-learn's own types are known to skops; a fitted imputer also holds the type of the numbers it saw.
+_FILE, _TRUSTED = "preprocess.skops", ["numpy.dtype"]
+_ROWS_AT_ONCE = 20_000
+
+
+@dataclass(frozen=True)
+class TableInputs:
+    """Conversion of rows to arrays: a fitted preprocessor, and the type of the numbers.
+
+    Args:
+        preprocessor: from features, as :meth:`Schema.features` gives them, to inputs.
+        dtype: float32 for networks; float64 where numbers are not scaled first.
+
+    Example:
+        >>> features = pd.DataFrame({"size": [1.0, 2.0, 3.0]})
+        >>> inputs = TableInputs.fit(features)
+        >>> inputs.inputs(Schema.infer(features.assign(y=0.0), "y"), features).round(2).tolist()
+        [[-1.2200000286102295], [0.0], [1.2200000286102295]]
+    """
+
+    preprocessor: ColumnTransformer
+    dtype: Any = np.float32
+
+    @classmethod
+    def fit(cls, features: pd.DataFrame, dtype: Any = np.float32) -> Self:
+        """Learn from features of training rows: imputed, scaled, and one input a category."""
+        return cls(fit_preprocessor(features), dtype)
+
+    @classmethod
+    def fit_trees(cls, features: pd.DataFrame, dtype: Any = np.float64) -> Self:
+        """Learn from features of training rows, for models of trees: numbers as they are, and codes of categories."""
+        return cls(fit_tree_preprocessor(features), dtype)
+
+    def inputs(self, schema: Schema, frame: pd.DataFrame) -> Any:
+        """``(n, p)`` inputs of rows."""
+        return transform(self.preprocessor, schema, frame, self.dtype)
+
+    def pieces(self, schema: Schema, rows: Rows, *, size: int = _ROWS_AT_ONCE) -> Iterator[Any]:
+        """Inputs of at most ``size`` rows at a time, in order: columns of categories make a large table dense."""
+        return (self.inputs(schema, frame) for frame in rows.pieces(size))
+
+    def save(self, folder: Path) -> None:
+        """Write the preprocessor into a folder."""
+        skops.io.dump(self.preprocessor, folder / _FILE)
+
+    @classmethod
+    def load(cls, folder: Path, dtype: Any = np.float32) -> Self:
+        """Read what :meth:`save` wrote; nothing in it is executed."""
+        return cls(skops.io.load(folder / _FILE, trusted=_TRUSTED), dtype)
