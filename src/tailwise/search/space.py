@@ -91,7 +91,7 @@ class Draws(Protocol):
 
 @dataclass(frozen=True)
 class Space:
-    """Methods and encoders that a search varies, with the parameters of ``PARTS``, ``ENCODER``, ``RECIPE``, ``MODEL``.
+    """Methods and encoders that a search varies, with the parameters of their parts, of the model and of the recipe.
 
     Args:
         methods: method strings.
