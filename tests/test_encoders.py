@@ -65,7 +65,7 @@ class TestEveryEncoder:
     def test_learns_what_the_target_depends_on(self, name, table):
         setup, _ = trained(table, "vanilla", name, epochs=40)
         rows, y = table.rows_of("test")
-        x = setup.inputs.inputs(table.schema, rows.frame())
+        x = setup.inputs.of_frame(table.schema, rows.frame())
         error = np.abs(setup.predictor.predict(x) - y).mean()
         assert error < 0.7 * np.abs(np.median(table.rows_of("train")[1]) - y).mean()
 

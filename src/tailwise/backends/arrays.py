@@ -97,7 +97,7 @@ def arrays_of(
         weight = sample_weight[origin] * (1.0 if weight is None else weight)
         weight = weight / weight.mean()
     nominal = nominal_inputs(inputs.preprocessor, x.shape[1])
-    return Arrays(inputs, x, y, weight, loss, inputs.inputs(task.schema, val.frame()), y_val, nominal, task.shots)
+    return Arrays(inputs, x, y, weight, loss, inputs.of_frame(task.schema, val.frame()), y_val, nominal, task.shots)
 
 
 class ArrayFitting:

@@ -87,7 +87,7 @@ def table_rows(
     else:
         sample = train.select(sample_of(len(train), recipe.seed)).frame()
         inputs = TableInputs(fit_streamed_preprocessor(task.schema, train, sample))
-        x_train = inputs.inputs(task.schema, sample)
+        x_train = inputs.of_frame(task.schema, sample)
 
     seed_everything(recipe.seed, 0, -2)
     categories = categories_of(inputs.preprocessor)
@@ -97,7 +97,7 @@ def table_rows(
     batch_size = recipe.batch_size_for(len(y_train))
     pieces = partial(inputs.pieces, task.schema, val, size=ROWS_AT_ONCE)
     if not train.in_memory:
-        streamed = StreamedBatches(train, y_train, partial(inputs.inputs, task.schema), batch_size=batch_size)
+        streamed = StreamedBatches(train, y_train, partial(inputs.of_frame, task.schema), batch_size=batch_size)
         return NetworkRows(inputs, network, description, streamed, y_train, _Anew(pieces))
     batches = Batches(
         torch.from_numpy(x_train),
