@@ -19,7 +19,7 @@ from tailwise.labels.density import LDS
 from tailwise.labels.streaming import LabelDensity
 from tailwise.methods.objective import Objective, Trains
 from tailwise.methods.part import Part, Setting
-from tailwise.methods.parts import PARTS
+from tailwise.methods.parts import PARTS, REPLACED
 from tailwise.methods.slots import Slot, Smoother
 from tailwise.optim.bsam import BSAM
 
@@ -340,6 +340,8 @@ def parse(name: str) -> list[str]:
             hint = did_you_mean(word, [*PARTS, VANILLA]) if word else "; parts are joined by one '+'"
             if word == VANILLA:
                 hint = "; 'vanilla' is the plain network and stands alone"
+            if word in REPLACED:
+                hint = f"; {REPLACED[word]}"
             raise InputError(f"unknown method part {word!r} in {name!r}{hint}")
         if words.count(word) > 1:
             raise InputError(f"{word!r} stands twice in {name!r}")
