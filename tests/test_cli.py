@@ -548,6 +548,7 @@ class TestLists:
 
     def test_an_unknown_part(self, capsys):
         assert "did you mean 'quantile'?" in refused(capsys, "methods", "quantil")
+        assert "'binover' is now 'ro' with --set ro.by='bins'" in refused(capsys, "methods", "binover")
 
     def test_examples(self, capsys):
         assert run(["examples"]) == 0

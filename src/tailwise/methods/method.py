@@ -21,7 +21,7 @@ from tailwise.labels.streaming import LabelDensity
 from tailwise.losses.loss import as_loss
 from tailwise.methods.objective import Objective, Trains
 from tailwise.methods.part import Part, Setting
-from tailwise.methods.parts import PARTS
+from tailwise.methods.parts import PARTS, REPLACED
 from tailwise.methods.slots import Slot, Smoother
 from tailwise.optim.bsam import BSAM
 
@@ -341,6 +341,8 @@ def parse(name: str) -> list[str]:
             hint = did_you_mean(word, [*PARTS, VANILLA]) if word else "; parts are joined by one '+'"
             if word == VANILLA:
                 hint = "; 'vanilla' is the plain network and stands alone"
+            if word in REPLACED:
+                hint = f"; {REPLACED[word]}"
             raise InputError(f"unknown method part {word!r} in {name!r}{hint}")
         if words.count(word) > 1:
             raise InputError(f"{word!r} stands twice in {name!r}")

@@ -25,6 +25,9 @@ _BETA = FromLabels("3.2 / standard deviation", lambda setting: 3.2 / setting.spr
 _NOISE = {"sigma": _TARGET}
 _NORMAL_RULE = "1.06 sigma n^(-1/5)"
 
+# Names of the grammar that were replaced, with what replaces them.
+REPLACED: Mapping[str, str] = MappingProxyType({"binover": "'binover' is now 'ro' with `ro.by='bins'`"})
+
 PARTS: Mapping[str, Part] = MappingProxyType(
     {
         "twoviews": Part(
@@ -38,7 +41,7 @@ PARTS: Mapping[str, Part] = MappingProxyType(
 from tailwise.augment.views import TwoViews
 x2, y2 = TwoViews(corrupt=0.1).inputs(x, y)
 loss = (model(x2) - y2).abs().mean()""",
-            units={"corrupt": "share of values"},
+            units={"corrupt": "fraction of values"},
             hidden=frozenset({"view"}),
             remark="the augmentation of tables",
         ),
@@ -540,15 +543,16 @@ X_more, y_more = RandomUnderSampler(random_state=0).fit_resample(X_train, y_trai
         "ro": Part(
             slot="resample",
             where="tailwise.sampling.random:RandomOverSampler",
-            summary="repeat rare rows before training",
+            summary="repeat rare rows before training, by relevance or by the density of bins",
             source=_BRANCO,
             year=2019,
             cost="none; more rows",
             use="""\
 from tailwise.sampling import RandomOverSampler
 X_more, y_more = RandomOverSampler(random_state=0).fit_resample(X_train, y_train)""",
+            remark="by=bins is tailwise's definition",
             targets=_SCALAR,
-            hidden=_OF_ROWS,
+            hidden=_OF_ROWS | {"bins", "density"},
             of_none={"relevance": "1 at the whiskers of a box plot; or points [[y, phi], ...]"},
             corrects=True,
         ),
@@ -612,13 +616,13 @@ X_more, y_more = WERCS(random_state=0).fit_resample(X_train, y_train)""",
             targets=_SCALAR,
             hidden=_OF_ROWS,
             of_none={"relevance": "1 at the whiskers of a box plot; or points [[y, phi], ...]"},
-            units={"over": "share of rows", "under": "share of rows", "noise": "standard deviations"},
+            units={"over": "fraction of rows", "under": "fraction of rows", "noise": "standard deviations"},
             corrects=True,
         ),
         "gsmote": Part(
             slot="resample",
             where="tailwise.sampling.geometric:GeometricSMOTE",
-            summary="rows from a ball around a rare one that reaches to a neighbour",
+            summary="rows from a ball around a rare row up to a neighbour; tailwise's definition, after no paper",
             source="-",
             year=None,
             cost="none; neighbours of rare rows before training",
@@ -628,20 +632,6 @@ X_more, y_more = GeometricSMOTE(random_state=0).fit_resample(X_train, y_train)""
             targets=_SCALAR,
             hidden=_OF_ROWS,
             of_none={"relevance": "1 at the whiskers of a box plot; or points [[y, phi], ...]"},
-            corrects=True,
-        ),
-        "binover": Part(
-            slot="resample",
-            where="tailwise.sampling.bins:BinOverSampler",
-            summary="repeat rows of rare bins, by the label density",
-            source="-",
-            year=None,
-            cost="none; more rows",
-            use="""\
-from tailwise.sampling import BinOverSampler
-X_more, y_more = BinOverSampler(random_state=0).fit_resample(X_train, y_train)""",
-            targets=_SCALAR,
-            hidden=_OF_ROWS | {"bins", "density"},
             corrects=True,
         ),
         "isotonic": Part(
