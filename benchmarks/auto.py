@@ -20,18 +20,18 @@ import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
 from scipy.stats import t
+from tailwise.experiment.start import start_training
 
-from tailwise.auto.candidates import candidates_for
-from tailwise.auto.inner import fold_of_rows, out_of_fold
-from tailwise.auto.rule import Ground, judge
+from tailwise._files import write_json
 from tailwise.data.table_files import read_table
 from tailwise.data.task import Task
+from tailwise.experiment.auto_candidates import candidates_for
 from tailwise.experiment.model import TableModel
-from tailwise.experiment.prepare import prepare_table
-from tailwise.experiment.start import start_training
+from tailwise.experiment.one_standard_error import Ground, judge
+from tailwise.experiment.out_of_fold import fold_of_rows, out_of_fold
+from tailwise.experiment.prepare import prepare
 from tailwise.methods.method import Method
-from tailwise.metrics.regions import region_metrics
-from tailwise.runs.folder import write_json
+from tailwise.metrics.region_metrics import region_metrics
 from tailwise.training.recipe import Recipe
 
 SCORES = {"All": ("all", "mae"), "Many": ("many", "mae"), "Few": ("few", "mae"), "bMAE": ("all", "bmae")}
@@ -54,7 +54,7 @@ def measure(given: argparse.Namespace, named: dict, seed: int) -> None:
     frame = read_table(str(given.tables.parent / named["file"]))
     if len(frame) > given.rows:
         frame = frame.sample(given.rows, random_state=seed).reset_index(drop=True)
-    table = prepare_table(frame, named["target"], nominal=named["nominal"], drop=named["drop"], seed=seed)
+    table = prepare(frame, named["target"], nominal=named["nominal"], drop=named["drop"], seed=seed)
     recipe = Recipe(seed=seed, device="cpu", epochs=given.epochs, patience=given.patience)
 
     def train(table: Task, method: Method) -> TableModel:

@@ -22,7 +22,8 @@ import pandas as pd
 from PIL import Image
 from scipy.stats import t
 
-from tailwise.compare.grid import Cell, Entry, read_cell, run_grid
+from tailwise.compare.cell import Cell, Entry
+from tailwise.compare.grid import read_cell, run_grid
 
 METHODS = ("vanilla", "sqinv+lds", "conr", "ranksim", "bmc", "sqinv+lds+conr")
 IMAGE = {"image": {"width": 8, "crop": 2, "size": 40}}

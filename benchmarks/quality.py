@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import t
 
-from tailwise.compare.grid import Cell, Entry, read_cell, run_grid
+from tailwise.compare.cell import Cell, Entry
+from tailwise.compare.grid import read_cell, run_grid
 
 TABM = {"lr": 2e-3, "patience": 15}
 ENTRIES = (

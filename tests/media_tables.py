@@ -9,9 +9,9 @@ import torch
 from PIL import Image
 
 from tailwise import TableModel, compose
-from tailwise.experiment.prepare import prepare_table
-from tailwise.experiment.start import start_training
+from tailwise.experiment.prepare import prepare
 from tailwise.training.recipe import Recipe
+from trainings import start_training
 
 SMALL = {"image": {"width": 4}, "signal": {"width": 4, "blocks": 1}, "text": {"units": 4, "width": 8}}
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "word", "a", "b", "one", "two", "three"]
@@ -105,7 +105,7 @@ def prepared(folder: Path, frame: pd.DataFrame | None = None, **choices):
     used = {"x", "y", *(choices.pop("also", ()))}
     for kind in ("image", "text", "text_pair", "signal"):
         used |= set(choices.get(kind, ()))
-    return prepare_table(frame[[c for c in frame if c in used]], "y", folder=folder, split="random", **choices)
+    return prepare(frame[[c for c in frame if c in used]], "y", folder=folder, split="random", **choices)
 
 
 def trained(table, method="vanilla", *, params=None, epochs=1, settings=None, **recipe):

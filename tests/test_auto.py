@@ -7,21 +7,25 @@ import pytest
 from sklearn.base import clone
 
 from tailwise import ImbalancedRegressor, InputError
-from tailwise.auto.candidates import CLASSICAL, NETWORK, VANILLA, Candidate
-from tailwise.auto.choose import AutoSettings, choose_method, trainer
-from tailwise.auto.inner import fold_of_rows, out_of_fold
-from tailwise.auto.rule import Ground, judge
 from tailwise.cli.main import run
-from tailwise.experiment.prepare import prepare_table
-from tailwise.training.recipe import Recipe
+from tailwise.experiment.auto_candidates import CLASSICAL, NETWORK, VANILLA
+from tailwise.experiment.auto_choice import AutoSettings, choose_method
+from tailwise.experiment.fit import train_method
+from tailwise.experiment.one_standard_error import Ground, judge
+from tailwise.experiment.out_of_fold import fold_of_rows, out_of_fold
+from tailwise.experiment.prepare import prepare
+from tailwise.experiment.spec import Experiment
 
 RNG = np.random.default_rng(0)
-LINEAR = trainer(Recipe(), model="linear", encoder="auto", params={})
+
+
+def LINEAR(table, method):
+    return train_method(table, Experiment("vanilla", model="linear"), method)
 
 
 @pytest.fixture
 def table(toy):
-    return prepare_table(toy, "price", seed=0)
+    return prepare(toy, "price", seed=0)
 
 
 def ground(n=400, folds=4):
@@ -111,7 +115,7 @@ class TestFolds:
 
     def test_groups_stay_together(self, toy):
         groups = RNG.integers(0, 40, len(toy))
-        table = prepare_table(toy.assign(who=groups), "price", group="who")
+        table = prepare(toy.assign(who=groups), "price", group="who")
         fold = fold_of_rows(table, 3, groups=groups)
         kept = fold >= 0
         assert (pd.Series(fold[kept]).groupby(groups[kept]).nunique() == 1).all()
@@ -138,7 +142,7 @@ class Stub:
 
     def calibrated(self, table, correction, *, intervals):
         assert not intervals
-        return self
+        return self, None
 
     def predict(self, rows):
         return np.ones(len(rows))
@@ -165,7 +169,7 @@ class TestOutOfFold:
 
     def test_a_candidate_that_fails_is_left_out(self, table):
         fold = fold_of_rows(table, 2)
-        found = list(out_of_fold(table, fold, [VANILLA, Candidate("inv"), Candidate("sqinv")], Stub(fails=("inv",))))
+        found = list(out_of_fold(table, fold, [VANILLA, Experiment("inv"), Experiment("sqinv")], Stub(fails=("inv",))))
         assert [one.failed for one in found] == [None, "it broke", None]
         with pytest.raises(InputError, match="it broke"):
             list(out_of_fold(table, fold, [VANILLA], Stub(fails=("vanilla",))))
@@ -173,7 +177,7 @@ class TestOutOfFold:
     def test_the_budget_ends_it_but_not_before_vanilla(self, table):
         train = Stub()
         found = list(out_of_fold(table, fold_of_rows(table, 3), NETWORK, train, budget=1e-9))
-        assert [one.candidate.name for one in found] == ["vanilla", "isotonic", "quantile"]
+        assert [one.candidate.method_name for one in found] == ["vanilla", "isotonic", "quantile"]
         assert len(train.given) == 3
 
 
@@ -181,9 +185,9 @@ class TestChoose:
     def test_says_why(self, table):
         choice = choose_method(table, LINEAR, AutoSettings(folds=2), model="linear", seed=0)
         record = json.loads(json.dumps(choice.record))
-        assert [line["name"] for line in record["candidates"]] == [one.name for one in CLASSICAL]
+        assert [line["name"] for line in record["candidates"]] == [one.method_name for one in CLASSICAL]
         assert record["chosen"]["method"] == choice.candidate.method
-        assert choice.reason.startswith(choice.candidate.name)
+        assert choice.reason.startswith(choice.candidate.method_name)
         again = choose_method(table, LINEAR, AutoSettings(folds=2), model="linear", seed=0).record
         assert _timeless(again) == _timeless(choice.record)
         assert type(choice).from_record(record) == type(choice)(choice.candidate, choice.reason, record)
@@ -199,7 +203,7 @@ class TestChoose:
         other.loc[test, "price"] = 2 * other.loc[test, "price"].to_numpy()
         records = []
         for frame in (toy, other):
-            named = prepare_table(frame.assign(split=table.part), "price", bin_width=5.0)
+            named = prepare(frame.assign(split=table.part), "price", bin_width=5.0)
             choice = choose_method(named, LINEAR, AutoSettings(folds=2, budget=1e-9), model="linear")
             records.append(_timeless(choice.record))
         assert records[0] == records[1]
@@ -209,7 +213,7 @@ class TestChoose:
         wide = pd.concat([toy.assign(x1=toy["x1"] + RNG.normal(scale=0.3, size=len(toy))) for _ in range(3)])
         inner, outer, plain = [], [], []
         for seed in range(3):
-            table = prepare_table(wide.reset_index(drop=True), "price", seed=seed)
+            table = prepare(wide.reset_index(drop=True), "price", seed=seed)
             settings = AutoSettings(folds=3, budget=1e-9)
             kept = []
 
@@ -274,10 +278,10 @@ class TestCommand:
         out = tmp_path / "run"
         words = ["train", str(toy_csv), *self.WORDS, "-o", str(out)]
         with monkeypatch.context() as patch:
-            patch.setattr("tailwise.cli.train._finish", stop)
+            patch.setattr("tailwise.experiment.fit.Running.finish", stop)
             assert run(words) == 130
         chosen = json.loads((out / "config.json").read_text())["method"]
-        monkeypatch.setattr("tailwise.auto.choose.choose_method", stop)
+        monkeypatch.setattr("tailwise.experiment.fit.choose_method", stop)
         assert run([*words, "--resume"]) == 0
         assert json.loads((out / "config.json").read_text())["method"] == chosen
 
@@ -287,7 +291,7 @@ class TestCommand:
 
         out = str(tmp_path / "run")
         with monkeypatch.context() as patch:
-            patch.setattr("tailwise.cli.train._finish", stop)
+            patch.setattr("tailwise.experiment.fit.Running.finish", stop)
             assert run(["train", str(toy_csv), "-t", "price", "--model", "linear", "-o", out]) == 130
         assert run(["train", str(toy_csv), *self.WORDS, "-o", out, "--resume"]) == 2
         assert "was started with another method" in capsys.readouterr().err
@@ -304,7 +308,7 @@ class TestCommand:
             assert (pd.Series(seen[0][kept]).groupby(who[kept]).nunique() == 1).all()
             return seen[0]
 
-        monkeypatch.setattr("tailwise.auto.choose.fold_of_rows", remember)
+        monkeypatch.setattr("tailwise.experiment.auto_choice.fold_of_rows", remember)
         words = ["train", str(toy_csv), *self.WORDS, "--group", "who", "-o", str(tmp_path / "run")]
         words += ["--set", "auto.budget=0.001"]
         assert run(words) == 0

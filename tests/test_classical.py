@@ -24,12 +24,12 @@ from tailwise import (
 from tailwise.backends.names import MODELS, load_backend
 from tailwise.cli.main import run
 from tailwise.data.preprocessing import fit_tree_preprocessor, nominal_inputs, transform_features
-from tailwise.experiment.prepare import prepare_table
-from tailwise.experiment.start import start_training
+from tailwise.experiment.prepare import prepare
 from tailwise.labels.shots import Shots
 from tailwise.methods.label_weights import label_weights
-from tailwise.metrics.regions import validation_errors
+from tailwise.metrics.region_errors import validation_errors
 from tailwise.training.recipe import Recipe
+from trainings import start_training
 
 pytestmark = pytest.mark.filterwarnings("ignore:the weights are extreme")
 CLASSICAL = [name for name in MODELS if name != "network"]
@@ -44,7 +44,7 @@ FEW_TREES = {
 
 @pytest.fixture
 def table(toy):
-    return prepare_table(toy, "price")
+    return prepare(toy, "price")
 
 
 def trained(table, name, method="sqinv+lds", recipe=None, **params):
@@ -453,7 +453,7 @@ def test_only_known_types_are_loaded(tmp_path):
 @pytest.mark.parametrize("name", ["linear", "network"])
 def test_it_trains_on_resampled_rows(name, toy):
     """By hand: the same rows, resampled, without a resampler in the method."""
-    table = prepare_table(toy, "price")
+    table = prepare(toy, "price")
     if name == "linear":
         setup, _ = trained(table, name, "smogn")
         features, y = table.training_features()
@@ -474,7 +474,7 @@ def test_it_trains_on_resampled_rows(name, toy):
 def test_the_encoder_does_not_depend_on_resampling(toy):
     many = pd.concat([toy, toy.assign(x1=toy["x1"] + 0.01)], ignore_index=True)
     for method in (compose("vanilla"), compose("ru", ru={"strategy": "extreme"})):
-        setup = start_training(prepare_table(many, "price"), method, Recipe(epochs=1, device="cpu"))
+        setup = start_training(prepare(many, "price"), method, Recipe(epochs=1, device="cpu"))
         assert setup.predictor.encoder["encoder"] == "mlp-ple"
 
 
@@ -511,7 +511,7 @@ def test_another_file_with_its_digest_is_refused(table, tmp_path):
 def test_small_differences_of_large_numbers_are_seen(name):
     rng = np.random.default_rng(0)
     a = rng.normal(size=600)
-    table = prepare_table(pd.DataFrame({"seconds": 1.7e9 + 20 * a, "y": np.exp(a)}), "y")
+    table = prepare(pd.DataFrame({"seconds": 1.7e9 + 20 * a, "y": np.exp(a)}), "y")
     setup = start_training(table, compose("vanilla"), Recipe(), model=name)
     list(setup.epochs())
     rows, y = table.rows_of("test")
@@ -521,7 +521,7 @@ def test_small_differences_of_large_numbers_are_seen(name):
 
 @pytest.mark.parametrize("name", CLASSICAL)
 def test_a_column_without_values(name, toy):
-    table = prepare_table(toy.assign(empty=np.nan, constant=1.0), "price")
+    table = prepare(toy.assign(empty=np.nan, constant=1.0), "price")
     setup, _ = trained(table, name)
     assert np.isfinite(saved_model(table, setup).predict(table.rows)).all()
 

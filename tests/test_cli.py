@@ -130,7 +130,7 @@ class TestTrain:
         arguments = ["train", finished / "toy.csv", *TRAIN, "--mask-target", "40,60", "-o", tmp_path / "r"]
         assert run([str(a) for a in [*arguments, "--against", finished / "run"]]) == 0
         page = (tmp_path / "r" / "report.html").read_text()
-        assert "Beside sqinv+lds (run, without --mask-target)" in page
+        assert "Beside sqinv+lds (run, without masked ranges)" in page
         assert "MAE sqinv+lds (this run)" in page
 
     def test_a_run_on_other_rows_is_no_comparison(self, finished, tmp_path, capsys):
@@ -563,11 +563,11 @@ class TestLists:
         assert capsys.readouterr().out.startswith("tailwise ")
 
     def test_completion_of_methods(self):
-        from tailwise.cli.train import _complete_method
+        from tailwise.cli.completion import complete_method
 
-        assert "sqinv" in _complete_method("sq")
-        assert _complete_method("sqinv+ld") == ["sqinv+lds"]
-        assert "sqinv+lds+lds" not in _complete_method("sqinv+lds+")
+        assert "sqinv" in complete_method("sq")
+        assert complete_method("sqinv+ld") == ["sqinv+lds"]
+        assert "sqinv+lds+lds" not in complete_method("sqinv+lds+")
 
     @pytest.mark.parametrize(
         ("words", "offered"),
@@ -636,13 +636,13 @@ class TestIntervals:
         assert found["all"]["by_true"]["coverage"]["value"] == pytest.approx(inside)
         assert "90 % intervals" in (folder / "report.html").read_text()
 
-    @pytest.mark.parametrize("share", ["0", "1", "90", "-0.5"])
-    def test_only_shares(self, share, finished, tmp_path, capsys):
+    @pytest.mark.parametrize("fraction", ["0", "1", "90", "-0.5"])
+    def test_only_fractions(self, fraction, finished, tmp_path, capsys):
         arguments = ["predict", str(finished / "run"), str(finished / "toy.csv"), "-o", str(tmp_path / "p.csv")]
-        assert run([*arguments, f"--interval={share}"]) == 2
-        assert "--interval must be a share between 0 and 1" in capsys.readouterr().err
+        assert run([*arguments, f"--interval={fraction}"]) == 2
+        assert "--interval must be a fraction between 0 and 1" in capsys.readouterr().err
 
-    def test_too_few_rows_for_so_high_a_share(self, finished, tmp_path, capsys):
+    def test_too_few_rows_for_so_high_a_fraction(self, finished, tmp_path, capsys):
         arguments = ["predict", str(finished / "run"), str(finished / "toy.csv"), "-o", str(tmp_path / "p.csv")]
         assert run([*arguments, "--interval", "0.999"]) == 0
         assert "intervals of confidence 0.999 are infinite" in capsys.readouterr().err

@@ -9,23 +9,32 @@ import pytest
 from rich.console import Console
 
 from tailwise import InputError
-from tailwise.cli import live
-from tailwise.cli.compare import spread
+from tailwise.cli import show_progress
 from tailwise.cli.main import run
-from tailwise.compare.bootstrap import paired_bootstrap
+from tailwise.cli.settings import repeat_options
+from tailwise.compare.cell import Cell
 from tailwise.compare.comparison import SCORES, compare_grid
-from tailwise.compare.conclusions import conclusions
-from tailwise.compare.grid import Cell, Entry
+from tailwise.compare.comparison_folder import open_comparison, write_comparison
+from tailwise.compare.conclusions import WHERE, conclusions, of_tables
+from tailwise.compare.entries import entries_of
+from tailwise.compare.grid import check_parallel, run_grid
+from tailwise.compare.plan import plan_cells
 from tailwise.compare.predictions import Predictions
+from tailwise.compare.presets import PRESETS
+from tailwise.compare.progress import GridProgress
 from tailwise.compare.ranks import rank_methods
 from tailwise.compare.shares import shares_tested
 from tailwise.compare.statistics import compare_paired
-from tailwise.experiment.prepare import prepare_table
+from tailwise.compare.sweep import sweep_of
+from tailwise.experiment.prepare import prepare
+from tailwise.experiment.spec import Experiment
 from tailwise.labels.bins import Bins
 from tailwise.labels.shots import REGIONS, Shots
+from tailwise.metrics.paired_bootstrap import paired_bootstrap
 from tailwise.report.compare_charts import heat_chart, trade_chart
 from tailwise.report.compare_page import compare_page
 from tailwise.report.critical import critical_chart, critical_text
+from tailwise.training.recipe import Recipe
 
 ROWS = {"train": 800, "val": 100, "test": 100}
 TESTED = {"all": 0.15, "many": 0.1, "medium": 0.3, "few": 1 / 3, "balanced": 0.25}  # as the balanced split does
@@ -43,7 +52,7 @@ def made_up(differences, tables=("t",), seeds=5):
                 error = base + difference + (rng.normal() / 10 if difference else 0)
                 metrics = {r: {"mae": error, "bmae": error} for r in ("all", "many", "medium")}
                 metrics["few"] = {"n": 0} if table == "rare" else {"mae": error}
-                cell = Cell(table, f"{table}.csv", "y", Entry(method), seed, order=order)
+                cell = Cell(table, f"{table}.csv", "y", Experiment(method, encoder="mlp"), seed, order=order)
                 found = {"metrics": metrics, "rows": ROWS, "tested": TESTED, "seconds": 1.5}
                 results.append((cell, found))
     return results
@@ -62,6 +71,10 @@ def kept(results, folder, shift=0.0):
         path.parent.mkdir(parents=True, exist_ok=True)
         Predictions.of(row, target, pred, shots).write(path)
     return results
+
+
+def page_of(found, title):
+    return compare_page(found, title, conclusions=conclusions(found), of_tables=of_tables(found), scores=WHERE)
 
 
 def svg_words(svg):
@@ -123,7 +136,7 @@ class TestShares:
     def test_shares_of_a_balanced_split_are_those_that_others_test_again(self):
         rng = np.random.default_rng(0)
         frame = pd.DataFrame({"x": rng.normal(size=800), "y": 10 * rng.gamma(2, size=800)})
-        tables = [prepare_table(frame, "y", seed=seed) for seed in range(30)]
+        tables = [prepare(frame, "y", seed=seed) for seed in range(30)]
         shares = [shares_tested(table) for table in tables]
         tested = np.array([table.part == "test" for table in tables])
         for code, name in enumerate(("all", *REGIONS[:3]), start=-1):
@@ -136,7 +149,7 @@ class TestShares:
 
     def test_a_random_split_tests_the_same_share_of_all(self):
         frame = pd.DataFrame({"x": np.arange(400.0), "y": np.random.default_rng(0).gamma(2, size=400)})
-        assert set(np.round(list(shares_tested(prepare_table(frame, "y", split="random")).values()), 9)) == {0.15}
+        assert set(np.round(list(shares_tested(prepare(frame, "y", split="random")).values()), 9)) == {0.15}
 
 
 class TestConclusions:
@@ -150,18 +163,18 @@ class TestConclusions:
 
     def test_one_split_concludes_nothing_and_folds_of_one_seed_are_several(self):
         one = compare_grid(made_up({"sqinv": -5.0}, seeds=1), "mlp vanilla")
-        assert conclusions(one) == ["One seed was run: nothing can be concluded. Use --seeds 5."]
+        assert conclusions(one) == ["One seed was run: nothing can be concluded. Use `seeds=5`."]
         folded = [(replace(c, seed=0, fold=c.seed, folds=5), r) for c, r in made_up({"sqinv": -5.0})]
         found = compare_grid(folded, "mlp vanilla")
         assert (found.seeds, found.splits) == (1, 5)
         assert conclusions(found)[0].startswith("mlp sqinv is better")
 
-    def test_splits_that_repeat_each_other_cannot_tell(self):
+    def test_splits_that_repeat_each_other_are_inconclusive(self):
         found = compare_grid([(c, r) for c, r in made_up({"sqinv": 0.0}, seeds=3)], "mlp vanilla")
         assert conclusions(found) == ["No difference from mlp vanilla in any region: mlp sqinv."]
         results = made_up({"sqinv": -5.0}, seeds=1)
         copies = [(replace(c, seed=s), r) for s in range(3) for c, r in results]
-        assert conclusions(compare_grid(copies, "mlp vanilla"))[0].startswith("Cannot be told from mlp vanilla")
+        assert conclusions(compare_grid(copies, "mlp vanilla"))[0].startswith("Inconclusive against mlp vanilla")
 
     def test_several_tables_are_counted(self):
         tables = [f"t{i}" for i in range(8)]
@@ -179,19 +192,19 @@ class TestConclusions:
         other = {"sqinv": -5.0, "inv": 5.0}
         last = [conclusions(compare_grid(made_up(other, tables=tables[:n]), "mlp vanilla"))[-1] for n in (2, 3)]
         assert last[0] == "Mean ranks where training rows are few do not differ more than by chance."
-        assert last[1].endswith("few differ: mlp sqinv is first (1.0), not told apart from mlp vanilla.")
+        assert last[1].endswith("few differ: mlp sqinv is first (1.0), inconclusive against mlp vanilla.")
         copied = [
             (replace(c, seed=s), r) for s in range(3) for c, r in made_up({"fds": -5.0}, tables=("a", "b"), seeds=1)
         ]
-        assert conclusions(compare_grid(copied, "mlp vanilla"))[0].startswith("Cannot be told from mlp vanilla")
+        assert conclusions(compare_grid(copied, "mlp vanilla"))[0].startswith("Inconclusive against mlp vanilla")
         four = conclusions(compare_grid(made_up({"sqinv": -5.0, "conr": 0.0}, tables=tables[:4]), "mlp vanilla"))
-        assert four[-1].endswith("few differ as a whole, but no two entries can be told apart.")
+        assert four[-1].endswith("few differ as a whole, but no two entries differ significantly.")
 
 
 class TestCharts:
     def test_heat_has_the_numbers_and_the_verdicts(self):
         changes = {"mlp <a>": {"all": -30.0, "few": 0.3}, "b": {"all": 12.0, "many": -80.0}}
-        svg = heat_chart(changes, {("mlp <a>", "all"): "better", ("b", "all"): "no difference"}, "base")
+        svg = heat_chart(changes, {("mlp <a>", "all"): "better", ("b", "all"): "no difference"}, "base", list(WHERE))
         words = svg_words(svg)
         assert {"-30 %", "better", "0 %", "+12 %", "-80 %"} <= set(words)
         assert "no difference" not in words
@@ -202,7 +215,12 @@ class TestCharts:
         powers = {f"p{power}": power for power in (0.5, 0.25, 1.0)}
         results = [
             (
-                replace(c, entry=Entry("reweight+lds", method_params={"reweight": {"power": powers[c.entry.method]}}))
+                replace(
+                    c,
+                    entry=Experiment(
+                        "reweight+lds", method_params={"reweight": {"power": powers[c.entry.method]}}, encoder="mlp"
+                    ),
+                )
                 if c.entry.method in powers
                 else c,
                 r,
@@ -232,22 +250,25 @@ class TestCharts:
         assert any("longer than the line" in word for word in svg_words(few))
 
 
-class TestStanding:
-    CELLS = tuple(Cell("t", "t.csv", "y", Entry(m), seed) for seed in range(3) for m in ("vanilla", "inv"))
+class TestProgress:
+    CELLS = tuple(
+        Cell("t", "t.csv", "y", Experiment(m, encoder="mlp"), seed) for seed in range(3) for m in ("vanilla", "inv")
+    )
 
-    def found(self, error, seconds=2.0):
+    def result(self, error, seconds=2.0):
         return {"metrics": {"all": {"mae": error, "bmae": error}}, "seconds": seconds}
 
     def test_means_failures_and_time_left(self):
-        now = live.Standing(self.CELLS, jobs=2)
-        assert (now.line(), now.seconds_left()) == ("0 of 6 trainings", None)
-        now.add(self.CELLS[0], self.found(1.0, 10.0))
-        assert now.seconds_left() == pytest.approx((2 * 10 + 3 * 10) / 2)
-        now.add(self.CELLS[1], {"error": "no"})
-        now.add(self.CELLS[2], self.found(3.0, 20.0))
-        assert now.line() == "3 of 6 trainings, 1 failed, about 22 s left"
+        progress = GridProgress(self.CELLS, jobs=2)
+        assert (show_progress.progress_line(progress), progress.seconds_left()) == ("0 of 6 trainings", None)
+        progress.add(self.CELLS[0], self.result(1.0, 10.0))
+        assert progress.seconds_left() == pytest.approx((2 * 10 + 3 * 10) / 2)
+        progress.add(self.CELLS[1], {"error": "no"})
+        progress.add(self.CELLS[2], self.result(3.0, 20.0))
+        assert (progress.done, progress.failed, progress.total) == (3, 1, 6)
+        assert show_progress.progress_line(progress) == "3 of 6 trainings, 1 failed, about 22 s left"
         console = Console(width=100, record=True, file=io.StringIO())
-        console.print(now.show())
+        console.print(show_progress.progress_table(progress))
         shown = console.export_text()
         assert re.search(r"mlp vanilla +2 +- +- +- +2 +2/3", shown)
         assert re.search(r"mlp inv +- +- +- +- +- +0/3 1 failed", shown)
@@ -256,11 +277,10 @@ class TestStanding:
     def test_a_terminal_has_a_table_and_others_lines(self, terminal, monkeypatch, tmp_path):
         path = tmp_path / "said"
         with path.open("w") as file:
-            monkeypatch.setattr(live, "err", Console(file=file, force_terminal=terminal, width=120))
-            with live.standing(self.CELLS, 1, known=1) as tell:
-                tell(self.CELLS[0], self.found(1.0))
-                tell(self.CELLS[1], {"error": "it broke [here]"})
-                tell(self.CELLS[2], self.found(3.0))
+            monkeypatch.setattr(show_progress, "err", Console(file=file, force_terminal=terminal, width=120))
+            results = [self.result(1.0), {"error": "it broke [here]"}, self.result(3.0)]
+            pairs = list(zip(self.CELLS[:3], results, strict=True))
+            assert show_progress.follow(iter(pairs), self.CELLS, jobs=1, known=1) == pairs
         said = path.read_text()
         assert "1 of 6 trainings are there already" in said
         assert "failed: t, mlp inv, seed 0: it broke [here]" in said
@@ -285,7 +305,7 @@ class TestCompareGrid:
         assert found.tables[0].mean("mlp sqinv", "few") is None
         assert found.tables[0].on_front() == {}
         assert "few" not in [one.region for one in found.tables[0].compared if one.paired.percent is not None]
-        assert "nan" not in compare_page(found, "a page").lower()
+        assert "nan" not in page_of(found, "a page").lower()
 
     def test_an_entry_that_failed_is_left_out_with_the_reason(self):
         results = made_up({"sqinv": -5.0})
@@ -312,7 +332,7 @@ class TestCompareGrid:
         assert [table.table for table in found.tables] == ["a", "c"]
         assert found.left_out == {"b": "the reference 'mlp vanilla' has no result on 'b': it diverged"}
         assert found.to_json()["left_out"] == found.left_out
-        page = compare_page(found, "t")
+        page = page_of(found, "t")
         assert "<strong>b</strong> is left out: the reference" in page
         assert "<h2>b: y</h2>" not in page
 
@@ -329,7 +349,7 @@ class TestCompareGrid:
         results = [(c, {"error": "x"} if (c.entry.method, c.table) == ("inv", "b") else r) for c, r in results]
         found = compare_grid(results, "mlp vanilla")
         assert (found.ranking["all"].tables, found.ranking["all"].left_out) == (("a", "c"), ("b",))
-        page = compare_page(found, "a page")
+        page = page_of(found, "a page")
         assert "Over 3 tables" in page
         assert "Without b, where an entry has no result" in page
         assert "mlp inv, 3 trainings, left out: x" in page
@@ -340,12 +360,12 @@ class TestCompareGrid:
     def test_one_seed_concludes_nothing(self):
         found = compare_grid(made_up({"sqinv": -5.0}, seeds=1), "mlp vanilla")
         assert {one.verdict for one in found.tables[0].compared} == {"cannot tell (one seed)"}
-        assert "nothing can be concluded" in compare_page(found, "a page")
+        assert "nothing can be concluded" in page_of(found, "a page")
 
     def test_the_page_is_the_same_each_time(self):
         found = compare_grid(made_up({"sqinv": -5.0, "inv": 5.0}), "mlp vanilla")
-        page = compare_page(found, "<title>")
-        assert page == compare_page(found, "<title>")
+        page = page_of(found, "<title>")
+        assert page == page_of(found, "<title>")
         assert "&lt;title&gt;" in page
         for line in conclusions(found):
             assert line in page
@@ -354,6 +374,93 @@ class TestCompareGrid:
             assert score.capitalize() in page
         links = set(re.findall(r"https?://[a-z0-9.]+", page))
         assert links <= {"http://www.w3.org", "http://purl.org", "http://creativecommons.org"}  # names, not places
+
+
+class TestEntries:
+    def test_every_method_is_on_every_model(self):
+        settings = {"lds": {"sigma": 1}, "text": {"frozen": True}}
+        entries = entries_of(["vanilla", "sqinv+lds"], ["mlp", "linear"], settings=settings, recipe={"epochs": 3})
+        assert [entry.name for entry in entries] == [
+            "mlp vanilla", "mlp sqinv+lds (lds.sigma=1)", "linear vanilla", "linear sqinv+lds (lds.sigma=1)",
+        ]  # fmt: skip
+        assert [entry.recipe for entry in entries] == [Recipe(epochs=3)] * 2 + [Recipe()] * 2
+        assert [dict(entry.params) for entry in entries[1:3]] == [{"text": {"frozen": True}}, {}]
+
+    def test_a_sweep_has_each_entry_once(self):
+        entries = entries_of(["vanilla"], ["tabm", "mlp"], sweep=True)
+        assert [entry.name for entry in entries[2:]] == [
+            f"tabm reweight+lds (reweight.power={power})" for power in (0.25, 0.5, 0.75, 1.0)
+        ]
+        assert sweep_of(entries) == ("tabm vanilla", *(entry.name for entry in entries[2:]))
+
+    def test_mistakes_name_parameters(self):
+        for methods, models, settings, said in (
+            (["vanilla"], ["mlp"], {}, "give more with `method` or `model`"),
+            (["vanilla", "inv"], ["mlpp"], {}, "`model` must be one of"),
+            (["vanilla", "inv"], ["mlp"], {"conr": {"coef": 1}}, "`settings` names 'conr'"),
+        ):
+            with pytest.raises(InputError, match=said):
+                entries_of(methods, models, settings=settings)
+
+
+class TestPlan:
+    def test_cells_of_a_split_come_together(self, toy_csv):
+        entries = entries_of(["vanilla", "inv"], ["linear"])
+        cells = plan_cells([(str(toy_csv), "price"), ("example:diabetes", "progression")], entries, seeds=2, rows=99)
+        assert [(cell.seed, cell.table, cell.order) for cell in cells[:5]] == [
+            (0, "toy", 0), (0, "toy", 1), (0, "diabetes", 0), (0, "diabetes", 1), (1, "toy", 0),
+        ]  # fmt: skip
+        assert {(cell.rows, len(cell.sha256)) for cell in cells} == {(99, 64)}
+        folded = plan_cells([(str(toy_csv), "price")], entries, seeds=1, folds=3)
+        assert [cell.fold for cell in folded] == [0, 0, 1, 1, 2, 2]
+
+    @pytest.mark.parametrize(
+        ("wrong", "said"),
+        [
+            ({"seeds": 0}, "`seeds` must be"),
+            ({"folds": 1}, "`folds` must be"),
+            ({"folds": 3, "choices": {"group": "city"}}, "`folds` and `group` cannot be used together"),
+            ({"choices": {"bin_width": -1.0}}, "width must be"),
+        ],
+    )
+    def test_mistakes_name_parameters(self, toy_csv, wrong, said):
+        with pytest.raises(InputError, match=said):
+            plan_cells([(str(toy_csv), "price")], entries_of(["vanilla", "inv"]), **wrong)
+
+    def test_tables_of_one_name_are_refused(self, toy_csv):
+        with pytest.raises(InputError, match="two tables are called 'toy'"):
+            plan_cells([(str(toy_csv), "price"), ("elsewhere/toy.csv", "x")], entries_of(["vanilla", "inv"]))
+
+    def test_trainings_that_cannot_run(self, tmp_path):
+        with pytest.raises(InputError, match="`jobs` must be"):
+            check_parallel(0, "loky")
+        with pytest.raises(InputError, match="`backend` 'abacus' cannot be used"):
+            list(run_grid([], tmp_path, backend="abacus"))
+
+
+class TestPython:
+    def test_a_comparison_in_a_few_lines_is_that_of_the_command(self, toy_csv, tmp_path):
+        words = ["compare", str(toy_csv), "-t", "price", "-m", "vanilla", "inv", "--model", "linear"]
+        assert run([*words, "--seeds", "2", "-o", str(tmp_path / "command")]) == 0
+        cells = plan_cells(
+            [(str(toy_csv), "price")],
+            entries_of(["vanilla", "inv"], ["linear"]),
+            seeds=2,
+            rows=PRESETS["quick"].rows,
+        )
+        folder = open_comparison(tmp_path / "python")
+        comparison = compare_grid(list(run_grid(cells, folder)), "linear vanilla", folder=folder)
+        write_comparison(comparison, tmp_path / "python")
+        assert comparison.title == "price of toy"
+        saved = [json.loads((tmp_path / name / "comparison.json").read_text()) for name in ("command", "python")]
+        for one in saved:
+            del one["seconds"], one["tables"][0]["seconds"]
+        assert saved[0] == saved[1]
+
+    def test_the_title_names_the_target_that_all_tables_have(self):
+        assert compare_grid(made_up({"inv": 1.0}, tables=("a", "b")), "mlp vanilla").title == "y of a, b"
+        results = [(replace(c, target=f"y of {c.table}"), r) for c, r in made_up({"inv": 1.0}, tables=("a", "b"))]
+        assert compare_grid(results, "mlp vanilla").title == "a, b"
 
 
 class TestCommand:
@@ -455,7 +562,7 @@ class TestCommand:
 
 
 def test_values_after_an_option_belong_to_it():
-    assert spread(["compare", "a.csv", "b.csv", "-t", "y", "--method", "x", "y", "z", "-o", "f"]) == [
+    assert repeat_options(["compare", "a.csv", "b.csv", "-t", "y", "--method", "x", "y", "z", "-o", "f"]) == [
         "compare", "a.csv", "b.csv", "-t", "y", "--method", "x", "--method", "y", "--method", "z", "-o", "f",
     ]  # fmt: skip
 

@@ -11,7 +11,7 @@ from tailwise.data.source import load_source
 from tailwise.data.splits import balanced_split, random_split
 from tailwise.data.table_files import read_table
 from tailwise.data.targets import target_values
-from tailwise.experiment.prepare import prepare_table
+from tailwise.experiment.prepare import prepare
 from tailwise.sampling import SMOGN
 
 RNG = np.random.default_rng(0)
@@ -69,7 +69,7 @@ class TestSchema:
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            ({"drop": ["numbr"]}, r"--drop 'numbr' is not a column of the table; did you mean 'number'\?"),
+            ({"drop": ["numbr"]}, r"`drop` 'numbr' is not a column of the table; did you mean 'number'\?"),
             ({"nominal": ["y"]}, "which is the target"),
             ({"nominal": ["code"], "numeric": ["code"]}, "named in two of"),
             ({"numeric": ["colour"]}, "column 'colour' is numeric, but 60 cells are not"),
@@ -91,7 +91,7 @@ class TestSchema:
         schema.check(list(frame.drop(columns=["y", "id"])))
         with pytest.raises(InputError, match="lacks 2 columns the model was trained on: 'number', 'colour'"):
             schema.check(list(frame.drop(columns=["number", "colour"])))
-        with pytest.raises(InputError, match=r"1 columns the model was not trained on: 'new'.*--ignore-extra"):
+        with pytest.raises(InputError, match=r"1 columns the model was not trained on: 'new'.*`ignore_extra=True`"):
             schema.check(list(frame.assign(new=1)))
         schema.check(list(frame.assign(new=1)), ignore_extra=True)
         with pytest.raises(InputError, match=r"column 'number' is numeric, but 1 cells are not, e.g. 'a' in row 3"):
@@ -275,7 +275,7 @@ class TestBalancedSplit:
 
 class TestPrepare:
     def test_bins_come_from_training_rows(self, toy):
-        table = prepare_table(toy, "price")
+        table = prepare(toy, "price")
         assert table.shots.counts.sum() == (table.part == "train").sum()
         assert table.shots.bins.edges[-1] <= np.nextafter(np.float32(table.y[table.part == "train"].max()), 1e9) + max(
             table.shots.bins.widths
@@ -283,9 +283,9 @@ class TestPrepare:
 
     def test_rows_without_a_target(self, toy):
         toy.loc[[3, 7], "price"] = np.nan
-        with pytest.raises(InputError, match="2 empty cells in the target; drop them with --drop-missing-target"):
-            prepare_table(toy, "price")
-        table = prepare_table(toy, "price", drop_missing_target=True)
+        with pytest.raises(InputError, match="2 empty cells in the target; drop them with `drop_missing_target=True`"):
+            prepare(toy, "price")
+        table = prepare(toy, "price", drop_missing_target=True)
         assert len(table.y) == len(toy) - 2
         assert 3 not in table.row
 
@@ -305,35 +305,35 @@ class TestPrepare:
     )
     def test_tables_that_cannot_be_trained_on(self, toy, change, message):
         with pytest.raises(InputError, match=message):
-            prepare_table(change(toy), "price")
+            prepare(change(toy), "price")
 
     def test_dates_far_away_and_empty_ones(self, toy):
         toy["until"] = "9999-12-31"
         toy.loc[:9, "until"] = "1600-01-01"
-        schema = prepare_table(toy, "price").schema
+        schema = prepare(toy, "price").schema
         assert schema.features(toy)["until (days)"].abs().max() > 2_000_000
         assert schema.features(toy.assign(until=np.nan))["until (days)"].isna().all()
 
     def test_periods_are_dates(self, toy):
         toy["month"] = pd.period_range("2000-01", periods=len(toy), freq="M")
-        schema = prepare_table(toy, "price").schema
+        schema = prepare(toy, "price").schema
         assert {c.name: c.kind for c in schema.columns}["month"] == "date"
         assert schema.features(toy)["month (days)"].is_monotonic_increasing
 
     def test_row_numbers_and_missing_marks(self, toy):
         toy.insert(0, "Unnamed: 0", range(len(toy)))
         toy["x1"] = toy["x1"].astype(object).mask(toy.index % 50 == 0, "?")
-        schema = prepare_table(toy, "price").schema
+        schema = prepare(toy, "price").schema
         assert schema.unused == {"Unnamed: 0": "row numbers"}
         assert schema.features(toy)["x1"].isna().sum() == 8
 
     def test_too_few_rows(self, toy):
         with pytest.raises(InputError, match="29 rows with a target; at least 30"):
-            prepare_table(toy[:29], "price")
+            prepare(toy[:29], "price")
 
     def test_split_column_is_found_and_kept_from_the_features(self, toy):
         toy["split"] = np.resize(["train", "train", "VALID", "test"], len(toy))
-        table = prepare_table(toy, "price")
+        table = prepare(toy, "price")
         assert table.split == "column"
         assert (table.part == "val").sum() == 100
         assert "split" in table.schema.unused
@@ -341,7 +341,7 @@ class TestPrepare:
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            ({"group": "town"}, "--group 'town' is not a column"),
+            ({"group": "town"}, "`group` 'town' is not a column"),
             ({"group": "one"}, "has one group; train, val and test need at least 3"),
             ({"group": "city"}, "empty cells"),
             ({"split": "column"}, "needs a column 'split'"),
@@ -350,7 +350,7 @@ class TestPrepare:
             ({"group": "price"}, "which is the target"),
             ({"group": "house", "drop": ["house"]}, "is the group column"),
             ({"n_bins": 10**9}, "at most 10,000 bins"),
-            ({"split": "fair"}, "--split must be one of"),
+            ({"split": "fair"}, "`split` must be one of"),
             ({"split": "column", "split_column": "city"}, "must say train, val or test"),
             ({"bin_width": 1.0, "n_bins": 3}, "not both"),
             ({"shots": (1.0, 2.0)}, "few <= many"),
@@ -358,13 +358,13 @@ class TestPrepare:
     )
     def test_bad_choices(self, toy, options, message):
         with pytest.raises(InputError, match=message):
-            prepare_table(toy.assign(one=1, house=toy.index // 4), "price", **options)
+            prepare(toy.assign(one=1, house=toy.index // 4), "price", **options)
 
     def test_a_group_in_two_parts_of_a_split_column_is_refused(self, toy):
         toy["split"] = np.resize(["train", "train", "val", "test"], len(toy))
         toy["g"] = np.arange(len(toy)) % 7
         with pytest.raises(InputError, match="is in several parts"):
-            prepare_table(toy, "price", group="g")
+            prepare(toy, "price", group="g")
 
 
 class TestResampling:

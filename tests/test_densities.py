@@ -17,15 +17,10 @@ from tailwise.labels.kde import row_bandwidth
 from tailwise.labels.kernels import kernel_window, smooth
 from tailwise.labels.tensors import BinIndex
 from tailwise.losses.balanced_mse import BNI
-from tailwise.weights import (
-    DensityWeights,
-    GridWeights,
-    LabelWeights,
-    dense_weights,
-    density_weights,
-    effective_number_weights,
-    lds_weights,
-)
+from tailwise.weights.by_bins import LabelWeights, effective_number_weights, lds_weights
+from tailwise.weights.by_density import DensityWeights, density_weights
+from tailwise.weights.denseweight import dense_weights
+from tailwise.weights.on_grid import GridWeights
 
 RNG = np.random.default_rng(0)
 AGES = Bins.from_edges(np.arange(0, 122))
@@ -127,7 +122,7 @@ class TestExtremeWeights:
         with pytest.warns(UserWarning, match="26.597 times the mean") as caught:
             density_weights(agedb(), AGES, power=1.0, clip=(5, 1000))
         message = str(caught[0].message)
-        assert "12,208 rows tell as much as 1,945.5" in message
+        assert "effective sample size 1,945.5 of 12,208 rows" in message
         assert all(word in message for word in ("power", "lds", "clip"))
         assert caught[0].filename == __file__
 

@@ -12,7 +12,7 @@ import pytest
 from tailwise import LDS, Bins, InputError, Relevance, density_weights
 from tailwise.cli import main
 from tailwise.diagnose import Diagnosis, diagnose
-from tailwise.diagnose.model import MOST_ROWS as MOST_MODEL_ROWS
+from tailwise.diagnose.quick_model import MOST_ROWS as MOST_MODEL_ROWS
 
 RNG = np.random.default_rng(0)
 
@@ -420,7 +420,7 @@ class TestChoices:
         commands = [line for advice in found.advice for line in advice.commands]
         assert commands
         assert all("--image photo --text words" in line for line in commands)
-        with pytest.raises(InputError, match="named with --image, --text or --signal"):
+        with pytest.raises(InputError, match="named with `image`, `text` or `signal`"):
             diagnose(frame, "y")
         twice = diagnose(pd.concat([frame, frame]), "y", image=["photo"], drop=["words"])
         assert twice.duplicates.repeated == 200
@@ -430,7 +430,7 @@ class TestChoices:
         frame = table(RNG.normal(size=300), face=[f"{i}.JPG" for i in rows], ecg=[f"{i}.npy" for i in rows])
         frame = frame.assign(said=[f"I said {i}" for i in rows], key=[f"k{i}" for i in rows])
         told = " ".join(diagnose(frame, "y", quick_model=False).notes)
-        for words in ("pass --image face", "pass --signal ecg", "'said' holds texts: to train on them, pass --text"):
+        for words in ("pass `image` face", "pass `signal` ecg", "'said' holds texts: to train on them, pass `text`"):
             assert words in told
         assert "'key'" not in told
         found = diagnose(frame[["y", "face", "noise"]], "y", image=["face"])
@@ -457,7 +457,7 @@ class TestChoices:
             (lambda f: f, {"drop": ["nose"]}, "did you mean 'noise'?"),
             (lambda f: f, {"group": "y"}, "which is the target"),
             (lambda f: f.assign(g=1), {"group": "g"}, "has one group"),
-            (lambda f: f, {"seed": -1}, "seed must be"),
+            (lambda f: f, {"seed": -1}, "`seed` must be"),
         ],
     )
     def test_refused(self, change, choices, message):
@@ -505,7 +505,7 @@ class TestCommand:
 
     @pytest.mark.parametrize("plain", [False, True])
     def test_the_chart_says_regions_without_colour(self, plain):
-        from tailwise.cli.diagnosis import chart
+        from tailwise.cli.show_diagnosis import chart
 
         density = labels_only(np.concatenate([skewed(3000), [900.0]]), n_bins=60).density
         lines = [line.plain for line in chart(density, plain=plain)]
@@ -520,7 +520,7 @@ class TestCommand:
         assert "".join(lines).isascii() == plain
 
     def test_many_bins_are_put_together(self):
-        from tailwise.cli.diagnosis import chart
+        from tailwise.cli.show_diagnosis import chart
 
         lines = [line.plain for line in chart(labels_only(skewed(3000), n_bins=300).density)]
         assert max(map(len, lines)) <= 80

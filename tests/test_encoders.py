@@ -6,14 +6,15 @@ import tabm
 import torch
 
 from tailwise import InputError, TableModel, compose
-from tailwise.backends.names import ENCODERS
 from tailwise.data.preprocessing import categories_of, fit_preprocessor
-from tailwise.experiment.prepare import prepare_table
-from tailwise.experiment.start import start_training
-from tailwise.heads.distributional import EnsembleHead, head_from
+from tailwise.experiment.prepare import prepare
+from tailwise.heads.attach import head_from
+from tailwise.heads.ensemble import EnsembleHead
 from tailwise.heads.point import Regressor
-from tailwise.modalities.table import Columns, TableInputs, TabM, encoder_from, new_encoder
+from tailwise.modalities.encoder_names import ENCODERS
+from tailwise.modalities.table import Columns, TableInputs, TabM, new_encoder, table_encoder_from
 from tailwise.training.recipe import Recipe
+from trainings import start_training
 
 pytestmark = pytest.mark.filterwarnings("ignore:the weights are extreme")
 SMALL = {"mlp": {"widths": (16, 8)}, "tabm": {"members": 4, "width": 8, "depth": 2}}
@@ -35,7 +36,7 @@ def table():
     )
     frame.loc[::7, "b"] = np.nan
     frame["y"] = np.exp(frame["a"]) + (frame["city"] == "x") + rng.normal(size=n) / 10
-    return prepare_table(frame, "y", n_bins=20)
+    return prepare(frame, "y", n_bins=20)
 
 
 def small(name):
@@ -64,7 +65,7 @@ class TestEveryEncoder:
     def test_learns_what_the_target_depends_on(self, name, table):
         setup, _ = trained(table, "vanilla", name, epochs=40)
         rows, y = table.rows_of("test")
-        x = setup.inputs.inputs(table.schema, rows.frame())
+        x = setup.inputs.of_frame(table.schema, rows.frame())
         error = np.abs(setup.predictor.predict(x) - y).mean()
         assert error < 0.7 * np.abs(np.median(table.rows_of("train")[1]) - y).mean()
 
@@ -77,7 +78,7 @@ class TestEveryEncoder:
         x = np.random.default_rng(0).normal(size=(40, 5)).astype(np.float32)
         x[:, 3:] = np.eye(2)[np.arange(40) % 2]
         encoder, description = new_encoder(name, x, [2], small(name))
-        again = encoder_from(description)
+        again = table_encoder_from(description)
         again.load_state_dict(encoder.state_dict())
         encoder.eval(), again.eval()
         assert torch.equal(again(torch.from_numpy(x)), encoder(torch.from_numpy(x)))
@@ -185,7 +186,7 @@ class TestEnsembleHead:
     def test_the_mean_of_the_members_predicts(self):
         head = EnsembleHead(6, members=3).match_scale([10.0, 20.0, 60.0])
         z = torch.randn(5, 6)
-        torch.testing.assert_close(head(z), head.members_of(z).mean(1))
+        torch.testing.assert_close(head(z), head.outputs(z).mean(1))
 
     def test_is_made_from_its_shape(self):
         head = EnsembleHead(6, members=3)

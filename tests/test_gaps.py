@@ -3,7 +3,7 @@ import pytest
 
 from conftest import toy_frame
 from tailwise import InputError, Shots, region_metrics
-from tailwise.experiment.prepare import prepare_table
+from tailwise.experiment.prepare import prepare
 from tailwise.labels.gaps import Gaps
 
 
@@ -26,9 +26,9 @@ def test_bad_ranges():
     for pair in ((1, 2, 3), 1.0):
         with pytest.raises(InputError, match=r"is a pair \(low, high\), got"):
             Gaps.from_labels([1.0, 2.0], [pair])
-    with pytest.raises(InputError, match="--mask-target leaves no training row"):
+    with pytest.raises(InputError, match="`mask_target` leaves no training row"):
         Gaps.from_labels([1.0, 2.0], [(0, 3)])
-    with pytest.raises(InputError, match="--mask-target leaves training rows with a single label, 1"):
+    with pytest.raises(InputError, match="`mask_target` leaves training rows with a single label, 1"):
         Gaps.from_labels([1.0, 1.0, 2.0], [(1.5, 3)])
     with pytest.raises(InputError, match=r"1000,2000 removes nothing.* in 1000 to 2000; they run from 25 to 346"):
         Gaps.from_labels([25.0, 100.0, 346.0], [(90, 110), (1000, 2000)])
@@ -46,19 +46,19 @@ def test_seen_is_what_no_range_covers():
 
 
 def test_rows_are_removed_from_training_and_validation_only():
-    table = prepare_table(toy_frame(), "price", mask_target=[(40.0, 60.0)], seed=0)
-    whole = prepare_table(toy_frame(), "price", seed=0)
+    table = prepare(toy_frame(), "price", mask_target=[(40.0, 60.0)], seed=0)
+    whole = prepare(toy_frame(), "price", seed=0)
     inside = (table.y >= 40) & (table.y < 60)
     assert inside.sum() > 10
     assert set(table.part[inside]) == {"masked", "test"}
     assert np.array_equal(table.part == "test", whole.part == "test")
     assert np.array_equal(table.shots.bins.edges, whole.shots.bins.edges)
     assert table.shots.counts.sum() == (table.part == "train").sum()
-    assert any("--mask-target" in note for note in table.notes)
+    assert any("`mask_target`" in note for note in table.notes)
 
 
 def test_metrics_of_the_gaps():
-    table = prepare_table(toy_frame(), "price", mask_target=[(40.0, 60.0), (100.0, 1e9)], seed=0)
+    table = prepare(toy_frame(), "price", mask_target=[(40.0, 60.0), (100.0, 1e9)], seed=0)
     _, y = table.rows_of("test")
     regions = region_metrics(y, y + 1, table.shots, resamples=10)
     assert list(regions) == ["all", "many", "medium", "few", "zero", "seen", "interpolation", "extrapolation"]
@@ -70,6 +70,6 @@ def test_metrics_of_the_gaps():
 
 
 def test_runs_from_before_gaps_can_be_read():
-    saved = prepare_table(toy_frame(), "price").shots.to_json()
+    saved = prepare(toy_frame(), "price").shots.to_json()
     del saved["gaps"]
     assert Shots.from_json(saved).gaps is None

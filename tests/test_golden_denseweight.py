@@ -7,10 +7,11 @@ import torch
 from scipy.optimize import brentq
 
 from golden import golden
-from tailwise import weights as module
 from tailwise._checks import InputError
 from tailwise.labels.kde import binned_density, grid_margin, scalar_bandwidth
-from tailwise.weights import GridWeights, dense_weights
+from tailwise.weights import denseweight as module
+from tailwise.weights.denseweight import dense_weights
+from tailwise.weights.on_grid import GridWeights
 
 
 def labels_of(case):

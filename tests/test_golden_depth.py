@@ -11,7 +11,7 @@ from tailwise.labels.density import LDS
 from tailwise.labels.streaming import LabelDensity
 from tailwise.losses.balanced_mse import BNI
 from tailwise.metrics.depth import DepthErrors
-from tailwise.weights import density_weights
+from tailwise.weights.by_density import density_weights
 
 BINS = Bins.from_edges(np.arange(101) / 10)
 POWERS = {"inverse": 1.0, "sqrt_inv": 0.5}

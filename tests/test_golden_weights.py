@@ -8,7 +8,8 @@ from golden import golden, load_golden
 from tailwise.labels.bins import Bins
 from tailwise.labels.density import LDS
 from tailwise.labels.kernels import kernel_window, smooth
-from tailwise.weights import LabelWeights, density_weights, lds_weights
+from tailwise.weights.by_bins import LabelWeights, lds_weights
+from tailwise.weights.by_density import density_weights
 
 pytestmark = pytest.mark.filterwarnings("ignore:the weights are extreme")
 

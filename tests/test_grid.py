@@ -7,21 +7,30 @@ import pytest
 
 from tailwise import InputError
 from tailwise.compare import grid
-from tailwise.compare.grid import Cell, Entry, read_cell, run_grid
+from tailwise.compare.cell import Cell
+from tailwise.compare.grid import read_cell, run_grid
 from tailwise.compare.predictions import Predictions
+from tailwise.experiment.spec import Experiment
+from tailwise.training.recipe import Recipe
 
-FAST = {"epochs": 1}
+FAST = Recipe(epochs=1)
 
 
 @pytest.fixture
 def cell(toy_csv):
-    return Cell("toy", str(toy_csv), "price", Entry("sqinv+lds", recipe=FAST, params={"widths": (8,)}), seed=0)
+    return Cell(
+        "toy",
+        str(toy_csv),
+        "price",
+        Experiment("sqinv+lds", recipe=FAST, params={"widths": (8,)}, encoder="mlp"),
+        seed=0,
+    )
 
 
 def test_a_cell_is_what_the_command_gives(cell, toy_csv, tmp_path):
     from tailwise.cli.main import run
 
-    entry = Entry("vanilla", model="linear")
+    entry = Experiment("vanilla", model="linear")
     ((_, found),) = run_grid([replace(cell, entry=entry, seed=3)], tmp_path / "grid")
     out = tmp_path / "run"
     assert (
@@ -41,7 +50,7 @@ def test_a_cell_keeps_the_predictions_its_errors_are_of(cell, parts, toy_csv, tm
     frame.loc[[3, 40, 77], "price"] = np.nan  # rows that are left out do not shift the others
     frame.to_csv(toy_csv, index=False)
     choices = {"drop_missing_target": True}
-    cell = replace(cell, entry=Entry("inv", model="linear"), choices=choices, seed=1, **parts)
+    cell = replace(cell, entry=Experiment("inv", model="linear"), choices=choices, seed=1, **parts)
     ((_, found),) = run_grid([cell], tmp_path)
     tested = Predictions.read(cell.predictions_file(tmp_path))
     assert tested.target.tolist() == frame["price"].to_numpy()[tested.row].tolist()
@@ -57,7 +66,11 @@ def test_a_cell_keeps_the_predictions_its_errors_are_of(cell, parts, toy_csv, tm
 
 
 def test_cells_of_a_split_test_the_same_rows(cell, tmp_path):
-    entries = [Entry("vanilla", model="linear"), Entry("ro", model="linear"), Entry("inv", model="lightgbm")]
+    entries = [
+        Experiment("vanilla", model="linear"),
+        Experiment("ro", model="linear"),
+        Experiment("inv", model="lightgbm"),
+    ]
     cells = [replace(cell, entry=entry) for entry in entries]
     list(run_grid([*cells, replace(cells[0], seed=1)], tmp_path))
     first, *others = (Predictions.read(c.predictions_file(tmp_path)) for c in cells)
@@ -66,7 +79,7 @@ def test_cells_of_a_split_test_the_same_rows(cell, tmp_path):
 
 
 def test_a_result_without_its_predictions_is_trained_again(cell, tmp_path):
-    cell = replace(cell, entry=Entry("inv", model="linear"))
+    cell = replace(cell, entry=Experiment("inv", model="linear"))
     list(run_grid([cell], tmp_path))
     file = cell.predictions_file(tmp_path)
     whole = file.read_bytes()
@@ -100,14 +113,14 @@ def test_what_is_finished_is_not_run_again(cell, tmp_path, monkeypatch):
     monkeypatch.setattr(grid, "_trained", lambda cell: pytest.fail("it was trained again"))
     ((_, again),) = run_grid([cell], tmp_path)
     assert again == json.loads(json.dumps(first))
-    assert read_cell(replace(cell, entry=replace(cell.entry, recipe={"epochs": 2})), tmp_path) is None
+    assert read_cell(replace(cell, entry=replace(cell.entry, recipe=Recipe(epochs=2))), tmp_path) is None
     assert read_cell(replace(cell, rows=100), tmp_path) is None
     cell.file(tmp_path).write_text("half a fi")
     assert read_cell(cell, tmp_path) is None
 
 
 def test_a_cell_that_fails_does_not_stop_the_others(cell, tmp_path):
-    wrong = replace(cell, entry=Entry("sqinv+con"))
+    wrong = replace(cell, entry=Experiment("sqinv+con", encoder="mlp"))
     found = {c.entry.name: result for c, result in run_grid([wrong, cell], tmp_path)}
     assert "unknown method part 'con'" in found["mlp sqinv+con"]["error"]
     assert found["mlp sqinv+lds"]["metrics"]["all"]["n"] > 0
@@ -134,7 +147,7 @@ def test_rows_are_capped(cell, tmp_path):
 
 
 def test_entries_that_differ_in_parameters_alone_have_files_of_their_own(cell, tmp_path):
-    entries = [Entry("vanilla", model="lightgbm", params={"num_leaves": n, "n_estimators": 5}) for n in (3, 31)]
+    entries = [Experiment("vanilla", model="lightgbm", params={"num_leaves": n, "n_estimators": 5}) for n in (3, 31)]
     cells = [replace(cell, entry=entry) for entry in entries]
     list(run_grid(cells, tmp_path))
     assert all(read_cell(c, tmp_path) for c in cells)

@@ -11,11 +11,11 @@ import torch
 
 from tailwise._checks import InputError
 from tailwise.cli.main import run
-from tailwise.data import prepare
+from tailwise.data import rows as data_rows
 from tailwise.data.preprocessing import fit_preprocessor, transform
 from tailwise.data.rows import FrameRows, open_folder
 from tailwise.data.source import load_source
-from tailwise.experiment.prepare import prepare_table
+from tailwise.experiment.prepare import prepare
 from tailwise.training.streamed_batches import StreamedBatches, fit_streamed_preprocessor
 
 
@@ -101,7 +101,7 @@ class TestPrepare:
         "options", [{}, {"split": "balanced"}, {"split": "balanced", "group": "house"}, {"mask_target": [(12.0, 15.0)]}]
     )
     def test_is_that_of_the_table_in_memory(self, folder, tmp_path, options):
-        whole, large = prepare_table(table(), "y", **options), prepare_table(mapped(folder, tmp_path), "y", **options)
+        whole, large = prepare(table(), "y", **options), prepare(mapped(folder, tmp_path), "y", **options)
         assert large.part.tolist() == whole.part.tolist()
         assert large.schema == whole.schema
         assert large.shots.to_json() == whole.shots.to_json()
@@ -110,7 +110,7 @@ class TestPrepare:
         assert rows.frame()["y"].tolist() == y.tolist()
 
     def test_preprocessing_in_one_pass(self, folder, tmp_path):
-        whole, large = prepare_table(table(), "y"), prepare_table(mapped(folder, tmp_path), "y")
+        whole, large = prepare(table(), "y"), prepare(mapped(folder, tmp_path), "y")
         train = whole.rows_of("train")[0].frame()
         in_memory = fit_preprocessor(whole.schema.features(train))
         streamed = fit_streamed_preprocessor(large.schema, large.rows_of("train")[0], train)
@@ -120,7 +120,7 @@ class TestPrepare:
         )
 
     def test_means_come_from_all_rows_of_which_the_sample_is_few(self, folder, tmp_path):
-        large = prepare_table(mapped(folder, tmp_path), "y")
+        large = prepare(mapped(folder, tmp_path), "y")
         train = large.rows_of("train")[0]
         streamed = fit_streamed_preprocessor(large.schema, train, train.frame()[:100])
         x = transform(streamed, large.schema, train.frame())
@@ -128,14 +128,14 @@ class TestPrepare:
         np.testing.assert_allclose(x[:, :2].std(axis=0), 1, atol=1e-6)
 
     def test_a_cell_outside_the_sample_is_checked(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(prepare, "SAMPLE", 50)
+        monkeypatch.setattr(data_rows, "SAMPLE", 50)
         frame = table().assign(text=[str(i % 9) for i in range(500)], split="train")
         frame.loc[:60, "split"], frame.loc[61:120, "split"] = "val", "test"
-        seen = prepare.sample_of(500, 0)
+        seen = data_rows.sample_of(500, 0)
         frame.loc[next(i for i in range(499, 0, -1) if i not in seen), "text"] = "oops"
         (tmp_path / "f").mkdir()
         frame.to_parquet(tmp_path / "f" / "a.parquet")
-        large = prepare_table(mapped(tmp_path / "f", tmp_path), "y")
+        large = prepare(mapped(tmp_path / "f", tmp_path), "y")
         train = large.rows_of("train")[0]
         sample = train.frame()
         sample = sample[sample["text"] != "oops"]
@@ -202,19 +202,19 @@ _MEMORY = """
 import sys
 import numpy as np
 from pathlib import Path
-from tailwise.data import prepare
+from tailwise.data import rows as data_rows
 from tailwise.data.source import load_source
-from tailwise.experiment.prepare import prepare_table
+from tailwise.experiment.prepare import prepare
 from tailwise.training.streamed_batches import StreamedBatches, fit_streamed_preprocessor
 from tailwise.data.preprocessing import transform
 
 def private():
     return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("RssAnon")) / 1024
 
-prepare.SAMPLE = 2000
+data_rows.SAMPLE = 2000
 rows = load_source(sys.argv[1], Path(sys.argv[2])).rows
 before = private()
-table = prepare_table(rows, "y")
+table = prepare(rows, "y")
 train, y = table.rows_of("train")
 preprocessor = fit_streamed_preprocessor(table.schema, train, train.select(np.arange(2000)).frame())
 peak = private()

@@ -14,10 +14,10 @@ from media_tables import media_frame, prepared, save_bert, save_resnet, save_vit
 from tailwise import InputError, TableModel, compose
 from tailwise.cli.main import run
 from tailwise.distributed import own_draws
-from tailwise.experiment.start import start_training
 from tailwise.training.loop import Training
 from tailwise.training.media_batches import MediaBatches, OnDisk, decoded_in_order
 from tailwise.training.recipe import Recipe
+from trainings import start_training
 
 SET = ["--set", "image.width=4"]
 

@@ -15,13 +15,13 @@ from tailwise.bench.protocols.cells import benchmark, protocol_cells, with_loss,
 from tailwise.bench.published import TAGS, published
 from tailwise.bench.standings import SCORES, Mean, bench_table, same_method
 from tailwise.data.table_files import read_table
-from tailwise.experiment.prepare import prepare_table
+from tailwise.experiment.prepare import prepare
 from tailwise.labels.bins import Bins
 from tailwise.labels.density import LDS
 from tailwise.labels.shots import Shots
 from tailwise.modalities.dense import MapSettings, prepare_maps
 from tailwise.training.recipe import Recipe
-from tailwise.weights import density_weights
+from tailwise.weights.by_density import density_weights
 
 pytestmark = pytest.mark.filterwarnings("ignore:the weights are extreme")
 
@@ -52,7 +52,7 @@ def prepared_tables(protocol, folder):
             (image,) = choices.pop("image")
             yield name, table, prepare_maps(frame, folder, image, protocol.target, settings=settings, **choices)
         else:
-            yield name, table, prepare_table(frame, protocol.target_of(name), folder=str(folder), **choices)
+            yield name, table, prepare(frame, protocol.target_of(name), folder=str(folder), **choices)
 
 
 def shared(*parts):
@@ -430,12 +430,12 @@ class TestListedShots:
 
     def test_tables_take_edges_and_lists(self, toy):
         edges = [0.0, 20.0, 40.0, 1000.0]
-        table = prepare_table(toy, "price", edges=edges, regions={"many": [2], "medium": [0]})
+        table = prepare(toy, "price", edges=edges, regions={"many": [2], "medium": [0]})
         assert table.shots.names([10, 30, 500]).tolist() == ["medium", "few", "many"]
         with pytest.raises(InputError, match="the edges of the bins, or their width"):
-            prepare_table(toy, "price", edges=edges, n_bins=3)
+            prepare(toy, "price", edges=edges, n_bins=3)
         with pytest.raises(InputError, match="regions list the bins of given edges"):
-            prepare_table(toy, "price", regions={"many": [2], "medium": [0]})
+            prepare(toy, "price", regions={"many": [2], "medium": [0]})
 
 
 class TestPublished:

@@ -10,7 +10,7 @@ from tailwise.losses.balanced_mse import BMC
 from tailwise.losses.pointwise import L1, MSE
 from tailwise.losses.sera import SERA
 from tailwise.methods.parts import PARTS
-from tailwise.weights import UniformWeights
+from tailwise.weights.weight_function import UniformWeights
 
 RNG = np.random.default_rng(0)
 

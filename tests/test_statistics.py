@@ -11,10 +11,9 @@ from scipy.stats import binom, binomtest, friedmanchisquare, nct, ttest_rel, wil
 from scipy.stats import t as student
 
 from tailwise._checks import InputError
-from tailwise.compare.bootstrap import paired_bootstrap
+from tailwise.compare.cell import Cell
 from tailwise.compare.comparison import compare_grid
 from tailwise.compare.conclusions import conclusions
-from tailwise.compare.grid import Cell, Entry
 from tailwise.compare.ranks import groups_alike, nemenyi_critical_difference, pareto_front, rank_methods
 from tailwise.compare.statistics import (
     COPIES,
@@ -27,6 +26,8 @@ from tailwise.compare.statistics import (
     tally,
     wilcoxon_after_holm,
 )
+from tailwise.experiment.spec import Experiment
+from tailwise.metrics.paired_bootstrap import paired_bootstrap
 
 REGIONS = ("all", "many", "medium", "few")
 CUTS = (3.0, 4.5)
@@ -405,7 +406,9 @@ def grid_of(errors):
     """Results of a grid from (methods, 5 scores, cells); the first method is the reference."""
     results = []
     for order, of_method in enumerate(errors):
-        entry = Entry("vanilla" if order == 0 else "reweight", method_params={"reweight": {"power": order}})
+        entry = Experiment(
+            "vanilla" if order == 0 else "reweight", method_params={"reweight": {"power": order}}, encoder="mlp"
+        )
         for seed, (everything, many, medium, few, balanced) in enumerate(of_method.T.tolist()):
             metrics = {"all": {"mae": everything, "bmae": balanced}, "many": {"mae": many}, "medium": {"mae": medium}}
             results.append(

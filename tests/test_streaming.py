@@ -20,7 +20,8 @@ from tailwise.data.parquet import parquet_files, target_batches
 from tailwise.labels.bin_grid import BinGrid
 from tailwise.labels.density import KDE, KNN, LDS
 from tailwise.labels.streaming import LabelSummary
-from tailwise.weights import LabelWeights, dense_weights, effective_number_weights
+from tailwise.weights.by_bins import LabelWeights, effective_number_weights
+from tailwise.weights.denseweight import dense_weights
 
 RNG = np.random.default_rng(0)
 

@@ -148,13 +148,13 @@ def test_bfloat16_trains():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"epochs": 0}, "epochs must be a whole number of at least 1, got 0"),
+        ({"epochs": 0}, "`epochs` must be a whole number of at least 1, got 0"),
         ({"batch_size": -3}, "batch_size"),
-        ({"lr": 0.0}, "lr must be a finite number above 0"),
-        ({"criterion": "r2"}, "criterion must be one of"),
-        ({"precision": "int8"}, "precision must be one of"),
+        ({"lr": 0.0}, "`lr` must be a finite number above 0"),
+        ({"criterion": "r2"}, "`criterion` must be one of"),
+        ({"precision": "int8"}, "`precision` must be one of"),
         ({"seed": -1}, "seed"),
-        ({"device": "tpu"}, "device must be"),
+        ({"device": "tpu"}, "`device` must be"),
         ({"precision": "fp16"}, "needs a GPU"),
     ],
 )
@@ -165,7 +165,7 @@ def test_bad_recipes(options, message):
 
 def test_a_device_that_is_not_there(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(InputError, match="'cuda' is not available here; use --device auto"):
+    with pytest.raises(InputError, match="'cuda' is not available here; use `device='auto'`"):
         training("vanilla", device="cuda")
 
 
@@ -184,7 +184,7 @@ def test_a_later_recipe_may_want_another_device_and_precision():
 
 
 def test_divergence_is_said():
-    with pytest.raises(InputError, match="smaller --lr"):
+    with pytest.raises(InputError, match="smaller `lr`"):
         list(training("vanilla", lr=1e15, epochs=20).epochs())
 
 

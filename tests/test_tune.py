@@ -12,12 +12,17 @@ import pytest
 from tailwise import InputError
 from tailwise.cli.main import run
 from tailwise.cli.settings import parse_set
-from tailwise.experiment.prepare import prepare_table
+from tailwise.experiment.prepare import prepare
+from tailwise.experiment.spec import Experiment
 from tailwise.methods.method import compose
 from tailwise.methods.parts import PARTS as KNOWN_PARTS
-from tailwise.search.outcome import crossed
-from tailwise.search.space import METHODS, METHODS_OF_TREES, PARTS, Drawn, Space
-from tailwise.search.study import Aim, Search
+from tailwise.metrics.paired_bootstrap import crossed_bootstrap
+from tailwise.search.aim import Aim
+from tailwise.search.outcome import judge_best
+from tailwise.search.space import METHODS, METHODS_OF_TREES, PARTS, Space, from_stored, stored_settings
+from tailwise.search.study import Search
+from tailwise.search.study_folder import REPORT, open_search, study_settings, write_report
+from tailwise.search.train_command import train_command
 from tailwise.training.epoch import Epoch
 from tailwise.training.recipe import Recipe
 
@@ -26,7 +31,7 @@ LINEAR = Space(("vanilla", "reweight+lds", "denseweight"), "linear")
 
 @pytest.fixture
 def table(toy):
-    return prepare_table(toy, "price", seed=0)
+    return prepare(toy, "price", seed=0)
 
 
 @pytest.fixture
@@ -61,10 +66,10 @@ class Scripted:
 
 def script(found, monkeypatch, trainings):
     """Give a search these trainings in place of its own, the first as vanilla, and prune it as one of networks."""
-    monkeypatch.setattr("tailwise.search.study._TOLD_EVERY", 1)
+    monkeypatch.setattr("tailwise.search.study._REPORT_EVERY", 1)
     found.study.pruner = optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=5)
     trainings = iter(trainings)
-    monkeypatch.setattr(found, "start", lambda drawn, seed=None: Scripted(next(trainings)))
+    monkeypatch.setattr(found, "start", lambda experiment: Scripted(next(trainings)))
     return found
 
 
@@ -96,20 +101,30 @@ class TestSpace:
         space = Space.of([], model, [])
         assert space.methods == methods
         for method in methods:
-            drawn = space.draw(Lowest(method))
+            drawn = space.draw(Lowest(method), Recipe())
             drawn.compose()
-            words = drawn.words(model)
-            given = parse_set([word for before, word in pairwise(words) if before == "--set"])
-            of_it = given.pop("encoder" if model == "network" else "model")
-            assert of_it == drawn.of_it
-            assert repr(compose(words[1], **given)) == repr(drawn.compose())
+            words = shlex.split(train_command("a.csv", "y", drawn, Recipe(), {}))
+            params = parse_set([word for before, word in pairwise(words) if before == "--set"])
+            model_params = params.pop("encoder" if model == "network" else "model")
+            assert model_params == drawn.params
+            method = words[words.index("--method") + 1]
+            assert repr(compose(method, **params)) == repr(drawn.compose())
+
+    def test_settings_are_stored_under_their_old_names(self):
+        recipe = Recipe(epochs=7)
+        drawn = Experiment(
+            "conr", "network", "mlp", {"conr": {"coef": 0.5}}, {"dropout": 0.2}, replace(recipe, lr=0.01)
+        )
+        plain = json.loads(json.dumps(stored_settings(drawn, recipe)))
+        assert list(plain) == ["method", "params", "encoder", "lr", "of_it"]
+        assert from_stored(plain, "network", recipe) == drawn
 
     def test_mistakes(self):
         with pytest.raises(InputError, match="unknown method part 'lsd'"):
             Space.of(["lsd"], "network", [])
-        with pytest.raises(InputError, match="--encoder must be one of"):
+        with pytest.raises(InputError, match="`encoder` must be one of"):
             Space.of([], "network", ["mpl"])
-        with pytest.raises(InputError, match="--encoder is for networks"):
+        with pytest.raises(InputError, match="`encoder` is for networks"):
             Space.of([], "lightgbm", ["mlp"])
 
 
@@ -198,7 +213,7 @@ class TestSearch:
             search(storage=storage)
 
     def test_a_region_without_validation_rows(self, search):
-        with pytest.raises(InputError, match="no validation row lies in the region 'few'; use another --minimise"):
+        with pytest.raises(InputError, match="no validation row lies in the region 'few'; use another `minimise`"):
             list(search(Aim("few")).run(1))
 
 
@@ -208,15 +223,59 @@ class TestCrossed:
         hits = 0
         for seed in range(30):
             gains = rng.normal(size=(1, 40)) + 0.5 * rng.normal(size=(4, 40))
-            found = crossed(gains, seed)
+            found = crossed_bootstrap(gains, seed=seed)
             assert found.low < found.value < found.high
             hits += found.low < 0 < found.high
         assert hits >= 25
 
     def test_rows_that_all_seeds_share_are_not_counted_twice(self):
         gains = np.random.default_rng(0).normal(size=(1, 200))
-        once, thrice = crossed(gains), crossed(np.repeat(gains, 3, axis=0))
+        once, thrice = crossed_bootstrap(gains), crossed_bootstrap(np.repeat(gains, 3, axis=0))
         assert thrice.high - thrice.low == pytest.approx(once.high - once.low, rel=0.1)
+
+
+class TestPython:
+    AIM, RECIPE = Aim("bmae", None), Recipe()
+
+    def opened(self, table, folder, choices=(), **others):
+        settings = study_settings("digest", "price", dict(choices), LINEAR, self.AIM, self.RECIPE)
+        return open_search(table, LINEAR, self.AIM, self.RECIPE, settings=settings, folder=folder, **others), settings
+
+    def test_a_study_in_a_few_lines(self, table, tmp_path):
+        search, settings = self.opened(table, tmp_path / "s")
+        list(search.run(3))
+        outcome = judge_best(search, seeds=1)
+        command = train_command("toy.csv", "price", search.best_settings(), self.RECIPE, {})
+        report = write_report(tmp_path / "s", search, settings, outcome, command)
+        saved = json.loads(report.read_text())
+        assert report.name == REPORT
+        assert saved["outer"]["bmae"] == {"ours": outcome.bmae[0], "vanilla": outcome.bmae[1]}
+        assert len(saved["trials"]) == 3
+        again, _ = self.opened(table, tmp_path / "s")
+        assert again.trials() == search.trials()
+
+    def test_the_folder_of_another_study_is_refused_in_names_of_parameters(self, table, tmp_path):
+        self.opened(table, tmp_path / "s")
+        with pytest.raises(InputError, match="holds a study with another `bin_width`, `split`, `group`, `drop` or"):
+            self.opened(table, tmp_path / "s", {"split": "random"})
+        (tmp_path / "s" / REPORT).write_text("{")
+        with pytest.raises(InputError, match="is no report of a study; choose another `out`"):
+            self.opened(table, tmp_path / "s")
+
+    def test_a_storage_that_cannot_be_opened_leaves_nothing(self, table, tmp_path):
+        with pytest.raises(InputError, match="`storage` 'foo://bar' cannot be opened"):
+            self.opened(table, tmp_path / "s", storage="foo://bar")
+        assert not (tmp_path / "s").exists()
+
+    def test_the_best_settings_are_those_of_vanilla_where_nothing_is_better(self, search, monkeypatch):
+        found = script(search(), monkeypatch, [[(10, 5)], [(12, 5)], [(9, 5)]])
+        list(found.run(1))
+        assert found.best_settings() == LINEAR.plain(found.recipe)
+        list(found.run(2))
+        assert stored_settings(found.best_settings(), found.recipe) == found.best().drawn
+
+    def test_the_criterion_is_that_of_the_aim(self):
+        assert [Aim(name).criterion for name in ("few", "bmae", "mae")] == ["bmae", "bmae", "mae"]
 
 
 class TestCommand:
@@ -279,7 +338,7 @@ class TestCommand:
         assert run(words) == 0
 
     def test_all_trials_fail(self, toy_csv, tmp_path, capsys, monkeypatch):
-        monkeypatch.setattr(Space, "draw", lambda *_: Drawn("conr"))
+        monkeypatch.setattr(Space, "draw", lambda *_: Experiment("conr", "forest"))
         words = ["tune", str(toy_csv), "-t", "price", *self.FAST, "--trials", "2", "-o", str(tmp_path / "t")]
         assert run(words) == 2
         said = " ".join(capsys.readouterr().err.split())
@@ -291,7 +350,7 @@ class TestCommand:
         [
             (["--trials", "0"], "--trials must be a whole number of at least 1, got 0"),
             (["--minimise", "rare"], "--minimise must be one of"),
-            (["--within", "2 percent"], "--within takes a share such as 2% or 0.02, or none, got '2 percent'"),
+            (["--within", "2 percent"], "--within takes a fraction such as 2% or 0.02, or none, got '2 percent'"),
             (["--within", "-1%"], "--within must be a finite number of at least 0"),
             (["--timeout", "0"], "--timeout must be a finite number above 0"),
             (["--storage", "foo://bar"], "--storage 'foo://bar' cannot be opened"),

@@ -14,20 +14,22 @@ from media_tables import media_frame
 from tailwise import InputError, TableModel, compose
 from tailwise.bench.protocols import PROTOCOLS
 from tailwise.cli.main import run
-from tailwise.compare.grid import Cell, Entry, plain_cell
-from tailwise.experiment.prepare import prepare_table
-from tailwise.experiment.start import start_training
+from tailwise.compare.cell import Cell, plain_cell
+from tailwise.experiment.prepare import prepare
+from tailwise.experiment.spec import Experiment
 from tailwise.labels.bin_grid import BinGrid
 from tailwise.labels.bins import Bins
 from tailwise.labels.shots import Shots
 from tailwise.methods.parts import PARTS
 from tailwise.metrics.angles import angular_error
 from tailwise.metrics.errors import error_sizes, mean_absolute_error
-from tailwise.metrics.regions import dimension_metrics, region_errors, region_metrics
+from tailwise.metrics.region_errors import region_errors
+from tailwise.metrics.region_metrics import dimension_metrics, region_metrics
 from tailwise.report.cell_charts import cell_error_chart, cells_chart
 from tailwise.runs import folder as run_folder
 from tailwise.training.recipe import Recipe
 from test_cli import refused
+from trainings import start_training
 
 RNG = np.random.default_rng(0)
 TWO = ["--target", "pitch", "--target", "yaw"]
@@ -58,7 +60,7 @@ def finished(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def table():
-    return prepare_table(eyes(200).drop(columns="subject"), ["pitch", "yaw"])
+    return prepare(eyes(200).drop(columns="subject"), ["pitch", "yaw"])
 
 
 class TestTheTable:
@@ -98,15 +100,15 @@ class TestTheTable:
 
     def test_width_and_number_of_bins_are_those_of_each_axis(self):
         frame = eyes(200).drop(columns="subject")
-        grid = prepare_table(frame, ["pitch", "yaw"], bin_width=5.0).shots.bins
+        grid = prepare(frame, ["pitch", "yaw"], bin_width=5.0).shots.bins
         assert all((bins.widths == 5).all() for bins in grid.axes)
-        assert prepare_table(frame, ["pitch", "yaw"], n_bins=3).shots.bins.shape == (3, 3)
-        shots = prepare_table(frame, ["pitch", "yaw"], shots=(7, 3)).shots
+        assert prepare(frame, ["pitch", "yaw"], n_bins=3).shots.bins.shape == (3, 3)
+        shots = prepare(frame, ["pitch", "yaw"], shots=(7, 3)).shots
         assert (shots.many, shots.few) == (7, 3)
 
     def test_one_target_in_a_list_is_one_target(self):
         frame = eyes(200).drop(columns=["subject", "yaw"])
-        one, listed = prepare_table(frame, "pitch"), prepare_table(frame, ["pitch"])
+        one, listed = prepare(frame, "pitch"), prepare(frame, ["pitch"])
         assert one.y.shape == listed.y.shape == (200,)
         assert one.schema == listed.schema
         assert one.schema.to_json()["target"] == "pitch"
@@ -117,8 +119,8 @@ class TestTheTable:
         frame.loc[3, "pitch"] = np.nan
         frame.loc[[3, 9], "yaw"] = np.nan
         with pytest.raises(InputError, match="column 'pitch' has 1 empty cells in the target"):
-            prepare_table(frame, ["pitch", "yaw"])
-        dropped = prepare_table(frame, ["pitch", "yaw"], drop_missing_target=True)
+            prepare(frame, ["pitch", "yaw"])
+        dropped = prepare(frame, ["pitch", "yaw"], drop_missing_target=True)
         assert dropped.notes[0] == "2 rows dropped: no target"
         assert dropped.y.shape == (198, 2)
         assert not np.isin([3, 9], dropped.row).any()
@@ -143,7 +145,7 @@ class TestTheTable:
     )
     def test_choices_that_cannot_be(self, targets, choices, message):
         with pytest.raises(InputError, match=re.escape(message)):
-            prepare_table(eyes(200).assign(same=1.0), targets, **choices)
+            prepare(eyes(200).assign(same=1.0), targets, **choices)
 
 
 class TestErrors:
@@ -400,7 +402,7 @@ def test_gaze_is_one_benchmark_of_both_angles(tmp_path, capsys):
 
 
 def test_cells_of_one_target_are_known_as_before():
-    cell = Cell("toy", "toy.csv", "y", Entry("vanilla"), 0)
+    cell = Cell("toy", "toy.csv", "y", Experiment("vanilla", encoder="mlp"), 0)
     assert not {"also", "angles"} & set(plain_cell(cell))
-    both = Cell("toy", "toy.csv", "pitch", Entry("vanilla"), 0, also=("yaw",), angles=True)
+    both = Cell("toy", "toy.csv", "pitch", Experiment("vanilla", encoder="mlp"), 0, also=("yaw",), angles=True)
     assert plain_cell(both)["also"] == ["yaw"]

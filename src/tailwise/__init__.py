@@ -11,8 +11,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tailwise._checks import InputError
     from tailwise.backends.lightgbm_objectives import BalancedMAEObjective, SERAObjective
+    from tailwise.data.task import Task
     from tailwise.estimators import ImbalancedRegressor, ResampledRegressor, WeightedRegressor
-    from tailwise.experiment.model import TableModel
+    from tailwise.experiment.evaluate import Evaluation, evaluate
+    from tailwise.experiment.fit import fit
+    from tailwise.experiment.model import FittedModel
+    from tailwise.experiment.model import FittedModel as TableModel
+    from tailwise.experiment.prepare import prepare
+    from tailwise.experiment.spec import Experiment
     from tailwise.heads.point import Regressor
     from tailwise.labels.bins import Bins
     from tailwise.labels.density import LDS
@@ -23,14 +29,15 @@ if TYPE_CHECKING:
     from tailwise.losses.pointwise import L1, MSE, Huber
     from tailwise.methods.method import Method, Stage, compose
     from tailwise.methods.objective import Objective
-    from tailwise.metrics.regions import region_metrics
+    from tailwise.metrics.region_metrics import region_metrics
     from tailwise.modalities.mlp import MLP
     from tailwise.regularizers.conr import ConR, conr_loss
     from tailwise.smoothing.fds import FDS
     from tailwise.training.batches import Batches
     from tailwise.training.loop import Training
     from tailwise.training.recipe import Recipe
-    from tailwise.weights import LabelWeights, density_weights, lds_weights
+    from tailwise.weights.by_bins import LabelWeights, lds_weights
+    from tailwise.weights.by_density import density_weights
 
 _WHERE = {
     "BalancedMAEObjective": "backends.lightgbm_objectives",
@@ -46,7 +53,7 @@ _WHERE = {
     "L1": "losses.pointwise",
     "LDS": "labels.density",
     "LabelDensity": "labels.streaming",
-    "LabelWeights": "weights",
+    "LabelWeights": "weights.by_bins",
     "MLP": "modalities.mlp",
     "MSE": "losses.pointwise",
     "Method": "methods.method",
@@ -59,14 +66,21 @@ _WHERE = {
     "Shots": "labels.shots",
     "Stage": "methods.method",
     "TableModel": "experiment.model",
+    "FittedModel": "experiment.model",
+    "Experiment": "experiment.spec",
+    "Evaluation": "experiment.evaluate",
+    "Task": "data.task",
+    "evaluate": "experiment.evaluate",
+    "fit": "experiment.fit",
+    "prepare": "experiment.prepare",
     "Training": "training.loop",
     "WeightedRegressor": "estimators",
     "compose": "methods.method",
     "conr_loss": "regularizers.conr",
-    "density_weights": "weights",
+    "density_weights": "weights.by_density",
     "focal_loss": "losses.focal",
-    "lds_weights": "weights",
-    "region_metrics": "metrics.regions",
+    "lds_weights": "weights.by_bins",
+    "region_metrics": "metrics.region_metrics",
 }
 
 __all__ = [
@@ -79,6 +93,9 @@ __all__ = [
     "Batches",
     "Bins",
     "ConR",
+    "Evaluation",
+    "Experiment",
+    "FittedModel",
     "FocalL1",
     "FocalMSE",
     "Huber",
@@ -96,13 +113,17 @@ __all__ = [
     "Shots",
     "Stage",
     "TableModel",
+    "Task",
     "Training",
     "WeightedRegressor",
     "compose",
     "conr_loss",
     "density_weights",
+    "evaluate",
+    "fit",
     "focal_loss",
     "lds_weights",
+    "prepare",
     "region_metrics",
 ]
 

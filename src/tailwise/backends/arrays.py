@@ -15,7 +15,7 @@ from tailwise.data.task import Task
 from tailwise.labels.shots import Shots
 from tailwise.methods.label_weights import loss_and_weights
 from tailwise.methods.method import Method
-from tailwise.metrics.regions import validation_errors
+from tailwise.metrics.region_errors import validation_errors
 from tailwise.modalities.table_inputs import TableInputs
 from tailwise.training.epoch import Epoch
 from tailwise.training.recipe import Recipe
@@ -97,7 +97,7 @@ def arrays_of(
         weight = sample_weight[origin] * (1.0 if weight is None else weight)
         weight = weight / weight.mean()
     nominal = nominal_inputs(inputs.preprocessor, x.shape[1])
-    return Arrays(inputs, x, y, weight, loss, inputs.inputs(task.schema, val.frame()), y_val, nominal, task.shots)
+    return Arrays(inputs, x, y, weight, loss, inputs.of_frame(task.schema, val.frame()), y_val, nominal, task.shots)
 
 
 class ArrayFitting:

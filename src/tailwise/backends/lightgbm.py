@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from tailwise._checks import InputError
 from tailwise.backends.arrays import ArrayFitting, Arrays, Training, arrays_of
 from tailwise.backends.model_file import check_file, describe_file
-from tailwise.backends.names import AUTO
 from tailwise.backends.parameters import checked_parameters
 from tailwise.backends.protocol import Backend, Between, Outputs
 from tailwise.backends.rounds import best_round
 from tailwise.data.task import Task
 from tailwise.methods.method import Method
+from tailwise.modalities.encoder_names import AUTO
 from tailwise.modalities.table_inputs import TableInputs
 from tailwise.training.recipe import Recipe
 

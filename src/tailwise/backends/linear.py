@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tailwise.backends.arrays import ArrayFitting, arrays_of
-from tailwise.backends.names import AUTO
 from tailwise.backends.parameters import checked_parameters
 from tailwise.backends.protocol import Backend, Between
 from tailwise.backends.sklearn_model import SklearnModel, at_once, fit_estimator
 from tailwise.data.task import Task
 from tailwise.methods.method import Method
+from tailwise.modalities.encoder_names import AUTO
 from tailwise.modalities.table_inputs import TableInputs
 from tailwise.training.recipe import Recipe
 

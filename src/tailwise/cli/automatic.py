@@ -1,63 +1,58 @@
-"""``tailwise train --method auto``: choose, and say what is being done and why."""
+"""``tailwise train --method auto``: choose a method, and show what is being done."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tailwise._checks import InputError
 
 if TYPE_CHECKING:
-    from tailwise.auto.choose import AutoSettings, Choice
     from tailwise.data.task import Task
-    from tailwise.training.recipe import Recipe
+    from tailwise.experiment.auto_choice import Choice
+    from tailwise.experiment.spec import Experiment
 
-METHOD = "auto"
 
-
-def auto_settings(params: Mapping[str, Mapping[str, Any]], model: str) -> "AutoSettings":
-    """What auto may spend, from ``--set auto.NAME=VALUE``.
+def check(experiment: "Experiment", targets: Sequence[str]) -> None:
+    """Raise unless a method can be chosen for these targets, with these settings, in this process.
 
     Raises:
-        InputError: other parameters, several processes.
+        InputError: several targets, several processes, settings that do not exist.
     """
-    from tailwise.auto.choose import AutoSettings
     from tailwise.cli.launch import several
+    from tailwise.experiment.auto_choice import AutoSettings
 
+    if len(targets) > 1:
+        raise InputError(f"--method auto chooses for one --target, got {len(targets)}; name a method")
     if several():
         raise InputError("--method auto chooses in one process; run it without torchrun, then name what it chose")
-    return AutoSettings.from_params(params, model)
+    AutoSettings.from_params(experiment.method_params, experiment.model)
 
 
-def choose_for_run(
-    table: "Task",
-    settings: "AutoSettings",
-    recipe: "Recipe",
-    *,
-    model: str,
-    encoder: str,
-    params: Mapping[str, Any],
-    group: str | None,
-    resumed: Path | None,
-) -> "Choice":
-    """Choose a method for the table of a run; of a run that is resumed, what was chosen when it began.
+def recorded(folder: Path) -> "Choice":
+    """Return what was chosen when the run in a folder began.
 
     Raises:
-        InputError: too few rows or groups, a run that began with a method that was named.
+        InputError: a run that began with a method that was named.
     """
-    from tailwise.auto.candidates import candidates_for
-    from tailwise.auto.choose import Choice, choose_method, trainer
-    from tailwise.cli.show import notes
+    from tailwise.experiment.auto_choice import Choice
     from tailwise.runs.folder import CONFIG
 
-    if resumed is not None:
-        config = json.loads((resumed / CONFIG).read_text(encoding="utf-8"))
-        if "auto" not in config["method"]:
-            raise InputError(f"{str(resumed)!r} was started with another method; resume with the same settings")
-        return Choice.from_record(config["method"]["auto"])
-    count = len(candidates_for(model))
+    config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    if "auto" not in config["method"]:
+        raise InputError(f"{str(folder)!r} was started with another method; resume with the same settings")
+    return Choice.from_record(config["method"]["auto"])
+
+
+def choose_with_note(task: "Task", experiment: "Experiment") -> "Choice":
+    """Print what will be tried, then choose."""
+    from tailwise.cli.show import notes
+    from tailwise.experiment.auto_candidates import candidates_for
+    from tailwise.experiment.auto_choice import AutoSettings
+    from tailwise.experiment.fit import choose
+
+    settings = AutoSettings.from_params(experiment.method_params, experiment.model)
     limit = "" if settings.budget is None else f", for at most {settings.budget:g} s"
+    count = len(candidates_for(experiment.model))
     notes([f"auto: choosing among {count} methods by {settings.folds}-fold cross-validation{limit}"])
-    train = trainer(settings.recipe(recipe), model=model, encoder=encoder, params=params)
-    groups = None if group is None else table.rows.frame([group])[group].astype(str).to_numpy()
-    return choose_method(table, train, settings, model=model, groups=groups, seed=recipe.seed)
+    return choose(task, experiment)

@@ -58,11 +58,11 @@ def predict_maps(model: "MapModel", data: str, out: Path, *, overwrite: bool, in
 
 def evaluate_maps(model: "MapModel", data: str, out: Path | None, *, seed: int) -> None:
     """Show errors by region on a table of images with maps; masks count where the run had some."""
+    from tailwise._files import write_json
     from tailwise.cli.dense_tables import index_table, region_table
     from tailwise.cli.show import out as console
     from tailwise.metrics.depth import DepthErrors
     from tailwise.modalities.dense import open_rows
-    from tailwise.runs.folder import write_json
 
     source, frame = index_table(data)
     for column in (model.image, model.depth, model.settings.mask):

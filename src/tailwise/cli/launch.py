@@ -1,4 +1,4 @@
-"""The command on several processes: the first one speaks, and when one ends the others say how to go on."""
+"""The command on several processes: the first one prints; if one ends early, the others print how to resume."""
 
 import os
 import signal
@@ -17,14 +17,14 @@ _FAILED = 1
 
 
 def is_main() -> bool:
-    """Whether this process speaks for all; known before they are connected."""
+    """Return whether this is the process that prints; known before the processes are connected."""
     return os.environ.get("RANK", "0") == "0"
 
 
 def leave(status: int) -> NoReturn:
     """End this process with an exit status."""
     if several():
-        # All is written; the threads of gloo now and then abort an interpreter that takes itself apart.
+        # Everything is written by now; threads of gloo sometimes abort an interpreter that shuts down.
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
@@ -32,12 +32,12 @@ def leave(status: int) -> NoReturn:
 
 
 def several() -> bool:
-    """Whether a launcher has started more than this process."""
+    """Return whether a launcher has started several processes."""
     return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
 def start_processes(recipe: "Recipe") -> None:
-    """Connect the processes that a launcher (``torchrun``, ``accelerate launch``) has started, if it has."""
+    """Connect the processes if a launcher (``torchrun``, ``accelerate launch``) has started several."""
     if several():
         from tailwise.cli import show
         from tailwise.training.loop import accelerator_for
@@ -52,7 +52,7 @@ class _ProcessEndedError(Exception):
 
 @contextmanager
 def told_how_to_resume(folder: Path) -> Iterator[None]:
-    """Say how to go on with a training that is interrupted, or loses a process, after its first checkpoint.
+    """Print how to resume a training that is interrupted, or loses a process, after its first checkpoint.
 
     Raises:
         typer.Exit: another process of this training has ended.

@@ -6,29 +6,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tailwise._checks import InputError, did_you_mean
+from tailwise.cli.completion import complete_part
 
 if TYPE_CHECKING:
     from tailwise.methods.part import Part
-
-
-def _complete_part(incomplete: str) -> list[str]:
-    from tailwise.methods.parts import PARTS
-
-    return [name for name in PARTS if name.startswith(incomplete)]
 
 
 def methods(
     name: Annotated[
         str | None,
         typer.Argument(
-            metavar="NAME", help="Show everything of this part.", autocompletion=_complete_part, show_default=False
+            metavar="NAME", help="Show all about this part.", autocompletion=complete_part, show_default=False
         ),
     ] = None,
-    markdown: Annotated[
-        bool, typer.Option("--markdown", help="Print everything of all parts as a Markdown table.")
-    ] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print all parts as a Markdown table.")] = False,
 ) -> None:
-    """List the parts of a method, or show one: parameters, targets, cost, paper and the piece in a loop of one's own.
+    """List the parts of a method, or show one: parameters, targets, cost, paper, and its use in your own training loop.
 
     Join parts by [bold]+[/bold], at most one a slot (any number of regularizers): [bold]sqinv+lds+fds+conr[/bold].
     [bold]vanilla[/bold] is the plain network. Set parameters with [bold]--set conr.window=2.0[/bold].
@@ -44,7 +37,7 @@ def methods(
 
 
 def _all() -> str:
-    """A line a part, by slot."""
+    """Return a line per part, by slot."""
     from tailwise.methods.parts import PARTS
 
     width = max(map(len, PARTS))
@@ -52,7 +45,7 @@ def _all() -> str:
     for slot in dict.fromkeys(part.slot for part in PARTS.values()):
         named = [(name, part.summary) for name, part in PARTS.items() if part.slot == slot]
         lines += [slot, *(f"  {name:{width}}  {summary}" for name, summary in named), ""]
-    return "\n".join(lines) + "\n`tailwise methods NAME` shows everything of one part."
+    return "\n".join(lines) + "\n`tailwise methods NAME` shows all about one part."
 
 
 def _one(name: str, part: "Part") -> str:
@@ -96,7 +89,7 @@ def examples() -> None:
 
     from tailwise.data.examples import EXAMPLES, PREFIX
 
-    table = Table("example", "target", "what it is", "source", title="Example tables")
+    table = Table("example", "target", "description", "source", title="Example tables")
     for name, example in EXAMPLES.items():
         table.add_row(f"[bold]{PREFIX}{name}[/bold]", example.target, example.about, example.source)
     Console().print(table)
@@ -113,7 +106,7 @@ _LETTERS = {
 
 
 def _parameters(part: "Part") -> dict[str, str]:
-    """Default of each parameter in words, other names it may have for a value, and its unit."""
+    """Return the default of each parameter in words, with its other possible values and its unit."""
     choices = part.choices()
     return {
         name: _default(default, choices.get(name, ()), part.of_none.get(name)) + _unit(part, name)

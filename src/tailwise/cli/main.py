@@ -1,4 +1,4 @@
-"""The ``tailwise`` command: its subcommands, and how mistakes are told."""
+"""The ``tailwise`` command: its subcommands, and how errors of the user are reported."""
 
 import sys
 from collections.abc import Sequence
@@ -8,13 +8,15 @@ import typer
 
 from tailwise._checks import InputError
 from tailwise.cli.bench import bench
-from tailwise.cli.compare import compare, spread
+from tailwise.cli.compare import compare
 from tailwise.cli.diagnose import diagnose
 from tailwise.cli.evaluate import evaluate
+from tailwise.cli.flags import with_flags
 from tailwise.cli.launch import is_main, leave
 from tailwise.cli.lists import examples, methods
 from tailwise.cli.predict import predict
 from tailwise.cli.serve import serve
+from tailwise.cli.settings import repeat_options
 from tailwise.cli.train import train
 from tailwise.cli.tune import tune
 
@@ -39,8 +41,8 @@ app.command(rich_help_panel="Main job")(compare)
 app.command(rich_help_panel="Main job")(tune)
 app.command(rich_help_panel="Main job")(serve)
 app.add_typer(bench, rich_help_panel="Main job")
-app.command(rich_help_panel="What there is")(methods)
-app.command(rich_help_panel="What there is")(examples)
+app.command(rich_help_panel="Lists")(methods)
+app.command(rich_help_panel="Lists")(examples)
 
 
 def _version(wanted: bool) -> None:
@@ -61,9 +63,9 @@ def _tailwise(
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run the command and return its exit status: 2 and one line on stderr for a user's mistake."""
+    """Run the command and return its exit status: 2, with one line on stderr, for an error of the user."""
     try:
-        words = spread(arguments) if arguments and arguments[0] in ("compare", "bench") else list(arguments)
+        words = repeat_options(arguments) if arguments and arguments[0] in ("compare", "bench") else list(arguments)
         code = app(args=words or ["--help"], standalone_mode=False)
     except InputError as mistake:
         return _say(str(mistake))
@@ -78,7 +80,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def _say(message: str) -> int:
     if is_main():  # of several processes all find the same mistake
-        print("tailwise: " + " ".join(message.split()), file=sys.stderr)
+        print("tailwise: " + " ".join(with_flags(message).split()), file=sys.stderr)
     return USER_MISTAKE
 
 

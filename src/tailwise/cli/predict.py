@@ -1,58 +1,60 @@
-"""``tailwise predict``: a finished run on new rows."""
+"""``tailwise predict``: predictions of a finished run for new rows."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from tailwise.cli import options
+
+Interval = Annotated[
+    float | None,
+    typer.Option(
+        "--interval",
+        metavar="FRACTION",
+        help="Also write low and high: ends of intervals that contain this fraction of true values, e.g. 0.9, "
+        "calibrated for each region of the prediction.",
+        rich_help_panel=options.OUTPUT,
+    ),
+]
+
 
 def predict(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
-    data: Annotated[str, typer.Argument(metavar="DATA", help="A CSV, TSV or Parquet file, or example:NAME.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="File to write: .csv, .tsv or .parquet; of maps a folder.")],
-    interval: Annotated[
-        float | None,
-        typer.Option(
-            "--interval",
-            metavar="SHARE",
-            help="Also write low and high: ends of intervals that hold this share of true values, e.g. 0.9, "
-            "calibrated for each region of the prediction.",
-        ),
-    ] = None,
-    ignore_extra: Annotated[
-        bool, typer.Option("--ignore-extra", help="Allow columns that the model was not trained on.")
-    ] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file in --out.")] = False,
+    run: options.Run,
+    data: options.Data,
+    out: Annotated[Path, options.out("File to write: .csv, .tsv or .parquet; a folder for maps.")],
+    interval: Interval = None,
+    ignore_extra: options.IgnoreExtra = False,
+    overwrite: options.Overwrite = False,
 ) -> None:
-    """Predict the target of every row and write row, prediction and region, and std where the model gives one.
+    """Predict the target of every row and write row, prediction and region, and std if the model gives one.
 
-    Of several targets each has a column of its own: prediction_pitch, prediction_yaw.
+    With several targets each has its column: prediction_pitch, prediction_yaw.
 
-    Intervals promise what they say for rows that resemble the validation rows they were calibrated on.
+    Intervals are valid for rows that resemble the validation rows they were calibrated on.
 
-    Rows keep their order; the region says how many training rows had a target like the predicted one.
+    Rows keep their order; the region shows how many training rows had a target like the predicted one.
     """
     import pandas as pd
 
     from tailwise._checks import InputError
     from tailwise.cli.dense_predict import predict_maps
-    from tailwise.cli.show import notes, warnings_as_notes
-    from tailwise.cli.show import out as console
-    from tailwise.data.cell_paths import with_full_paths
+    from tailwise.cli.out_file import check_parent
+    from tailwise.cli.show import notes, print_line, warnings_as_notes
     from tailwise.data.source import load_source
     from tailwise.data.table_files import SUFFIXES, write_table
     from tailwise.experiment.model import TableModel
     from tailwise.modalities.dense_model import MapModel, is_map_model
+    from tailwise.modalities.media_rows import with_full_paths
     from tailwise.runs.folder import MODEL, by_target, open_run
 
     if interval is not None and not 0 < interval < 1:
-        raise InputError(f"--interval must be a share between 0 and 1, such as 0.9, got {interval:g}")
+        raise InputError(f"--interval must be a fraction between 0 and 1, such as 0.9, got {interval:g}")
     if is_map_model(open_run(run) / MODEL):
         return predict_maps(MapModel.load(run / MODEL), data, out, overwrite=overwrite, interval=interval)
     if out.suffix.lower() not in SUFFIXES:
         raise InputError(f"--out must end in .csv, .tsv or .parquet, got {str(out)!r}")
-    if not out.absolute().parent.is_dir():
-        raise InputError(f"no folder {str(out.parent)!r} to write {out.name!r} into")
+    check_parent(out)
     if out.exists() and (out.is_dir() or not overwrite or (Path(data).exists() and out.samefile(data))):
         what = "is a folder" if out.is_dir() else "exists already" if not overwrite else "is the table itself"
         raise InputError(f"{str(out)!r} {what}; choose another --out" + ("" if overwrite else ", or pass --overwrite"))
@@ -68,12 +70,12 @@ def predict(
     frame = pd.DataFrame({"row": range(len(pred)), **by_target("prediction", pred, targets)})
     frame["region"] = model.shots.names(pred)
     if interval is not None:
-        with warnings_as_notes() as said:
+        with warnings_as_notes() as warned:
             ends = model.intervals_of(pred, interval)
-        notes(said)
+        notes(warned)
         frame[["low", "high"]] = ends
     std = model.predict_std(rows, ignore_extra=ignore_extra)
     if std is not None:
         frame.insert(2, "std", std)
     write_table(frame, out)
-    console.print(f"{len(frame):,} predictions: {out}", highlight=False, markup=False, soft_wrap=True)
+    print_line(f"{len(frame):,} predictions: {out}")

@@ -11,14 +11,17 @@ _MOST_PORT = 65_535
 def serve(
     runs: Annotated[Path, typer.Argument(metavar="RUNS", help="Folder with runs, at any depth.")] = Path("runs"),
     host: Annotated[
-        str, typer.Option("--host", help="Address to listen on; beyond 127.0.0.1 others can read the runs.")
+        str,
+        typer.Option(
+            "--host", help="Address to listen on; with any other than 127.0.0.1, other machines can read the runs."
+        ),
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", "-p", help="Port to listen on; 0 for a free one.")] = 8321,
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
 ) -> None:
-    """Show a folder of runs in the browser: list, sort, compare, follow a training, save charts. It only reads.
+    """Show a folder of runs in the browser: list, sort, compare, follow a training, save charts. Read-only.
 
-    Ctrl-C stops it.
+    Ctrl-C stops the server.
 
     Example:  tailwise serve runs --open
     """
@@ -37,7 +40,7 @@ def serve(
             import webbrowser
             from threading import Thread
 
-            # A browser in the terminal holds the call until it is left.
+            # A text browser blocks the call until it is closed.
             Thread(target=webbrowser.open, args=(server.url,), daemon=True).start()
         try:
             server.serve_forever()

@@ -1,4 +1,4 @@
-"""What the terminal shows: progress while training, the table of errors by region."""
+"""Print to the terminal: progress of a training, errors by region, notes."""
 
 import warnings
 from collections.abc import Iterator, Mapping
@@ -12,13 +12,11 @@ from rich.table import Table
 from rich.text import Text
 
 from tailwise._numbers import number
+from tailwise.cli.flags import with_flags
 from tailwise.labels.shots import REGIONS
-from tailwise.metrics.regions import DISTANCE_METRICS, METRICS, RegionMetrics
+from tailwise.metrics.region_metrics import DISTANCE_METRICS, METRICS, RegionMetrics
 
 if TYPE_CHECKING:
-    from tailwise.compare.comparison import TableComparison
-    from tailwise.compare.ranks import Ranking
-    from tailwise.compare.statistics import Compared
     from tailwise.report.against import Comparison
     from tailwise.training.epoch import Epoch
 
@@ -29,14 +27,14 @@ out = Console()
 
 
 class EpochBar:
-    """A progress bar of epochs with the validation error by region."""
+    """A progress bar of epochs with the validation errors by region."""
 
     def __init__(self, progress: Progress) -> None:
         self.progress = progress
         self.tasks: dict[int, Any] = {}
 
     def show(self, epoch: "Epoch") -> None:
-        """Advance to an epoch."""
+        """Advance the bar to an epoch."""
         if epoch.validation:
             errors = {"MAE": epoch.validation["mae"]} | {
                 r.capitalize(): epoch.validation[r] for r in REGIONS if r in epoch.validation
@@ -56,7 +54,7 @@ class EpochBar:
 
 @contextmanager
 def epoch_bar() -> Iterator[EpochBar]:
-    """Show a bar while training."""
+    """Show a progress bar of epochs."""
     columns = (
         TextColumn("epoch"),
         MofNCompleteColumn(),
@@ -71,7 +69,7 @@ def epoch_bar() -> Iterator[EpochBar]:
 
 
 def region_table(regions: Mapping[str, RegionMetrics], *, title: str, unit: str, several: bool = False) -> Table:
-    """Errors by region, with 95 % intervals for the MAE; of several targets, distances."""
+    """Return a table of errors by region, with 95 % intervals for the MAE; distances for several targets."""
     metrics = DISTANCE_METRICS if several else METRICS
     columns = [name for name in _COLUMNS if name in metrics]
     about = "distances between prediction and true value" if several else "a bias below 0 is too low"
@@ -90,7 +88,7 @@ def region_table(regions: Mapping[str, RegionMetrics], *, title: str, unit: str,
 def beside_table(
     comparison: Mapping[str, "Comparison"], our_name: str, their_name: str, *, several: bool = False
 ) -> Table:
-    """MAE of two runs on the same rows, of several targets the distance, and whether they differ."""
+    """Return a table of the MAE of two runs on the same rows (distances for several targets), and their differences."""
     caption = Text("paired bootstrap over the test rows, 95 %")
     title = Text(f"{our_name} beside {their_name}: {(DISTANCE_METRICS if several else METRICS)['mae'][0]}")
     table = Table("region", title=title, caption=caption, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
@@ -102,56 +100,6 @@ def beside_table(
     return table
 
 
-def compared_table(table: "TableComparison", reference: str) -> Table:
-    """Errors of the reference, and by how much the others differ from it, with what the tests say."""
-    from tailwise.compare.comparison import SCORES
-
-    caption = Text(
-        f"{reference}: mean error in units of {table.target}. Others: change of it; better and worse where it is no "
-        "chance, = where there is no difference, ? where one seed cannot tell"
-    )
-    shown = Table(title=Text(f"{table.table}: {table.target}"), caption=caption, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    shown.add_column("", overflow="fold")
-    for score in SCORES:
-        shown.add_column("balanced" if score == "balanced" else score.capitalize(), justify="right")
-    shown.add_column("seconds", justify="right")
-    said = {(one.method, one.region): one for one in table.compared}
-    front = table.on_front()
-    for name in table.scores:
-        if name == reference:
-            means = [table.mean(name, score) for score in SCORES]
-            cells = [Text("-" if mean is None else number(float(f"{mean:.3g}"))) for mean in means]
-        else:
-            cells = [_change(said[name, score]) for score in SCORES]
-        shown.add_row(Text(name + (" *" if front.get(name) else "")), *cells, f"{table.seconds[name]:.0f}")
-    if any(front.values()):
-        shown.caption = Text(f"{caption}. *: none is better both where rows are many and where they are few")
-    return shown
-
-
-def _change(one: "Compared") -> Text:
-    percent = one.paired.percent
-    if percent is None:
-        return Text("-")
-    styles = {"better": "bold green", "worse": "bold red"}
-    sign = "=" if one.verdict == "no difference" else one.verdict if one.verdict in styles else "?"
-    return Text(f"{percent:+.0f} % {sign}", style=styles.get(one.verdict, ""))
-
-
-def ranks_table(score: str, ranking: "Ranking") -> Table:
-    """Mean ranks over tables, and which do not differ."""
-    distance = number(float(f"{ranking.critical_difference:.2g}"))
-    caption = Text(f"{len(ranking.tables)} tables; ranks closer than {distance} are no difference (Nemenyi)")
-    shown = Table(title=Text(f"mean ranks, {score}"), caption=caption, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    shown.add_column("")
-    shown.add_column("mean rank", justify="right")
-    shown.add_column("alike")
-    letters = {group: "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[i % 26] for i, group in enumerate(ranking.groups)}
-    for name, rank in ranking.mean_ranks.items():
-        shown.add_row(Text(name), f"{rank:.2f}", "".join(letter for group, letter in letters.items() if name in group))
-    return shown
-
-
 def _range(region: RegionMetrics, metric: str) -> str:
     interval = region.metrics.get(metric)
     if interval is None or interval.low is None or interval.high is None:
@@ -161,29 +109,29 @@ def _range(region: RegionMetrics, metric: str) -> str:
 
 @contextmanager
 def warnings_as_notes() -> Iterator[list[str]]:
-    """Gather the package's warnings of a block as lines for the user; others are shown as ever."""
+    """Collect the package's warnings of a block as notes for the user; other warnings are issued as usual."""
     lines: list[str] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         yield lines
     for warning in caught:
         if warning.category is UserWarning:
-            lines.append(str(warning.message))
+            lines.append(with_flags(str(warning.message)))
         else:
             warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
 
 
 @contextmanager
 def warnings_told(known: list[str]) -> Iterator[None]:
-    """Print the package's warnings of a block as notes when they come, each once, and add them to those known."""
-    show_otherwise = warnings.showwarning
+    """Print the package's warnings of a block as notes when they occur, each once, and append them to ``known``."""
+    show_others = warnings.showwarning
 
     def tell(message: Warning | str, category: type[Warning], *where: Any) -> None:
         if category is not UserWarning:
-            show_otherwise(message, category, *where)
-        elif str(message) not in known:
-            known.append(str(message))
-            notes([str(message)])
+            show_others(message, category, *where)
+        elif (note := with_flags(str(message))) not in known:
+            known.append(note)
+            notes([note])
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)
@@ -192,6 +140,11 @@ def warnings_told(known: list[str]) -> Iterator[None]:
 
 
 def notes(lines: list[str]) -> None:
-    """Print what the user should know, on stderr."""
+    """Print notes for the user on stderr, parameters of the library as options."""
     for line in lines:
-        err.print(f"note: {line}", style="yellow", highlight=False, markup=False, soft_wrap=True)
+        err.print(f"note: {with_flags(line)}", style="yellow", highlight=False, markup=False, soft_wrap=True)
+
+
+def print_line(line: str) -> None:
+    """Print a line unchanged, without markup or wrapping."""
+    out.print(line, highlight=False, markup=False, soft_wrap=True)

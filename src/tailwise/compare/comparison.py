@@ -1,4 +1,4 @@
-"""From a grid of trainings to what can be said: every entry beside a reference, ranks over tables, the trade-off."""
+"""Compare the entries of a grid with a reference: tests by region, ranks over tables, the trade-off."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -12,10 +12,8 @@ from tailwise._checks import InputError
 from tailwise.compare.over_rows import over_rows
 from tailwise.compare.ranks import Ranking, pareto_front, rank_methods
 from tailwise.compare.statistics import Compared, Tally, compare_methods, tally, wilcoxon_after_holm
-from tailwise.metrics.regions import Interval
-
-SWEEP = "reweight+lds"
-_POWER = "reweight"
+from tailwise.compare.sweep import sweep_of
+from tailwise.metrics.confidence import Interval
 
 SCORES: dict[str, tuple[str, str]] = {
     "all": ("all", "mae"),
@@ -26,24 +24,24 @@ SCORES: dict[str, tuple[str, str]] = {
 }
 
 if TYPE_CHECKING:
-    from tailwise.compare.grid import Cell
+    from tailwise.compare.cell import Cell
 
 
 @dataclass(frozen=True)
 class TableComparison:
-    """Entries beside the reference on one table.
+    """Comparison of entries with the reference on one table.
 
     Args:
-        table: its name.
-        target: its target column, the unit of the errors.
-        scores: by entry and score the errors by cell, NaN where a cell has none.
-        compared: each other entry beside the reference, score by score.
-        seconds: by entry, of all cells together.
-        failed: by entry the first reason for which cells failed.
-        n_failed: by entry with failed cells, how many.
-        rows: by entry and score the mean difference with its interval over test rows (see
-            :func:`tailwise.compare.bootstrap.paired_bootstrap`), where the predictions were read.
-        sweep: entries whose weights have a rising power, the plain method first: the backbone of the trade-off.
+        table: name of the table.
+        target: target column, the unit of the errors.
+        scores: errors by entry and score, ``(cells,)``, NaN where a cell has none.
+        compared: comparison of every other entry with the reference, by score.
+        seconds: total time of all cells, by entry.
+        failed: first error of the failed cells, by entry.
+        n_failed: number of failed cells, by entry that has any.
+        rows: mean difference with its interval over test rows (see
+            :func:`tailwise.metrics.paired_bootstrap.paired_bootstrap`), by entry and score, if predictions were read.
+        sweep: entries with weights of rising power, vanilla first: the backbone of the trade-off.
     """
 
     table: str
@@ -57,31 +55,35 @@ class TableComparison:
     sweep: tuple[str, ...] = ()
 
     def mean(self, entry: str, score: str) -> float | None:
-        """Mean error over the cells that have one, target units."""
+        """Return the mean error over the cells that have one, target units."""
         values = self.scores[entry][score]
         return float(np.nanmean(values)) if np.isfinite(values).any() else None
 
     def on_front(self) -> dict[str, bool]:
-        """By entry with errors in both regions, whether no other is better both where rows are many and where few."""
-        known = {}
+        """Return, by entry with errors in both regions, whether no other has smaller many-shot and few-shot errors."""
+        errors = {}
         for name in self.scores:
             many, few = self.mean(name, "many"), self.mean(name, "few")
             if many is not None and few is not None:
-                known[name] = (many, few)
-        if not known:
+                errors[name] = (many, few)
+        if not errors:
             return {}
-        return dict(zip(known, pareto_front(list(known.values())).tolist(), strict=True))
+        return dict(zip(errors, pareto_front(list(errors.values())).tolist(), strict=True))
+
+    def wilcoxon(self) -> tuple[float | None, ...]:
+        """Return the p-value of Wilcoxon's signed-rank test of each comparison, after Holm's correction."""
+        return wilcoxon_after_holm(self.compared)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return the fields as JSON values."""
         compared = [
             one.to_json() | {"wilcoxon_adjusted_p": p, "rows": None if rows is None else rows.to_json()}
-            for one, p in zip(self.compared, wilcoxon_after_holm(self.compared), strict=True)
+            for one, p in zip(self.compared, self.wilcoxon(), strict=True)
             for rows in [self.rows.get((one.method, one.region))]
         ]
         errors = {
-            name: {score: _plain(values) for score, values in of_entry.items()}
-            for name, of_entry in self.scores.items()
+            name: {score: _plain(values) for score, values in by_score.items()}
+            for name, by_score in self.scores.items()
         }
         return {
             "table": self.table,
@@ -98,16 +100,16 @@ class TableComparison:
 
 @dataclass(frozen=True)
 class GridComparison:
-    """Entries beside a reference on one table or several.
+    """Comparison of entries with a reference on one or several tables.
 
     Args:
         reference: name of the entry that the others are compared with.
-        entries: names, in the order they were asked for.
-        tables: one comparison a table.
-        ranking: by score the ranks over tables; none for a single table.
-        seeds: how many.
-        splits: how many splits of each table: seeds, times the folds where there are some. One tells nothing.
-        left_out: tables on which the reference has no result, each with the reason.
+        entries: names of all entries, in the order given.
+        tables: comparison on each table.
+        ranking: ranks over tables by score; empty for a single table.
+        seeds: number of seeds.
+        splits: number of splits of each table: seeds times folds. With one, nothing can be concluded.
+        left_out: tables on which the reference has no result, with the reason.
     """
 
     reference: str
@@ -118,29 +120,36 @@ class GridComparison:
     splits: int
     left_out: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def title(self) -> str:
+        """Names of the tables, and of the target if it is the same on all of them."""
+        names = ", ".join(table.table for table in self.tables)
+        targets = {table.target for table in self.tables}
+        return f"{targets.pop()} of {names}" if len(targets) == 1 else names
+
     def seconds(self) -> dict[str, float]:
-        """By entry, what its finished trainings took, over all tables."""
+        """Return the total time of the finished trainings over all tables, by entry."""
         return {name: sum(table.seconds.get(name, 0.0) for table in self.tables) for name in self.entries}
 
     def changes(self) -> dict[str, dict[str, float]]:
-        """By entry and score the change in percent, the geometric mean over the tables that have both errors."""
-        found: dict[str, dict[str, list[float]]] = {}
+        """Return the change in percent by entry and score, the geometric mean over the tables that have both errors."""
+        ratios: dict[str, dict[str, list[float]]] = {}
         for one in (one for table in self.tables for one in table.compared):
             ours, base = one.paired.ours, one.paired.base
             if ours is not None and base is not None and min(ours, base) > 0:
-                found.setdefault(one.method, {}).setdefault(one.region, []).append(np.log(ours / base))
+                ratios.setdefault(one.method, {}).setdefault(one.region, []).append(np.log(ours / base))
         return {
             name: {score: 100 * float(np.expm1(np.mean(logs))) for score, logs in by_score.items()}
-            for name, by_score in found.items()
+            for name, by_score in ratios.items()
         }
 
     def tallies(self) -> dict[str, dict[str, Tally]]:
-        """By score and entry: wins, ties and losses against the reference over the tables."""
+        """Return wins, ties and losses against the reference over the tables, by score and entry."""
         everything = [one for table in self.tables for one in table.compared]
         return {score: tally(one for one in everything if one.region == score) for score in SCORES}
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return the fields as JSON values."""
         return {
             "reference": self.reference,
             "entries": list(self.entries),
@@ -160,57 +169,66 @@ class GridComparison:
 def compare_grid(
     results: Sequence[tuple["Cell", Mapping[str, Any]]], reference: str, *, folder: Path | None = None
 ) -> GridComparison:
-    """Compare the entries of a grid.
+    """Compare the entries of a grid with a reference.
 
-    Cells of a table share its rows, so the tests are corrected for that (see :func:`compare_paired`), each by the share
-    of its rows that a split tests: of the balanced split a third where rows are few, far less of the crowd. Over the
-    entries and scores of a table, p-values are corrected after Holm.
+    Cells of a table share its rows, so each test is corrected for the fraction of its rows that a split tests (see
+    :func:`tailwise.compare.statistics.compare_paired`): a balanced split tests a third of the rows of rare bins, and a
+    much smaller fraction of the crowded ones. The p-values of a table's entries and scores are corrected by Holm's
+    method.
 
     Args:
-        results: cells and their results, as :func:`tailwise.compare.grid.run_grid` gives them, in any order.
+        results: cells and their results from :func:`tailwise.compare.grid.run_grid`, in any order.
         reference: name of an entry.
-        folder: where :func:`tailwise.compare.grid.run_grid` wrote them; with it the predictions are read, and each
-            difference also gets its interval over test rows.
+        folder: folder of the results; if given, the predictions are read and each difference also has its interval
+            over test rows.
 
     Raises:
-        InputError: a reference that is not there, or whose cells all failed on every table; results of an earlier
-            version, which do not say what share they tested; predictions that cannot be
-            read, or of cells of one split that were tested on different rows.
+        InputError: an unknown reference, or one whose cells all failed on every table; results of an earlier version,
+            which lack the fractions tested; predictions that cannot be read, or that are for different rows in cells
+            of one split.
     """
     entries = tuple(dict.fromkeys(cell.entry.name for cell, _ in sorted(results, key=lambda r: r[0].order)))
     by_table = {
         name: [r for r in results if r[0].table == name] for name in dict.fromkeys(cell.table for cell, _ in results)
     }
     left_out = {
-        name: reason for name, of in by_table.items() if (reason := _no_reference(of, entries, reference)) is not None
+        name: reason
+        for name, of_table in by_table.items()
+        if (reason := _no_reference(of_table, entries, reference)) is not None
     }
     if len(left_out) == len(by_table):
         raise InputError(next(iter(left_out.values())))
     compared = tuple(
-        _one_table(of, entries, reference, folder) for name, of in by_table.items() if name not in left_out
+        _one_table(of_table, entries, reference, folder) for name, of_table in by_table.items() if name not in left_out
     )
-    ranking = {}
-    for score in SCORES if len(compared) > 1 else ():
-        found = {table.table: {name: table.mean(name, score) for name in table.scores} for table in compared}
-        there = [name for name in entries if any(of.get(name) is not None for of in found.values())]
-        errors = {
-            table: {name: np.nan if (mean := of.get(name)) is None else mean for name in there}
-            for table, of in found.items()
-        }
-        if len(there) > 1 and any(np.isfinite(list(of.values())).all() for of in errors.values()):
-            ranking[score] = rank_methods(errors)
+    ranking = {score: ranks for score in SCORES if (ranks := _ranking(compared, entries, score)) is not None}
     seeds, splits = len({cell.seed for cell, _ in results}), len({cell.split for cell, _ in results})
     return GridComparison(reference, entries, compared, ranking, seeds, splits, left_out)
+
+
+def _ranking(tables: Sequence[TableComparison], entries: Sequence[str], score: str) -> Ranking | None:
+    """Return the ranks over tables, if several entries have a mean error and some table has one of each of them."""
+    if len(tables) < 2:
+        return None
+    means = {table.table: {name: table.mean(name, score) for name in table.scores} for table in tables}
+    names = [name for name in entries if any(by_entry.get(name) is not None for by_entry in means.values())]
+    errors = {
+        table: {name: np.nan if (mean := by_entry.get(name)) is None else mean for name in names}
+        for table, by_entry in means.items()
+    }
+    if len(names) < 2 or not any(np.isfinite(list(by_entry.values())).all() for by_entry in errors.values()):
+        return None
+    return rank_methods(errors)
 
 
 def _no_reference(
     results: Sequence[tuple["Cell", Mapping[str, Any]]], entries: Sequence[str], reference: str
 ) -> str | None:
-    """Why nothing can be compared on a table, if its reference has no result there."""
-    of_it = [result for cell, result in results if cell.entry.name == reference]
-    if any(result.get("metrics", {}).get("all", {}).get("mae") is not None for result in of_it):
+    """Return why nothing can be compared on a table, if its reference has no result."""
+    of_reference = [result for cell, result in results if cell.entry.name == reference]
+    if any(result.get("metrics", {}).get("all", {}).get("mae") is not None for result in of_reference):
         return None
-    reasons = [result["error"] for result in of_it if "error" in result]
+    reasons = [result["error"] for result in of_reference if "error" in result]
     return f"the reference {reference!r} has no result on {results[0][0].table!r}" + (
         f": {reasons[0]}" if reasons else f"; it must be one of {', '.join(entries)}"
     )
@@ -235,54 +253,39 @@ def _one_table(
         for name in entries
     }
     first = results[0][0]
-    there = {name: of for name, of in scores.items() if np.isfinite(of["all"]).any()}
+    with_result = {name: by_score for name, by_score in scores.items() if np.isfinite(by_score["all"]).any()}
     compared: tuple[Compared, ...] = ()
-    if len(there) > 1:
-        tested = _shares(results)
-        rest = {score: 1 - share for score, share in tested.items()}
-        compared = compare_methods(there, reference, n_train=rest, n_test=tested)
+    if len(with_result) > 1:
+        tested = _fractions_tested(results)
+        rest = {score: 1 - fraction for score, fraction in tested.items()}
+        compared = compare_methods(with_result, reference, n_train=rest, n_test=tested)
     finished = [cell for cell, result in results if "metrics" in result]
     failures = [cell.entry.name for cell, result in results if "error" in result]
     return TableComparison(
         first.table,
         first.target,
-        there,
+        with_result,
         compared,
-        {name: sum(r.get("seconds", 0.0) for c, r in results if c.entry.name == name) for name in there},
+        {name: sum(r.get("seconds", 0.0) for c, r in results if c.entry.name == name) for name in with_result},
         {c.entry.name: r["error"] for c, r in reversed(results) if "error" in r},
         {name: failures.count(name) for name in dict.fromkeys(failures)},
         {} if folder is None else over_rows(finished, reference, folder, SCORES),
-        _sweep(finished),
+        sweep_of(cell.entry for cell in finished),
     )
 
 
-def _shares(results: Sequence[tuple["Cell", Mapping[str, Any]]]) -> dict[str, float]:
-    """By score the mean share of its rows that a cell tests; where no cell has test rows, nothing is compared."""
+def _fractions_tested(results: Sequence[tuple["Cell", Mapping[str, Any]]]) -> dict[str, float]:
+    """Return, by score, the mean fraction of its rows that a cell tests; that of all rows where no cell tests any."""
     finished = [result for _, result in results if "metrics" in result]
     if not all("tested" in result for result in finished):
         raise InputError(
-            f"results of {results[0][0].table!r} are of an earlier version; remove them, or choose another --out"
+            f"results of {results[0][0].table!r} are of an earlier version; remove them, or choose another `out`"
         )
-    shares = [result["tested"] for result in finished]
+    tested = [result["tested"] for result in finished]
     return {
-        score: float(np.mean([of[score] for of in shares if score in of] or [of["all"] for of in shares]))
+        score: float(np.mean([one[score] for one in tested if score in one] or [one["all"] for one in tested]))
         for score in SCORES
     }
-
-
-def _sweep(cells: Sequence["Cell"]) -> tuple[str, ...]:
-    """Names of the swept entries by power, after the plain method on the same model, which is power 0."""
-    swept = [cell.entry for cell in cells if cell.entry.method == SWEEP and _POWER in cell.entry.method_params]
-    powers = {entry.name: float(entry.method_params[_POWER].get("power", np.nan)) for entry in swept}
-    if not powers:
-        return ()
-    plain = [
-        cell.entry.name
-        for cell in cells
-        if cell.entry.method == "vanilla"
-        and (cell.entry.model, cell.entry.encoder) == (swept[0].model, swept[0].encoder)
-    ]
-    return (*dict.fromkeys(plain), *sorted(powers, key=lambda name: powers[name]))
 
 
 def _plain(values: NDArray[np.float64]) -> list[float | None]:

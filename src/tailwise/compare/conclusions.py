@@ -1,4 +1,4 @@
-"""What a comparison says, in plain sentences."""
+"""Conclusions of a comparison, in plain sentences."""
 
 from collections.abc import Sequence
 
@@ -13,18 +13,18 @@ WHERE = {
     "few": "where training rows are few",
     "balanced": "in the mean over bins",
 }
-_TOLD = ("all", "many", "few")  # of several tables; the page has the rest
-ONE_SPLIT = "One seed was run: nothing can be concluded. Use --seeds 5."
+_SUMMARISED = ("all", "many", "few")  # over several tables; the page has all scores
+ONE_SPLIT = "One seed was run: nothing can be concluded. Use `seeds=5`."
 
 
 def conclusions(comparison: GridComparison) -> list[str]:
-    """What can be concluded, in plain sentences: of one table what differs, of several how often.
+    """Return what can be concluded: which entries differ on one table, or on how many of several tables they do.
 
-    One rule gives every verdict: better or worse where the paired t test over the splits, corrected for splits that
-    share rows and after Holm for all comparisons of the table, has p below 5 %; no difference where it has not.
+    One rule gives every verdict: better or worse where the paired t test over the splits has p below 5 %, corrected for
+    splits that share rows and, by Holm's method, for all comparisons of the table; otherwise no difference.
 
     Args:
-        comparison: entries beside a reference.
+        comparison: comparison of entries with a reference.
     """
     if comparison.splits == 1:
         return [ONE_SPLIT]
@@ -33,70 +33,81 @@ def conclusions(comparison: GridComparison) -> list[str]:
     return _over_tables(comparison)
 
 
+def of_tables(comparison: GridComparison) -> dict[str, list[str]]:
+    """Return the conclusions on each of several tables; empty where :func:`conclusions` has nothing else to sum up.
+
+    Args:
+        comparison: comparison of entries with a reference.
+    """
+    if comparison.splits == 1 or len(comparison.tables) == 1:
+        return {}
+    return {table.table: of_table(table, comparison.reference) for table in comparison.tables}
+
+
 def of_table(table: TableComparison, reference: str) -> list[str]:
-    """A sentence an entry that differs from the reference somewhere, and one that names all others."""
-    said: list[str] = []
+    """Return a sentence for each entry that differs from the reference in some region, and one for all others."""
+    sentences: list[str] = []
     alike: list[str] = []
-    unknown: list[str] = []
+    inconclusive: list[str] = []
     for name in dict.fromkeys(one.method for one in table.compared):
-        of_entry = [one for one in table.compared if one.method == name]
+        compared = [one for one in table.compared if one.method == name]
         parts = [
-            f"{verdict} {_join([_where(one) for one in of_entry if one.verdict == verdict])}"
+            f"{verdict} {_join([_where(one) for one in compared if one.verdict == verdict])}"
             for verdict in (BETTER, WORSE)
-            if any(one.verdict == verdict for one in of_entry)
+            if any(one.verdict == verdict for one in compared)
         ]
         if parts:
-            said.append(f"{name} is {', and '.join(parts)}.")
+            sentences.append(f"{name} is {', and '.join(parts)}.")
         else:
-            (alike if any(one.verdict == NO_DIFFERENCE for one in of_entry) else unknown).append(name)
+            (alike if any(one.verdict == NO_DIFFERENCE for one in compared) else inconclusive).append(name)
     if alike:
-        said.append(f"No difference from {reference} in any region: {_join(alike)}.")
-    if unknown:
-        said.append(_cannot(reference, unknown))
-    return said
+        sentences.append(f"No difference from {reference} in any region: {_join(alike)}.")
+    if inconclusive:
+        sentences.append(_inconclusive(reference, inconclusive))
+    return sentences
 
 
-def _cannot(reference: str, names: Sequence[str]) -> str:
-    return f"Cannot be told from {reference} (too few splits, or splits that repeat each other): {_join(names)}."
+def _inconclusive(reference: str, names: Sequence[str]) -> str:
+    return f"Inconclusive against {reference} (too few splits, or splits that repeat each other): {_join(names)}."
 
 
 def _over_tables(comparison: GridComparison) -> list[str]:
-    """Of each entry on how many tables it is better and worse, and whether mean ranks differ."""
+    """Return on how many tables each entry is better and worse, and whether mean ranks differ."""
     tallies = comparison.tallies()
-    said: list[str] = []
+    sentences: list[str] = []
     alike: list[str] = []
-    unknown: list[str] = []
+    inconclusive: list[str] = []
     for name in dict.fromkeys(name for by_entry in tallies.values() for name in by_entry):
-        counts = {score: by_entry[name] for score, by_entry in tallies.items() if score in _TOLD}
+        counts = {score: by_entry[name] for score, by_entry in tallies.items() if score in _SUMMARISED}
         better = [f"{WHERE[score]} on {one.wins}" for score, one in counts.items() if one.wins]
         worse = [f"{WHERE[score]} on {one.losses}" for score, one in counts.items() if one.losses]
-        parts = [f"{verdict} {_join(places)}" for verdict, places in ((BETTER, better), (WORSE, worse)) if places]
+        parts = [f"{verdict} {_join(regions)}" for verdict, regions in ((BETTER, better), (WORSE, worse)) if regions]
         if parts:
-            said.append(f"{name}, of {len(comparison.tables)} tables: {'; '.join(parts)}.")
+            sentences.append(f"{name}, of {len(comparison.tables)} tables: {'; '.join(parts)}.")
         else:
-            (alike if any(one.ties for one in counts.values()) else unknown).append(name)
+            (alike if any(one.ties for one in counts.values()) else inconclusive).append(name)
     if alike:
-        said.append(
+        sentences.append(
             f"No difference from {comparison.reference} on any table, over all test rows, where training rows are "
             f"many or where they are few: {_join(alike)}."
         )
-    if unknown:
-        said.append(_cannot(comparison.reference, unknown))
+    if inconclusive:
+        sentences.append(_inconclusive(comparison.reference, inconclusive))
     for score in ("all", "few"):
         ranking = comparison.ranking.get(score)
         if ranking is not None and ranking.p_value is not None:
-            said.append(f"Mean ranks {WHERE[score]} {_ranks(ranking)}.")
-    return said
+            sentences.append(f"Mean ranks {WHERE[score]} {_ranks(ranking)}.")
+    return sentences
 
 
 def _ranks(ranking: Ranking) -> str:
     if not ranking.differ:
         return "do not differ more than by chance"
     if any(len(group) == len(ranking.mean_ranks) for group in ranking.groups):
-        return "differ as a whole, but no two entries can be told apart"
+        return "differ as a whole, but no two entries differ significantly"
     best, rank = next(iter(ranking.mean_ranks.items()))
-    beside = [name for group in ranking.groups if group[0] == best for name in group[1:]]
-    alike = f", not told apart from {_join(beside)}" if beside else ""
+    others = [name for group in ranking.groups if group[0] == best for name in group[1:]]
+    alike = f", inconclusive against {_join(others)}" if others else ""
     return f"differ: {best} is first ({rank:.1f}){alike}"
 
 

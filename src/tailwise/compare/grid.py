@@ -1,115 +1,30 @@
-"""A grid of trainings, tables x entries x seeds: resumable cell by cell, in parallel over joblib."""
+"""Run a grid of trainings, tables x entries x seeds: resumable cell by cell, in parallel over joblib."""
 
 import hashlib
 import json
-import re
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from tailwise._checks import InputError
+from tailwise._checks import InputError, whole
+from tailwise._files import write_json
+from tailwise.compare.cell import Cell, plain_cell, same_settings
 from tailwise.compare.predictions import Predictions
 from tailwise.compare.shares import shares_tested
-from tailwise.runs.folder import write_json
+from tailwise.metrics.angles import angular_error
+from tailwise.metrics.region_errors import region_rows
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from tailwise.data.task import Task
+
 _FOLD = "tailwise fold"
-_OF_SEVERAL = ("also", "angles")
-
-
-@dataclass(frozen=True)
-class Entry:
-    """What is compared: a method on a model.
-
-    Args:
-        method: method string.
-        model: one of :data:`tailwise.backends.names.MODELS`.
-        encoder: of a network.
-        method_params: parameters of the method's parts.
-        params: parameters of the encoder, or of the model that is not a network.
-        recipe: fields of :class:`tailwise.training.recipe.Recipe` that differ from its defaults.
-
-    Example:
-        >>> Entry("sqinv+lds", encoder="tabm").name, Entry("vanilla", model="lightgbm").name
-        ('tabm sqinv+lds', 'lightgbm vanilla')
-    """
-
-    method: str
-    model: str = "network"
-    encoder: str = "mlp"
-    method_params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    params: Mapping[str, Any] = field(default_factory=dict)
-    recipe: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def name(self) -> str:
-        """Model and method, with the method's parameters where there are some."""
-        given = [
-            f"{part}.{key}={value}" for part, params in self.method_params.items() for key, value in params.items()
-        ]
-        of = self.encoder if self.model == "network" else self.model
-        return f"{of} {self.method}" + (f" ({', '.join(given)})" if given else "")
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One training: a table, an entry, and the seed of the split and of everything random.
-
-    Args:
-        table: name of the table.
-        data: file, or ``example:NAME``.
-        target: target column.
-        entry: what is trained.
-        seed: of the split, and of the training.
-        choices: how the table is prepared, see :func:`tailwise.experiment.prepare.prepare_table`.
-        rows: most rows that are used, drawn by the seed; all if not given.
-        fold: which of ``folds`` is tested; without folds the seed makes a split of its own.
-        folds: folds of the table, each with rows of every region, drawn by the seed.
-        sha256: of the file's bytes, where known: a result of other bytes is not taken for one of these.
-        order: place of the entry among those that are compared.
-        also: other target columns that are predicted together with it.
-        angles: whether the targets are pitch and yaw in degrees, whose angular error is reported too.
-    """
-
-    table: str
-    data: str
-    target: str
-    entry: Entry
-    seed: int
-    choices: Mapping[str, Any] = field(default_factory=dict)
-    rows: int | None = None
-    fold: int | None = None
-    folds: int | None = None
-    sha256: str | None = None
-    order: int = 0
-    also: tuple[str, ...] = ()
-    angles: bool = False
-
-    @property
-    def split(self) -> tuple[int, int]:
-        """What tells the cells of one entry apart: seed and fold."""
-        return self.seed, -1 if self.fold is None else self.fold
-
-    def file(self, folder: Path) -> Path:
-        """Where the cell's result is."""
-        name = re.sub(r"[^\w.+=-]+", "-", self.entry.name).strip("-")
-        if self.entry.params or self.entry.recipe:  # which the name does not tell
-            beside = json.dumps([dict(self.entry.params), dict(self.entry.recipe)], sort_keys=True, default=list)
-            name += "-" + hashlib.sha256(beside.encode()).hexdigest()[:8]
-        fold = "" if self.fold is None else f"-fold{self.fold}"
-        return folder / self.table / f"{name}-{self.seed}{fold}.json"
-
-    def predictions_file(self, folder: Path) -> Path:
-        """Where the cell's test rows and predictions are, beside its result."""
-        return self.file(folder).with_suffix(".npz")
-
 
 Result = dict[str, Any]
 
@@ -120,90 +35,97 @@ def run_grid(
     *,
     jobs: int = 1,
     backend: str = "loky",
-    read: "Callable[[Cell, Path], Result | None] | None" = None,
-    run: "Callable[[Cell, Path], tuple[Cell, Result]] | None" = None,
+    read: Callable[[Cell, Path], Result | None] | None = None,
+    run: Callable[[Cell, Path], tuple[Cell, Result]] | None = None,
 ) -> Iterator[tuple[Cell, Result]]:
-    """Run the cells that are missing and give every cell's result as it is there.
+    """Run the cells without a stored result, and yield the results of all cells.
 
     Args:
-        cells: what to train.
-        folder: where results are; a cell whose settings are those of the file there, with its predictions beside it, is
-            not run again.
-        jobs: trainings at once, each with one thread if there are several.
-        backend: of joblib: ``"loky"``, or on a cluster ``"dask"``, ``"ray"``.
-        read: gives the result that is there already, :func:`read_cell` if not given.
-        run: runs a cell, :func:`run_cell` if not given.
+        cells: trainings to run.
+        folder: folder of the results. A cell is not run again if the stored result has the same settings and its
+            predictions are stored too.
+        jobs: number of trainings in parallel; each has one thread if there are several.
+        backend: backend of joblib: ``"loky"``, or ``"dask"`` or ``"ray"`` on a cluster.
+        read: function that returns the stored result of a cell, by default :func:`read_cell`.
+        run: function that runs a cell, by default :func:`run_cell`.
 
     Yields:
-        Cell and result: ``metrics`` by region, ``seconds``, ``rows`` of each part, the shares ``tested`` (see
-        :func:`tailwise.compare.shares.shares_tested`), and the SHA-256 of its ``predictions``, the file
-        :meth:`Cell.predictions_file`; or ``error`` for a cell that failed, which a later call tries again. First those
-        that are there already.
+        Cell and result, stored results first. A result has ``metrics`` by region, ``seconds``, ``rows`` of each part,
+        the fractions ``tested`` (see :func:`tailwise.compare.shares.shares_tested`), and the SHA-256 of its
+        ``predictions``, the file :meth:`Cell.predictions_file`; that of a failed cell has ``error``, is not stored, and
+        the cell is run again by a later call.
+
+    Raises:
+        InputError: a backend that cannot be used, fewer than one job.
     """
     from joblib import Parallel, delayed, parallel_config
 
-    check_backend(backend)
+    check_parallel(jobs, backend)
     read, run = read or read_cell, run or run_cell
     missing = []
     for cell in cells:
-        known = read(cell, folder)
-        if known is None:
+        stored = read(cell, folder)
+        if stored is None:
             missing.append(cell)
         else:
-            yield cell, known
+            yield cell, stored
     threads = {"inner_max_num_threads": 1} if backend == "loky" and jobs > 1 else {}
     with parallel_config(backend=backend, n_jobs=jobs, **threads):
-        found = Parallel(return_as="generator_unordered")(delayed(run)(cell, folder) for cell in missing)
-        yield from found
+        yield from Parallel(return_as="generator_unordered")(delayed(run)(cell, folder) for cell in missing)
 
 
-def check_backend(name: str) -> None:
-    """Raise unless joblib has a backend of this name that gives results as they come."""
+def check_parallel(jobs: int, backend: str) -> None:
+    """Raise unless joblib has a backend of this name that yields results as they come, and there is at least one job.
+
+    Raises:
+        InputError: a backend that cannot be used, fewer than one job.
+    """
     from joblib import Parallel, parallel_config
 
+    whole(jobs, "`jobs`", least=1)
     try:
-        if name == "ray":  # joblib knows it only after Ray has told it
+        if backend == "ray":  # Ray has to register its backend first
             from ray.util.joblib import register_ray  # type: ignore[import-not-found]
 
             register_ray()
-        with parallel_config(backend=name):
+        with parallel_config(backend=backend):
             Parallel(return_as="generator_unordered")
     except (ValueError, ImportError) as error:
-        raise InputError(f"--backend {name!r} cannot be used: {' '.join(str(error).split())}") from error
+        raise InputError(f"`backend` {backend!r} cannot be used: {' '.join(str(error).split())}") from error
 
 
-def read_cell(cell: Cell, folder: Path) -> dict[str, Any] | None:
-    """The result of a cell that was run with the same settings, if there is one and its predictions are as written."""
-    known = read_result(cell, folder)
+def read_cell(cell: Cell, folder: Path) -> Result | None:
+    """Return the stored result of a cell with the same settings, if its predictions are stored unchanged."""
+    result = read_result(cell, folder)
     try:
         digest = hashlib.sha256(cell.predictions_file(folder).read_bytes()).hexdigest()
     except OSError:
         return None
-    return known if known is not None and known.get("predictions") == digest else None
+    return result if result is not None and result.get("predictions") == digest else None
 
 
 def read_result(cell: Cell, folder: Path) -> Result | None:
-    """The result of a cell that was run with the same settings, whatever is beside it."""
+    """Return the stored result of a cell with the same settings, with or without its predictions."""
     try:
-        known: Result = json.loads(cell.file(folder).read_text(encoding="utf-8"))
+        result: Result = json.loads(cell.file(folder).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return known if known.get("cell") == plain_cell(cell) else None
+    return result if same_settings(result.get("cell"), cell) else None
 
 
 def run_cell(cell: Cell, folder: Path) -> tuple[Cell, Result]:
-    """Train one cell and write its predictions and its result; of a failure only say it."""
+    """Train one cell and write its predictions and its result; a failed cell gives its error and writes nothing."""
 
     def train(cell: Cell) -> Result:
-        result, predicted = _trained(cell)
+        result, predictions = _trained(cell)
         cell.file(folder).parent.mkdir(parents=True, exist_ok=True)
-        return {**result, "predictions": predicted.write(cell.predictions_file(folder))}
+        return {**result, "predictions": predictions.write(cell.predictions_file(folder))}
 
     return run_with(train, cell, folder)
 
 
 def run_with(train: Callable[[Cell], Result], cell: Cell, folder: Path) -> tuple[Cell, Result]:
-    """Train one cell and write its result; of a failure only say it, so that the other cells go on."""
+    """Train one cell and write its result; a failed cell gives its error, so that the other cells continue."""
     started = time.perf_counter()
     try:
         with warnings.catch_warnings():
@@ -211,7 +133,7 @@ def run_with(train: Callable[[Cell], Result], cell: Cell, folder: Path) -> tuple
             result = train(cell)
     except InputError as error:
         return cell, {"cell": plain_cell(cell), "error": str(error)}
-    except Exception as error:  # a defect of one cell must not lose the hours of the others
+    except Exception as error:  # a bug in one cell must not discard the results of the others
         return cell, {"cell": plain_cell(cell), "error": f"{type(error).__name__}: {error}"}
     cell.file(folder).parent.mkdir(parents=True, exist_ok=True)
     result = {"cell": plain_cell(cell), **result, "seconds": time.perf_counter() - started}
@@ -220,16 +142,33 @@ def run_with(train: Callable[[Cell], Result], cell: Cell, folder: Path) -> tuple
 
 
 def _trained(cell: Cell) -> tuple[dict[str, Any], Predictions]:
+    from tailwise.experiment.evaluate import evaluate
+    from tailwise.experiment.fit import fit
+
+    task, position = _task(cell)
+    epochs: list[Any] = []
+    model = fit(task, cell.entry.with_recipe(seed=cell.seed), on_epoch=epochs.append)
+    evaluation = evaluate(model, task, resamples=0)
+    predicted, metrics = evaluation.predicted, evaluation.metrics()
+    if cell.angles:
+        angles = angular_error(predicted.y, predicted.pred)
+        for name, chosen in region_rows(predicted.y, task.shots).items():
+            metrics[name] |= {"angular": float(angles[chosen].mean())} if chosen.any() else {}
+    result = {
+        "metrics": metrics,
+        "coverage": {name: region.to_json() for name, region in (evaluation.coverage or {}).items()},
+        "rows": {part: task.count(part) for part in ("train", "val", "test")},
+        "tested": shares_tested(task),
+        "epochs": len(epochs),
+    }
+    return result, Predictions.of(position[predicted.row], predicted.y, predicted.pred, task.shots)
+
+
+def _task(cell: Cell) -> tuple["Task", NDArray[np.int64]]:
+    """Return the prepared table of a cell, and the position of each of its rows in the source."""
     from tailwise.data.source import load_source
     from tailwise.data.targets import target_values
-    from tailwise.experiment.model import TableModel
-    from tailwise.experiment.prepare import prepare_table
-    from tailwise.experiment.start import start_training
-    from tailwise.methods.method import compose
-    from tailwise.metrics.angles import angular_error
-    from tailwise.metrics.coverage import coverage_by_region
-    from tailwise.metrics.regions import region_metrics, region_rows
-    from tailwise.training.recipe import Recipe
+    from tailwise.experiment.prepare import prepare
 
     source = load_source(cell.data)
     if cell.sha256 not in (None, source.sha256):
@@ -241,44 +180,15 @@ def _trained(cell: Cell) -> tuple[dict[str, Any], Predictions]:
         frame = frame.iloc[position].reset_index(drop=True)
     choices = dict(cell.choices)
     if cell.folds is not None:
-        there = target_values(frame, cell.target).notna().to_numpy()
-        position = position[there]
-        frame, choices = _with_fold(frame[there].reset_index(drop=True), cell)
-    table = prepare_table(frame, [cell.target, *cell.also], seed=cell.seed, **{"folder": source.folder, **choices})
-    entry = cell.entry
-    method = compose(entry.method, **{name: dict(params) for name, params in entry.method_params.items()})
-    recipe = Recipe(seed=cell.seed, **entry.recipe)
-    setup = start_training(table, method, recipe, model=entry.model, encoder=entry.encoder, params=entry.params)
-    epochs = sum(1 for _ in setup.epochs())
-    model = TableModel(table.schema, setup.inputs, setup.predictor, table.shots, table.relevance)
-    model = model.calibrated(table, method.correction)
-    rows, y = table.rows_of("test")
-    pred = model.predict(rows)
-    regions = region_metrics(y, pred, table.shots, relevance=table.relevance, resamples=0)
-    metrics: dict[str, dict[str, float]] = {
-        name: {"n": region.n, **{key: value.value for key, value in region.metrics.items()}}
-        for name, region in regions.items()
-    }
-    if cell.angles:
-        angle = angular_error(y, pred)
-        for name, here in region_rows(y, table.shots).items():
-            metrics[name] |= {"angular": float(angle[here].mean())} if here.any() else {}
-    coverage = {}
-    if model.intervals is not None:
-        ends = model.intervals_of(pred, 0.9)
-        coverage = coverage_by_region(y, pred, ends[:, 0], ends[:, 1], table.shots)
-    result = {
-        "metrics": metrics,
-        "coverage": {name: found.to_json() for name, found in coverage.items()},
-        "rows": {part: int((table.part == part).sum()) for part in ("train", "val", "test")},
-        "tested": shares_tested(table),
-        "epochs": epochs,
-    }
-    return result, Predictions.of(position[table.row[table.part == "test"]], y, pred, table.shots)
+        labelled = target_values(frame, cell.target).notna().to_numpy()
+        position = position[labelled]
+        frame, choices = _with_fold(frame[labelled].reset_index(drop=True), cell)
+    task = prepare(frame, [cell.target, *cell.also], seed=cell.seed, **{"folder": source.folder, **choices})
+    return task, position
 
 
 def _with_fold(frame: "pd.DataFrame", cell: Cell) -> tuple["pd.DataFrame", dict[str, Any]]:
-    """The table with a column that says train, val or test: one fold is tested, and one of the rest validates."""
+    """Return the table with a split column, one fold for test and one of the others for validation, and its choices."""
     from tailwise.data.targets import target_values
     from tailwise.model_selection import StratifiedRegressionKFold
 
@@ -289,10 +199,3 @@ def _with_fold(frame: "pd.DataFrame", cell: Cell) -> tuple["pd.DataFrame", dict[
     part = np.full(len(y), "train", dtype=object)
     part[test], part[rest[held]] = "test", "val"
     return frame.assign(**{_FOLD: part}), {**cell.choices, "split": "column", "split_column": _FOLD}
-
-
-def plain_cell(cell: Cell) -> dict[str, Any]:
-    """A cell as JSON gives it back, without its place among others, and without what it need not say."""
-    plain: dict[str, Any] = json.loads(json.dumps(asdict(cell)))
-    del plain["order"]
-    return {name: value for name, value in plain.items() if name not in _OF_SEVERAL or value}

@@ -1,4 +1,4 @@
-"""The test rows of a training with what was predicted of them, in a small file beside its result."""
+"""Test rows of a training with their predictions, in a small file next to its result."""
 
 import hashlib
 import io
@@ -18,14 +18,14 @@ from tailwise.metrics.errors import error_sizes
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """Test rows of a cell.
+    """Test rows of a cell with their predictions.
 
     Args:
-        row: ``(n,)`` position in the source, from 0.
-        target: ``(n,)`` true values, target units; ``(n, K)`` of K targets.
-        prediction: of that shape, target units.
-        region: ``(n,)`` number of the region of the true value among :data:`tailwise.labels.shots.REGIONS`.
-        bin: ``(n,)`` bin of the true value.
+        row: ``(n,)`` positions in the source, from 0.
+        target: ``(n,)`` true values, target units; ``(n, K)`` for K targets.
+        prediction: predictions of the same shape, target units.
+        region: ``(n,)`` regions of the true values, as indices of :data:`tailwise.labels.shots.REGIONS`.
+        bin: ``(n,)`` bins of the true values.
     """
 
     row: NDArray[np.int64]
@@ -38,28 +38,28 @@ class Predictions:
     def of(
         cls, row: NDArray[np.int64], target: NDArray[np.float64], prediction: NDArray[np.float64], shots: Shots
     ) -> Self:
-        """With the regions and bins of the training rows."""
+        """Return the rows with regions and bins as learnt from the training rows."""
         region, bins = shots.codes(target).astype(np.int8), shots.bins.index(target).astype(np.int32)
         return cls(row, target, prediction, region, bins)
 
     @property
     def error(self) -> NDArray[np.float64]:
-        """``(n,)`` sizes of the errors, target units."""
+        """``(n,)`` absolute errors (distances for several targets), target units."""
         return error_sizes(self.target, self.prediction)
 
     def within(self, region: str) -> NDArray[np.bool_]:
-        """``(n,)`` mask of a region's rows; ``"all"`` is every row."""
+        """Return the ``(n,)`` mask of a region's rows; ``"all"`` selects every row."""
         if region == "all":
             return np.ones(self.row.size, dtype=bool)
         return np.asarray(self.region == REGIONS.index(region))
 
     def same_rows(self, other: "Predictions") -> bool:
-        """Whether these are the same rows, in the same order, with the same true values, regions and bins."""
+        """Return whether both have the same rows in the same order, with the same true values, regions and bins."""
         pairs = ((getattr(self, name), getattr(other, name)) for name in ("row", "target", "region", "bin"))
         return all(np.array_equal(mine, theirs) for mine, theirs in pairs)
 
     def write(self, path: Path) -> str:
-        """Write the file so that a reader sees the old one or the new one, never a half; give its SHA-256."""
+        """Write the file atomically and return its SHA-256."""
         buffer = io.BytesIO()
         arrays: dict[str, Any] = asdict(self)
         np.savez_compressed(buffer, **arrays)
@@ -70,13 +70,13 @@ class Predictions:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """What :meth:`write` wrote; nothing in the file is run.
+        """Read a file that :meth:`write` wrote; nothing in it is executed.
 
         Raises:
-            InputError: no file there, or another.
+            InputError: a file that is missing or cannot be read.
         """
         try:
-            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as found:
-                return cls(**{name: found[name] for name in ("row", "target", "prediction", "region", "bin")})
+            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
+                return cls(**{name: arrays[name] for name in ("row", "target", "prediction", "region", "bin")})
         except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
             raise InputError(f"predictions {str(path)!r} cannot be read; run the comparison again") from error

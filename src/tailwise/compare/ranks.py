@@ -1,4 +1,4 @@
-"""Several methods over several tables: mean ranks, which of them differ, and the Pareto front of two errors."""
+"""Compare methods over several tables: mean ranks, which of them differ, and the Pareto front of two errors."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,25 +12,25 @@ from scipy.stats import friedmanchisquare, rankdata, studentized_range
 
 from tailwise._checks import InputError, whole
 
-_SHUFFLES = 9_999
+_PERMUTATIONS = 9_999
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """Methods ranked on every table, the best is 1, and what their mean ranks tell.
+    """Mean ranks of methods over tables, 1 is best, and tests of their differences.
 
     Args:
-        mean_ranks: by method, best first.
-        tables: names of the tables counted.
+        mean_ranks: mean rank by method, best first.
+        tables: names of the tables used.
         left_out: names of the tables on which a method has no score.
-        friedman: χ² of Friedman's test that all methods are alike; missing for two methods or one table.
-        friedman_p: its p-value.
-        iman_davenport: F of Iman and Davenport; infinite where all tables agree.
-        iman_davenport_p: its p-value.
-        p_value: of Friedman's test by shuffling ranks, which decides whether any two differ; missing for one table.
-        critical_difference: Nemenyi's: mean ranks that far apart differ.
+        friedman: χ² of Friedman's test of equal methods; missing for two methods or one table.
+        friedman_p: p-value of Friedman's test.
+        iman_davenport: F of Iman and Davenport; infinite if all tables agree.
+        iman_davenport_p: p-value of F.
+        p_value: p-value of Friedman's test by permutation, which decides whether any two differ; missing for one table.
+        critical_difference: Nemenyi's critical difference: mean ranks at least this far apart differ.
         groups: methods that do not differ, best first: the bars of a critical-difference diagram.
-        confidence: of the tests.
+        confidence: confidence level of the tests.
     """
 
     mean_ranks: dict[str, float]
@@ -47,11 +47,11 @@ class Ranking:
 
     @property
     def differ(self) -> bool:
-        """Whether some methods differ."""
+        """Whether any methods differ."""
         return self.p_value is not None and self.p_value < 1 - self.confidence
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; an infinite F is missing."""
+        """Return the fields as JSON values; an infinite F is missing."""
         f = self.iman_davenport
         return {
             "mean_ranks": self.mean_ranks,
@@ -73,26 +73,26 @@ def rank_methods(scores: Mapping[str, Mapping[str, float]], *, confidence: float
 
     Milton Friedman, *The Use of Ranks to Avoid the Assumption of Normality Implicit in the Analysis of Variance*,
     Journal of the American Statistical Association 1937; Ronald Iman and James Davenport, *Approximations of the
-    Critical Region of the Friedman Statistic*, Communications in Statistics 1980; put together for learners by Janez
-    Demšar, *Statistical Comparisons of Classifiers over Multiple Data Sets*, JMLR 2006.
+    Critical Region of the Friedman Statistic*, Communications in Statistics 1980; combined for comparing learners by
+    Janez Demšar, *Statistical Comparisons of Classifiers over Multiple Data Sets*, JMLR 2006.
 
     Args:
-        scores: by table the error of every method, smaller is better, for example its mean over cells; equal errors
-            share their mean rank. A table on which a method has none, or NaN, is left out, and named.
-        confidence: of the tests.
+        scores: error of every method by table, smaller is better, for example its mean over cells; equal errors have
+            their mean rank. A table on which a method has none, or NaN, is listed as left out.
+        confidence: confidence level of the tests.
 
     Raises:
         InputError: fewer than two methods, no table on which every method has a score, a confidence outside (0, 1).
 
     Note:
-        χ² and F are approximations for many tables: with three methods on three tables F alone claims a difference in
-        19 % of comparisons without one. Here 9,999 shuffles of the ranks within tables decide, which holds for few
-        tables, two methods and ties (``tests/test_statistics.py``). Where they find nothing, all methods are one group.
+        χ² and F are approximations for many tables: with three methods on three tables, F alone has a false positive
+        rate of 19 %. The verdict comes from 9,999 permutations of the ranks within tables, which is valid for few
+        tables, two methods and ties (``tests/test_statistics.py``). Without a difference, all methods are one group.
 
     Example:
         >>> tables = {f"table {i}": {"lds": 1.0, "vanilla": 2.0, "inv": 3.0 - i % 2 * 1.5} for i in range(8)}
-        >>> found = rank_methods(tables | {"broken": {"lds": 1.0, "vanilla": float("nan"), "inv": 1.0}})
-        >>> found.mean_ranks["lds"], found.left_out, found.groups
+        >>> ranking = rank_methods(tables | {"broken": {"lds": 1.0, "vanilla": float("nan"), "inv": 1.0}})
+        >>> ranking.mean_ranks["lds"], ranking.left_out, ranking.groups
         (1.0, ('broken',), (('vanilla', 'inv'),))
     """
     if not 0 < confidence < 1:
@@ -139,15 +139,15 @@ def rank_methods(scores: Mapping[str, Mapping[str, float]], *, confidence: float
 
 
 def _friedman(errors: NDArray[np.float64]) -> tuple[float, float]:
-    """χ² and p; all methods equal everywhere are alike."""
+    """Return χ² and p; 0 and 1 if all methods have equal errors."""
     if (errors == errors[:, :1]).all():
         return 0.0, 1.0
-    found = friedmanchisquare(*errors.T)
-    return float(found.statistic), float(found.pvalue)
+    test = friedmanchisquare(*errors.T)
+    return float(test.statistic), float(test.pvalue)
 
 
 def _iman_davenport(friedman: float, n: int, k: int) -> tuple[float, float]:
-    """F = (n - 1) χ² / (n (k - 1) - χ²) with k - 1 and (k - 1)(n - 1) degrees of freedom."""
+    """Return F = (n - 1) χ² / (n (k - 1) - χ²), with k - 1 and (k - 1)(n - 1) degrees of freedom, and p."""
     left = n * (k - 1) - friedman
     if left < 1e-9 * n * k:
         return math.inf, 0.0
@@ -156,22 +156,22 @@ def _iman_davenport(friedman: float, n: int, k: int) -> tuple[float, float]:
 
 
 def _permutation_p(ranks: NDArray[np.float64]) -> float:
-    """Share of shuffles of every table's ranks after which the mean ranks are as far apart as they are, or further."""
+    """Return the fraction of permutations of every table's ranks with mean ranks at least as far apart as observed."""
     rng = np.random.default_rng(0)
-    totals = np.zeros((_SHUFFLES, ranks.shape[1]))
-    for of_table in ranks:
-        totals += rng.permuted(np.tile(of_table, (_SHUFFLES, 1)), axis=1)
+    totals = np.zeros((_PERMUTATIONS, ranks.shape[1]))
+    for table_ranks in ranks:
+        totals += rng.permuted(np.tile(table_ranks, (_PERMUTATIONS, 1)), axis=1)
     totals -= totals.mean(axis=1, keepdims=True)
     observed = np.square(ranks.sum(axis=0) - ranks.sum(axis=0).mean()).sum()
     as_far = np.square(totals).sum(axis=1) >= observed * (1 - 1e-9)
-    return float((1 + as_far.sum()) / (1 + _SHUFFLES))
+    return float((1 + as_far.sum()) / (1 + _PERMUTATIONS))
 
 
 def nemenyi_critical_difference(k: int, n: int, *, confidence: float = 0.95) -> float:
-    """How far apart the mean ranks of two of k methods over n tables must be to differ: q √(k (k + 1) / 6n).
+    """Return how far apart the mean ranks of two of k methods over n tables must be to differ: q √(k (k + 1) / 6n).
 
-    q is the quantile of the studentized range of k with infinite degrees of freedom, over √2. Peter Nemenyi,
-    *Distribution-free Multiple Comparisons*, PhD thesis, Princeton University 1963.
+    q is the quantile of the studentized range of k means with infinite degrees of freedom, divided by √2. Peter
+    Nemenyi, *Distribution-free Multiple Comparisons*, PhD thesis, Princeton University 1963.
 
     Raises:
         InputError: fewer than two methods, no table.
@@ -187,10 +187,10 @@ def nemenyi_critical_difference(k: int, n: int, *, confidence: float = 0.95) -> 
 
 
 def groups_alike(mean_ranks: Sequence[float], distance: float) -> list[tuple[int, int]]:
-    """Longest runs of at least two mean ranks, given in rising order, that span no more than ``distance``.
+    """Return the longest runs of at least two mean ranks, in ascending order, that span no more than ``distance``.
 
     Returns:
-        First position and the one after the last, of each run.
+        Start and end position of each run, the end excluded.
 
     Example:
         >>> groups_alike([1.0, 1.5, 2.2, 3.9], 1.0)
@@ -207,13 +207,14 @@ def groups_alike(mean_ranks: Sequence[float], distance: float) -> list[tuple[int
 
 
 def pareto_front(points: ArrayLike) -> NDArray[np.bool_]:
-    """Which points no other beats: none is as small in every coordinate and smaller in one.
+    """Return which points are not dominated: no other is as small in both coordinates and smaller in one.
 
     Args:
-        points: ``(n, 2)``, both to be minimised, such as Many and Few error; a point with NaN is not on the front.
+        points: ``(n, 2)``, both to be minimised, such as many- and few-shot error; a point with NaN is not on the
+            front.
 
     Returns:
-        ``(n,)`` mask; equal points both stay.
+        ``(n,)`` mask; of equal points, both are on the front.
 
     Raises:
         InputError: not ``(n, 2)``.
@@ -227,5 +228,5 @@ def pareto_front(points: ArrayLike) -> NDArray[np.bool_]:
         raise InputError(f"points must be (n, 2), got shape {values.shape}")
     x, y = values.T
     no_worse = (x <= x[:, None]) & (y <= y[:, None])
-    beaten = (no_worse & ((x < x[:, None]) | (y < y[:, None]))).any(axis=1)
-    return np.asarray(~beaten & ~np.isnan(values).any(axis=1))
+    dominated = (no_worse & ((x < x[:, None]) | (y < y[:, None]))).any(axis=1)
+    return np.asarray(~dominated & ~np.isnan(values).any(axis=1))

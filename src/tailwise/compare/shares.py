@@ -1,4 +1,4 @@
-"""How large a share of its rows a split tests: what two splits of one table have in common."""
+"""Fraction of the rows that a split tests, which is what two splits of one table have in common."""
 
 from typing import TYPE_CHECKING
 
@@ -9,35 +9,35 @@ from tailwise.labels.shots import REGIONS
 if TYPE_CHECKING:
     from tailwise.data.task import Task
 
-_MOST = 1 / 3
+_MAXIMUM = 1 / 3
 
 
 def shares_tested(table: "Task") -> dict[str, float]:
-    """By score of a comparison the share of its rows that another split of the same kind tests again.
+    """Return, by score of a comparison, the fraction of its rows that another split of the same kind tests again.
 
-    A random split, or folds, test the same share of all rows. The balanced split tests up to a third of a sparse bin
-    and far less of a crowded one: a mean over test rows then has the mean of their bins' shares, and the mean over bins
-    gives each bin's share the weight that its own mean has in the variance, one over its test rows.
+    Random splits and folds test the same fraction of all rows. The balanced split tests up to a third of a sparse bin
+    and a much smaller fraction of a crowded one: a mean over test rows then has the mean of their bins' fractions, and
+    the mean over bins weights each bin's fraction by the variance of that bin's mean, one over its number of test rows.
 
     Args:
         table: a prepared table.
 
     Returns:
-        Of ``all``, ``many``, ``medium``, ``few`` and ``balanced`` those that have test rows.
+        Fractions of ``all``, ``many``, ``medium``, ``few`` and ``balanced``, without those that have no test rows.
     """
     test = table.part == "test"
     bins = table.shots.bins
     index, codes = bins.index(table.y), table.shots.codes(table.y)
     tested = np.bincount(index[test], minlength=bins.n_bins)
-    share = np.full(bins.n_bins, test.mean())
-    if table.split == "balanced":  # its bins are those of all rows, which may differ a little from these
-        share = np.minimum(tested / np.maximum(np.bincount(index, minlength=bins.n_bins), 1), _MOST)
-    of_row = share[index]
-    found = {"all": float(of_row[test].mean())}
+    by_bin = np.full(bins.n_bins, test.mean())
+    if table.split == "balanced":  # stratified by bins of all rows, which may differ slightly from these
+        by_bin = np.minimum(tested / np.maximum(np.bincount(index, minlength=bins.n_bins), 1), _MAXIMUM)
+    by_row = by_bin[index]
+    fractions = {"all": float(by_row[test].mean())}
     for code, region in enumerate(REGIONS[:3]):
-        here = test & (codes == code)
-        if here.any():
-            found[region] = float(of_row[here].mean())
-    there = tested > 0
-    found["balanced"] = float(np.average(share[there], weights=1 / tested[there]))
-    return found
+        in_region = test & (codes == code)
+        if in_region.any():
+            fractions[region] = float(by_row[in_region].mean())
+    has_rows = tested > 0
+    fractions["balanced"] = float(np.average(by_bin[has_rows], weights=1 / tested[has_rows]))
+    return fractions

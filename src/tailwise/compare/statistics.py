@@ -1,4 +1,4 @@
-"""Methods against a reference on the same cells of one table: paired tests, Holm's correction, a verdict for each."""
+"""Compare methods with a reference on the same cells of one table: paired tests, Holm's correction, verdicts."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,15 +25,15 @@ class Paired:
     """Errors of a method minus those of a reference on the same cells; below 0 the method is better.
 
     Args:
-        n: cells that have both.
-        left_out: cells in which one of the two is missing.
-        ours: mean error of the method over the n cells, target units; missing where n is 0.
-        base: mean error of the reference.
-        low: lower end of the interval of the mean difference, target units; missing where the cells cannot tell.
-        high: upper end.
-        p_value: two-sided, of no difference; missing where the cells cannot tell.
-        differences: of each of the n cells, in their order.
-        confidence: of the interval.
+        n: number of cells that have both errors.
+        left_out: number of cells in which one of the two is missing.
+        ours: mean error of the method over the n cells, target units; missing if n is 0.
+        base: mean error of the reference, likewise.
+        low: lower end of the interval of the mean difference, target units; missing if the cells are inconclusive.
+        high: upper end of the interval.
+        p_value: two-sided p-value of no difference; missing if the cells are inconclusive.
+        differences: difference of each of the n cells, in their order.
+        confidence: confidence level of the interval.
     """
 
     n: int
@@ -53,30 +53,30 @@ class Paired:
 
     @property
     def percent(self) -> float | None:
-        """Mean difference in percent of the reference's mean, where that is above 0."""
+        """Mean difference in percent of the reference's mean, if that is above 0."""
         if self.difference is None or self.base is None or self.base <= 0:
             return None
         return 100 * self.difference / self.base
 
     @property
     def percent_ends(self) -> tuple[float, float] | None:
-        """Ends of the interval in percent of the reference's mean, where there are some and that is above 0."""
+        """Ends of the interval in percent of the reference's mean, if both exist and the mean is above 0."""
         if self.low is None or self.high is None or self.base is None or self.base <= 0:
             return None
         return 100 * self.low / self.base, 100 * self.high / self.base
 
     @property
     def lower_in(self) -> int:
-        """Cells in which the method's error is the smaller one."""
+        """Number of cells in which the method has the smaller error."""
         return sum(difference < 0 for difference in self.differences)
 
     @cached_property
     def wilcoxon_p(self) -> float | None:
-        """Two-sided p-value of Wilcoxon's signed-rank test: exact up to 50 cells, ties and zeros up to 13.
+        """Two-sided p-value of Wilcoxon's signed-rank test: exact up to 50 cells, with ties or zeros up to 13.
 
-        It takes the cells for independent. Re-splits of one table are not, and there it claims too much: it stands
-        beside :attr:`p_value` and decides nothing. Frank Wilcoxon, *Individual Comparisons by Ranking Methods*,
-        Biometrics Bulletin 1945.
+        The test assumes independent cells. Re-splits of one table are not, and its p-values are then too small; they
+        are reported for information, and verdicts use :attr:`p_value`. Frank Wilcoxon, *Individual Comparisons by
+        Ranking Methods*, Biometrics Bulletin 1945.
         """
         if self.p_value is None:
             return None
@@ -84,11 +84,11 @@ class Paired:
 
     @property
     def wilcoxon_least(self) -> float:
-        """The smallest p-value the signed-rank test can give with n cells, 2^(1-n): below 0.05 from 6 cells on."""
+        """Smallest possible p-value of the signed-rank test with n cells, 2^(1-n): below 0.05 for 6 cells or more."""
         return min(1.0, 2.0 ** (1 - self.n))
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return the fields as JSON values."""
         names = ("n", "left_out", "ours", "base", "difference", "percent", "low", "high", "confidence", "p_value")
         plain = {name: getattr(self, name) for name in (*names, "wilcoxon_p", "wilcoxon_least", "lower_in")}
         return plain | {"differences": list(self.differences)}
@@ -102,34 +102,35 @@ def compare_paired(
     n_test: float | None = None,
     confidence: float = 0.95,
 ) -> Paired:
-    """Paired t test of a method's errors against a reference's over cells (seeds, folds), smaller is better.
+    """Test a method's errors against a reference's over cells (seeds, folds) by a paired t test; smaller is better.
 
-    Cells that split one table again share its rows, so their differences are correlated and the plain t interval is
-    too narrow. With ``n_train`` and ``n_test`` the variance of the mean is s² (1/n + n_test/n_train) in place of s²/n:
-    the corrected resampled t test, Claude Nadeau and Yoshua Bengio, *Inference for the Generalization Error*, Machine
-    Learning 2003; used on repeated folds by Remco Bouckaert and Eibe Frank, *Evaluating the Replicability of
-    Significance Tests for Comparing Learning Algorithms*, PAKDD 2004. Without them the cells are taken for
-    independent (each with rows of its own).
+    Splits of one table share its rows, so their differences are correlated and the plain t interval is too narrow. With
+    ``n_train`` and ``n_test`` the variance of the mean is s² (1/n + n_test/n_train) instead of s²/n: the corrected
+    resampled t test, Claude Nadeau and Yoshua Bengio, *Inference for the Generalization Error*, Machine Learning 2003;
+    used on repeated folds by Remco Bouckaert and Eibe Frank, *Evaluating the Replicability of Significance Tests for
+    Comparing Learning Algorithms*, PAKDD 2004. Without them the cells are assumed to be independent, with disjoint
+    rows.
 
     Args:
         ours: ``(cells,)`` errors of the method; NaN where a cell has none.
         base: ``(cells,)`` errors of the reference on the same cells.
-        n_train: rows of a cell that are not test rows, those for validation among them; of a region's errors the
-            region's, since a balanced split tests a larger share of the rare rows. Only the ratio counts.
-        n_test: test rows of a cell.
-        confidence: of the interval.
+        n_train: number of rows of a cell that are not test rows, validation rows included. For the errors of a region,
+            count rows of the region, since a balanced split tests a larger fraction of the rare rows. Only the ratio
+            to ``n_test`` matters.
+        n_test: number of test rows of a cell.
+        confidence: confidence level of the interval.
 
     Raises:
         InputError: shapes that differ, infinite errors, one of ``n_train`` and ``n_test`` without the other, a
             confidence outside (0, 1).
 
     Note:
-        The corrected interval is about models trained on splits of this table, met by new rows. Another table of the
-        same kind has other training rows too, and where a region's error hangs on few of them the difference moves
-        further than this interval says: only more tables show that (``tests/test_statistics.py`` has both cases).
+        The corrected interval applies to models trained on splits of this table and tested on new rows. Another table
+        of the same kind has other training rows too, and if a region's error depends on few of them the difference
+        varies by more than this interval: only more tables show that (``tests/test_statistics.py`` has both cases).
 
-        Differences that are all the same number other than 0 come from cells that repeat each other (one split, a
-        method without chance): they are no evidence, and there is no p-value.
+        Differences that all equal the same number other than 0 come from cells that repeat each other (one split, a
+        deterministic method): they are no evidence, and there is no p-value.
 
     Example:
         >>> base = [3.0, 3.2, 2.9, 3.1, 3.0]
@@ -144,7 +145,7 @@ def compare_paired(
     if a.ndim != 1 or a.shape != b.shape:
         raise InputError(f"ours and base must be (cells,) of the same cells, got shapes {a.shape} and {b.shape}")
     if np.isinf(a).any() or np.isinf(b).any():
-        raise InputError("an error is infinite; give NaN for a cell that failed, it is left out and counted")
+        raise InputError("an error is infinite; give NaN for a failed cell, which is left out and counted")
     if (n_train is None) != (n_test is None):
         raise InputError(f"n_train and n_test belong together, got {n_train!r} and {n_test!r}; give both or neither")
     _confidence(confidence)
@@ -167,10 +168,10 @@ def compare_paired(
 
 
 def holm(p_values: ArrayLike) -> NDArray[np.float64]:
-    """P-values adjusted for being several, so that any false claim among them is as rare as one would be alone.
+    """Adjust p-values for multiple testing, which controls the family-wise error rate.
 
-    The i-th smallest of m is multiplied by m - i + 1, kept in order, and 1 at most. Sture Holm, *A Simple Sequentially
-    Rejective Multiple Test Procedure*, Scandinavian Journal of Statistics 1979.
+    The i-th smallest of m is multiplied by m - i + 1; the results are made non-decreasing and at most 1. Sture Holm, *A
+    Simple Sequentially Rejective Multiple Test Procedure*, Scandinavian Journal of Statistics 1979.
 
     Args:
         p_values: ``(m,)``, in any order.
@@ -195,13 +196,13 @@ def holm(p_values: ArrayLike) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class Compared:
-    """A method against the reference in one region.
+    """Comparison of a method with the reference in one region.
 
     Args:
-        method: whose errors they are.
-        region: of the target.
-        paired: the comparison on its own; its interval and p-value are not corrected for there being others.
-        adjusted_p: p-value after Holm's correction over the family; missing where the cells cannot tell.
+        method: name of the method.
+        region: region of the target.
+        paired: the paired test; its interval and p-value are not corrected for multiple testing.
+        adjusted_p: p-value after Holm's correction over the family; missing if the cells are inconclusive.
         verdict: ``better``, ``worse``, ``no difference``, or ``cannot tell`` with the reason.
     """
 
@@ -212,7 +213,7 @@ class Compared:
     verdict: str
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return the fields as JSON values."""
         names = ("method", "region", "verdict", "adjusted_p")
         return {name: getattr(self, name) for name in names} | self.paired.to_json()
 
@@ -225,20 +226,19 @@ def compare_methods(
     n_test: float | Mapping[str, float] | None = None,
     confidence: float = 0.95,
 ) -> tuple[Compared, ...]:
-    """Every method against a reference in every region: paired tests, one family under Holm's correction.
+    """Compare every method with a reference in every region: paired tests, one family under Holm's correction.
 
     Args:
-        scores: errors by method, by region, ``(cells,)`` in the same order of cells everywhere; smaller is better,
+        scores: errors by method and region, ``(cells,)`` in the same order of cells everywhere; smaller is better,
             NaN where a cell has none.
         reference: one of the methods.
-        n_train: see :func:`compare_paired`; give both where the cells split one table again, by region where the split
-            does not test the same share of each.
-        n_test: test rows of a cell.
-        confidence: 1 minus the share of families with any false claim.
+        n_train: see :func:`compare_paired`; give both if the cells are splits of one table, by region if the split does
+            not test the same fraction of each.
+        n_test: number of test rows of a cell.
+        confidence: 1 minus the family-wise error rate.
 
     Returns:
-        Method by method, each with the regions of the reference. A comparison that cannot tell does not count in the
-        correction.
+        Comparisons by method, then by region of the reference. Inconclusive ones do not count in the correction.
 
     Raises:
         InputError: an unknown reference, no other method, a method that lacks a region, or as :func:`compare_paired`.
@@ -258,21 +258,23 @@ def compare_methods(
     for method in scores:
         for region, base in scores[reference].items():
             if region not in scores[method]:
-                raise InputError(f"{method!r} has no errors for {region!r}; give NaN for cells that have none")
+                raise InputError(f"{method!r} has no errors for {region!r}; give NaN for cells without errors")
             if method != reference:
                 ours = scores[method][region]
                 names.append((method, region))
                 rest, test = (n[region] if isinstance(n, Mapping) else n for n in (n_train, n_test))
                 pairs.append(compare_paired(ours, base, n_train=rest, n_test=test, confidence=confidence))
     adjusted = iter(holm([pair.p_value for pair in pairs if pair.p_value is not None]).tolist())
-    after = [None if pair.p_value is None else next(adjusted) for pair in pairs]
-    return tuple(Compared(*name, pair, p, _verdict(pair, p)) for name, pair, p in zip(names, pairs, after, strict=True))
+    p_values = [None if pair.p_value is None else next(adjusted) for pair in pairs]
+    return tuple(
+        Compared(*name, pair, p, _verdict(pair, p)) for name, pair, p in zip(names, pairs, p_values, strict=True)
+    )
 
 
 def wilcoxon_after_holm(compared: Sequence[Compared]) -> tuple[float | None, ...]:
-    """P-values of Wilcoxon's signed-rank tests of a family after Holm's correction; they decide nothing.
+    """Return the p-values of Wilcoxon's signed-rank tests of a family after Holm's correction, for information only.
 
-    Missing where the cells cannot tell; see :attr:`Paired.wilcoxon_p`.
+    They are missing for inconclusive cells; see :attr:`Paired.wilcoxon_p`.
 
     Example:
         >>> scores = {"vanilla": {"all": [3.0, 3.1, 3.0], "few": [9.0, 9.5, 9.1]},
@@ -280,9 +282,9 @@ def wilcoxon_after_holm(compared: Sequence[Compared]) -> tuple[float | None, ...
         >>> wilcoxon_after_holm(compare_methods(scores, "vanilla"))
         (1.0, 0.5)
     """
-    alone = [one.paired.wilcoxon_p for one in compared]
-    adjusted = iter(holm([p for p in alone if p is not None]).tolist())
-    return tuple(None if p is None else next(adjusted) for p in alone)
+    p_values = [one.paired.wilcoxon_p for one in compared]
+    adjusted = iter(holm([p for p in p_values if p is not None]).tolist())
+    return tuple(None if p is None else next(adjusted) for p in p_values)
 
 
 def _verdict(pair: Paired, adjusted: float | None) -> str:
@@ -297,7 +299,7 @@ def _verdict(pair: Paired, adjusted: float | None) -> str:
 
 @dataclass(frozen=True)
 class Tally:
-    """How often a method was better than the reference, no different, worse; and how often nothing could be told."""
+    """How often a method was better than the reference, not different, worse, or inconclusive (``unknown``)."""
 
     wins: int = 0
     ties: int = 0
@@ -306,7 +308,7 @@ class Tally:
 
 
 def tally(compared: Iterable[Compared]) -> dict[str, Tally]:
-    """Wins, ties and losses of each method against the reference, over the regions and tables given.
+    """Count wins, ties and losses of each method against the reference, over the regions and tables given.
 
     Example:
         >>> scores = {"vanilla": {"few": [9.0, 9.5, 9.1]}, "lds": {"few": [7.0, 7.6, 7.0]}}
@@ -319,9 +321,9 @@ def tally(compared: Iterable[Compared]) -> dict[str, Tally]:
     known = (BETTER, NO_DIFFERENCE, WORSE)
     return {
         method: Tally(
-            said.count(BETTER), said.count(NO_DIFFERENCE), said.count(WORSE), sum(one not in known for one in said)
+            given.count(BETTER), given.count(NO_DIFFERENCE), given.count(WORSE), sum(one not in known for one in given)
         )
-        for method, said in verdicts.items()
+        for method, given in verdicts.items()
     }
 
 

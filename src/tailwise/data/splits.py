@@ -142,16 +142,16 @@ def split_rows(
     Raises:
         InputError: see the single splits.
     """
-    one_of(split, "--split", SPLITS)
+    one_of(split, "`split`", SPLITS)
     if column is not None and split in ("balanced", "random"):
-        raise InputError(f"--split-column {column!r} is given, but --split {split} does not use it; leave one out")
+        raise InputError(f"`split_column` {column!r} is given, but `split={split!r}` does not use it; leave one out")
     if split == "auto":
         found = SPLIT_COLUMN in frame and looks_like_split(frame[SPLIT_COLUMN])
         split = "column" if column is not None or found else "balanced"
     column = column or SPLIT_COLUMN
     if split == "column":
         if column not in frame:
-            raise InputError(f"--split column needs a column {column!r} that says train, val or test in every row")
+            raise InputError(f"`split='column'` needs a column {column!r} that says train, val or test in every row")
         parts = split_column(frame[column])
         if group is not None:
             spread = pd.Series(parts).groupby(frame[group].to_numpy()).nunique()
@@ -206,5 +206,5 @@ def _by_group(
 def _all_present(parts: NDArray[np.str_], what: str) -> NDArray[np.str_]:
     for part in PARTS:
         if not (parts == part).any():
-            raise InputError(f"{what} leaves no row for {part!r}; give more rows or groups, or another --split")
+            raise InputError(f"{what} leaves no row for {part!r}; give more rows or groups, or another `split`")
     return parts

@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tailwise._checks import InputError, did_you_mean, quoted
-from tailwise.data.cells import BLANK, check_cells, first_row, is_time, unread
+from tailwise.data.cell_values import BLANK, check_cells, first_row, is_time, unread
 from tailwise.labels.bin_grid import BinGrid
 
 
@@ -91,7 +91,7 @@ def check_target_cells(values: pd.Series, *, drop: bool) -> None:
     empty = int(values.isna().sum())
     if empty and not drop:
         raise InputError(
-            f"column {values.name!r} has {empty} empty cells in the target; drop them with --drop-missing-target"
+            f"column {values.name!r} has {empty} empty cells in the target; drop them with `drop_missing_target=True`"
         )
 
 

@@ -1,6 +1,8 @@
 """A task: rows, target, split, bins and regions, ready for training."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,6 +11,7 @@ from numpy.typing import NDArray
 from tailwise._checks import InputError
 from tailwise.data.columns import Schema
 from tailwise.data.rows import Rows
+from tailwise.data.source import Source
 from tailwise.data.splits import SplitName
 from tailwise.labels.relevance import Relevance
 from tailwise.labels.shots import Shots
@@ -28,6 +31,11 @@ class Task:
         shots: bins and regions, from training labels.
         relevance: φ from training labels, if any value is extreme; none of several targets.
         notes: what the user should know.
+        source: where the rows come from, if it is known.
+        choices: how the table was prepared, as plain values.
+        weight: ``(n,)`` how often a row is drawn in training relative to others; all alike if not given.
+        group: ``(n,)`` group of each row; rows of one group are never divided between folds.
+        held_out: whether the validation rows are others than the training rows, so that intervals can be calibrated.
     """
 
     rows: Rows
@@ -39,29 +47,41 @@ class Task:
     shots: Shots
     relevance: Relevance | None
     notes: list[str]
+    source: Source | None = None
+    choices: Mapping[str, Any] = field(default_factory=dict)
+    weight: NDArray[np.float64] | None = None
+    group: NDArray[np.generic] | None = None
+    held_out: bool = True
 
     def rows_of(self, part: str) -> tuple[Rows, NDArray[np.float64]]:
-        """Rows of one part and their targets."""
-        here = np.flatnonzero(self.part == part)
-        return self.rows.select(here), self.y[here]
+        """Return the rows of one part and their targets."""
+        positions = np.flatnonzero(self.part == part)
+        return self.rows.select(positions), self.y[positions]
+
+    def count(self, part: str) -> int:
+        """Return the number of rows of a part."""
+        return int((self.part == part).sum())
+
+    def weight_of(self, part: str) -> NDArray[np.float64] | None:
+        """Return the weights of the rows of one part, ``(m,)``; ``None`` where all rows count alike."""
+        return None if self.weight is None else self.weight[self.part == part]
 
     def note_resampling(self, name: str, rows: int) -> None:
-        """Tell the user what a method made of the training rows."""
-        before = int((self.part == "train").sum())
+        """Note how many training rows a method made of those there were."""
         self.notes.append(
-            f"{name}: {before:,} training rows became {rows:,}; regions are those of the rows as they were"
+            f"{name}: {self.count('train'):,} training rows became {rows:,}; regions are those of the rows as they were"
         )
 
     def training_features(self) -> tuple[pd.DataFrame, NDArray[np.float64]]:
-        """Features of the training rows as :meth:`Schema.features` gives them, and targets.
+        """Return features of the training rows as :meth:`Schema.features` gives them, and targets.
 
         Raises:
             InputError: rows that are not in memory.
         """
         rows, y = self.rows_of("train")
         if self.schema.media:
-            kinds = " and ".join(dict.fromkeys(f"{medium.kind}s" for medium in self.schema.media))
-            raise InputError(f"resampling and --model are for tables alone, not for {kinds}")
+            kinds = " and ".join(dict.fromkeys(medium.plural for medium in self.schema.media))
+            raise InputError(f"resampling and `model` are for tables alone, not for {kinds}")
         if not rows.in_memory:
-            raise InputError("this needs the rows in memory, for resampling or --model; give a file, not a folder")
+            raise InputError("this needs the rows in memory, for resampling or `model`; give a file, not a folder")
         return self.schema.features(rows.frame()), y

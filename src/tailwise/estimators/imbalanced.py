@@ -15,19 +15,17 @@ from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length, check_is_fitted, validate_data
 
 from tailwise._checks import InputError, label_array, one_of
-from tailwise.auto.choose import METHOD as AUTO_METHOD
-from tailwise.auto.choose import AutoSettings, Choice, choose_method, without_rows
-from tailwise.backends.names import AUTO, ENCODERS
 from tailwise.data.columns import Column, Schema
 from tailwise.data.rows import FrameRows
 from tailwise.data.targets import FEWEST_ROWS
 from tailwise.data.task import Task
-from tailwise.experiment.model import TableModel
-from tailwise.experiment.start import start_training
+from tailwise.experiment.fit import choose, chosen, fit
+from tailwise.experiment.model import FittedModel
+from tailwise.experiment.prepare import assemble, bins_for
+from tailwise.experiment.spec import AUTO_METHOD, Experiment
+from tailwise.labels.bin_grid import BinGrid
 from tailwise.labels.bins import Bins
-from tailwise.labels.relevance import Relevance
-from tailwise.labels.shots import Shots
-from tailwise.methods.method import Method, compose
+from tailwise.modalities.encoder_names import AUTO, ENCODERS
 from tailwise.model_selection import StratifiedRegressionGroupKFold, StratifiedRegressionKFold
 from tailwise.training.epoch import Epoch
 from tailwise.training.recipe import Recipe
@@ -41,10 +39,11 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
     Args:
         method: parts joined by ``+``, see ``tailwise methods``; or ``"auto"``, which chooses by cross-validation on the
-            rows given to :meth:`fit`, see :func:`tailwise.auto.choose.choose_method`.
+            rows given to :meth:`fit`, see :func:`tailwise.experiment.auto_choice.choose_method`.
         method_params: parameters of the parts, ``{"conr": {"window": 2.0}}``; of ``"auto"``
-            ``{"auto": {"folds": 5, "budget": 600}}``, see :class:`tailwise.auto.choose.AutoSettings`.
-        encoder: one of :data:`tailwise.backends.names.ENCODERS`, or ``"auto"``, which chooses by rows and columns.
+            ``{"auto": {"folds": 5, "budget": 600}}``, see :class:`tailwise.experiment.auto_choice.AutoSettings`.
+        encoder: one of :data:`tailwise.modalities.encoder_names.ENCODERS`, or ``"auto"``, which chooses by rows
+            and columns.
         encoder_params: parameters of the encoder, ``{"dropout": 0.2}``.
         bin_width: width of the target's bins, target units; by default :meth:`Bins.auto`.
         n_bins: number of bins instead.
@@ -60,7 +59,7 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         random_state: of everything random.
 
     Attributes:
-        model_: the trained :class:`tailwise.TableModel`, with regions, relevance and intervals.
+        model_: the trained :class:`tailwise.FittedModel`, with regions, relevance and intervals.
         shots_: bins and regions of the target, from the training rows.
         auto_: with ``method="auto"`` what was chosen and why: settings, scores of the candidates with standard errors;
             ``None`` otherwise.
@@ -144,71 +143,35 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             frame, labels, weight = frame.loc[kept].reset_index(drop=True), labels[kept], weight[kept]
             groups = None if groups is None else groups[kept]
         seed = self._seed()
-        table = self._table(frame, labels, groups, eval_set, seed)
-        recipe = Recipe(
-            epochs=self.epochs,
-            batch_size=self.batch_size,
-            lr=self.lr,
-            weight_decay=self.weight_decay,
-            patience=self.patience,
-            criterion=self.criterion,  # type: ignore[arg-type]
-            seed=seed,
-            device=self.device,
-            precision=self.precision,
+        task = self._task(frame, labels, groups, weight, eval_set, seed)
+        experiment = Experiment(
+            self.method,
+            encoder=self.encoder,
+            method_params=self.method_params or {},
+            params=self.encoder_params or {},
+            recipe=Recipe(
+                epochs=self.epochs,
+                batch_size=self.batch_size,
+                lr=self.lr,
+                weight_decay=self.weight_decay,
+                patience=self.patience,
+                criterion=self.criterion,  # type: ignore[arg-type]
+                seed=seed,
+                device=self.device,
+                precision=self.precision,
+            ),
         )
-        held_out = table.split != "auto"
+        self.auto_: dict[str, Any] | None = None
+        self.history_: list[Epoch] = []
         with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-            self.auto_ = None
             if self.method == AUTO_METHOD:
-                choice = self._choose(table, recipe, weight, groups, by_caller=eval_set is not None)
-                self.auto_, method = choice.record, choice.candidate.compose()
-            else:
-                method = compose(self.method, **(self.method_params or {}))
-            fitted, self.history_ = self._trained(table, method, recipe, weight)
-        self.model_ = fitted.calibrated(table, method.correction, intervals=held_out)
-        self.shots_ = table.shots
+                # Validation rows that the caller gives are distributed as those to be predicted; others as all rows.
+                like = None if eval_set is not None else np.ones(len(task.y), dtype=bool)
+                choice = choose(task, experiment, like=like)
+                self.auto_, experiment = choice.record, chosen(experiment, choice)
+            self.model_ = fit(task, experiment, on_epoch=self.history_.append).on_cpu()
+        self.shots_ = task.shots
         return self
-
-    def _trained(
-        self, table: Task, method: Method, recipe: Recipe, weight: NDArray[np.float64] | None
-    ) -> tuple[TableModel, list[Epoch]]:
-        drawn = None if weight is None else weight[table.row[table.part == "train"]]
-        setup = start_training(
-            table, method, recipe, encoder=self.encoder, params=self.encoder_params, sample_weight=drawn
-        )
-        history = list(setup.epochs())
-        setup.predictor.cpu()
-        model = TableModel(table.schema, setup.inputs, setup.predictor, table.shots, table.relevance)
-        return model, history
-
-    def _choose(
-        self,
-        table: Task,
-        recipe: Recipe,
-        weight: NDArray[np.float64] | None,
-        groups: NDArray[np.generic] | None,
-        *,
-        by_caller: bool,
-    ) -> Choice:
-        """The method that ``"auto"`` means for these rows, of which the caller may have named those that validate."""
-        settings = AutoSettings.from_params(self.method_params or {})
-        inner = settings.recipe(recipe)
-        if table.split == "auto":
-            return without_rows(len(table.y) // 2)
-        codes = None
-        if groups is not None:
-            # Validation rows that the caller gives have no group: each is one of its own.
-            codes = np.unique(groups, return_inverse=True)[1][table.row]
-            own = np.flatnonzero(table.row < 0)
-            codes[own] = -1 - own
-        return choose_method(
-            table,
-            lambda rows, method: self._trained(rows, method, inner, weight)[0],
-            settings,
-            groups=codes,
-            like=None if by_caller else np.ones(len(table.y), dtype=bool),
-            seed=recipe.seed,
-        )
 
     def predict(self, X: Any) -> NDArray[np.float64]:
         """``(n,)`` predictions, target units."""
@@ -255,7 +218,7 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         Raises:
             InputError: files that are missing or cannot be read.
         """
-        model = TableModel.load(folder)
+        model = FittedModel.load(folder)
         try:
             described = json.loads((Path(folder) / _PARAMETERS).read_text(encoding="utf-8"))
             estimator = cls(**{name: _frozen(value) for name, value in described["parameters"].items()})
@@ -266,7 +229,7 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             estimator.auto_ = described.get("auto")
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(
-                f"{str(folder)!r} holds no saved ImbalancedRegressor; for the model of a run use TableModel.load"
+                f"{str(folder)!r} holds no saved ImbalancedRegressor; for the model of a run use FittedModel.load"
             ) from error
         estimator.model_, estimator.shots_ = model, model.shots
         return estimator
@@ -287,47 +250,49 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             self._columns = [str(name) for name in frame.columns]
         return frame.set_axis(self._columns, axis=1)  # an array may follow a frame, column by column
 
-    def _table(
+    def _task(
         self,
         frame: pd.DataFrame,
         labels: NDArray[np.float64],
         groups: NDArray[np.generic] | None,
+        weight: NDArray[np.float64] | None,
         eval_set: tuple[Any, ArrayLike] | None,
         seed: int,
     ) -> Task:
-        """Training rows, then validation rows."""
+        """Return training rows, then validation rows, as a task."""
         if labels.min() == labels.max():
             raise InputError(f"the target is constant ({labels[0]:g} in every row); there is nothing to learn")
         rows = np.arange(len(labels))
-        split: Any = "column"
         if eval_set is not None:
             if not isinstance(eval_set, tuple) or len(eval_set) != 2:
                 raise InputError("eval_set must be a pair (X, y), not a list of pairs")
             X_val, y_val = eval_set
             extra, y_extra = self._frame(X_val, reset=False), label_array(y_val, "eval_set's y")
             check_consistent_length(extra, y_extra)
-            part = np.r_[np.full(len(labels), "train"), np.full(len(y_extra), "val")]
-            row = np.r_[rows, np.full(len(y_extra), -1)]
-            frame = pd.concat([frame, extra], ignore_index=True)
-            labels = np.r_[labels, y_extra]
+            row, n_train = np.r_[rows, np.full(len(y_extra), -1)], len(labels)
+            frame, labels = pd.concat([frame, extra], ignore_index=True), np.r_[labels, y_extra]
         elif len(labels) < FEWEST_ROWS and groups is None:
-            split = "auto"  # none are held out: the training rows validate themselves
-            part = np.r_[np.full(len(labels), "train"), np.full(len(labels), "val")]
-            row = np.r_[rows, rows]
+            row, n_train = np.r_[rows, rows], len(labels)  # none are held out: the training rows validate themselves
             frame, labels = pd.concat([frame, frame], ignore_index=True), np.r_[labels, labels]
         else:
             held = self._held_out(labels, groups, seed)
-            row = np.r_[rows[~held], rows[held]]
-            part = np.r_[np.full((~held).sum(), "train"), np.full(held.sum(), "val")]
+            row, n_train = np.r_[rows[~held], rows[held]], int((~held).sum())
             frame, labels = frame.take(row).reset_index(drop=True), labels[row]
-        n_train = int((part == "train").sum())
         y_train = labels[:n_train]
         if y_train.min() == y_train.max():
             raise InputError(f"the target is constant in the {n_train} training rows; there is nothing to learn")
-        shots = Shots.from_labels(y_train, self._bins(y_train))
-        schema = self._schema(frame, labels)
-        relevance = Relevance.extremes(y_train)
-        return Task(FrameRows(frame), row, labels, part, split, schema, shots, relevance, [])
+        return assemble(
+            FrameRows(frame),
+            row,
+            labels,
+            np.where(np.arange(len(labels)) < n_train, "train", "val"),
+            "column",
+            self._schema(frame, labels),
+            self._bins(y_train),
+            weight=None if weight is None else np.where(row < 0, 1.0, weight[row]),
+            group=None if groups is None else _codes(groups, row),
+            held_out=eval_set is not None or len(np.unique(row)) == len(row),
+        )
 
     def _held_out(
         self, labels: NDArray[np.float64], groups: NDArray[np.generic] | None, seed: int
@@ -344,12 +309,10 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         held[rows] = True
         return held
 
-    def _bins(self, y: NDArray[np.float64]) -> Bins:
+    def _bins(self, y: NDArray[np.float64]) -> Bins | BinGrid:
         if self.bin_width is not None and self.n_bins is not None:
-            raise InputError("give bin_width or n_bins, not both")
-        if self.bin_width is not None:
-            return Bins.width(y, self.bin_width)
-        return Bins.auto(y) if self.n_bins is None else Bins.count(y, self.n_bins)
+            raise InputError("give `bin_width` or `n_bins`, not both")
+        return bins_for(y, self.bin_width, self.n_bins)
 
     def _schema(self, frame: pd.DataFrame, labels: NDArray[np.float64]) -> Schema:
         target = "target"
@@ -376,6 +339,14 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         tags.input_tags.allow_nan = True
         tags.non_deterministic = self.random_state is None
         return tags
+
+
+def _codes(groups: NDArray[np.generic], row: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return a code for the group of each row; a validation row that the caller gave is a group of its own."""
+    codes: NDArray[np.int64] = np.unique(groups, return_inverse=True)[1][row]
+    foreign = np.flatnonzero(row < 0)
+    codes[foreign] = -1 - foreign
+    return codes
 
 
 def _check_finite(frame: pd.DataFrame) -> None:

@@ -1,7 +1,7 @@
-"""A trained model as a folder that loads without running code from it: save, load, predict."""
+"""A fitted model: raw rows in, predictions out; saved as a folder that loads without running code from it."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 
 from tailwise._checks import InputError
 from tailwise.backends.names import load_backend
-from tailwise.backends.protocol import Inputs, Outputs, Predictor
+from tailwise.backends.protocol import Inputs, Predictor
 from tailwise.calibration.corrections import Correction, Fitting
 from tailwise.calibration.intervals import RegionIntervals
 from tailwise.data.columns import Schema
@@ -41,17 +41,32 @@ _DESCRIPTION = "model.json"
 
 
 @dataclass(frozen=True)
-class TableModel:
-    """A table model: raw rows in, predictions in the target's units out.
+class Predictions:
+    """What a fitted model says of rows, from one pass through it.
+
+    Args:
+        pred: ``(n,)`` predictions, target units; ``(n, K)`` of K targets.
+        std: ``(n,)`` standard deviations, target units, where the model gives them.
+        features: ``(m, d)`` features of the rows that were asked for, where the model has features.
+    """
+
+    pred: NDArray[np.float64]
+    std: NDArray[np.float64] | None = None
+    features: NDArray[np.float64] | None = None
+
+
+@dataclass(frozen=True)
+class FittedModel:
+    """A model of tables: raw rows in, predictions in target units out.
 
     Args:
         schema: the columns it needs.
-        inputs: conversion of rows to inputs.
-        model: a network, or what else predicts.
+        inputs: from rows to the model's inputs.
+        model: a network, or another predictor.
         shots: regions of the target, from training labels.
         relevance: φ of the target, if any value is extreme.
-        correction: what corrects the model's predictions, if anything does.
-        intervals: of its predictions by region, calibrated on validation rows.
+        correction: correction of the model's predictions, if there is one.
+        intervals: conformal intervals by region, calibrated on validation rows.
     """
 
     schema: Schema
@@ -62,39 +77,109 @@ class TableModel:
     correction: Correction | None = None
     intervals: RegionIntervals | None = None
 
-    def calibrated(self, table: Task, correction: Any = None, *, intervals: bool = True) -> Self:
-        """This model with what is fitted to its predictions for the validation rows.
+    @property
+    def encoder(self) -> str | None:
+        """Name of the encoder of a network; ``None`` of another model."""
+        description: Mapping[str, Any] = getattr(self.model, "encoder", {})
+        return description.get("encoder")
+
+    def calibrated(
+        self, task: Task, correction: Any = None, *, intervals: bool = True
+    ) -> "tuple[FittedModel, Predictions]":
+        """Return this model with what is fitted to its predictions of the validation rows, and these, corrected.
 
         Args:
-            table: the table it was trained on.
+            task: the task it was trained on.
             correction: ``fit(fitting)``, see ``tailwise.calibration.corrections``; intervals are those of corrected
                 predictions.
-            intervals: whether to calibrate intervals; there are none of several targets.
+            intervals: whether to calibrate intervals; several targets have none.
         """
-        _, y_train = table.rows_of("train")
-        rows, y_val = table.rows_of("val")
-        pred = self.predict(rows)
-        fitted = None
+        _, y_train = task.rows_of("train")
+        rows, y_val = task.rows_of("val")
+        raw = replace(self, correction=None).predictions(rows)
+        pred, fitted = raw.pred, None
         if correction is not None:
 
-            def fit_to(here: NDArray[np.bool_]) -> Correction:
-                found: Correction = correction.fit(Fitting(y_train, table.shots.scalar_bins, y_val[here], pred[here]))
-                return found
+            def fit_to(chosen: NDArray[np.bool_]) -> Correction:
+                bins = task.shots.scalar_bins
+                result: Correction = correction.fit(Fitting(y_train, bins, y_val[chosen], pred[chosen]))
+                return result
 
             fitted = fit_to(np.ones(len(pred), dtype=bool))
             # A correction is too good on the rows it was fitted to: each fold is corrected by the others.
             fold = np.arange(len(pred)) % _FOLDS if len(pred) >= 2 * _FOLDS else np.zeros(len(pred), dtype=np.int64)
-            corrected = pred.copy()
+            crossed = pred.copy()
             for i in range(int(fold.max()) + 1):
-                corrected[fold == i] = (fit_to(fold != i) if fold.max() else fitted)(pred[fold == i])
-            pred = corrected
-        found = RegionIntervals.fit(y_val, pred, table.shots) if intervals and pred.ndim == 1 else None
-        return replace(self, correction=fitted, intervals=found)
+                crossed[fold == i] = (fit_to(fold != i) if fold.max() else fitted)(pred[fold == i])
+            raw, pred = replace(raw, pred=fitted(pred)), crossed
+        conformal = RegionIntervals.fit(y_val, pred, task.shots) if intervals and pred.ndim == 1 else None
+        return replace(self, correction=fitted, intervals=conformal), raw
+
+    def predict(self, frame: pd.DataFrame | Rows, *, ignore_extra: bool = False) -> NDArray[np.float64]:
+        """Return ``(n,)`` predictions of raw rows, ``(n, K)`` of K targets.
+
+        Relative paths in cells start at the current folder.
+
+        Raises:
+            InputError: columns that are missing, unknown, or of another type.
+        """
+        return self.predictions(frame, ignore_extra=ignore_extra).pred
+
+    def predict_std(self, frame: pd.DataFrame | Rows, *, ignore_extra: bool = False) -> NDArray[np.float64] | None:
+        """Return ``(n,)`` standard deviations of the predictive distribution, target units; ``None`` if it has none.
+
+        Raises:
+            InputError: columns that are missing, unknown, or of another type.
+        """
+        return self.predictions(frame, ignore_extra=ignore_extra).std
+
+    def features(self, frame: pd.DataFrame | Rows) -> NDArray[np.float64] | None:
+        """Return ``(n, d)`` features that a network makes of raw rows; ``None`` of a model that is no network.
+
+        Raises:
+            InputError: columns that are missing, unknown, or of another type.
+        """
+        return self.predictions(frame, features_of=np.ones(len(frame), dtype=bool)).features
+
+    def predictions(
+        self,
+        frame: pd.DataFrame | Rows,
+        *,
+        features_of: NDArray[np.bool_] | None = None,
+        ignore_extra: bool = False,
+    ) -> Predictions:
+        """Return predictions, standard deviations and features of raw rows, from one pass through the model.
+
+        Args:
+            frame: the rows.
+            features_of: ``(n,)`` rows whose features to keep; none if not given.
+            ignore_extra: allow columns that the model was not trained on.
+
+        Raises:
+            InputError: columns that are missing, unknown, or of another type.
+        """
+        rows = self._rows(frame, ignore_extra)
+        k = len(self.schema.targets)
+        pred, std, features, start = [np.empty(0) if k == 1 else np.empty((0, k))], [], [], 0
+        for x in self.inputs.pieces(self.schema, rows):
+            n = _length(x)
+            kept = None if features_of is None else features_of[start : start + n]
+            outputs = self.model.outputs(x, features=kept is not None and bool(kept.any()))
+            pred.append(outputs.pred)
+            std += [] if outputs.std is None else [outputs.std]
+            features += [] if outputs.features is None else [outputs.features[kept]]
+            start += n
+        joined = np.concatenate(pred)
+        return Predictions(
+            joined if self.correction is None else self.correction(joined),
+            np.concatenate(std) if std else None,
+            np.concatenate(features) if features else None,
+        )
 
     def predict_interval(
         self, frame: pd.DataFrame | Rows, confidence: float = 0.9, *, ignore_extra: bool = False
     ) -> NDArray[np.float64]:
-        """``(n, 2)`` low and high end of conformal intervals, target units; see :class:`RegionIntervals`.
+        """Return ``(n, 2)`` low and high ends of conformal intervals, target units; see :class:`RegionIntervals`.
 
         Raises:
             InputError: a model without calibration rows, a confidence outside (0, 1), columns that do not fit.
@@ -102,68 +187,22 @@ class TableModel:
         return self.intervals_of(self.predict(frame, ignore_extra=ignore_extra), confidence)
 
     def intervals_of(self, pred: NDArray[np.float64], confidence: float = 0.9) -> NDArray[np.float64]:
-        """``(n, 2)`` low and high end around predictions of this model, ``(n,)``; see :meth:`predict_interval`."""
+        """Return ``(n, 2)`` low and high ends around predictions of this model, ``(n,)``."""
         if len(self.schema.targets) > 1:
             raise InputError(f"there are no intervals of {len(self.schema.targets)} targets; leave them out")
         if self.intervals is None:
             raise InputError("this model was trained without held-out rows to calibrate intervals; train on more rows")
         return self.intervals.intervals(pred, confidence)
 
-    def outputs(self, frame: pd.DataFrame | Rows, *, features: bool = False, ignore_extra: bool = False) -> Outputs:
-        """Predictions, standard deviations and, if asked for, features of raw rows, from one pass.
-
-        Relative paths start at the current folder; predictions are corrected, if the model has a correction.
-
-        Raises:
-            InputError: columns that are missing, unknown, or of another type.
-        """
-        parts = list(self._pieces(frame, features=features, ignore_extra=ignore_extra))
-        k = len(self.schema.targets)
-        pred = np.concatenate([np.empty(0) if k == 1 else np.empty((0, k)), *(part.pred for part in parts)])
-        std, encoded = (
-            np.concatenate(arrays) if arrays else None
-            for arrays in (
-                [part.std for part in parts if part.std is not None],
-                [part.features for part in parts if part.features is not None],
-            )
-        )
-        return Outputs(pred if self.correction is None else self.correction(pred), std, encoded)
-
-    def predict(self, frame: pd.DataFrame | Rows, *, ignore_extra: bool = False) -> NDArray[np.float64]:
-        """``(n,)`` predictions for raw rows, ``(n, K)`` of K targets; relative paths start at the current folder.
-
-        Raises:
-            InputError: columns that are missing, unknown, or of another type.
-        """
-        return self.outputs(frame, ignore_extra=ignore_extra).pred
-
-    def predict_std(self, frame: pd.DataFrame | Rows, *, ignore_extra: bool = False) -> NDArray[np.float64] | None:
-        """``(n,)`` standard deviations of the network's predictive distribution, target units; ``None`` if it has none.
-
-        Raises:
-            InputError: columns that are missing, unknown, or of another type.
-        """
-        parts = []
-        for piece in self._pieces(frame, ignore_extra=ignore_extra):
-            if piece.std is None:  # without reading the others
-                return None
-            parts.append(piece.std)
-        return np.concatenate(parts) if parts else None
-
-    def features(self, frame: pd.DataFrame | Rows) -> NDArray[np.float64] | None:
-        """``(n, d)`` features that a network makes of raw rows; ``None`` of a model that is no network.
-
-        Raises:
-            InputError: columns that are missing, unknown, or of another type.
-        """
-        return self.outputs(frame, features=True).features
-
-    def _pieces(
-        self, frame: pd.DataFrame | Rows, *, features: bool = False, ignore_extra: bool = False
-    ) -> Iterator[Outputs]:
+    def _rows(self, frame: pd.DataFrame | Rows, ignore_extra: bool) -> Rows:
         rows = as_rows(frame.rename(columns=str) if isinstance(frame, pd.DataFrame) else frame)
         self.schema.check(rows.columns, ignore_extra=ignore_extra)
-        return (self.model.outputs(x, features=features) for x in self.inputs.pieces(self.schema, rows))
+        return rows
+
+    def on_cpu(self) -> Self:
+        """Move the model to the CPU, in place, and return it."""
+        self.model.cpu()
+        return self
 
     def save(self, folder: Path) -> None:
         """Write the model into a folder that exists."""
@@ -197,7 +236,7 @@ class TableModel:
                     f"{str(folder)!r} has model format {description['format']}, this version reads {_FORMAT}; "
                     "use the version that wrote it"
                 )
-            backend = load_backend(str(description["model"]["kind"]))
+            backend = load_backend(description["model"]["kind"])
             model = backend.load(folder, description["model"])
             inputs = _load_inputs(folder, description.get("inputs"), backend.dtype)
             relevance, correction, intervals = (description[k] for k in ("relevance", "correction", "intervals"))
@@ -219,6 +258,14 @@ class TableModel:
 def _load_inputs(folder: Path, saved: Mapping[str, Any] | None, dtype: Any) -> Inputs:
     if saved is None:
         return TableInputs.load(folder, dtype)
-    from tailwise.modalities.inputs import MediaInputs
+    from tailwise.modalities.media_inputs import MediaInputs
 
     return MediaInputs.load(folder, saved)
+
+
+def _length(x: Any) -> int:
+    """Return the number of rows of a model's inputs."""
+    return len(next(iter(x.values())) if isinstance(x, Mapping) else x)
+
+
+TableModel = FittedModel  # its public name until this version

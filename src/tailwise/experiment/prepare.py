@@ -2,15 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from tailwise._checks import InputError
-from tailwise.data.cell_paths import with_full_paths
-from tailwise.data.columns import Schema, media_columns
+from tailwise.data.columns import Schema
 from tailwise.data.rows import Rows, as_rows, sample
+from tailwise.data.source import Source, load_source
 from tailwise.data.splits import SPLIT_COLUMN, SplitName, check_groups, split_rows
 from tailwise.data.targets import check_target, require_column, target_names, target_rows
 from tailwise.data.task import Task
@@ -19,10 +20,19 @@ from tailwise.labels.bins import Bins
 from tailwise.labels.gaps import Gaps
 from tailwise.labels.relevance import Relevance
 from tailwise.labels.shots import Shots
+from tailwise.modalities.catalog import column_options, how_to_name
+from tailwise.modalities.media_rows import media_columns, with_full_paths
+
+# What a run writes of how its table was prepared, in this order.
+_CHOICES = (
+    *("bin_width", "n_bins", "shots", "split", "split_column", "group", "drop_missing_target", "mask_target", "seed"),
+    *("drop", "nominal", "numeric", "date"),
+)
+_ROLES = {"group": "it says the group", "split": "it says the split"}
 
 
-def prepare_table(
-    table: pd.DataFrame | Rows,
+def prepare(
+    data: "str | Path | pd.DataFrame | Rows | Source",
     target: str | Sequence[str],
     *,
     bin_width: float | None = None,
@@ -37,20 +47,18 @@ def prepare_table(
     nominal: Sequence[str] = (),
     numeric: Sequence[str] = (),
     date: Sequence[str] = (),
-    image: Sequence[str] = (),
-    text: Sequence[str] = (),
-    text_pair: Sequence[str] | None = None,
-    signal: Sequence[str] = (),
     folder: str | Path | None = None,
     drop_missing_target: bool = False,
     mask_target: Sequence[tuple[float, float]] = (),
     seed: int = 0,
+    **media: Sequence[str] | None,
 ) -> Task:
     """Recognise columns, split rows, and choose bins and regions from the training labels.
 
     Args:
-        table: the table. Of rows that are not in memory only the target, and columns that split or group, are read
-            whole; the columns are recognised from a sample.
+        data: the table: a data frame, a file, ``example:NAME``, or a source that was read before. Of rows that are not
+            in memory only the target, and columns that split or group, are read whole; the columns are recognised from
+            a sample.
         target: target column; or two or three of one unit, which are predicted together.
         bin_width: width of the bins, target units; by default :meth:`Bins.auto`. Of several targets, width along each.
         n_bins: number of bins instead; of several targets, along each.
@@ -64,61 +72,51 @@ def prepare_table(
         nominal: columns to take as nominal.
         numeric: columns to take as numeric.
         date: columns to take as dates.
-        image: columns that name image files.
-        text: columns of texts.
-        text_pair: two columns of texts that are read as a pair.
-        signal: columns that name files of signals.
         folder: where relative paths of files start; the current folder if not given.
         drop_missing_target: drop rows without a target instead of refusing them.
         mask_target: ranges ``[low, high)`` of the target whose rows are removed from training and validation, not from
             test: what remains to be interpolated or extrapolated.
         seed: of the split.
+        media: columns that are read with encoders of their own, by the keywords of
+            :mod:`tailwise.modalities.catalog`: ``image`` and ``signal``, columns that name files; ``text``, columns of
+            texts; ``text_pair``, two columns of texts that are read as a pair.
 
     Raises:
         InputError: anything about the table or the choices that does not work, in one line.
     """
-    rows = as_rows(table)
+    given = locals()
+    choices = {name: given[name] for name in _CHOICES}
+    for _, option in column_options():
+        choices[option.name] = media.get(option.name, () if option.together == 1 else None)
+    source = data if isinstance(data, Source) else load_source(str(data)) if isinstance(data, str | Path) else None
+    rows = as_rows(data) if source is None else source.rows  # type: ignore[arg-type]
+    folder = source.folder if source is not None and folder is None else folder
     names = rows.columns
     if len(names) < 2 or len(rows) == 0:
         raise InputError(
             f"the table has {len(rows)} rows and {len(names)} columns; "
             "a target and at least one feature are needed (is the separator right?)"
         )
-    if bin_width is not None and n_bins is not None:
-        raise InputError("give --bin-width or --bins, not both")
-    if edges is not None and (bin_width is not None or n_bins is not None):
-        raise InputError("give the edges of the bins, or their width or number, not both")
-    if regions is not None and (edges is None or shots is not None or set(regions) != {"many", "medium"}):
-        raise InputError(f"regions list the bins of given edges as many and medium, without shots; got {regions!r}")
+    _check_bins(bin_width, n_bins, edges, shots, regions)
     targets = target_names(target, names)
     _check_several(targets, edges=edges, mask_target=mask_target)
-    values, there = target_rows(rows.frame(list(targets)), targets, drop=drop_missing_target)
-    notes: list[str] = []
-    if not there.all():
-        notes.append(f"{int((~there).sum()):,} rows dropped: no target")
-    row = np.flatnonzero(there)
-    rows = rows if there.all() else rows.select(row)
+    values, labelled = target_rows(rows.frame(list(targets)), targets, drop=drop_missing_target)
+    row = np.flatnonzero(labelled)
+    notes = [] if labelled.all() else [f"{int((~labelled).sum()):,} rows dropped: no target"]
+    rows = rows if labelled.all() else rows.select(row)
     for name, column in zip(targets, _columns(values), strict=True):
         check_target(column, name)
 
-    not_features: list[tuple[str, str]] = []
-    if group is not None:
-        if group in targets:
-            raise InputError(f"--group names {group!r}, which is {'the' if len(targets) == 1 else 'a'} target")
-        require_column(group, names, "--group")
-        check_groups(rows.frame([group])[group])
-        not_features.append((group, "group"))
+    groups = _groups(rows, group, targets)
     part, kind = split_rows(
         rows.frame([name for name in dict.fromkeys((group, split_column, SPLIT_COLUMN)) if name in names]),
         values,
         split=split,
-        bins=_bins(values, bin_width, n_bins, edges),
+        bins=bins_for(values, bin_width, n_bins, edges),
         group=group,
         column=split_column,
         seed=seed,
     )
-    if kind == "column":
-        not_features.append((split_column or SPLIT_COLUMN, "split"))
     schema = Schema.infer(
         sample(rows, seed),
         targets,
@@ -126,41 +124,127 @@ def prepare_table(
         nominal=nominal,
         numeric=numeric,
         date=date,
-        not_features=not_features,
-        media=media_columns(image, text, text_pair, signal),
+        not_features=[
+            *([] if group is None else [(group, "group")]),
+            *([(split_column or SPLIT_COLUMN, "split")] if kind == "column" else []),
+        ],
+        media=media_columns(media),
+        hint=how_to_name(),
     )
     rows = with_full_paths(rows, schema, Path(folder or ""))
     y_train = values[part == "train"]
     for name, column in zip(targets, _columns(y_train), strict=True):
         if column.min() == column.max():
-            raise InputError(f"target {name!r} is constant in the {len(y_train)} training rows; choose another --split")
-    bins = _bins(y_train, bin_width, n_bins, edges)  # with the masked rows, so that their range has bins of its own
-    gaps = None
-    if mask_target:
-        gaps = Gaps.from_labels(y_train, mask_target)
+            raise InputError(f"target {name!r} is constant in the {len(y_train)} training rows; choose another `split`")
+    bins = bins_for(y_train, bin_width, n_bins, edges)  # with the masked rows, so that their range has its own bins
+    gaps = Gaps.from_labels(y_train, mask_target) if mask_target else None
+    if gaps is not None:
         hidden = gaps.masks(values) & (part != "test")
         part = np.where(hidden, "masked", part)
         if not (part == "val").any():
-            raise InputError("the masked ranges leave no validation row; mask less, or choose another --split")
-        y_train = values[part == "train"]
-        notes.append(f"{int(hidden.sum()):,} rows removed from training and validation: --mask-target")
+            raise InputError("the masked ranges leave no validation row; mask less, or choose another `split`")
+        notes.append(f"{int(hidden.sum()):,} rows removed from training and validation: `mask_target`")
+    y_train = values[part == "train"]
+    notes += [f"column {name!r} is not an input: {_ROLES.get(why, why)}" for name, why in schema.unused.items()]
+    task = assemble(
+        rows,
+        row,
+        values,
+        part,
+        kind,
+        schema,
+        bins,
+        shots=shots,
+        regions=regions,
+        gaps=gaps,
+        notes=notes,
+        source=source,
+        choices=choices,
+        group=groups,
+    )
+    task.notes.extend(_crowded_bin(y_train, task.shots))
+    return task
+
+
+def assemble(
+    rows: Rows,
+    row: NDArray[np.int64],
+    y: NDArray[np.float64],
+    part: NDArray[np.str_],
+    split: SplitName,
+    schema: Schema,
+    bins: Bins | BinGrid,
+    *,
+    shots: tuple[float, float] | None = None,
+    regions: Mapping[str, Sequence[int]] | None = None,
+    gaps: Gaps | None = None,
+    **more: Any,
+) -> Task:
+    """Return a task whose regions and relevance come from its training labels.
+
+    Args:
+        rows: rows with a target.
+        row: ``(n,)`` position of each in the source.
+        y: ``(n,)`` or ``(n, K)`` targets.
+        part: ``(n,)`` part of each row.
+        split: kind of split.
+        schema: columns.
+        bins: bins of the target, from training labels.
+        shots: explicit thresholds (many, few).
+        regions: bins that are ``many`` and ``medium`` instead.
+        gaps: ranges removed from training.
+        **more: other fields of :class:`tailwise.data.task.Task`.
+    """
+    y_train = y[part == "train"]
     if regions is not None:
-        of_bins = Shots.listed(bins, bins.histogram(y_train), many=regions["many"], medium=regions["medium"], gaps=gaps)
+        counts = bins.histogram(y_train)
+        of_bins = Shots.listed(bins, counts, many=regions["many"], medium=regions["medium"], gaps=gaps)
     else:
         many, few = shots if shots is not None else (None, None)
         of_bins = Shots.from_labels(y_train, bins, many=many, few=few, gaps=gaps)
-    roles = {"group": "it says the group", "split": "it says the split"}
-    notes += [f"column {name!r} is not an input: {roles.get(reason, reason)}" for name, reason in schema.unused.items()]
-    fullest = int(of_bins.counts.max())
-    crowd = np.unique(y_train[bins.index(y_train) == of_bins.counts.argmax()], axis=0)
-    if 2 * fullest > len(y_train) and len(crowd) > 1:
-        way_out = f"--bin-width {_narrower(crowd):g}" if crowd.ndim == 1 else "a smaller --bin-width"
-        notes.append(
-            f"one bin of {bins.n_bins} holds {fullest / len(y_train):.0%} of the training rows; "
-            f"{way_out} would tell its labels apart"
-        )
     relevance = Relevance.extremes(y_train) if y_train.ndim == 1 else None
-    return Task(rows, row, values, part, kind, schema, of_bins, relevance, notes)
+    return Task(rows, row, y, part, split, schema, of_bins, relevance, **{"notes": [], **more})
+
+
+def _check_bins(
+    bin_width: float | None,
+    n_bins: int | None,
+    edges: Sequence[float] | None,
+    shots: tuple[float, float] | None,
+    regions: Mapping[str, Sequence[int]] | None,
+) -> None:
+    """Raise for choices of bins and regions that contradict each other."""
+    if bin_width is not None and n_bins is not None:
+        raise InputError("give `bin_width` or `n_bins`, not both")
+    if edges is not None and (bin_width is not None or n_bins is not None):
+        raise InputError("give the edges of the bins, or their width or number, not both")
+    if regions is not None and (edges is None or shots is not None or set(regions) != {"many", "medium"}):
+        raise InputError(f"regions list the bins of given edges as many and medium, without shots; got {regions!r}")
+
+
+def _groups(rows: Rows, group: str | None, targets: Sequence[str]) -> NDArray[np.generic] | None:
+    """Return the group of each row as text; ``None`` without groups."""
+    if group is None:
+        return None
+    if group in targets:
+        raise InputError(f"`group` names {group!r}, which is {'the' if len(targets) == 1 else 'a'} target")
+    require_column(group, rows.columns, "`group`")
+    column = rows.frame([group])[group]
+    check_groups(column)
+    return column.astype(str).to_numpy()
+
+
+def _crowded_bin(y_train: NDArray[np.float64], shots: Shots) -> list[str]:
+    """Return a note where one bin holds most training rows, of more than one label."""
+    bins, fullest = shots.bins, int(shots.counts.max())
+    crowd = np.unique(y_train[bins.index(y_train) == shots.counts.argmax()], axis=0)
+    if 2 * fullest <= len(y_train) or len(crowd) < 2:
+        return []
+    way_out = f"`bin_width={_narrower(crowd):g}`" if crowd.ndim == 1 else "a smaller `bin_width`"
+    return [
+        f"one bin of {bins.n_bins} holds {fullest / len(y_train):.0%} of the training rows; "
+        f"{way_out} would tell its labels apart"
+    ]
 
 
 def _check_several(
@@ -171,26 +255,27 @@ def _check_several(
         return
     if mask_target:
         raise InputError(
-            f"--mask-target removes a range of one target, and there are {len(targets)}; leave it out, or name one "
-            "--target"
+            f"`mask_target` removes a range of one target, and there are {len(targets)}; leave it out, or name one "
+            "`target`"
         )
     if edges is not None:
         raise InputError(f"edges are of one target, and there are {len(targets)}; give a width or number of bins")
 
 
 def _columns(y: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Labels of each target, ``(K, n)``."""
+    """Return the labels of each target, ``(K, n)``."""
     return np.atleast_2d(y.T)
 
 
 def _narrower(crowd: NDArray[np.float64]) -> float:
-    """A round width that cuts these labels into about ten bins."""
+    """Return a round width that cuts these labels into about ten bins."""
     return float(np.median(Bins.count(crowd, 10).widths).round(2 - int(np.floor(np.log10(np.ptp(crowd))))))
 
 
-def _bins(
+def bins_for(
     y: NDArray[np.float64], width: float | None, n_bins: int | None, edges: Sequence[float] | None = None
 ) -> Bins | BinGrid:
+    """Return bins of labels, ``(n,)`` or ``(n, K)``: by width, number or edges, else by rule."""
     if y.ndim == 2:
         if width is None and n_bins is None:
             return BinGrid.auto(y)

@@ -80,7 +80,7 @@ class KDE:
         has from itself.
 
     Example:
-        >>> from tailwise.weights import density_weights
+        >>> from tailwise.weights.by_density import density_weights
         >>> weights = density_weights([1.0, 1.1, 1.2, 5.0], power=1.0, density=KDE(bandwidth=0.5))
         >>> weights.sample_weight([1.1, 5.0]).round(2).tolist()
         [0.67, 1.97]
@@ -110,7 +110,7 @@ class KNN:
         the smallest r_k above 0 of all references. For whole numbers that is about the histogram.
 
     Example:
-        >>> from tailwise.weights import density_weights
+        >>> from tailwise.weights.by_density import density_weights
         >>> weights = density_weights([1.0, 1.5, 2.0, 2.5, 9.0], power=1.0, density=KNN(neighbours=2))
         >>> weights.sample_weight([2.0, 9.0]).round(2).tolist()
         [0.29, 3.82]

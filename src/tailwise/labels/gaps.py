@@ -45,22 +45,22 @@ class Gaps:
         """
         for pair in ranges:
             if np.shape(pair) != (2,):
-                raise InputError(f"--mask-target: a range is a pair (low, high), got {pair!r}")
+                raise InputError(f"`mask_target`: a range is a pair (low, high), got {pair!r}")
         checked = [(float(low), float(high)) for low, high in ranges]
         y = label_array(y_train, "y_train")
         for low, high in checked:
             if not (np.isfinite([low, high]).all() and low < high):
-                raise InputError(f"--mask-target needs low < high, both finite, got {low:g},{high:g}")
+                raise InputError(f"`mask_target` needs low < high, both finite, got {low:g},{high:g}")
             if not _inside(y, [(low, high)]).any():
                 raise InputError(
-                    f"--mask-target {low:g},{high:g} removes nothing: no target of the training rows lies in "
+                    f"`mask_target` {low:g},{high:g} removes nothing: no target of the training rows lies in "
                     f"{low:g} to {high:g}; they run from {y.min():g} to {y.max():g}"
                 )
         kept = y[~_inside(y, checked)]
         if kept.size == 0:
-            raise InputError("--mask-target leaves no training row; mask less")
+            raise InputError("`mask_target` leaves no training row; mask less")
         if kept.min() == kept.max():
-            raise InputError(f"--mask-target leaves training rows with a single label, {kept[0]:g}; mask less")
+            raise InputError(f"`mask_target` leaves training rows with a single label, {kept[0]:g}; mask less")
         return cls(_merged(checked), float(kept.min()), float(kept.max()))
 
     def masks(self, y: ArrayLike) -> NDArray[np.bool_]:

@@ -90,7 +90,7 @@ class LabelSummary:
 class LabelDensity:
     """Number of labels in each bin, counted batch by batch: all that weights by bins and shot regions need.
 
-    Takes the place of the training labels in :func:`tailwise.weights.density_weights` and its kin and in
+    Takes the place of the training labels in :func:`tailwise.weights.by_density.density_weights` and its kin and in
     :meth:`tailwise.labels.shots.Shots.from_labels`, with the same result. Counts are whole numbers, so neither the
     order nor the partition of the labels matters.
 

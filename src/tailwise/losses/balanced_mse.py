@@ -12,6 +12,7 @@ from tailwise.distributed import gather_all
 from tailwise.labels.bins import Bins
 from tailwise.labels.density import LDS
 from tailwise.labels.streaming import LabelDensity
+from tailwise.losses.loss import Loss
 from tailwise.losses.own_label import own_label_nll
 from tailwise.losses.reduce import weighted_mean
 
@@ -149,7 +150,7 @@ def bni_loss(
     return _scaled_mean((pred - target).square() / (2 * variance) + prior, variance, weight)
 
 
-class _Noise(nn.Module):
+class _Noise(Loss):
     """σ of the noise: fixed, or learnt as its logarithm, which keeps it above 0."""
 
     degree = 2

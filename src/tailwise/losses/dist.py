@@ -7,12 +7,13 @@ import torch
 import torch.nn.functional as F  # noqa: N812  the name torch itself uses
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import gaussian_kde
-from torch import Tensor, nn
+from torch import Tensor
 
 from tailwise._checks import InputError, label_array, not_negative, one_of, positive, same_shape
 from tailwise.labels.kde import binned_density
 from tailwise.labels.kernels import COMPATS, Compat
 from tailwise.losses.focal import focal_factor
+from tailwise.losses.loss import Loss
 from tailwise.losses.reduce import weighted_mean
 
 DistError = Literal["l1", "mse", "huber", "focal_l1"]
@@ -166,7 +167,7 @@ def expected_counts(density: ArrayLike, n: int) -> NDArray[np.int64]:
     return counts
 
 
-class Dist(nn.Module):
+class Dist(Loss):
     """:func:`dist_loss` as a module, with the density of training labels.
 
     Args:

@@ -3,10 +3,11 @@
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tailwise._checks import not_negative, one_of, positive, same_shape
 from tailwise.labels.kernels import COMPATS, Compat
+from tailwise.losses.loss import Loss
 from tailwise.losses.reduce import difference, weighted_mean
 
 Activation = Literal["sigmoid", "tanh"]
@@ -73,7 +74,7 @@ def focal_loss(
     return weighted_mean(factor * size**power, weight, target)
 
 
-class FocalL1(nn.Module):
+class FocalL1(Loss):
     """:func:`focal_loss` with |e|, as a module.
 
     Args:

@@ -3,9 +3,10 @@
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tailwise._checks import InputError, positive, same_shape
+from tailwise.losses.loss import Loss
 from tailwise.losses.reduce import difference
 
 _FLOOR = 1e-8
@@ -90,7 +91,7 @@ def gar_loss(
     return alpha * (torch.logsumexp(terms / alpha, dim=0) - math.log(3))
 
 
-class GAR(nn.Module):
+class GAR(Loss):
     """:func:`gar_loss` as a module.
 
     Args:

@@ -2,9 +2,10 @@
 
 import torch
 import torch.nn.functional as F  # noqa: N812  the name torch itself uses
-from torch import Tensor, nn
+from torch import Tensor
 
 from tailwise._checks import positive, same_shape
+from tailwise.losses.loss import Loss
 from tailwise.losses.reduce import difference, weighted_mean
 
 
@@ -47,7 +48,7 @@ def huber_loss(pred: Tensor, target: Tensor, weight: Tensor | None = None, *, be
     return weighted_mean(F.smooth_l1_loss(error, torch.zeros_like(error), reduction="none", beta=beta), weight, target)
 
 
-class MSE(nn.Module):
+class MSE(Loss):
     """:func:`mse_loss` as a module; the null object of the loss slot."""
 
     degree = 2
@@ -57,7 +58,7 @@ class MSE(nn.Module):
         return mse_loss(pred, target, weight)
 
 
-class L1(nn.Module):
+class L1(Loss):
     """:func:`l1_loss` as a module."""
 
     degree = 1
@@ -67,7 +68,7 @@ class L1(nn.Module):
         return l1_loss(pred, target, weight)
 
 
-class Huber(nn.Module):
+class Huber(Loss):
     """:func:`huber_loss` as a module.
 
     Args:

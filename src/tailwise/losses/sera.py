@@ -5,11 +5,12 @@ import warnings
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from torch import Tensor, nn
+from torch import Tensor
 
 from tailwise._checks import InputError, label_array, positive, same_shape
 from tailwise.labels.relevance import Box, Relevance, Which
 from tailwise.labels.tensors import float_bits
+from tailwise.losses.loss import Loss
 from tailwise.losses.reduce import difference, weighted_mean
 
 
@@ -46,7 +47,7 @@ def sera_loss(pred: Tensor, target: Tensor, weight: Tensor | None = None, *, rel
     return weighted_mean(relevance * difference(pred, target).square(), weight, target)
 
 
-class SERA(nn.Module):
+class SERA(Loss):
     """:func:`sera_loss` as a module, with the relevance function of training labels.
 
     Args:

@@ -12,11 +12,13 @@ from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
 from tailwise._checks import InputError, did_you_mean, label_array, not_negative
-from tailwise.heads.distributional import head_from
+from tailwise.heads.attach import attach_head
+from tailwise.heads.head import as_head
 from tailwise.labels.bin_grid import BinGrid
 from tailwise.labels.bins import Bins
 from tailwise.labels.density import LDS
 from tailwise.labels.streaming import LabelDensity
+from tailwise.losses.loss import as_loss
 from tailwise.methods.objective import Objective, Trains
 from tailwise.methods.part import Part, Setting
 from tailwise.methods.parts import PARTS
@@ -139,8 +141,9 @@ class Stage:
         }
         coefs = {f.name: not_negative(f.params.get("coef", f.part.coef), f"{f.name}.coef") for f in named}
         coefs |= dict(objects.get("coefs", {}))
-        if hasattr(pieces["loss"], "head"):
-            give_head(model, pieces["loss"].head, y_train)
+        head = None if pieces["loss"] is None else as_loss(pieces["loss"]).head
+        if head is not None:
+            attach_head(model, head, y_train)
         return Objective(model, **pieces, coefs=coefs, trains=self.trains, spread=setting.spread)
 
     def _made(self, slot: Slot, setting: Setting) -> Any:
@@ -263,10 +266,8 @@ class Method:
             scaled: Any = model
             scaled.match_scale(y_train)
         if self.stages[stage].trains == "head":
-            head: Any = model.head
-            if not hasattr(head, "reset"):
-                raise InputError("a stage that trains the head needs model.head.reset() to draw new weights")
-            head.reset()
+            module: Any = model.head
+            as_head(module).reset()
         return self.stages[stage].build(model, y_train, bins)
 
 
@@ -353,18 +354,6 @@ def parse(name: str) -> list[str]:
     return sorted(words, key=order.index)
 
 
-def give_head(model: Any, shape: Mapping[str, Any], y_train: ArrayLike) -> None:
-    """Replace a model's head by one of another shape, scaled to the labels, unless it has that shape already."""
-    old = model.head
-    if getattr(old, "shape", None) == shape:
-        return
-    width = getattr(model, "n_features", None)
-    if not isinstance(width, int):
-        raise InputError("the model needs n_features, the number of channels of model.encode(x), for a new head")
-    place = next(iter(old.parameters()))
-    model.head = head_from(width, shape).match_scale(y_train).to(device=place.device, dtype=place.dtype)
-
-
 def _setting(model: nn.Module, y_train: ArrayLike, bins: Bins | BinGrid | LabelDensity | None) -> Setting:
     y = np.asarray(y_train, dtype=np.float64)
     counts = bins if isinstance(bins, LabelDensity) else None
@@ -391,7 +380,7 @@ def _warn_of_spreads_apart(y_train: ArrayLike) -> None:
 
 
 def _balances(objects: Mapping[str, Any]) -> bool:
-    return bool(getattr(objects.get("loss"), "balances", False))
+    return "loss" in objects and as_loss(objects["loss"]).balances
 
 
 def _warn_of_two_corrections(fillings: list[Filling], objects: Mapping[str, Any], names: list[str]) -> None:

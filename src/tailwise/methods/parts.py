@@ -61,7 +61,7 @@ loss = (model(x2) - y2).abs().mean()""",
         ),
         "inv": Part(
             slot="weights",
-            where="tailwise.weights:density_weights",
+            where="tailwise.weights.by_density:density_weights",
             summary="inverse label density",
             source=_DIR,
             year=2021,
@@ -79,7 +79,7 @@ loss = (weights(y) * (pred - y).abs()).mean()""",
         ),
         "sqinv": Part(
             slot="weights",
-            where="tailwise.weights:density_weights",
+            where="tailwise.weights.by_density:density_weights",
             summary="square-root inverse label density",
             source=_DIR,
             year=2021,
@@ -97,7 +97,7 @@ loss = (weights(y) * (pred - y).abs()).mean()""",
         ),
         "reweight": Part(
             slot="weights",
-            where="tailwise.weights:density_weights",
+            where="tailwise.weights.by_density:density_weights",
             summary="inverse label density to any power, one knob between the common and the rare",
             source=_DIR,
             year=2021,
@@ -115,13 +115,13 @@ loss = (weights(y) * (pred - y).abs()).mean()""",
         ),
         "effective": Part(
             slot="weights",
-            where="tailwise.weights:effective_number_weights",
+            where="tailwise.weights.by_bins:effective_number_weights",
             summary="inverse of the effective number of samples of a bin",
             source="Cui et al., Class-Balanced Loss Based on Effective Number of Samples, CVPR",
             year=2019,
             cost="O(B)",
             use="""\
-from tailwise.weights import effective_number_weights
+from tailwise.weights.by_bins import effective_number_weights
 weights = effective_number_weights(y_train, bins, beta=0.99)
 loss = (weights(y) * (pred - y).abs()).mean()""",
             needs=("labels", "label_bins"),
@@ -130,13 +130,13 @@ loss = (weights(y) * (pred - y).abs()).mean()""",
         ),
         "denseweight": Part(
             slot="weights",
-            where="tailwise.weights:dense_weights",
+            where="tailwise.weights.denseweight:dense_weights",
             summary="DenseWeight: weights that fall linearly with the kernel density of the label",
             source="Steininger et al., Density-based weighting for imbalanced regression, Machine Learning",
             year=2021,
             cost="O(B)",
             use="""\
-from tailwise.weights import dense_weights
+from tailwise.weights.denseweight import dense_weights
 weights = dense_weights(y_train, alpha=1.0)
 loss = (weights(y) * (pred - y).abs()).mean()""",
             units={"bandwidth": _TARGET},

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tailwise._checks import InputError, one_of, positive, whole
+from tailwise.losses.loss import as_loss
 from tailwise.methods.method import Filling, Stage
 from tailwise.regularizers.pairs import LABEL_DISTANCES, LabelDistance
 
@@ -30,7 +31,7 @@ def rrt_stages(
             objects={
                 slot: piece
                 for slot, piece in objects.items()
-                if slot != "weights" and not getattr(piece, "balances", False)
+                if slot != "weights" and not (slot == "loss" and as_loss(piece).balances)
             },
         ),
         Stage(

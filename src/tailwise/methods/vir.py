@@ -10,12 +10,12 @@ from torch import Tensor, nn
 from tailwise._checks import InputError, not_negative
 from tailwise.augment.views import NoAugment
 from tailwise.distributed import gather_all, own_rows
+from tailwise.heads.attach import attach_head
 from tailwise.labels.bins import Bins
 from tailwise.labels.density import LDS
 from tailwise.losses.evidential import evidential_loss, posterior
-from tailwise.methods.method import give_head
 from tailwise.smoothing.prm import PRM
-from tailwise.weights import density_weights
+from tailwise.weights.by_density import density_weights
 
 
 class VIR(nn.Module):
@@ -27,7 +27,7 @@ class VIR(nn.Module):
     acts on the evidence, not on the loss.
 
     Args:
-        model: a network with ``encode(x)`` and a :class:`tailwise.heads.distributional.VariationalHead`.
+        model: a network with ``encode(x)`` and a :class:`tailwise.heads.evidential.VariationalHead`.
         weights: ``w(target) -> (B,)``.
         smoother: smooths latent means and variances.
         augment: what becomes of a batch in training.
@@ -134,7 +134,7 @@ def vir(
         sigma: σ of the kernel in bins.
         momentum: share of the past in the running statistics.
     """
-    give_head(model, {"kind": "variational"}, y_train)
+    attach_head(model, {"kind": "variational"}, y_train)
     weights = density_weights(y_train, bins, power=power, density=LDS() if density is None else density)
     return VIR(
         model,

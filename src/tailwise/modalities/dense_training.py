@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tailwise._checks import InputError
-from tailwise.backends.names import AUTO
 from tailwise.methods.method import VANILLA, Method, compose, parse
 from tailwise.methods.parts import PARTS
 from tailwise.metrics.depth import DepthErrors
 from tailwise.modalities.dense import PreparedMaps
 from tailwise.modalities.depth_net import DepthNet
+from tailwise.modalities.encoder_names import AUTO
 from tailwise.modalities.map_batches import MapBatches
 from tailwise.modalities.map_files import MapRows
 from tailwise.training.epoch import Epoch

@@ -1,25 +1,27 @@
-"""From a template to a page."""
+"""Render a page from its template."""
 
+import re
 from importlib.metadata import version
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, select_autoescape
+from markupsafe import Markup, escape
 
 from tailwise._numbers import number
-from tailwise.metrics.regions import Interval
+from tailwise.metrics.confidence import Interval
 
 
 def render(template: str, **values: Any) -> str:
-    """A page as HTML text: one file, whatever it was given.
+    """Return a page as HTML text, self-contained.
 
     Args:
         template: file name.
-        values: what the template names; text is escaped.
+        values: variables of the template; text is escaped.
     """
     environment = Environment(
         loader=PackageLoader("tailwise.report"), autoescape=select_autoescape(), trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"number": number, "interval": _interval, "sentence": _sentence}
+    environment.filters |= {"number": number, "interval": _interval, "sentence": _sentence, "code": _code}
     return environment.get_template(template).render(version=version("tailwise"), **values)
 
 
@@ -31,3 +33,8 @@ def _interval(interval: Interval) -> str:
 
 def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
+
+
+def _code(text: str) -> Markup:
+    """Return text as HTML, with its words in backticks set as code."""
+    return Markup(re.sub(r"`([^`]*)`", r"<code>\1</code>", str(escape(text))))

@@ -6,7 +6,6 @@ While training, the folder holds ``config.json``, ``history.jsonl`` and ``checkp
 
 import hashlib
 import json
-import os
 import platform
 import shutil
 from collections.abc import Sequence
@@ -19,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tailwise._checks import InputError, quoted
+from tailwise._files import write_json
+from tailwise.runs.lock import LOCK
 
 CONFIG, HISTORY, METRICS, INTERVALS, PREDICTIONS, MAPS, REPORT = (
     "config.json",
@@ -66,18 +67,20 @@ def check_out(out: Path, *, overwrite: bool, resume: bool) -> None:
         InputError: a finished run without ``overwrite``, a folder with other things in it, nothing to resume.
     """
     if resume and overwrite:
-        raise InputError("give --resume or --overwrite, not both")
+        raise InputError("give `resume` or `overwrite`, not both")
     if out.exists() and not out.is_dir():
-        raise InputError(f"{str(out)!r} is a file; --out must name a folder")
+        raise InputError(f"{str(out)!r} is a file; `out` must name a folder")
     ours = _is_run(out)
-    if out.exists() and not ours and any(path.name != CACHE for path in out.iterdir()):
-        raise InputError(f"{str(out)!r} is not empty and holds no run; choose another --out")
+    if out.exists() and not ours and any(path.name not in (CACHE, LOCK) for path in out.iterdir()):
+        raise InputError(f"{str(out)!r} is not empty and holds no run; choose another `out`")
     if resume and not ours:
-        raise InputError(f"{str(out)!r} holds no run to resume; start without --resume")
+        raise InputError(f"{str(out)!r} holds no run to resume; start without `resume`")
     if (out / MANIFEST).exists() and not overwrite:
-        raise InputError(f"{str(out)!r} already holds a finished run; pass --overwrite or choose another --out")
+        raise InputError(f"{str(out)!r} already holds a finished run; pass `overwrite=True` or choose another `out`")
     if ours and not (resume or overwrite):
-        raise InputError(f"{str(out)!r} holds an unfinished run; pass --resume to go on or --overwrite to start again")
+        raise InputError(
+            f"{str(out)!r} holds an unfinished run; pass `resume=True` to go on or `overwrite=True` to start again"
+        )
 
 
 def check_same(out: Path, config: dict[str, Any]) -> None:
@@ -92,7 +95,7 @@ def check_same(out: Path, config: dict[str, Any]) -> None:
     if differ:
         raise InputError(
             f"{str(out)!r} was started with another {', '.join(differ)}; resume with the same settings, "
-            "or choose another --out"
+            "or choose another `out`"
         )
 
 
@@ -105,7 +108,7 @@ def start_run(out: Path, config: dict[str, Any]) -> None:
     try:
         if (out / MANIFEST).exists():
             if (out / _ASIDE).exists() and not _is_run(out / _ASIDE):
-                raise InputError(f"{str(out / _ASIDE)!r} is in the way and is no run; move it, or choose another --out")
+                raise InputError(f"{str(out / _ASIDE)!r} is in the way and is no run; move it, or choose another `out`")
             shutil.rmtree(out / _ASIDE, ignore_errors=True)
             (out / _ASIDE).mkdir()
             for name in _TOP:
@@ -126,8 +129,6 @@ def abandon_run(out: Path) -> None:
         for path in (out / _ASIDE).iterdir():
             path.rename(out / path.name)
         (out / _ASIDE).rmdir()
-    if not any(out.iterdir()):
-        out.rmdir()
 
 
 def target_columns(kind: str, targets: Sequence[str]) -> list[str]:
@@ -142,13 +143,6 @@ def target_columns(kind: str, targets: Sequence[str]) -> list[str]:
 def by_target(kind: str, values: NDArray[np.float64], targets: Sequence[str]) -> dict[str, NDArray[np.float64]]:
     """Values of rows, ``(n,)`` or ``(n, K)``, as those columns."""
     return dict(zip(target_columns(kind, targets), np.atleast_2d(values.T), strict=True))
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON so that a reader sees the old file or the new one, never a half."""
-    fresh = path.with_name(path.name + ".new")
-    fresh.write_text(json.dumps(value, indent=2, ensure_ascii=False), encoding="utf-8")
-    os.replace(fresh, path)
 
 
 def trim_history(out: Path, epochs: int) -> None:
@@ -195,7 +189,7 @@ def open_run(run: str | Path) -> Path:
     if not out.is_dir():
         raise InputError(f"no run folder {str(run)!r}")
     if not (out / MANIFEST).is_file():
-        what = "an unfinished run; go on with --resume" if _is_run(out) else "no run"
+        what = "an unfinished run; go on with `resume=True`" if _is_run(out) else "no run"
         raise InputError(f"{str(run)!r} holds {what}")
     try:
         digests = {str(k): str(v) for k, v in json.loads((out / MANIFEST).read_text("utf-8"))["sha256"].items()}

@@ -1,1 +1,1 @@
-"""``tailwise tune``: a search over methods and numbers on the validation rows, judged on the test rows."""
+"""``tailwise tune``: search methods and parameters on the validation rows, evaluate the best on the test rows."""

@@ -1,4 +1,4 @@
-"""What a search found, judged on test rows that it never saw, beside the plain method."""
+"""Evaluate the best settings of a search on the test rows, compared with vanilla."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -7,24 +7,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tailwise.experiment.model import TableModel
+from tailwise._checks import whole
+from tailwise.experiment.fit import fit
+from tailwise.experiment.spec import Experiment
+from tailwise.metrics.confidence import Interval
 from tailwise.metrics.errors import balanced_mean_absolute_error
-from tailwise.metrics.regions import Interval, region_rows
-from tailwise.search.space import Drawn
+from tailwise.metrics.paired_bootstrap import crossed_bootstrap
+from tailwise.metrics.region_errors import region_rows
 from tailwise.search.study import Search
 
-_RESAMPLES = 2000
 _REGIONS = ("all", "many", "medium", "few", "zero")
 
 
 @dataclass(frozen=True)
-class Beside:
-    """Test error of a region: the settings that were found, and the plain method.
+class RegionOutcome:
+    """Test error of the best settings and of vanilla in one region.
 
     Args:
-        n: test rows.
-        ours: mean over the seeds of the MAE, target units.
-        vanilla: that of the plain method.
+        n: number of test rows.
+        ours: MAE of the best settings, mean over the seeds, target units.
+        vanilla: MAE of vanilla, mean over the seeds, target units.
         change: mean difference with its 95 % bootstrap interval over seeds and rows, target units.
     """
 
@@ -35,17 +37,17 @@ class Beside:
 
     @property
     def percent(self) -> float | None:
-        """The difference in percent, where vanilla's error is above 0."""
+        """Mean difference in percent of vanilla's error, if that is above 0."""
         return 100 * self.change.value / self.vanilla if self.vanilla > 0 else None
 
     @property
     def differs(self) -> bool:
-        """Whether the interval leaves out 0."""
+        """Whether the interval excludes 0."""
         low, high = self.change.low, self.change.high
         return low is not None and high is not None and (low > 0 or high < 0)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return the fields as JSON values."""
         return {
             "n": self.n,
             "ours": self.ours,
@@ -59,73 +61,59 @@ class Beside:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Both, on the test rows.
+    """Test errors of the best settings and of vanilla.
 
     Args:
-        regions: by name; those without test rows are absent.
-        bmae: of the settings that were found and of the plain method, mean over the seeds, target units.
+        regions: comparison by region; regions without test rows are absent.
+        bmae: bMAE of the best settings and of vanilla, mean over the seeds, target units.
     """
 
-    regions: dict[str, Beside]
+    regions: dict[str, RegionOutcome]
     bmae: tuple[float, float]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return the fields as JSON values."""
         ours, vanilla = self.bmae
-        regions = {name: beside.to_json() for name, beside in self.regions.items()}
+        regions = {name: region.to_json() for name, region in self.regions.items()}
         return {**regions, "bmae": {"ours": ours, "vanilla": vanilla}}
 
 
-def test_predictions(search: Search, drawn: Drawn, seeds: Sequence[int]) -> Iterator[NDArray[np.float64]]:
-    """``(n,)`` predictions for the test rows by a training from each seed, all on the same split."""
-    table = search.table
-    rows, _ = table.rows_of("test")
+def test_predictions(search: Search, experiment: Experiment, seeds: Sequence[int]) -> Iterator[NDArray[np.float64]]:
+    """Yield the ``(n,)`` predictions for the test rows of a training with each seed, all on the same split."""
+    rows, _ = search.table.rows_of("test")
     for seed in seeds:
-        setup = search.start(drawn, seed)
-        for _ in setup.epochs():
-            pass
-        model = TableModel(table.schema, setup.inputs, setup.predictor, table.shots, table.relevance)
-        yield model.calibrated(table, drawn.compose().correction, intervals=False).predict(rows)
+        yield fit(search.table, experiment.with_recipe(seed=seed)).predict(rows)
+
+
+def judge_best(search: Search, seeds: int = 3) -> Outcome:
+    """Train the best settings and vanilla with several seeds, and compare them on the test rows.
+
+    Args:
+        search: a search with its trials.
+        seeds: number of trainings of each, with consecutive seeds from that of the recipe.
+
+    Raises:
+        InputError: fewer than one seed.
+    """
+    numbers = [search.recipe.seed + i for i in range(whole(seeds, "`seeds`", least=1))]
+    plain, best = search.space.plain(search.recipe), search.best_settings()
+    vanilla = list(test_predictions(search, plain, numbers))
+    return judge(search, vanilla if best == plain else list(test_predictions(search, best, numbers)), vanilla)
 
 
 def judge(search: Search, ours: Sequence[NDArray[np.float64]], vanilla: Sequence[NDArray[np.float64]]) -> Outcome:
-    """Compare test predictions, seed by seed."""
+    """Compare test predictions of the best settings and of vanilla, seed by seed."""
     table = search.table
     _, y = table.rows_of("test")
-    found = {}
-    for name, here in region_rows(y, table.shots).items():
-        if name not in _REGIONS or not here.any():
+    regions = {}
+    for name, in_region in region_rows(y, table.shots).items():
+        if name not in _REGIONS or not in_region.any():
             continue
-        a, b = (np.abs(np.stack(list(preds))[:, here] - y[here]) for preds in (ours, vanilla))
-        found[name] = Beside(int(here.sum()), float(a.mean()), float(b.mean()), crossed(a - b, search.recipe.seed))
+        a, b = (np.abs(np.stack(list(preds))[:, in_region] - y[in_region]) for preds in (ours, vanilla))
+        change = crossed_bootstrap(a - b, seed=search.recipe.seed)
+        regions[name] = RegionOutcome(int(in_region.sum()), float(a.mean()), float(b.mean()), change)
     balanced = [
         float(np.mean([balanced_mean_absolute_error(y, pred, table.shots.bins) for pred in preds]))
         for preds in (ours, vanilla)
     ]
-    return Outcome(found, (balanced[0], balanced[1]))
-
-
-def crossed(gains: NDArray[np.float64], seed: int = 0) -> Interval:
-    """Mean of ``(seeds, rows)`` differences with its 95 % bootstrap interval.
-
-    All seeds are tested on the same rows, so each resample draws seeds, and rows once for all of them (Art Owen, *The
-    Pigeonhole Bootstrap*, Annals of Applied Statistics 2007, which errs to the wide side). A single row has no ends.
-
-    Args:
-        gains: differences of absolute errors, target units.
-        seed: of the drawing.
-
-    Example:
-        >>> crossed(np.full((3, 50), -2.0))
-        Interval(value=-2.0, low=-2.0, high=-2.0)
-    """
-    n_seeds, n_rows = gains.shape
-    if n_rows < 2:
-        return Interval(float(gains.mean()))
-    rng = np.random.default_rng(seed)
-    drawn = [
-        gains[:, rng.integers(0, n_rows, n_rows)].mean(axis=1)[rng.integers(0, n_seeds, n_seeds)].mean()
-        for _ in range(_RESAMPLES)
-    ]
-    low, high = np.quantile(drawn, [0.025, 0.975]).tolist()
-    return Interval(float(gains.mean()), low, high)
+    return Outcome(regions, (balanced[0], balanced[1]))

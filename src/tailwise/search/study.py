@@ -1,4 +1,4 @@
-"""The search: trials on the validation rows, kept in a storage that several machines may share."""
+"""Search with Optuna: trials scored on the validation rows, in a storage that several machines can share."""
 
 import hashlib
 import json
@@ -6,77 +6,40 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tailwise._checks import InputError, not_negative, one_of
+from tailwise._checks import InputError
 from tailwise.backends.protocol import Fitting
 from tailwise.data.task import Task
-from tailwise.experiment.start import start_training
-from tailwise.search.space import Drawn, Space
+from tailwise.experiment.fit import start
+from tailwise.experiment.spec import Experiment
+from tailwise.search.aim import Aim
+from tailwise.search.space import Space, from_stored, stored_settings
 from tailwise.training.recipe import Recipe
 
-OBJECTIVES = ("few", "medium", "many", "bmae", "mae")
 JOURNAL = "study.journal"
 _PENALTY = 10.0
-_WARM_UP, _WARM_UP_ROUNDS = 5, 200  # a low learning rate must have a chance
-_TOLD_EVERY = 25  # rounds of boosting
+_WARM_UP, _WARM_UP_ROUNDS = 5, 200  # before these, pruning would reject every low learning rate
+_REPORT_EVERY = 25  # rounds of boosting
 _VANILLA, _SETTINGS = "vanilla", "settings"
 _DRAWN, _SCORE, _ERRORS, _FAILED = "drawn", "score", "errors", "failed"
 
 
 @dataclass(frozen=True)
-class Aim:
-    """What is minimised on the validation rows.
-
-    Args:
-        minimise: one of :data:`OBJECTIVES`: the MAE of a region, bMAE, or the overall MAE.
-        within: how much the overall MAE may exceed vanilla's, relative; ``None`` for as much as it likes.
-
-    Raises:
-        InputError: an unknown name, a number below 0.
-    """
-
-    minimise: str = "few"
-    within: float | None = 0.02
-
-    def __post_init__(self) -> None:
-        one_of(self.minimise, "--minimise", OBJECTIVES)
-        if self.within is not None:
-            not_negative(self.within, "--within")
-
-    def value(self, errors: Mapping[str, float]) -> float:
-        """The score of validation errors, target units.
-
-        Raises:
-            InputError: no validation row of that region.
-        """
-        if self.minimise not in errors:
-            raise InputError(
-                f"no validation row lies in the region {self.minimise!r}; use another --minimise, such as bmae"
-            )
-        return float(errors[self.minimise])
-
-    def excess(self, errors: Mapping[str, float], vanilla: Mapping[str, float]) -> float:
-        """By how much the overall MAE exceeds what is allowed, relative to vanilla's; 0 or less where it does not."""
-        if self.within is None:
-            return 0.0
-        return float(errors["mae"] / max(vanilla["mae"], 1e-300) - 1 - self.within)
-
-
-@dataclass(frozen=True)
 class Trial:
-    """One trial that ended.
+    """A trial that ended.
 
     Args:
-        number: from 0.
-        drawn: its settings; none of a trial that failed before it had any.
-        state: ``"complete"``, ``"pruned"`` (stopped early, for others were better by then) or ``"failed"``.
-        value: the score; where it was pruned, as far as it came.
+        number: number of the trial, from 0.
+        drawn: settings, see :meth:`tailwise.search.space.stored_settings`; missing if the trial failed before drawing.
+        state: ``"complete"``, ``"pruned"`` (stopped early because others were better at the same epoch) or
+            ``"failed"``.
+        value: score; for a pruned trial, that of its best epoch so far.
         errors: validation errors of the epoch that was kept.
         allowed: whether the overall MAE is within the limit.
-        failed: why it failed.
+        failed: error of a failed trial.
     """
 
     number: int
@@ -89,24 +52,25 @@ class Trial:
 
 
 class Search:
-    """A study of Optuna's over a table: resumable, and one for all who have the same storage and settings.
+    """An Optuna study of a table: resumable, and shared by all processes with the same storage and settings.
 
-    Trials are drawn by TPE (Bergstra et al., NeurIPS 2011), each with a seed of its own made from the seed and its
-    number, under the constraint of :class:`Aim`; pruned by the median of those before at the same epoch (Akiba et al.,
-    *Optuna*, KDD 2019). What pruning compares is the score of the best epoch so far, times 1 + 10 e for an overall MAE
-    that exceeds its limit by the share e, so that trials that are not allowed do not drive out those that are.
+    Trials are drawn by TPE (Bergstra et al., NeurIPS 2011), each with a seed derived from the recipe's seed and the
+    trial's number, under the constraint of :class:`tailwise.search.aim.Aim`. They are pruned by the median of earlier
+    trials at the same epoch (Akiba et al., *Optuna*, KDD 2019). Pruning compares the score of the best epoch so far,
+    multiplied by 1 + 10 e for an overall MAE that exceeds its limit by the fraction e, so that trials beyond the limit
+    do not prune those within it.
 
     Args:
-        table: a prepared table; its test rows are not touched.
-        space: what is varied.
-        aim: what is minimised.
-        recipe: of all trials but what is varied.
-        settings: what tells one study from another, as plain values.
-        folder: where the study is kept.
-        storage: an SQLAlchemy URL, or the path of a journal file, in place of a journal in the folder.
+        table: a prepared table; its test rows are not used.
+        space: methods and parameters to vary.
+        aim: error to minimise, and the limit of the overall MAE.
+        recipe: training recipe of all trials, except for what is varied.
+        settings: JSON values that identify the study, see :func:`tailwise.search.study_folder.study_settings`.
+        folder: folder of the study.
+        storage: an SQLAlchemy URL, or the path of a journal file, instead of a journal in the folder.
 
     Raises:
-        InputError: no package ``optuna``, a storage that cannot be opened, a study of other settings.
+        InputError: no package ``optuna``, a storage that cannot be opened, a study with other settings.
     """
 
     def __init__(
@@ -124,12 +88,12 @@ class Search:
         self.table, self.space, self.aim, self.recipe = table, space, aim, recipe
         plain = json.loads(json.dumps(settings))
         digest = hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:12]
-        optuna.logging.disable_default_handler()  # failures are told by our own lines
-        shown = str(folder / JOURNAL) if storage is None else storage
+        optuna.logging.disable_default_handler()  # failures are reported by the caller
+        location = str(folder / JOURNAL) if storage is None else storage
         warm_up = _WARM_UP if space.model == "network" else _WARM_UP_ROUNDS
         try:
             self.study = optuna.create_study(
-                storage=_storage(shown),
+                storage=_storage(location),
                 study_name=f"tailwise-{table.schema.target}-{digest}" if storage else "tailwise",
                 load_if_exists=True,
                 pruner=optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=warm_up),
@@ -137,52 +101,59 @@ class Search:
             known = self.study.user_attrs.get(_SETTINGS)
             if known is None:
                 self.study.set_user_attr(_SETTINGS, plain)
-        except Exception as error:  # of whichever database driver it is
+        except Exception as error:  # every database driver has its own exceptions
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise InputError(f"--storage {shown!r} cannot be opened: {reason}") from error
+            raise InputError(f"`storage` {location!r} cannot be opened: {reason}") from error
         if known not in (None, plain):
-            raise InputError(f"{shown!r} holds a study of other settings; go on with those, or choose another --out")
+            raise InputError(f"{location!r} holds a study of other settings; go on with those, or choose another `out`")
 
     @property
     def vanilla(self) -> dict[str, float]:
-        """Validation errors of the plain method with the defaults; trained on first use."""
-        known: dict[str, float] | None = self.study.user_attrs.get(_VANILLA)
-        if known is None:
+        """Validation errors of vanilla with default settings; trained on first use."""
+        errors: dict[str, float] | None = self.study.user_attrs.get(_VANILLA)
+        if errors is None:
             with _quiet():
-                known = _run(self.start(Drawn()))
-            self.study.set_user_attr(_VANILLA, known)
-        return known
+                errors = _run(self.start(self.space.plain(self.recipe)))
+            self.study.set_user_attr(_VANILLA, errors)
+        return errors
 
-    def start(self, drawn: Drawn, seed: int | None = None) -> Fitting:
-        """A training with these settings, and with another seed if given."""
-        recipe = self.recipe if drawn.lr is None else replace(self.recipe, lr=drawn.lr)
-        recipe = recipe if seed is None else replace(recipe, seed=seed)
-        model, encoder = self.space.model, drawn.encoder
-        return start_training(self.table, drawn.compose(), recipe, model=model, encoder=encoder, params=drawn.of_it)
+    def start(self, experiment: Experiment) -> Fitting:
+        """Set up a training on the table of the search."""
+        return start(self.table, experiment).fitting
 
     def trials(self) -> list[Trial]:
-        """Trials that ended, those that were interrupted left out."""
+        """Return the trials that ended, without interrupted ones."""
         ended = [_ended(trial) for trial in self.study.get_trials(deepcopy=False)]
         return [trial for trial in ended if trial is not None]
 
     def best(self) -> Trial | None:
-        """The complete and allowed trial with the lowest score; none if vanilla's is as low."""
+        """Return the complete trial within the limit that has the lowest score; none if vanilla's is as low."""
         limit = self.aim.value(self.vanilla)
-        good = [
+        candidates = [
             (t.value, t.number, t) for t in self.trials() if t.state == "complete" and t.allowed and t.value is not None
         ]
-        value, _, best = min(good, default=(limit, 0, None))
+        value, _, best = min(candidates, default=(limit, 0, None))
         return best if value < limit else None
 
+    def best_settings(self) -> Experiment:
+        """Return the settings of the best trial; those of vanilla if no trial is better."""
+        best = self.best()
+        if best is None or best.drawn is None:
+            return self.space.plain(self.recipe)
+        return from_stored(best.drawn, self.space.model, self.recipe)
+
     def run(self, trials: int, *, timeout: float | None = None) -> Iterator[Trial]:
-        """Run trials until so many have ended in all, here and elsewhere, or the time is over.
+        """Run trials until the study has enough of them, from all processes, or the time is up.
 
         Args:
-            trials: how many the study shall have.
+            trials: number of trials that the study is to have.
             timeout: seconds after which no trial is started.
 
         Yields:
-            Each trial of this process, when it ended.
+            Each trial of this process when it ends.
+
+        Raises:
+            InputError: no validation row in the region of the aim, a storage that lost a trial.
         """
         import optuna
 
@@ -199,44 +170,54 @@ class Search:
                 raise InputError(f"trial {self._latest} ended without a record; is the study's storage still there?")
             yield ended[0]
 
+    def check_success(self) -> None:
+        """Raise if all trials failed, with the first error.
+
+        Raises:
+            InputError: trials ended, and all of them failed.
+        """
+        ended = self.trials()
+        if ended and all(trial.state == "failed" for trial in ended):
+            raise InputError(f"all {len(ended)} trials failed, the first: {ended[0].failed}")
+
     def _objective(self, trial: Any) -> float:
         from optuna import TrialPruned
 
         try:
             self._latest = trial.number
-            drawn = self.space.draw(trial)
-            trial.set_user_attr(_DRAWN, drawn.to_json())
-            setup = self.start(drawn)
+            experiment = self.space.draw(trial, self.recipe)
+            trial.set_user_attr(_DRAWN, stored_settings(experiment, self.recipe))
+            setup = self.start(experiment)
             errors: dict[str, float] = {}
-            told = 1 if self.space.model == "network" else _TOLD_EVERY
+            report_every = 1 if self.space.model == "network" else _REPORT_EVERY
             for step, epoch in enumerate(setup.epochs()):
                 errors = epoch.validation if epoch.best and epoch.validation else errors
-                if not errors or step % told:
+                if not errors or step % report_every:
                     continue
                 excess = max(0.0, self.aim.excess(errors, self.vanilla))
                 trial.report(self.aim.value(errors) * (1 + _PENALTY * excess), step)
                 if trial.should_prune():
-                    self._note(trial, errors)
+                    self._record(trial, errors)
                     raise TrialPruned
-            self._note(trial, errors)
+            self._record(trial, errors)
             return self.aim.value(errors)
         except TrialPruned:
             raise
         except InputError as error:
             trial.set_user_attr(_FAILED, str(error))
             raise
-        except Exception as error:  # a defect of one trial must not lose the hours of the others
+        except Exception as error:  # a bug in one trial must not end the study
             trial.set_user_attr(_FAILED, f"{type(error).__name__}: {error}")
             raise
 
-    def _note(self, trial: Any, errors: dict[str, float]) -> None:
+    def _record(self, trial: Any, errors: dict[str, float]) -> None:
         trial.set_user_attr(_ERRORS, errors)
         trial.set_user_attr(_SCORE, self.aim.value(errors))
         trial.set_constraint("overall", self.aim.excess(errors, self.vanilla))
 
 
 def require_optuna() -> Any:
-    """The package Optuna.
+    """Return the package Optuna.
 
     Raises:
         InputError: it is not installed.
@@ -268,7 +249,7 @@ def _ended(trial: Any) -> Trial | None:
 
 
 def _run(setup: Fitting) -> dict[str, float]:
-    """Validation errors of the epoch that is kept."""
+    """Train, and return the validation errors of the epoch that is kept."""
     errors: dict[str, float] = {}
     for epoch in setup.epochs():
         errors = epoch.validation if epoch.best and epoch.validation else errors
@@ -277,7 +258,7 @@ def _run(setup: Fitting) -> dict[str, float]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the warnings of the package: a search tries what nobody asked for."""
+    """Suppress the package's warnings: they are about settings that the search tries, not the user's."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         yield

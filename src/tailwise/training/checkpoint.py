@@ -46,7 +46,7 @@ def load_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         return load_file(folder / "state.safetensors"), json.loads((folder / "state.json").read_text(encoding="utf-8"))
     except (OSError, ValueError, SafetensorError) as error:
-        raise InputError(f"no checkpoint to resume from in {str(folder)!r}; start without --resume") from error
+        raise InputError(f"no checkpoint to resume from in {str(folder)!r}; start without `resume`") from error
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

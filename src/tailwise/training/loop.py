@@ -79,7 +79,7 @@ class Training:
         if batches.batch_size < world()[1]:
             raise InputError(
                 f"a batch of {batches.batch_size} rows cannot be shared by {world()[1]} processes; use a larger "
-                "--batch-size, or fewer processes"
+                "`batch_size`, or fewer processes"
             )
         self.set_aside: list[nn.Parameter] = []
         self.stage, self.epoch = 0, 0
@@ -130,7 +130,7 @@ class Training:
             if self.accelerator.scaler is not None:
                 self.accelerator.scaler.load_state_dict(numbers["scaler"])
         except (KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
-            raise InputError("the checkpoint does not fit this run; choose another --out, or --overwrite it") from error
+            raise InputError("the checkpoint does not fit this run; choose another `out`, or `overwrite` it") from error
 
     @property
     def device(self) -> torch.device:
@@ -167,7 +167,7 @@ class Training:
         self.parameters = trained_parameters(objective)
         self.wrapper = stage.wrap(self.optimizer)
         if self.wrapper is not None and self.accelerator.scaler is not None:
-            raise InputError("bsam takes the length of a gradient, which fp16 scales; use --precision bf16 or no")
+            raise InputError("bsam takes the length of a gradient, which fp16 scales; use `precision` bf16 or no")
 
     def _set_aside(self, objective: nn.Module) -> None:
         """Ask no gradient of parameters that this stage does not train: all processes would wait for it."""
@@ -203,7 +203,7 @@ class Training:
         self.objective.end_epoch()
         means = {name: float(total) / len(self.batches) for name, total in sums.items()}
         if not all(math.isfinite(value) for value in means.values()):
-            raise InputError(f"training diverged in epoch {self.epoch + 1}: {means}; use a smaller --lr")
+            raise InputError(f"training diverged in epoch {self.epoch + 1}: {means}; use a smaller `lr`")
         self.objective.eval()
         validation: dict[str, float] = {}
         score = -math.inf  # an encoder that trains alone has no predictions yet: its last epoch is its best
@@ -213,7 +213,7 @@ class Training:
                 validation = from_main(dict(self.validate(self.model)))
             score = validation[self.recipe.criterion]
             if not math.isfinite(score):
-                raise InputError(f"predictions are not finite after epoch {self.epoch + 1}; use a smaller --lr")
+                raise InputError(f"predictions are not finite after epoch {self.epoch + 1}; use a smaller `lr`")
         best = not validation or score < self.best_score
         if best:
             self.best_score, self.waited = score, 0
@@ -263,12 +263,12 @@ def accelerator_for(recipe: Recipe) -> Accelerator:
     there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     device = recipe.device
     if device != "auto" and device not in there:
-        raise InputError(f"device must be 'auto', 'cpu', 'cuda' or 'mps', got {device!r}")
+        raise InputError(f"`device` must be 'auto', 'cpu', 'cuda' or 'mps', got {device!r}")
     if device != "auto" and not there[device]:
-        raise InputError(f"device {device!r} is not available here; use --device auto")
+        raise InputError(f"device {device!r} is not available here; use `device='auto'`")
     on_cpu = device == "cpu" or (device == "auto" and not (there["cuda"] or there["mps"]))
     if recipe.precision == "fp16" and on_cpu:
-        raise InputError("precision 'fp16' needs a GPU; on a CPU use --precision bf16 or no")
+        raise InputError("precision 'fp16' needs a GPU; on a CPU use `precision` bf16 or no")
     # Buffers are the same in all processes, so sending them around before each step would be in vain.
     # One process converts a large table while the others wait.
     handlers = [

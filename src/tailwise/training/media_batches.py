@@ -134,7 +134,7 @@ def decoded_in_order(
                 raise
             raise InputError(
                 "a process that decodes files was killed; give more memory (in a container also --shm-size), or use a "
-                "smaller --batch-size"
+                "smaller `batch_size`"
             ) from error
         if isinstance(found, str):
             raise InputError(found)

@@ -47,14 +47,14 @@ class Recipe:
             value = getattr(self, name)
             if value is None and name != "epochs":
                 continue
-            whole(value, name, least=1)
-        positive(self.lr, "lr")
-        positive(self.clip_norm, "clip_norm")
-        not_negative(self.weight_decay, "weight_decay")
-        one_of(self.criterion, "criterion", CRITERIA)
-        one_of(self.precision, "precision", PRECISIONS)
-        if whole(self.seed, "seed", least=0) >= 2**32:
-            raise InputError(f"seed must be below 2**32, got {self.seed!r}")
+            whole(value, f"`{name}`", least=1)
+        positive(self.lr, "`lr`")
+        positive(self.clip_norm, "`clip_norm`")
+        not_negative(self.weight_decay, "`weight_decay`")
+        one_of(self.criterion, "`criterion`", CRITERIA)
+        one_of(self.precision, "`precision`", PRECISIONS)
+        if whole(self.seed, "`seed`", least=0) >= 2**32:
+            raise InputError(f"`seed` must be below 2**32, got {self.seed!r}")
 
     def batch_size_for(self, n_rows: int) -> int:
         """Rows a batch for this many training rows."""

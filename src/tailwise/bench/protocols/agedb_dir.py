@@ -61,7 +61,7 @@ PROTOCOL = Protocol(
         UNCHECKED,
         *ages.DEVIATIONS,
         "RankSim and ConR were published with batch 64, learning rate 2.5e-4 and 120 epochs; here all methods share "
-        "one recipe (theirs: --epochs 120 --set recipe.batch_size=64 --set recipe.lr=2.5e-4)",
+        "one recipe (theirs: `epochs=120` `recipe.batch_size=64` `recipe.lr=2.5e-4`)",
     ),
     quick=ages.QUICK,
     read=lambda folder: {"index": read_agedb(folder)},

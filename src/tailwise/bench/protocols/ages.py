@@ -37,7 +37,7 @@ DEVIATIONS = (
     "the learning rate falls along half a cosine; published: times 0.1 after epochs 60 and 80",
     "gradients are clipped at norm 1; published: not clipped",
     "formulas of LDS, FDS, RankSim and ConR are the papers'; published numbers are of code that differs from them "
-    "(--set lds.compat=reference and so on), and whose FDS leaves out some ages at both ends",
+    "(`lds.compat=reference` and so on), and whose FDS leaves out some ages at both ends",
 )
 
 

@@ -12,8 +12,8 @@ from typing import Any
 import pandas as pd
 
 from tailwise._checks import InputError
+from tailwise._files import write_json
 from tailwise.data.table_files import write_table
-from tailwise.runs.folder import write_json
 
 UNCHECKED = "names and layout of the files were not checked against a real download"
 SPLIT = "split"
@@ -51,7 +51,7 @@ class Protocol:
         also: other target columns that are predicted together with it.
         angles: whether the targets are pitch and yaw in degrees, whose angular error is reported.
         unit: of the target.
-        choices: how tables are prepared, keywords of :func:`tailwise.experiment.prepare.prepare_table`; of maps also
+        choices: how tables are prepared, keywords of :func:`tailwise.experiment.prepare.prepare`; of maps also
             ``depth``, fields of :class:`tailwise.modalities.dense.MapSettings`.
         metrics: of the published table, names of :data:`tailwise.bench.standings.SCORES`.
         regions: columns of the published table.
@@ -61,7 +61,7 @@ class Protocol:
         loss: part that is added to a method without a loss of its own, where the published one is not squared error.
         methods: compared if none is named.
         deviations: what differs from the published practice, and what of it is not known.
-        quick: settings, as for ``--set``, with which a toy copy trains in seconds.
+        quick: settings, ``part.name=value``, with which a toy copy trains in seconds.
         selects_on_test: whether the published practice chooses the epoch on the test rows.
         read: finds the tables in the data folder.
         toy: writes a small made-up data folder of the same layout, by a seed.
@@ -116,7 +116,7 @@ class Protocol:
             raise InputError(f"{self.name}: {error}. {str(data)!r} should hold: {self.layout}") from error
         try:
             if out.is_dir() and any(out.iterdir()) and not (out / RECORD).exists():
-                raise InputError(f"{str(out)!r} is not empty and was not prepared before; choose another --out")
+                raise InputError(f"{str(out)!r} is not empty and was not prepared before; choose another `out`")
             out.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"cannot write to {str(out)!r}: {error.strerror}") from error
@@ -126,6 +126,21 @@ class Protocol:
         }
         write_json(out / RECORD, record)
         return record
+
+    def make_toy(self, folder: Path, seed: int = 0) -> None:
+        """Write a small synthetic copy of the benchmark's data into a new or empty folder.
+
+        Args:
+            folder: folder to write.
+            seed: random seed of the data.
+
+        Raises:
+            InputError: a folder that is not empty.
+        """
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise InputError(f"{str(folder)!r} is not empty; choose another folder")
+        folder.mkdir(parents=True, exist_ok=True)
+        self.toy(folder, seed)
 
     def _write(self, name: str, index: Index, out: Path) -> dict[str, Any]:
         start = out.resolve()

@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from tailwise._checks import InputError
-from tailwise.compare.grid import Cell, run_with
+from tailwise.compare.cell import Cell
+from tailwise.compare.grid import run_with
 
 DEPTH = "depth"
 

@@ -154,7 +154,7 @@ PROTOCOL = Protocol(
     layout=(
         f"{', '.join(LISTS.values())} (rows image,depth without a header), the folders nyu2_train and nyu2_test that "
         f"they name, and {MASK}, all of nyud2-dir of the repository YyzHarry/imbalanced-regression "
-        "(NYU Depth v2, Silberman et al., ECCV 2012, prepared by Hu et al., WACV 2019); `prepare` writes all images "
+        "(NYU Depth v2, Silberman et al., ECCV 2012, prepared by Hu et al., WACV 2019); preparing writes all images "
         "scaled and cropped, some 8 GB"
     ),
     target="depth",
@@ -178,8 +178,8 @@ PROTOCOL = Protocol(
     deviations=(
         UNCHECKED,
         "the epoch is chosen on all pixels of training scenes held out by seed 0; published: on the test images "
-        "(--select test, there too on all pixels)",
-        "the encoder starts from random weights; published: from ImageNet's (--set image.encoder=FOLDER)",
+        "(`select='test'`, there too on all pixels)",
+        "the encoder starts from random weights; published: from ImageNet's (`image.encoder=FOLDER`)",
         "the learning rate falls along half a cosine; published: times 0.1 every 5 epochs",
         "training images are not rotated and have no lighting noise",
         "bins nearer than 0.7 m, in which the training images have no pixel, are bins like others; published weights "

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from tailwise._checks import InputError
+from tailwise._files import write_json
 from tailwise.bench.protocols.base import Protocol
 from tailwise.bench.protocols.cells import without_loss
 from tailwise.bench.protocols.maps import DEPTH
 from tailwise.bench.standings import BenchTable, bench_table
-from tailwise.compare.grid import Cell
-from tailwise.runs.folder import write_json
+from tailwise.compare.cell import Cell
 
 MARKER = "bench.json"
 CELLS = "cells"
@@ -26,13 +26,13 @@ def check_folder(out: Path, protocol: Protocol) -> None:
         InputError: a folder that holds something else, or another protocol's results.
     """
     if out.exists() and not out.is_dir():
-        raise InputError(f"{str(out)!r} is a file; --out must name a folder")
+        raise InputError(f"{str(out)!r} is a file; `out` must name a folder")
     if (out / MARKER).exists():
         name = _read_marker(out)["protocol"]
         if name != protocol.name:
-            raise InputError(f"{str(out)!r} holds results of {name!r}; choose another --out")
+            raise InputError(f"{str(out)!r} holds results of {name!r}; choose another `out`")
     elif out.exists() and any(out.iterdir()):
-        raise InputError(f"{str(out)!r} is not empty and holds no results of a benchmark; choose another --out")
+        raise InputError(f"{str(out)!r} is not empty and holds no results of a benchmark; choose another `out`")
 
 
 def mark(out: Path, protocol: Protocol, cells: Sequence[Cell]) -> None:

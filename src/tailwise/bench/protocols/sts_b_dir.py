@@ -81,7 +81,7 @@ PROTOCOL = Protocol(
         "validated each epoch and trained for at most 100 epochs, 30 without a better one; published: each 400 "
         "iterations, at most 100 validations, 10 without a better one",
         "the learning rate falls along half a cosine; published: constant",
-        "word vectors are learnt; published: GloVe 840B, 300 numbers a word (--set text.vectors=FILE)",
+        "word vectors are learnt; published: GloVe 840B, 300 numbers a word (`text.vectors=FILE`)",
         "the output is scaled to the scores; published: the network is trained on scores / 5",
         "19 test pairs also occur among the training pairs, as released",
     ),

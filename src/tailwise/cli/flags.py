@@ -1,0 +1,84 @@
+"""Translate the Python parameters that the library names in backticks into the options of the command."""
+
+import re
+
+# Options that are not spelled like their parameter are the reason for a table; the others are in it to be complete.
+FLAGS = {
+    "against": "--against",
+    "backend": "--backend",
+    "batch_size": "--batch-size",
+    "bin_width": "--bin-width",
+    "criterion": "--criterion",
+    "date": "--date",
+    "depth": "--depth",
+    "device": "--device",
+    "drop": "--drop",
+    "drop_missing_target": "--drop-missing-target",
+    "encoder": "--encoder",
+    "epochs": "--epochs",
+    "folds": "--folds",
+    "group": "--group",
+    "host": "--host",
+    "ignore_extra": "--ignore-extra",
+    "image": "--image",
+    "interval": "--interval",
+    "jobs": "--jobs",
+    "lr": "--lr",
+    "mask_target": "--mask-target",
+    "method": "--method",
+    "minimise": "--minimise",
+    "model": "--model",
+    "n_bins": "--bins",
+    "nominal": "--nominal",
+    "numeric": "--numeric",
+    "out": "--out",
+    "overwrite": "--overwrite",
+    "patience": "--patience",
+    "port": "--port",
+    "precision": "--precision",
+    "random_state": "--seed",
+    "resume": "--resume",
+    "seed": "--seed",
+    "seeds": "--seeds",
+    "select": "--select",
+    "settings": "--set",
+    "shots": "--shots",
+    "signal": "--signal",
+    "split": "--split",
+    "split_column": "--split-column",
+    "storage": "--storage",
+    "target": "--target",
+    "text": "--text",
+    "text_pair": "--text-pair",
+    "within": "--within",
+}
+
+# A quoted value is the user's own and stays as it is, backticks and all.
+_PIECES = re.compile(r"""(?<!\w)(['"])(?:\\.|(?!\1).)*\1(?!\w)|`(?P<code>[^`]*)`""")
+_SETTING = re.compile(r"(?P<name>[a-z]\w*(?:\.[A-Za-z]\w*)?)(?:=(?P<value>.*))?")
+
+
+def with_flags(message: str) -> str:
+    """Return a message of the library as a user of the command reads it.
+
+    A parameter in backticks becomes its option, with its value where there is one; ``part.name`` becomes a ``--set``.
+    Other words in backticks are put in quotes.
+
+    >>> with_flags("give `bin_width` or `n_bins`, not both; or `seeds=5`, `drop_missing_target=True`")
+    'give --bin-width or --bins, not both; or --seeds 5, --drop-missing-target'
+    >>> with_flags("set `conr.window`, or `image.crop=0`; `fit` comes first")
+    "set --set conr.window, or --set image.crop=0; 'fit' comes first"
+    >>> with_flags("column 'a `lr` b' is not numeric")
+    "column 'a `lr` b' is not numeric"
+    """
+    return _PIECES.sub(lambda piece: piece[0] if piece["code"] is None else _translated(piece["code"]), message)
+
+
+def _translated(code: str) -> str:
+    setting = _SETTING.fullmatch(code)
+    if setting is not None and "." in setting["name"]:
+        return f"--set {code}"
+    if setting is None or setting["name"] not in FLAGS:
+        return f"'{code}'"
+    flag, value = FLAGS[setting["name"]], setting["value"]
+    return flag if value in (None, "True") else flag + " " + value.strip("'\"")

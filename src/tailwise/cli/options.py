@@ -1,0 +1,269 @@
+"""Options that several commands share: flags, help, panel and completion of each, written once.
+
+A command names them in its signature, ``bin_width: options.BinWidth = None``. Options whose help depends on the command
+are functions: ``out: Annotated[Path, options.out("File to write.")]``.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tailwise.backends.names import MODELS
+from tailwise.cli.completion import complete_choice, complete_data, complete_method
+from tailwise.modalities.encoder_names import AUTO, ENCODERS
+from tailwise.training.recipe import CRITERIA, PRECISIONS
+
+METHOD, ROWS, COLUMNS, TRAINING, OUTPUT = "Method", "Target and rows", "Columns", "Training", "Output"
+_SPLITS = ("auto", "column", "balanced", "random")
+_DEVICES = ("auto", "cpu", "cuda", "mps")
+_FILES = "A CSV, TSV or Parquet file"
+_EXAMPLE = "or example:NAME (see `tailwise examples`)"
+
+
+def _column(name: str, help: str) -> Any:
+    """Return a repeatable option that names columns."""
+    return typer.Option(f"--{name}", metavar="COLUMN", help=f"{help} Repeatable.", rich_help_panel=COLUMNS)
+
+
+def out(help: str) -> Any:
+    """Return the option for what a command writes."""
+    return typer.Option("--out", "-o", help=help, rich_help_panel=OUTPUT)
+
+
+def settings(help: str) -> Any:
+    """Return the option for parameters of parts, of the model or of the encoder."""
+    return typer.Option("--set", metavar="PART.NAME=VALUE", help=f"{help} Repeatable.", rich_help_panel=METHOD)
+
+
+def methods(help: str, default: str | bool = False) -> Any:
+    """Return the option for the methods of several trainings."""
+    return typer.Option(
+        "--method",
+        "-m",
+        help=help,
+        show_default=default,
+        autocompletion=complete_method,
+        rich_help_panel=METHOD,
+    )
+
+
+def epochs(default: str | bool = True) -> Any:
+    """Return the option for the number of epochs."""
+    return typer.Option(
+        "--epochs",
+        help="Maximum number of epochs of a stage (rrt: rrt.epochs).",
+        show_default=default,
+        rich_help_panel=TRAINING,
+    )
+
+
+def seeds(help: str, default: str | bool = True) -> Any:
+    """Return the option for the number of seeds."""
+    return typer.Option("--seeds", help=help, show_default=default, rich_help_panel=TRAINING)
+
+
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")]
+Data = Annotated[str, typer.Argument(metavar="DATA", help=f"{_FILES}, {_EXAMPLE}.", autocompletion=complete_data)]
+DataOrFolder = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATA", help=f"{_FILES}, a folder of Parquet files, {_EXAMPLE}.", autocompletion=complete_data
+    ),
+]
+Target = Annotated[str, typer.Option("--target", "-t", help="Column to predict.", rich_help_panel=ROWS)]
+Targets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--target",
+        "-t",
+        help="Column to predict. Repeatable: two or three numbers in the same unit, such as pitch and yaw, are "
+        "predicted together.",
+        show_default=False,
+        rich_help_panel=ROWS,
+    ),
+]
+Method = Annotated[
+    str,
+    typer.Option(
+        "--method",
+        "-m",
+        help="Parts joined by +, or vanilla (see `tailwise methods`); auto chooses by cross-validation.",
+        autocompletion=complete_method,
+        rich_help_panel=METHOD,
+    ),
+]
+Model = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        autocompletion=complete_choice(MODELS),
+        metavar="|".join(MODELS),
+        help="Model to train. All but the network take weights, l1, sera, resamplers and corrections.",
+        rich_help_panel=METHOD,
+    ),
+]
+Encoder = Annotated[
+    str,
+    typer.Option(
+        "--encoder",
+        autocompletion=complete_choice((AUTO, *ENCODERS)),
+        metavar="|".join((AUTO, *ENCODERS)),
+        help="The network's encoder: a perceptron or TabM, with embeddings (-ple, -plr) of numbers or without. "
+        "auto: mlp-ple, but mlp below 500 training rows or above 200 numbers.",
+        rich_help_panel=METHOD,
+    ),
+]
+
+BinWidth = Annotated[
+    float | None,
+    typer.Option(
+        "--bin-width",
+        help="Width of the target's bins, in target units.",
+        show_default="by rule",
+        rich_help_panel=ROWS,
+    ),
+]
+Bins = Annotated[
+    int | None,
+    typer.Option(
+        "--bins",
+        help="Number of bins of equal width, instead of --bin-width.",
+        show_default="by rule",
+        rich_help_panel=ROWS,
+    ),
+]
+Shots = Annotated[
+    str | None,
+    typer.Option(
+        "--shots",
+        metavar="MANY,FEW",
+        help="Rows per bin above which a bin is many-shot, and below which it is few-shot.",
+        show_default="n/122,n/610, at least 10,2",
+        rich_help_panel=ROWS,
+    ),
+]
+Split = Annotated[
+    str,
+    typer.Option(
+        "--split",
+        autocompletion=complete_choice(_SPLITS),
+        metavar="|".join(_SPLITS),
+        help="balanced: a third of each bin, up to a cap, for validation and as much for test. random: 15 % each. "
+        "column: as the column 'split' says. auto: that column if there is one, else balanced.",
+        rich_help_panel=ROWS,
+    ),
+]
+SplitColumn = Annotated[
+    str | None,
+    typer.Option("--split-column", help="Column with the values train, val and test.", rich_help_panel=ROWS),
+]
+Group = Annotated[
+    str | None,
+    typer.Option("--group", help="Column whose groups (patients, engines) are never split.", rich_help_panel=ROWS),
+]
+Depth = Annotated[
+    str | None,
+    typer.Option(
+        "--depth",
+        metavar="COLUMN",
+        help="Instead of --target: column that names a map (16-bit PNG, NPY) for each --image; every pixel is "
+        "predicted. --set depth.scale=0.001, depth.size=[228,304], depth.mask=COLUMN, ...",
+        rich_help_panel=ROWS,
+    ),
+]
+MaskTarget = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--mask-target",
+        metavar="LOW,HIGH",
+        help="Remove rows with a target in this range from training and validation, to measure interpolation and "
+        "extrapolation. Repeatable.",
+        rich_help_panel=ROWS,
+    ),
+]
+DropMissingTarget = Annotated[
+    bool,
+    typer.Option(
+        "--drop-missing-target",
+        help="Drop rows with an empty target instead of refusing them.",
+        rich_help_panel=ROWS,
+    ),
+]
+
+Drop = Annotated[list[str] | None, _column("drop", "Column to leave out.")]
+Nominal = Annotated[list[str] | None, _column("nominal", "Column to read as categories, e.g. a code.")]
+Numeric = Annotated[list[str] | None, _column("numeric", "Column to read as numbers.")]
+Date = Annotated[list[str] | None, _column("date", "Column to read as dates.")]
+IgnoreExtra = Annotated[
+    bool,
+    typer.Option("--ignore-extra", help="Allow columns that the model was not trained on.", rich_help_panel=COLUMNS),
+]
+
+BatchSize = Annotated[
+    int | None,
+    typer.Option("--batch-size", help="Rows per batch.", show_default="n/50, 32 to 256", rich_help_panel=TRAINING),
+]
+LearningRate = Annotated[
+    float,
+    typer.Option("--lr", help="Initial learning rate of the cosine schedule.", rich_help_panel=TRAINING),
+]
+Patience = Annotated[
+    int | None,
+    typer.Option(
+        "--patience",
+        help="Epochs without a better validation score before stopping; 0 never stops.",
+        rich_help_panel=TRAINING,
+    ),
+]
+Criterion = Annotated[
+    str,
+    typer.Option(
+        "--criterion",
+        autocompletion=complete_choice(CRITERIA),
+        metavar="|".join(CRITERIA),
+        help="Validation score that selects the epoch to keep.",
+        rich_help_panel=TRAINING,
+    ),
+]
+Seed = Annotated[int, typer.Option("--seed", help="Random seed.", rich_help_panel=TRAINING)]
+Device = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        autocompletion=complete_choice(_DEVICES),
+        metavar="|".join(_DEVICES),
+        help="Device to train on.",
+        rich_help_panel=TRAINING,
+    ),
+]
+Precision = Annotated[
+    str,
+    typer.Option(
+        "--precision",
+        autocompletion=complete_choice(PRECISIONS),
+        metavar="|".join(PRECISIONS),
+        help="Mixed precision.",
+        rich_help_panel=TRAINING,
+    ),
+]
+Folds = Annotated[
+    int | None,
+    typer.Option("--folds", help="Test every fold of K instead of one split per seed.", rich_help_panel=TRAINING),
+]
+Jobs = Annotated[int, typer.Option("--jobs", "-j", help="Number of trainings in parallel.", rich_help_panel=TRAINING)]
+Backend = Annotated[
+    str,
+    typer.Option("--backend", help="Backend of joblib: loky, or dask or ray on a cluster.", rich_help_panel=TRAINING),
+]
+
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing output.", rich_help_panel=OUTPUT)]
+Resume = Annotated[bool, typer.Option("--resume", help="Continue the unfinished run in --out.", rich_help_panel=OUTPUT)]
+Against = Annotated[
+    Path | None,
+    typer.Option(
+        "--against",
+        help="A finished run on the same data and split, to compare with this one in the report.",
+        rich_help_panel=OUTPUT,
+    ),
+]

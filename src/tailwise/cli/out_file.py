@@ -1,0 +1,32 @@
+"""Check a file that a command is to write."""
+
+from pathlib import Path
+
+from tailwise._checks import InputError
+
+
+def check_out_file(path: Path | None, option: str, suffix: str, *, overwrite: bool) -> None:
+    """Raise unless a file may be written.
+
+    Args:
+        path: file to write; nothing is checked if not given.
+        option: option that names it.
+        suffix: required suffix, with its dot.
+        overwrite: whether an existing file may be replaced.
+
+    Raises:
+        InputError: another suffix, a folder, a file in a missing folder, an existing file that is not to be replaced.
+    """
+    if path is None:
+        return
+    if path.is_dir() or path.suffix.lower() != suffix:
+        raise InputError(f"{option} must name a {suffix} file, got {str(path)!r}")
+    check_parent(path)
+    if path.exists() and not overwrite:
+        raise InputError(f"{str(path)!r} exists; pass --overwrite to replace it")
+
+
+def check_parent(path: Path) -> None:
+    """Raise unless the folder of a file exists."""
+    if not path.absolute().parent.is_dir():
+        raise InputError(f"no folder {str(path.parent)!r} to write {path.name!r} into")

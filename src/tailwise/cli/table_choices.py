@@ -1,0 +1,50 @@
+"""Convert the options that describe a table to keywords of :func:`tailwise.experiment.prepare.prepare`."""
+
+from typing import Any, TypedDict, Unpack
+
+from tailwise.cli.settings import parse_ranges, parse_shots
+
+_LISTS = ("drop", "nominal", "numeric", "date")
+
+
+class TableOptions(TypedDict, total=False):
+    """Options that say how a table is read and split, as the command line gives them."""
+
+    bin_width: float | None
+    bins: int | None
+    shots: str | None
+    split: str
+    split_column: str | None
+    group: str | None
+    drop_missing_target: bool
+    mask_target: list[str] | None
+    seed: int
+    drop: list[str] | None
+    nominal: list[str] | None
+    numeric: list[str] | None
+    date: list[str] | None
+
+
+def table_choices(**given: Unpack[TableOptions]) -> dict[str, Any]:
+    """Convert options to keywords of :func:`tailwise.experiment.prepare.prepare`; only those given, in order.
+
+    Raises:
+        InputError: shots or a range of the target that are no two numbers.
+
+    Example:
+        >>> table_choices(bins=20, shots="100,20", drop=None)
+        {'n_bins': 20, 'shots': (100.0, 20.0), 'drop': []}
+    """
+    choices: dict[str, Any] = {}
+    options: dict[str, Any] = dict(given)
+    for name, value in options.items():
+        match name:
+            case "bins":
+                choices["n_bins"] = value
+            case "shots":
+                choices["shots"] = parse_shots(value)
+            case "mask_target":
+                choices["mask_target"] = parse_ranges(value or [])
+            case _:
+                choices[name] = list(value or []) if name in _LISTS else value
+    return choices

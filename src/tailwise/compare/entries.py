@@ -1,0 +1,64 @@
+"""Combine methods and models into the entries of a comparison."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tailwise._checks import InputError, one_of
+from tailwise.backends.names import MODELS
+from tailwise.compare.sweep import swept_entries
+from tailwise.experiment.spec import Experiment, recipe_of
+from tailwise.methods.method import compose, parse
+from tailwise.modalities.catalog import kinds
+from tailwise.modalities.encoder_names import AUTO, ENCODERS
+
+
+def entries_of(
+    methods: Sequence[str],
+    models: Sequence[str] = (AUTO,),
+    *,
+    settings: Mapping[str, Mapping[str, Any]] | None = None,
+    recipe: Mapping[str, Any] | None = None,
+    sweep: bool = False,
+) -> list[Experiment]:
+    """Return an entry for every method on every model, the methods of the first model first.
+
+    Args:
+        methods: method strings.
+        models: encoders of a network (or ``"auto"``), and names of other models.
+        settings: parameters by part of a method; under ``image``, ``text`` and ``signal`` those of their encoders.
+        recipe: fields of :class:`tailwise.training.recipe.Recipe` of networks that differ from its defaults.
+        sweep: whether to add, on the first model, weights with a power from 0 (vanilla) to 1.
+
+    Raises:
+        InputError: an unknown method or model, parameters of a part that no method has, fewer than two entries.
+
+    Example:
+        >>> [entry.name for entry in entries_of(["vanilla", "sqinv+lds"], ["mlp", "linear"])]
+        ['mlp vanilla', 'mlp sqinv+lds', 'linear vanilla', 'linear sqinv+lds']
+    """
+    networks = (AUTO, *ENCODERS)
+    for model in models:
+        one_of(model, "`model`", (*networks, *(name for name in MODELS if name != "network")))
+    settings, recipe = settings or {}, recipe or {}
+    media = {kind: settings[kind] for kind in kinds() if kind in settings}
+    method_params = {part: params for part, params in settings.items() if part not in kinds()}
+    unused = set(method_params)
+    entries = []
+    for model in dict.fromkeys(models):
+        for method in dict.fromkeys(methods):
+            params = {part: values for part, values in method_params.items() if part in parse(method)}
+            unused -= set(params)
+            compose(method, **params)  # raise for a mistake before anything is trained
+            if model in networks:
+                entries.append(
+                    Experiment(method, encoder=model, method_params=params, params=media, recipe=recipe_of(recipe))
+                )
+            else:
+                entries.append(Experiment(method, model=model, method_params=params))
+    if unused:
+        raise InputError(f"`settings` names {sorted(unused)[0]!r}, which is part of no method that is compared")
+    if sweep:
+        entries += [entry for entry in swept_entries(entries[0]) if entry not in entries]
+    if len(entries) < 2:
+        raise InputError("one method on one model has nothing to be compared with; give more with `method` or `model`")
+    return entries

@@ -1,0 +1,194 @@
+"""From a table to its diagnosis."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tailwise._checks import InputError, whole
+from tailwise.data.columns import Schema
+from tailwise.data.splits import SPLIT_COLUMN, check_groups, looks_like_split
+from tailwise.data.targets import check_target, check_target_cells, require_column, target_values
+from tailwise.diagnose.advice import advise
+from tailwise.diagnose.column_checks import count_duplicates, describe_columns
+from tailwise.diagnose.commands import Commands
+from tailwise.diagnose.facts import Diagnosis
+from tailwise.diagnose.heaps import find_rounding, find_spikes
+from tailwise.diagnose.labels import (
+    bin_rule,
+    describe_density,
+    describe_relevance,
+    describe_target,
+    describe_weightings,
+)
+from tailwise.diagnose.media import media_hints
+from tailwise.diagnose.quick_model import cross_validate
+from tailwise.labels.bins import Bins
+from tailwise.labels.shots import Shots
+from tailwise.modalities.catalog import column_options, how_to_name
+from tailwise.modalities.media_rows import media_columns
+
+
+def diagnose(
+    frame: pd.DataFrame,
+    target: str,
+    *,
+    bin_width: float | None = None,
+    n_bins: int | None = None,
+    shots: tuple[float, float] | None = None,
+    drop: Sequence[str] = (),
+    nominal: Sequence[str] = (),
+    numeric: Sequence[str] = (),
+    date: Sequence[str] = (),
+    drop_missing_target: bool = False,
+    group: str | None = None,
+    seed: int = 0,
+    quick_model: bool = True,
+    data: str = "data.csv",
+    **media_names: Sequence[str] | None,
+) -> Diagnosis:
+    """Say how imbalanced a target is, where errors are large, what else is odd about the table, and what to do.
+
+    Args:
+        frame: the table. Where its column ``split`` says train, val or test, only the training rows are looked at.
+        target: target column.
+        bin_width: width of the bins, target units; by default :meth:`Bins.auto`.
+        n_bins: number of bins instead.
+        shots: explicit thresholds (many, few), rows a bin.
+        drop: columns to leave out.
+        nominal: columns to take as nominal.
+        numeric: columns to take as numeric.
+        date: columns to take as dates.
+        drop_missing_target: leave rows without a target out instead of refusing them.
+        group: column whose groups no fold splits.
+        seed: of folds, samples and bootstrap.
+        quick_model: whether to cross-validate a boosted model, on at most 20,000 rows (fewer of tables wider than 100
+            columns, but at least 2,000).
+        data: what the commands of the advice call the table.
+        media_names: columns of images, texts and signals, by the keywords of
+            :func:`tailwise.experiment.prepare.prepare`. Neither files nor texts are read; these columns are only
+            left out of the quick model.
+
+    Raises:
+        InputError: anything about the table or the choices that training would refuse too.
+
+    Example:
+        >>> x = np.linspace(0.0, 6.0, 500)
+        >>> found = diagnose(pd.DataFrame({"x": x, "price": np.exp(x)}), "price", quick_model=False)
+        >>> found.density.ratio > 100, found.columns.suspects[0].column
+        (True, 'x')
+    """
+    seed = whole(seed, "`seed`", least=0, most=2**32 - 1)
+    if bin_width is not None and n_bins is not None:
+        raise InputError("give `bin_width` or `n_bins`, not both")
+    names = [str(name) for name in frame.columns]
+    frame = frame.set_axis(names, axis=1)
+    if len(names) < 2 or len(frame) == 0:
+        raise InputError(
+            f"the table has {len(frame)} rows and {len(names)} columns; "
+            "a target and at least one feature are needed (is the separator right?)"
+        )
+    require_column(target, names, "target")
+    values = target_values(frame, target)
+    check_target_cells(values, drop=drop_missing_target)
+    roles: list[tuple[str, str]] = []
+    notes: list[str] = []
+    if group is not None:
+        if group == target:
+            raise InputError(f"`group` names {group!r}, which is the target")
+        require_column(group, names, "`group`")
+        roles.append((group, "group"))
+    here = values.notna().to_numpy()
+    if SPLIT_COLUMN in names and SPLIT_COLUMN not in (target, group, *drop) and looks_like_split(frame[SPLIT_COLUMN]):
+        roles.append((SPLIT_COLUMN, "split"))
+        training = _called_training(frame[SPLIT_COLUMN])
+        if training.any():
+            here = here & training
+            notes.append(
+                f"only the {int(training.sum()):,} rows that column {SPLIT_COLUMN!r} calls training are looked at"
+            )
+    table, y = frame[here].reset_index(drop=True), values.to_numpy()[here]
+    check_target(y, target)
+    if group is not None:
+        check_groups(table[group])
+    media = media_columns(media_names)
+    schema = Schema.infer(
+        table,
+        target,
+        drop=drop,
+        nominal=nominal,
+        numeric=numeric,
+        date=date,
+        not_features=roles,
+        media=media,
+        hint=how_to_name(),
+    )
+    features = schema.features(table)
+    notes += media_hints(table, schema)
+    regions = _regions(y, bin_width, n_bins, shots)
+    model = None
+    varying = [name for name in features if features[name].nunique(dropna=False) > 1]
+    if quick_model and varying:
+        model = cross_validate(features[varying], y, regions, None if group is None else table[group], seed)
+        if model.rows < len(y):
+            notes.append(f"the quick model saw a random {model.rows:,} of the {len(y):,} rows")
+    elif quick_model and not media:
+        notes.append("no column varies, so no model was tried")
+    if quick_model and media:
+        kinds = " and ".join(dict.fromkeys(medium.plural for medium in media))
+        notes.append(
+            f"the quick model looks at no {kinds}, only at the other columns"
+            if model
+            else f"no column but {kinds} varies, which a quick model cannot read, so none was tried"
+        )
+    spikes = find_spikes(y)
+    found = Diagnosis(
+        target=describe_target(y, target, missing=int(values.isna().sum())),
+        density=describe_density(regions, bin_rule(regions.scalar_bins, bin_width, n_bins)),
+        weightings=describe_weightings(regions.counts),
+        relevance=describe_relevance(y),
+        spikes=spikes,
+        rounding=find_rounding(y, spikes),
+        duplicates=count_duplicates(
+            features.join(table[[name for medium in media for name in medium.columns]].astype(str)), y
+        ),
+        columns=describe_columns(table, schema, features, y, seed),
+        model=model,
+        advice=(),
+        notes=tuple(notes),
+    )
+    columns = {"--drop": drop, "--nominal": nominal, "--numeric": numeric, "--date": date}
+    named = {option: media_names.get(option.name) or () for _, option in column_options()}
+    columns |= {_flag(option.name): names for option, names in named.items() if option.together == 1}
+    told = None if shots is None else f"{shots[0]:g},{shots[1]:g}"
+    single = {"--bin-width": bin_width, "--bins": n_bins, "--shots": told, "--group": group}
+    options: list[tuple[str, ...]] = [(option, name) for option, chosen in columns.items() for name in chosen]
+    options += [(option, str(value)) for option, value in single.items() if value is not None]
+    options += [(_flag(option.name), *names) for option, names in named.items() if option.together > 1 and names]
+    options += [("--drop-missing-target",)] if drop_missing_target else []
+    options += [("--seed", str(seed))] if seed else []
+    commands = Commands(data, target, tuple(options))
+    return replace(found, advice=advise(found, commands))
+
+
+def _flag(keyword: str) -> str:
+    """Return the command's option for a keyword."""
+    return "--" + keyword.replace("_", "-")
+
+
+def _called_training(split: pd.Series) -> NDArray[np.bool_]:
+    words = split.astype(str).str.strip().str.lower()
+    return np.asarray(words.isin(("train", "training")))
+
+
+def _regions(
+    y: NDArray[np.float64], bin_width: float | None, n_bins: int | None, shots: tuple[float, float] | None
+) -> Shots:
+    if bin_width is not None:
+        bins = Bins.width(y, bin_width)
+    else:
+        bins = Bins.auto(y) if n_bins is None else Bins.count(y, n_bins)
+    many, few = shots if shots is not None else (None, None)
+    return Shots.from_labels(y, bins, many=many, few=few)

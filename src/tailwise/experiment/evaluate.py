@@ -1,0 +1,131 @@
+"""Evaluate a fitted model on one part of a task: predictions, errors by region, coverage, from one forward pass."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tailwise.data.task import Task
+from tailwise.distributed import gather_objects, piece
+from tailwise.experiment.model import FittedModel, Predictions
+from tailwise.metrics.coverage import CONFIDENCE, RegionCoverage, coverage_by_region
+from tailwise.metrics.region_metrics import RegionMetrics, region_metrics
+
+
+@dataclass(frozen=True)
+class PredictedPart:
+    """Predictions of the rows of one part.
+
+    Args:
+        part: ``"train"``, ``"val"`` or ``"test"``.
+        row: ``(n,)`` position of each row in the source.
+        y: ``(n,)`` or ``(n, K)`` targets.
+        pred: ``(n,)`` or ``(n, K)`` predictions, target units.
+        std: ``(n,)`` standard deviations, target units, where the model gives them.
+        ends: ``(n, 2)`` low and high ends of the model's intervals, where it has some.
+        features: ``(m, d)`` features of the rows that were asked for, where the model has features.
+    """
+
+    part: str
+    row: NDArray[np.int64]
+    y: NDArray[np.float64]
+    pred: NDArray[np.float64]
+    std: NDArray[np.float64] | None
+    ends: NDArray[np.float64] | None
+    features: NDArray[np.float64] | None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Predictions of the rows of one part and the errors that follow from them.
+
+    Args:
+        predicted: the predictions.
+        regions: metrics by region.
+        coverage: coverage of the intervals by region; ``None`` where there are none.
+    """
+
+    predicted: PredictedPart
+    regions: Mapping[str, RegionMetrics]
+    coverage: Mapping[str, RegionCoverage] | None
+
+    def metrics(self) -> dict[str, dict[str, float]]:
+        """Return number of rows and metrics by region as plain numbers, without intervals."""
+        return {
+            name: {"n": region.n, **{key: value.value for key, value in region.metrics.items()}}
+            for name, region in self.regions.items()
+        }
+
+
+def predict_part(
+    model: FittedModel,
+    task: Task,
+    part: str,
+    *,
+    features_of: NDArray[np.int64] | None = None,
+    known: Predictions | None = None,
+) -> PredictedPart:
+    """Predict the rows of a part in one pass through the model.
+
+    On several processes each predicts its piece of the rows, and all of them get the whole.
+
+    Args:
+        model: a fitted model.
+        task: the task it was fitted to, or another with the same columns.
+        part: ``"train"``, ``"val"`` or ``"test"``.
+        features_of: positions of the rows, within the part, whose features to keep.
+        known: the model's predictions of the part, where they were made before.
+    """
+    rows, y = task.rows_of(part)
+    if known is None:
+        positions = np.arange(len(rows))[piece(len(rows))]
+        wanted = None if features_of is None else np.isin(positions, features_of)
+        known = _gathered(model.predictions(rows.select(positions), features_of=wanted))
+    ends = None if model.intervals is None else model.intervals_of(known.pred, CONFIDENCE)
+    return PredictedPart(part, task.row[task.part == part], y, known.pred, known.std, ends, known.features)
+
+
+def evaluate(
+    model: FittedModel,
+    task: Task,
+    part: str = "test",
+    *,
+    seed: int = 0,
+    resamples: int = 1000,
+    features_of: NDArray[np.int64] | None = None,
+) -> Evaluation:
+    """Predict the rows of a part, in one pass through the model, and measure the errors by region.
+
+    Args:
+        model: a fitted model.
+        task: the task it was fitted to, or another with the same columns.
+        part: ``"train"``, ``"val"`` or ``"test"``.
+        seed: random seed of the bootstrap.
+        resamples: bootstrap resamples for the intervals of metrics; 0 for none.
+        features_of: positions of the rows, within the part, whose features to keep.
+
+    Example:
+        >>> import numpy as np, pandas as pd
+        >>> from tailwise.experiment.fit import fit
+        >>> from tailwise.experiment.prepare import prepare
+        >>> from tailwise.experiment.spec import Experiment
+        >>> x = np.random.default_rng(0).normal(size=300)
+        >>> task = prepare(pd.DataFrame({"x": x, "y": np.exp(x)}), "y")
+        >>> evaluation = evaluate(fit(task, Experiment("vanilla", model="linear")), task)
+        >>> list(evaluation.regions)
+        ['all', 'many', 'medium', 'few', 'zero']
+    """
+    predicted = predict_part(model, task, part, features_of=features_of)
+    y, pred, ends = predicted.y, predicted.pred, predicted.ends
+    return Evaluation(
+        predicted,
+        region_metrics(y, pred, task.shots, relevance=task.relevance, resamples=resamples, seed=seed),
+        None if ends is None else coverage_by_region(y, pred, ends[:, 0], ends[:, 1], task.shots),
+    )
+
+
+def _gathered(mine: Predictions) -> Predictions:
+    """Return the predictions of all processes, in the order of the rows."""
+    parts = [mine.pred, mine.std, mine.features]
+    return Predictions(*(None if part is None else np.concatenate(gather_objects(part)) for part in parts))  # type: ignore[arg-type]

@@ -1,0 +1,144 @@
+"""Fit an experiment to a task: the one place where a training is assembled."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tailwise._checks import InputError
+from tailwise.backends.names import load_backend
+from tailwise.backends.protocol import Fitting
+from tailwise.data.task import Task
+from tailwise.experiment.auto_choice import AutoSettings, Choice, choose_method, without_rows
+from tailwise.experiment.model import FittedModel, Predictions
+from tailwise.experiment.spec import AUTO_METHOD, Experiment
+from tailwise.training.epoch import Epoch
+
+if TYPE_CHECKING:
+    from tailwise.methods.method import Method
+
+
+@dataclass(frozen=True)
+class Running:
+    """An experiment on a task, set up and not yet trained.
+
+    Args:
+        task: the data.
+        experiment: the description, of a method that is named.
+        method: the composed method.
+        fitting: the training of the experiment's model.
+    """
+
+    task: Task
+    experiment: Experiment
+    method: "Method"
+    fitting: Fitting
+
+    def finish(self) -> "tuple[FittedModel, Predictions]":
+        """Return the fitted model once all epochs are over, and its predictions of the validation rows.
+
+        The model is corrected where the method says so, and has intervals where validation rows were held out.
+        """
+        return self.bare().calibrated(self.task, self.method.correction, intervals=self.task.held_out)
+
+    def bare(self) -> FittedModel:
+        """Return the fitted model without correction and intervals."""
+        task, fitting = self.task, self.fitting
+        return FittedModel(task.schema, fitting.inputs, fitting.predictor, task.shots, task.relevance)
+
+
+def start(task: Task, experiment: Experiment) -> Running:
+    """Set up the training of an experiment on a task.
+
+    Raises:
+        InputError: a model, encoder, method or parameter that does not exist or does not fit the task.
+    """
+    experiment.check()
+    n_targets = len(task.schema.targets)
+    if experiment.model != "network" and n_targets > 1:
+        raise InputError(f"model {experiment.model!r} predicts one target, and there are {n_targets}; use the network")
+    method = experiment.compose()
+    return Running(task, experiment, method, _fitting(task, experiment, method))
+
+
+def _fitting(task: Task, experiment: Experiment, method: "Method") -> Fitting:
+    return load_backend(experiment.model).start(
+        task,
+        method,
+        experiment.recipe,
+        params=experiment.params,
+        encoder=experiment.encoder,
+        sample_weight=task.weight_of("train"),
+    )
+
+
+def fit(
+    task: Task, experiment: Experiment | None = None, *, on_epoch: Callable[[Epoch], None] | None = None
+) -> FittedModel:
+    """Train an experiment on a task and return the fitted model.
+
+    Args:
+        task: data from :func:`tailwise.experiment.prepare.prepare`.
+        experiment: what to train; ``Experiment()`` if not given.
+        on_epoch: called with each :class:`tailwise.training.epoch.Epoch`, a round of boosting among them.
+
+    Raises:
+        InputError: a model, encoder, method or parameter that does not exist or does not fit the task.
+
+    Example:
+        >>> import numpy as np, pandas as pd
+        >>> from tailwise.experiment.prepare import prepare
+        >>> from tailwise.training.recipe import Recipe
+        >>> x = np.random.default_rng(0).normal(size=300)
+        >>> task = prepare(pd.DataFrame({"x": x, "y": np.exp(x)}), "y")
+        >>> model = fit(task, Experiment("sqinv+lds", recipe=Recipe(epochs=2)))
+        >>> model.predict(pd.DataFrame({"x": [0.0, 2.0]})).shape
+        (2,)
+    """
+    experiment = Experiment() if experiment is None else experiment
+    if experiment.method == AUTO_METHOD:
+        experiment = chosen(experiment, choose(task, experiment))
+    running = start(task, experiment)
+    for epoch in running.fitting.epochs():
+        if on_epoch is not None:
+            on_epoch(epoch)
+    return running.finish()[0]
+
+
+def train_method(task: Task, experiment: Experiment, method: "Method") -> FittedModel:
+    """Train a composed method in place of the experiment's own; return the model without correction and intervals."""
+    running = Running(task, experiment, method, _fitting(task, experiment, method))
+    for _ in running.fitting.epochs():
+        pass
+    return running.bare()
+
+
+def choose(task: Task, experiment: Experiment, *, like: Any = None) -> Choice:
+    """Choose the method of an experiment whose method is ``"auto"``, by cross-validation without the test rows.
+
+    Args:
+        task: the data.
+        experiment: model, recipe and the settings of the choice (``method_params={"auto": {"folds": 5}}``).
+        like: ``(n,)`` rows whose labels are distributed as those to be predicted, see
+            :func:`tailwise.experiment.auto_choice.choose_method`.
+
+    Raises:
+        InputError: settings that do not exist, too few rows or groups.
+    """
+    settings = AutoSettings.from_params(experiment.method_params, experiment.model)
+    if not task.held_out:
+        return without_rows(int(np.sum(task.part == "train")))
+    plain = replace(experiment, method="vanilla", method_params={}, recipe=settings.recipe(experiment.recipe))
+
+    def train(rows: Task, method: "Method") -> FittedModel:
+        return train_method(rows, plain, method)
+
+    return choose_method(
+        task, train, settings, model=experiment.model, groups=task.group, like=like, seed=experiment.recipe.seed
+    )
+
+
+def chosen(experiment: Experiment, choice: Choice) -> Experiment:
+    """Return the experiment with the method that was chosen."""
+    return replace(experiment, method=choice.candidate.method, method_params=choice.candidate.method_params)

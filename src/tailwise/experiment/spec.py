@@ -1,0 +1,137 @@
+"""The description of a training: method, model, parameters, recipe."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, Self
+
+from tailwise._checks import InputError, one_of
+from tailwise.backends.names import MODELS
+from tailwise.modalities.encoder_names import AUTO, ENCODERS
+from tailwise.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from tailwise.methods.method import Method
+
+AUTO_METHOD = "auto"
+_NETWORK = "network"
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What is trained and how, without any data.
+
+    Args:
+        method: method string such as ``"sqinv+lds"``, see ``tailwise methods``; or ``"auto"``, which is chosen by
+            cross-validation when the experiment is fitted.
+        model: one of :data:`tailwise.backends.names.MODELS`.
+        encoder: encoder of a network, one of :data:`tailwise.modalities.encoder_names.ENCODERS`, or ``"auto"``; of
+            maps also a network of images.
+        method_params: parameters of the method's parts, ``{"conr": {"window": 2.0}}``.
+        params: parameters of the encoder, or of the model that is not a network.
+        recipe: epochs, batch size, learning rate, seed and the like.
+
+    Raises:
+        InputError: a model that does not exist.
+
+    Example:
+        >>> Experiment("sqinv+lds", encoder="tabm").name, Experiment("vanilla", model="lightgbm").name
+        ('tabm sqinv+lds', 'lightgbm vanilla')
+        >>> Experiment.from_json(Experiment("lds", recipe=Recipe(epochs=3)).to_json()).recipe.epochs
+        3
+    """
+
+    method: str = "sqinv+lds"
+    model: str = _NETWORK
+    encoder: str = AUTO
+    method_params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    params: Mapping[str, Any] = field(default_factory=dict)
+    recipe: Recipe = field(default_factory=Recipe)
+
+    def __post_init__(self) -> None:
+        one_of(self.model, "model", tuple(MODELS))
+
+    @property
+    def name(self) -> str:
+        """Model and method, with the parameters that are given for the method's parts."""
+        return f"{self.trained} {self.method_name}"
+
+    @property
+    def method_name(self) -> str:
+        """The method with the parameters that are given for its parts."""
+        given = [
+            f"{part}.{key}={value}" for part, params in self.method_params.items() for key, value in params.items()
+        ]
+        return self.method + (f" ({', '.join(given)})" if given else "")
+
+    @property
+    def trained(self) -> str:
+        """The encoder of a network, or the name of another model."""
+        return self.encoder if self.model == _NETWORK else self.model
+
+    def label(self, method: str) -> str:
+        """Return how a run is called: the method, after the model where that is not the default network."""
+        return method if (self.model, self.encoder) == (_NETWORK, AUTO) else f"{self.trained} {method}"
+
+    def check(self) -> Self:
+        """Return the experiment if encoder and parameters belong to its model.
+
+        Raises:
+            InputError: an encoder that does not exist.
+        """
+        one_of(self.encoder, "encoder", (AUTO, *ENCODERS))
+        return self
+
+    def compose(self) -> "Method":
+        """Return the method.
+
+        Raises:
+            InputError: ``"auto"``, which must be chosen first; what :func:`tailwise.compose` refuses.
+        """
+        from tailwise.methods.method import compose
+
+        if self.method == AUTO_METHOD:
+            raise InputError(f"method {AUTO_METHOD!r} is chosen by cross-validation; name a method, or fit it")
+        return compose(self.method, **{part: dict(params) for part, params in self.method_params.items()})
+
+    def with_recipe(self, **changes: Any) -> Self:
+        """Return the experiment with another recipe: ``experiment.with_recipe(seed=1)``."""
+        return replace(self, recipe=replace(self.recipe, **changes))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values; of the recipe only what differs from the defaults."""
+        plain: dict[str, Any] = {
+            "method": self.method,
+            "model": self.model,
+            "encoder": self.encoder if self.model == _NETWORK else AUTO,
+            "method_params": {part: dict(params) for part, params in self.method_params.items()},
+            "params": dict(self.params),
+            "recipe": {name: value for name, value in asdict(self.recipe).items() if value != _DEFAULTS[name]},
+        }
+        return plain
+
+    @classmethod
+    def from_json(cls, saved: Mapping[str, Any]) -> Self:
+        """Read what :meth:`to_json` returned.
+
+        Raises:
+            InputError: a field that is unknown, or has a value that does not work.
+        """
+        known = {one.name for one in fields(cls)}
+        if not set(saved) <= known:
+            raise InputError(f"an experiment has no field {sorted(set(saved) - known)[0]!r}, only {sorted(known)}")
+        return cls(**{**saved, "recipe": recipe_of(saved.get("recipe", {}))})
+
+
+def recipe_of(changes: Mapping[str, Any]) -> Recipe:
+    """Return the default recipe with some changes.
+
+    Raises:
+        InputError: a setting that does not exist, or has a value that does not work.
+    """
+    unknown = next((name for name in changes if name not in _DEFAULTS), None)
+    if unknown is not None:
+        raise InputError(f"a recipe has no setting {unknown!r}, only {sorted(_DEFAULTS)}")
+    return Recipe(**changes)
+
+
+_DEFAULTS: Mapping[str, Any] = asdict(Recipe())

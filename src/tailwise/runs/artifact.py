@@ -1,0 +1,190 @@
+"""Write what a run folder holds: settings, model, predictions, metrics, intervals and the page."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from tailwise._checks import InputError
+from tailwise._files import write_json
+from tailwise.data.task import Task
+from tailwise.experiment.evaluate import Evaluation, PredictedPart, evaluate, predict_part
+from tailwise.experiment.model import FittedModel
+from tailwise.experiment.spec import Experiment
+from tailwise.modalities.catalog import kinds
+from tailwise.report.against import OtherRun, compare
+from tailwise.report.features import FeatureMap, feature_rows
+from tailwise.report.page import run_page
+from tailwise.report.trust_charts import coverage_by_level
+from tailwise.runs import folder as run
+from tailwise.runs.lock import locked
+
+
+def write(
+    folder: str | Path,
+    task: Task,
+    experiment: Experiment,
+    model: FittedModel,
+    evaluation: Evaluation | None = None,
+    *,
+    history: Sequence[Mapping[str, Any]] = (),
+    overwrite: bool = False,
+) -> Path:
+    """Write the run folder of a fitted model, with its page: all of it or nothing.
+
+    Args:
+        folder: a folder that does not exist, is empty, or holds a run that may be overwritten.
+        task: the task the model was fitted to.
+        experiment: what was fitted, of a method that is named.
+        model: the fitted model.
+        evaluation: of the test rows; made if not given.
+        history: one record an epoch, as :class:`tailwise.training.epoch.Epoch` has them.
+        overwrite: replace a run in the folder.
+
+    Returns:
+        The folder.
+
+    Raises:
+        InputError: a folder that holds something else, or cannot be written.
+    """
+    out = Path(folder)
+    run.check_out(out, overwrite=overwrite, resume=False)
+    test = evaluation or evaluate(model, task, seed=experiment.recipe.seed, features_of=page_rows(task))
+    method, label = experiment.compose(), experiment.label(experiment.method)
+    with locked(out):
+        try:
+            run.start_run(out, describe(task, experiment, label=label, encoder=model.encoder))
+            run.trim_history(out, 0)
+            for line in history:
+                run.append_history(out, dict(line))
+            write_results(out, task, model, test, predict_part(model, task, "val"))
+            write_page(out, task, model, test, label=label, remarks=method.remarks)
+            run.finish_run(out)
+        except (InputError, OSError):
+            run.abandon_run(out)
+            raise
+    return out
+
+
+def describe(
+    task: Task,
+    experiment: Experiment,
+    *,
+    label: str,
+    encoder: str | None,
+    method: str | None = None,
+    choice: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return the settings of a run as ``config.json`` keeps them.
+
+    Args:
+        task: the data.
+        experiment: what is trained, of a method that is named.
+        label: how the run is called.
+        encoder: encoder of the network, where ``"auto"`` stands for one.
+        method: canonical name of the method, if the experiment's is not.
+        choice: how the method was chosen, if it was.
+    """
+    targets, source = task.schema.targets, task.source
+    network = experiment.model == "network"
+    media = {kind: experiment.params[kind] for kind in kinds() if experiment.params.get(kind)}
+    rest = {name: value for name, value in experiment.params.items() if name not in kinds()}
+    described: dict[str, Any] = {
+        "name": method or experiment.method,
+        "parameters": {part: dict(params) for part, params in experiment.method_params.items()},
+    }
+    return {
+        "data": {"name": "data frame", "sha256": ""}
+        if source is None
+        else {"name": source.name, "sha256": source.sha256},
+        "target": targets[0] if len(targets) == 1 else list(targets),
+        "table": dict(task.choices),
+        "columns": task.schema.to_json(),
+        "method": described | ({} if choice is None else {"auto": dict(choice)}),
+        "model": {
+            "name": experiment.model,
+            "encoder": encoder,
+            "parameters": {"model": {} if network else rest, "encoder": rest if network else {}, **media},
+        },
+        "label": label,
+        "recipe": asdict(experiment.recipe),
+        "versions": run.versions(),
+    }
+
+
+def page_rows(task: Task) -> Any:
+    """Return the positions of the test rows whose features the page shows; ``None`` of several targets."""
+    return feature_rows(task.rows_of("test")[1], task.shots) if len(task.schema.targets) == 1 else None
+
+
+def write_results(out: Path, task: Task, model: FittedModel, test: Evaluation, val: PredictedPart) -> None:
+    """Write the model folder, predictions of validation and test rows, metrics and coverage."""
+    (out / run.MODEL).mkdir(exist_ok=True)
+    model.save(out / run.MODEL)
+    frame = pd.concat([_frame(task, part) for part in (val, test.predicted)], ignore_index=True)
+    frame.to_parquet(out / run.PREDICTIONS, index=False)
+    write_json(out / run.METRICS, {name: region.to_json() for name, region in test.regions.items()})
+    if test.coverage is not None:
+        write_json(out / run.INTERVALS, {name: region.to_json() for name, region in test.coverage.items()})
+
+
+def _frame(task: Task, part: PredictedPart) -> pd.DataFrame:
+    """Return the predictions of a part as a table."""
+    targets = task.schema.targets
+    columns: dict[str, Any] = {"row": part.row, "split": part.part}
+    columns |= run.by_target("target", part.y, targets) | run.by_target("prediction", part.pred, targets)
+    columns |= {} if part.std is None else {"std": part.std}
+    columns |= {} if part.ends is None else {"low": part.ends[:, 0], "high": part.ends[:, 1]}
+    return pd.DataFrame(columns).assign(region=task.shots.names(part.y))
+
+
+def write_page(
+    out: Path,
+    task: Task,
+    model: FittedModel,
+    test: Evaluation,
+    *,
+    label: str,
+    remarks: Sequence[str] = (),
+    other: OtherRun | None = None,
+) -> None:
+    """Write the page of a run whose history and results are written.
+
+    Args:
+        out: the run folder.
+        task: the data.
+        model: the fitted model.
+        test: its evaluation on the test rows.
+        label: how the run is called.
+        remarks: what is particular about the method's predictions.
+        other: another run to show beside it.
+    """
+    predicted, conformal, features = test.predicted, model.intervals, None
+    rows = page_rows(task)
+    if rows is not None and predicted.features is not None:
+        features = FeatureMap.of(predicted.features, predicted.y[rows], task.shots)
+    name = "a data frame" if task.source is None else task.source.name
+    page = run_page(
+        title=f"{task.schema.target} of {name}",
+        target=task.schema.target,
+        method=label,
+        data=name,
+        rows={part: task.count(part) for part in ("train", "val", "test")},
+        split=task.split,
+        shots=task.shots,
+        regions=test.regions,
+        y_true=predicted.y,
+        y_pred=predicted.pred,
+        history=run.read_history(out),
+        notes=[*([] if task.source is None else task.source.notes), *task.notes, *remarks],
+        other=other,
+        changes=None if other is None else compare(predicted.y, predicted.pred, other.y_pred, task.shots),
+        coverage=test.coverage,
+        shared=() if conformal is None else conformal.shared,
+        levels=None if conformal is None else coverage_by_level(conformal, predicted.y, predicted.pred),
+        features=features,
+        targets=task.schema.targets,
+    )
+    (out / run.REPORT).write_text(page, encoding="utf-8")
