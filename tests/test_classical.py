@@ -85,7 +85,7 @@ class TestEveryModel:
 
     @pytest.mark.parametrize("method", ["sqinv+lds+fds", "conr", "bmc", "rrt+lds", "huber", "uvote", "cmixup"])
     def test_parts_of_networks_are_refused(self, name, method, table):
-        with pytest.raises(InputError, match=f"acts in the training of a network; --model {name} takes weights"):
+        with pytest.raises(InputError, match=f"acts in the training of a network; `model='{name}'` takes weights"):
             trained(table, name, method)
 
     def test_unknown_parameter(self, name, table):
@@ -141,6 +141,12 @@ class TestEveryModel:
         assert model.predict_std(table.rows) is None
         assert outputs.features is None
         assert model.features(table.rows) is None
+
+    def test_a_search_varies_parameters_that_it_has(self, name):
+        backend = load_backend(name)
+        assert backend.name == name
+        for parameter, span in backend.varied.items():
+            assert backend.parameters({parameter: span.low})[parameter] == span.low
 
     def test_correction_is_fitted(self, name, table):
         setup, _ = trained(table, name, "isotonic")
@@ -254,7 +260,7 @@ def test_l1_is_the_absolute_error(table):
     assert setup.predictor.fitted.loss == "absolute_error"
     setup, _ = trained(table, "catboost", "l1")
     assert setup.predictor.fitted.get_all_params()["loss_function"] == "MAE"
-    with pytest.raises(InputError, match="'l1' acts in the training of a network; --model forest"):
+    with pytest.raises(InputError, match="'l1' acts in the training of a network; `model='forest'`"):
         trained(table, "forest", "l1")
 
 

@@ -209,6 +209,43 @@ def test_rows_are_drawn_by_their_weight(table):
     np.testing.assert_allclose(resampled.training.batches.y, labels, rtol=1e-6)
 
 
+@pytest.mark.parametrize("method", ["vanilla", "uvote", "vir"])
+def test_one_pass_gives_what_the_single_methods_give(method, table):
+    setup, _ = trained(table, method, "mlp")
+    model = TableModel(table.schema, setup.inputs, setup.predictor, table.shots, table.relevance)
+    passes = []
+    hook = setup.predictor.model.encoder.register_forward_hook(lambda *_: passes.append(1))
+    outputs = model.outputs(table.rows, features=True)
+    hook.remove()
+    assert len(passes) == 1
+    x = setup.inputs.inputs(table.schema, table.rows.frame())
+    network, rows = setup.predictor.model, torch.from_numpy(x)
+    with torch.inference_mode():
+        np.testing.assert_array_equal(outputs.pred, network(rows).double())
+        np.testing.assert_array_equal(outputs.features, network.encode(rows).double())
+        if method == "vanilla":
+            assert outputs.std is None
+        else:
+            std = network.head.std(network.head.outputs(network.encode(rows)))
+            np.testing.assert_array_equal(outputs.std, std.double())
+    np.testing.assert_array_equal(setup.predictor.predict(x), outputs.pred)
+    np.testing.assert_array_equal(model.predict(table.rows), outputs.pred)
+
+
+def test_a_network_is_resumed_from_its_state(table):
+    whole, part, resumed = (
+        start_training(table, compose("vanilla"), Recipe(epochs=3, device="cpu"), encoder="mlp") for _ in range(3)
+    )
+    assert whole.resumable
+    assert whole.encoder == "mlp"
+    list(whole.epochs())
+    next(part.epochs())
+    resumed.restore(*part.state())
+    list(resumed.epochs())
+    for ours, theirs in zip(resumed.predictor.model.parameters(), whole.predictor.model.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
 @pytest.mark.parametrize("embedding", ["none", "ple"])
 def test_tabm_is_that_of_its_authors(embedding):
     """The same weights in their whole model give the same features, member by member."""
