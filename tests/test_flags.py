@@ -31,7 +31,7 @@ COMMANDS = {
     "diagnose/imbalance_advice.py",
     "diagnose/table_diagnosis.py",
     "diagnose/value_advice.py",
-    "search/space.py",
+    "search/train_command.py",
 }
 OTHER_PROGRAMS = {"--shm-size", "broadcast_buffers"}
 
