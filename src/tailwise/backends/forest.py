@@ -14,7 +14,7 @@ from tailwise.backends.parameters import checked_parameters
 from tailwise.backends.protocol import Between
 from tailwise.backends.sklearn_model import SklearnModel, at_once, fit_estimator
 from tailwise.data.task import Task
-from tailwise.methods.method import Method
+from tailwise.methods.build import Method
 from tailwise.training.recipe import Recipe
 
 _DEFAULTS: Mapping[str, Any] = {"n_estimators": 200, "n_jobs": -1}

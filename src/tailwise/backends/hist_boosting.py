@@ -15,7 +15,7 @@ from tailwise.backends.protocol import Between
 from tailwise.backends.rounds import best_round
 from tailwise.backends.sklearn_model import SklearnModel, fit_estimator
 from tailwise.data.task import Task
-from tailwise.methods.method import Method
+from tailwise.methods.build import Method
 from tailwise.training.recipe import Recipe
 
 _DEFAULTS: Mapping[str, Any] = {"max_iter": 500, "learning_rate": 0.05, "min_samples_leaf": 5}

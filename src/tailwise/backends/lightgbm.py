@@ -16,7 +16,7 @@ from tailwise.backends.parameters import checked_parameters
 from tailwise.backends.protocol import Between, Outputs
 from tailwise.backends.rounds import best_round
 from tailwise.data.task import Task
-from tailwise.methods.method import Method
+from tailwise.methods.build import Method
 from tailwise.training.recipe import Recipe
 
 _FILE = "model.txt"

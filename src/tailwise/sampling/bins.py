@@ -8,7 +8,7 @@ import numpy as np
 from tailwise._checks import InputError, positive
 from tailwise.labels.bins import Bins
 from tailwise.labels.density import LDS
-from tailwise.sampling.resampler import Drawn, Resampler
+from tailwise.sampling.resampler import Drawn, Resampler, resampler_part
 from tailwise.sampling.table import Floats
 
 
@@ -81,3 +81,17 @@ class BinOverSampler(Resampler):
         copies[by_bin] = turns[index[by_bin]] + (place < rest[index[by_bin]])
         rows = np.arange(labels.size)
         return np.concatenate([rows, np.repeat(rows, copies)]), None
+
+
+BINOVER_PART = resampler_part(
+    name="binover",
+    make=BinOverSampler,
+    summary="repeat rows of rare bins, by the label density",
+    source="-",
+    year=None,
+    cost="none; more rows",
+    use="""\
+from tailwise.sampling import BinOverSampler
+X_more, y_more = BinOverSampler(random_state=0).fit_resample(X_train, y_train)""",
+    hidden=frozenset({"nominal", "random_state", "bins", "density"}),
+)

@@ -9,7 +9,7 @@ from tailwise._checks import InputError, not_negative, whole
 from tailwise.labels.relevance import Which
 from tailwise.sampling.neighbours import Distance, Metric
 from tailwise.sampling.pools import Bump, RelevanceLike, Strategy, find_bumps, relevance_of, wanted_rows
-from tailwise.sampling.resampler import Drawn, Resampler, draw_by_bump, seeds
+from tailwise.sampling.resampler import Drawn, Resampler, draw_by_bump, resampler_part, seeds
 from tailwise.sampling.smoter import draw_pairs, with_target_between
 from tailwise.sampling.table import Floats, Made, Nominal, Rows, Table, read_table
 
@@ -144,3 +144,16 @@ class GeometricSMOTE(Resampler):
             rng,
             in_ball,
         )
+
+
+GSMOTE_PART = resampler_part(
+    name="gsmote",
+    make=GeometricSMOTE,
+    summary="new rows from a ball around a rare row that reaches to a neighbour",
+    source="-",
+    year=None,
+    cost="none; neighbours of rare rows before training",
+    use="""\
+from tailwise.sampling import GeometricSMOTE
+X_more, y_more = GeometricSMOTE(random_state=0).fit_resample(X_train, y_train)""",
+)
