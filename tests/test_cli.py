@@ -10,7 +10,7 @@ import pytest
 
 from tailwise import TableModel
 from tailwise.cli.main import run
-from tailwise.methods.parts import PARTS
+from tailwise.methods.catalog import PARTS
 
 TRAIN = ["--target", "price", "--epochs", "3", "--device", "cpu"]
 
@@ -510,7 +510,7 @@ class TestBrokenRuns:
 
 class TestLists:
     def test_methods_come_from_the_parts(self, capsys):
-        from tailwise.methods.parts import PARTS
+        from tailwise.methods.catalog import PARTS
 
         assert run(["methods", "--markdown"]) == 0
         text = capsys.readouterr().out
