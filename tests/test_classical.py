@@ -82,7 +82,7 @@ class TestEveryModel:
 
     @pytest.mark.parametrize("method", ["sqinv+lds+fds", "conr", "bmc", "rrt+lds", "huber", "uvote", "cmixup"])
     def test_parts_of_networks_are_refused(self, name, method, table):
-        with pytest.raises(InputError, match=f"acts in the training of a network; --model {name} takes weights"):
+        with pytest.raises(InputError, match=f"acts in the training of a network; `model={name}` takes weights"):
             trained(table, name, method)
 
     def test_unknown_parameter(self, name, table):
@@ -167,7 +167,7 @@ def test_boosting_stops_early(table):
 def test_l1_is_the_absolute_error(table):
     setup, _ = trained(table, "hist-boosting", "l1")
     assert setup.predictor.fitted.loss == "absolute_error"
-    with pytest.raises(InputError, match="'l1' acts in the training of a network; --model forest"):
+    with pytest.raises(InputError, match="'l1' acts in the training of a network; `model=forest`"):
         trained(table, "forest", "l1")
 
 

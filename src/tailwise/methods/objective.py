@@ -76,8 +76,9 @@ class Objective(nn.Module):
         super().__init__()
         self.global_batch = global_batch
         self.model: Any = model
+        head: Any = model.head
         # Checking a module against the protocol takes too long to do it in each step.
-        self._head: tuple[nn.Module, Head] = (self.model.head, as_head(self.model.head))
+        self._head: tuple[Any, Head] = (head, as_head(head))
         self.augment: Any = NoAugment() if augment is None else augment
         self.weights = UniformWeights() if weights is None else weights
         self.smoother: Any = Keep() if smoother is None else smoother
