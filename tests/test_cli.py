@@ -130,7 +130,7 @@ class TestTrain:
         arguments = ["train", finished / "toy.csv", *TRAIN, "--mask-target", "40,60", "-o", tmp_path / "r"]
         assert run([str(a) for a in [*arguments, "--against", finished / "run"]]) == 0
         page = (tmp_path / "r" / "report.html").read_text()
-        assert "Beside sqinv+lds (run, without --mask-target)" in page
+        assert "Beside sqinv+lds (run, without masked ranges)" in page
         assert "MAE sqinv+lds (this run)" in page
 
     def test_a_run_on_other_rows_is_no_comparison(self, finished, tmp_path, capsys):
@@ -548,6 +548,7 @@ class TestLists:
 
     def test_an_unknown_part(self, capsys):
         assert "did you mean 'quantile'?" in refused(capsys, "methods", "quantil")
+        assert "'binover' is now 'ro' with --set ro.by='bins'" in refused(capsys, "methods", "binover")
 
     def test_examples(self, capsys):
         assert run(["examples"]) == 0

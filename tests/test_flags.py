@@ -29,9 +29,9 @@ PYTHON_ONLY = {
 COMMANDS = {
     "diagnose/commands.py",
     "diagnose/imbalance_advice.py",
-    "diagnose/of_table.py",
+    "diagnose/table_diagnosis.py",
     "diagnose/value_advice.py",
-    "search/space.py",
+    "search/train_command.py",
 }
 OTHER_PROGRAMS = {"--shm-size", "broadcast_buffers"}
 

@@ -40,6 +40,11 @@ def test_names_are_put_in_order(given, canonical):
     [
         ("con", {}, r"unknown method part 'con' in 'con'; did you mean 'conr'\?"),
         ("CONR", {}, "did you mean 'conr'"),
+        (
+            "lds+binover",
+            {},
+            "unknown method part 'binover' in 'lds.binover'; 'binover' is now 'ro' with `ro.by='bins'`$",
+        ),
         ("", {}, "unknown method part ''"),
         ("lds++fds", {}, "joined by one"),
         ("vanilla+lds", {}, "stands alone"),

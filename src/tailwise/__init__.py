@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from tailwise.methods.build import Method, compose
     from tailwise.methods.objective import Objective
     from tailwise.methods.stages import Stage
-    from tailwise.metrics.regions import region_metrics
+    from tailwise.metrics.region_metrics import region_metrics
     from tailwise.modalities.mlp import MLP
     from tailwise.regularizers.conr import ConR, conr_loss
     from tailwise.smoothing.fds import FDS
@@ -81,7 +81,7 @@ _WHERE = {
     "density_weights": "weights.by_density",
     "focal_loss": "losses.focal",
     "lds_weights": "weights.by_bins",
-    "region_metrics": "metrics.regions",
+    "region_metrics": "metrics.region_metrics",
 }
 
 __all__ = [

@@ -27,10 +27,11 @@ def methods(
     Join parts by [bold]+[/bold], at most one a slot (any number of regularizers): [bold]sqinv+lds+fds+conr[/bold].
     [bold]vanilla[/bold] is the plain network. Set parameters with [bold]--set conr.window=2.0[/bold].
     """
-    from tailwise.methods.catalog import PARTS
+    from tailwise.methods.catalog import PARTS, REPLACED
 
     if name is not None and name not in PARTS:
-        raise InputError(f"there is no part {name!r}{did_you_mean(name, PARTS)}")
+        hint = f"; {REPLACED[name]}" if name in REPLACED else did_you_mean(name, PARTS)
+        raise InputError(f"there is no part {name!r}{hint}")
     if markdown:
         typer.echo(_markdown())
     else:

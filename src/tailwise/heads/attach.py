@@ -10,6 +10,7 @@ from tailwise.heads.ensemble import EnsembleHead
 from tailwise.heads.evidential import VariationalHead
 from tailwise.heads.head import as_head
 from tailwise.heads.laplace import LaplaceHeads
+from tailwise.heads.mixture import MixtureHead
 from tailwise.heads.point import PointHead
 
 HEADS: Mapping[str, type[PointHead]] = {
@@ -17,6 +18,7 @@ HEADS: Mapping[str, type[PointHead]] = {
     "laplace": LaplaceHeads,
     "variational": VariationalHead,
     "ensemble": EnsembleHead,
+    "mixture": MixtureHead,
 }
 _POINT = {"kind": "point"}
 
@@ -39,8 +41,8 @@ def head_from(n_features: int, shape: Mapping[str, Any] | None) -> PointHead:
     kind = str(shape.get("kind"))
     if kind not in HEADS:
         raise InputError(f"there is no head of kind {kind!r}{did_you_mean(kind, HEADS)}")
-    params: dict[str, Any] = {name: value for name, value in shape.items() if name != "kind"}
-    return HEADS[kind](n_features, **params)
+    parameters: dict[str, Any] = {name: value for name, value in shape.items() if name != "kind"}
+    return HEADS[kind](n_features, **parameters)
 
 
 def attach_head(model: Any, shape: Mapping[str, Any] | None, y_train: ArrayLike | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Label densities that weights are the inverse of: smoothed bins (LDS), kernels (KDE), nearest neighbours (KNN)."""
+"""Label densities for weights: smoothed bins (LDS), kernels (KDE), nearest neighbours (KNN)."""
 
 from dataclasses import dataclass
 
@@ -13,21 +13,22 @@ from tailwise.labels.kernels import COMPATS, Compat, Kernel, Padding, kernel_win
 
 @dataclass(frozen=True, kw_only=True)
 class LDS:
-    """Label distribution smoothing: the density a bin shares with its neighbours.
+    """Label distribution smoothing: the density of a bin averaged with those of its neighbours.
 
-    p̃(y') = ∫ k(y, y') p(y) dy, Yang et al. (ICML 2021) Only the density is smoothed, never the labels.
+    p̃(y') = ∫ k(y, y') p(y) dy, Yang et al. (ICML 2021). Only the density is smoothed, never the labels.
 
     Args:
         kernel: ``"gaussian"``, ``"triangular"`` or ``"laplace"``.
-        window: number of bins the kernel covers, odd.
+        window: number of bins that the kernel covers, odd.
         sigma: σ in bins.
-        padding: what stands beyond the ends of the label range; ``None`` takes the form's own (see Note).
+        padding: values beyond the ends of the label range, see :func:`tailwise.labels.kernels.smooth`; ``None`` takes
+            the default of ``compat`` (see Note).
         compat: ``"paper"`` or ``"reference"``.
 
     Note:
-        The formula smooths the density and takes its root afterwards, with the kernel's average over the label range
-        at its ends. ``compat="reference"`` is the authors' code: the root first, zeros beyond the ends
-        (``padding="reflect"`` for their depth data) and their folded Gaussian; see
+        The paper's formula smooths the density and takes its root afterwards; at the ends of the label range the kernel
+        averages over the bins that exist. ``compat="reference"`` is the authors' code: the root first, zeros beyond the
+        ends (``padding="reflect"`` for their depth data) and their folded Gaussian; see
         ``tests/test_golden_weights.py``. Their rounding down of smoothed counts to whole numbers is not reproduced.
 
     Example:
@@ -51,9 +52,9 @@ class LDS:
         return kernel_window(self.kernel, window=self.window, sigma=self.sigma, compat=self.compat)
 
     def effective(self, counts: ArrayLike, *, power: float, grid: BinGrid | None = None) -> NDArray[np.float64]:
-        """``(n_bins,)`` smoothed counts to a power: what a weight is the inverse of.
+        """Return ``(n_bins,)`` smoothed counts to a power; a weight is their inverse.
 
-        Counts of a ``grid`` of bins are smoothed along each of its dimensions.
+        Counts of a ``grid`` of bins are smoothed along each dimension.
         """
         values = np.asarray(counts, dtype=np.float64)
         taps = self._taps()
@@ -68,17 +69,17 @@ class LDS:
 class KDE:
     """Gaussian kernel density of the labels, without bins.
 
-    Scalar labels: on a fine grid, from all training rows. K-dimensional labels: p(y) = 1/R Σ_r Π_j N(y_j; y_rj, h_j²)
-    over R reference labels.
+    For scalar labels it is computed on a fine grid, from all training rows. For K-dimensional labels it is
+    p(y) = 1/R Σ_r Π_j N(y_j; y_rj, h_j²) over R reference labels.
 
     Args:
         bandwidth: h, target units, in every dimension; ``None`` takes the normal-reference rule,
             σ_j (4 / ((K + 2) R))^(1 / (K + 4)) in K dimensions and 1.06 σ n^(-1/5) for scalar labels.
-        references: most training labels that a K-dimensional density is made of, drawn with a fixed seed.
+        references: largest number of training labels R in a K-dimensional density, drawn with a fixed seed.
 
     Note:
-        Far from all references a K-dimensional density counts as that of one row of all n, which every training label
-        has from itself.
+        A K-dimensional density at a training label is bounded below by the kernel of one row among all n, because every
+        training label contributes its own kernel.
 
     Example:
         >>> from tailwise.weights.by_density import density_weights
@@ -103,12 +104,12 @@ class KNN:
     Distances are taken between labels divided by their standard deviation in each dimension.
 
     Args:
-        neighbours: k; a label that is itself a reference counts.
-        references: most training labels R to look among, drawn with a fixed seed.
+        neighbours: k; a reference counts as its own neighbour.
+        references: largest number of training labels R to search, drawn with a fixed seed.
 
     Note:
-        Where k references or more equal the label, r_k is 0: the density is then their number over R r^K, r being half
-        the smallest r_k above 0 of all references. For whole numbers that is about the histogram.
+        If k or more references equal the label, r_k is 0: the density is then their number over R r^K, where r is half
+        the smallest positive r_k of all references. For whole numbers that is about the histogram.
 
     Example:
         >>> from tailwise.weights.by_density import density_weights

@@ -46,6 +46,7 @@ CATALOG: Mapping[str, Entry] = {
     "dist": Entry("loss", "tailwise.losses.dist:DIST_PART"),
     "sera": Entry("loss", "tailwise.losses.sera:SERA_PART"),
     "gar": Entry("loss", "tailwise.losses.gar:GAR_PART"),
+    "mixture": Entry("loss", "tailwise.losses.mixture_likelihood:MIXTURE_PART"),
     "uvote": Entry("loss", "tailwise.methods.uvote:UVOTE_PART", also=("weights",)),
     "conr": Entry("regularizer", "tailwise.regularizers.conr:CONR_PART"),
     "ranksim": Entry("regularizer", "tailwise.regularizers.ranksim:RANKSIM_PART"),
@@ -65,11 +66,14 @@ CATALOG: Mapping[str, Entry] = {
     "smogn": Entry("resample", "tailwise.sampling.smogn:SMOGN_PART"),
     "wercs": Entry("resample", "tailwise.sampling.wercs:WERCS_PART"),
     "gsmote": Entry("resample", "tailwise.sampling.geometric:GSMOTE_PART"),
-    "binover": Entry("resample", "tailwise.sampling.bins:BINOVER_PART"),
     "isotonic": Entry("correction", "tailwise.calibration.corrections:ISOTONIC_PART"),
     "quantile": Entry("correction", "tailwise.calibration.corrections:QUANTILE_PART"),
     "debias": Entry("correction", "tailwise.calibration.corrections:DEBIAS_PART"),
 }
+
+
+# Names of the grammar that were replaced, with what replaces them.
+REPLACED: Mapping[str, str] = {"binover": "'binover' is now 'ro' with `ro.by='bins'`"}
 
 
 class _Descriptions(Mapping[str, Part]):

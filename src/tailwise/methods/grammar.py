@@ -1,7 +1,7 @@
 """The grammar of method strings: names of parts joined by ``+``, at most one part a slot."""
 
 from tailwise._checks import InputError, did_you_mean
-from tailwise.methods.catalog import CATALOG
+from tailwise.methods.catalog import CATALOG, REPLACED
 
 VANILLA = "vanilla"
 
@@ -25,6 +25,8 @@ def parse(name: str) -> list[str]:
             hint = did_you_mean(word, [*CATALOG, VANILLA]) if word else "; parts are joined by one '+'"
             if word == VANILLA:
                 hint = "; 'vanilla' is the plain network and stands alone"
+            if word in REPLACED:
+                hint = f"; {REPLACED[word]}"
             raise InputError(f"unknown method part {word!r} in {name!r}{hint}")
         if words.count(word) > 1:
             raise InputError(f"{word!r} stands twice in {name!r}")

@@ -75,7 +75,7 @@ def loss_and_weights(
         others.append("an object")
     if others:
         raise InputError(
-            f"{others[0]!r} acts in the training of a network; `model={model}` takes weights such as sqinv+lds, "
+            f"{others[0]!r} acts in the training of a network; `model={model!r}` takes weights such as sqinv+lds, "
             f"{', '.join(name for name in (*losses, 'sera') if name != 'mse')}, resamplers and corrections"
         )
     weight = None if "weights" not in by_slot else _weights(by_slot, y, bins).sample_weight(y)

@@ -53,15 +53,15 @@ def checked_params(part: Part, params: Any) -> dict[str, Any]:
     if not isinstance(params, Mapping):
         raise InputError(f"parameters of {part.name!r} must be a mapping such as {{'window': 2.0}}, got {params!r}")
     known = part.parameters()
-    for key in params:
+    for key, value in params.items():
         if key not in known:
             if key in part.fixed:
                 raise InputError(f"{part.name!r} stands for {key}={part.fixed[key]}; use 'reweight' to choose it")
             hint = did_you_mean(key, known) if known else f"; {part.name} takes none"
             raise InputError(f"{part.name!r} has no parameter {key!r}{hint}")
         most = part.most.get(key)
-        if most is not None and isinstance(params[key], Real) and params[key] > most:
-            raise InputError(f"{part.name}: {key} must be at most {most:g}, got {params[key]!r}")
+        if most is not None and isinstance(value, Real) and params[key] > most:
+            raise InputError(f"{part.name}: {key} must be at most {most:g}, got {value!r}")
     return dict(params)
 
 

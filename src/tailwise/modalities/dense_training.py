@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tailwise._checks import InputError
-from tailwise.backends.names import AUTO
 from tailwise.methods.build import Method, compose
 from tailwise.methods.catalog import PARTS
 from tailwise.methods.grammar import VANILLA, parse
 from tailwise.metrics.depth import DepthErrors
 from tailwise.modalities.dense import PreparedMaps
 from tailwise.modalities.depth_net import DepthNet
+from tailwise.modalities.encoder_names import AUTO
 from tailwise.modalities.map_batches import MapBatches
 from tailwise.modalities.map_files import MapRows
 from tailwise.training.epoch import Epoch
