@@ -1,4 +1,4 @@
-"""Losses of one error at a time: squared, absolute, Huber."""
+"""Losses of single errors: squared, absolute, Huber."""
 
 import torch
 import torch.nn.functional as F  # noqa: N812  the name torch itself uses
@@ -40,7 +40,7 @@ def huber_loss(pred: Tensor, target: Tensor, weight: Tensor | None = None, *, be
         pred: predictions.
         target: labels.
         weight: weights.
-        beta: error at which it turns from quadratic to linear, target units (authors: 1 year of age).
+        beta: β, error at which the loss turns from quadratic to linear, target units (the authors: 1 year of age).
     """
     same_shape(pred, target)
     error = difference(pred, target)
@@ -53,7 +53,7 @@ class MSE(nn.Module):
     degree = 2
 
     def forward(self, pred: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
-        """Weighted mean squared error."""
+        """Return the weighted mean squared error."""
         return mse_loss(pred, target, weight)
 
 
@@ -63,7 +63,7 @@ class L1(nn.Module):
     degree = 1
 
     def forward(self, pred: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
-        """Weighted mean absolute error."""
+        """Return the weighted mean absolute error."""
         return l1_loss(pred, target, weight)
 
 
@@ -71,7 +71,7 @@ class Huber(nn.Module):
     """:func:`huber_loss` as a module.
 
     Args:
-        beta: target units, above 0.
+        beta: β, target units, above 0.
     """
 
     degree = 1
@@ -81,5 +81,5 @@ class Huber(nn.Module):
         self.beta = positive(beta, "beta")
 
     def forward(self, pred: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
-        """Weighted Huber loss."""
+        """Return the weighted Huber loss."""
         return huber_loss(pred, target, weight, beta=self.beta)
