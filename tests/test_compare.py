@@ -14,12 +14,18 @@ from tailwise.cli.main import run
 from tailwise.cli.settings import repeat_options
 from tailwise.compare.cell import Cell
 from tailwise.compare.comparison import SCORES, compare_grid
-from tailwise.compare.conclusions import conclusions
+from tailwise.compare.comparison_folder import open_comparison, write_comparison
+from tailwise.compare.conclusions import WHERE, conclusions, of_tables
+from tailwise.compare.entries import entries_of
+from tailwise.compare.grid import check_parallel, run_grid
+from tailwise.compare.plan import plan_cells
 from tailwise.compare.predictions import Predictions
+from tailwise.compare.presets import PRESETS
 from tailwise.compare.progress import GridProgress
 from tailwise.compare.ranks import rank_methods
 from tailwise.compare.shares import shares_tested
 from tailwise.compare.statistics import compare_paired
+from tailwise.compare.sweep import sweep_of
 from tailwise.experiment.prepare import prepare
 from tailwise.experiment.spec import Experiment
 from tailwise.labels.bins import Bins
@@ -28,6 +34,7 @@ from tailwise.metrics.paired_bootstrap import paired_bootstrap
 from tailwise.report.compare_charts import heat_chart, trade_chart
 from tailwise.report.compare_page import compare_page
 from tailwise.report.critical import critical_chart, critical_text
+from tailwise.training.recipe import Recipe
 
 ROWS = {"train": 800, "val": 100, "test": 100}
 TESTED = {"all": 0.15, "many": 0.1, "medium": 0.3, "few": 1 / 3, "balanced": 0.25}  # as the balanced split does
@@ -64,6 +71,10 @@ def kept(results, folder, shift=0.0):
         path.parent.mkdir(parents=True, exist_ok=True)
         Predictions.of(row, target, pred, shots).write(path)
     return results
+
+
+def page_of(found, title):
+    return compare_page(found, title, conclusions=conclusions(found), of_tables=of_tables(found), scores=WHERE)
 
 
 def svg_words(svg):
@@ -193,7 +204,7 @@ class TestConclusions:
 class TestCharts:
     def test_heat_has_the_numbers_and_the_verdicts(self):
         changes = {"mlp <a>": {"all": -30.0, "few": 0.3}, "b": {"all": 12.0, "many": -80.0}}
-        svg = heat_chart(changes, {("mlp <a>", "all"): "better", ("b", "all"): "no difference"}, "base")
+        svg = heat_chart(changes, {("mlp <a>", "all"): "better", ("b", "all"): "no difference"}, "base", list(WHERE))
         words = svg_words(svg)
         assert {"-30 %", "better", "0 %", "+12 %", "-80 %"} <= set(words)
         assert "no difference" not in words
@@ -294,7 +305,7 @@ class TestCompareGrid:
         assert found.tables[0].mean("mlp sqinv", "few") is None
         assert found.tables[0].on_front() == {}
         assert "few" not in [one.region for one in found.tables[0].compared if one.paired.percent is not None]
-        assert "nan" not in compare_page(found, "a page").lower()
+        assert "nan" not in page_of(found, "a page").lower()
 
     def test_an_entry_that_failed_is_left_out_with_the_reason(self):
         results = made_up({"sqinv": -5.0})
@@ -321,7 +332,7 @@ class TestCompareGrid:
         assert [table.table for table in found.tables] == ["a", "c"]
         assert found.left_out == {"b": "the reference 'mlp vanilla' has no result on 'b': it diverged"}
         assert found.to_json()["left_out"] == found.left_out
-        page = compare_page(found, "t")
+        page = page_of(found, "t")
         assert "<strong>b</strong> is left out: the reference" in page
         assert "<h2>b: y</h2>" not in page
 
@@ -338,7 +349,7 @@ class TestCompareGrid:
         results = [(c, {"error": "x"} if (c.entry.method, c.table) == ("inv", "b") else r) for c, r in results]
         found = compare_grid(results, "mlp vanilla")
         assert (found.ranking["all"].tables, found.ranking["all"].left_out) == (("a", "c"), ("b",))
-        page = compare_page(found, "a page")
+        page = page_of(found, "a page")
         assert "Over 3 tables" in page
         assert "Without b, where an entry has no result" in page
         assert "mlp inv, 3 trainings, left out: x" in page
@@ -349,12 +360,12 @@ class TestCompareGrid:
     def test_one_seed_concludes_nothing(self):
         found = compare_grid(made_up({"sqinv": -5.0}, seeds=1), "mlp vanilla")
         assert {one.verdict for one in found.tables[0].compared} == {"cannot tell (one seed)"}
-        assert "nothing can be concluded" in compare_page(found, "a page")
+        assert "nothing can be concluded" in page_of(found, "a page")
 
     def test_the_page_is_the_same_each_time(self):
         found = compare_grid(made_up({"sqinv": -5.0, "inv": 5.0}), "mlp vanilla")
-        page = compare_page(found, "<title>")
-        assert page == compare_page(found, "<title>")
+        page = page_of(found, "<title>")
+        assert page == page_of(found, "<title>")
         assert "&lt;title&gt;" in page
         for line in conclusions(found):
             assert line in page
@@ -363,6 +374,93 @@ class TestCompareGrid:
             assert score.capitalize() in page
         links = set(re.findall(r"https?://[a-z0-9.]+", page))
         assert links <= {"http://www.w3.org", "http://purl.org", "http://creativecommons.org"}  # names, not places
+
+
+class TestEntries:
+    def test_every_method_is_on_every_model(self):
+        settings = {"lds": {"sigma": 1}, "text": {"frozen": True}}
+        entries = entries_of(["vanilla", "sqinv+lds"], ["mlp", "linear"], settings=settings, recipe={"epochs": 3})
+        assert [entry.name for entry in entries] == [
+            "mlp vanilla", "mlp sqinv+lds (lds.sigma=1)", "linear vanilla", "linear sqinv+lds (lds.sigma=1)",
+        ]  # fmt: skip
+        assert [entry.recipe for entry in entries] == [Recipe(epochs=3)] * 2 + [Recipe()] * 2
+        assert [dict(entry.params) for entry in entries[1:3]] == [{"text": {"frozen": True}}, {}]
+
+    def test_a_sweep_has_each_entry_once(self):
+        entries = entries_of(["vanilla"], ["tabm", "mlp"], sweep=True)
+        assert [entry.name for entry in entries[2:]] == [
+            f"tabm reweight+lds (reweight.power={power})" for power in (0.25, 0.5, 0.75, 1.0)
+        ]
+        assert sweep_of(entries) == ("tabm vanilla", *(entry.name for entry in entries[2:]))
+
+    def test_mistakes_name_parameters(self):
+        for methods, models, settings, said in (
+            (["vanilla"], ["mlp"], {}, "give more with `method` or `model`"),
+            (["vanilla", "inv"], ["mlpp"], {}, "`model` must be one of"),
+            (["vanilla", "inv"], ["mlp"], {"conr": {"coef": 1}}, "`settings` names 'conr'"),
+        ):
+            with pytest.raises(InputError, match=said):
+                entries_of(methods, models, settings=settings)
+
+
+class TestPlan:
+    def test_cells_of_a_split_come_together(self, toy_csv):
+        entries = entries_of(["vanilla", "inv"], ["linear"])
+        cells = plan_cells([(str(toy_csv), "price"), ("example:diabetes", "progression")], entries, seeds=2, rows=99)
+        assert [(cell.seed, cell.table, cell.order) for cell in cells[:5]] == [
+            (0, "toy", 0), (0, "toy", 1), (0, "diabetes", 0), (0, "diabetes", 1), (1, "toy", 0),
+        ]  # fmt: skip
+        assert {(cell.rows, len(cell.sha256)) for cell in cells} == {(99, 64)}
+        folded = plan_cells([(str(toy_csv), "price")], entries, seeds=1, folds=3)
+        assert [cell.fold for cell in folded] == [0, 0, 1, 1, 2, 2]
+
+    @pytest.mark.parametrize(
+        ("wrong", "said"),
+        [
+            ({"seeds": 0}, "`seeds` must be"),
+            ({"folds": 1}, "`folds` must be"),
+            ({"folds": 3, "choices": {"group": "city"}}, "`folds` and `group` cannot be used together"),
+            ({"choices": {"bin_width": -1.0}}, "width must be"),
+        ],
+    )
+    def test_mistakes_name_parameters(self, toy_csv, wrong, said):
+        with pytest.raises(InputError, match=said):
+            plan_cells([(str(toy_csv), "price")], entries_of(["vanilla", "inv"]), **wrong)
+
+    def test_tables_of_one_name_are_refused(self, toy_csv):
+        with pytest.raises(InputError, match="two tables are called 'toy'"):
+            plan_cells([(str(toy_csv), "price"), ("elsewhere/toy.csv", "x")], entries_of(["vanilla", "inv"]))
+
+    def test_trainings_that_cannot_run(self, tmp_path):
+        with pytest.raises(InputError, match="`jobs` must be"):
+            check_parallel(0, "loky")
+        with pytest.raises(InputError, match="`backend` 'abacus' cannot be used"):
+            list(run_grid([], tmp_path, backend="abacus"))
+
+
+class TestPython:
+    def test_a_comparison_in_a_few_lines_is_that_of_the_command(self, toy_csv, tmp_path):
+        words = ["compare", str(toy_csv), "-t", "price", "-m", "vanilla", "inv", "--model", "linear"]
+        assert run([*words, "--seeds", "2", "-o", str(tmp_path / "command")]) == 0
+        cells = plan_cells(
+            [(str(toy_csv), "price")],
+            entries_of(["vanilla", "inv"], ["linear"]),
+            seeds=2,
+            rows=PRESETS["quick"].rows,
+        )
+        folder = open_comparison(tmp_path / "python")
+        comparison = compare_grid(list(run_grid(cells, folder)), "linear vanilla", folder=folder)
+        write_comparison(comparison, tmp_path / "python")
+        assert comparison.title == "price of toy"
+        saved = [json.loads((tmp_path / name / "comparison.json").read_text()) for name in ("command", "python")]
+        for one in saved:
+            del one["seconds"], one["tables"][0]["seconds"]
+        assert saved[0] == saved[1]
+
+    def test_the_title_names_the_target_that_all_tables_have(self):
+        assert compare_grid(made_up({"inv": 1.0}, tables=("a", "b")), "mlp vanilla").title == "y of a, b"
+        results = [(replace(c, target=f"y of {c.table}"), r) for c, r in made_up({"inv": 1.0}, tables=("a", "b"))]
+        assert compare_grid(results, "mlp vanilla").title == "a, b"
 
 
 class TestCommand:

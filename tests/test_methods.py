@@ -9,7 +9,7 @@ from torch import nn
 from tailwise import FDS, L1, MLP, Bins, ConR, InputError, Objective, Regressor, compose
 from tailwise.augment.views import TwoViews
 from tailwise.losses.balanced_mse import BMC
-from tailwise.methods.parts import PARTS
+from tailwise.methods.catalog import PARTS
 
 Y = np.random.default_rng(0).gamma(2.0, 10.0, 300)
 

@@ -14,12 +14,14 @@ from tailwise.cli.main import run
 from tailwise.cli.settings import parse_set
 from tailwise.experiment.prepare import prepare
 from tailwise.experiment.spec import Experiment
-from tailwise.methods.method import compose
-from tailwise.methods.parts import PARTS as KNOWN_PARTS
+from tailwise.methods.build import compose
+from tailwise.methods.catalog import PARTS as KNOWN_PARTS
 from tailwise.metrics.paired_bootstrap import crossed_bootstrap
 from tailwise.search.aim import Aim
+from tailwise.search.outcome import judge_best
 from tailwise.search.space import METHODS, METHODS_OF_TREES, PARTS, Space, from_stored, stored_settings
 from tailwise.search.study import Search
+from tailwise.search.study_folder import REPORT, open_search, study_settings, write_report
 from tailwise.search.train_command import train_command
 from tailwise.training.epoch import Epoch
 from tailwise.training.recipe import Recipe
@@ -230,6 +232,50 @@ class TestCrossed:
         gains = np.random.default_rng(0).normal(size=(1, 200))
         once, thrice = crossed_bootstrap(gains), crossed_bootstrap(np.repeat(gains, 3, axis=0))
         assert thrice.high - thrice.low == pytest.approx(once.high - once.low, rel=0.1)
+
+
+class TestPython:
+    AIM, RECIPE = Aim("bmae", None), Recipe()
+
+    def opened(self, table, folder, choices=(), **others):
+        settings = study_settings("digest", "price", dict(choices), LINEAR, self.AIM, self.RECIPE)
+        return open_search(table, LINEAR, self.AIM, self.RECIPE, settings=settings, folder=folder, **others), settings
+
+    def test_a_study_in_a_few_lines(self, table, tmp_path):
+        search, settings = self.opened(table, tmp_path / "s")
+        list(search.run(3))
+        outcome = judge_best(search, seeds=1)
+        command = train_command("toy.csv", "price", search.best_settings(), self.RECIPE, {})
+        report = write_report(tmp_path / "s", search, settings, outcome, command)
+        saved = json.loads(report.read_text())
+        assert report.name == REPORT
+        assert saved["outer"]["bmae"] == {"ours": outcome.bmae[0], "vanilla": outcome.bmae[1]}
+        assert len(saved["trials"]) == 3
+        again, _ = self.opened(table, tmp_path / "s")
+        assert again.trials() == search.trials()
+
+    def test_the_folder_of_another_study_is_refused_in_names_of_parameters(self, table, tmp_path):
+        self.opened(table, tmp_path / "s")
+        with pytest.raises(InputError, match="holds a study with another `bin_width`, `split`, `group`, `drop` or"):
+            self.opened(table, tmp_path / "s", {"split": "random"})
+        (tmp_path / "s" / REPORT).write_text("{")
+        with pytest.raises(InputError, match="is no report of a study; choose another `out`"):
+            self.opened(table, tmp_path / "s")
+
+    def test_a_storage_that_cannot_be_opened_leaves_nothing(self, table, tmp_path):
+        with pytest.raises(InputError, match="`storage` 'foo://bar' cannot be opened"):
+            self.opened(table, tmp_path / "s", storage="foo://bar")
+        assert not (tmp_path / "s").exists()
+
+    def test_the_best_settings_are_those_of_vanilla_where_nothing_is_better(self, search, monkeypatch):
+        found = script(search(), monkeypatch, [[(10, 5)], [(12, 5)], [(9, 5)]])
+        list(found.run(1))
+        assert found.best_settings() == LINEAR.plain(found.recipe)
+        list(found.run(2))
+        assert stored_settings(found.best_settings(), found.recipe) == found.best().drawn
+
+    def test_the_criterion_is_that_of_the_aim(self):
+        assert [Aim(name).criterion for name in ("few", "bmae", "mae")] == ["bmae", "bmae", "mae"]
 
 
 class TestCommand:

@@ -16,6 +16,7 @@ FLAGS = {
     "drop_missing_target": "--drop-missing-target",
     "encoder": "--encoder",
     "epochs": "--epochs",
+    "folds": "--folds",
     "group": "--group",
     "host": "--host",
     "ignore_extra": "--ignore-extra",
@@ -49,6 +50,8 @@ FLAGS = {
     "target": "--target",
     "text": "--text",
     "text_pair": "--text-pair",
+    "timeout": "--timeout",
+    "trials": "--trials",
     "within": "--within",
 }
 

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from tailwise.cli.flags import with_flags
+
 if TYPE_CHECKING:
     from tailwise.bench.protocols.base import Protocol
     from tailwise.bench.published import Published
@@ -21,7 +23,7 @@ def protocol_text(protocol: "Protocol") -> str:
         f"{protocol.name}: {protocol.title}",
         "",
         f"source   {protocol.source}",
-        f"data     {protocol.layout}",
+        f"data     {with_flags(protocol.layout)}",
         f"unit     {protocol.unit}",
         f"metrics  {', '.join(protocol.metrics)} of {', '.join(protocol.regions)}",
         f"recipe   {recipe}",
@@ -30,7 +32,7 @@ def protocol_text(protocol: "Protocol") -> str:
         f"methods  {' '.join(protocol.methods)}",
         "",
         "differences from the published practice, known or possible",
-        *(f"  - {line}" for line in protocol.deviations),
+        *(f"  - {with_flags(line)}" for line in protocol.deviations),
     ]
     return "\n".join(lines)
 

@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tailwise._numbers import number
+from tailwise.cli.flags import with_flags
 from tailwise.cli.show import notes, out, print_line
 from tailwise.compare.comparison import SCORES, GridComparison, TableComparison
 from tailwise.compare.conclusions import conclusions
@@ -31,7 +32,7 @@ def print_comparison(comparison: GridComparison, *, trainings: int, page: Path) 
         if score in _RANKED:
             out.print(ranks_table(score, ranking))
     for line in conclusions(comparison):
-        print_line(line)
+        print_line(with_flags(line))
     notes([f"{name} is left out: {reason}" for name, reason in comparison.left_out.items()])
     notes(
         [

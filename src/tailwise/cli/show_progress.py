@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tailwise._numbers import number
+from tailwise.cli.flags import with_flags
 from tailwise.cli.show import err
 from tailwise.compare.cell import Cell
 from tailwise.compare.comparison import SCORES
@@ -56,7 +57,7 @@ def shown_progress(cells: Sequence[Cell], jobs: int, known: int) -> Iterator[Cal
         fold = "" if cell.fold is None else f", fold {cell.fold}"
         name = f"{cell.table}, {cell.entry.name}, seed {cell.seed}{fold}"
         if "error" in result:
-            _print(f"failed: {name}: {result['error']}", style="bold red")
+            _print(f"failed: {name}: {with_flags(result['error'])}", style="bold red")
         elif not err.is_terminal and progress.done > known:
             means = {score: mean_error([result], score) for score in SCORES}
             errors = ", ".join(f"{score} {_short(mean)}" for score, mean in means.items() if mean is not None)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tailwise._checks import InputError, one_of, positive, whole
+from tailwise._part import Part
 from tailwise.labels.bin_grid import BinGrid
 from tailwise.labels.kernels import COMPATS, Compat, Kernel, Padding, kernel_window, smooth
 
@@ -125,3 +126,49 @@ class KNN:
         whole(self.references, "references", least=2, most=100_000)
         if self.neighbours > self.references:
             raise InputError(f"neighbours ({self.neighbours:,}) must be at most references ({self.references:,})")
+
+
+LDS_PART = Part(
+    name="lds",
+    slot="density",
+    make=LDS,
+    summary="label distribution smoothing of the density that weights use (alone: with sqinv)",
+    source="Yang et al., Delving into Deep Imbalanced Regression, ICML",
+    year=2021,
+    cost="O(B)",
+    use="""\
+from tailwise import LDS, density_weights
+weights = density_weights(y_train, bins, power=0.5, density=LDS(window=5, sigma=2.0))
+loss = (weights(y) * (pred - y).abs()).mean()""",
+    units={"window": "bins", "sigma": "bins"},
+    of_none={"padding": "follows compat"},
+)
+KDE_PART = Part(
+    name="kde",
+    slot="density",
+    make=KDE,
+    summary="Gaussian kernel density, without bins, for weights (alone: with sqinv)",
+    source="-",
+    year=None,
+    cost="O(B); O(B R) for K-dimensional labels and R references",
+    use="""\
+from tailwise.labels.density import KDE
+weights = density_weights(y_train, power=0.5, density=KDE())
+loss = (weights(y) * (pred - y).abs()).mean()""",
+    units={"bandwidth": "target", "references": "rows"},
+    of_none={"bandwidth": "1.06 sigma n^(-1/5)"},
+)
+KNN_PART = Part(
+    name="knn",
+    slot="density",
+    make=KNN,
+    summary="nearest-neighbour density, for weights (alone: with sqinv)",
+    source="-",
+    year=None,
+    cost="O(B log R); O(B R) for K-dimensional labels",
+    use="""\
+from tailwise.labels.density import KNN
+weights = density_weights(y_train, power=0.5, density=KNN(neighbours=20))
+loss = (weights(y) * (pred - y).abs()).mean()""",
+    units={"neighbours": "rows", "references": "rows"},
+)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from tailwise._checks import InputError, whole
+from tailwise.losses.loss import Loss
 
 
 def laplace_nll(outputs: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
@@ -42,12 +43,12 @@ def laplace_nll(outputs: Tensor, target: Tensor, weights: Tensor | None = None) 
     return (weights * nll).mean(0)
 
 
-class UVote(nn.Module):
+class UVote(Loss):
     """Uncertainty voting ensemble: :func:`laplace_nll` summed over heads with different label weights.
 
     Jiang et al., *Uncertainty Voting Ensemble for Imbalanced Deep Regression* (GCPR 2024): heads on one backbone are
     trained with increasing re-weighting, from no weights for the first to the inverse label density for the last. The
-    head with the smallest scale predicts (:class:`tailwise.heads.distributional.LaplaceHeads`).
+    head with the smallest scale predicts (:class:`tailwise.heads.laplace.LaplaceHeads`).
 
     Args:
         weights: one module per head, ``w(target) -> (B,)``, such as :class:`tailwise.weights.by_bins.LabelWeights`.
@@ -89,7 +90,7 @@ class UVote(nn.Module):
 
     @property
     def head(self) -> dict[str, object]:
-        """Shape of the matching head, for :func:`tailwise.heads.distributional.head_from`."""
+        """Shape of the matching head, for :func:`tailwise.heads.attach.head_from`."""
         return {"kind": "laplace", "n_heads": len(self.weights)}
 
     def forward(self, outputs: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:

@@ -10,7 +10,7 @@ from tailwise.labels.relevance import Which
 from tailwise.sampling.mixed_table import Floats, Nominal, Rows, SyntheticRows, Table, read_table
 from tailwise.sampling.neighbours import Distance, Metric
 from tailwise.sampling.pools import Bump, RelevanceLike, Strategy, find_bumps, relevance_of, wanted_rows
-from tailwise.sampling.resampler import Drawn, Resampler, draw_by_bump, seeds
+from tailwise.sampling.resampler import Drawn, Resampler, draw_by_bump, resampler_part, seeds
 from tailwise.sampling.smoter import draw_pairs, with_target_between
 
 
@@ -145,3 +145,16 @@ class GeometricSMOTE(Resampler):
             rng,
             in_ball,
         )
+
+
+GSMOTE_PART = resampler_part(
+    name="gsmote",
+    make=GeometricSMOTE,
+    summary="rows from a ball around a rare row up to a neighbour; tailwise's definition, after no paper",
+    source="-",
+    year=None,
+    cost="none; neighbours of rare rows before training",
+    use="""\
+from tailwise.sampling import GeometricSMOTE
+X_more, y_more = GeometricSMOTE(random_state=0).fit_resample(X_train, y_train)""",
+)

@@ -9,9 +9,11 @@ from tailwise.labels.relevance import Which
 from tailwise.sampling.mixed_table import Floats, Nominal, Rows, SyntheticRows, Table, read_table
 from tailwise.sampling.pools import Bump, RelevanceLike, Strategy, find_bumps, relevance_of, wanted_rows
 from tailwise.sampling.resampler import (
+    BRANCO,
     Drawn,
     Resampler,
     draw_by_bump,
+    resampler_part,
     seeds,
     warn_equal_numbers,
     warn_lone_row,
@@ -138,3 +140,17 @@ class GaussianNoise(Resampler):
             return noisy_rows(table, labels, *noise_pools(table, bump), seeds(bump.rows, n, rng), noise, rng)
 
         return draw_by_bump(bumps, wanted_rows(bumps, self.strategy, under=self.under_sample), rng, near)
+
+
+GN_PART = resampler_part(
+    name="gn",
+    make=GaussianNoise,
+    summary="copies of rare rows with Gaussian noise",
+    source=BRANCO,
+    year=2019,
+    cost="none; more rows",
+    use="""\
+from tailwise.sampling import GaussianNoise
+X_more, y_more = GaussianNoise(random_state=0).fit_resample(X_train, y_train)""",
+    units={"noise": "standard deviations"},
+)

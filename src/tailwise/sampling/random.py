@@ -11,7 +11,7 @@ from tailwise.labels.relevance import Which
 from tailwise.sampling.bin_copies import rows_by_bin
 from tailwise.sampling.mixed_table import Floats, Rows
 from tailwise.sampling.pools import Bump, RelevanceLike, Strategy, find_bumps, relevance_of, wanted_rows
-from tailwise.sampling.resampler import Drawn, Resampler, draw_by_bump
+from tailwise.sampling.resampler import BRANCO, Drawn, Resampler, draw_by_bump, resampler_part
 
 By = Literal["relevance", "bins"]
 BYS = ("relevance", "bins")
@@ -141,3 +141,29 @@ class RandomUnderSampler(Resampler):
     def _draw(self, table: Any, labels: Floats, rng: np.random.Generator) -> Drawn:  # noqa: ARG002
         bumps = find_bumps(labels, relevance_of(labels, self.relevance, self.which), self.threshold)
         return draw_by_bump(bumps, wanted_rows(bumps, self.strategy, over=False), rng, None)
+
+
+RU_PART = resampler_part(
+    name="ru",
+    make=RandomUnderSampler,
+    summary="leave out common rows before training",
+    source="Torgo et al., SMOTE for Regression, EPIA",
+    year=2013,
+    cost="none; fewer rows",
+    use="""\
+from tailwise.sampling import RandomUnderSampler
+X_more, y_more = RandomUnderSampler(random_state=0).fit_resample(X_train, y_train)""",
+)
+RO_PART = resampler_part(
+    name="ro",
+    make=RandomOverSampler,
+    summary="repeat rare rows before training, by relevance or by the density of bins",
+    remark="by=bins is tailwise's definition",
+    hidden=frozenset({"nominal", "random_state", "bins", "density"}),
+    source=BRANCO,
+    year=2019,
+    cost="none; more rows",
+    use="""\
+from tailwise.sampling import RandomOverSampler
+X_more, y_more = RandomOverSampler(random_state=0).fit_resample(X_train, y_train)""",
+)

@@ -3,6 +3,7 @@
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
 from tailwise._checks import InputError
+from tailwise._part import Part
 from tailwise.sampling.mixed_table import (
     Floats,
     Rows,
@@ -150,3 +152,14 @@ def warn_equal_numbers(bump: Bump, instead: str) -> None:
 def whole_numbers(numbers: Floats, whole: NDArray[np.bool_]) -> Floats:
     """Round the columns of whole numbers."""
     return np.where(whole, np.rint(numbers), numbers) if whole.any() else numbers
+
+
+BRANCO = "Branco et al., Pre-processing Approaches for Imbalanced Distributions in Regression, Neurocomputing"
+resampler_part = partial(
+    Part,
+    slot="resample",
+    targets=("scalar",),
+    hidden=frozenset({"nominal", "random_state"}),
+    of_none={"relevance": "1 at the whiskers of a box plot; or points [[y, phi], ...]"},
+    corrects=True,
+)

@@ -10,7 +10,7 @@ from tailwise.sampling.mixed_table import Floats, Nominal, SyntheticRows, Table,
 from tailwise.sampling.neighbours import Distance, Metric, nearest, safe_distances
 from tailwise.sampling.noise import noise_pools, noisy_rows
 from tailwise.sampling.pools import Bump, RelevanceLike, Strategy, find_bumps, relevance_of, wanted_rows
-from tailwise.sampling.resampler import Drawn, Resampler, draw_by_bump, joined, seeds
+from tailwise.sampling.resampler import Drawn, Resampler, draw_by_bump, joined, resampler_part, seeds
 from tailwise.sampling.smoter import rows_between
 
 
@@ -117,3 +117,17 @@ def _near_or_noisy(
     far = np.minimum(safe, noise)[~is_near]
     outside = noisy_rows(table, labels, *noise_pools(table, bump), base[~is_near], far, rng)
     return joined([inside, outside])
+
+
+SMOGN_PART = resampler_part(
+    name="smogn",
+    make=SMOGN,
+    summary="SMOTER between near neighbours, Gaussian noise where they are far",
+    source="Branco et al., SMOGN, LIDTA",
+    year=2017,
+    cost="none; neighbours of rare rows before training",
+    use="""\
+from tailwise.sampling import SMOGN
+X_more, y_more = SMOGN(random_state=0).fit_resample(X_train, y_train)""",
+    units={"noise": "standard deviations"},
+)

@@ -9,7 +9,15 @@ from tailwise.labels.relevance import Which
 from tailwise.sampling.mixed_table import Floats, Nominal, Rows, SyntheticRows, Table, read_table
 from tailwise.sampling.neighbours import Distance, Metric, between, nearest
 from tailwise.sampling.pools import Bump, RelevanceLike, Strategy, find_bumps, relevance_of, wanted_rows
-from tailwise.sampling.resampler import Drawn, Resampler, draw_by_bump, seeds, warn_lone_row, whole_numbers
+from tailwise.sampling.resampler import (
+    Drawn,
+    Resampler,
+    draw_by_bump,
+    resampler_part,
+    seeds,
+    warn_lone_row,
+    whole_numbers,
+)
 
 Along = Literal["segment", "box"]
 ALONGS = ("segment", "box")
@@ -146,3 +154,16 @@ def draw_pairs(
         return None
     at = seeds(np.arange(bump.rows.size), n, rng)
     return bump.rows[at], bump.rows[near[at, rng.integers(near.shape[1], size=n)]]
+
+
+SMOTER_PART = resampler_part(
+    name="smoter",
+    make=SMOTER,
+    summary="SMOTE for regression: rows between a rare one and a neighbour, labels between theirs",
+    source="Torgo et al., SMOTE for Regression, EPIA",
+    year=2013,
+    cost="none; neighbours of rare rows before training",
+    use="""\
+from tailwise.sampling import SMOTER
+X_more, y_more = SMOTER(random_state=0).fit_resample(X_train, y_train)""",
+)

@@ -10,7 +10,7 @@ from tailwise.labels.relevance import Which
 from tailwise.sampling.mixed_table import Floats, Nominal, Table, read_table
 from tailwise.sampling.noise import noisy_rows, pools_of
 from tailwise.sampling.pools import RelevanceLike, relevance_of
-from tailwise.sampling.resampler import WAYS_OUT, Drawn, Resampler
+from tailwise.sampling.resampler import BRANCO, WAYS_OUT, Drawn, Resampler, resampler_part
 
 
 class WERCS(Resampler):
@@ -87,3 +87,17 @@ class WERCS(Resampler):
         if n < 2:
             raise InputError("X has a single row, which has no standard deviation; use noise=0")
         return rows, noisy_rows(table, labels, *pools_of(table, drawn), drawn, float(self.noise), rng)
+
+
+WERCS_PART = resampler_part(
+    name="wercs",
+    make=WERCS,
+    summary="repeat rows by their relevance, leave out rows of little relevance",
+    source=BRANCO,
+    year=2019,
+    cost="none; more or fewer rows",
+    use="""\
+from tailwise.sampling import WERCS
+X_more, y_more = WERCS(random_state=0).fit_resample(X_train, y_train)""",
+    units={"over": "fraction of rows", "under": "fraction of rows", "noise": "standard deviations"},
+)
