@@ -34,6 +34,7 @@ from tailwise.metrics.paired_bootstrap import paired_bootstrap
 from tailwise.report.compare_charts import heat_chart, trade_chart
 from tailwise.report.compare_page import compare_page
 from tailwise.report.critical import critical_chart, critical_text
+from tailwise.training.recipe import Recipe
 
 ROWS = {"train": 800, "val": 100, "test": 100}
 TESTED = {"all": 0.15, "many": 0.1, "medium": 0.3, "few": 1 / 3, "balanced": 0.25}  # as the balanced split does
@@ -382,7 +383,7 @@ class TestEntries:
         assert [entry.name for entry in entries] == [
             "mlp vanilla", "mlp sqinv+lds (lds.sigma=1)", "linear vanilla", "linear sqinv+lds (lds.sigma=1)",
         ]  # fmt: skip
-        assert [dict(entry.recipe) for entry in entries] == [{"epochs": 3}, {"epochs": 3}, {}, {}]
+        assert [entry.recipe for entry in entries] == [Recipe(epochs=3)] * 2 + [Recipe()] * 2
         assert [dict(entry.params) for entry in entries[1:3]] == [{"text": {"frozen": True}}, {}]
 
     def test_a_sweep_has_each_entry_once(self):

@@ -12,18 +12,20 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from tailwise._checks import InputError
-from tailwise.backends.names import AUTO
 from tailwise.backends.network_rows import ROWS_AT_ONCE, NetworkRows, table_rows
-from tailwise.backends.protocol import Between, Outputs
+from tailwise.backends.protocol import Backend, Between, Outputs
 from tailwise.data.task import Task
 from tailwise.distributed import gather_objects, piece
 from tailwise.heads.attach import attach_head, shape_from_json, shape_to_json
 from tailwise.heads.point import Regressor
-from tailwise.methods.method import Method
-from tailwise.methods.parts import PARTS
+from tailwise.methods.build import Method
+from tailwise.methods.catalog import CATALOG
 from tailwise.metrics.region_errors import validation_errors
-from tailwise.modalities.inputs import MediaInputs, MediaSetup, check_kinds, media_setup
-from tailwise.modalities.table import TabM, encoder_from
+from tailwise.modalities.encoder_names import AUTO
+from tailwise.modalities.encoders import encoder_from
+from tailwise.modalities.media_inputs import MediaInputs
+from tailwise.modalities.media_setup import MediaSetup, check_kinds, media_setup
+from tailwise.modalities.table import TabM
 from tailwise.modalities.table_inputs import TableInputs
 from tailwise.training.epoch import Epoch
 from tailwise.training.loop import Training, accelerator_for, seed_everything
@@ -124,7 +126,7 @@ class NetworkBackend:
     """A network on tables and media, trained by any method."""
 
     name = "network"
-    losses = tuple(name for name, part in PARTS.items() if part.slot == "loss")
+    losses = tuple(name for name, entry in CATALOG.items() if entry.slot == "loss")
     dtype = np.float32
     varied: Mapping[str, Between] = {"dropout": Between(0.0, 0.5)}
 
@@ -174,7 +176,7 @@ class NetworkBackend:
         """It prints nothing."""
 
 
-BACKEND = NetworkBackend()
+BACKEND: Backend = NetworkBackend()
 
 
 def _fitting(task: Task, method: Method, recipe: Recipe, rows: NetworkRows | MediaSetup) -> NetworkFitting:

@@ -6,12 +6,12 @@ from typing import Annotated
 import typer
 
 from tailwise._checks import one_of, whole
-from tailwise.backends.names import AUTO
-from tailwise.cli import options
+from tailwise.cli import media_options, options
 from tailwise.cli.completion import complete_choice
 from tailwise.cli.settings import parse_set, parse_targets
 from tailwise.cli.table_choices import table_choices
 from tailwise.compare.presets import PRESETS
+from tailwise.modalities.encoder_names import AUTO
 
 _METHODS = ("vanilla", "sqinv+lds")
 
@@ -66,6 +66,7 @@ PresetName = Annotated[
 ]
 
 
+@media_options.with_media_options
 def compare(
     data: Tables,
     target: Target = None,
@@ -90,10 +91,7 @@ def compare(
     group: options.Group = None,
     drop: options.Drop = None,
     nominal: options.Nominal = None,
-    image: options.Image = None,
-    text: options.Text = None,
-    text_pair: options.TextPair = None,
-    signal: options.Signal = None,
+    media: media_options.Media | None = None,
     drop_missing_target: options.DropMissingTarget = False,
 ) -> None:
     """Train methods and models on the same splits, and report by region which differences are real.
@@ -127,11 +125,8 @@ def compare(
         drop=drop,
         nominal=nominal,
         drop_missing_target=drop_missing_target,
-        image=image,
-        text=text,
-        text_pair=text_pair,
-        signal=signal,
     )
+    choices |= media or {}
     n_seeds = cost.seeds if seeds is None else seeds
     tables = parse_targets(data, target)
     cells = plan_cells(tables, entries, choices=choices, seeds=n_seeds, folds=folds, rows=cost.rows)

@@ -5,10 +5,12 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from tailwise._checks import InputError, one_of
-from tailwise.backends.names import ENCODERS, MODELS, load_backend
+from tailwise.backends.names import MODELS, load_backend
 from tailwise.backends.protocol import Between
 from tailwise.experiment.spec import Experiment
-from tailwise.methods.method import compose, parse
+from tailwise.methods.build import compose
+from tailwise.methods.grammar import parse
+from tailwise.modalities.encoder_names import ENCODERS
 from tailwise.training.recipe import Recipe
 
 METHODS = (
@@ -90,7 +92,7 @@ class Draws(Protocol):
 
 @dataclass(frozen=True)
 class Space:
-    """Methods and encoders that a search varies, with the parameters of ``PARTS``, ``ENCODER``, ``RECIPE``, ``MODEL``.
+    """Methods and encoders that a search varies, with the parameters of their parts, of the model and of the recipe.
 
     Args:
         methods: method strings.
