@@ -10,7 +10,7 @@ import pytest
 
 from tailwise import TableModel
 from tailwise.cli.main import run
-from tailwise.methods.parts import PARTS
+from tailwise.methods.catalog import PARTS
 
 TRAIN = ["--target", "price", "--epochs", "3", "--device", "cpu"]
 
@@ -510,7 +510,7 @@ class TestBrokenRuns:
 
 class TestLists:
     def test_methods_come_from_the_parts(self, capsys):
-        from tailwise.methods.parts import PARTS
+        from tailwise.methods.catalog import PARTS
 
         assert run(["methods", "--markdown"]) == 0
         text = capsys.readouterr().out
@@ -548,6 +548,7 @@ class TestLists:
 
     def test_an_unknown_part(self, capsys):
         assert "did you mean 'quantile'?" in refused(capsys, "methods", "quantil")
+        assert "'binover' is now 'ro' with --set ro.by='bins'" in refused(capsys, "methods", "binover")
 
     def test_examples(self, capsys):
         assert run(["examples"]) == 0

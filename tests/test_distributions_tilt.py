@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 from scipy.stats import norm
-from tailwise.posthoc import Debias, Fitting
 
+from tailwise.calibration.corrections import Debias, Fitting
 from tailwise.distributions import Dial, Mixture, SmoothedDensity, decide
 from tailwise.labels.bins import Bins
 

@@ -14,8 +14,8 @@ from tailwise.cli.main import run
 from tailwise.cli.settings import parse_set
 from tailwise.experiment.prepare import prepare
 from tailwise.experiment.spec import Experiment
-from tailwise.methods.method import compose
-from tailwise.methods.parts import PARTS as KNOWN_PARTS
+from tailwise.methods.build import compose
+from tailwise.methods.catalog import PARTS as KNOWN_PARTS
 from tailwise.metrics.paired_bootstrap import crossed_bootstrap
 from tailwise.search.aim import Aim
 from tailwise.search.outcome import judge_best

@@ -20,7 +20,7 @@ from tailwise.experiment.spec import Experiment
 from tailwise.labels.bin_grid import BinGrid
 from tailwise.labels.bins import Bins
 from tailwise.labels.shots import Shots
-from tailwise.methods.parts import PARTS
+from tailwise.methods.catalog import PARTS
 from tailwise.metrics.angles import angular_error
 from tailwise.metrics.errors import error_sizes, mean_absolute_error
 from tailwise.metrics.region_errors import region_errors

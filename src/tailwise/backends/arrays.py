@@ -14,8 +14,8 @@ from tailwise.backends.protocol import Predictor
 from tailwise.data.preprocessing import nominal_inputs, transform_features
 from tailwise.data.task import Task
 from tailwise.labels.shots import Shots
+from tailwise.methods.build import Method
 from tailwise.methods.label_weights import loss_and_weights
-from tailwise.methods.method import Method
 from tailwise.metrics.region_errors import validation_errors
 from tailwise.modalities.table_inputs import TableInputs
 from tailwise.training.epoch import Epoch

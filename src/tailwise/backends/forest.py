@@ -13,7 +13,7 @@ from tailwise.backends.parameters import checked_parameters
 from tailwise.backends.protocol import Backend, Between
 from tailwise.backends.sklearn_model import SklearnModel, at_once, fit_estimator
 from tailwise.data.task import Task
-from tailwise.methods.method import Method
+from tailwise.methods.build import Method
 from tailwise.modalities.encoder_names import AUTO
 from tailwise.modalities.table_inputs import TableInputs
 from tailwise.training.recipe import Recipe

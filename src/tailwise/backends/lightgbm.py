@@ -15,7 +15,7 @@ from tailwise.backends.parameters import checked_parameters
 from tailwise.backends.protocol import Backend, Between, Outputs
 from tailwise.backends.rounds import best_round
 from tailwise.data.task import Task
-from tailwise.methods.method import Method
+from tailwise.methods.build import Method
 from tailwise.modalities.encoder_names import AUTO
 from tailwise.modalities.table_inputs import TableInputs
 from tailwise.training.recipe import Recipe

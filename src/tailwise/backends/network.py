@@ -18,8 +18,8 @@ from tailwise.data.task import Task
 from tailwise.distributed import gather_objects, piece
 from tailwise.heads.attach import attach_head, shape_from_json, shape_to_json
 from tailwise.heads.point import Regressor
-from tailwise.methods.method import Method
-from tailwise.methods.parts import PARTS
+from tailwise.methods.build import Method
+from tailwise.methods.catalog import CATALOG
 from tailwise.metrics.region_errors import validation_errors
 from tailwise.modalities.encoder_names import AUTO
 from tailwise.modalities.encoders import encoder_from
@@ -126,7 +126,7 @@ class NetworkBackend:
     """A network on tables and media, trained by any method."""
 
     name = "network"
-    losses = tuple(name for name, part in PARTS.items() if part.slot == "loss")
+    losses = tuple(name for name, entry in CATALOG.items() if entry.slot == "loss")
     dtype = np.float32
     varied: Mapping[str, Between] = {"dropout": Between(0.0, 0.5)}
 

@@ -15,7 +15,7 @@ from tailwise.backends.parameters import check_weight
 from tailwise.data.preprocessing import categories_of, transform_features
 from tailwise.data.rows import sample_of
 from tailwise.data.task import Task
-from tailwise.methods.method import Method
+from tailwise.methods.build import Method
 from tailwise.modalities.encoder_names import AUTO, encoder_for
 from tailwise.modalities.table import new_encoder
 from tailwise.modalities.table_inputs import TableInputs

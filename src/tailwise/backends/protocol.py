@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-    from tailwise.methods.method import Method
+    from tailwise.methods.build import Method
 
 
 @dataclass(frozen=True)

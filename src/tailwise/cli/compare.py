@@ -67,7 +67,6 @@ PresetName = Annotated[
 
 
 @media_options.with_media_options
-@media_options.with_media_options
 def compare(
     data: Tables,
     target: Target = None,

@@ -23,7 +23,6 @@ NoModel = Annotated[
 
 
 @media_options.with_media_options
-@media_options.with_media_options
 def diagnose(
     data: options.Data,
     target: options.Target,

@@ -28,7 +28,6 @@ _SETTINGS = (
 
 
 @media_options.with_media_options
-@media_options.with_media_options
 def train(
     context: typer.Context,
     data: options.DataOrFolder,

@@ -7,7 +7,8 @@ from tailwise._checks import InputError, one_of
 from tailwise.backends.names import MODELS
 from tailwise.compare.sweep import swept_entries
 from tailwise.experiment.spec import Experiment, recipe_of
-from tailwise.methods.method import compose, parse
+from tailwise.methods.build import compose
+from tailwise.methods.grammar import parse
 from tailwise.modalities.catalog import kinds
 from tailwise.modalities.encoder_names import AUTO, ENCODERS
 

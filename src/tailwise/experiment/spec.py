@@ -10,7 +10,7 @@ from tailwise.modalities.encoder_names import AUTO, ENCODERS
 from tailwise.training.recipe import Recipe
 
 if TYPE_CHECKING:
-    from tailwise.methods.method import Method
+    from tailwise.methods.build import Method
 
 AUTO_METHOD = "auto"
 _NETWORK = "network"
@@ -87,7 +87,7 @@ class Experiment:
         Raises:
             InputError: ``"auto"``, which must be chosen first; what :func:`tailwise.compose` refuses.
         """
-        from tailwise.methods.method import compose
+        from tailwise.methods.build import compose
 
         if self.method == AUTO_METHOD:
             raise InputError(f"method {AUTO_METHOD!r} is chosen by cross-validation; name a method, or fit it")

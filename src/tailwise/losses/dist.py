@@ -10,6 +10,7 @@ from scipy.stats import gaussian_kde
 from torch import Tensor
 
 from tailwise._checks import InputError, label_array, not_negative, one_of, positive, same_shape
+from tailwise._part import Part
 from tailwise.labels.kde import binned_density
 from tailwise.labels.kernels import COMPATS, Compat
 from tailwise.losses.focal import focal_factor
@@ -280,3 +281,22 @@ def grid_density(y: NDArray[np.float64], bandwidth: float, *, step: float) -> tu
     grid = y.min() + step * np.arange(round(float(np.ptp(y)) / step) + 1)
     density = gaussian_kde(y, bw_method=bandwidth)(grid)
     return grid, density / density.sum()
+
+
+DIST_PART = Part(
+    name="dist",
+    slot="loss",
+    make=Dist,
+    summary="Dist Loss: distance between sorted predictions and quantiles of the training labels",
+    source="Nie et al., Dist Loss, ICLR",
+    year=2025,
+    cost="O(B log B)",
+    use="""\
+from tailwise.losses.dist import Dist
+dist = Dist(y_train)
+loss = dist(pred, y)""",
+    units={"beta": "target or 1/target", "bandwidth": "standard deviations", "step": "target"},
+    targets=("scalar", "dense"),
+    needs=("y",),
+    of_none={"beta": "1 standard deviation (focal_l1: 3.2 / standard deviation)", "step": "1/100 of the range"},
+)

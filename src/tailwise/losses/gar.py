@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from tailwise._checks import InputError, positive, same_shape
+from tailwise._part import SPREAD, Part
 from tailwise.losses.loss import Loss
 from tailwise.losses.reduce import difference
 
@@ -108,3 +109,20 @@ class GAR(Loss):
     def forward(self, pred: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
         """Gradient-aligned regression of a batch."""
         return gar_loss(pred, target, weight, spread=self.spread, alpha=self.alpha)
+
+
+GAR_PART = Part(
+    name="gar",
+    slot="loss",
+    make=GAR,
+    summary="gradient-aligned regression: match pairwise differences of labels in size and direction",
+    source="Zhu et al., Gradient Aligned Regression via Pairwise Losses, arXiv",
+    year=2024,
+    cost="O(B)",
+    use="""\
+from tailwise.losses.gar import GAR
+gar = GAR(spread=float(y_train.std()))
+loss = gar(pred, y)""",
+    from_labels={"spread": SPREAD},
+    units={"spread": "target"},
+)

@@ -5,6 +5,7 @@ import torch.nn.functional as F  # noqa: N812  the name torch itself uses
 from torch import Tensor
 
 from tailwise._checks import positive, same_shape
+from tailwise._part import SPREAD, Part
 from tailwise.losses.loss import Loss
 from tailwise.losses.reduce import difference, weighted_mean
 
@@ -84,3 +85,43 @@ class Huber(Loss):
     def forward(self, pred: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
         """Weighted Huber loss."""
         return huber_loss(pred, target, weight, beta=self.beta)
+
+
+MSE_PART = Part(
+    name="mse",
+    slot="loss",
+    make=MSE,
+    summary="mean squared error (the default)",
+    source="-",
+    year=None,
+    cost="O(B)",
+    use="""\
+from tailwise import MSE
+loss = MSE()(pred, y, weights(y))""",
+)
+L1_PART = Part(
+    name="l1",
+    slot="loss",
+    make=L1,
+    summary="mean absolute error",
+    source="-",
+    year=None,
+    cost="O(B)",
+    use="""\
+from tailwise import L1
+loss = L1()(pred, y, weights(y))""",
+)
+HUBER_PART = Part(
+    name="huber",
+    slot="loss",
+    make=Huber,
+    summary="Huber loss",
+    source="-",
+    year=None,
+    cost="O(B)",
+    use="""\
+from tailwise import Huber
+loss = Huber(beta=1.0)(pred, y, weights(y))""",
+    from_labels={"beta": SPREAD},
+    units={"beta": "target"},
+)

@@ -8,9 +8,10 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from tailwise._checks import InputError, label_array
+from tailwise._part import Setting
 from tailwise.labels.bins import Bins
-from tailwise.methods.method import Filling, Method, compose
-from tailwise.methods.part import Setting
+from tailwise.methods.build import Method, compose
+from tailwise.methods.filling import Filling
 
 
 def label_weights(name: str, y_train: ArrayLike, bins: Bins | None = None, **params: Any) -> Any:

@@ -1,23 +1,9 @@
 """The protocols of the slots of a training step."""
 
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-
-Slot = Literal[
-    "augment",
-    "weights",
-    "density",
-    "smoother",
-    "loss",
-    "regularizer",
-    "objective",
-    "optimizer",
-    "stage",
-    "resample",
-    "correction",
-]
 
 
 class Resampler(Protocol):

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from tailwise._checks import InputError, not_negative
+from tailwise._part import Part
 from tailwise.augment.views import NoAugment
 from tailwise.distributed import gather_all, own_rows
 from tailwise.heads.attach import attach_head
@@ -146,3 +147,27 @@ def vir(
         decoder=decoder,
         spread=spread,
     )
+
+
+VIR_PART = Part(
+    name="vir",
+    slot="objective",
+    make=vir,
+    summary="variational imbalanced regression: smoothed Gaussian features and an evidential output",
+    source="Wang and Wang, Variational Imbalanced Regression, NeurIPS",
+    year=2023,
+    cost="O(B d^2), and the smoothing as fds",
+    use="""\
+from tailwise.methods.vir import vir
+step = vir(y_train, bins, model.n_features, float(y_train.std()), model=model)
+loss = sum(step(x, y).values())  # and step.end_epoch() after each epoch""",
+    units={"window": "bins", "sigma": "bins"},
+    targets=("scalar",),
+    needs=("y", "scalar_bins", "n_features", "spread"),
+    hidden=frozenset({"model", "density", "augment"}),
+    also=("weights", "smoother", "loss", "regularizer", "stage"),
+    most={"power": 10.0},
+    in_python=frozenset({"decoder", "reconstruction"}),
+    corrects=True,
+    deviates=True,
+)

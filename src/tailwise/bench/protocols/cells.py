@@ -95,11 +95,11 @@ def with_loss(method: str, loss: str | None) -> str:
     >>> with_loss("vanilla", "l1"), with_loss("sqinv+lds", "l1"), with_loss("bmc", "l1")
     ('l1', 'sqinv+lds+l1', 'bmc')
     """
-    from tailwise.methods.method import parse
-    from tailwise.methods.parts import PARTS
+    from tailwise.methods.catalog import CATALOG
+    from tailwise.methods.grammar import parse
 
     parts = parse(method)
-    if loss is None or any("loss" in (PARTS[name].slot, *PARTS[name].also) for name in parts):
+    if loss is None or any("loss" in CATALOG[name].slots for name in parts):
         return method
     return "+".join([*parts, loss])
 
@@ -110,13 +110,14 @@ def without_loss(method: str, loss: str | None) -> str:
     >>> without_loss("l1", "l1"), without_loss("sqinv+lds+l1", "l1")
     ('vanilla', 'sqinv+lds')
     """
-    from tailwise.methods.method import VANILLA, parse
+    from tailwise.methods.grammar import VANILLA, parse
 
     return "+".join(name for name in parse(method) if name != loss) or VANILLA
 
 
 def _entries(protocol: Protocol, methods: Sequence[str], settings: Mapping[str, Mapping[str, Any]]) -> list[Experiment]:
-    from tailwise.methods.method import compose, parse
+    from tailwise.methods.build import compose
+    from tailwise.methods.grammar import parse
     from tailwise.training.recipe import Recipe
 
     recipe = {**protocol.recipe, **settings.get(_RECIPE, {})}
