@@ -29,7 +29,7 @@ Training = Generator[Epoch, None, Predictor]
 
 @dataclass(frozen=True)
 class Arrays:
-    """Training and validation rows as arrays, and what the method means for a model that is not a network.
+    """Training and validation rows as arrays, with the loss and the weights of a method.
 
     Args:
         inputs: conversion of rows to arrays.
@@ -110,8 +110,8 @@ class ArrayFitting:
     Args:
         name: of the model.
         recipe: how it is trained.
-        rows: what it is trained on.
-        train: trains; a generator of epochs that returns the predictor.
+        rows: training and validation rows.
+        train: function that trains: a generator of epochs that returns the predictor.
     """
 
     resumable = False
