@@ -215,10 +215,10 @@ def test_one_pass_gives_what_the_single_methods_give(method, table):
     model = TableModel(table.schema, setup.inputs, setup.predictor, table.shots, table.relevance)
     passes = []
     hook = setup.predictor.model.encoder.register_forward_hook(lambda *_: passes.append(1))
-    outputs = model.outputs(table.rows, features=True)
+    outputs = model.predictions(table.rows, features_of=np.ones(len(table.rows), dtype=bool))
     hook.remove()
     assert len(passes) == 1
-    x = setup.inputs.inputs(table.schema, table.rows.frame())
+    x = setup.inputs.of_frame(table.schema, table.rows.frame())
     network, rows = setup.predictor.model, torch.from_numpy(x)
     with torch.inference_mode():
         np.testing.assert_array_equal(outputs.pred, network(rows).double())
