@@ -10,8 +10,8 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from tailwise._numbers import number
-from tailwise.compare.comparison import SCORES, TableComparison
 from tailwise.compare.statistics import BETTER, WORSE
+from tailwise.compare.table_comparison import SCORES, TableComparison
 from tailwise.report.critical import wrapped
 from tailwise.report.drawing import INK, OTHER, OURS, drawing, short
 

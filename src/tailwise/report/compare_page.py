@@ -6,9 +6,10 @@ from typing import Any
 from markupsafe import Markup
 
 from tailwise._numbers import number
-from tailwise.compare.comparison import SCORES, GridComparison, TableComparison
+from tailwise.compare.comparison import GridComparison
 from tailwise.compare.conclusions import WHERE, conclusions, of_table
 from tailwise.compare.statistics import wilcoxon_after_holm
+from tailwise.compare.table_comparison import SCORES, TableComparison
 from tailwise.report.compare_charts import heat_chart, signed, trade_chart
 from tailwise.report.critical import critical_chart
 from tailwise.report.rendering import render
