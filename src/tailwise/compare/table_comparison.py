@@ -41,7 +41,7 @@ class TableComparison:
         failed: first error of the failed cells, by entry.
         n_failed: number of failed cells, by entry that has any.
         rows: mean difference with its interval over test rows (see
-            :func:`tailwise.metrics.paired_bootstrap.paired_bootstrap`), by entry and score, if the predictions were read.
+            :func:`tailwise.metrics.paired_bootstrap.paired_bootstrap`), by entry and score, if predictions were read.
         sweep: entries with weights of rising power, vanilla first: the backbone of the trade-off.
     """
 
