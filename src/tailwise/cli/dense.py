@@ -9,10 +9,9 @@ import typer
 from tailwise._checks import InputError
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from tailwise.data.source import Source
-    from tailwise.modalities.dense_training import MapTraining
+    from tailwise.modalities.map_task import PreparedMaps
+    from tailwise.modalities.map_training import MapFitting
 
 _TAKEN = frozenset(
     {
@@ -24,14 +23,16 @@ _TAKEN = frozenset(
 
 
 def train_maps(context: typer.Context) -> None:
-    """Train on maps with what was given to ``tailwise train``."""
-    from tailwise.cli.dense_tables import index_table
+    """Train on maps with the options of ``tailwise train``."""
     from tailwise.cli.launch import several, told_how_to_resume
     from tailwise.cli.settings import parse_set, parse_shots
     from tailwise.cli.show import notes, warnings_as_notes, warnings_told
     from tailwise.cli.train import restore, run_epochs
-    from tailwise.modalities.dense import MapSettings, prepare_maps
-    from tailwise.modalities.dense_training import map_method, map_training
+    from tailwise.data.source import load_source
+    from tailwise.modalities.map_method import map_method
+    from tailwise.modalities.map_schema import DEPTH, MapSettings
+    from tailwise.modalities.map_task import prepare_maps
+    from tailwise.modalities.map_training import start
     from tailwise.runs.folder import abandon_run, check_out, check_same, start_run, trim_history, versions
     from tailwise.training.recipe import Recipe
 
@@ -44,50 +45,57 @@ def train_maps(context: typer.Context) -> None:
         **{name: given[name] for name in ("epochs", "batch_size", "lr", "criterion", "seed", "device", "precision")},
     )
     params = parse_set(given["settings"] or [])
-    settings = MapSettings.of(params.pop("depth", {}))
+    settings = MapSettings.of(params.pop(DEPTH, {}))
     with warnings_as_notes() as warned:
         method, params = map_method(given["method"], params)
     label = method.name if given["encoder"] == "auto" else f"{Path(given['encoder']).name} {method.name}"
     stem = Path(given["data"]).name.split(".")[0]
     folder: Path = given["out"] or Path("runs") / f"{stem}-{label.replace(' ', '-')}-{recipe.seed}"
     check_out(folder, overwrite=given["overwrite"], resume=given["resume"])
-    source, frame = index_table(given["data"])
+    source = load_source(given["data"])
     choices = {name: given[name] for name in ("bin_width", "split", "split_column", "group")}
     choices |= {"n_bins": given["bins"], "shots": parse_shots(given["shots"]), "seed": recipe.seed}
     (image,) = given["image"]
-    maps = prepare_maps(frame, source.folder, image, given["depth"], settings=settings, **choices)
+    task = prepare_maps(source.rows.frame(), source.folder, image, given["depth"], settings=settings, **choices)
     with warnings_as_notes() as also:
-        setup = map_training(maps, method, recipe, given["encoder"], augment=settings.augment)
-    maps.notes.extend(dict.fromkeys(warned + also))
+        fitting = start(task, method, recipe, encoder=given["encoder"])
+    task.notes.extend(dict.fromkeys(warned + also))
     config = {
-        "kind": "maps",
-        "data": {"name": source.name, "sha256": maps.rows.digest(source.sha256)},
-        "target": given["depth"],
-        "image": image,
+        **_described(source, task),
         "table": choices,
         "depth": asdict(settings),
         "method": {"name": method.name, "parameters": params},
-        "model": {"name": given["encoder"], "encoder": setup.network.shape},
+        "model": {"name": given["encoder"], "encoder": fitting.predictor.model.shape},
         "label": label,
         "recipe": asdict(recipe),
         "versions": versions(),
     }
     if given["resume"]:
         check_same(folder, config)
-    done = restore(setup, folder) if given["resume"] else 0
-    notes(source.notes + maps.notes)
+    done = restore(fitting, folder) if given["resume"] else 0
+    notes(source.notes + task.notes)
     if not given["resume"]:
         start_run(folder, config)
     trim_history(folder, done)
     with told_how_to_resume(folder):
         try:
-            with warnings_told(maps.notes):
-                run_epochs(setup, folder, done)
-                _finish(source, frame, setup, settings, image, given["depth"], folder, label)
+            with warnings_told(task.notes):
+                run_epochs(fitting, folder, done)
+                _finish(source, task, fitting, folder, label)
         except (InputError, OSError):
             if not given["resume"]:
                 abandon_run(folder)
             raise
+
+
+def _described(source: "Source", task: "PreparedMaps") -> dict[str, Any]:
+    """Return the entries of ``config.json`` on the data."""
+    return {
+        "kind": "maps",
+        "data": {"name": source.name, "sha256": task.rows.digest(source.sha256)},
+        "target": task.schema.depth,
+        "image": task.schema.image,
+    }
 
 
 def _check_options(context: typer.Context) -> None:
@@ -100,86 +108,32 @@ def _check_options(context: typer.Context) -> None:
         raise InputError("--depth needs one --image COLUMN: images, of which the maps are to be predicted")
 
 
-def _finish(
-    source: "Source",
-    frame: "pd.DataFrame",
-    setup: "MapTraining",
-    settings: Any,
-    image: str,
-    depth: str,
-    folder: Path,
-    label: str,
-) -> None:
-    """Evaluate on the test images and write what a finished run holds."""
-    import numpy as np
-    import pandas as pd
-
+def _finish(source: "Source", task: "PreparedMaps", fitting: "MapFitting", folder: Path, label: str) -> None:
+    """Evaluate, write the finished run, and show its errors."""
     from tailwise.cli.dense_tables import region_table
     from tailwise.cli.show import out as console
-    from tailwise.metrics.depth import DepthErrors
-    from tailwise.modalities.dense_model import MapModel
-    from tailwise.modalities.map_files import MapFile, read_image
-    from tailwise.report.dense_page import Example, dense_page
-    from tailwise.runs import folder as run
+    from tailwise.modalities.map_evaluation import evaluate_part
+    from tailwise.modalities.map_model import MapModel
+    from tailwise.modalities.map_store import MapFile
+    from tailwise.runs.folder import MAPS, REPORT
+    from tailwise.runs.map_run import write_map_run
 
-    maps = setup.maps
-    model = MapModel(image, depth, settings, setup.network, maps.shots).sized(maps.rows.size)
-    lines = []
-    errors = DepthErrors(maps.shots)
-    with MapFile(folder / run.MAPS) as file:
-        for part in ("val", "test"):
-            places = maps.places(part)
-            for place, pred in zip(places, model.predict(maps.rows, places), strict=True):
-                truth = maps.rows.truths([place], masked=part == "test")[0]
-                if part == "test":
-                    errors.add(truth, pred)
-                    file.add(f"row{place}", pred)
-                known = ~np.isnan(truth)
-                error = (pred[known] - truth[known]).astype(np.float64)
-                lines.append(
-                    {
-                        "row": place,
-                        "split": part,
-                        "image": str(frame[image].iloc[place]),
-                        "pixels": int(known.sum()),
-                        "mae": np.abs(error).mean() if known.any() else np.nan,
-                        "rmse": np.sqrt(np.square(error).mean()) if known.any() else np.nan,
-                        "bias": error.mean() if known.any() else np.nan,
-                    }
-                )
-    (folder / run.MODEL).mkdir(exist_ok=True)
-    model.save(folder / run.MODEL)
-    table = pd.DataFrame(lines)
-    table.to_parquet(folder / run.PREDICTIONS, index=False)
-    regions = errors.metrics(seed=setup.recipe.seed)
-    run.write_json(folder / run.METRICS, {name: region.to_json() for name, region in regions.items()})
-    ranked = table[(table["split"] == "test") & (table["pixels"] > 0)].sort_values("mae", kind="stable")
-    shown = ranked.iloc[sorted({0, len(ranked) // 2, len(ranked) - 1})]
-    with np.load(folder / run.MAPS) as predicted:
-        examples = [
-            Example(
-                str(name),
-                read_image(Path(maps.rows.images[place])),
-                maps.rows.truths([place], masked=True)[0],
-                predicted[f"row{place}"],
-            )
-            for name, place in zip(shown["image"], shown["row"], strict=True)
-        ]
-    page = dense_page(
-        title=f"{depth} of {source.name}",
-        target=depth,
-        method=label,
-        data=source.name,
-        rows={part: len(maps.places(part)) for part in ("train", "val", "test")},
-        split=maps.split,
-        shots=maps.shots,
+    model = MapModel.of(task, fitting.predictor)
+    validation = evaluate_part(model, task, "val")
+    with MapFile(folder / MAPS) as store:
+        test = evaluate_part(model, task, "test", store=store)
+    regions = test.regions(seed=fitting.recipe.seed)
+    write_map_run(
+        folder,
+        task=task,
+        model=model,
+        validation=validation,
+        test=test,
         regions=regions,
-        examples=examples,
-        history=run.read_history(folder),
-        notes=source.notes + maps.notes,
+        label=label,
+        data=source.name,
+        notes=source.notes + task.notes,
     )
-    (folder / run.REPORT).write_text(page, encoding="utf-8")
-    run.finish_run(folder)
-    title = f"{label}: errors on {len(maps.places('test')):,} test images"
-    console.print(region_table(regions, title=title, unit=depth))
-    console.print(f"report: {folder / run.REPORT}", highlight=False, markup=False, soft_wrap=True)
+    title = f"{label}: errors on {len(test.images):,} test images"
+    console.print(region_table(regions, title=title, unit=task.schema.target))
+    console.print(f"report: {folder / REPORT}", highlight=False, markup=False, soft_wrap=True)

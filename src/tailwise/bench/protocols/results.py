@@ -9,9 +9,9 @@ from typing import Any
 from tailwise._checks import InputError
 from tailwise.bench.protocols.base import Protocol
 from tailwise.bench.protocols.cells import without_loss
-from tailwise.bench.protocols.maps import DEPTH
 from tailwise.bench.standings import BenchTable, bench_table
 from tailwise.compare.grid import Cell
+from tailwise.modalities.map_schema import DEPTH
 from tailwise.runs.folder import write_json
 
 MARKER = "bench.json"
