@@ -88,7 +88,10 @@ class TestTableChoices:
             "split": "auto",
             "drop_missing_target": False,
             "seed": 0,
-            **{"image": [], "text": [], "text_pair": None, "signal": []},
+            "image": [],
+            "text": [],
+            "text_pair": None,
+            "signal": [],
         }
 
     def test_mistakes(self):
