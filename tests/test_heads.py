@@ -11,8 +11,8 @@ from tailwise.heads.attach import HEADS, attach_head, head_from, shape_from_json
 from tailwise.heads.evidential import VariationalHead
 from tailwise.heads.head import Head, as_head
 from tailwise.heads.laplace import LaplaceHeads
-from tailwise.losses.evidential import posterior
-from tailwise.losses.laplace import UVote, laplace_nll
+from tailwise.losses.evidential_loss import posterior
+from tailwise.losses.laplace_likelihood import UVote, laplace_nll
 from tailwise.losses.pointwise import L1
 from tailwise.modalities.depth_net import DenseHead
 
