@@ -2,7 +2,6 @@ import hashlib
 import json
 import sys
 
-import catboost
 import lightgbm
 import numpy as np
 import pandas as pd
@@ -181,6 +180,8 @@ class TestAgainstTheLibraries:
         np.testing.assert_allclose(setup.predictor.predict(x), theirs.predict(x), rtol=1e-6)
 
     def test_catboost(self, table):
+        import catboost
+
         setup, epochs = trained(table, "catboost", iterations=40)
         x, y, weights = self.arrays(table, setup)
         nominal = np.flatnonzero(setup.rows.nominal).tolist()
