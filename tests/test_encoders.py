@@ -12,7 +12,8 @@ from tailwise.heads.attach import head_from
 from tailwise.heads.ensemble import EnsembleHead
 from tailwise.heads.point import Regressor
 from tailwise.modalities.encoder_names import ENCODERS
-from tailwise.modalities.table import Columns, TableInputs, TabM, new_encoder, table_encoder_from
+from tailwise.modalities.table import TabM, new_encoder, table_encoder_from
+from tailwise.modalities.table_embeddings import ColumnEmbeddings, Columns
 from tailwise.training.recipe import Recipe
 from trainings import start_training
 
@@ -148,13 +149,13 @@ class TestColumns:
         columns, edges = Columns.of(x, [])
         assert columns.embedded == (0,)
         assert len(edges) == 1
-        out = TableInputs(columns, edges, embedding="ple")(torch.from_numpy(x))
+        out = ColumnEmbeddings(columns, edges, embedding="ple")(torch.from_numpy(x))
         assert out.shape == (30, 16 + 2)
         np.testing.assert_array_equal(out[:, 16:].detach(), x[:, 1:])
 
     def test_a_nominal_column_is_looked_up(self):
         columns = Columns(numbers=0, embedded=(), edges=(), categories=(4,))
-        inputs = TableInputs(columns)
+        inputs = ColumnEmbeddings(columns)
         assert torch.equal(inputs(torch.eye(4)), inputs.categories[0].weight.T)
 
     def test_edges_are_quantiles_of_the_training_rows(self):

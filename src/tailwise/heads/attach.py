@@ -41,7 +41,8 @@ def head_from(n_features: int, shape: Mapping[str, Any] | None) -> PointHead:
     kind = str(shape.get("kind"))
     if kind not in HEADS:
         raise InputError(f"there is no head of kind {kind!r}{did_you_mean(kind, HEADS)}")
-    return HEADS[kind](n_features, **{name: value for name, value in shape.items() if name != "kind"})
+    parameters: dict[str, Any] = {name: value for name, value in shape.items() if name != "kind"}
+    return HEADS[kind](n_features, **parameters)
 
 
 def attach_head(model: Any, shape: Mapping[str, Any] | None, y_train: ArrayLike | None = None) -> None:

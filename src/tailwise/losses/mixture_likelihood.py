@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tailwise._checks import InputError, not_negative, positive
+from tailwise._checks import InputError, not_negative, positive, whole
+from tailwise._part import Part
 from tailwise.losses.loss import Loss
 
 _HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
@@ -76,7 +77,7 @@ class MixtureLikelihood(Loss):
     def __init__(self, spread: float, *, n_components: int = 5, squared_error: float = 1.0, beta: float = 0.0) -> None:
         super().__init__()
         self.spread = positive(spread, "spread")
-        self.n_components = n_components
+        self.n_components = whole(n_components, "n_components", least=1, most=100)
         self.squared_error = not_negative(squared_error, "squared_error")
         self.beta = not_negative(beta, "beta")
         if self.beta > 1:
@@ -101,3 +102,23 @@ class MixtureLikelihood(Loss):
             nll = nll * variance.clamp_min(0) ** self.beta
         rows = nll + self.squared_error * ((y - mean) / self.spread).square().mean(1)
         return (rows if weight is None else weight * rows).mean()
+
+
+MIXTURE_PART = Part(
+    name="mixture",
+    slot="loss",
+    make=MixtureLikelihood,
+    summary="mixture density head: likelihood of C Gaussians, and the squared error of their mean",
+    source="Bishop, Mixture Density Networks",
+    year=1994,
+    remark="the squared error of the mean is tailwise's addition",
+    cost="O(B C)",
+    use="""\
+objective = compose("mixture", mixture={"n_components": 3}).build(model, y_train, bins)
+optimizer = torch.optim.Adam(objective.parameters())  # the model has a new head
+loss = sum(objective(x, y).values())""",
+    targets=("scalar", "k"),
+    needs=("spread",),
+    most={"beta": 1.0, "n_components": 100},
+    deviates=True,
+)

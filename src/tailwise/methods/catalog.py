@@ -46,6 +46,7 @@ CATALOG: Mapping[str, Entry] = {
     "dist": Entry("loss", "tailwise.losses.dist:DIST_PART"),
     "sera": Entry("loss", "tailwise.losses.sera:SERA_PART"),
     "gar": Entry("loss", "tailwise.losses.gar:GAR_PART"),
+    "mixture": Entry("loss", "tailwise.losses.mixture_likelihood:MIXTURE_PART"),
     "uvote": Entry("loss", "tailwise.methods.uvote:UVOTE_PART", also=("weights",)),
     "conr": Entry("regularizer", "tailwise.regularizers.conr:CONR_PART"),
     "ranksim": Entry("regularizer", "tailwise.regularizers.ranksim:RANKSIM_PART"),

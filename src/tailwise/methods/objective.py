@@ -77,7 +77,8 @@ class Objective(nn.Module):
         self.global_batch = global_batch
         self.model: Any = model
         # Checking a module against the protocol takes too long to do it in each step.
-        self._head: tuple[nn.Module, Head] = (self.model.head, as_head(self.model.head))
+        head: Any = model.head
+        self._head: tuple[nn.Module, Head] = (head, as_head(head))
         self.augment: Any = NoAugment() if augment is None else augment
         self.weights = UniformWeights() if weights is None else weights
         self.smoother: Any = Keep() if smoother is None else smoother
@@ -99,7 +100,8 @@ class Objective(nn.Module):
     def head(self) -> Head:
         """The model's head, adapted to the protocol if need be."""
         if self._head[0] is not self.model.head:
-            self._head = (self.model.head, as_head(self.model.head))
+            module: nn.Module = self.model.head
+            self._head = (module, as_head(module))
         return self._head[1]
 
     def forward(self, x: Any, y: Tensor) -> dict[str, Tensor]:

@@ -70,7 +70,8 @@ class Stage:
         coefs = {f.name: not_negative(f.params.get("coef", f.part.coef), f"{f.name}.coef") for f in named} | coefs
         head = None if pieces["loss"] is None else as_loss(pieces["loss"]).head
         if head is not None:
-            attach_head(model, head, y_train)
+            k = {} if setting.y.ndim == 1 else {"n_outputs": setting.y.shape[1]}
+            attach_head(model, {**head, **k}, y_train)
         return Objective(
             model, **pieces, regularizers=regularizers, coefs=coefs, trains=self.trains, spread=setting.spread
         )
