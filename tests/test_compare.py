@@ -13,19 +13,20 @@ from tailwise.cli import show_progress
 from tailwise.cli.main import run
 from tailwise.cli.settings import repeat_options
 from tailwise.compare.cell import Cell
-from tailwise.compare.comparison import SCORES, compare_grid
+from tailwise.compare.comparison import compare_grid
 from tailwise.compare.comparison_folder import open_comparison, write_comparison
 from tailwise.compare.conclusions import WHERE, conclusions, of_tables
 from tailwise.compare.entries import entries_of
 from tailwise.compare.grid import check_parallel, run_grid
+from tailwise.compare.paired import compare_paired
 from tailwise.compare.plan import plan_cells
 from tailwise.compare.predictions import Predictions
 from tailwise.compare.presets import PRESETS
 from tailwise.compare.progress import GridProgress
 from tailwise.compare.ranks import rank_methods
 from tailwise.compare.shares import shares_tested
-from tailwise.compare.statistics import compare_paired
 from tailwise.compare.sweep import sweep_of
+from tailwise.compare.table_comparison import SCORES
 from tailwise.experiment.prepare import prepare
 from tailwise.experiment.spec import Experiment
 from tailwise.labels.bins import Bins
@@ -240,7 +241,7 @@ class TestCharts:
         assert ranking.groups == (("b", "c"),)
         said = critical_text(ranking)
         assert said == (
-            "Mean ranks, 1 is best: a 1.00, b 2.50, c 2.50, d 4.00. Not told apart: b, c. Critical difference 1."
+            "Mean ranks, 1 is best: a 1.00, b 2.50, c 2.50, d 4.00. No difference within: b, c. Critical difference 1."
         )
         svg = critical_chart(ranking)
         assert {"1", "4", "a (1.00)", "b (2.50)", "critical difference 1"} <= set(svg_words(svg))
