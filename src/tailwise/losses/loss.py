@@ -1,4 +1,4 @@
-"""Base of losses: what a training step asks of a loss beside its value."""
+"""Base class of losses, with the properties that a training step needs besides the value."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,13 +7,13 @@ from torch import Tensor, nn
 
 
 class Loss(nn.Module):
-    """A loss ``l(pred, target, weight=None) -> scalar``, with the defaults of what a training step asks of it.
+    """Loss ``l(pred, target, weight=None) -> scalar``, with default properties.
 
     Attributes:
-        degree: power of the target's unit in the loss: 1 for absolute errors, 2 for squared ones, 0 for likelihoods.
-        on_outputs: whether it takes all outputs of the model's head in place of the prediction.
-        balances: whether it corrects for the label distribution itself: ``rrt`` then uses it in the second stage only,
-            and a re-weighting beside it is warned of.
+        degree: power of the target's unit in the loss: 1 for absolute errors, 2 for squared errors, 0 for likelihoods.
+        on_outputs: whether the loss takes all outputs of the model's head in place of the prediction.
+        balances: whether the loss corrects for the label distribution: ``rrt`` then uses it in the second stage only,
+            and additional re-weighting causes a warning.
     """
 
     degree: int = 0
@@ -22,12 +22,12 @@ class Loss(nn.Module):
 
     @property
     def head(self) -> Mapping[str, Any] | None:
-        """Shape of the head it needs (:func:`tailwise.heads.attach.head_from`); ``None`` if any head will do."""
+        """Shape of the head that the loss needs, for :func:`tailwise.heads.attach.head_from`; ``None`` for any head."""
         return None
 
 
 class AdaptedLoss:
-    """A loss of a user's own that does not extend :class:`Loss`; it declares what it needs to, the rest is default.
+    """User-defined loss that does not extend :class:`Loss`; properties that it does not define have the defaults.
 
     Args:
         module: ``l(pred, target, weight=None) -> scalar``.
@@ -41,7 +41,7 @@ class AdaptedLoss:
         self.head: Mapping[str, Any] | None = getattr(module, "head", None)
 
     def __call__(self, pred: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
-        """The loss of a batch."""
+        """Return the loss of a batch."""
         value: Tensor = self.module(pred, target, weight)
         return value
 
@@ -50,7 +50,7 @@ class AdaptedLoss:
 
 
 def as_loss(module: nn.Module) -> Loss | AdaptedLoss:
-    """Return a :class:`Loss` as it is, any other module adapted.
+    """Return a :class:`Loss` unchanged, and wrap any other module in :class:`AdaptedLoss`.
 
     Example:
         >>> as_loss(nn.L1Loss()).degree

@@ -48,10 +48,10 @@ def mixture_nll(outputs: Tensor, target: Tensor) -> Tensor:
 class MixtureLikelihood(Loss):
     """:func:`mixture_nll` plus the squared error of the mixture's mean, over the variance of the training labels.
 
-    The squared error keeps the accuracy of the mean where the likelihood alone would widen the scales instead of moving
-    the means (rows far outside the crowd). ``beta`` weighs the likelihood of each row by its predicted variance to that
-    power, without a gradient: Seitzer et al., *On the Pitfalls of Heteroscedastic Uncertainty Estimation with
-    Probabilistic Neural Networks* (ICLR 2022), who propose 0.5 for one Gaussian.
+    The squared error keeps the mean accurate for rows far from all others, for which the likelihood alone would widen
+    the scales instead of moving the means. The likelihood of each row is weighted by its predicted variance to the
+    power ``beta``, without gradient: Seitzer et al., *On the Pitfalls of Heteroscedastic Uncertainty Estimation with
+    Probabilistic Neural Networks* (ICLR 2022), propose 0.5 for one Gaussian.
 
     Args:
         spread: standard deviation of the training labels, target units.
@@ -85,7 +85,7 @@ class MixtureLikelihood(Loss):
 
     @property
     def head(self) -> Mapping[str, Any]:
-        """Shape of the head it needs."""
+        """Shape of the matching head, for :func:`tailwise.heads.attach.head_from`."""
         return {"kind": "mixture", "n_components": self.n_components}
 
     def forward(self, outputs: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
@@ -93,11 +93,11 @@ class MixtureLikelihood(Loss):
         nll = mixture_nll(outputs, target)
         y = target.unsqueeze(1) if target.ndim == 1 else target
         k = y.shape[1]
-        shares = outputs[..., :1].exp()
+        proportions = outputs[..., :1].exp()
         means, log_scales = outputs[..., 1 : 1 + k], outputs[..., 1 + k :]
-        mean = (shares * means).sum(1)
+        mean = (proportions * means).sum(1)
         if self.beta > 0:
-            second = (shares * (means.square() + (2 * log_scales).exp())).sum(1)
+            second = (proportions * (means.square() + (2 * log_scales).exp())).sum(1)
             variance = (second - mean.square()).mean(1).detach() / self.spread**2
             nll = nll * variance.clamp_min(0) ** self.beta
         rows = nll + self.squared_error * ((y - mean) / self.spread).square().mean(1)
