@@ -30,8 +30,8 @@ from tailwise.experiment.model import TableModel
 from tailwise.experiment.one_standard_error import Ground, judge
 from tailwise.experiment.out_of_fold import fold_of_rows, out_of_fold
 from tailwise.experiment.prepare import prepare
-from tailwise.methods.method import Method
-from tailwise.metrics.regions import region_metrics
+from tailwise.methods.build import Method
+from tailwise.metrics.region_metrics import region_metrics
 from tailwise.training.recipe import Recipe
 
 SCORES = {"All": ("all", "mae"), "Many": ("many", "mae"), "Few": ("few", "mae"), "bMAE": ("all", "bmae")}

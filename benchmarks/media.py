@@ -22,8 +22,9 @@ import pandas as pd
 from PIL import Image
 from scipy.stats import t
 
-from tailwise.compare.cell import Cell, Entry
+from tailwise.compare.cell import Cell
 from tailwise.compare.grid import read_cell, run_grid
+from tailwise.methods.catalog import Entry
 
 METHODS = ("vanilla", "sqinv+lds", "conr", "ranksim", "bmc", "sqinv+lds+conr")
 IMAGE = {"image": {"width": 8, "crop": 2, "size": 40}}

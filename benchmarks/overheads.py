@@ -14,9 +14,9 @@ from harness import Calls, Found
 from torch.nn import functional
 
 from tailwise import MLP, Bins, Regressor, compose
-from tailwise.methods.method import Filling
-from tailwise.methods.part import Setting
-from tailwise.methods.parts import PARTS
+from tailwise._part import Setting
+from tailwise.methods.catalog import PARTS
+from tailwise.methods.filling import Filling
 
 RANGE = 100
 METHODS = ("vanilla", "sqinv+lds", "sqinv+lds+fds", "sqinv+lds+fds+conr")
@@ -139,7 +139,7 @@ def part(name, batch, d, n_labels, n_points=2000) -> Calls:
     torch.manual_seed(0)
     labels = np.random.default_rng(0).gamma(4, 6, n_labels).clip(0, RANGE)
     setting = Setting(labels, Bins.auto(labels), d)
-    piece = Filling(name).make(setting).train()
+    piece = Filling(PARTS[name]).make(setting).train()
     y = torch.from_numpy(labels[:batch]).float()
     pred, z = (y + torch.randn_like(y)).requires_grad_(), torch.randn(batch, d).requires_grad_()
     leaf = pred if PARTS[name].slot == "loss" else z

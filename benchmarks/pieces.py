@@ -17,7 +17,7 @@ from tailwise import FDS, Bins, Relevance, Shots, lds_weights, region_metrics
 from tailwise.labels.streaming import LabelDensity
 from tailwise.losses.balanced_mse import bmc_loss
 from tailwise.methods.label_weights import label_weights
-from tailwise.metrics.regions import region_errors
+from tailwise.metrics.region_errors import region_errors
 from tailwise.regularizers.conr import conr_loss
 from tailwise.regularizers.rank_n_contrast import rnc_loss
 from tailwise.regularizers.ranksim import ranksim_loss

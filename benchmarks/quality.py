@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import t
 
-from tailwise.compare.cell import Cell, Entry
+from tailwise.compare.cell import Cell
 from tailwise.compare.grid import read_cell, run_grid
+from tailwise.methods.catalog import Entry
 
 TABM = {"lr": 2e-3, "patience": 15}
 ENTRIES = (

@@ -6,7 +6,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 
 from tailwise.cli.main import run
-from tailwise.methods.parts import PARTS
+from tailwise.methods.catalog import PARTS
 
 PAGE = Path(__file__).with_name("methods.md")
 

@@ -8,9 +8,8 @@ from playwright.sync_api import sync_playwright
 
 from tailwise.compare.comparison import compare_grid
 from tailwise.report.against import OtherRun
-from tailwise.report.compare_page import compare_page
 from tailwise.report.diagnosis_page import diagnosis_page
-from test_compare import made_up
+from test_compare import made_up, page_of
 from test_report import FOUND, HELD, MAP, PRED, page
 
 CHROMIUM = shutil.which("chromium")
@@ -24,7 +23,7 @@ PAGES = {
         other=OtherRun("vanilla", PRED + 3, "first"),
     ),
     "diagnosis": lambda: diagnosis_page(FOUND, "toy.csv"),
-    "comparison": lambda: compare_page(
+    "comparison": lambda: page_of(
         compare_grid(made_up({"sqinv": -5.0, "inv": 5.0}, tables=("one", "two", "three")), "mlp vanilla"),
         "A comparison",
     ),

@@ -1,6 +1,8 @@
 import hashlib
 import json
+import sys
 
+import catboost
 import lightgbm
 import numpy as np
 import pandas as pd
@@ -25,7 +27,7 @@ from tailwise.data.preprocessing import fit_tree_preprocessor, nominal_inputs, t
 from tailwise.experiment.prepare import prepare
 from tailwise.labels.shots import Shots
 from tailwise.methods.label_weights import label_weights
-from tailwise.metrics.regions import validation_errors
+from tailwise.metrics.region_errors import validation_errors
 from tailwise.training.recipe import Recipe
 from trainings import start_training
 
@@ -34,6 +36,7 @@ CLASSICAL = [name for name in MODELS if name != "network"]
 FEW_TREES = {
     "lightgbm": {"n_estimators": 40},
     "hist-boosting": {"max_iter": 30},
+    "catboost": {"iterations": 30},
     "forest": {"n_estimators": 20},
     "linear": {},
 }
@@ -82,12 +85,68 @@ class TestEveryModel:
 
     @pytest.mark.parametrize("method", ["sqinv+lds+fds", "conr", "bmc", "rrt+lds", "huber", "uvote", "cmixup"])
     def test_parts_of_networks_are_refused(self, name, method, table):
-        with pytest.raises(InputError, match=f"acts in the training of a network; --model {name} takes weights"):
+        with pytest.raises(InputError, match=f"acts in the training of a network; `model='{name}'` takes weights"):
             trained(table, name, method)
 
     def test_unknown_parameter(self, name, table):
         with pytest.raises(InputError, match=f"{name} has no parameter 'depht'"):
             trained(table, name, depht=3)
+
+    def test_sample_weights_are_multiplied_by_those_of_the_method(self, name, table):
+        y = table.training_features()[1]
+        weight = np.random.default_rng(0).uniform(0.1, 2.0, len(y))
+        setup = self.weighted(table, name, "sqinv+lds", weight)
+        expected = weight * label_weights("sqinv+lds", y, table.shots.bins).sample_weight(y)
+        np.testing.assert_allclose(setup.rows.weight, expected / expected.mean(), rtol=1e-12)
+        resampled = self.weighted(table, name, "ro", weight)
+        origin = compose("ro").resample(*table.training_features(), seed=0)[2]
+        np.testing.assert_allclose(resampled.rows.weight, weight[origin] / weight[origin].mean(), rtol=1e-12)
+
+    def test_sample_weights_act(self, name, table):
+        n = int((table.part == "train").sum())
+        weight = np.where(table.training_features()[1] > 20, 5.0, 1.0)
+        plain = saved_model(table, trained(table, name, "vanilla")[0]).predict(table.rows)
+        even, weighted, doubled = (
+            saved_model(table, self.weighted(table, name, "vanilla", given, train=True)).predict(table.rows)
+            for given in (np.ones(n), weight, 2 * weight)
+        )
+        if name != "forest":  # which draws rows by their weights, in another way than without
+            np.testing.assert_allclose(even, plain, rtol=1e-6)
+        assert not np.allclose(weighted, plain)
+        np.testing.assert_array_equal(doubled, weighted)
+
+    def weighted(self, table, name, method, weight, *, train=False):
+        setup = start_training(
+            table, compose(method), Recipe(), model=name, params=FEW_TREES[name], sample_weight=weight
+        )
+        if train:
+            list(setup.epochs())
+        return setup
+
+    def test_is_trained_in_one_go(self, name, table):
+        setup = start_training(table, compose("vanilla"), Recipe(), model=name, params=FEW_TREES[name])
+        assert not setup.resumable
+        assert setup.encoder is None
+        assert setup.state() == ({}, {})
+        with pytest.raises(InputError, match="is trained in one go and cannot be resumed"):
+            setup.restore({}, {})
+        with pytest.raises(RuntimeError, match="is trained when epochs"):
+            _ = setup.predictor
+
+    def test_one_pass_gives_what_the_single_methods_give(self, name, table):
+        model = saved_model(table, trained(table, name)[0])
+        outputs = model.outputs(table.rows, features=True)
+        np.testing.assert_array_equal(outputs.pred, model.predict(table.rows))
+        assert outputs.std is None
+        assert model.predict_std(table.rows) is None
+        assert outputs.features is None
+        assert model.features(table.rows) is None
+
+    def test_a_search_varies_parameters_that_it_has(self, name):
+        backend = load_backend(name)
+        assert backend.name == name
+        for parameter, span in backend.varied.items():
+            assert backend.parameters({parameter: span.low})[parameter] == span.low
 
     def test_correction_is_fitted(self, name, table):
         setup, _ = trained(table, name, "isotonic")
@@ -121,6 +180,20 @@ class TestAgainstTheLibraries:
         )
         np.testing.assert_allclose(setup.predictor.predict(x), theirs.predict(x), rtol=1e-6)
 
+    def test_catboost(self, table):
+        setup, epochs = trained(table, "catboost", iterations=40)
+        x, y, weights = self.arrays(table, setup)
+        nominal = np.flatnonzero(setup.rows.nominal).tolist()
+        frame = pd.DataFrame(x).astype(dict.fromkeys(nominal, int))
+        theirs = catboost.CatBoostRegressor(
+            iterations=1 + max(e.epoch for e in epochs if e.best),
+            learning_rate=0.05,
+            random_seed=0,
+            allow_writing_files=False,
+            verbose=False,
+        ).fit(frame, y, sample_weight=weights.sample_weight(y), cat_features=nominal)
+        np.testing.assert_allclose(setup.predictor.predict(x), theirs.predict(frame), rtol=1e-9)
+
     @pytest.mark.parametrize("name", ["hist-boosting", "forest"])
     def test_trees_of_scikit_learn(self, name, table):
         setup, epochs = trained(table, name)
@@ -147,7 +220,7 @@ class TestAgainstTheLibraries:
         np.testing.assert_allclose(setup.predictor.predict(x), theirs.predict(x), rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["lightgbm", "hist-boosting"])
+@pytest.mark.parametrize("name", ["lightgbm", "hist-boosting", "catboost"])
 @pytest.mark.parametrize("criterion", ["bmae", "mae"])
 def test_the_best_round_is_kept(name, criterion, table):
     setup, epochs = trained(table, name, recipe=Recipe(criterion=criterion))
@@ -158,16 +231,36 @@ def test_the_best_round_is_kept(name, criterion, table):
     assert kept[criterion] == pytest.approx(min(scores))
 
 
-def test_boosting_stops_early(table):
-    _, epochs = trained(table, "lightgbm", n_estimators=2000, learning_rate=0.5)
+@pytest.mark.parametrize(("name", "rounds"), [("lightgbm", "n_estimators"), ("catboost", "iterations")])
+def test_boosting_stops_early(name, rounds, table):
+    _, epochs = trained(table, name, **{rounds: 2000, "learning_rate": 0.5})
     best = max(epoch.epoch for epoch in epochs if epoch.best)
     assert len(epochs) == best + 51 < 2000
+
+
+def test_catboost_does_not_depend_on_the_number_of_threads(table):
+    alone, *several = (
+        saved_model(table, trained(table, "catboost", thread_count=n)[0]).predict(table.rows) for n in (1, 2, 3)
+    )
+    for pred in several:
+        np.testing.assert_array_equal(pred, alone)
+
+
+def test_catboost_that_is_not_installed(table, monkeypatch, tmp_path):
+    setup, _ = trained(table, "catboost")
+    saved_model(table, setup).save(tmp_path)
+    monkeypatch.setitem(sys.modules, "catboost", None)
+    for use in (lambda: trained(table, "catboost"), lambda: TableModel.load(tmp_path)):
+        with pytest.raises(InputError, match=r"^model 'catboost' needs catboost: pip install 'tailwise\[catboost\]'$"):
+            use()
 
 
 def test_l1_is_the_absolute_error(table):
     setup, _ = trained(table, "hist-boosting", "l1")
     assert setup.predictor.fitted.loss == "absolute_error"
-    with pytest.raises(InputError, match="'l1' acts in the training of a network; --model forest"):
+    setup, _ = trained(table, "catboost", "l1")
+    assert setup.predictor.fitted.get_all_params()["loss_function"] == "MAE"
+    with pytest.raises(InputError, match="'l1' acts in the training of a network; `model='forest'`"):
         trained(table, "forest", "l1")
 
 
@@ -179,6 +272,47 @@ def test_sera_weights_the_squared_error_by_relevance(table):
         transform_features(setup.inputs.preprocessor, features, np.float64), y, sample_weight=phi / phi.mean()
     )
     np.testing.assert_allclose(setup.predictor.fitted.coef_, theirs.coef_, rtol=1e-4, atol=1e-6)
+
+
+def test_sera_in_lightgbm_is_our_objective(table):
+    setup, epochs = trained(table, "lightgbm", "sera")
+    features, y = table.training_features()
+    x = transform_features(setup.inputs.preprocessor, features, np.float64)
+    relevance = Relevance.extremes(y)
+    start = np.average(y, weights=relevance(y))
+    theirs = lightgbm.LGBMRegressor(
+        objective=SERAObjective(relevance),
+        n_estimators=1 + max(e.epoch for e in epochs if e.best),
+        learning_rate=0.05,
+        min_child_samples=5,
+        random_state=0,
+        deterministic=True,
+        force_row_wise=True,
+        verbosity=-1,
+    ).fit(
+        x,
+        y,
+        init_score=np.full(len(y), start),
+        categorical_feature=np.flatnonzero(setup.rows.nominal).tolist(),
+    )
+    np.testing.assert_allclose(setup.predictor.predict(x), start + theirs.predict(x), rtol=1e-3)
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda w: w[1:], "one number for each of the"),
+        (lambda w: w[:, None], "one number for each of the"),
+        (lambda w: -w, "at least 0"),
+        (lambda w: np.where(np.arange(len(w)) == 3, np.nan, w), "finite"),
+        (lambda w: 0 * w, "some above 0"),
+    ],
+)
+def test_weights_that_do_not_work(model, change, said, table):
+    weight = change(np.ones(int((table.part == "train").sum())))
+    with pytest.raises(InputError, match=said):
+        start_training(table, compose("vanilla"), Recipe(device="cpu"), model=model, sample_weight=weight)
 
 
 def test_codes_of_categories():
@@ -283,6 +417,11 @@ class TestCommand:
             (["--set", "encoder.encoder=mlp"], "has no parameter 'encoder'"),
             (["--model", "lightgbm", "--set", "model.boosting_type=dart"], "boosting_type must be gbdt or goss"),
             (["--model", "forest", "--set", "model.random_state=3"], "random_state follows from --seed"),
+            (["--model", "catboost", "--set", "model.iteratons=3"], "catboost has no parameter 'iteratons'; did you"),
+            (["--model", "catboost", "--set", "model.iterations=x"], "iterations must be a whole number"),
+            (["--model", "catboost", "--set", "model.learning_rate=-1"], "learning_rate must be a finite number above"),
+            (["--model", "catboost", "--set", "model.depth=99"], "with these parameters: Maximum tree depth is 16"),
+            (["--model", "catboost", "--set", "model.loss_function=MAE"], "loss_function follows from the method"),
         ],
     )
     def test_mistakes(self, options, said, toy_csv, tmp_path, capsys):
@@ -293,10 +432,11 @@ class TestCommand:
         assert not (tmp_path / "run").exists()
 
 
-def test_a_file_that_was_tampered_with_is_refused(table, tmp_path):
-    setup, _ = trained(table, "lightgbm")
+@pytest.mark.parametrize(("name", "file"), [("lightgbm", "model.txt"), ("catboost", "model.cbm")])
+def test_a_file_that_was_tampered_with_is_refused(name, file, table, tmp_path):
+    setup, _ = trained(table, name)
     saved_model(table, setup).save(tmp_path)
-    (tmp_path / "model.txt").write_text("nonsense")
+    (tmp_path / file).write_text("nonsense")
     with pytest.raises(InputError, match="is not a complete model folder"):
         TableModel.load(tmp_path)
 
@@ -346,15 +486,28 @@ def test_a_training_step_cannot_resample_and_says_so():
 @pytest.mark.parametrize("keep", [0.0, 0.3, 0.9])
 def test_half_a_model_file_is_refused(keep, table, tmp_path):
     """LightGBM would take the process down with it."""
-    setup, _ = trained(table, "lightgbm")
+    for name, file in (("lightgbm", "model.txt"), ("catboost", "model.cbm")):
+        setup, _ = trained(table, name)
+        (tmp_path / name).mkdir()
+        saved_model(table, setup).save(tmp_path / name)
+        content = (tmp_path / name / file).read_bytes()
+        (tmp_path / name / file).write_bytes(content[: int(keep * len(content))])
+        with pytest.raises(InputError, match="was altered after it was saved"):
+            TableModel.load(tmp_path / name)
+
+
+def test_another_file_with_its_digest_is_refused(table, tmp_path):
+    setup, _ = trained(table, "catboost")
     saved_model(table, setup).save(tmp_path)
-    text = (tmp_path / "model.txt").read_text()
-    (tmp_path / "model.txt").write_text(text[: int(keep * len(text))])
-    with pytest.raises(InputError, match="was altered after it was saved"):
+    (tmp_path / "model.cbm").write_text("nonsense")
+    description = json.loads((tmp_path / "model.json").read_text())
+    description["model"]["sha256"] = hashlib.sha256(b"nonsense").hexdigest()
+    (tmp_path / "model.json").write_text(json.dumps(description))
+    with pytest.raises(InputError, match=r"is not a complete model folder: model\.cbm: "):
         TableModel.load(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["lightgbm", "hist-boosting", "linear"])
+@pytest.mark.parametrize("name", ["lightgbm", "hist-boosting", "catboost", "linear"])
 def test_small_differences_of_large_numbers_are_seen(name):
     rng = np.random.default_rng(0)
     a = rng.normal(size=600)

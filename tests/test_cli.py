@@ -10,7 +10,7 @@ import pytest
 
 from tailwise import TableModel
 from tailwise.cli.main import run
-from tailwise.methods.parts import PARTS
+from tailwise.methods.catalog import PARTS
 
 TRAIN = ["--target", "price", "--epochs", "3", "--device", "cpu"]
 
@@ -130,7 +130,7 @@ class TestTrain:
         arguments = ["train", finished / "toy.csv", *TRAIN, "--mask-target", "40,60", "-o", tmp_path / "r"]
         assert run([str(a) for a in [*arguments, "--against", finished / "run"]]) == 0
         page = (tmp_path / "r" / "report.html").read_text()
-        assert "Beside sqinv+lds (run, without --mask-target)" in page
+        assert "Beside sqinv+lds (run, without masked ranges)" in page
         assert "MAE sqinv+lds (this run)" in page
 
     def test_a_run_on_other_rows_is_no_comparison(self, finished, tmp_path, capsys):
@@ -510,7 +510,7 @@ class TestBrokenRuns:
 
 class TestLists:
     def test_methods_come_from_the_parts(self, capsys):
-        from tailwise.methods.parts import PARTS
+        from tailwise.methods.catalog import PARTS
 
         assert run(["methods", "--markdown"]) == 0
         text = capsys.readouterr().out
@@ -548,6 +548,7 @@ class TestLists:
 
     def test_an_unknown_part(self, capsys):
         assert "did you mean 'quantile'?" in refused(capsys, "methods", "quantil")
+        assert "'binover' is now 'ro' with --set ro.by='bins'" in refused(capsys, "methods", "binover")
 
     def test_examples(self, capsys):
         assert run(["examples"]) == 0

@@ -12,11 +12,10 @@ from tailwise import InputError
 from tailwise.cli import show_progress
 from tailwise.cli.main import run
 from tailwise.cli.settings import repeat_options
-from tailwise.compare.bootstrap import paired_bootstrap
 from tailwise.compare.cell import Cell
 from tailwise.compare.comparison import compare_grid
 from tailwise.compare.comparison_folder import open_comparison, write_comparison
-from tailwise.compare.conclusions import conclusions
+from tailwise.compare.conclusions import WHERE, conclusions, of_tables
 from tailwise.compare.entries import entries_of
 from tailwise.compare.grid import check_parallel, run_grid
 from tailwise.compare.paired import compare_paired
@@ -32,6 +31,7 @@ from tailwise.experiment.prepare import prepare
 from tailwise.experiment.spec import Experiment
 from tailwise.labels.bins import Bins
 from tailwise.labels.shots import REGIONS, Shots
+from tailwise.metrics.paired_bootstrap import paired_bootstrap
 from tailwise.report.compare_charts import heat_chart, trade_chart
 from tailwise.report.compare_page import compare_page
 from tailwise.report.critical import critical_chart, critical_text
@@ -72,6 +72,10 @@ def kept(results, folder, shift=0.0):
         path.parent.mkdir(parents=True, exist_ok=True)
         Predictions.of(row, target, pred, shots).write(path)
     return results
+
+
+def page_of(found, title):
+    return compare_page(found, title, conclusions=conclusions(found), of_tables=of_tables(found), scores=WHERE)
 
 
 def svg_words(svg):
@@ -201,7 +205,7 @@ class TestConclusions:
 class TestCharts:
     def test_heat_has_the_numbers_and_the_verdicts(self):
         changes = {"mlp <a>": {"all": -30.0, "few": 0.3}, "b": {"all": 12.0, "many": -80.0}}
-        svg = heat_chart(changes, {("mlp <a>", "all"): "better", ("b", "all"): "no difference"}, "base")
+        svg = heat_chart(changes, {("mlp <a>", "all"): "better", ("b", "all"): "no difference"}, "base", list(WHERE))
         words = svg_words(svg)
         assert {"-30 %", "better", "0 %", "+12 %", "-80 %"} <= set(words)
         assert "no difference" not in words
@@ -302,7 +306,7 @@ class TestCompareGrid:
         assert found.tables[0].mean("mlp sqinv", "few") is None
         assert found.tables[0].on_front() == {}
         assert "few" not in [one.region for one in found.tables[0].compared if one.paired.percent is not None]
-        assert "nan" not in compare_page(found, "a page").lower()
+        assert "nan" not in page_of(found, "a page").lower()
 
     def test_an_entry_that_failed_is_left_out_with_the_reason(self):
         results = made_up({"sqinv": -5.0})
@@ -329,7 +333,7 @@ class TestCompareGrid:
         assert [table.table for table in found.tables] == ["a", "c"]
         assert found.left_out == {"b": "the reference 'mlp vanilla' has no result on 'b': it diverged"}
         assert found.to_json()["left_out"] == found.left_out
-        page = compare_page(found, "t")
+        page = page_of(found, "t")
         assert "<strong>b</strong> is left out: the reference" in page
         assert "<h2>b: y</h2>" not in page
 
@@ -346,7 +350,7 @@ class TestCompareGrid:
         results = [(c, {"error": "x"} if (c.entry.method, c.table) == ("inv", "b") else r) for c, r in results]
         found = compare_grid(results, "mlp vanilla")
         assert (found.ranking["all"].tables, found.ranking["all"].left_out) == (("a", "c"), ("b",))
-        page = compare_page(found, "a page")
+        page = page_of(found, "a page")
         assert "Over 3 tables" in page
         assert "Without b, where an entry has no result" in page
         assert "mlp inv, 3 trainings, left out: x" in page
@@ -357,12 +361,12 @@ class TestCompareGrid:
     def test_one_seed_concludes_nothing(self):
         found = compare_grid(made_up({"sqinv": -5.0}, seeds=1), "mlp vanilla")
         assert {one.verdict for one in found.tables[0].compared} == {"cannot tell (one seed)"}
-        assert "nothing can be concluded" in compare_page(found, "a page")
+        assert "nothing can be concluded" in page_of(found, "a page")
 
     def test_the_page_is_the_same_each_time(self):
         found = compare_grid(made_up({"sqinv": -5.0, "inv": 5.0}), "mlp vanilla")
-        page = compare_page(found, "<title>")
-        assert page == compare_page(found, "<title>")
+        page = page_of(found, "<title>")
+        assert page == page_of(found, "<title>")
         assert "&lt;title&gt;" in page
         for line in conclusions(found):
             assert line in page

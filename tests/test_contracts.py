@@ -10,11 +10,11 @@ import torch
 from torch import nn
 
 from tailwise import MLP, Batches, Bins, InputError, Recipe, Regressor, Training, compose
+from tailwise._part import Setting
 from tailwise.augment.views import TwoViews
 from tailwise.labels.bin_grid import BinGrid
-from tailwise.methods.method import Filling
-from tailwise.methods.part import Setting
-from tailwise.methods.parts import PARTS
+from tailwise.methods.catalog import PARTS
+from tailwise.methods.filling import Filling
 
 ON_OUTPUTS = {"uvote"}  # takes all that a head of its own gives, not a prediction: tests/test_heads.py
 LOSSES = [name for name, part in PARTS.items() if part.slot == "loss" and name not in ON_OUTPUTS]
@@ -34,7 +34,7 @@ SETTING = Setting(np.concatenate([np.linspace(4.0, 6.0, 180), np.linspace(0.0, 9
 
 
 def make(name, **params):
-    return Filling(name, params).make(SETTING)
+    return Filling(PARTS[name], params).make(SETTING)
 
 
 def batch(n=12, d=5, dtype=torch.float64):
@@ -85,7 +85,7 @@ class TestLosses:
                 make(name)(torch.rand(6, 3), torch.rand(6, 3))
             return
         y = np.random.default_rng(0).normal(size=(50, 3))
-        loss = Filling(name).make(Setting(y, BINS))
+        loss = Filling(PARTS[name]).make(Setting(y, BINS))
         pred, target = torch.rand(6, 3), torch.rand(6, 3)
         assert torch.isfinite(loss(pred, target))
         if name not in NOT_LINEAR:
@@ -189,7 +189,7 @@ class TestRegularizers:
 @pytest.mark.parametrize("name", WEIGHTS)
 class TestWeights:
     def make(self, name, y):
-        return Filling(name).make(Setting(y, BINS))
+        return Filling(PARTS[name]).make(Setting(y, BINS))
 
     def test_mean_one_over_training_rows_and_rare_weighs_more(self, name):
         y = np.repeat([1.5, 4.5, 8.5], [60, 30, 3])
@@ -228,7 +228,7 @@ class TestWeights:
 @pytest.mark.parametrize("name", SMOOTHERS)
 class TestSmoothers:
     def test_evaluation_keeps_features_and_training_keeps_shape(self, name):
-        smoother = Filling(name).make(SETTING)
+        smoother = Filling(PARTS[name]).make(SETTING)
         features, target, _, _ = batch(dtype=torch.float32)
         before = features.clone()
         smoother.train()
@@ -242,7 +242,7 @@ class TestSmoothers:
         assert torch.equal(smoother(features, target), features)
 
     def test_gradient_flows(self, name):
-        smoother = Filling(name).make(SETTING).train()
+        smoother = Filling(PARTS[name]).make(SETTING).train()
         features, target, _, _ = batch(dtype=torch.float32)
         smoother(features, target)
         smoother.end_epoch()
@@ -252,7 +252,7 @@ class TestSmoothers:
         assert (features.grad != 0).any()
 
     def test_wrong_shape_is_refused(self, name):
-        smoother = Filling(name).make(SETTING).train()
+        smoother = Filling(PARTS[name]).make(SETTING).train()
         with pytest.raises(InputError, match="5 channels"):
             smoother(torch.zeros(4, 3), torch.zeros(4))
 

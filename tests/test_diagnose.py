@@ -12,7 +12,7 @@ import pytest
 from tailwise import LDS, Bins, InputError, Relevance, density_weights
 from tailwise.cli import main
 from tailwise.diagnose import Diagnosis, diagnose
-from tailwise.diagnose.model import MOST_ROWS as MOST_MODEL_ROWS
+from tailwise.diagnose.quick_model import MOST_ROWS as MOST_MODEL_ROWS
 
 RNG = np.random.default_rng(0)
 

@@ -6,12 +6,13 @@ import tabm
 import torch
 
 from tailwise import InputError, TableModel, compose
-from tailwise.backends.names import ENCODERS
 from tailwise.data.preprocessing import categories_of, fit_preprocessor
 from tailwise.experiment.prepare import prepare
-from tailwise.heads.distributional import EnsembleHead, head_from
+from tailwise.heads.attach import head_from
+from tailwise.heads.ensemble import EnsembleHead
 from tailwise.heads.point import Regressor
-from tailwise.modalities.table import Columns, TableInputs, TabM, encoder_from, new_encoder
+from tailwise.modalities.encoder_names import ENCODERS
+from tailwise.modalities.table import Columns, TableInputs, TabM, new_encoder, table_encoder_from
 from tailwise.training.recipe import Recipe
 from trainings import start_training
 
@@ -64,7 +65,7 @@ class TestEveryEncoder:
     def test_learns_what_the_target_depends_on(self, name, table):
         setup, _ = trained(table, "vanilla", name, epochs=40)
         rows, y = table.rows_of("test")
-        x = setup.inputs.inputs(table.schema, rows.frame())
+        x = setup.inputs.of_frame(table.schema, rows.frame())
         error = np.abs(setup.predictor.predict(x) - y).mean()
         assert error < 0.7 * np.abs(np.median(table.rows_of("train")[1]) - y).mean()
 
@@ -77,7 +78,7 @@ class TestEveryEncoder:
         x = np.random.default_rng(0).normal(size=(40, 5)).astype(np.float32)
         x[:, 3:] = np.eye(2)[np.arange(40) % 2]
         encoder, description = new_encoder(name, x, [2], small(name))
-        again = encoder_from(description)
+        again = table_encoder_from(description)
         again.load_state_dict(encoder.state_dict())
         encoder.eval(), again.eval()
         assert torch.equal(again(torch.from_numpy(x)), encoder(torch.from_numpy(x)))
@@ -185,7 +186,7 @@ class TestEnsembleHead:
     def test_the_mean_of_the_members_predicts(self):
         head = EnsembleHead(6, members=3).match_scale([10.0, 20.0, 60.0])
         z = torch.randn(5, 6)
-        torch.testing.assert_close(head(z), head.members_of(z).mean(1))
+        torch.testing.assert_close(head(z), head.outputs(z).mean(1))
 
     def test_is_made_from_its_shape(self):
         head = EnsembleHead(6, members=3)
@@ -206,6 +207,43 @@ def test_rows_are_drawn_by_their_weight(table):
     resampled = start_training(table, compose("ro"), recipe, encoder="mlp", sample_weight=weight)
     np.testing.assert_array_equal(resampled.training.batches.weight, weight[index])
     np.testing.assert_allclose(resampled.training.batches.y, labels, rtol=1e-6)
+
+
+@pytest.mark.parametrize("method", ["vanilla", "uvote", "vir"])
+def test_one_pass_gives_what_the_single_methods_give(method, table):
+    setup, _ = trained(table, method, "mlp")
+    model = TableModel(table.schema, setup.inputs, setup.predictor, table.shots, table.relevance)
+    passes = []
+    hook = setup.predictor.model.encoder.register_forward_hook(lambda *_: passes.append(1))
+    outputs = model.outputs(table.rows, features=True)
+    hook.remove()
+    assert len(passes) == 1
+    x = setup.inputs.inputs(table.schema, table.rows.frame())
+    network, rows = setup.predictor.model, torch.from_numpy(x)
+    with torch.inference_mode():
+        np.testing.assert_array_equal(outputs.pred, network(rows).double())
+        np.testing.assert_array_equal(outputs.features, network.encode(rows).double())
+        if method == "vanilla":
+            assert outputs.std is None
+        else:
+            std = network.head.std(network.head.outputs(network.encode(rows)))
+            np.testing.assert_array_equal(outputs.std, std.double())
+    np.testing.assert_array_equal(setup.predictor.predict(x), outputs.pred)
+    np.testing.assert_array_equal(model.predict(table.rows), outputs.pred)
+
+
+def test_a_network_is_resumed_from_its_state(table):
+    whole, part, resumed = (
+        start_training(table, compose("vanilla"), Recipe(epochs=3, device="cpu"), encoder="mlp") for _ in range(3)
+    )
+    assert whole.resumable
+    assert whole.encoder == "mlp"
+    list(whole.epochs())
+    next(part.epochs())
+    resumed.restore(*part.state())
+    list(resumed.epochs())
+    for ours, theirs in zip(resumed.predictor.model.parameters(), whole.predictor.model.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
 
 
 @pytest.mark.parametrize("embedding", ["none", "ple"])

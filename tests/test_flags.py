@@ -12,7 +12,7 @@ from tailwise import ImbalancedRegressor
 from tailwise._checks import InputError
 from tailwise.cli.flags import FLAGS, with_flags
 from tailwise.cli.main import app, run
-from tailwise.methods.parts import PARTS
+from tailwise.methods.catalog import PARTS
 
 SOURCE = Path(tailwise.__file__).parent
 LIBRARY = sorted(file for file in SOURCE.rglob("*.py") if SOURCE / "cli" not in file.parents)
@@ -29,7 +29,7 @@ PYTHON_ONLY = {
 COMMANDS = {
     "diagnose/commands.py",
     "diagnose/imbalance_advice.py",
-    "diagnose/of_table.py",
+    "diagnose/table_diagnosis.py",
     "diagnose/value_advice.py",
     "search/train_command.py",
 }

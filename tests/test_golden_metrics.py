@@ -15,7 +15,7 @@ from tailwise.metrics.errors import (
     root_mean_squared_error,
     spearman,
 )
-from tailwise.metrics.regions import region_metrics
+from tailwise.metrics.region_metrics import region_metrics
 
 
 def shots_of_lists(bins, many, medium):

@@ -113,7 +113,7 @@ def test_what_is_finished_is_not_run_again(cell, tmp_path, monkeypatch):
     monkeypatch.setattr(grid, "_trained", lambda cell: pytest.fail("it was trained again"))
     ((_, again),) = run_grid([cell], tmp_path)
     assert again == json.loads(json.dumps(first))
-    assert read_cell(replace(cell, entry=replace(cell.entry, recipe={"epochs": 2})), tmp_path) is None
+    assert read_cell(replace(cell, entry=replace(cell.entry, recipe=Recipe(epochs=2))), tmp_path) is None
     assert read_cell(replace(cell, rows=100), tmp_path) is None
     cell.file(tmp_path).write_text("half a fi")
     assert read_cell(cell, tmp_path) is None

@@ -6,10 +6,15 @@ import pytest
 import torch
 from torch import nn
 
-from tailwise import Bins, InputError, lds_weights
-from tailwise.heads.distributional import HEADS, LaplaceHeads, VariationalHead, head_from
+from tailwise import MLP, Bins, InputError, Regressor, compose, lds_weights
+from tailwise.heads.attach import HEADS, attach_head, head_from, shape_from_json, shape_to_json
+from tailwise.heads.evidential import VariationalHead
+from tailwise.heads.head import Head, as_head
+from tailwise.heads.laplace import LaplaceHeads
 from tailwise.losses.evidential import posterior
 from tailwise.losses.laplace import UVote, laplace_nll
+from tailwise.losses.pointwise import L1
+from tailwise.modalities.depth_net import DenseHead
 
 Y = np.array([10.0, 20.0, 60.0, 35.0])
 SHAPES = [
@@ -31,7 +36,7 @@ def features(n=9):
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 class TestHeads:
-    def test_predict_a_number_and_its_spread(self, shape):
+    def test_predictions_and_standard_deviations(self, shape):
         head = head_of(shape)
         outputs = head.outputs(features())
         assert torch.equal(head.point(outputs), head(features()))
@@ -39,13 +44,13 @@ class TestHeads:
         assert (head.std(outputs) > 0).all()
         assert head(features(1)).shape == (1,)
 
-    def test_speak_the_targets_units(self, shape):
+    def test_outputs_are_in_target_units(self, shape):
         small, large = head_of(shape), head_of(shape, 1000 * Y + 7)
         torch.testing.assert_close(large(features()), 1000 * small(features()) + 7)
         spreads = (head.std(head.outputs(features())) for head in (large, small))
         torch.testing.assert_close(next(spreads), 1000 * next(spreads))
 
-    def test_shape_gives_the_head_again(self, shape):
+    def test_a_head_is_rebuilt_from_its_shape(self, shape):
         head = head_of(shape)
         assert head.shape == shape
         assert isinstance(head, HEADS[shape["kind"]])
@@ -88,7 +93,174 @@ class TestHeads:
             head_of(shape, np.ones(4))
 
 
-def test_the_surest_laplace_head_predicts():
+EVERY = [
+    *SHAPES,
+    {"kind": "point"},
+    {"kind": "point", "n_outputs": 2},
+    {"kind": "ensemble", "members": 5},
+    {"kind": "dense"},
+]
+
+
+@pytest.mark.parametrize("shape", EVERY, ids=str)
+class TestProtocol:
+    def make(self, shape):
+        torch.manual_seed(0)
+        return DenseHead(5) if shape["kind"] == "dense" else head_from(5, shape)
+
+    def batch(self, shape):
+        z = torch.randn(4, 5, 6, 6) if shape["kind"] == "dense" else torch.randn(4, 5)
+        dims = {"dense": (4, 6, 6)}.get(shape["kind"], (4, 2) if "n_outputs" in shape else (4,))
+        return z, torch.randn(dims)
+
+    def test_it_is_a_head_with_predictions_like_the_target(self, shape):
+        head, (z, y) = self.make(shape), self.batch(shape)
+        assert isinstance(head, Head)
+        assert as_head(head) is head
+        assert head.shape == shape
+        outputs = head.outputs(z)
+        assert head.point(outputs).shape == y.shape
+        assert torch.equal(head(z), head.point(outputs))
+        std = head.std(outputs)
+        assert (std is None) == (shape["kind"] not in ("laplace", "variational"))
+        assert std is None or std.shape == y.shape
+
+    def test_losses_are_those_of_members_predictions_or_outputs(self, shape):
+        class OnOutputs(nn.Module):
+            on_outputs = True
+
+            def forward(self, outputs, target, weight=None):
+                return outputs.sum()
+
+        head, (z, y) = self.make(shape), self.batch(shape)
+        outputs = head.outputs(z)
+        losses = head.losses(L1(), outputs, y, None)
+        members = outputs.unbind(1) if shape["kind"] == "ensemble" else [head.point(outputs)]
+        assert torch.equal(torch.stack(list(losses)), torch.stack([(pred - y).abs().mean() for pred in members]))
+        (loss,) = head.losses(OnOutputs(), outputs, y, None)
+        assert torch.equal(loss, outputs.sum())
+
+    def test_saved_descriptions_stay_as_they_were(self, shape):
+        saved = shape_to_json(shape)
+        assert saved["head"] == (None if shape["kind"] == "point" else shape)
+        assert saved.get("n_outputs") == shape.get("n_outputs")
+        assert shape_from_json({"kind": "network", **saved}) == shape
+
+
+class TestAttach:
+    def model(self, n_outputs=None):
+        return Regressor(MLP(3, widths=(10,)), 10, n_outputs)
+
+    @pytest.mark.parametrize("shape", [shape for shape in EVERY if shape["kind"] != "dense"], ids=str)
+    def test_a_new_head_is_scaled_and_of_the_models_type(self, shape):
+        model = self.model().double()
+        old = model.head
+        y = np.stack([Y, 2 * Y], axis=1) if "n_outputs" in shape else Y
+        attach_head(model, shape, y)
+        assert (model.head is old) == (shape == {"kind": "point"})
+        assert model.head.shape == shape
+        assert model.head.scale.dtype == torch.float64
+        if model.head is not old:
+            np.testing.assert_allclose(model.head.scale, np.atleast_1d(y.std(axis=0)), rtol=1e-6)
+        same = model.head
+        attach_head(model, shape, y)
+        assert model.head is same
+
+    def test_without_a_shape_it_is_the_point_head(self):
+        model = self.model()
+        attach_head(model, {"kind": "laplace"}, Y)
+        attach_head(model, None, Y)
+        assert model.head.shape == {"kind": "point"}
+
+    def test_a_model_must_say_how_many_features_it_has(self):
+        model = Own(nn.Linear(5, 1))
+        del model.n_features
+        with pytest.raises(InputError, match="the model needs n_features"):
+            attach_head(model, {"kind": "laplace"}, Y)
+        with pytest.raises(InputError, match="cannot take labels of shape"):
+            attach_head(self.model(), {"kind": "laplace"}, np.stack([Y, Y], axis=1))
+
+
+class Own(nn.Module):
+    """A model of a user's own, with any module for a head."""
+
+    def __init__(self, head):
+        super().__init__()
+        self.n_features, self.encoder, self.head = 5, nn.Linear(3, 5), head
+
+    def encode(self, x):
+        return self.encoder(x).relu()
+
+
+class Scalars(nn.Linear):
+    """Features to ``(B,)`` predictions."""
+
+    def forward(self, features):
+        return super().forward(features).squeeze(1)
+
+
+class TestHeadsOfOnesOwn:
+    def step(self, head, name="l1", **params):
+        torch.manual_seed(0)
+        return compose(name, **params).build(Own(head), Y)
+
+    @pytest.mark.parametrize("name", ["l1", "sqinv+lds+fds+conr", "bmc"])
+    def test_a_plain_module_is_trained_as_it_is(self, name):
+        step = self.step(Scalars(5, 1), name)
+        x, y = torch.randn(6, 3), 40 + torch.randn(6)
+        terms = step(x, y)
+        sum(terms.values()).backward()
+        assert all(p.grad is not None for p in step.model.head.parameters())
+        assert {name for name in step.state_dict() if "head" in name} == {"model.head.weight", "model.head.bias"}
+        if name == "l1":
+            pred = step.model.head(step.model.encode(x))
+            torch.testing.assert_close(terms["loss"], (pred - y).abs().mean() / Y.std())
+
+    def test_a_linear_layer_predicts_k_targets(self):
+        y = np.stack([Y, Y[::-1]], axis=1)
+        step = compose("l1").build(Own(nn.Linear(5, 2)), y)
+        assert torch.isfinite(step(torch.randn(6, 3), torch.randn(6, 2))["loss"])
+
+    def test_a_head_that_is_replaced_later_is_the_one_trained(self):
+        step = self.step(Scalars(5, 1))
+        x, y = torch.randn(6, 3), torch.randn(6)
+        for head in (Scalars(5, 1), head_from(5, {"kind": "laplace"})):
+            step.model.head = head
+            step(x, y)["loss"].backward()
+            assert all(p.grad is not None for p in head.parameters())
+        copied = pickle.loads(pickle.dumps(self.step(Scalars(5, 1))))
+        assert copied.head.module is copied.model.head
+
+    def test_a_head_with_outputs_takes_a_loss_on_outputs(self):
+        class TwoOutputs(nn.Linear):
+            def outputs(self, features):
+                return super().forward(features)
+
+            def point(self, outputs):
+                return outputs[:, 0]
+
+            def forward(self, features):
+                return self.point(self.outputs(features))
+
+        class Likelihood(nn.Module):
+            on_outputs = True
+
+            def forward(self, outputs, target, weight=None):
+                return ((target - outputs[:, 0]).square() * outputs[:, 1].exp() - outputs[:, 1]).mean()
+
+        x, y = torch.randn(6, 3), torch.randn(6)
+        step = self.step(TwoOutputs(5, 2), "vanilla", loss=Likelihood())
+        outputs = step.model.head.outputs(step.model.encode(x))
+        assert torch.equal(step(x, y)["loss"], Likelihood()(outputs, y))
+        with pytest.raises(InputError, match=r"model\.head is Scalars, which has predictions alone"):
+            self.step(Scalars(5, 1), "vanilla", loss=Likelihood())(x, y)
+
+    def test_a_stage_that_trains_the_head_needs_reset(self):
+        with pytest.raises(InputError, match=r"needs model.head.reset\(\)"):
+            compose("rrt").build(Own(Scalars(5, 1)), Y, stage=1)
+
+
+def test_the_laplace_head_with_the_smallest_scale_predicts():
     head = LaplaceHeads(5, n_heads=3)
     outputs = torch.tensor([[[1.0, 0.5], [2.0, -0.5], [3.0, 0.0]], [[1.0, -3.0], [2.0, 0.5], [3.0, 1.0]]])
     assert head.point(outputs).tolist() == [2.0, 1.0]
@@ -136,7 +308,7 @@ def test_evidence_is_a_soft_plus_of_a_linear_layer():
     ("make", "message"),
     [
         (lambda: head_from(5, {"kind": "laplaec"}), "did you mean 'laplace'"),
-        (lambda: head_from(5, {}), "known are ensemble, laplace, variational"),
+        (lambda: head_from(5, {}), "known are ensemble, laplace, point, variational"),
         (lambda: LaplaceHeads(5, n_heads=0), "n_heads must be"),
         (lambda: VariationalHead(5, n_latent=0), "n_latent must be"),
     ],

@@ -131,7 +131,7 @@ class TestPrepare:
         monkeypatch.setattr(data_rows, "SAMPLE", 50)
         frame = table().assign(text=[str(i % 9) for i in range(500)], split="train")
         frame.loc[:60, "split"], frame.loc[61:120, "split"] = "val", "test"
-        seen = prepare.sample_of(500, 0)
+        seen = data_rows.sample_of(500, 0)
         frame.loc[next(i for i in range(499, 0, -1) if i not in seen), "text"] = "oops"
         (tmp_path / "f").mkdir()
         frame.to_parquet(tmp_path / "f" / "a.parquet")

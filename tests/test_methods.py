@@ -9,7 +9,7 @@ from torch import nn
 from tailwise import FDS, L1, MLP, Bins, ConR, InputError, Objective, Regressor, compose
 from tailwise.augment.views import TwoViews
 from tailwise.losses.balanced_mse import BMC
-from tailwise.methods.parts import PARTS
+from tailwise.methods.catalog import PARTS
 
 Y = np.random.default_rng(0).gamma(2.0, 10.0, 300)
 
@@ -37,6 +37,11 @@ def test_names_are_put_in_order(given, canonical):
     [
         ("con", {}, r"unknown method part 'con' in 'con'; did you mean 'conr'\?"),
         ("CONR", {}, "did you mean 'conr'"),
+        (
+            "lds+binover",
+            {},
+            "unknown method part 'binover' in 'lds.binover'; 'binover' is now 'ro' with `ro.by='bins'`$",
+        ),
         ("", {}, "unknown method part ''"),
         ("lds++fds", {}, "joined by one"),
         ("vanilla+lds", {}, "stands alone"),

@@ -15,7 +15,8 @@ from tailwise.metrics.errors import (
     sera,
     spearman,
 )
-from tailwise.metrics.regions import _times_drawn, region_errors
+from tailwise.metrics.region_bootstrap import _times_drawn
+from tailwise.metrics.region_errors import region_errors
 
 RNG = np.random.default_rng(0)
 Y = RNG.gamma(2, 10, 600)

@@ -11,7 +11,7 @@ from torch import nn
 
 from tailwise import MLP, Bins, InputError, Regressor, compose
 from tailwise.calibration.corrections import Fitting
-from tailwise.methods.parts import PARTS
+from tailwise.methods.catalog import PARTS
 
 Y = np.random.default_rng(0).gamma(2.0, 10.0, 200).round(1)
 X = torch.randn(16, 3, generator=torch.Generator().manual_seed(0))

@@ -231,7 +231,7 @@ def test_runs_of_one_method_are_told_apart_everywhere():
     other = OtherRun("sqinv+lds", PRED + 100, "first", masked=True)
     assert other.names("sqinv+lds", masked=True) == ("sqinv+lds (this run)", "sqinv+lds (first)")
     assert other.names("lds", masked=True) == ("lds", "sqinv+lds")
-    assert other.names("lds", masked=False) == ("lds (without `mask_target`)", "sqinv+lds")
+    assert other.names("lds", masked=False) == ("lds (without masked ranges)", "sqinv+lds")
     text = page(other=other)
     ours, theirs = "sqinv+lds (this run, without --mask-target)", "sqinv+lds (first)"
     for said in (

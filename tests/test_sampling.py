@@ -1,5 +1,6 @@
 import pickle
 import warnings
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,6 @@ from tailwise.sampling import (
     SMOGN,
     SMOTER,
     WERCS,
-    BinOverSampler,
     GaussianNoise,
     GeometricSMOTE,
     RandomOverSampler,
@@ -26,16 +26,16 @@ from tailwise.sampling import (
 )
 from tailwise.sampling import neighbours as neighbours_module
 from tailwise.sampling.geometric import ball_points
+from tailwise.sampling.mixed_table import SyntheticRows, read_table, take_labels
 from tailwise.sampling.neighbours import Metric, between, nearest, safe_distances
 from tailwise.sampling.noise import noisy_rows
 from tailwise.sampling.pools import find_bumps, multipliers, relevance_of, wanted_rows
 from tailwise.sampling.smoter import rows_between
-from tailwise.sampling.table import Made, read_table, take_labels
 
 PHI = [(-2.0, 1.0), (-1.0, 0.0), (1.0, 0.0), (2.0, 1.0)]
 SYNTHETIC = [SMOTER, SMOGN, GaussianNoise, GeometricSMOTE]
 BY_BUMP = [*SYNTHETIC, RandomOverSampler, RandomUnderSampler]
-EVERY = [*BY_BUMP, WERCS, BinOverSampler]
+EVERY = [*BY_BUMP, WERCS, partial(RandomOverSampler, by="bins")]
 
 
 def numeric(n=400, p=3, seed=0):
@@ -64,8 +64,12 @@ def mixed(n=300, seed=0):
     return frame.set_index(y.index), y
 
 
+def is_by_bins(cls):
+    return isinstance(cls, partial)
+
+
 def made_with(cls, seed=0, **params):
-    if cls is BinOverSampler:
+    if is_by_bins(cls):
         return cls(random_state=seed, **params)
     return cls(random_state=seed, relevance=params.pop("relevance", PHI), **params)
 
@@ -74,7 +78,7 @@ def bumps_of(y, relevance=PHI, threshold=0.8):
     return find_bumps(y, relevance_of(y, relevance, "both"), threshold)
 
 
-# -- bumps and shares
+# -- bumps and factors
 
 
 def test_bumps_are_maximal_runs_of_rare_and_common_targets():
@@ -632,7 +636,7 @@ def test_bins_are_filled_by_the_formula():
     y = np.r_[rng.uniform(0, 10, 300), rng.uniform(10, 20, 41), rng.uniform(30, 40, 3)]
     bins = Bins.from_edges([0, 10, 20, 30, 40])
     for power, most in ((1.0, 1000.0), (0.5, 1000.0), (1.0, 4.5)):
-        sampler = BinOverSampler(power=power, most=most, bins=bins, random_state=0)
+        sampler = RandomOverSampler(by="bins", power=power, most=most, bins=bins, random_state=0)
         new_y = sampler.fit_resample(y.reshape(-1, 1), y)[1]
         wanted = [round(n * min((300 / n) ** power, most)) if n else 0 for n in (300, 41, 0, 3)]
         assert bins.histogram(new_y).tolist() == wanted
@@ -647,7 +651,8 @@ def test_bins_may_share_a_smoothed_density():
     y = np.repeat([0.0, 1.0, 2.0], [40, 4, 40])
     bins = Bins.from_edges([-0.5, 0.5, 1.5, 2.5])
     density = LDS(window=3, sigma=1.0)
-    new_y = BinOverSampler(power=1.0, bins=bins, density=density, random_state=0).fit_resample(y[:, None], y)[1]
+    sampler = RandomOverSampler(by="bins", power=1.0, bins=bins, density=density, random_state=0)
+    new_y = sampler.fit_resample(y[:, None], y)[1]
     effective = density.effective([40, 4, 40], power=1.0)
     wanted = np.rint(effective.max() / effective * [40, 4, 40])
     assert bins.histogram(new_y).tolist() == wanted.tolist()
@@ -755,7 +760,7 @@ def test_nominal_values_are_those_of_either_row(cls, as_frame):
 
 
 def test_whole_targets_are_rounded_to_the_nearest():
-    made = Made(np.array([0, 0]), np.empty((2, 0)), np.empty((2, 0), dtype=int), np.array([2.6, 3.4]))
+    made = SyntheticRows(np.array([0, 0]), np.empty((2, 0)), np.empty((2, 0), dtype=int), np.array([2.6, 3.4]))
     for y in (np.array([1, 5]), pd.Series([1, 5]), pd.Series([1, 5], dtype="Int8")):
         assert list(take_labels(y, np.array([1]), made)) == [5, 3, 3]
 
@@ -796,7 +801,7 @@ def test_a_table_of_nominal_columns_alone_works():
         assert np.isfinite(new_y).all()
 
 
-@pytest.mark.parametrize("cls", [RandomOverSampler, RandomUnderSampler, WERCS, BinOverSampler])
+@pytest.mark.parametrize("cls", [RandomOverSampler, RandomUnderSampler, WERCS, partial(RandomOverSampler, by="bins")])
 def test_rows_that_are_only_copied_may_hold_anything(cls):
     X, y = mixed()
     X["size"] = X["size"].mask(X["size"] > 0)
@@ -894,7 +899,7 @@ def test_a_resampler_works_in_a_pipeline_and_cross_validation(cls):
     X, y = numeric(1200)
     scores = cross_val_score(Piped(made_with(cls), Ridge()), X, y, cv=3)
     assert (scores > 0.4).all()
-    name = "power" if cls is BinOverSampler else "over" if cls is WERCS else "strategy"
+    name = "power" if is_by_bins(cls) else "over" if cls is WERCS else "strategy"
     values = [0.5, 1.0] if name != "strategy" else ["balance", "extreme"]
     search = GridSearchCV(Piped(made_with(cls), Ridge()), {f"sampler__{name}": values}, cv=2).fit(X, y)
     assert search.best_params_[f"sampler__{name}"] in values
@@ -909,7 +914,7 @@ def test_parameters_are_kept_cloned_and_pickled(cls):
     X, y = numeric()
     restored = pickle.loads(pickle.dumps(sampler))
     np.testing.assert_array_equal(restored.fit_resample(X, y)[0], sampler.fit_resample(X, y)[0])
-    assert repr(sampler).startswith(cls.__name__)
+    assert repr(sampler).startswith(type(sampler).__name__)
 
 
 # -- few rare rows
@@ -959,7 +964,7 @@ def test_no_rare_row_leaves_the_data_unchanged_with_a_warning(cls):
     with pytest.warns(UserWarning, match="no row is rare"):
         cls().fit_resample(np.arange(9.0)[:, None], np.full(9, 2.0))
     with pytest.warns(
-        UserWarning, match=r"^no row is rare .*more than half of the labels are equal.*relevance=\[\(0, 0\).*BinOver"
+        UserWarning, match=r"^no row is rare .*more than half of the labels are equal.*relevance=\[\(0, 0\).*by='bins'"
     ):
         cls().fit_resample(np.arange(90.0)[:, None], np.r_[np.zeros(75), np.arange(1.0, 16)])
     with pytest.warns(UserWarning, match="every row is rare"):
@@ -1041,13 +1046,13 @@ def test_columns_that_new_rows_cannot_be_made_of_are_refused(cls):
     ("sampler", "message"),
     [
         (SMOTER(strategy="even"), "strategy must be one of 'balance', 'extreme'"),
-        (SMOTER(strategy=[2.0, 1.0], relevance=PHI), r"2 shares but the target has 3 bumps \(rare .* common"),
-        (SMOTER(strategy=[2.0, 0.5, np.inf], relevance=PHI), "one share above 0 a bump"),
-        (SMOTER(strategy=[0.5, 0.5, 1.0], relevance=PHI), "share must be at least 1"),
-        (SMOTER(strategy=[2.0, 1.5, 1.0], relevance=PHI), "share must be at most 1"),
-        (SMOTER(strategy=[2.0, 0.5, 1.0], under_sample=False, relevance=PHI), "share must be 1"),
-        (RandomUnderSampler(strategy=[2.0, 0.5, 1.0], relevance=PHI), "share must be 1"),
-        (SMOTER(strategy={"a": 1}), "one share above 0 a bump"),
+        (SMOTER(strategy=[2.0, 1.0], relevance=PHI), r"2 factors but the target has 3 bumps \(rare .* common"),
+        (SMOTER(strategy=[2.0, 0.5, np.inf], relevance=PHI), "one factor above 0 per bump"),
+        (SMOTER(strategy=[0.5, 0.5, 1.0], relevance=PHI), "factor must be at least 1"),
+        (SMOTER(strategy=[2.0, 1.5, 1.0], relevance=PHI), "factor must be at most 1"),
+        (SMOTER(strategy=[2.0, 0.5, 1.0], under_sample=False, relevance=PHI), "factor must be 1"),
+        (RandomUnderSampler(strategy=[2.0, 0.5, 1.0], relevance=PHI), "factor must be 1"),
+        (SMOTER(strategy={"a": 1}), "one factor above 0 per bump"),
         (SMOTER(k=0), "k must be a whole number of at least 1"),
         (SMOGN(k=2.5), "k must be a whole number"),
         (SMOTER(along="line"), "along must be one of"),
@@ -1068,11 +1073,15 @@ def test_columns_that_new_rows_cannot_be_made_of_are_refused(cls):
         (GeometricSMOTE(truncation=2), "truncation must be from -1 to 1"),
         (GeometricSMOTE(truncation="half"), "truncation must be from -1 to 1"),
         (GeometricSMOTE(deformation=2), "deformation must be at most 1"),
-        (BinOverSampler(power=0), "power must be"),
-        (BinOverSampler(most=0.5), "most must be at least 1"),
-        (BinOverSampler(density="lds"), "density must be"),
-        (BinOverSampler(bins=10), r"bins must be a Bins or None, got 10; write Bins.count\(y, 10\)"),
-        (BinOverSampler(bins=[0, 1, 2]), r"bins must be a Bins .*Bins.count\(y, 10\)"),
+        (RandomOverSampler(by="rows"), "by must be one of 'relevance', 'bins'"),
+        (RandomOverSampler(by="bins", power=0), "power must be"),
+        (RandomOverSampler(by="bins", most=0.5), "most must be at least 1"),
+        (RandomOverSampler(by="bins", density="lds"), "density must be"),
+        (RandomOverSampler(by="bins", bins=10), r"bins must be a Bins or None, got 10; write Bins.count\(y, 10\)"),
+        (RandomOverSampler(by="bins", bins=[0, 1, 2]), r"bins must be a Bins .*Bins.count\(y, 10\)"),
+        (RandomOverSampler(by="bins", relevance=PHI), "relevance is given, but by='bins' does not use it"),
+        (RandomOverSampler(bins=Bins.from_edges([0, 1, 2])), "only by='bins' uses it"),
+        (RandomOverSampler(density=LDS()), "only by='bins' uses it"),
         (SMOTER(relevance=np.linspace(0, 1, 400)), "^.{0,80}got 400 numbers; write .{0,90}$"),
         (SMOTER(relevance=[0.5] * 400), "got 400 numbers"),
         (SMOTER(relevance=lambda y: np.ones(3)), r"^relevance must .* got an array of shape \(3,\)$"),

@@ -9,7 +9,7 @@ from tailwise import MLP, Batches, Bins, InputError, Recipe, Regressor, Training
 from tailwise.losses.balanced_mse import BMC
 from tailwise.losses.pointwise import L1, MSE
 from tailwise.losses.sera import SERA
-from tailwise.methods.parts import PARTS
+from tailwise.methods.catalog import PARTS
 from tailwise.weights.weight_function import UniformWeights
 
 RNG = np.random.default_rng(0)

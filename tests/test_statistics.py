@@ -11,7 +11,6 @@ from scipy.stats import binom, binomtest, friedmanchisquare, nct, ttest_rel, wil
 from scipy.stats import t as student
 
 from tailwise._checks import InputError
-from tailwise.compare.bootstrap import paired_bootstrap
 from tailwise.compare.cell import Cell
 from tailwise.compare.comparison import compare_grid
 from tailwise.compare.conclusions import conclusions
@@ -28,6 +27,7 @@ from tailwise.compare.statistics import (
     wilcoxon_after_holm,
 )
 from tailwise.experiment.spec import Experiment
+from tailwise.metrics.paired_bootstrap import paired_bootstrap
 
 REGIONS = ("all", "many", "medium", "few")
 CUTS = (3.0, 4.5)

@@ -15,7 +15,8 @@ from torch import nn
 from media_tables import WORDS, save_bert, save_vit
 from tailwise import InputError
 from tailwise.modalities import text_vectors
-from tailwise.modalities.text import BiLSTM, side_by_side, text_encoder, text_encoder_from
+from tailwise.modalities.text import text_encoder, text_encoder_from
+from tailwise.modalities.text_networks import BiLSTM, side_by_side
 from tailwise.modalities.text_tokens import TokenReader, encode_tokens, pool
 from tailwise.modalities.text_vectors import VectorReader
 from tailwise.modalities.text_words import WordReader, read_word_vectors

@@ -14,10 +14,11 @@ from tailwise.cli.main import run
 from tailwise.cli.settings import parse_set
 from tailwise.experiment.prepare import prepare
 from tailwise.experiment.spec import Experiment
-from tailwise.methods.method import compose
-from tailwise.methods.parts import PARTS as KNOWN_PARTS
+from tailwise.methods.build import compose
+from tailwise.methods.catalog import PARTS as KNOWN_PARTS
+from tailwise.metrics.paired_bootstrap import crossed_bootstrap
 from tailwise.search.aim import Aim
-from tailwise.search.outcome import crossed, judge_best
+from tailwise.search.outcome import judge_best
 from tailwise.search.space import METHODS, METHODS_OF_TREES, PARTS, Space, from_stored, stored_settings
 from tailwise.search.study import Search
 from tailwise.search.study_folder import REPORT, open_search, study_settings, write_report
@@ -222,14 +223,14 @@ class TestCrossed:
         hits = 0
         for seed in range(30):
             gains = rng.normal(size=(1, 40)) + 0.5 * rng.normal(size=(4, 40))
-            found = crossed(gains, seed)
+            found = crossed_bootstrap(gains, seed=seed)
             assert found.low < found.value < found.high
             hits += found.low < 0 < found.high
         assert hits >= 25
 
     def test_rows_that_all_seeds_share_are_not_counted_twice(self):
         gains = np.random.default_rng(0).normal(size=(1, 200))
-        once, thrice = crossed(gains), crossed(np.repeat(gains, 3, axis=0))
+        once, thrice = crossed_bootstrap(gains), crossed_bootstrap(np.repeat(gains, 3, axis=0))
         assert thrice.high - thrice.low == pytest.approx(once.high - once.low, rel=0.1)
 
 
@@ -269,7 +270,7 @@ class TestPython:
     def test_the_best_settings_are_those_of_vanilla_where_nothing_is_better(self, search, monkeypatch):
         found = script(search(), monkeypatch, [[(10, 5)], [(12, 5)], [(9, 5)]])
         list(found.run(1))
-        assert found.best_settings() == found.space.plain(found.recipe)
+        assert found.best_settings() == LINEAR.plain(found.recipe)
         list(found.run(2))
         assert stored_settings(found.best_settings(), found.recipe) == found.best().drawn
 

@@ -20,10 +20,11 @@ from tailwise.experiment.spec import Experiment
 from tailwise.labels.bin_grid import BinGrid
 from tailwise.labels.bins import Bins
 from tailwise.labels.shots import Shots
-from tailwise.methods.parts import PARTS
+from tailwise.methods.catalog import PARTS
 from tailwise.metrics.angles import angular_error
 from tailwise.metrics.errors import error_sizes, mean_absolute_error
-from tailwise.metrics.regions import dimension_metrics, region_errors, region_metrics
+from tailwise.metrics.region_errors import region_errors
+from tailwise.metrics.region_metrics import dimension_metrics, region_metrics
 from tailwise.report.cell_charts import cell_error_chart, cells_chart
 from tailwise.runs import folder as run_folder
 from tailwise.training.recipe import Recipe

@@ -27,9 +27,10 @@ if TYPE_CHECKING:
     from tailwise.labels.streaming import LabelDensity
     from tailwise.losses.focal import FocalL1, FocalMSE, focal_loss
     from tailwise.losses.pointwise import L1, MSE, Huber
-    from tailwise.methods.method import Method, Stage, compose
+    from tailwise.methods.build import Method, compose
     from tailwise.methods.objective import Objective
-    from tailwise.metrics.regions import region_metrics
+    from tailwise.methods.stages import Stage
+    from tailwise.metrics.region_metrics import region_metrics
     from tailwise.modalities.mlp import MLP
     from tailwise.regularizers.conr import ConR, conr_loss
     from tailwise.smoothing.fds import FDS
@@ -56,7 +57,7 @@ _WHERE = {
     "LabelWeights": "weights.by_bins",
     "MLP": "modalities.mlp",
     "MSE": "losses.pointwise",
-    "Method": "methods.method",
+    "Method": "methods.build",
     "Objective": "methods.objective",
     "Recipe": "training.recipe",
     "Regressor": "heads.point",
@@ -64,7 +65,7 @@ _WHERE = {
     "ResampledRegressor": "estimators",
     "SERAObjective": "backends.lightgbm_objectives",
     "Shots": "labels.shots",
-    "Stage": "methods.method",
+    "Stage": "methods.stages",
     "TableModel": "experiment.model",
     "FittedModel": "experiment.model",
     "Experiment": "experiment.spec",
@@ -75,12 +76,12 @@ _WHERE = {
     "prepare": "experiment.prepare",
     "Training": "training.loop",
     "WeightedRegressor": "estimators",
-    "compose": "methods.method",
+    "compose": "methods.build",
     "conr_loss": "regularizers.conr",
     "density_weights": "weights.by_density",
     "focal_loss": "losses.focal",
     "lds_weights": "weights.by_bins",
-    "region_metrics": "metrics.regions",
+    "region_metrics": "metrics.region_metrics",
 }
 
 __all__ = [

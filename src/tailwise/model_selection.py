@@ -14,7 +14,7 @@ from tailwise.labels.bins import Bins
 from tailwise.labels.relevance import Relevance
 from tailwise.labels.shots import REGIONS, Shots
 from tailwise.metrics.errors import sera
-from tailwise.metrics.regions import region_errors
+from tailwise.metrics.region_errors import region_errors
 
 _ERRORS = ("mae", "rmse", "gm", "balanced_mae")
 SCORERS = (*_ERRORS, *(f"{region}_shot_mae" for region in REGIONS), "sera")

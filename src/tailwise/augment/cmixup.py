@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from tailwise._checks import InputError, one_of, positive
+from tailwise._part import FromLabels, Part, Setting
 from tailwise.distributed import own_rows, rows_in_reach
 
 Mix = Literal["inputs", "features"]
@@ -112,3 +113,25 @@ class CMixup(nn.Module):
 def _between(values: Tensor, others: Tensor, share: Tensor) -> Tensor:
     own = share.to(values.dtype).view(-1, *[1] * (values.ndim - 1))
     return own * values + (1 - own) * others
+
+
+def _quarter_spread(setting: Setting) -> float:
+    return setting.spread / 4
+
+
+CMIXUP_PART = Part(
+    name="cmixup",
+    slot="augment",
+    make=CMixup,
+    summary="C-Mixup: mix each sample with one of the batch whose label is near",
+    source="Yao et al., C-Mixup, NeurIPS",
+    year=2022,
+    cost="O(B^2) time, O(B) memory",
+    use="""\
+from tailwise.augment.cmixup import CMixup
+x2, y2 = CMixup(bandwidth=2.0).inputs(x, y)
+loss = (model(x2) - y2).abs().mean()""",
+    from_labels={"bandwidth": FromLabels("a quarter of a standard deviation", _quarter_spread)},
+    units={"bandwidth": "target"},
+    targets=("scalar", "k"),
+)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from tailwise._checks import InputError, not_negative
+from tailwise._part import Part
 from tailwise.distributed import own_rows, rows_in_reach
 
 
@@ -91,3 +92,21 @@ class TwoViews(nn.Module):
     def features(self, features: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Features and labels as they are."""
         return features, y
+
+
+TWOVIEWS_PART = Part(
+    name="twoviews",
+    slot="augment",
+    make=TwoViews,
+    summary="two augmented views of every sample; a table row is augmented by values of other rows",
+    source="Bahri et al., SCARF, ICLR",
+    year=2022,
+    cost="the network twice",
+    use="""\
+from tailwise.augment.views import TwoViews
+x2, y2 = TwoViews(corrupt=0.1).inputs(x, y)
+loss = (model(x2) - y2).abs().mean()""",
+    units={"corrupt": "fraction of values"},
+    hidden=frozenset({"view"}),
+    remark="the augmentation of tables",
+)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from tailwise._checks import InputError
@@ -12,9 +13,9 @@ from tailwise.backends.protocol import Predictor
 from tailwise.data.preprocessing import nominal_inputs, transform_features
 from tailwise.data.task import Task
 from tailwise.labels.shots import Shots
+from tailwise.methods.build import Method
 from tailwise.methods.label_weights import loss_and_weights
-from tailwise.methods.method import Method
-from tailwise.metrics.regions import validation_errors
+from tailwise.metrics.region_errors import validation_errors
 from tailwise.modalities.table_inputs import TableInputs
 from tailwise.training.epoch import Epoch
 from tailwise.training.recipe import Recipe
@@ -37,7 +38,7 @@ class Arrays:
         loss: name of the loss, one of those of the model.
         x_val: ``(m, p)`` inputs of the validation rows.
         y_val: ``(m,)`` their targets.
-        nominal: ``(p,)`` which inputs are codes of categories.
+        nominal: ``(p,)`` which inputs come from nominal columns: for trees, those that are codes of categories.
         shots: bins and regions of the target.
     """
 
@@ -63,7 +64,7 @@ def arrays_of(
     *,
     model: str,
     losses: Collection[str],
-    trees: bool,
+    fit: Callable[[pd.DataFrame], TableInputs],
     sample_weight: NDArray[np.float64] | None = None,
 ) -> Arrays:
     """Convert the rows of a task to arrays: resampled, and with weights.
@@ -74,7 +75,7 @@ def arrays_of(
         recipe: its seed is that of the resampling.
         model: name of the model.
         losses: of a method that the model can minimise.
-        trees: whether it takes missing numbers, and codes of categories.
+        fit: from features of training rows to the conversion of rows.
         sample_weight: ``(n,)`` of the training rows; multiplied by the weights of the method.
 
     Raises:
@@ -85,7 +86,7 @@ def arrays_of(
         raise InputError(f"model {model!r} predicts one target, and there are {k}; use the network")
     features, y = task.training_features()
     # Codes are those of the rows as they are: resampled ones may leave out whole categories.
-    inputs = (TableInputs.fit_trees if trees else TableInputs.fit)(features, np.float64)
+    inputs = fit(features)
     features, y, origin = method.resample(features, y, seed=recipe.seed)
     if method.resampler is not None:
         task.note_resampling(method.name, len(y))
@@ -95,8 +96,8 @@ def arrays_of(
     if sample_weight is not None:
         weight = sample_weight[origin] * (1.0 if weight is None else weight)
         weight = weight / weight.mean()
-    nominal = nominal_inputs(inputs.preprocessor, x.shape[1]) & trees
-    return Arrays(inputs, x, y, weight, loss, inputs.inputs(task.schema, val.frame()), y_val, nominal, task.shots)
+    nominal = nominal_inputs(inputs.preprocessor, x.shape[1])
+    return Arrays(inputs, x, y, weight, loss, inputs.of_frame(task.schema, val.frame()), y_val, nominal, task.shots)
 
 
 class ArrayFitting:

@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tailwise.backends.arrays import ArrayFitting, Arrays, arrays_of
-from tailwise.backends.names import AUTO
 from tailwise.backends.parameters import checked_parameters
-from tailwise.backends.protocol import Between
+from tailwise.backends.protocol import Backend, Between
 from tailwise.backends.sklearn_model import SklearnModel, at_once, fit_estimator
 from tailwise.data.task import Task
-from tailwise.methods.method import Method
+from tailwise.methods.build import Method
+from tailwise.modalities.encoder_names import AUTO
+from tailwise.modalities.table_inputs import TableInputs
 from tailwise.training.recipe import Recipe
 
 _DEFAULTS: Mapping[str, Any] = {"n_estimators": 200, "n_jobs": -1}
@@ -51,7 +52,13 @@ class Forest:
         """Set up a training."""
         checked = self.parameters(params)
         rows = arrays_of(
-            task, method, recipe, model=self.name, losses=self.losses, trees=True, sample_weight=sample_weight
+            task,
+            method,
+            recipe,
+            model=self.name,
+            losses=self.losses,
+            fit=TableInputs.fit_trees,
+            sample_weight=sample_weight,
         )
         fit = partial(self._fit, rows, checked, recipe.seed)
         return ArrayFitting(self.name, recipe, rows, partial(at_once, fit, rows, self.name))
@@ -71,4 +78,4 @@ class Forest:
         """It prints nothing."""
 
 
-BACKEND = Forest()
+BACKEND: Backend = Forest()

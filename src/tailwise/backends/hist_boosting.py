@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tailwise.backends.arrays import ArrayFitting, Arrays, Training, arrays_of
-from tailwise.backends.names import AUTO
 from tailwise.backends.parameters import checked_parameters
-from tailwise.backends.protocol import Between
+from tailwise.backends.protocol import Backend, Between
 from tailwise.backends.rounds import best_round
 from tailwise.backends.sklearn_model import SklearnModel, fit_estimator
 from tailwise.data.task import Task
-from tailwise.methods.method import Method
+from tailwise.methods.build import Method
+from tailwise.modalities.encoder_names import AUTO
+from tailwise.modalities.table_inputs import TableInputs
 from tailwise.training.recipe import Recipe
 
 _DEFAULTS: Mapping[str, Any] = {"max_iter": 500, "learning_rate": 0.05, "min_samples_leaf": 5}
@@ -53,7 +54,13 @@ class HistBoosting:
         """Set up a training."""
         checked = self.parameters(params)
         rows = arrays_of(
-            task, method, recipe, model=self.name, losses=self.losses, trees=True, sample_weight=sample_weight
+            task,
+            method,
+            recipe,
+            model=self.name,
+            losses=self.losses,
+            fit=TableInputs.fit_trees,
+            sample_weight=sample_weight,
         )
         return ArrayFitting(self.name, recipe, rows, partial(self._train, rows, recipe, checked))
 
@@ -62,7 +69,7 @@ class HistBoosting:
             self._errors(rows, params, recipe.seed),
             criterion=recipe.criterion,
             most=int(params["max_iter"]),
-            learning_rate=float(params["learning_rate"]),
+            learning_rate=params["learning_rate"],
         )
         # It has no way to leave out the last trees, but the same seed gives the same first ones.
         return SklearnModel(self.name, self._fit(rows, {**params, "max_iter": best + 1}, recipe.seed))
@@ -88,4 +95,4 @@ class HistBoosting:
         """It prints nothing."""
 
 
-BACKEND = HistBoosting()
+BACKEND: Backend = HistBoosting()

@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from tailwise._checks import InputError
 from tailwise.backends.arrays import ArrayFitting, Arrays, Training, arrays_of
 from tailwise.backends.model_file import check_file, describe_file
-from tailwise.backends.names import AUTO
 from tailwise.backends.parameters import checked_parameters
-from tailwise.backends.protocol import Between, Outputs
+from tailwise.backends.protocol import Backend, Between, Outputs
 from tailwise.backends.rounds import best_round
 from tailwise.data.task import Task
-from tailwise.methods.method import Method
+from tailwise.methods.build import Method
+from tailwise.modalities.encoder_names import AUTO
+from tailwise.modalities.table_inputs import TableInputs
 from tailwise.training.recipe import Recipe
 
 _FILE = "model.txt"
@@ -120,7 +121,13 @@ class LightGBM:
         """Set up a training."""
         checked = self.parameters(params)
         rows = arrays_of(
-            task, method, recipe, model=self.name, losses=self.losses, trees=True, sample_weight=sample_weight
+            task,
+            method,
+            recipe,
+            model=self.name,
+            losses=self.losses,
+            fit=TableInputs.fit_trees,
+            sample_weight=sample_weight,
         )
         return ArrayFitting(self.name, recipe, rows, partial(self._train, rows, recipe, checked))
 
@@ -146,7 +153,7 @@ class LightGBM:
                 _errors(booster, rows, most),
                 criterion=recipe.criterion,
                 most=most,
-                learning_rate=float(params["learning_rate"]),
+                learning_rate=params["learning_rate"],
             )
             kept = booster.model_to_string(num_iteration=best + 1)
             return BoosterModel(lightgbm.Booster(model_str=kept))
@@ -190,4 +197,4 @@ class _Silent:
         """Nothing."""
 
 
-BACKEND = LightGBM()
+BACKEND: Backend = LightGBM()

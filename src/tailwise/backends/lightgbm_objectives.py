@@ -1,4 +1,4 @@
-"""Objectives and metrics of LightGBM that serve rare values: SERA and balanced MAE."""
+"""Objectives and metrics for LightGBM that count rare values: SERA and balanced MAE."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,8 +24,9 @@ class SERAObjective:
         InputError: no relevance: :meth:`Relevance.extremes` gives none where no label is extreme.
 
     Note:
-        LightGBM starts from 0, not from a mean, with an objective of one's own; subtract a constant from the target, or
-        pass ``init_score``. Where φ is 0 everywhere in a leaf it has no gradient and stays as it is.
+        LightGBM starts from 0, not from a mean, with a custom objective; subtract a constant from the target, or pass
+        ``init_score``. A leaf without rows of φ > 0 has no gradient and stays as it is. The method ``"sera"`` with
+        ``model="lightgbm"`` minimises the same sum as squared error weighted by φ, which starts from the weighted mean.
 
     Example:
         >>> y = np.r_[np.zeros(50), np.linspace(1, 20, 20)]
@@ -58,11 +59,11 @@ class SERAObjective:
 
 
 class BalancedMAEObjective:
-    """Balanced MAE as objective and metric of ``LGBMRegressor``: every bin of the target counts the same.
+    """Balanced MAE as objective and metric of ``LGBMRegressor``: every bin of the target has the same weight.
 
     Ren et al., *Balanced MSE* (CVPR 2022), bMAE: the mean over bins of each bin's mean |e|. The gradient is the sign of
-    e times n / (C n_b), n rows in all, n_b of them in the bin and C bins that have rows: 1 on average. Its second
-    derivative is 0, for which that weight stands, as in LightGBM's own L1.
+    e times the weight n / (C n_b), with n rows, n_b of them in the bin, and C bins with rows; its mean is 1. The second
+    derivative is 0; the weight takes its place, as in LightGBM's own L1.
 
     Args:
         y_train: ``(n,)`` training labels, target units.
@@ -84,12 +85,12 @@ class BalancedMAEObjective:
         y = label_array(y_train, "y_train")
         self.bins = Bins.auto(y) if bins is None else bins
         counts = np.bincount(self.bins.index(y), minlength=self.bins.n_bins)
-        seen = counts > 0
-        # Labels of a bin without training rows count like those of the rarest bin.
-        self.weights = y.size / (seen.sum() * np.where(seen, counts, counts[seen].min()))
+        filled = counts > 0
+        # Labels of a bin without training rows have the weight of the rarest bin.
+        self.weights = y.size / (filled.sum() * np.where(filled, counts, counts[filled].min()))
 
     def __call__(self, y_true: ArrayLike, y_pred: ArrayLike, weight: ArrayLike | None = None) -> tuple[Array, Array]:
-        """First derivative for each prediction, and what stands for the second, ``(n,)`` each."""
+        """First derivative for each prediction, and the weight in place of the second, ``(n,)`` each."""
         true, pred = label_array(y_true, "y_true"), label_array(y_pred, "y_pred")
         scale = self.weights[self.bins.index(true)] * (1.0 if weight is None else np.asarray(weight, dtype=np.float64))
         return scale * np.sign(pred - true), scale

@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tailwise.backends.arrays import ArrayFitting, arrays_of
-from tailwise.backends.names import AUTO
 from tailwise.backends.parameters import checked_parameters
-from tailwise.backends.protocol import Between
+from tailwise.backends.protocol import Backend, Between
 from tailwise.backends.sklearn_model import SklearnModel, at_once, fit_estimator
 from tailwise.data.task import Task
-from tailwise.methods.method import Method
+from tailwise.methods.build import Method
+from tailwise.modalities.encoder_names import AUTO
+from tailwise.modalities.table_inputs import TableInputs
 from tailwise.training.recipe import Recipe
 
 _DEFAULTS: Mapping[str, Any] = {"alphas": tuple(float(a) for a in np.logspace(-3, 3, 13))}
@@ -49,7 +50,13 @@ class Linear:
 
         estimator = RidgeCV(**self.parameters(params))
         rows = arrays_of(
-            task, method, recipe, model=self.name, losses=self.losses, trees=False, sample_weight=sample_weight
+            task,
+            method,
+            recipe,
+            model=self.name,
+            losses=self.losses,
+            fit=partial(TableInputs.fit, dtype=np.float64),
+            sample_weight=sample_weight,
         )
         fit = partial(fit_estimator, estimator, rows, self.name)
         return ArrayFitting(self.name, recipe, rows, partial(at_once, fit, rows, self.name))
@@ -62,4 +69,4 @@ class Linear:
         """It prints nothing."""
 
 
-BACKEND = Linear()
+BACKEND: Backend = Linear()

@@ -12,18 +12,20 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from tailwise._checks import InputError
-from tailwise.backends.names import AUTO
 from tailwise.backends.network_rows import ROWS_AT_ONCE, NetworkRows, table_rows
-from tailwise.backends.protocol import Between, Outputs
+from tailwise.backends.protocol import Backend, Between, Outputs
 from tailwise.data.task import Task
 from tailwise.distributed import gather_objects, piece
-from tailwise.heads.distributional import EnsembleHead, head_from
+from tailwise.heads.attach import attach_head, shape_from_json, shape_to_json
 from tailwise.heads.point import Regressor
-from tailwise.methods.method import Method
-from tailwise.methods.parts import PARTS
-from tailwise.metrics.regions import validation_errors
-from tailwise.modalities.inputs import MediaInputs, MediaSetup, check_kinds, media_setup
-from tailwise.modalities.table import encoder_from
+from tailwise.methods.build import Method
+from tailwise.methods.catalog import CATALOG
+from tailwise.metrics.region_errors import validation_errors
+from tailwise.modalities.encoder_names import AUTO
+from tailwise.modalities.encoders import encoder_from
+from tailwise.modalities.media_inputs import MediaInputs
+from tailwise.modalities.media_setup import MediaSetup, check_kinds, media_setup
+from tailwise.modalities.table import TabM
 from tailwise.modalities.table_inputs import TableInputs
 from tailwise.training.epoch import Epoch
 from tailwise.training.loop import Training, accelerator_for, seed_everything
@@ -48,12 +50,13 @@ class Network:
     def outputs(self, x: NetworkInputs, *, features: bool = False) -> Outputs:
         """Predictions, standard deviations and features from one pass."""
         self.model.eval()
-        pred, std, encoded = [], [], []
+        head, pred, std, encoded = self.model.head, [], [], []
         with torch.inference_mode():
             for chunk in _chunks(x, _device(self.model)):
                 z = self.model.encode(chunk)
-                point, spread = _point_and_std(self.model.head, z)
-                pred.append(_double(point))
+                outputs = head.outputs(z)
+                pred.append(_double(head.point(outputs)))
+                spread = head.std(outputs)
                 if spread is not None:
                     std.append(_double(spread))
                 if features:
@@ -75,16 +78,14 @@ class Network:
         """Write the weights into a folder; return a description of encoder and head."""
         state = {name: value.detach().cpu().contiguous().clone() for name, value in self.model.state_dict().items()}
         save_file(state, folder / _WEIGHTS)  # clones, for weights that are one tensor under two names
-        saved = {"kind": "network", "encoder": self.encoder, "head": getattr(self.model.head, "shape", None)}
-        n_outputs = self.model.head.n_outputs
-        return saved if n_outputs is None else {**saved, "n_outputs": n_outputs}
+        return {"kind": "network", "encoder": self.encoder, **shape_to_json(self.model.head.shape)}
 
     @classmethod
     def load(cls, folder: Path, description: Mapping[str, Any]) -> Self:
         """Read what :meth:`save` wrote."""
-        model = network_of(encoder_from(description["encoder"]), description.get("n_outputs"))
-        if description["head"] is not None:
-            model.head = head_from(model.n_features, description["head"])
+        encoder: Any = encoder_from(description["encoder"])
+        model = Regressor(encoder, encoder.n_features)
+        attach_head(model, shape_from_json(description))
         model.load_state_dict(load_file(folder / _WEIGHTS))
         return cls(model, description["encoder"])
 
@@ -125,7 +126,7 @@ class NetworkBackend:
     """A network on tables and media, trained by any method."""
 
     name = "network"
-    losses = tuple(name for name, part in PARTS.items() if part.slot == "loss")
+    losses = tuple(name for name, entry in CATALOG.items() if entry.slot == "loss")
     dtype = np.float32
     varied: Mapping[str, Between] = {"dropout": Between(0.0, 0.5)}
 
@@ -175,7 +176,7 @@ class NetworkBackend:
         """It prints nothing."""
 
 
-BACKEND = NetworkBackend()
+BACKEND: Backend = NetworkBackend()
 
 
 def _fitting(task: Task, method: Method, recipe: Recipe, rows: NetworkRows | MediaSetup) -> NetworkFitting:
@@ -208,10 +209,10 @@ def network_of(encoder: Any, n_outputs: int | None = None) -> Regressor:
         InputError: several targets with an encoder of an ensemble.
     """
     model = Regressor(encoder, encoder.n_features, n_outputs)
-    if hasattr(encoder, "members"):
+    if isinstance(encoder, TabM):
         if n_outputs is not None:
             raise InputError(f"TabM predicts one target, and there are {n_outputs}; use the encoder mlp or mlp-ple")
-        model.head = EnsembleHead(encoder.n_features, members=encoder.members)
+        attach_head(model, {"kind": "ensemble", "members": encoder.members})
     return model
 
 
@@ -219,14 +220,6 @@ def predictions(model: nn.Module, x: NetworkInputs) -> NDArray[np.float64]:
     """Predictions of a model in evaluation mode, many rows at once, target units."""
     with torch.inference_mode():
         return np.concatenate([_double(model(chunk)) for chunk in _chunks(x, _device(model))])
-
-
-def _point_and_std(head: Any, features: Tensor) -> tuple[Tensor, Tensor | None]:
-    """Predictions, and the standard deviation of a head that has one."""
-    if not hasattr(head, "std"):
-        return head(features), None
-    outputs = head.outputs(features)
-    return head.point(outputs), head.std(outputs)
 
 
 def _device(model: nn.Module) -> torch.device:

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from torch import nn
 
 from tailwise._checks import InputError
-from tailwise.backends.names import AUTO, encoder_for
 from tailwise.data.preprocessing import categories_of, transform_features
 from tailwise.data.rows import sample_of
 from tailwise.data.task import Task
-from tailwise.methods.method import Method
+from tailwise.methods.build import Method
+from tailwise.modalities.encoder_names import AUTO, encoder_for
 from tailwise.modalities.table import new_encoder
 from tailwise.modalities.table_inputs import TableInputs
 from tailwise.training.batches import Batches
@@ -64,7 +64,7 @@ def table_rows(
         method: its resampler, if any, makes the training rows.
         recipe: batch size and seed.
         validation: positions of the validation rows this process predicts, among those of all.
-        encoder: one of :data:`tailwise.backends.names.ENCODERS`, or ``"auto"``.
+        encoder: one of :data:`tailwise.modalities.encoder_names.ENCODERS`, or ``"auto"``.
         params: parameters of the encoder, see :func:`tailwise.modalities.table.new_encoder`.
         sample_weight: ``(n,)`` how often each training row is drawn relative to others.
 
@@ -87,7 +87,7 @@ def table_rows(
     else:
         sample = train.select(sample_of(len(train), recipe.seed)).frame()
         inputs = TableInputs(fit_streamed_preprocessor(task.schema, train, sample))
-        x_train = inputs.inputs(task.schema, sample)
+        x_train = inputs.of_frame(task.schema, sample)
 
     seed_everything(recipe.seed, 0, -2)
     categories = categories_of(inputs.preprocessor)
@@ -97,7 +97,7 @@ def table_rows(
     batch_size = recipe.batch_size_for(len(y_train))
     pieces = partial(inputs.pieces, task.schema, val, size=ROWS_AT_ONCE)
     if not train.in_memory:
-        streamed = StreamedBatches(train, y_train, partial(inputs.inputs, task.schema), batch_size=batch_size)
+        streamed = StreamedBatches(train, y_train, partial(inputs.of_frame, task.schema), batch_size=batch_size)
         return NetworkRows(inputs, network, description, streamed, y_train, _Anew(pieces))
     batches = Batches(
         torch.from_numpy(x_train),

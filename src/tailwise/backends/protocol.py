@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-    from tailwise.methods.method import Method
+    from tailwise.methods.build import Method
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Outputs:
 class Inputs(Protocol):
     """Conversion of rows to the inputs of a model, learnt from training rows."""
 
-    def inputs(self, schema: Schema, frame: pd.DataFrame, /) -> Any:
+    def of_frame(self, schema: Schema, frame: pd.DataFrame, /) -> Any:
         """Inputs of the rows of a data frame."""
 
     def pieces(self, schema: Schema, rows: Rows, /) -> Iterator[Any]:

@@ -32,7 +32,7 @@ def best_round(
         better = bool(score < best_score)
         if better:
             best, best_score = count, score
-        yield Epoch(0, count, most, {}, validation, learning_rate, time.perf_counter() - started, better)
+        yield Epoch(0, count, most, {}, validation, float(learning_rate), time.perf_counter() - started, better)
         started = time.perf_counter()
         if count - best >= PATIENCE:
             break

@@ -199,7 +199,8 @@ def same_method(method: str) -> tuple[frozenset[str], ...]:
     >>> same_method("lds+fds") == same_method("fds+sqinv+lds")
     True
     """
-    from tailwise.methods.method import compose, parse
+    from tailwise.methods.build import compose
+    from tailwise.methods.grammar import parse
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import erfcx
 
 from tailwise._checks import InputError, label_array, one_of, positive, same_shape, whole
+from tailwise._part import Part
 from tailwise.labels.bins import Bins
 from tailwise.labels.density import LDS
 
@@ -231,3 +232,50 @@ def _correction(points: NDArray[np.float64], values: NDArray[np.float64]) -> Cor
     points, index = np.unique(points, return_inverse=True)
     means = np.bincount(index, weights=values) / np.bincount(index)
     return Correction(points, np.maximum.accumulate(means))
+
+
+ISOTONIC_PART = Part(
+    name="isotonic",
+    slot="correction",
+    make=Isotonic,
+    summary="isotonic regression of validation labels on predictions, after training",
+    source="-",
+    year=None,
+    cost="none",
+    use="""\
+from tailwise.calibration.corrections import Fitting, Isotonic
+correct = Isotonic().fit(Fitting(y_train, bins, y_val, pred_val))
+pred_test = correct(pred_test)""",
+    targets=("scalar",),
+)
+QUANTILE_PART = Part(
+    name="quantile",
+    slot="correction",
+    make=Quantile,
+    summary="map quantiles of predictions to quantiles of labels on the validation rows, after training",
+    source="-",
+    year=None,
+    cost="none",
+    use="""\
+from tailwise.calibration.corrections import Fitting, Quantile
+correct = Quantile().fit(Fitting(y_train, bins, y_val, pred_val))
+pred_test = correct(pred_test)""",
+    targets=("scalar",),
+)
+DEBIAS_PART = Part(
+    name="debias",
+    slot="correction",
+    make=Debias,
+    summary="divide the predictive Gaussian by the label density, after training: Balanced MSE at test time",
+    source="Ren et al., Balanced MSE, CVPR",
+    year=2022,
+    cost="none",
+    use="""\
+from tailwise.calibration.corrections import Debias, Fitting
+correct = Debias().fit(Fitting(y_train, bins, y_val, pred_val))
+pred_test = correct(pred_test)""",
+    units={"sigma": "target"},
+    targets=("scalar",),
+    of_none={"sigma": "root mean squared error on the validation rows"},
+    corrects=True,
+)

@@ -6,12 +6,12 @@ from typing import Annotated
 import typer
 
 from tailwise._checks import one_of, whole
-from tailwise.backends.names import AUTO
-from tailwise.cli import options
+from tailwise.cli import media_options, options
 from tailwise.cli.completion import complete_choice
 from tailwise.cli.settings import parse_set, parse_targets
 from tailwise.cli.table_choices import table_choices
 from tailwise.compare.presets import PRESETS
+from tailwise.modalities.encoder_names import AUTO
 
 _METHODS = ("vanilla", "sqinv+lds")
 
@@ -66,6 +66,7 @@ PresetName = Annotated[
 ]
 
 
+@media_options.with_media_options
 def compare(
     data: Tables,
     target: Target = None,
@@ -90,10 +91,7 @@ def compare(
     group: options.Group = None,
     drop: options.Drop = None,
     nominal: options.Nominal = None,
-    image: options.Image = None,
-    text: options.Text = None,
-    text_pair: options.TextPair = None,
-    signal: options.Signal = None,
+    media: media_options.Media | None = None,
     drop_missing_target: options.DropMissingTarget = False,
 ) -> None:
     """Train methods and models on the same splits, and report by region which differences are real.
@@ -107,6 +105,7 @@ def compare(
     from tailwise.cli.show_progress import follow
     from tailwise.compare.comparison import compare_grid
     from tailwise.compare.comparison_folder import PAGE, open_comparison, write_comparison
+    from tailwise.compare.conclusions import WHERE, conclusions, of_tables
     from tailwise.compare.entries import entries_of
     from tailwise.compare.grid import check_parallel, read_cell, run_grid
     from tailwise.compare.plan import plan_cells
@@ -126,11 +125,8 @@ def compare(
         drop=drop,
         nominal=nominal,
         drop_missing_target=drop_missing_target,
-        image=image,
-        text=text,
-        text_pair=text_pair,
-        signal=signal,
     )
+    choices |= media or {}
     n_seeds = cost.seeds if seeds is None else seeds
     tables = parse_targets(data, target)
     cells = plan_cells(tables, entries, choices=choices, seeds=n_seeds, folds=folds, rows=cost.rows)
@@ -140,5 +136,12 @@ def compare(
     results = follow(run_grid(cells, results_folder, jobs=jobs, backend=backend), cells, jobs=jobs, known=known)
     comparison = compare_grid(results, base, folder=results_folder)
     write_comparison(comparison, folder)
-    (folder / PAGE).write_text(compare_page(comparison, comparison.title), encoding="utf-8")
+    page = compare_page(
+        comparison,
+        comparison.title,
+        conclusions=conclusions(comparison),
+        of_tables=of_tables(comparison),
+        scores=WHERE,
+    )
+    (folder / PAGE).write_text(page, encoding="utf-8")
     print_comparison(comparison, trainings=len(results), page=folder / PAGE)

@@ -19,19 +19,19 @@ def complete_method(incomplete: str) -> list[str]:
     >>> complete_method("sqinv+ld")
     ['sqinv+lds']
     """
-    from tailwise.methods.parts import PARTS
+    from tailwise.methods.catalog import CATALOG
 
     previous, plus, start = incomplete.rpartition("+")
     used = previous.split("+") if plus else []
-    names = [*PARTS, *(["vanilla", "auto"] if not plus else [])]
+    names = [*CATALOG, *(["vanilla", "auto"] if not plus else [])]
     return [previous + plus + name for name in _starting(names, start) if name not in used]
 
 
 def complete_part(incomplete: str) -> list[str]:
     """Complete the name of a part of a method."""
-    from tailwise.methods.parts import PARTS
+    from tailwise.methods.catalog import CATALOG
 
-    return _starting(PARTS, incomplete)
+    return _starting(CATALOG, incomplete)
 
 
 def complete_data(incomplete: str) -> list[str]:

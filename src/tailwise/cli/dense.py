@@ -115,7 +115,6 @@ def _finish(
     import pandas as pd
 
     from tailwise.cli.dense_tables import region_table
-    from tailwise.cli.flags import with_flags
     from tailwise.cli.show import out as console
     from tailwise.metrics.depth import DepthErrors
     from tailwise.modalities.dense_model import MapModel
@@ -177,7 +176,7 @@ def _finish(
         regions=regions,
         examples=examples,
         history=run.read_history(folder),
-        notes=[with_flags(note) for note in source.notes + maps.notes],
+        notes=source.notes + maps.notes,
     )
     (folder / run.REPORT).write_text(page, encoding="utf-8")
     run.finish_run(folder)

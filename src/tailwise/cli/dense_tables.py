@@ -10,7 +10,7 @@ from rich.text import Text
 from tailwise._numbers import number
 from tailwise.data.source import Source, load_source
 from tailwise.metrics.depth import DEPTH_METRICS
-from tailwise.metrics.regions import RegionMetrics
+from tailwise.metrics.region_metrics import RegionMetrics
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tailwise.cli import options
+from tailwise.cli import media_options, options
 from tailwise.cli.table_choices import table_choices
 
 Html = Annotated[
@@ -22,6 +22,7 @@ NoModel = Annotated[
 ]
 
 
+@media_options.with_media_options
 def diagnose(
     data: options.Data,
     target: options.Target,
@@ -37,10 +38,7 @@ def diagnose(
     nominal: options.Nominal = None,
     numeric: options.Numeric = None,
     date: options.Date = None,
-    image: options.Image = None,
-    text: options.Text = None,
-    text_pair: options.TextPair = None,
-    signal: options.Signal = None,
+    media: media_options.Media | None = None,
     no_model: NoModel = False,
     seed: options.Seed = 0,
 ) -> None:
@@ -68,14 +66,11 @@ def diagnose(
         nominal=nominal,
         numeric=numeric,
         date=date,
-        image=image,
-        text=text,
-        text_pair=text_pair,
-        signal=signal,
         drop_missing_target=drop_missing_target,
         group=group,
         seed=seed,
     )
+    choices |= media or {}
     source = load_source(data)
     diagnosis = diagnose_table(source.rows.frame(), target, **choices, quick_model=not no_model, data=data)
     notes([*source.notes, *diagnosis.notes])

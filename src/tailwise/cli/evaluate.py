@@ -24,12 +24,12 @@ def evaluate(
     from tailwise.cli.out_file import check_out_file
     from tailwise.cli.show import notes, region_table
     from tailwise.cli.show import out as console
-    from tailwise.data.cell_paths import with_full_paths
     from tailwise.data.source import load_source
     from tailwise.data.targets import target_rows
     from tailwise.experiment.model import TableModel
-    from tailwise.metrics.regions import region_metrics
+    from tailwise.metrics.region_metrics import region_metrics
     from tailwise.modalities.dense_model import MapModel, is_map_model
+    from tailwise.modalities.media_rows import with_full_paths
     from tailwise.runs.folder import MODEL, open_run
 
     if seed < 0:

@@ -50,6 +50,8 @@ FLAGS = {
     "target": "--target",
     "text": "--text",
     "text_pair": "--text-pair",
+    "timeout": "--timeout",
+    "trials": "--trials",
     "within": "--within",
 }
 

@@ -7,9 +7,10 @@ import typer
 
 from tailwise._checks import InputError, did_you_mean
 from tailwise.cli.completion import complete_part
+from tailwise.cli.flags import with_flags
 
 if TYPE_CHECKING:
-    from tailwise.methods.part import Part
+    from tailwise._part import Part
 
 
 def methods(
@@ -26,10 +27,11 @@ def methods(
     Join parts by [bold]+[/bold], at most one a slot (any number of regularizers): [bold]sqinv+lds+fds+conr[/bold].
     [bold]vanilla[/bold] is the plain network. Set parameters with [bold]--set conr.window=2.0[/bold].
     """
-    from tailwise.methods.parts import PARTS
+    from tailwise.methods.catalog import PARTS, REPLACED
 
     if name is not None and name not in PARTS:
-        raise InputError(f"there is no part {name!r}{did_you_mean(name, PARTS)}")
+        hint = f"; {REPLACED[name]}" if name in REPLACED else did_you_mean(name, PARTS)
+        raise InputError(f"there is no part {name!r}{hint}")
     if markdown:
         typer.echo(_markdown())
     else:
@@ -38,7 +40,7 @@ def methods(
 
 def _all() -> str:
     """Return a line per part, by slot."""
-    from tailwise.methods.parts import PARTS
+    from tailwise.methods.catalog import PARTS
 
     width = max(map(len, PARTS))
     lines = []
@@ -70,7 +72,7 @@ def _one(name: str, part: "Part") -> str:
 
 
 def _markdown() -> str:
-    from tailwise.methods.parts import PARTS
+    from tailwise.methods.catalog import PARTS
 
     titles = ("part", "slot", "what it does", "targets", "parameters [unit]", "cost of a step", "source")
     rows = [titles, ("---",) * len(titles)]
@@ -118,6 +120,7 @@ def _parameters(part: "Part") -> dict[str, str]:
 def _default(default: Any, choices: tuple[str, ...], of_none: str | None) -> str:
     if isinstance(default, bool):
         return "true (or false)" if default else "false (or true)"
+    of_none = None if of_none is None else with_flags(of_none)
     others = [choice for choice in choices if choice != default]
     if of_none is not None and default is not None:
         others.append(f"none: {of_none}")

@@ -9,8 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from tailwise.backends.names import AUTO, ENCODERS, MODELS
+from tailwise.backends.names import MODELS
 from tailwise.cli.completion import complete_choice, complete_data, complete_method
+from tailwise.modalities.encoder_names import AUTO, ENCODERS
 from tailwise.training.recipe import CRITERIA, PRECISIONS
 
 METHOD, ROWS, COLUMNS, TRAINING, OUTPUT = "Method", "Target and rows", "Columns", "Training", "Output"
@@ -194,34 +195,6 @@ Drop = Annotated[list[str] | None, _column("drop", "Column to leave out.")]
 Nominal = Annotated[list[str] | None, _column("nominal", "Column to read as categories, e.g. a code.")]
 Numeric = Annotated[list[str] | None, _column("numeric", "Column to read as numbers.")]
 Date = Annotated[list[str] | None, _column("date", "Column to read as dates.")]
-Image = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--image",
-        metavar="COLUMN",
-        help="Column that names image files. Repeatable. --set image.encoder=resnet18, image.size=64, ...",
-        rich_help_panel=COLUMNS,
-    ),
-]
-Text = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--text",
-        metavar="COLUMN",
-        help="Column of texts. Repeatable. --set text.encoder=FOLDER (of transformers), text.frozen=false, ...",
-        rich_help_panel=COLUMNS,
-    ),
-]
-TextPair = Annotated[
-    tuple[str, str] | None,
-    typer.Option(
-        "--text-pair", metavar="COLUMN COLUMN", help="Two columns of texts to compare.", rich_help_panel=COLUMNS
-    ),
-]
-Signal = Annotated[
-    list[str] | None,
-    _column("signal", "Column that names signal files (NPY, WAV, CSV, EDF)."),
-]
 IgnoreExtra = Annotated[
     bool,
     typer.Option("--ignore-extra", help="Allow columns that the model was not trained on.", rich_help_panel=COLUMNS),

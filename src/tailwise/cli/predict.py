@@ -41,11 +41,11 @@ def predict(
     from tailwise.cli.dense_predict import predict_maps
     from tailwise.cli.out_file import check_parent
     from tailwise.cli.show import notes, print_line, warnings_as_notes
-    from tailwise.data.cell_paths import with_full_paths
     from tailwise.data.source import load_source
     from tailwise.data.table_files import SUFFIXES, write_table
     from tailwise.experiment.model import TableModel
     from tailwise.modalities.dense_model import MapModel, is_map_model
+    from tailwise.modalities.media_rows import with_full_paths
     from tailwise.runs.folder import MODEL, by_target, open_run
 
     if interval is not None and not 0 < interval < 1:

@@ -14,7 +14,7 @@ from rich.text import Text
 from tailwise._numbers import number
 from tailwise.cli.flags import with_flags
 from tailwise.labels.shots import REGIONS
-from tailwise.metrics.regions import DISTANCE_METRICS, METRICS, RegionMetrics
+from tailwise.metrics.region_metrics import DISTANCE_METRICS, METRICS, RegionMetrics
 
 if TYPE_CHECKING:
     from tailwise.report.against import Comparison

@@ -4,7 +4,7 @@ from typing import Any, TypedDict, Unpack
 
 from tailwise.cli.settings import parse_ranges, parse_shots
 
-_LISTS = ("drop", "nominal", "numeric", "date", "image", "text", "signal")
+_LISTS = ("drop", "nominal", "numeric", "date")
 
 
 class TableOptions(TypedDict, total=False):
@@ -23,10 +23,6 @@ class TableOptions(TypedDict, total=False):
     nominal: list[str] | None
     numeric: list[str] | None
     date: list[str] | None
-    image: list[str] | None
-    text: list[str] | None
-    text_pair: tuple[str, str] | None
-    signal: list[str] | None
 
 
 def table_choices(**given: Unpack[TableOptions]) -> dict[str, Any]:
@@ -36,8 +32,8 @@ def table_choices(**given: Unpack[TableOptions]) -> dict[str, Any]:
         InputError: shots or a range of the target that are no two numbers.
 
     Example:
-        >>> table_choices(bins=20, shots="100,20", drop=None, image=["photo"])
-        {'n_bins': 20, 'shots': (100.0, 20.0), 'drop': [], 'image': ['photo']}
+        >>> table_choices(bins=20, shots="100,20", drop=None)
+        {'n_bins': 20, 'shots': (100.0, 20.0), 'drop': []}
     """
     choices: dict[str, Any] = {}
     options: dict[str, Any] = dict(given)

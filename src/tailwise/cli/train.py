@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tailwise._checks import InputError, one_of
-from tailwise.backends.names import AUTO, ENCODERS, MEDIA, MODELS, load_backend
-from tailwise.cli import automatic, options
+from tailwise.backends.names import MODELS, load_backend
+from tailwise.cli import automatic, media_options, options
 from tailwise.cli.launch import several
 from tailwise.cli.table_choices import table_choices
+from tailwise.modalities.catalog import kinds
+from tailwise.modalities.encoder_names import AUTO, ENCODERS
 from tailwise.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ _SETTINGS = (
 )
 
 
+@media_options.with_media_options
 def train(
     context: typer.Context,
     data: options.DataOrFolder,
@@ -47,10 +50,7 @@ def train(
     nominal: options.Nominal = None,
     numeric: options.Numeric = None,
     date: options.Date = None,
-    image: options.Image = None,
-    text: options.Text = None,
-    text_pair: options.TextPair = None,
-    signal: options.Signal = None,
+    media: media_options.Media | None = None,
     depth: options.Depth = None,
     mask_target: options.MaskTarget = None,
     drop_missing_target: options.DropMissingTarget = False,
@@ -79,8 +79,8 @@ def train(
     from tailwise.experiment.fit import chosen, start
     from tailwise.experiment.prepare import prepare
     from tailwise.experiment.spec import AUTO_METHOD, Experiment
-    from tailwise.report.against import read_other
     from tailwise.runs.folder import CACHE, check_out, remove_cache
+    from tailwise.runs.other_run import read_other
     from tailwise.runs.training import RunInProgress
 
     if depth is not None:
@@ -100,10 +100,10 @@ def train(
     start_processes(recipe)
     load_backend(one_of(model, "`model`", MODELS)).silence()  # what it has to report comes as an error
     params = parse_set(settings or [])
-    of_model = {name: params.pop(name, {}) for name in ("model", "encoder", *MEDIA)}
+    of_model = {name: params.pop(name, {}) for name in ("model", "encoder", *kinds())}
     _check_model(context, model, encoder, of_model)
     model_params = of_model["encoder" if model == "network" else "model"]
-    model_params = model_params | {kind: of_model[kind] for kind in MEDIA if of_model[kind]}
+    model_params = model_params | {kind: of_model[kind] for kind in kinds() if of_model[kind]}
     experiment = Experiment(method, model, encoder, params, model_params, recipe)
     if method == AUTO_METHOD:
         automatic.check(experiment, target)
@@ -127,11 +127,8 @@ def train(
         nominal=nominal,
         numeric=numeric,
         date=date,
-        image=image,
-        text=text,
-        text_pair=text_pair,
-        signal=signal,
     )
+    choices |= media or {}
     try:
         source = main_first(lambda: load_source(data, folder / CACHE))
         task = prepare(source, target, **choices)
@@ -179,7 +176,7 @@ def _check_model(context: typer.Context, model: str, encoder: str, params: dict[
         if source is not None and source.name == "COMMANDLINE":
             option = "--" + name.replace("_", "-")
             raise InputError(f"{option} is for networks; --model {model} takes --set model.NAME=VALUE")
-    for kind in ("encoder", *MEDIA):
+    for kind in ("encoder", *kinds()):
         if params[kind]:
             raise InputError(f"--model {model} has no encoder; use --set model.NAME=VALUE")
     if several():

@@ -6,12 +6,13 @@ from typing import Annotated
 import typer
 
 from tailwise._checks import InputError, positive, whole
-from tailwise.backends.names import ENCODERS, MODELS
+from tailwise.backends.names import MODELS
 from tailwise.cli import options
 from tailwise.cli.completion import complete_choice
 from tailwise.cli.settings import parse_within
 from tailwise.cli.table_choices import table_choices
 from tailwise.compare.plan import table_name
+from tailwise.modalities.encoder_names import ENCODERS
 from tailwise.search.aim import OBJECTIVES
 from tailwise.training.recipe import Recipe
 

@@ -34,6 +34,17 @@ def conclusions(comparison: GridComparison) -> list[str]:
     return _over_tables(comparison)
 
 
+def of_tables(comparison: GridComparison) -> dict[str, list[str]]:
+    """Return the conclusions on each of several tables; empty where :func:`conclusions` has nothing else to sum up.
+
+    Args:
+        comparison: comparison of entries with a reference.
+    """
+    if comparison.splits == 1 or len(comparison.tables) == 1:
+        return {}
+    return {table.table: of_table(table, comparison.reference) for table in comparison.tables}
+
+
 def of_table(table: TableComparison, reference: str) -> list[str]:
     """Return a sentence for each entry that differs from the reference in some region, and one for all others."""
     sentences: list[str] = []

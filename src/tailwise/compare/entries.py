@@ -4,10 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tailwise._checks import InputError, one_of
-from tailwise.backends.names import AUTO, ENCODERS, MEDIA, MODELS
+from tailwise.backends.names import MODELS
 from tailwise.compare.sweep import swept_entries
 from tailwise.experiment.spec import Experiment, recipe_of
-from tailwise.methods.method import compose, parse
+from tailwise.methods.build import compose
+from tailwise.methods.grammar import parse
+from tailwise.modalities.catalog import kinds
+from tailwise.modalities.encoder_names import AUTO, ENCODERS
 
 
 def entries_of(
@@ -38,8 +41,8 @@ def entries_of(
     for model in models:
         one_of(model, "`model`", (*networks, *(name for name in MODELS if name != "network")))
     settings, recipe = settings or {}, recipe or {}
-    media = {kind: settings[kind] for kind in MEDIA if kind in settings}
-    method_params = {part: params for part, params in settings.items() if part not in MEDIA}
+    media = {kind: settings[kind] for kind in kinds() if kind in settings}
+    method_params = {part: params for part, params in settings.items() if part not in kinds()}
     unused = set(method_params)
     entries = []
     for model in dict.fromkeys(models):

@@ -17,7 +17,7 @@ from tailwise.compare.cell import Cell, plain_cell, same_settings
 from tailwise.compare.predictions import Predictions
 from tailwise.compare.shares import shares_tested
 from tailwise.metrics.angles import angular_error
-from tailwise.metrics.regions import region_rows
+from tailwise.metrics.region_errors import region_rows
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tailwise._checks import InputError
-from tailwise.compare.bootstrap import paired_bootstrap
 from tailwise.compare.predictions import Predictions
-from tailwise.metrics.regions import Interval
+from tailwise.metrics.confidence import Interval
+from tailwise.metrics.paired_bootstrap import paired_bootstrap
 
 if TYPE_CHECKING:
     from tailwise.compare.cell import Cell

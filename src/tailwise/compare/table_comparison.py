@@ -13,7 +13,7 @@ from tailwise.compare.over_rows import over_rows
 from tailwise.compare.ranks import pareto_front
 from tailwise.compare.statistics import Compared, compare_methods, wilcoxon_after_holm
 from tailwise.compare.sweep import sweep_of
-from tailwise.metrics.regions import Interval
+from tailwise.metrics.confidence import Interval
 
 if TYPE_CHECKING:
     from tailwise.compare.cell import Cell
@@ -41,7 +41,7 @@ class TableComparison:
         failed: first error of the failed cells, by entry.
         n_failed: number of failed cells, by entry that has any.
         rows: mean difference with its interval over test rows (see
-            :func:`tailwise.compare.bootstrap.paired_bootstrap`), by entry and score, if the predictions were read.
+            :func:`tailwise.metrics.paired_bootstrap.paired_bootstrap`), by entry and score, if predictions were read.
         sweep: entries with weights of rising power, vanilla first: the backbone of the trade-off.
     """
 
@@ -71,11 +71,15 @@ class TableComparison:
             return {}
         return dict(zip(errors, pareto_front(list(errors.values())).tolist(), strict=True))
 
+    def wilcoxon(self) -> tuple[float | None, ...]:
+        """Return the p-value of Wilcoxon's signed-rank test of each comparison, after Holm's correction."""
+        return wilcoxon_after_holm(self.compared)
+
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON values."""
         compared = [
             one.to_json() | {"wilcoxon_adjusted_p": p, "rows": None if rows is None else rows.to_json()}
-            for one, p in zip(self.compared, wilcoxon_after_holm(self.compared), strict=True)
+            for one, p in zip(self.compared, self.wilcoxon(), strict=True)
             for rows in [self.rows.get((one.method, one.region))]
         ]
         errors = {

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import pandas as pd
 
 from tailwise._checks import InputError, did_you_mean, quoted
-from tailwise.data.cells import (
+from tailwise.data.cell_values import (
     Kind,
     as_booleans,
     as_numbers,
@@ -20,10 +20,6 @@ from tailwise.data.cells import (
 )
 from tailwise.data.targets import named_target, require_column, target_names
 
-MediumKind = Literal["image", "text", "signal"]
-
-PATHS = ("image", "signal")  # media whose cells name files
-
 
 @dataclass(frozen=True)
 class Column:
@@ -35,15 +31,20 @@ class Column:
 
 @dataclass(frozen=True)
 class Medium:
-    """A column of images, texts or signals, or two columns of texts that are read as a pair.
+    """A column that a network reads with an encoder of its own, or several columns that are read together.
 
     Args:
-        kind: of images and signals the cells are paths of files.
-        columns: one column, or the two of a pair.
+        kind: name of a modality, see :mod:`tailwise.modalities.catalog`.
+        columns: one column, or those that are read together.
+        plural: several of the kind, for messages; ``kind`` with an s if not given.
     """
 
-    kind: MediumKind
+    kind: str
     columns: tuple[str, ...]
+    plural: str = field(default="", compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "plural", self.plural or f"{self.kind}s")
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Schema:
         targets: names of the target columns, usually one.
         columns: feature columns in the order of the table.
         unused: columns that are allowed but ignored, each with the reason.
-        media: columns of images, texts and signals.
+        media: columns that are read with encoders of their own, such as images.
     """
 
     targets: tuple[str, ...]
@@ -79,6 +80,7 @@ class Schema:
         date: Sequence[str] = (),
         not_features: Iterable[tuple[str, str]] = (),
         media: Sequence[Medium] = (),
+        hint: str = "",
     ) -> Self:
         """Recognise each column's kind.
 
@@ -94,7 +96,8 @@ class Schema:
             numeric: columns to take as numeric.
             date: columns to take as dates.
             not_features: columns with another role (group, split), with the reason.
-            media: columns of images, texts and signals; with them there need be no other feature.
+            media: columns that are read with encoders of their own; with them there need be no other feature.
+            hint: how such columns are named, for the error where no feature is left.
 
         Raises:
             InputError: a name that is not a column, or is named twice, or no feature left.
@@ -144,8 +147,8 @@ class Schema:
         schema = cls(targets, tuple(columns), unused, tuple(media))
         if not columns and not media:
             raise InputError(
-                f"no feature column is left beside the target {schema.target!r}; unused: {quoted(unused)}; columns of "
-                "images, texts or signals are named with `image`, `text` or `signal`"
+                f"no feature column is left beside the target {schema.target!r}; unused: {quoted(unused)}"
+                + (f"; {hint}" if hint else "")
             )
         schema.features(frame)
         return schema
@@ -192,7 +195,7 @@ class Schema:
             "target": self.targets[0] if len(self.targets) == 1 else list(self.targets),
             "columns": [asdict(c) for c in self.columns],
             "unused": self.unused,
-            "media": [asdict(m) for m in self.media],
+            "media": [{"kind": m.kind, "columns": m.columns} for m in self.media],
         }
 
     @classmethod
@@ -201,15 +204,3 @@ class Schema:
         media = tuple(Medium(m["kind"], tuple(m["columns"])) for m in saved.get("media", ()))
         targets = (saved["target"],) if isinstance(saved["target"], str) else tuple(saved["target"])
         return cls(targets, tuple(Column(**c) for c in saved["columns"]), dict(saved["unused"]), media)
-
-
-def media_columns(
-    image: Sequence[str], text: Sequence[str], text_pair: Sequence[str] | None, signal: Sequence[str]
-) -> list[Medium]:
-    """What the options of the same names call images, texts and signals."""
-    if text_pair is not None and len(text_pair) != 2:
-        raise InputError(f"`text_pair` takes two columns, got {len(text_pair)}")
-    singles = [*(("image", name) for name in image), *(("text", name) for name in text)]
-    singles += [("signal", name) for name in signal]
-    media = [Medium(kind, (name,)) for kind, name in singles]  # type: ignore[arg-type]
-    return media if text_pair is None else [*media, Medium("text", tuple(text_pair))]

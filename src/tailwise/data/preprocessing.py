@@ -43,10 +43,14 @@ def fit_preprocessor(features: pd.DataFrame) -> ColumnTransformer:
     return ColumnTransformer(steps, sparse_threshold=0.0).fit(features)
 
 
-def fit_tree_preprocessor(features: pd.DataFrame) -> ColumnTransformer:
+def fit_tree_preprocessor(features: pd.DataFrame, *, scaled: bool = False) -> ColumnTransformer:
     """Learn preprocessing for models of trees: numbers as they are, missing ones too, and text as codes of categories.
 
     The 254 most frequent categories have codes of their own; one never seen has the code -1.
+
+    Args:
+        features: of the training rows.
+        scaled: numbers have mean 0 and standard deviation 1, for models that round them to float32.
     """
     numbers = [name for name in features.columns if features[name].dtype == np.float64]
     nominal = [name for name in features.columns if name not in numbers]
@@ -57,7 +61,10 @@ def fit_tree_preprocessor(features: pd.DataFrame) -> ColumnTransformer:
     )
     steps: list[tuple[str, Any, list[str]]] = [
         (name, step, columns)
-        for name, step, columns in ((NUMBERS, "passthrough", numeric), (CATEGORIES, codes, nominal))
+        for name, step, columns in (
+            (NUMBERS, StandardScaler() if scaled else "passthrough", numeric),
+            (CATEGORIES, codes, nominal),
+        )
         if columns
     ]
     return ColumnTransformer(steps, sparse_threshold=0.0).fit(features)

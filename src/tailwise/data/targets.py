@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tailwise._checks import InputError, did_you_mean, quoted
-from tailwise.data.cells import BLANK, check_cells, first_row, is_time, unread
+from tailwise.data.cell_values import BLANK, check_cells, first_row, is_time, unread
 from tailwise.labels.bin_grid import BinGrid
 
 

@@ -80,7 +80,7 @@ class Task:
         """
         rows, y = self.rows_of("train")
         if self.schema.media:
-            kinds = " and ".join(dict.fromkeys(f"{medium.kind}s" for medium in self.schema.media))
+            kinds = " and ".join(dict.fromkeys(medium.plural for medium in self.schema.media))
             raise InputError(f"resampling and `model` are for tables alone, not for {kinds}")
         if not rows.in_memory:
             raise InputError("this needs the rows in memory, for resampling or `model`; give a file, not a folder")

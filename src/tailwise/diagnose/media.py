@@ -1,35 +1,32 @@
-"""Columns left out that look like images, texts or signals, and the option that makes inputs of them."""
+"""Columns left out as identifiers that look like media, and the option that trains on them."""
 
 from collections.abc import Iterator
 
 import pandas as pd
 
 from tailwise.data.columns import Schema
-from tailwise.modalities.signal_files import SUFFIXES as SIGNALS
+from tailwise.modalities import catalog
+from tailwise.modalities.modality import Modality
 
-_IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
-_LOOKED_AT, _FEWEST_WORDS = 200, 3
+_LOOKED_AT = 200
 
 
 def media_hints(table: pd.DataFrame, schema: Schema) -> Iterator[str]:
-    """A line a column that is left out as an identifier, but may be an input.
+    """Return a line for each column that is left out as an identifier, but may be an input.
 
     Args:
         table: the rows.
-        schema: what their columns are.
+        schema: kinds of their columns.
     """
     for name, reason in schema.unused.items():
-        option = _option(table[name]) if reason.startswith("identifier") else None
-        if option is not None:
-            what = "holds texts" if option == "text" else "names files"
-            yield f"column {name!r} {what}: to train on them, pass `{option}` {name}"
+        modality = _looks_like(table[name]) if reason.startswith("identifier") else None
+        if modality is not None:
+            holds = "names files" if modality.holds_paths else f"holds {modality.plural}"
+            yield f"column {name!r} {holds}: to train on them, pass `{modality.options[0].name}` {name}"
 
 
-def _option(cells: pd.Series) -> str | None:
+def _looks_like(cells: pd.Series) -> Modality | None:
+    """Return the modality of a column, tried for paths first: the name of a file may have several words."""
     words = cells.dropna().astype(str).head(_LOOKED_AT).str.strip()
-    ends = words.str.lower()
-    if ends.str.endswith(_IMAGES).all():
-        return "image"
-    if ends.str.endswith(SIGNALS).all():
-        return "signal"
-    return "text" if words.map(lambda text: len(text.split())).median() >= _FEWEST_WORDS else None
+    ordered = sorted(catalog.MODALITIES, key=lambda modality: not modality.holds_paths)
+    return next((one for one in ordered if one.looks_like is not None and one.looks_like(words)), None)

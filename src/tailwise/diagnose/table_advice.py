@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from tailwise._checks import quoted
 from tailwise.diagnose.commands import Commands
 from tailwise.diagnose.facts import Advice, Diagnosis
+from tailwise.modalities.catalog import kinds
 
-_MEDIA = frozenset({"image", "text", "signal"})
 _WEAK_R2 = 0.1
 _REPEATED, _CONTRADICTING = 0.01, 0.2
 
@@ -29,8 +29,8 @@ def leak(found: Diagnosis, commands: Commands) -> Iterator[Advice]:
 def weak_columns(found: Diagnosis, _: Commands) -> Iterator[Advice]:
     """Where no column knows anything about the target."""
     over_all = found.error("all")
-    if not _MEDIA.isdisjoint(found.columns.kinds):
-        return  # what images and texts know was not measured
+    if not set(kinds()).isdisjoint(found.columns.kinds):
+        return  # the information in images and texts was not measured
     if over_all and over_all.r2 is not None and over_all.r2 < _WEAK_R2:
         yield Advice(
             f"the columns hardly predict the target: out-of-fold R² is {over_all.r2:.2f}",

@@ -15,7 +15,6 @@ from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length, check_is_fitted, validate_data
 
 from tailwise._checks import InputError, label_array, one_of
-from tailwise.backends.names import AUTO, ENCODERS
 from tailwise.data.columns import Column, Schema
 from tailwise.data.rows import FrameRows
 from tailwise.data.targets import FEWEST_ROWS
@@ -26,7 +25,9 @@ from tailwise.experiment.prepare import assemble, bins_for
 from tailwise.experiment.spec import AUTO_METHOD, Experiment
 from tailwise.labels.bin_grid import BinGrid
 from tailwise.labels.bins import Bins
+from tailwise.modalities.encoder_names import AUTO, ENCODERS
 from tailwise.model_selection import StratifiedRegressionGroupKFold, StratifiedRegressionKFold
+from tailwise.training.epoch import Epoch
 from tailwise.training.recipe import Recipe
 
 _PARAMETERS = "estimator.json"
@@ -41,7 +42,8 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             rows given to :meth:`fit`, see :func:`tailwise.experiment.auto_choice.choose_method`.
         method_params: parameters of the parts, ``{"conr": {"window": 2.0}}``; of ``"auto"``
             ``{"auto": {"folds": 5, "budget": 600}}``, see :class:`tailwise.experiment.auto_choice.AutoSettings`.
-        encoder: one of :data:`tailwise.backends.names.ENCODERS`, or ``"auto"``, which chooses by rows and columns.
+        encoder: one of :data:`tailwise.modalities.encoder_names.ENCODERS`, or ``"auto"``, which chooses by rows
+            and columns.
         encoder_params: parameters of the encoder, ``{"dropout": 0.2}``.
         bin_width: width of the target's bins, target units; by default :meth:`Bins.auto`.
         n_bins: number of bins instead.
@@ -159,7 +161,8 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
                 precision=self.precision,
             ),
         )
-        self.auto_, self.history_ = None, []
+        self.auto_: dict[str, Any] | None = None
+        self.history_: list[Epoch] = []
         with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
             if self.method == AUTO_METHOD:
                 # Validation rows that the caller gives are distributed as those to be predicted; others as all rows.

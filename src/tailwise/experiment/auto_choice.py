@@ -15,7 +15,7 @@ from tailwise.experiment.auto_candidates import VANILLA, candidates_for
 from tailwise.experiment.one_standard_error import TOLERANCE, Ground, Score, judge
 from tailwise.experiment.out_of_fold import Inner, Train, Trained, fold_of_rows, out_of_fold
 from tailwise.experiment.spec import AUTO_METHOD, Experiment
-from tailwise.methods.method import Method
+from tailwise.methods.build import Method
 from tailwise.training.recipe import Recipe
 
 

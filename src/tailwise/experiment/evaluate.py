@@ -10,7 +10,7 @@ from tailwise.data.task import Task
 from tailwise.distributed import gather_objects, piece
 from tailwise.experiment.model import FittedModel, Predictions
 from tailwise.metrics.coverage import CONFIDENCE, RegionCoverage, coverage_by_region
-from tailwise.metrics.regions import RegionMetrics, region_metrics
+from tailwise.metrics.region_metrics import RegionMetrics, region_metrics
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from tailwise.experiment.spec import AUTO_METHOD, Experiment
 from tailwise.training.epoch import Epoch
 
 if TYPE_CHECKING:
-    from tailwise.methods.method import Method
+    from tailwise.methods.build import Method
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,6 @@ from tailwise.backends.names import load_backend
 from tailwise.backends.protocol import Inputs, Predictor
 from tailwise.calibration.corrections import Correction, Fitting
 from tailwise.calibration.intervals import RegionIntervals
-from tailwise.data.cell_paths import with_full_paths
 from tailwise.data.columns import Schema
 from tailwise.data.rows import Rows, as_rows
 from tailwise.data.task import Task
@@ -162,7 +161,7 @@ class FittedModel:
         rows = self._rows(frame, ignore_extra)
         k = len(self.schema.targets)
         pred, std, features, start = [np.empty(0) if k == 1 else np.empty((0, k))], [], [], 0
-        for x in self.inputs.pieces(self.schema, with_full_paths(rows, self.schema, Path())):
+        for x in self.inputs.pieces(self.schema, rows):
             n = _length(x)
             kept = None if features_of is None else features_of[start : start + n]
             outputs = self.model.outputs(x, features=kept is not None and bool(kept.any()))
@@ -259,7 +258,7 @@ class FittedModel:
 def _load_inputs(folder: Path, saved: Mapping[str, Any] | None, dtype: Any) -> Inputs:
     if saved is None:
         return TableInputs.load(folder, dtype)
-    from tailwise.modalities.inputs import MediaInputs
+    from tailwise.modalities.media_inputs import MediaInputs
 
     return MediaInputs.load(folder, saved)
 

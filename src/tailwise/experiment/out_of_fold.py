@@ -12,7 +12,7 @@ from tailwise._checks import InputError
 from tailwise.data.task import Task
 from tailwise.experiment.spec import Experiment
 from tailwise.labels.shots import Shots
-from tailwise.methods.method import Method
+from tailwise.methods.build import Method
 from tailwise.model_selection import StratifiedRegressionGroupKFold, StratifiedRegressionKFold
 
 

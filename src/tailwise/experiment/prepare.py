@@ -9,8 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tailwise._checks import InputError
-from tailwise.data.cell_paths import with_full_paths
-from tailwise.data.columns import Schema, media_columns
+from tailwise.data.columns import Schema
 from tailwise.data.rows import Rows, as_rows, sample
 from tailwise.data.source import Source, load_source
 from tailwise.data.splits import SPLIT_COLUMN, SplitName, check_groups, split_rows
@@ -21,11 +20,13 @@ from tailwise.labels.bins import Bins
 from tailwise.labels.gaps import Gaps
 from tailwise.labels.relevance import Relevance
 from tailwise.labels.shots import Shots
+from tailwise.modalities.catalog import column_options, how_to_name
+from tailwise.modalities.media_rows import media_columns, with_full_paths
 
 # What a run writes of how its table was prepared, in this order.
 _CHOICES = (
     *("bin_width", "n_bins", "shots", "split", "split_column", "group", "drop_missing_target", "mask_target", "seed"),
-    *("drop", "nominal", "numeric", "date", "image", "text", "text_pair", "signal"),
+    *("drop", "nominal", "numeric", "date"),
 )
 _ROLES = {"group": "it says the group", "split": "it says the split"}
 
@@ -46,14 +47,11 @@ def prepare(
     nominal: Sequence[str] = (),
     numeric: Sequence[str] = (),
     date: Sequence[str] = (),
-    image: Sequence[str] = (),
-    text: Sequence[str] = (),
-    text_pair: Sequence[str] | None = None,
-    signal: Sequence[str] = (),
     folder: str | Path | None = None,
     drop_missing_target: bool = False,
     mask_target: Sequence[tuple[float, float]] = (),
     seed: int = 0,
+    **media: Sequence[str] | None,
 ) -> Task:
     """Recognise columns, split rows, and choose bins and regions from the training labels.
 
@@ -74,21 +72,22 @@ def prepare(
         nominal: columns to take as nominal.
         numeric: columns to take as numeric.
         date: columns to take as dates.
-        image: columns that name image files.
-        text: columns of texts.
-        text_pair: two columns of texts that are read as a pair.
-        signal: columns that name files of signals.
         folder: where relative paths of files start; the current folder if not given.
         drop_missing_target: drop rows without a target instead of refusing them.
         mask_target: ranges ``[low, high)`` of the target whose rows are removed from training and validation, not from
             test: what remains to be interpolated or extrapolated.
         seed: of the split.
+        media: columns that are read with encoders of their own, by the keywords of
+            :mod:`tailwise.modalities.catalog`: ``image`` and ``signal``, columns that name files; ``text``, columns of
+            texts; ``text_pair``, two columns of texts that are read as a pair.
 
     Raises:
         InputError: anything about the table or the choices that does not work, in one line.
     """
     given = locals()
     choices = {name: given[name] for name in _CHOICES}
+    for _, option in column_options():
+        choices[option.name] = media.get(option.name, () if option.together == 1 else None)
     source = data if isinstance(data, Source) else load_source(str(data)) if isinstance(data, str | Path) else None
     rows = as_rows(data) if source is None else source.rows  # type: ignore[arg-type]
     folder = source.folder if source is not None and folder is None else folder
@@ -129,7 +128,8 @@ def prepare(
             *([] if group is None else [(group, "group")]),
             *([(split_column or SPLIT_COLUMN, "split")] if kind == "column" else []),
         ],
-        media=media_columns(image, text, text_pair, signal),
+        media=media_columns(media),
+        hint=how_to_name(),
     )
     rows = with_full_paths(rows, schema, Path(folder or ""))
     y_train = values[part == "train"]

@@ -5,11 +5,12 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Self
 
 from tailwise._checks import InputError, one_of
-from tailwise.backends.names import AUTO, ENCODERS, MODELS
+from tailwise.backends.names import MODELS
+from tailwise.modalities.encoder_names import AUTO, ENCODERS
 from tailwise.training.recipe import Recipe
 
 if TYPE_CHECKING:
-    from tailwise.methods.method import Method
+    from tailwise.methods.build import Method
 
 AUTO_METHOD = "auto"
 _NETWORK = "network"
@@ -23,8 +24,8 @@ class Experiment:
         method: method string such as ``"sqinv+lds"``, see ``tailwise methods``; or ``"auto"``, which is chosen by
             cross-validation when the experiment is fitted.
         model: one of :data:`tailwise.backends.names.MODELS`.
-        encoder: encoder of a network, one of :data:`tailwise.backends.names.ENCODERS`, or ``"auto"``; of maps also a
-            network of images.
+        encoder: encoder of a network, one of :data:`tailwise.modalities.encoder_names.ENCODERS`, or ``"auto"``; of
+            maps also a network of images.
         method_params: parameters of the method's parts, ``{"conr": {"window": 2.0}}``.
         params: parameters of the encoder, or of the model that is not a network.
         recipe: epochs, batch size, learning rate, seed and the like.
@@ -86,7 +87,7 @@ class Experiment:
         Raises:
             InputError: ``"auto"``, which must be chosen first; what :func:`tailwise.compose` refuses.
         """
-        from tailwise.methods.method import compose
+        from tailwise.methods.build import compose
 
         if self.method == AUTO_METHOD:
             raise InputError(f"method {AUTO_METHOD!r} is chosen by cross-validation; name a method, or fit it")

@@ -1,6 +1,7 @@
-"""A regressor: encoder, features, and a linear head that speaks the target's units."""
+"""The linear head with outputs in target units, and a regressor of an encoder and a head."""
 
-from typing import Self
+from collections.abc import Sequence
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -8,10 +9,11 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from tailwise._checks import InputError
+from tailwise.heads.head import HeadLoss
 
 
-class Head(nn.Module):
-    """Linear head whose output is scaled to the target's units.
+class PointHead(nn.Module):
+    """Linear head with predictions as its only outputs, in target units; the other heads extend it.
 
     Args:
         n_features: number of features d.
@@ -31,6 +33,11 @@ class Head(nn.Module):
         self.register_buffer("shift", torch.zeros(n_outputs or 1))
         self.register_buffer("scale", torch.ones(n_outputs or 1))
 
+    @property
+    def shape(self) -> dict[str, Any]:
+        """Description for :func:`tailwise.heads.attach.head_from`."""
+        return {"kind": "point"} | ({} if self.n_outputs is None else {"n_outputs": self.n_outputs})
+
     def match_scale(self, y_train: ArrayLike) -> Self:
         """Take shift and scale from the mean and standard deviation of training labels, ``(n,)`` or ``(n, K)``."""
         y = np.asarray(y_train, dtype=np.float64)
@@ -47,10 +54,26 @@ class Head(nn.Module):
         """Draw new weights; shift and scale stay."""
         self.linear.reset_parameters()
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Predictions in the target's units."""
+    def outputs(self, features: Tensor) -> Tensor:
+        """Predictions, ``(B,)`` or ``(B, K)``, target units."""
         pred = torch.addcmul(self.shift, self.linear(features), self.scale)
         return pred.squeeze(1) if self.n_outputs is None else pred
+
+    def point(self, outputs: Tensor) -> Tensor:
+        """Predictions, which are the outputs."""
+        return outputs
+
+    def std(self, outputs: Tensor) -> Tensor | None:  # noqa: ARG002  the protocol's signature
+        """``None``: a point head has no standard deviation."""
+        return None
+
+    def losses(self, loss: HeadLoss, outputs: Tensor, target: Tensor, weight: Tensor | None) -> Sequence[Tensor]:
+        """One loss, of the outputs for a loss on outputs, else of the predictions."""
+        return [loss(outputs if loss.on_outputs else self.point(outputs), target, weight)]
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Predictions in target units."""
+        return self.point(self.outputs(features))
 
 
 class Regressor(nn.Module):
@@ -71,10 +94,10 @@ class Regressor(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.n_features = n_features
-        self.head = Head(n_features, n_outputs)
+        self.head = PointHead(n_features, n_outputs)
 
     def match_scale(self, y_train: ArrayLike) -> Self:
-        """Scale the output to training labels; see :meth:`Head.match_scale`."""
+        """Scale the output to training labels; see :meth:`PointHead.match_scale`."""
         self.head.match_scale(y_train)
         return self
 
@@ -84,6 +107,6 @@ class Regressor(nn.Module):
         return features
 
     def forward(self, x: Tensor) -> Tensor:
-        """Predictions in the target's units."""
+        """Predictions in target units."""
         pred: Tensor = self.head(self.encode(x))
         return pred

@@ -1,1 +1,1 @@
-"""What is known about a target from its training labels: bins, densities, shot regions, relevance."""
+"""Properties of a target learnt from its training labels: bins, densities, shot regions, relevance."""

@@ -1,4 +1,4 @@
-"""Bins of K-dimensional labels: a grid of them, flattened so that whatever takes bins takes a grid."""
+"""Grids of bins for K-dimensional labels, flattened so that a grid can take the place of bins."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ class BinGrid:
         """Choose a grid from ``(n, K)`` training labels by a fixed rule, with about √n cells.
 
         Every dimension has ``n ** (1 / 2K)`` bins of equal width, but at least 4; a dimension of whole numbers that
-        spans no more values than that has one bin a value.
+        spans no more values than that has one bin per value.
 
         Raises:
             InputError: labels of more than three dimensions, constant in one of them, empty or not finite.
@@ -62,7 +62,7 @@ class BinGrid:
 
     @classmethod
     def from_summary(cls, *, n: int, low: Sequence[float], high: Sequence[float], whole: Sequence[bool]) -> Self:
-        """Grid that :meth:`auto` chooses, given what :meth:`Bins.from_summary` takes of each dimension.
+        """Choose the grid of :meth:`auto` from a summary of each dimension, as in :meth:`Bins.from_summary`.
 
         Raises:
             InputError: no labels, more than three dimensions, or a constant one.
@@ -73,10 +73,11 @@ class BinGrid:
             raise InputError("y is empty; at least one label is needed")
         n_bins = max(_FEWEST_PER_AXIS, round(n ** (1 / (2 * k))))
         axes = enumerate(zip(low, high, whole, strict=True))
-        return cls(tuple(_axis(*of_axis, n_bins, j) for j, of_axis in axes))
+        return cls(tuple(_axis(*summary, n_bins, j) for j, summary in axes))
 
     @classmethod
     def _check_dimensions(cls, k: int) -> None:
+        """Raise an InputError unless a grid can have k dimensions."""
         if not 1 <= k <= cls.MOST_AXES:
             raise InputError(
                 f"a grid takes bins of 1 to {cls.MOST_AXES} label dimensions, got {k}; in more dimensions most cells "
@@ -104,7 +105,7 @@ class BinGrid:
         return _flat_product(bins.widths for bins in self.axes)
 
     def index(self, y: ArrayLike) -> NDArray[np.int64]:
-        """Cell of each label ``(..., K)``, 0 to ``n_bins - 1``, of shape ``(...)``; raises on NaN."""
+        """Return the cell of each label ``(..., K)``, 0 to ``n_bins - 1``, of shape ``(...)``; raise on NaN."""
         values = np.asarray(y)
         if values.ndim < 1 or values.shape[-1] != len(self.axes):
             raise InputError(
@@ -115,7 +116,7 @@ class BinGrid:
         return np.asarray(np.ravel_multi_index(each, self.shape), dtype=np.int64)
 
     def histogram(self, y: ArrayLike) -> NDArray[np.int64]:
-        """``(n_bins,)`` number of labels in each cell."""
+        """Count the labels in each cell, ``(n_bins,)``."""
         rows = np.atleast_2d(y)
         rows = rows.reshape(-1, rows.shape[-1])
         counts = np.zeros(self.n_bins, dtype=np.int64)
@@ -134,12 +135,12 @@ class BinGrid:
         return cells.reshape(flat.shape)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values that :meth:`from_json` reads back exactly."""
+        """Return plain values that :meth:`from_json` reads back exactly."""
         return {"axes": [bins.to_json() for bins in self.axes]}
 
     @classmethod
     def from_json(cls, saved: dict[str, Any]) -> Self:
-        """Read what :meth:`to_json` wrote."""
+        """Build a grid from the values of :meth:`to_json`."""
         return cls(tuple(Bins.from_json(axis) for axis in saved["axes"]))
 
     def __repr__(self) -> str:
@@ -147,7 +148,7 @@ class BinGrid:
 
 
 def label_rows(y: ArrayLike, name: str = "y") -> NDArray[np.float64]:
-    """Return labels as float64, ``(n,)`` or ``(n, K)``; raise if they are not finite or none at all."""
+    """Return labels as float64, ``(n,)`` or ``(n, K)``; raise if they are empty or not finite."""
     values = np.asarray(y, dtype=np.float64)
     if values.ndim == 1:
         return label_array(values, name)
@@ -160,7 +161,7 @@ def label_rows(y: ArrayLike, name: str = "y") -> NDArray[np.float64]:
 
 
 def _axis(low: float, high: float, whole: bool, n_bins: int, j: int) -> Bins:
-    """Bins of dimension ``j``."""
+    """Return the bins of dimension ``j``."""
     if low == high:
         raise InputError(f"y is constant ({low:g}) in dimension {j}; leave that dimension out")
     if high - low < n_bins and whole:
@@ -168,5 +169,6 @@ def _axis(low: float, high: float, whole: bool, n_bins: int, j: int) -> Bins:
     return Bins.count([low, high], n_bins)
 
 
-def _flat_product(each: Iterable[NDArray[np.float64]]) -> NDArray[np.float64]:
-    return np.stack([axis.ravel() for axis in np.meshgrid(*each, indexing="ij")], axis=1)
+def _flat_product(axes: Iterable[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Return all combinations of values of the axes, ``(n_bins, K)``."""
+    return np.stack([axis.ravel() for axis in np.meshgrid(*axes, indexing="ij")], axis=1)

@@ -1,4 +1,4 @@
-"""Bins of a continuous target: the one definition that weights, FDS, shots and reports share."""
+"""Bins of a continuous target, shared by weights, FDS, shot regions and reports."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _MOST_BINS = 100
 _MOST_GIVEN_BINS = 10_000
 _FEWEST_BINS = 10
 
-_ROWS_AT_ONCE = 32_768  # what is computed of so many labels stays in a core's cache
+_ROWS_AT_ONCE = 32_768  # intermediate results for this many labels fit into a core's cache
 _MOST_CELLS = 65_536
 _CELLS_PER_BIN = 1.01
 
@@ -62,9 +62,9 @@ class Bins:
     def auto(cls, y: ArrayLike) -> Self:
         """Choose bins from training labels by a fixed rule.
 
-        Whole-number labels that span at most 200 values with at least 5 rows a value (ages, counts, ratings) get
-        one bin a value, centred on it. All others get bins of equal width: the smallest of 1, 2 or 5 times a power
-        of ten that gives no more than ``sqrt(n)`` bins (where that is below 10 or above 100, no more than 10 or 100).
+        Whole-number labels that span at most 200 values with at least 5 rows per value (ages, counts, ratings) get one
+        bin per value, centred on it. All others get bins of equal width: the smallest of 1, 2 or 5 times a power of ten
+        that gives no more than ``sqrt(n)`` bins (if that is below 10 or above 100, no more than 10 or 100).
 
         Raises:
             InputError: labels that are all equal, empty or not finite.
@@ -74,7 +74,7 @@ class Bins:
 
     @classmethod
     def from_summary(cls, *, n: int, low: float, high: float, whole: bool) -> Self:
-        """Bins that :meth:`auto` chooses for ``n`` labels from ``low`` to ``high``, all whole numbers or not.
+        """Choose the bins of :meth:`auto` for ``n`` labels from ``low`` to ``high``, all whole numbers or not.
 
         Raises:
             InputError: no labels, or ``low`` equal to ``high``.
@@ -91,7 +91,7 @@ class Bins:
 
     @classmethod
     def width(cls, y: ArrayLike, width: float) -> Self:
-        """Bins of one width whose edges are multiples of it, from the lowest to the highest training label."""
+        """Make bins of one width with edges at its multiples, from the lowest to the highest training label."""
         y = label_array(y)
         width = positive(width, "width")
         first = np.floor(y.min() / width)
@@ -105,7 +105,7 @@ class Bins:
 
     @classmethod
     def count(cls, y: ArrayLike, n_bins: int) -> Self:
-        """``n_bins`` bins of equal width between the lowest and the highest training label."""
+        """Make ``n_bins`` bins of equal width between the lowest and the highest training label."""
         y = label_array(y)
         n_bins = whole(n_bins, "n_bins", least=1)
         if n_bins > _MOST_GIVEN_BINS:
@@ -116,7 +116,7 @@ class Bins:
 
     @classmethod
     def from_edges(cls, edges: ArrayLike) -> Self:
-        """Bins between the given edges, e.g. ``np.arange(0, 122)`` for the field's ages 0 to 120."""
+        """Make bins between the given edges, e.g. ``np.arange(0, 122)`` for the ages 0 to 120 of AgeDB-DIR."""
         return cls(np.asarray(edges))
 
     @property
@@ -136,23 +136,23 @@ class Bins:
         return np.diff(self.edges.astype(np.float64))
 
     def index(self, y: ArrayLike) -> NDArray[np.int64]:
-        """Bin of each label, 0 to ``n_bins - 1``, same shape as ``y``; raises on NaN."""
+        """Return the bin of each label, 0 to ``n_bins - 1``, same shape as ``y``; raise on NaN."""
         values = np.asarray(y)
         index = np.empty(values.shape, dtype=np.int64)
         flat = index.reshape(-1)
-        for rows, of_rows in self._in_pieces(values.reshape(-1)):
-            flat[rows] = of_rows
+        for rows, row_bins in self._in_pieces(values.reshape(-1)):
+            flat[rows] = row_bins
         return index
 
     def histogram(self, y: ArrayLike) -> NDArray[np.int64]:
-        """``(n_bins,)`` number of labels in each bin."""
+        """Count the labels in each bin, ``(n_bins,)``."""
         counts = np.zeros(self.n_bins, dtype=np.int64)
         for _, index in self._in_pieces(np.asarray(y).reshape(-1)):
             counts += np.bincount(index, minlength=self.n_bins)
         return counts
 
     def _in_pieces(self, y: NDArray[Any]) -> Iterator[tuple[slice, NDArray[np.int64]]]:
-        """Rows of ``(n,)`` labels, and their bins."""
+        """Yield slices of the rows of ``(n,)`` labels, and the bins of their labels."""
         cells = self._cells
         for rows in pieces(y.size):
             with np.errstate(over="ignore"):
@@ -172,12 +172,12 @@ class Bins:
         return _cells(self.edges)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values that :meth:`from_json` reads back exactly."""
+        """Return plain values that :meth:`from_json` reads back exactly."""
         return {"edges": [float(edge) for edge in self.edges]}
 
     @classmethod
     def from_json(cls, saved: dict[str, Any]) -> Self:
-        """Read what :meth:`to_json` wrote."""
+        """Build bins from the values of :meth:`to_json`."""
         return cls.from_edges(saved["edges"])
 
     def __repr__(self) -> str:
@@ -185,10 +185,10 @@ class Bins:
 
 
 class _Cells(NamedTuple):
-    """Cells of equal width from ``low`` on, each with one edge at most, so that a label's bin is looked up.
+    """Cells of equal width from ``low`` on, each with at most one edge, to look up the bin of a label.
 
-    A label's cell never decreases with the label. So the bin of a label in a cell is ``first``, or the next one from
-    ``edge`` on. Cells without these two are the bins themselves.
+    The cell never decreases with the label, so the bin of a label in a cell is ``first``, or the next bin for labels
+    from ``edge`` on. Cells without ``first`` and ``edge`` are the bins.
     """
 
     low: np.float32
@@ -198,16 +198,16 @@ class _Cells(NamedTuple):
     edge: NDArray[np.float32] | None = None
 
     def of(self, labels: NDArray[np.float32]) -> NDArray[np.int64]:
-        """Cell of each label."""
+        """Return the cell of each label."""
         with np.errstate(over="ignore"):
             position = labels - self.low
             position *= self.per_unit
-        # Processors turn float32 into int32 in one step, but not into int64.
+        # Processors convert float32 to int32 in one step, but not to int64.
         return np.clip(position, 0, self.last, out=position).astype(np.int32).astype(np.int64)
 
 
 def _cells(edges: NDArray[np.float32]) -> _Cells | None:
-    """Cells to look labels up in, or none where these would be too many."""
+    """Build the cells to look up labels; ``None`` if there would be too many."""
     n_bins = len(edges) - 1
     if n_bins == 1:
         return None
@@ -232,17 +232,18 @@ def _cells(edges: NDArray[np.float32]) -> _Cells | None:
 
 
 def _single(value: float) -> np.float32:
+    """Round to float32, to infinity beyond its range."""
     with np.errstate(over="ignore"):
         return np.float32(value)
 
 
 def pieces(n: int, least: int = 0) -> Iterator[slice]:
-    """Slices of ``n`` rows, each small enough for a core's cache but not below ``least``."""
+    """Return slices of ``n`` rows, each small enough for a core's cache but not below ``least`` rows."""
     step = max(_ROWS_AT_ONCE, least)
     return (slice(start, start + step) for start in range(0, n, step))
 
 
 def _round_up(width: float) -> float:
-    """Smallest of 1, 2, 5 times a power of ten that is at least ``width``."""
+    """Return the smallest of 1, 2, 5 times a power of ten that is at least ``width``."""
     power = 10.0 ** np.floor(np.log10(width))
     return float(next(step * power for step in (1.0, 2.0, 5.0, 10.0) if step * power >= width * (1 - 1e-9)))

@@ -1,4 +1,4 @@
-"""Label densities that weights are the inverse of: smoothed bins (LDS), kernels (KDE), nearest neighbours (KNN)."""
+"""Label densities for weights: smoothed bins (LDS), kernels (KDE), nearest neighbours (KNN)."""
 
 from dataclasses import dataclass
 
@@ -6,27 +6,29 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tailwise._checks import InputError, one_of, positive, whole
+from tailwise._part import Part
 from tailwise.labels.bin_grid import BinGrid
 from tailwise.labels.kernels import COMPATS, Compat, Kernel, Padding, kernel_window, smooth
 
 
 @dataclass(frozen=True, kw_only=True)
 class LDS:
-    """Label distribution smoothing: the density a bin shares with its neighbours.
+    """Label distribution smoothing: the density of a bin averaged with those of its neighbours.
 
-    p̃(y') = ∫ k(y, y') p(y) dy, Yang et al. (ICML 2021) Only the density is smoothed, never the labels.
+    p̃(y') = ∫ k(y, y') p(y) dy, Yang et al. (ICML 2021). Only the density is smoothed, never the labels.
 
     Args:
         kernel: ``"gaussian"``, ``"triangular"`` or ``"laplace"``.
-        window: number of bins the kernel covers, odd.
+        window: number of bins that the kernel covers, odd.
         sigma: σ in bins.
-        padding: what stands beyond the ends of the label range; ``None`` takes the form's own (see Note).
+        padding: values beyond the ends of the label range, see :func:`tailwise.labels.kernels.smooth`; ``None`` takes
+            the default of ``compat`` (see Note).
         compat: ``"paper"`` or ``"reference"``.
 
     Note:
-        The formula smooths the density and takes its root afterwards, with the kernel's average over the label range
-        at its ends. ``compat="reference"`` is the authors' code: the root first, zeros beyond the ends
-        (``padding="reflect"`` for their depth data) and their folded Gaussian; see
+        The paper's formula smooths the density and takes its root afterwards; at the ends of the label range the kernel
+        averages over the bins that exist. ``compat="reference"`` is the authors' code: the root first, zeros beyond the
+        ends (``padding="reflect"`` for their depth data) and their folded Gaussian; see
         ``tests/test_golden_weights.py``. Their rounding down of smoothed counts to whole numbers is not reproduced.
 
     Example:
@@ -50,9 +52,9 @@ class LDS:
         return kernel_window(self.kernel, window=self.window, sigma=self.sigma, compat=self.compat)
 
     def effective(self, counts: ArrayLike, *, power: float, grid: BinGrid | None = None) -> NDArray[np.float64]:
-        """``(n_bins,)`` smoothed counts to a power: what a weight is the inverse of.
+        """Return ``(n_bins,)`` smoothed counts to a power; a weight is their inverse.
 
-        Counts of a ``grid`` of bins are smoothed along each of its dimensions.
+        Counts of a ``grid`` of bins are smoothed along each dimension.
         """
         values = np.asarray(counts, dtype=np.float64)
         taps = self._taps()
@@ -67,17 +69,17 @@ class LDS:
 class KDE:
     """Gaussian kernel density of the labels, without bins.
 
-    Scalar labels: on a fine grid, from all training rows. K-dimensional labels: p(y) = 1/R Σ_r Π_j N(y_j; y_rj, h_j²)
-    over R reference labels.
+    For scalar labels it is computed on a fine grid, from all training rows. For K-dimensional labels it is
+    p(y) = 1/R Σ_r Π_j N(y_j; y_rj, h_j²) over R reference labels.
 
     Args:
         bandwidth: h, target units, in every dimension; ``None`` takes the normal-reference rule,
             σ_j (4 / ((K + 2) R))^(1 / (K + 4)) in K dimensions and 1.06 σ n^(-1/5) for scalar labels.
-        references: most training labels that a K-dimensional density is made of, drawn with a fixed seed.
+        references: largest number of training labels R in a K-dimensional density, drawn with a fixed seed.
 
     Note:
-        Far from all references a K-dimensional density counts as that of one row of all n, which every training label
-        has from itself.
+        A K-dimensional density at a training label is bounded below by the kernel of one row among all n, because every
+        training label contributes its own kernel.
 
     Example:
         >>> from tailwise.weights.by_density import density_weights
@@ -102,12 +104,12 @@ class KNN:
     Distances are taken between labels divided by their standard deviation in each dimension.
 
     Args:
-        neighbours: k; a label that is itself a reference counts.
-        references: most training labels R to look among, drawn with a fixed seed.
+        neighbours: k; a reference counts as its own neighbour.
+        references: largest number of training labels R to search, drawn with a fixed seed.
 
     Note:
-        Where k references or more equal the label, r_k is 0: the density is then their number over R r^K, r being half
-        the smallest r_k above 0 of all references. For whole numbers that is about the histogram.
+        If k or more references equal the label, r_k is 0: the density is then their number over R r^K, where r is half
+        the smallest positive r_k of all references. For whole numbers that is about the histogram.
 
     Example:
         >>> from tailwise.weights.by_density import density_weights
@@ -124,3 +126,49 @@ class KNN:
         whole(self.references, "references", least=2, most=100_000)
         if self.neighbours > self.references:
             raise InputError(f"neighbours ({self.neighbours:,}) must be at most references ({self.references:,})")
+
+
+LDS_PART = Part(
+    name="lds",
+    slot="density",
+    make=LDS,
+    summary="label distribution smoothing of the density that weights use (alone: with sqinv)",
+    source="Yang et al., Delving into Deep Imbalanced Regression, ICML",
+    year=2021,
+    cost="O(B)",
+    use="""\
+from tailwise import LDS, density_weights
+weights = density_weights(y_train, bins, power=0.5, density=LDS(window=5, sigma=2.0))
+loss = (weights(y) * (pred - y).abs()).mean()""",
+    units={"window": "bins", "sigma": "bins"},
+    of_none={"padding": "follows compat"},
+)
+KDE_PART = Part(
+    name="kde",
+    slot="density",
+    make=KDE,
+    summary="Gaussian kernel density, without bins, for weights (alone: with sqinv)",
+    source="-",
+    year=None,
+    cost="O(B); O(B R) for K-dimensional labels and R references",
+    use="""\
+from tailwise.labels.density import KDE
+weights = density_weights(y_train, power=0.5, density=KDE())
+loss = (weights(y) * (pred - y).abs()).mean()""",
+    units={"bandwidth": "target", "references": "rows"},
+    of_none={"bandwidth": "1.06 sigma n^(-1/5)"},
+)
+KNN_PART = Part(
+    name="knn",
+    slot="density",
+    make=KNN,
+    summary="nearest-neighbour density, for weights (alone: with sqinv)",
+    source="-",
+    year=None,
+    cost="O(B log R); O(B R) for K-dimensional labels",
+    use="""\
+from tailwise.labels.density import KNN
+weights = density_weights(y_train, power=0.5, density=KNN(neighbours=20))
+loss = (weights(y) * (pred - y).abs()).mean()""",
+    units={"neighbours": "rows", "references": "rows"},
+)

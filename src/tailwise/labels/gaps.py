@@ -1,4 +1,4 @@
-"""Label ranges without training rows: what has to be interpolated, and what extrapolated."""
+"""Label ranges without training rows: interpolation between training labels, and extrapolation beyond them."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,15 +14,16 @@ GAP_REGIONS = ("seen", "interpolation", "extrapolation")
 
 @dataclass(frozen=True)
 class Gaps:
-    """Ranges of the target that were removed from training, and where the labels that stayed lie.
+    """Ranges of the target that were removed from training, and the range of the remaining labels.
 
-    After Yang et al. (ICML 2021): errors on labels outside the ranges (seen, whether or not a training row has such a
-    label), on those removed between training labels (interpolation) and on those removed beyond them (extrapolation).
+    After Yang et al. (ICML 2021), regions of the target are the labels outside the ranges (seen, whether or not a
+    training row has such a label), removed labels between training labels (interpolation), and removed labels beyond
+    them (extrapolation).
 
     Args:
         ranges: half-open ranges ``[low, high)``, target units.
-        low: lowest training label that stayed.
-        high: highest one.
+        low: lowest remaining training label.
+        high: highest remaining training label.
 
     Example:
         >>> gaps = Gaps.from_labels([1.0, 2.0, 5.0, 8.0, 20.0], [(3, 7), (10, 99)])
@@ -36,12 +37,13 @@ class Gaps:
 
     @classmethod
     def from_labels(cls, y_train: ArrayLike, ranges: Sequence[tuple[float, float]]) -> Self:
-        """Ranges and the training labels outside them.
+        """Build from ranges and all training labels.
 
-        Ranges that meet or overlap become one.
+        Ranges that meet or overlap are merged.
 
         Raises:
-            InputError: a range that is empty or has no training label, or no two different labels outside all ranges.
+            InputError: a range that is empty or has no training label; fewer than two different labels outside all
+                ranges.
         """
         for pair in ranges:
             if np.shape(pair) != (2,):
@@ -64,31 +66,31 @@ class Gaps:
         return cls(_merged(checked), float(kept.min()), float(kept.max()))
 
     def masks(self, y: ArrayLike) -> NDArray[np.bool_]:
-        """Whether each label lies in a removed range."""
+        """Return whether each label lies in a removed range."""
         return _inside(np.asarray(y, dtype=np.float64), self.ranges)
 
     def codes(self, y: ArrayLike) -> NDArray[np.int64]:
-        """Region of each label as an index into ``GAP_REGIONS``."""
+        """Return the region of each label as an index into ``GAP_REGIONS``."""
         labels = np.asarray(y, dtype=np.float64)
         between = (labels > self.low) & (labels < self.high)
         return np.where(~self.masks(labels), 0, np.where(between, 1, 2)).astype(np.int64)
 
     def names(self, y: ArrayLike) -> NDArray[np.str_]:
-        """Region of each label by name."""
+        """Return the region of each label by name."""
         return np.asarray(GAP_REGIONS)[self.codes(y)]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values that :meth:`from_json` reads back exactly."""
+        """Return plain values that :meth:`from_json` reads back exactly."""
         return {"ranges": [list(pair) for pair in self.ranges], "low": self.low, "high": self.high}
 
     @classmethod
     def from_json(cls, saved: dict[str, Any]) -> Self:
-        """Read what :meth:`to_json` wrote."""
+        """Build from the values of :meth:`to_json`."""
         return cls(tuple((low, high) for low, high in saved["ranges"]), saved["low"], saved["high"])
 
 
 def _merged(ranges: Iterable[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
-    """Ranges in order, those that meet or overlap as one."""
+    """Sort ranges and merge those that meet or overlap."""
     merged: list[tuple[float, float]] = []
     for low, high in sorted(ranges):
         if merged and low <= merged[-1][1]:
@@ -99,6 +101,7 @@ def _merged(ranges: Iterable[tuple[float, float]]) -> tuple[tuple[float, float],
 
 
 def _inside(y: NDArray[np.float64], ranges: Sequence[tuple[float, float]]) -> NDArray[np.bool_]:
+    """Return whether each label lies in one of the ranges."""
     inside = np.zeros(y.shape, dtype=bool)
     for low, high in ranges:
         inside |= (y >= low) & (y < high)

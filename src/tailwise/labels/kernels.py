@@ -22,10 +22,10 @@ _WIDEST_SIGMA = 1000.0
 def kernel_window(
     kernel: Kernel = "gaussian", *, window: int = 5, sigma: float = 2.0, compat: Compat = "paper"
 ) -> NDArray[np.float64]:
-    """Taps of a symmetric kernel over ``window`` bins, the middle tap being 1.
+    """Return the taps of a symmetric kernel over ``window`` bins, scaled so that the middle tap is 1.
 
-    Yang et al., *Delving into Deep Imbalanced Regression* (ICML 2021) asks for a symmetric kernel:
-    ``gaussian`` is exp(-x² / 2σ²), ``laplace`` exp(-|x| / σ), ``triangular`` 1 - |x| / (half + 1), x in bins.
+    Symmetric kernels of Yang et al., *Delving into Deep Imbalanced Regression* (ICML 2021): ``gaussian`` is
+    exp(-x² / 2σ²), ``laplace`` exp(-|x| / σ), ``triangular`` 1 - |x| / (half + 1), x in bins.
 
     Args:
         kernel: shape of the kernel.
@@ -65,11 +65,11 @@ def smooth(values: ArrayLike, taps: NDArray[np.float64], *, padding: Padding = "
     """Convolve ``(n_bins, ...)`` with symmetric taps along the bins.
 
     Args:
-        values: one row a bin.
+        values: one row per bin.
         taps: from :func:`kernel_window`.
-        padding: what stands beyond the ends. ``"renormalise"`` averages over the bins that exist; ``"constant"``
-            counts zeros there; ``"reflect"`` and ``"mirror"`` repeat the edge with and without its own value (as
-            in ``scipy.ndimage``).
+        padding: values beyond the ends. ``"renormalise"`` averages over the bins that exist; ``"constant"`` takes
+            zeros; ``"reflect"`` and ``"mirror"`` mirror the values at the edge, with and without the last value (as in
+            ``scipy.ndimage``).
 
     Raises:
         InputError: mirror padding of a window wider than the bins allow.

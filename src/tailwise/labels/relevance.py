@@ -17,7 +17,7 @@ Which = Literal["both", "low", "high"]
 WHICH = ("both", "low", "high")
 
 _MEDCOUPLE_LABELS = 2000
-_FEWEST_LABELS = 3  # whose quartiles are in order
+_FEWEST_LABELS = 3  # fewer labels may have quartiles out of order
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,9 +28,9 @@ class Relevance:
 
     Args:
         points: ``(k,)`` increasing target values.
-        values: ``(k,)`` relevance there, each in [0, 1].
-        slopes: ``(k,)`` slope of φ there, per target unit; 0 if not given. Steep ones overshoot: φ is cut off at 0
-            and 1.
+        values: ``(k,)`` relevance at the points, each in [0, 1].
+        slopes: ``(k,)`` slope of φ at the points, per target unit; 0 if not given. Steep slopes overshoot, so φ is
+            clipped to [0, 1].
 
     Raises:
         InputError: fewer than two points, points that do not increase, values outside [0, 1], lengths that differ.
@@ -60,16 +60,16 @@ class Relevance:
 
     @classmethod
     def from_points(cls, rows: ArrayLike) -> Self:
-        """Relevance through control points (y, φ) or (y, φ, φ').
+        """Build relevance through control points (y, φ) or (y, φ, φ').
 
-        Without φ' the slopes are 0 at both ends, between them the mean of the slopes of the two neighbouring chords,
-        then limited after Fritsch and Carlson so that φ does not leave the range of its neighbouring points.
+        Without φ' the slopes are 0 at both ends and otherwise the mean slope of the two neighbouring chords, limited
+        after Fritsch and Carlson so that φ stays in the range of its neighbouring points.
 
         Args:
-            rows: ``(k, 2)`` or ``(k, 3)``, y increasing, target units; nested lists and tuples will do.
+            rows: ``(k, 2)`` or ``(k, 3)``, y increasing, target units; an array, or nested lists or tuples.
 
         Raises:
-            InputError: another shape, and what :class:`Relevance` refuses.
+            InputError: another shape, and as :class:`Relevance`.
 
         Example:
             >>> phi = Relevance.from_points([(0, 1), (30, 0), (60, 1)])
@@ -93,20 +93,20 @@ class Relevance:
     def extremes(
         cls, y_train: ArrayLike, *, coef: float = 1.5, box: Box = "plain", which: Which = "both"
     ) -> Self | None:
-        """Relevance 1 at the ends of a box plot of the training labels, 0 at their median.
+        """Build relevance that is 1 at the ends of a box plot of the training labels and 0 at their median.
 
         Args:
             y_train: ``(n,)`` training labels.
-            coef: reach of the fences from the quartiles, in interquartile ranges.
+            coef: distance of the fences from the quartiles, in interquartile ranges.
             box: ``"plain"`` has relevance 1 at a whisker (the last label within the fence), and 0 at an end without a
                 label beyond its fence; ``"adjusted"`` has relevance 1 at both fences of the box plot for skewed
-                labels, whether or not there is a label beyond (Hubert and Vandervieren, *An adjusted boxplot for
-                skewed distributions*, CSDA 2008).
-            which: the ends that count; the other one has relevance 0.
+                labels, with or without labels beyond (Hubert and Vandervieren, *An adjusted boxplot for skewed
+                distributions*, CSDA 2008).
+            which: ends that count, ``"both"``, ``"low"`` or ``"high"``; the other end has relevance 0.
 
         Returns:
-            ``None`` when no end has a relevance: no label beyond a plain fence, half of the labels the same, or only
-            two. Then no value is more relevant than another.
+            The relevance, or ``None`` if no end has one: no label beyond a plain fence, half of the labels equal, or
+            only two labels. Then no value is more relevant than another.
         """
         y = label_array(y_train)
         positive(coef, "coef")
@@ -133,31 +133,31 @@ class Relevance:
         return cls(np.array([points[i] for i in keep]), np.array([values[i] for i in keep]))
 
     def __call__(self, y: ArrayLike) -> NDArray[np.float64]:
-        """Relevance of each label, same shape as ``y``."""
+        """Return the relevance of each label, same shape as ``y``."""
         spline = CubicHermiteSpline(self.points, self.values, np.asarray(self.slopes))
         inside = np.clip(np.asarray(y, dtype=np.float64), self.points[0], self.points[-1])
         return np.clip(np.asarray(spline(inside), dtype=np.float64), 0.0, 1.0)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values that :meth:`from_json` reads back exactly."""
+        """Return plain values that :meth:`from_json` reads back exactly."""
         slopes = np.asarray(self.slopes)
         return {"points": self.points.tolist(), "values": self.values.tolist(), "slopes": slopes.tolist()}
 
     @classmethod
     def from_json(cls, saved: dict[str, Any]) -> Self:
-        """Read what :meth:`to_json` wrote; without slopes they are 0."""
+        """Build relevance from the values of :meth:`to_json`; slopes that are missing are 0."""
         return cls(*(np.asarray(saved[name]) for name in ("points", "values", "slopes") if name in saved))
 
 
 def medcouple(y: ArrayLike) -> float:
-    """Medcouple of labels, a robust skewness in [-1, 1]: 0 if they are symmetric, above 0 for a long right tail.
+    """Compute the medcouple of labels, a robust skewness in [-1, 1]: 0 for symmetry, above 0 for a long right tail.
 
-    Median of ((y_j - m) - (m - y_i)) / (y_j - y_i) over all pairs y_i <= m <= y_j around the median m. Pairs of labels
-    equal to m, of which there are k, count -1, 0 or 1 by the sign of i + j - 1 - k.
+    Median of ((y_j - m) - (m - y_i)) / (y_j - y_i) over all pairs y_i <= m <= y_j around the median m. For the k labels
+    equal to m, the pair (i, j) counts -1, 0 or 1 by the sign of i + j - 1 - k.
 
     Args:
-        y: ``(n,)`` labels. Of more than 2,000, as many evenly spaced quantiles from the smallest to the largest take
-            their place, because the pairs need memory n².
+        y: ``(n,)`` labels. More than 2,000 are replaced by 2,000 evenly spaced quantiles from the smallest to the
+            largest, because the pairs need memory n².
 
     Example:
         >>> medcouple([1.0, 2.0, 3.0]), round(medcouple([1.0, 2.0, 6.0]), 2)
@@ -178,10 +178,10 @@ def medcouple(y: ArrayLike) -> float:
 
 
 def sigmoid_relevance(y: ArrayLike, *, low: float | None = None, high: float | None = None) -> NDArray[np.float64]:
-    """Relevance that rises below ``low``, above ``high``, or both: a sum of sigmoids, at most 1.
+    """Compute a relevance that rises below ``low``, above ``high``, or both: a sum of sigmoids, at most 1.
 
-    A threshold is moved outwards by σ_y / 1000, and the slope is ± log(10⁴ - 1) over its distance from 0, so that φ
-    is 10⁻⁴ or 1 - 10⁻⁴ at y = 0: it depends on where the units have their zero.
+    A threshold is moved outwards by σ_y / 1000, and the slope is ± log(10⁴ - 1) over its distance from 0, so φ is 10⁻⁴
+    or 1 - 10⁻⁴ at y = 0: it depends on the zero of the target's units.
 
     Args:
         y: ``(n,)`` labels.
@@ -212,14 +212,14 @@ def sigmoid_relevance(y: ArrayLike, *, low: float | None = None, high: float | N
 
 
 def density_relevance(y: ArrayLike, *, bandwidth: float | None = None) -> NDArray[np.float64]:
-    """Relevance of rare labels: 1 minus a Gaussian kernel density of the labels, scaled to [0, 1].
+    """Compute a relevance of rare labels: 1 minus a Gaussian kernel density of the labels, scaled to [0, 1].
 
     Args:
         y: ``(n,)`` labels.
         bandwidth: target units, above 0; ``None`` takes 1.06 σ n^(-1/5).
 
     Returns:
-        ``(n,)`` φ of each label: 1 for the rarest and 0 for the commonest, 0 for all where they are equally common.
+        ``(n,)`` φ of each label: 1 for the rarest and 0 for the most common; 0 for all if all are equally common.
 
     Example:
         >>> density_relevance([1.0, 2.0, 2.0, 2.0, 9.0], bandwidth=1.0).round(2).tolist()
@@ -235,7 +235,7 @@ def density_relevance(y: ArrayLike, *, bandwidth: float | None = None) -> NDArra
 
 
 def _monotone_slopes(points: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Slopes 0, means of neighbouring chords, 0, limited so that the cubic is monotone between its points."""
+    """Return slopes of 0 at the ends and mean slopes of neighbouring chords between, limited to monotone cubics."""
     chords = np.diff(values) / np.diff(points)
     slopes = np.zeros_like(points)
     slopes[1:-1] = (chords[:-1] + chords[1:]) / 2
@@ -244,7 +244,8 @@ def _monotone_slopes(points: NDArray[np.float64], values: NDArray[np.float64]) -
         if chord == 0:
             slopes[pair] = 0
             continue
-        # A slope against the chord marks a turning point; within the circle of radius 3 the cubic does not turn.
+        # A slope against the chord means a turning point, so it becomes 0; within a circle of radius 3 the cubic is
+        # monotone.
         ratio = np.maximum(slopes[pair] / chord, 0.0)
         slopes[pair] = ratio * chord * min(1.0, 3.0 / max(float(np.hypot(*ratio)), 3.0))
     return slopes

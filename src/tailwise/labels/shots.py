@@ -1,4 +1,4 @@
-"""Shot regions: where the training labels are many, medium, few or none."""
+"""Shot regions: bins of the target with many, a medium number of, few or no training labels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,22 +21,22 @@ _LEAST_MANY, _LEAST_FEW = 10.0, 2.0
 
 @dataclass(frozen=True, eq=False)
 class Shots:
-    """Region of every label by how many training rows share its bin.
+    """Shot regions of labels, by the number of training rows in their bin.
 
     A bin with more than ``many`` training rows is many-shot, with fewer than ``few`` few-shot, with none zero-shot,
     and medium-shot in between (Yang et al., ICML 2021: more than 100, fewer than 20). Regions that a benchmark lists
-    bin by bin instead come from :meth:`listed`.
+    bin by bin come from :meth:`listed`.
 
     Args:
-        bins: bins of the target; of K-dimensional ones a grid, whose cells are the bins.
+        bins: bins of the target; a grid of bins for K-dimensional labels.
         counts: ``(n_bins,)`` training rows in each bin.
-        many: rows above which a bin is many-shot.
-        few: rows below which a bin is few-shot.
+        many: number of rows above which a bin is many-shot.
+        few: number of rows below which a bin is few-shot.
         gaps: ranges that were removed from training, if any.
-        given: ``(n_bins,)`` region of each bin as an index into ``REGIONS``, whatever the counts and thresholds say.
+        given: ``(n_bins,)`` region of each bin as an index into ``REGIONS``, in place of counts and thresholds.
 
     Raises:
-        InputError: thresholds that are negative or where few exceeds many; given regions that are not one a bin.
+        InputError: thresholds that are negative, or few above many; given regions that are not one per bin.
 
     Example:
         >>> shots = Shots(Bins.from_edges([0, 1, 2, 3, 4]), np.array([500, 50, 3, 0]), many=100, few=20)
@@ -76,11 +76,12 @@ class Shots:
         few: float | None = None,
         gaps: Gaps | None = None,
     ) -> Self:
-        """Regions from training labels; thresholds default to the field's 100 and 20 at 12,208 rows, in proportion.
+        """Build regions from training labels.
 
-        That is n / 122.08 and n / 610.4, and exactly 100 and 20 for AgeDB-DIR. Below 1,221 rows they stay at 10 and 2,
-        since a bin with less than one row and more than none cannot exist. A :class:`LabelDensity` in place of the
-        labels gives the same regions. Bins that are not given are the density's, or chosen from the labels.
+        The default thresholds are n / 122.08 and n / 610.4, in proportion to the usual 100 and 20 at the 12,208 rows of
+        AgeDB-DIR, and at least 10 and 2, because a few-shot bin has at least one row. A :class:`LabelDensity` in place
+        of the labels gives the same regions. Bins that are not given are those of the density, or chosen from the
+        labels.
 
         Raises:
             InputError: labels that are not ``(n,)`` or ``(n, K)``, or not finite; other bins than those of the density.
@@ -105,16 +106,16 @@ class Shots:
         medium: Sequence[int],
         gaps: Gaps | None = None,
     ) -> Self:
-        """Regions that a benchmark lists bin by bin: ``many``, ``medium``, and few-shot all the rest, empty bins too.
+        """Build regions that a benchmark lists bin by bin; bins in no list, empty ones too, are few-shot.
 
-        The thresholds are those that split the training rows as nearly as the lists do: the counts of the emptiest
-        bin listed as many-shot and of the emptiest one listed as medium-shot. They serve charts; the lists decide.
+        The regions follow the lists. The thresholds, for charts, approximate them: the lowest count of a bin listed as
+        many-shot and the lowest count of a bin listed as medium-shot.
 
         Args:
             bins: bins of the target.
             counts: ``(n_bins,)`` training rows in each bin.
-            many: bins, from 0, that are many-shot.
-            medium: bins that are medium-shot.
+            many: many-shot bins, counted from 0.
+            medium: medium-shot bins.
             gaps: ranges that were removed from training, if any.
 
         Raises:
@@ -160,15 +161,15 @@ class Shots:
         return np.where(counts == 0, 3, codes).astype(np.int64)
 
     def codes(self, y: ArrayLike) -> NDArray[np.int64]:
-        """Region of each label, ``(n,)`` or ``(n, K)``, as an index into ``REGIONS``."""
+        """Return the region of each label, ``(n,)`` or ``(n, K)``, as an index into ``REGIONS``."""
         return self.bin_codes[self.bins.index(y)]
 
     def names(self, y: ArrayLike) -> NDArray[np.str_]:
-        """Region of each label by name."""
+        """Return the region of each label by name."""
         return np.asarray(REGIONS)[self.codes(y)]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values that :meth:`from_json` reads back exactly."""
+        """Return plain values that :meth:`from_json` reads back exactly."""
         return {
             "bins": self.bins.to_json(),
             "counts": self.counts.tolist(),
@@ -180,7 +181,7 @@ class Shots:
 
     @classmethod
     def from_json(cls, saved: dict[str, Any]) -> Self:
-        """Read what :meth:`to_json` wrote."""
+        """Build regions from the values of :meth:`to_json`."""
         gaps, given = saved.get("gaps"), saved.get("given")
         bins: type[Bins] | type[BinGrid] = BinGrid if "axes" in saved["bins"] else Bins
         return cls(

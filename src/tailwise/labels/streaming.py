@@ -1,4 +1,4 @@
-"""Labels that come in batches: what bins are chosen from, and counts of bins, in memory that does not grow."""
+"""Summaries and counts of labels that come in batches, in constant memory."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ Batches = Callable[[], Iterable[ArrayLike]]
 
 @dataclass(frozen=True)
 class LabelSummary:
-    """Number, range, mean and spread of labels, from which bins are chosen; of no labels if nothing is given.
+    """Number, range, mean and spread of labels, enough to choose bins; the defaults summarise no labels.
 
     Args:
         n: number of labels.
@@ -42,7 +42,7 @@ class LabelSummary:
 
     @classmethod
     def of(cls, y: ArrayLike) -> Self:
-        """Summary of ``(n,)`` labels, in any floating-point or whole-number type.
+        """Summarise ``(n,)`` labels of any floating-point or whole-number type.
 
         Raises:
             InputError: labels of another shape, NaN or infinite ones.
@@ -51,7 +51,7 @@ class LabelSummary:
         summary = cls()
         for rows in pieces(values.size):
             labels = values[rows].astype(np.float64, copy=False)
-            # Once a label has a fraction there is nothing left to find out.
+            # One label with a fraction settles the question for all.
             whole = summary.whole and bool((labels == np.rint(labels)).all())
             mean = float(labels.mean())
             m2 = float(np.square(labels - mean).sum())
@@ -59,27 +59,27 @@ class LabelSummary:
         return summary
 
     def merge(self, other: "LabelSummary") -> Self:
-        """Summary of the labels of both."""
+        """Return the summary of both sets of labels."""
         n = self.n + other.n
         if n == 0:
             return self
-        gap, share = other.mean - self.mean, other.n / n
+        gap, fraction = other.mean - self.mean, other.n / n
         return type(self)(
             n,
             min(self.low, other.low),
             max(self.high, other.high),
             self.whole and other.whole,
-            self.mean + gap * share,
-            self.m2 + other.m2 + gap * gap * self.n * share,
+            self.mean + gap * fraction,
+            self.m2 + other.m2 + gap * gap * self.n * fraction,
         )
 
     @property
     def std(self) -> float:
-        """Standard deviation of the labels themselves, target units; NaN of no labels."""
+        """Standard deviation of the labels, target units; NaN without labels."""
         return float(np.sqrt(self.m2 / self.n)) if self.n else np.nan
 
     def bins(self) -> Bins:
-        """Bins that :meth:`Bins.auto` gives for all the labels.
+        """Choose the bins that :meth:`Bins.auto` gives for all the labels.
 
         Raises:
             InputError: no labels, or all equal ones.
@@ -88,17 +88,17 @@ class LabelSummary:
 
 
 class LabelDensity:
-    """Number of labels in each bin, counted batch by batch: all that weights by bins and shot regions need.
+    """Number of labels in each bin, counted batch by batch; enough for weights by bins and for shot regions.
 
-    Takes the place of the training labels in :func:`tailwise.weights.by_density.density_weights` and its kin and in
-    :meth:`tailwise.labels.shots.Shots.from_labels`, with the same result. Counts are whole numbers, so neither the
-    order nor the partition of the labels matters.
+    Takes the place of the training labels in :func:`tailwise.weights.by_density.density_weights` and the other weights
+    by bins and in :meth:`tailwise.labels.shots.Shots.from_labels`, with the same result. Counts are whole numbers, so
+    neither the order nor the partition of the labels matters.
 
     Args:
-        bins: bins of the target; a grid of them for K-dimensional labels.
+        bins: bins of the target; a grid of bins for K-dimensional labels.
 
     Attributes:
-        counts: ``(n_bins,)`` int64.
+        counts: ``(n_bins,)`` int64 number of labels in each bin.
 
     Example:
         >>> bins = Bins.from_edges([0, 1, 2, 3])
@@ -115,14 +115,15 @@ class LabelDensity:
 
     @classmethod
     def from_batches(cls, batches: Batches, bins: Bins | BinGrid | None = None) -> Self:
-        """Count the labels of all batches; without ``bins``, the batches are read once more to choose them.
+        """Count the labels of all batches; without ``bins``, the batches are read twice to choose the bins first.
 
         Args:
-            batches: called without arguments, gives arrays of labels, ``(n,)`` or ``(n, K)``; anew at each call.
-            bins: bins of the target; if not given those that ``auto`` chooses for all labels.
+            batches: function without arguments that returns arrays of labels, ``(n,)`` or ``(n, K)``; a new iterator at
+                each call.
+            bins: bins of the target; if not given, those that ``auto`` chooses for all labels.
 
         Raises:
-            InputError: labels that are not finite, or not the same number of them at the second reading.
+            InputError: labels that are not finite, or a different number of labels at the second reading.
         """
         if not callable(batches):
             raise InputError(f"batches must be a function that gives an iterator, got {batches!r}; write lambda: ...")
@@ -141,10 +142,10 @@ class LabelDensity:
 
     @classmethod
     def of(cls, y_train: "ArrayLike | LabelDensity", bins: Bins | BinGrid | None = None) -> "LabelDensity":
-        """Density of ``(n,)`` or ``(n, K)`` training labels, or the one given in their place.
+        """Return the density of ``(n,)`` or ``(n, K)`` training labels; a density is returned as it is.
 
         Raises:
-            InputError: no labels or not finite ones; other bins than those of the given density.
+            InputError: no labels, labels that are not finite, bins that differ from those of a given density.
         """
         if isinstance(y_train, LabelDensity):
             density = y_train
@@ -163,10 +164,10 @@ class LabelDensity:
         return int(self.counts.sum())
 
     def partial_fit(self, y: ArrayLike) -> Self:
-        """Count more labels, ``(n,)`` or ``(n, K)``, of any floating-point or whole-number type; none is allowed.
+        """Count more labels, ``(n,)`` or ``(n, K)``, of any floating-point or whole-number type; they may be empty.
 
         Raises:
-            InputError: labels of another shape, NaN or infinite ones; nothing is counted then.
+            InputError: labels of another shape, NaN or infinite labels; then no label of the batch is counted.
         """
         values = np.asarray(y)
         ndim = 2 if isinstance(self.bins, BinGrid) else 1
@@ -179,7 +180,7 @@ class LabelDensity:
         return self
 
     def merge(self, other: "LabelDensity") -> "LabelDensity":
-        """Density of the labels of both.
+        """Return the density of both sets of labels.
 
         Raises:
             InputError: bins that differ.
@@ -194,12 +195,12 @@ class LabelDensity:
         return merged
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values that :meth:`from_json` reads back exactly."""
+        """Return plain values that :meth:`from_json` reads back exactly."""
         return {"bins": self.bins.to_json(), "counts": self.counts.tolist()}
 
     @classmethod
     def from_json(cls, saved: dict[str, Any]) -> Self:
-        """Read what :meth:`to_json` wrote."""
+        """Build a density from the values of :meth:`to_json`."""
         bins = saved["bins"]
         density = cls(BinGrid.from_json(bins) if "axes" in bins else Bins.from_json(bins))
         density.counts = np.asarray(saved["counts"], dtype=np.int64)
@@ -210,7 +211,7 @@ class LabelDensity:
 
 
 def _auto_bins(batches: Iterable[ArrayLike]) -> tuple[Bins | BinGrid, int]:
-    """Bins chosen from all labels, and the number of these."""
+    """Choose bins for all labels, and count the labels."""
     shape: tuple[int, ...] | None = None
     columns: list[LabelSummary] = []
     for batch in batches:
@@ -219,8 +220,8 @@ def _auto_bins(batches: Iterable[ArrayLike]) -> tuple[Bins | BinGrid, int]:
             shape, columns = y.shape[1:], [LabelSummary()] * (y.shape[1] if y.ndim == 2 else 1)
         if y.ndim not in (1, 2) or y.shape[1:] != shape:
             raise InputError(f"labels must be (n,) or (n, K), with one K in all batches, got shape {y.shape}")
-        each = y.T if y.ndim == 2 else y[None]
-        columns = [summary.merge(LabelSummary.of(more)) for summary, more in zip(columns, each, strict=True)]
+        dimensions = y.T if y.ndim == 2 else y[None]
+        columns = [summary.merge(LabelSummary.of(labels)) for summary, labels in zip(columns, dimensions, strict=True)]
     if not columns:
         raise InputError("there are no labels; at least one is needed")
     if shape == ():
@@ -235,11 +236,12 @@ def _auto_bins(batches: Iterable[ArrayLike]) -> tuple[Bins | BinGrid, int]:
 
 
 def _same(one: Bins | BinGrid, other: Bins | BinGrid) -> bool:
+    """Return whether bins have the same edges."""
     return one is other or one.to_json() == other.to_json()
 
 
 def finite_labels(y: ArrayLike, ndim: int) -> NDArray[Any]:
-    """Return labels as an array of their own type, ``(n,)`` or ``(n, K)``; raise if they are not finite."""
+    """Return labels as an array without changing their type, ``(n,)`` or ``(n, K)``; raise if they are not finite."""
     values = np.asarray(y)
     if values.ndim != ndim:
         rule = "one-dimensional, (n,)" if ndim == 1 else "two-dimensional, (n, K)"
@@ -256,7 +258,7 @@ def finite_labels(y: ArrayLike, ndim: int) -> NDArray[Any]:
 
 
 def labels_themselves(y_train: ArrayLike | LabelDensity, needed_by: str) -> NDArray[np.float64]:
-    """Return training labels as :func:`label_rows` does; raise for counts of them."""
+    """Return training labels as :func:`label_rows` does; raise if they are only counted in bins."""
     if isinstance(y_train, LabelDensity):
         raise InputError(
             f"{needed_by} needs the labels themselves, and y_train only counts them in bins ({y_train!r}); "

@@ -1,7 +1,7 @@
-"""The one place where labels meet torch: bin indices and densities of tensors.
+"""Bin indices and densities of labels in tensors; no other module of ``labels`` uses torch.
 
-Whatever positions labels is kept as the bits of float32 numbers held as integers, which ``module.to(torch.bfloat16)``
-leaves exact.
+Edges and references are stored as the bits of float32 numbers in integer buffers, because ``module.to(torch.bfloat16)``
+does not change these.
 """
 
 import math
@@ -21,17 +21,17 @@ _ROWS_AT_ONCE = 1024
 
 
 def float_bits(values: ArrayLike) -> Tensor:
-    """Bits of float32 numbers as integers, for a buffer; ``view(torch.float32)`` gives the numbers."""
+    """Return the bits of float32 numbers as integers, for a buffer; ``view(torch.float32)`` gives the numbers."""
     return torch.from_numpy(np.array(values, dtype=np.float32)).view(torch.int32)
 
 
 def edge_bits(bins: Bins) -> Tensor:
-    """``(n_bins - 1,)`` edges between the bins for :func:`bin_index`, to be kept as a buffer."""
+    """Return the ``(n_bins - 1,)`` edges between the bins for :func:`bin_index`, as a buffer."""
     return float_bits(bins.edges[1:-1])
 
 
 def bin_index(target: Tensor, edges: Tensor) -> Tensor:
-    """Bin of each label, same shape as ``target``, equal to :meth:`Bins.index` for every finite label.
+    """Return the bin of each label, same shape as ``target``, equal to :meth:`Bins.index` for every finite label.
 
     A NaN label (a pixel without a measurement) falls in the last bin; the caller masks it.
     """
@@ -39,10 +39,10 @@ def bin_index(target: Tensor, edges: Tensor) -> Tensor:
 
 
 class BinIndex(nn.Module):
-    """Bins of labels, as ``bins.index`` gives them.
+    """Bin of each label, equal to ``bins.index``.
 
     Args:
-        bins: bins of the target, or a grid of them.
+        bins: bins of the target, or a grid of bins.
 
     Shape:
         ``target`` of any shape to indices of the same; for a grid ``(..., K)`` to ``(...)``.
@@ -59,7 +59,7 @@ class BinIndex(nn.Module):
             self.register_buffer(f"edges{j}", edge_bits(axis))
 
     def forward(self, target: Tensor) -> Tensor:
-        """Index of the bin, or of the cell, of each label."""
+        """Return the index of the bin, or of the cell, of each label."""
         if self.shape is None:
             return bin_index(target, self.get_buffer("edges0"))
         if target.ndim < 1 or target.shape[-1] != len(self.shape):
@@ -72,7 +72,10 @@ class BinIndex(nn.Module):
 
 
 class FullPrecision(nn.Module):
-    """A module whose own buffers stay out of half precision, where counting ends at 256; it moves like any other."""
+    """Module with buffers that keep full precision, because half precision counts exactly only to 256 (bfloat16).
+
+    It moves between devices like any other module; the buffers of its children are not affected.
+    """
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         before = dict(self.named_buffers(recurse=False))
@@ -105,7 +108,7 @@ class KernelDensity(nn.Module):
         self.k: int | None = self.references.shape[1]
 
     def forward(self, labels: Tensor) -> Tensor:
-        """Log density at each label."""
+        """Return the log density at each label."""
         references, bandwidth = self.references.view(torch.float32), self.bandwidth.view(torch.float32)
         gap = (labels.float().unsqueeze(1) - references) / bandwidth
         n, k = references.shape
@@ -116,9 +119,9 @@ class KernelDensity(nn.Module):
 class NeighbourDensity(nn.Module):
     """Logarithm of a nearest-neighbour density, log k / (R r_k^K), up to a constant.
 
-    r_k is the distance to the k-th nearest reference, labels divided by their standard deviation. Where k references or
-    more equal the label, so that r_k is 0, their number takes the place of k, and half the smallest positive r_k of
-    all references that of r_k.
+    r_k is the distance to the k-th nearest reference between labels divided by their standard deviation. If k or more
+    references equal the label, r_k is 0; then their number replaces k, and half the smallest positive r_k of all
+    references replaces r_k.
 
     Args:
         references: ``(R,)`` or ``(R, K)`` labels, target units.
@@ -151,14 +154,14 @@ class NeighbourDensity(nn.Module):
         self.register_buffer("least", float_bits(positive.min().item() / 2 if len(positive) else 1.0))
 
     def _nearest(self, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Distance to the k-th nearest reference, and the number of references equal to the label."""
+        """Return the distance to the k-th nearest reference, and the number of references equal to the label."""
         references, scale = self.references.view(torch.float32), self.scale.view(torch.float32)
         labels = labels.float()
         if self.k is not None:
             gap = ((labels.unsqueeze(1) - references) / scale).square().sum(-1)
             radius = gap.topk(self.neighbours, dim=1, largest=False).values[:, -1].sqrt()
             return radius, (gap == 0).sum(1)
-        # The k nearest of sorted references stand in a row: the best of the k + 1 rows around the label.
+        # The k nearest of sorted references are contiguous: the closest of the k + 1 windows around the label.
         before = torch.searchsorted(references, labels)
         after = torch.searchsorted(references, labels, right=True)
         first = before.unsqueeze(-1) + torch.arange(-self.neighbours, 1, device=labels.device)
@@ -168,7 +171,7 @@ class NeighbourDensity(nn.Module):
         return farthest.min(-1).values / scale, after - before
 
     def forward(self, labels: Tensor) -> Tensor:
-        """Log density at each label."""
+        """Return the log density at each label."""
         radius, equal = self._nearest(labels)
         tied = radius <= 0
         number = torch.where(tied, equal, self.neighbours).float()
@@ -178,6 +181,6 @@ class NeighbourDensity(nn.Module):
 
 @torch.no_grad()
 def in_pieces(density: Callable[[Tensor], Tensor], labels: Tensor) -> Tensor:
-    """Densities of many labels, computed a thousand or so at a time to save memory."""
+    """Return the densities of many labels, computed a thousand or so at a time to save memory."""
     starts = range(0, len(labels), _ROWS_AT_ONCE)
     return torch.cat([density(labels[start : start + _ROWS_AT_ONCE]) for start in starts])

@@ -8,10 +8,12 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from tailwise._checks import InputError, label_array, positive, same_shape, true_or_false, whole
+from tailwise._part import FromLabels, Part, Setting
 from tailwise.distributed import gather_all
 from tailwise.labels.bins import Bins
 from tailwise.labels.density import LDS
 from tailwise.labels.streaming import LabelDensity
+from tailwise.losses.loss import Loss
 from tailwise.losses.own_label import own_label_nll
 from tailwise.losses.reduce import weighted_mean
 
@@ -149,7 +151,7 @@ def bni_loss(
     return _scaled_mean((pred - target).square() / (2 * variance) + prior, variance, weight)
 
 
-class _Noise(nn.Module):
+class _Noise(Loss):
     """σ of the noise: fixed, or learnt as its logarithm, which keeps it above 0."""
 
     degree = 2
@@ -340,3 +342,64 @@ def _mixture(
     fitted = [GaussianMixture(c, random_state=0, reg_covar=1e-6).fit(z) for c in candidates]
     best = min(fitted, key=lambda mixture: float(mixture.bic(z)))
     return best.weights_, best.means_ * scale + shift, best.covariances_ * np.outer(scale, scale)
+
+
+def _half_spread(setting: Setting) -> float:
+    return setting.spread / 2
+
+
+_SIGMA = FromLabels("half a standard deviation", _half_spread)
+BMC_PART = Part(
+    name="bmc",
+    slot="loss",
+    make=BMC,
+    summary="Balanced MSE, batch Monte Carlo: corrected for the label distribution, from the batch alone",
+    source="Ren et al., Balanced MSE, CVPR",
+    year=2022,
+    cost="O(B^2) time, O(B) memory",
+    use="""\
+from tailwise.losses.balanced_mse import BMC
+bmc = BMC(sigma=5.0)  # bmc.parameters() belong to the optimiser, at a rate of their own
+loss = bmc(pred, y)""",
+    from_labels={"sigma": _SIGMA},
+    units={"sigma": "target"},
+    hidden=frozenset({"global_batch"}),
+    corrects=True,
+)
+GAI_PART = Part(
+    name="gai",
+    slot="loss",
+    make=GAI,
+    summary="Balanced MSE, analytical, with a Gaussian mixture fitted to the training labels",
+    source="Ren et al., Balanced MSE, CVPR",
+    year=2022,
+    cost="O(B M)",
+    use="""\
+from tailwise.losses.balanced_mse import GAI
+gai = GAI(y_train, components=8, sigma=5.0)
+loss = gai(pred, y)""",
+    from_labels={"sigma": _SIGMA},
+    units={"sigma": "target"},
+    needs=("y",),
+    corrects=True,
+    of_none={"components": "the number of lowest BIC"},
+)
+BNI_PART = Part(
+    name="bni",
+    slot="loss",
+    make=BNI,
+    summary="Balanced MSE, integrated over the bins of the training labels",
+    source="Ren et al., Balanced MSE, CVPR",
+    year=2022,
+    cost="O(B C)",
+    use="""\
+from tailwise.losses.balanced_mse import BNI
+bni = BNI(y_train, bins, sigma=5.0)
+loss = bni(pred, y)""",
+    from_labels={"sigma": _SIGMA},
+    units={"sigma": "target"},
+    targets=("scalar", "dense"),
+    needs=("labels", "scalar_bins"),
+    hidden=frozenset({"density"}),
+    corrects=True,
+)

@@ -7,12 +7,14 @@ import torch
 import torch.nn.functional as F  # noqa: N812  the name torch itself uses
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import gaussian_kde
-from torch import Tensor, nn
+from torch import Tensor
 
 from tailwise._checks import InputError, label_array, not_negative, one_of, positive, same_shape
+from tailwise._part import Part
 from tailwise.labels.kde import binned_density
 from tailwise.labels.kernels import COMPATS, Compat
 from tailwise.losses.focal import focal_factor
+from tailwise.losses.loss import Loss
 from tailwise.losses.reduce import weighted_mean
 
 DistError = Literal["l1", "mse", "huber", "focal_l1"]
@@ -166,7 +168,7 @@ def expected_counts(density: ArrayLike, n: int) -> NDArray[np.int64]:
     return counts
 
 
-class Dist(nn.Module):
+class Dist(Loss):
     """:func:`dist_loss` as a module, with the density of training labels.
 
     Args:
@@ -279,3 +281,22 @@ def grid_density(y: NDArray[np.float64], bandwidth: float, *, step: float) -> tu
     grid = y.min() + step * np.arange(round(float(np.ptp(y)) / step) + 1)
     density = gaussian_kde(y, bw_method=bandwidth)(grid)
     return grid, density / density.sum()
+
+
+DIST_PART = Part(
+    name="dist",
+    slot="loss",
+    make=Dist,
+    summary="Dist Loss: distance between sorted predictions and quantiles of the training labels",
+    source="Nie et al., Dist Loss, ICLR",
+    year=2025,
+    cost="O(B log B)",
+    use="""\
+from tailwise.losses.dist import Dist
+dist = Dist(y_train)
+loss = dist(pred, y)""",
+    units={"beta": "target or 1/target", "bandwidth": "standard deviations", "step": "target"},
+    targets=("scalar", "dense"),
+    needs=("y",),
+    of_none={"beta": "1 standard deviation (focal_l1: 3.2 / standard deviation)", "step": "1/100 of the range"},
+)

@@ -3,10 +3,12 @@
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tailwise._checks import not_negative, one_of, positive, same_shape
+from tailwise._part import FromLabels, Part, Setting
 from tailwise.labels.kernels import COMPATS, Compat
+from tailwise.losses.loss import Loss
 from tailwise.losses.reduce import difference, weighted_mean
 
 Activation = Literal["sigmoid", "tanh"]
@@ -73,7 +75,7 @@ def focal_loss(
     return weighted_mean(factor * size**power, weight, target)
 
 
-class FocalL1(nn.Module):
+class FocalL1(Loss):
     """:func:`focal_loss` with |e|, as a module.
 
     Args:
@@ -119,3 +121,38 @@ class FocalMSE(FocalL1):
     """:func:`focal_loss` with e², as a module; arguments of :class:`FocalL1`."""
 
     degree = 2
+
+
+def _beta(setting: Setting) -> float:
+    return 3.2 / setting.spread
+
+
+_BETA = FromLabels("3.2 / standard deviation", _beta)
+FOCAL_L1_PART = Part(
+    name="focal_l1",
+    slot="loss",
+    make=FocalL1,
+    summary="Focal-R on the absolute error",
+    source="Yang et al., Delving into Deep Imbalanced Regression, ICML",
+    year=2021,
+    cost="O(B)",
+    use="""\
+from tailwise import FocalL1
+loss = FocalL1(beta=0.2)(pred, y)""",
+    from_labels={"beta": _BETA},
+    units={"beta": "1/target"},
+)
+FOCAL_MSE_PART = Part(
+    name="focal_mse",
+    slot="loss",
+    make=FocalMSE,
+    summary="Focal-R on the squared error",
+    source="Yang et al., Delving into Deep Imbalanced Regression, ICML",
+    year=2021,
+    cost="O(B)",
+    use="""\
+from tailwise import FocalMSE
+loss = FocalMSE(beta=0.2)(pred, y)""",
+    from_labels={"beta": _BETA},
+    units={"beta": "1/target"},
+)

@@ -3,9 +3,11 @@
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tailwise._checks import InputError, positive, same_shape
+from tailwise._part import SPREAD, Part
+from tailwise.losses.loss import Loss
 from tailwise.losses.reduce import difference
 
 _FLOOR = 1e-8
@@ -90,7 +92,7 @@ def gar_loss(
     return alpha * (torch.logsumexp(terms / alpha, dim=0) - math.log(3))
 
 
-class GAR(nn.Module):
+class GAR(Loss):
     """:func:`gar_loss` as a module.
 
     Args:
@@ -107,3 +109,20 @@ class GAR(nn.Module):
     def forward(self, pred: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
         """Gradient-aligned regression of a batch."""
         return gar_loss(pred, target, weight, spread=self.spread, alpha=self.alpha)
+
+
+GAR_PART = Part(
+    name="gar",
+    slot="loss",
+    make=GAR,
+    summary="gradient-aligned regression: match pairwise differences of labels in size and direction",
+    source="Zhu et al., Gradient Aligned Regression via Pairwise Losses, arXiv",
+    year=2024,
+    cost="O(B)",
+    use="""\
+from tailwise.losses.gar import GAR
+gar = GAR(spread=float(y_train.std()))
+loss = gar(pred, y)""",
+    from_labels={"spread": SPREAD},
+    units={"spread": "target"},
+)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from tailwise._checks import InputError, whole
+from tailwise.losses.loss import Loss
 
 
 def laplace_nll(outputs: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
@@ -42,12 +43,12 @@ def laplace_nll(outputs: Tensor, target: Tensor, weights: Tensor | None = None) 
     return (weights * nll).mean(0)
 
 
-class UVote(nn.Module):
+class UVote(Loss):
     """Uncertainty voting ensemble: :func:`laplace_nll` summed over heads that weigh the labels differently.
 
     Jiang et al., *Uncertainty Voting Ensemble for Imbalanced Deep Regression* (GCPR 2024): of heads on one backbone,
     the first learns from labels as they come, the last from labels that are re-weighted by their inverse density. The
-    prediction is that of the head that is surest of itself (:class:`tailwise.heads.distributional.LaplaceHeads`).
+    prediction is that of the head that is surest of itself (:class:`tailwise.heads.laplace.LaplaceHeads`).
 
     Args:
         weights: of each head, ``w(target) -> (B,)``, such as :class:`tailwise.weights.by_bins.LabelWeights`.
@@ -89,7 +90,7 @@ class UVote(nn.Module):
 
     @property
     def head(self) -> dict[str, object]:
-        """The head it is made for, as :func:`tailwise.heads.distributional.head_from` takes it."""
+        """The head it is made for, as :func:`tailwise.heads.attach.head_from` takes it."""
         return {"kind": "laplace", "n_heads": len(self.weights)}
 
     def forward(self, outputs: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:

@@ -2,9 +2,11 @@
 
 import torch
 import torch.nn.functional as F  # noqa: N812  the name torch itself uses
-from torch import Tensor, nn
+from torch import Tensor
 
 from tailwise._checks import positive, same_shape
+from tailwise._part import SPREAD, Part
+from tailwise.losses.loss import Loss
 from tailwise.losses.reduce import difference, weighted_mean
 
 
@@ -47,7 +49,7 @@ def huber_loss(pred: Tensor, target: Tensor, weight: Tensor | None = None, *, be
     return weighted_mean(F.smooth_l1_loss(error, torch.zeros_like(error), reduction="none", beta=beta), weight, target)
 
 
-class MSE(nn.Module):
+class MSE(Loss):
     """:func:`mse_loss` as a module; the null object of the loss slot."""
 
     degree = 2
@@ -57,7 +59,7 @@ class MSE(nn.Module):
         return mse_loss(pred, target, weight)
 
 
-class L1(nn.Module):
+class L1(Loss):
     """:func:`l1_loss` as a module."""
 
     degree = 1
@@ -67,7 +69,7 @@ class L1(nn.Module):
         return l1_loss(pred, target, weight)
 
 
-class Huber(nn.Module):
+class Huber(Loss):
     """:func:`huber_loss` as a module.
 
     Args:
@@ -83,3 +85,43 @@ class Huber(nn.Module):
     def forward(self, pred: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
         """Weighted Huber loss."""
         return huber_loss(pred, target, weight, beta=self.beta)
+
+
+MSE_PART = Part(
+    name="mse",
+    slot="loss",
+    make=MSE,
+    summary="mean squared error (the default)",
+    source="-",
+    year=None,
+    cost="O(B)",
+    use="""\
+from tailwise import MSE
+loss = MSE()(pred, y, weights(y))""",
+)
+L1_PART = Part(
+    name="l1",
+    slot="loss",
+    make=L1,
+    summary="mean absolute error",
+    source="-",
+    year=None,
+    cost="O(B)",
+    use="""\
+from tailwise import L1
+loss = L1()(pred, y, weights(y))""",
+)
+HUBER_PART = Part(
+    name="huber",
+    slot="loss",
+    make=Huber,
+    summary="Huber loss",
+    source="-",
+    year=None,
+    cost="O(B)",
+    use="""\
+from tailwise import Huber
+loss = Huber(beta=1.0)(pred, y, weights(y))""",
+    from_labels={"beta": SPREAD},
+    units={"beta": "target"},
+)

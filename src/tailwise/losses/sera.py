@@ -5,11 +5,13 @@ import warnings
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from torch import Tensor, nn
+from torch import Tensor
 
 from tailwise._checks import InputError, label_array, positive, same_shape
+from tailwise._part import Part
 from tailwise.labels.relevance import Box, Relevance, Which
 from tailwise.labels.tensors import float_bits
+from tailwise.losses.loss import Loss
 from tailwise.losses.reduce import difference, weighted_mean
 
 
@@ -46,7 +48,7 @@ def sera_loss(pred: Tensor, target: Tensor, weight: Tensor | None = None, *, rel
     return weighted_mean(relevance * difference(pred, target).square(), weight, target)
 
 
-class SERA(nn.Module):
+class SERA(Loss):
     """:func:`sera_loss` as a module, with the relevance function of training labels.
 
     Args:
@@ -127,3 +129,23 @@ class SERA(nn.Module):
     def forward(self, pred: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
         """SERA of a batch, per label."""
         return sera_loss(pred, target, weight, relevance=self.relevance(target).to(pred.dtype))
+
+
+SERA_PART = Part(
+    name="sera",
+    slot="loss",
+    make=SERA,
+    summary="squared error weighted by how extreme the label is: the SERA metric as a loss",
+    source="Ribeiro and Moniz, Imbalanced regression and extreme value prediction, Machine Learning",
+    year=2020,
+    cost="O(B)",
+    use="""\
+from tailwise.losses.sera import SERA
+sera = SERA(y_train, points=[(0, 1), (30, 0), (60, 1)])
+loss = sera(pred, y)""",
+    targets=("scalar", "dense"),
+    needs=("y",),
+    of_none={"points": "the extremes of a box plot"},
+    units={"reach": "interquartile ranges"},
+    corrects=True,
+)

@@ -8,9 +8,10 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from tailwise._checks import InputError, label_array
+from tailwise._part import Setting
 from tailwise.labels.bins import Bins
-from tailwise.methods.method import Filling, Method, compose
-from tailwise.methods.part import Setting
+from tailwise.methods.build import Method, compose
+from tailwise.methods.filling import Filling
 
 
 def label_weights(name: str, y_train: ArrayLike, bins: Bins | None = None, **params: Any) -> Any:
@@ -74,7 +75,7 @@ def loss_and_weights(
         others.append("an object")
     if others:
         raise InputError(
-            f"{others[0]!r} acts in the training of a network; --model {model} takes weights such as sqinv+lds, "
+            f"{others[0]!r} acts in the training of a network; `model={model!r}` takes weights such as sqinv+lds, "
             f"{', '.join(name for name in (*losses, 'sera') if name != 'mse')}, resamplers and corrections"
         )
     weight = None if "weights" not in by_slot else _weights(by_slot, y, bins).sample_weight(y)

@@ -1,34 +1,20 @@
-"""The slots of a training step and what fills each: the contracts every piece keeps."""
+"""The protocols of the slots of a training step."""
 
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-Slot = Literal[
-    "augment",
-    "weights",
-    "density",
-    "smoother",
-    "loss",
-    "regularizer",
-    "objective",
-    "optimizer",
-    "stage",
-    "resample",
-    "correction",
-]
+    from torch import Tensor, nn
 
 
 class Resampler(Protocol):
-    """``fit_resample(X, y) -> X, y``: other training rows, before training."""
+    """``fit_resample(X, y) -> X, y``: resampled training rows, before training."""
 
     def fit_resample(self, X: Any, y: Any, /) -> tuple[Any, Any]:
         """Resampled rows and labels."""
 
 
 class Augment(Protocol):
-    """What becomes of a batch in training: inputs before the encoder, features after it, each with its labels."""
+    """Batch augmentation: inputs before the encoder, features after it, each with its labels."""
 
     def inputs(self, x: Any, y: "Tensor", /) -> tuple[Any, "Tensor"]:
         """Inputs and labels."""
@@ -38,7 +24,7 @@ class Augment(Protocol):
 
 
 class Weights(Protocol):
-    """``w(target) -> (B,)``: how much each label counts."""
+    """``w(target) -> (B,)``: the weight of each label in the loss."""
 
     def __call__(self, target: "Tensor", /) -> "Tensor":
         """Weights of labels."""
@@ -52,18 +38,7 @@ class Smoother(Protocol):
         """Smoothed features."""
 
     def end_epoch(self) -> None:
-        """Update what is learnt once an epoch."""
-
-
-class Loss(Protocol):
-    """``l(pred, target, weight=None) -> scalar``; one with ``on_outputs`` takes ``model.head.outputs`` for ``pred``.
-
-    One that itself corrects for the label distribution has ``balances`` True: RRT uses it in the second stage only, and
-    a re-weighting beside it is warned of.
-    """
-
-    def __call__(self, pred: "Tensor", target: "Tensor", weight: "Tensor | None" = None, /) -> "Tensor":
-        """The loss of a batch."""
+        """Update statistics that change once an epoch."""
 
 
 class Regularizer(Protocol):
@@ -76,9 +51,28 @@ class Regularizer(Protocol):
 
 
 class Model(Protocol):
-    """What a method needs of a network: features, then predictions."""
+    """Network as a method needs it: an encoder of inputs, and a head (:class:`tailwise.heads.head.Head`)."""
 
     head: Any
 
     def encode(self, x: Any, /) -> "Tensor":
         """Features ``(B, d)``."""
+
+
+@runtime_checkable
+class EndsEpochs(Protocol):
+    """A piece of any slot with statistics that change once an epoch."""
+
+    def end_epoch(self) -> None:
+        """Update the statistics."""
+
+
+@runtime_checkable
+class OwnRates(Protocol):
+    """A module that declares learning rates for some of its parameters, outside the schedule."""
+
+    def learning_rates(self) -> dict[str, float]:
+        """Learning rate of parameters by name."""
+
+    def get_parameter(self, target: str) -> "nn.Parameter":
+        """A parameter by name, as any ``nn.Module`` has it."""

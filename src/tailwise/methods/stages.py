@@ -1,11 +1,96 @@
-"""Methods of two stages: regressor re-training, and Rank-N-Contrast pre-training."""
+"""The stages of a training: one by default, two for regressor re-training and Rank-N-Contrast pre-training."""
 
+import copy
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tailwise._checks import InputError, one_of, positive, whole
-from tailwise.methods.method import Filling, Stage
+import numpy as np
+from numpy.typing import ArrayLike
+from torch import nn
+
+from tailwise._checks import InputError, label_array, not_negative, one_of, positive, whole
+from tailwise._part import Part, Setting, Slot
+from tailwise.heads.attach import attach_head
+from tailwise.labels.bin_grid import BinGrid
+from tailwise.labels.bins import Bins
+from tailwise.labels.density import LDS
+from tailwise.labels.streaming import LabelDensity
+from tailwise.losses.loss import as_loss
+from tailwise.losses.pointwise import L1_PART
+from tailwise.methods.filling import Filling
+from tailwise.methods.objective import Objective, Trains
+from tailwise.optim.bsam import BSAM
 from tailwise.regularizers.pairs import LABEL_DISTANCES, LabelDistance
+from tailwise.regularizers.rank_n_contrast import RNC_PART
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of training: the fillings of the slots, and which parameters are trained.
+
+    Args:
+        fillings: parts with their parameters, in the order of the method string.
+        trains: ``"all"``; ``"head"``, a new one on a frozen encoder; ``"encoder"``, by regularizers alone.
+        epochs: number of epochs; ``None`` leaves it to the caller.
+        lr: learning rate; ``None`` leaves it to the caller.
+        objects: a caller's own pieces by slot: ``augment``, ``weights``, ``smoother``, ``loss`` as modules,
+            ``regularizers`` as a mapping of names to modules, ``coefs`` as one of names to coefficients. They replace a
+            part in that slot, and each build takes a copy of them: a stage holds no state.
+    """
+
+    fillings: tuple[Filling, ...] = ()
+    trains: Trains = "all"
+    epochs: int | None = None
+    lr: float | None = None
+    objects: Mapping[str, Any] = field(default_factory=dict)
+
+    def build(
+        self, model: nn.Module, y_train: ArrayLike, bins: Bins | BinGrid | LabelDensity | None = None
+    ) -> nn.Module:
+        """Build the training step for a model with an output in target units; see :meth:`Method.build`."""
+        setting = _setting(model, y_train, bins)
+        augment, smoother, density = (self._make(slot, setting) for slot in ("augment", "smoother", "density"))
+        # Parts of the model inside a piece stay the model's; all other state is copied.
+        shared = {id(thing): thing for thing in (*model.modules(), *model.parameters(), *model.buffers())}
+        objects = copy.deepcopy(dict(self.objects), shared)
+        regularizers, coefs = (dict(objects.pop(name, {})) for name in ("regularizers", "coefs"))
+        whole_step = self._filling("objective")
+        if whole_step:
+            step: nn.Module = whole_step.make(
+                setting, model=model, density=density, augment=objects.get("augment", augment)
+            )
+            return step
+        # Counts can be smoothed, but a density without bins is one of the labels themselves.
+        counted = setting if density is None or isinstance(density, LDS) else replace(setting, counts=None)
+        weights, loss = (self._make(slot, counted, density=density) for slot in ("weights", "loss"))
+        pieces = {"augment": augment, "smoother": smoother, "weights": weights, "loss": loss, **objects}
+        named = [f for f in self.fillings if f.part.slot == "regularizer"]
+        regularizers = {f.name: f.make(setting) for f in named} | regularizers
+        coefs = {f.name: not_negative(f.params.get("coef", f.part.coef), f"{f.name}.coef") for f in named} | coefs
+        head = None if pieces["loss"] is None else as_loss(pieces["loss"]).head
+        if head is not None:
+            k = {} if setting.y.ndim == 1 else {"n_outputs": setting.y.shape[1]}
+            attach_head(model, {**head, **k}, y_train)
+        return Objective(
+            model, **pieces, regularizers=regularizers, coefs=coefs, trains=self.trains, spread=setting.spread
+        )
+
+    def wrap(self, optimizer: Any) -> BSAM | None:
+        """Wrap an optimiser in the stage's own way to take steps, if it has one."""
+        filling = self._filling("optimizer")
+        wrapper: BSAM | None = None if filling is None else filling.build(optimizer)
+        return wrapper
+
+    def _filling(self, slot: Slot) -> Filling | None:
+        return next((f for f in self.fillings if f.part.slot == slot), None)
+
+    def _make(self, slot: Slot, setting: Setting, **extra: Any) -> Any:
+        """Build the part of a slot, if there is one, with the extra parameters that it takes."""
+        filling = self._filling(slot)
+        if filling is None:
+            return None
+        return filling.make(setting, **{name: value for name, value in extra.items() if name in filling.part.hidden})
 
 
 def rrt_stages(
@@ -23,15 +108,12 @@ def rrt_stages(
         epochs: epochs of the second stage.
         lr: its learning rate.
     """
-    first = tuple(f for f in fillings if f.part.slot not in ("weights", "density") and not f.part.balances)
+    balanced = "loss" in objects and as_loss(objects["loss"]).balances
+    second_only = {"weights", "loss"} if balanced else {"weights"}
     return (
         Stage(
-            first,
-            objects={
-                slot: piece
-                for slot, piece in objects.items()
-                if slot != "weights" and not getattr(piece, "balances", False)
-            },
+            tuple(f for f in fillings if f.part.slot not in ("weights", "density") and not f.part.balances),
+            objects={slot: piece for slot, piece in objects.items() if slot not in second_only},
         ),
         Stage(
             _of(fillings, "weights", "density", "loss", "optimizer"),
@@ -71,7 +153,7 @@ def rnc_stages(
         label_distance: ``"l1"`` or ``"l2"``.
 
     Raises:
-        InputError: ``rnc`` named once more.
+        InputError: a method that names ``rnc`` as well.
     """
     if any(f.name == "rnc" for f in fillings):
         raise InputError("'rnc_pretrain' trains with rnc already; leave out 'rnc' and set rnc_pretrain.temperature")
@@ -83,8 +165,8 @@ def rnc_stages(
             positive(rate, f"rnc_pretrain.{name}")
     positive(temperature, "rnc_pretrain.temperature")
     one_of(label_distance, "rnc_pretrain.label_distance", LABEL_DISTANCES)
-    rnc = Filling("rnc", {"temperature": temperature, "label_distance": label_distance, "coef": 1.0})
-    loss = () if "loss" in objects or _of(fillings, "loss") else (Filling("l1"),)
+    rnc = Filling(RNC_PART, {"temperature": temperature, "label_distance": label_distance, "coef": 1.0})
+    loss = () if "loss" in objects or _of(fillings, "loss") else (Filling(L1_PART),)
     return (
         Stage(
             (rnc, *_of(fillings, "augment", "regularizer", "optimizer")),
@@ -105,3 +187,50 @@ def rnc_stages(
 
 def _of(fillings: Iterable[Filling], *slots: str) -> tuple[Filling, ...]:
     return tuple(f for f in fillings if f.part.slot in slots)
+
+
+def _setting(model: nn.Module, y_train: ArrayLike, bins: Bins | BinGrid | LabelDensity | None) -> Setting:
+    y = np.asarray(y_train, dtype=np.float64)
+    counts = bins if isinstance(bins, LabelDensity) else None
+    bins = bins.bins if isinstance(bins, LabelDensity) else bins
+    if y.ndim != 2:
+        y = label_array(y, "y_train")
+        bins = Bins.auto(y) if bins is None else bins
+    elif bins is None and 1 <= y.shape[1] <= BinGrid.MOST_AXES:
+        bins = BinGrid.auto(y)
+    width = getattr(model, "n_features", None)
+    return Setting(y, bins, width if isinstance(width, int) else None, counts)
+
+
+RRT_PART = Part(
+    name="rrt",
+    slot="stage",
+    make=rrt_stages,
+    summary="regressor re-training: a new head, re-weighted or with a loss that balances, on frozen features",
+    source="Yang et al., Delving into Deep Imbalanced Regression, ICML",
+    year=2021,
+    cost="none; epochs of a head alone",
+    use="""\
+objective = compose("rrt+lds").build(model, y_train, bins, stage=1)  # after training stage 0
+optimizer = torch.optim.Adam(objective.trained_parameters())
+loss = sum(objective(x, y).values())""",
+    units={"epochs": "epochs"},
+    remark="after Kang et al., Decoupling, ICLR 2020",
+)
+RNC_PRETRAIN_PART = Part(
+    name="rnc_pretrain",
+    slot="stage",
+    make=rnc_stages,
+    summary="Rank-N-Contrast pre-training of the encoder, then a head on frozen features",
+    source="Zha et al., Rank-N-Contrast, NeurIPS",
+    year=2023,
+    cost="O(B^2 (d + log B)) time, O(B d) memory",
+    use="""\
+objective = compose("rnc_pretrain").build(model, y_train, bins)  # stage=1 for the head afterwards
+optimizer = torch.optim.Adam(objective.trained_parameters())
+loss = sum(objective(x, y).values())""",
+    units={"epochs": "epochs", "head_epochs": "epochs"},
+    targets=("scalar", "k"),
+    also=("smoother",),
+    of_none={"epochs": "as `epochs`", "head_epochs": "as `epochs`", "lr": "as `lr`", "head_lr": "as `lr`"},
+)

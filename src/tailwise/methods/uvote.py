@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tailwise._checks import whole
+from tailwise._part import Part
 from tailwise.labels.bins import Bins
 from tailwise.losses.laplace import UVote
 from tailwise.weights.by_density import density_weights
@@ -36,3 +37,26 @@ def uvote(
     recipe = {"density": density, "clip": clip}
     powers = np.linspace(0.0, 1.0, whole(n_heads, "n_heads", least=2, most=100))
     return UVote([density_weights(y_train, bins, power=float(r), **recipe) for r in powers], ramp=ramp)
+
+
+UVOTE_PART = Part(
+    name="uvote",
+    slot="loss",
+    make=uvote,
+    summary="uncertainty voting: increasingly re-weighted Laplace heads; the one with the smallest scale predicts",
+    source="Jiang et al., Uncertainty Voting Ensemble for Imbalanced Deep Regression, GCPR",
+    year=2024,
+    cost="O(B M)",
+    use="""\
+objective = compose("uvote", uvote={"n_heads": 3}).build(model, y_train, bins)
+optimizer = torch.optim.Adam(objective.parameters())  # the model has new heads
+loss = sum(objective(x, y).values())""",
+    units={"ramp": "epochs", "clip": "rows"},
+    targets=("scalar",),
+    needs=("y", "scalar_bins"),
+    hidden=frozenset({"density"}),
+    also=("weights",),
+    of_none={"ramp": "no ramp", "clip": "no clip"},
+    corrects=True,
+    deviates=True,
+)

@@ -8,12 +8,13 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from tailwise._checks import InputError, not_negative
+from tailwise._part import Part
 from tailwise.augment.views import NoAugment
 from tailwise.distributed import gather_all, own_rows
+from tailwise.heads.attach import attach_head
 from tailwise.labels.bins import Bins
 from tailwise.labels.density import LDS
 from tailwise.losses.evidential import evidential_loss, posterior
-from tailwise.methods.method import give_head
 from tailwise.smoothing.prm import PRM
 from tailwise.weights.by_density import density_weights
 
@@ -27,7 +28,7 @@ class VIR(nn.Module):
     acts on the evidence, not on the loss.
 
     Args:
-        model: a network with ``encode(x)`` and a :class:`tailwise.heads.distributional.VariationalHead`.
+        model: a network with ``encode(x)`` and a :class:`tailwise.heads.evidential.VariationalHead`.
         weights: ``w(target) -> (B,)``.
         smoother: smooths latent means and variances.
         augment: what becomes of a batch in training.
@@ -134,7 +135,7 @@ def vir(
         sigma: σ of the kernel in bins.
         momentum: share of the past in the running statistics.
     """
-    give_head(model, {"kind": "variational"}, y_train)
+    attach_head(model, {"kind": "variational"}, y_train)
     weights = density_weights(y_train, bins, power=power, density=LDS() if density is None else density)
     return VIR(
         model,
@@ -146,3 +147,27 @@ def vir(
         decoder=decoder,
         spread=spread,
     )
+
+
+VIR_PART = Part(
+    name="vir",
+    slot="objective",
+    make=vir,
+    summary="variational imbalanced regression: smoothed Gaussian features and an evidential output",
+    source="Wang and Wang, Variational Imbalanced Regression, NeurIPS",
+    year=2023,
+    cost="O(B d^2), and the smoothing as fds",
+    use="""\
+from tailwise.methods.vir import vir
+step = vir(y_train, bins, model.n_features, float(y_train.std()), model=model)
+loss = sum(step(x, y).values())  # and step.end_epoch() after each epoch""",
+    units={"window": "bins", "sigma": "bins"},
+    targets=("scalar",),
+    needs=("y", "scalar_bins", "n_features", "spread"),
+    hidden=frozenset({"model", "density", "augment"}),
+    also=("weights", "smoother", "loss", "regularizer", "stage"),
+    most={"power": 10.0},
+    in_python=frozenset({"decoder", "reconstruction"}),
+    corrects=True,
+    deviates=True,
+)

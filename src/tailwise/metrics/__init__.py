@@ -1,1 +1,1 @@
-"""Metrics in NumPy and float64: functions of true and predicted values, by region, with intervals."""
+"""Metrics of true and predicted values in NumPy and float64, by region, with intervals."""

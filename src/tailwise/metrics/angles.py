@@ -1,4 +1,4 @@
-"""The angle between two directions that are given as pitch and yaw."""
+"""Angle between two directions given as pitch and yaw."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,10 +10,10 @@ _PITCH_AND_YAW = 2
 
 
 def angular_error(y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[np.float64]:
-    """``(n,)`` angles between predicted and true directions of gaze, degrees, from 0 to 180.
+    """Return ``(n,)`` angles between predicted and true directions of gaze, degrees, from 0 to 180.
 
     A direction with pitch θ (up) and yaw φ (to the side) is (cos θ sin φ, sin θ, cos θ cos φ), as in the normalised
-    data of MPIIGaze (Zhang et al., CVPR 2015) but for the signs of the axes, which change no angle.
+    data of MPIIGaze (Zhang et al., CVPR 2015) except for the signs of the axes, which do not change angles.
 
     Args:
         y_true: ``(n, 2)`` pitch and yaw, degrees.
@@ -30,7 +30,7 @@ def angular_error(y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[np.float64]:
     if true.shape[1:] != (_PITCH_AND_YAW,):
         raise InputError(f"an angular error needs pitch and yaw, (n, 2), got shape {true.shape}")
     a, b = _direction(true), _direction(pred)
-    # The arc cosine of the product alone would lose the digits of small angles.
+    # The arc cosine of the inner product is inexact for small angles.
     sine, cosine = np.linalg.norm(np.cross(a, b), axis=1), np.einsum("ij,ij->i", a, b)
     return np.asarray(np.degrees(np.arctan2(sine, cosine)), dtype=np.float64)
 

@@ -1,12 +1,13 @@
-"""Errors of dense depth maps (NYUD2-DIR), over the pixels whose depth is known."""
+"""Errors of dense depth maps (NYUD2-DIR) over the pixels with known depth."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tailwise._checks import InputError, same_shape
 from tailwise.labels.shots import REGIONS, Shots
+from tailwise.metrics.confidence import Interval
 from tailwise.metrics.errors import GM_FLOOR
-from tailwise.metrics.regions import Interval, RegionMetrics
+from tailwise.metrics.region_metrics import RegionMetrics
 
 DEPTH_METRICS = {
     "mae": ("MAE", "mean absolute error"),
@@ -18,7 +19,7 @@ DEPTH_METRICS = {
     "abs_rel": ("ABS_REL", "mean of the absolute error over the depth"),
     "lg10": ("LG10", "mean absolute difference of decimal logarithms (absent where a prediction is not above 0)"),
     **{
-        f"delta{power}": (f"δ{power}", f"share of pixels within a factor of 1.25^{power}; higher is better")
+        f"delta{power}": (f"δ{power}", f"fraction of pixels within a factor of 1.25^{power}; higher is better")
         for power in (1, 2, 3)
     },
 }
@@ -50,19 +51,19 @@ def _pixels(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[NDArray[np.float64], 
 
 
 def absolute_relative_error(y_true: ArrayLike, y_pred: ArrayLike) -> float:
-    """Mean of |e| / depth, any shape, NaN where the depth is unknown."""
+    """Mean of |e| / depth over the known pixels; any shape, NaN marks an unknown depth."""
     true, pred = _pixels(y_true, y_pred)
     return float((np.abs(pred - true) / true).mean())
 
 
 def log10_error(y_true: ArrayLike, y_pred: ArrayLike) -> float | None:
-    """Mean of |log10 prediction - log10 depth|; ``None`` where a prediction is not above 0."""
+    """Mean of |log10 prediction - log10 depth|; ``None`` if a prediction is not above 0."""
     true, pred = _pixels(y_true, y_pred)
     return None if (pred <= 0).any() else float(np.abs(np.log10(pred) - np.log10(true)).mean())
 
 
 def delta_accuracy(y_true: ArrayLike, y_pred: ArrayLike, *, power: int = 1) -> float:
-    """Share of pixels with max(prediction / depth, depth / prediction) <= 1.25 ** power.
+    """Fraction of pixels with max(prediction / depth, depth / prediction) <= 1.25 ** power.
 
     Example:
         >>> delta_accuracy([1.0, 1.0], [1.2, 2.0])
@@ -75,10 +76,10 @@ def delta_accuracy(y_true: ArrayLike, y_pred: ArrayLike, *, power: int = 1) -> f
 
 
 class DepthErrors:
-    """Errors of many maps, gathered map by map: sums by bin, from which every metric by region follows.
+    """Errors of many maps, added map by map as sums by bin; every metric by region follows from the sums.
 
-    Pixels of all maps count the same (they are pooled), as in NYUD2-DIR. Intervals are over maps, whose pixels are not
-    independent: percentiles over maps drawn with replacement.
+    The pixels of all maps are pooled, as in NYUD2-DIR. Pixels of one map are not independent, so intervals are
+    percentiles over maps drawn with replacement.
 
     Args:
         shots: regions, from the training pixels.
@@ -100,7 +101,7 @@ class DepthErrors:
         return len(self._maps)
 
     def add(self, y_true: ArrayLike, y_pred: ArrayLike) -> None:
-        """Take in a map, ``(H, W)``, NaN where the depth is unknown; one without a known pixel says nothing.
+        """Add a map ``(H, W)``, NaN where the depth is unknown; a map without known pixels changes no metric.
 
         Raises:
             InputError: shapes that differ, depths that are not above 0, predictions that are not finite.
@@ -135,13 +136,13 @@ class DepthErrors:
         self._maps.append(np.column_stack([np.bincount(index, weights=sums[name], minlength=n_bins) for name in _SUMS]))
 
     def metrics(self, *, resamples: int = 1000, seed: int = 0) -> dict[str, RegionMetrics]:
-        """Metrics over all pixels and over the many-, medium-, few- and zero-shot ones, each with an interval.
+        """Compute metrics over all pixels and over the many-, medium-, few- and zero-shot ones, each with an interval.
 
-        ``lg10`` is absent where a prediction is not above 0.
+        ``lg10`` is absent if a prediction is not above 0.
 
         Args:
             resamples: number of bootstrap resamples; 0 for none.
-            seed: of the resampling.
+            seed: random seed of the resampling.
 
         Returns:
             ``all``, ``many``, ``medium``, ``few``, ``zero``; a region without pixels has n = 0 and no metrics.
@@ -150,30 +151,34 @@ class DepthErrors:
             InputError: no map.
         """
         maps = self._stacked()
-        drawn = None
+        draws = None
         if resamples and len(maps) > 1:
             rng = np.random.default_rng(seed)
             times = np.stack(
                 [np.bincount(rng.integers(0, len(maps), len(maps)), minlength=len(maps)) for _ in range(resamples)]
             )
-            drawn = (times @ maps.reshape(len(maps), -1)).reshape(resamples, *maps.shape[1:])
+            draws = (times @ maps.reshape(len(maps), -1)).reshape(resamples, *maps.shape[1:])
         total = maps.sum(axis=0)
-        found = {}
-        for name, here in self._regions().items():
-            n = int(total[here, 0].sum())
-            of_bins = total[here, _ABSOLUTE] / np.maximum(total[here, 0], 1)
-            seen = total[here, 0] > 0
-            values = _values(total[None, here], of_bins, seen) if n else {}
-            several = int(maps[:, here, 0].any(axis=1).sum()) > 1
-            ends = {} if drawn is None or not several else _values(drawn[:, here], of_bins, seen)
-            found[name] = RegionMetrics(
+        regions = {}
+        for name, bins in self._region_bins().items():
+            n = int(total[bins, 0].sum())
+            bin_mae = total[bins, _ABSOLUTE] / np.maximum(total[bins, 0], 1)
+            has_pixels = total[bins, 0] > 0
+            values = _values(total[None, bins], bin_mae, has_pixels) if n else {}
+            several_maps = int(maps[:, bins, 0].any(axis=1).sum()) > 1
+            drawn = {} if draws is None or not several_maps else _values(draws[:, bins], bin_mae, has_pixels)
+            regions[name] = RegionMetrics(
                 n,
-                {key: _interval(float(value[0]), ends.get(key)) for key, value in values.items() if value is not None},
+                {
+                    key: Interval.of_draws(float(value[0]), drawn.get(key))
+                    for key, value in values.items()
+                    if value is not None
+                },
             )
-        return found
+        return regions
 
     def validation(self) -> dict[str, float]:
-        """``mae``, ``rmse``, ``bmae`` over all pixels and the MAE of each region that has some."""
+        """Return ``mae``, ``rmse``, ``bmae`` over all pixels and the MAE of each region that has pixels."""
         regions = self.metrics(resamples=0)
         over_all = {name: regions["all"].metrics[name].value for name in ("mae", "rmse", "bmae")}
         return over_all | {name: regions[name].metrics["mae"].value for name in REGIONS if regions[name].n}
@@ -183,24 +188,25 @@ class DepthErrors:
             raise InputError(f"{len(self)} maps have no pixel with a known depth; at least one is needed")
         return np.stack(self._maps)
 
-    def _regions(self) -> dict[str, NDArray[np.bool_]]:
+    def _region_bins(self) -> dict[str, NDArray[np.bool_]]:
+        """Return ``(n_bins,)`` masks of the bins of each region."""
         codes = self.shots.bin_codes
         return {"all": np.ones(codes.size, dtype=bool)} | {name: codes == i for i, name in enumerate(REGIONS)}
 
 
 def _values(
-    sums: NDArray[np.float64], bin_mae: NDArray[np.float64], seen: NDArray[np.bool_]
+    sums: NDArray[np.float64], bin_mae: NDArray[np.float64], has_pixels: NDArray[np.bool_]
 ) -> dict[str, NDArray[np.float64] | None]:
-    """Metrics of sums by bin, ``(R, n_bins, sums)``, each ``(R,)``; NaN of no pixels.
+    """Compute the metrics from ``(R, n_bins, sums)`` sums by bin, each ``(R,)``; NaN without pixels.
 
-    A bin that was seen, but not by every draw, keeps its own MAE: to leave it out would favour the crowded bins.
+    A bin without pixels in a draw keeps its MAE over all maps; without it the mean over bins would favour common bins.
     """
     by_bin = dict(zip(_SUMS, np.moveaxis(sums, -1, 0), strict=True))
     count = by_bin["n"]
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = {name: values.sum(axis=1) / count.sum(axis=1) for name, values in by_bin.items()}
-    of_bins = np.where(count > 0, by_bin["absolute"] / np.maximum(count, 1), bin_mae)
-    bmae = of_bins[:, seen].mean(axis=1)
+    bin_mae = np.where(count > 0, by_bin["absolute"] / np.maximum(count, 1), bin_mae)
+    bmae = bin_mae[:, has_pixels].mean(axis=1)
     return {
         "mae": mean["absolute"],
         "rmse": np.sqrt(mean["squared"]),
@@ -212,11 +218,3 @@ def _values(
         "lg10": None if by_bin["not_above_0"].any() else mean["decades"],
         **{f"delta{power}": mean[f"delta{power}"] for power in (1, 2, 3)},
     }
-
-
-def _interval(value: float, drawn: NDArray[np.float64] | None) -> Interval:
-    finite = np.empty(0) if drawn is None else drawn[np.isfinite(drawn)]
-    if not finite.size:
-        return Interval(value)
-    low, high = np.quantile(finite, [0.025, 0.975]).tolist()
-    return Interval(value, low, high)

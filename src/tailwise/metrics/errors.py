@@ -1,6 +1,6 @@
 """Errors of predictions, each a function of ``y_true`` and ``y_pred`` in the target's units.
 
-Where labels may be ``(n, K)``, the size of an error is the distance between prediction and label.
+For labels ``(n, K)`` the size of an error is the distance between prediction and label.
 """
 
 import numpy as np
@@ -21,7 +21,7 @@ def _pair(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[NDArray[np.float64], ND
 
 
 def label_pair(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Labels and predictions as float64, both ``(n,)`` or both ``(n, K)`` with K of at least 2.
+    """Return labels and predictions as float64, both ``(n,)`` or both ``(n, K)`` with K of at least 2.
 
     Raises:
         InputError: shapes that differ, values that are not finite, a single column.
@@ -34,7 +34,7 @@ def label_pair(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[NDArray[np.float64
 
 
 def error_sizes(y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[np.float64]:
-    """``(n,)`` sizes |e| of the errors, target units; of labels ``(n, K)`` the Euclidean length of e.
+    """Return ``(n,)`` sizes |e| of the errors, target units; for labels ``(n, K)`` the Euclidean length of e.
 
     Example:
         >>> error_sizes([1.0, 5.0], [2.0, 2.0]).tolist(), error_sizes([[0.0, 0.0]], [[3.0, -4.0]]).tolist()
@@ -45,7 +45,7 @@ def error_sizes(y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[np.float64]:
 
 
 def mean_absolute_error(y_true: ArrayLike, y_pred: ArrayLike) -> float:
-    """Mean of |e|, target units; of labels ``(n, K)`` the mean distance."""
+    """Mean of |e|, target units; for labels ``(n, K)`` the mean distance."""
     return float(error_sizes(y_true, y_pred).mean())
 
 
@@ -55,7 +55,7 @@ def root_mean_squared_error(y_true: ArrayLike, y_pred: ArrayLike) -> float:
 
 
 def mean_error(y_true: ArrayLike, y_pred: ArrayLike) -> float:
-    """Mean of e = ŷ - y, target units: below 0 where a model predicts too low."""
+    """Mean of e = ŷ - y, target units; below 0 if predictions are too low."""
     true, pred = _pair(y_true, y_pred)
     return float((pred - true).mean())
 
@@ -73,7 +73,7 @@ def geometric_mean_error(y_true: ArrayLike, y_pred: ArrayLike) -> float:
 def balanced_mean_absolute_error(y_true: ArrayLike, y_pred: ArrayLike, bins: Bins | BinGrid) -> float:
     """Mean over the bins that occur in ``y_true`` of the mean |e| in each (Ren et al., CVPR 2022: bMAE).
 
-    Labels are ``(n,)``, or ``(n, K)`` with a grid, whose cells are then the bins.
+    Labels are ``(n,)``, or ``(n, K)`` with a grid of bins.
 
     Example:
         >>> balanced_mean_absolute_error([0, 0, 1], [1, 3, 6], Bins.from_edges([0, 1, 2]))
@@ -87,13 +87,13 @@ def balanced_mean_absolute_error(y_true: ArrayLike, y_pred: ArrayLike, bins: Bin
 
 
 def pearson(y_true: ArrayLike, y_pred: ArrayLike) -> float | None:
-    """Pearson correlation; ``None`` for fewer than three values or a constant side."""
+    """Pearson correlation; ``None`` for fewer than three values or if one side is constant."""
     true, pred = _pair(y_true, y_pred)
     return None if true.size < 3 or np.ptp(true) == 0 or np.ptp(pred) == 0 else float(pearsonr(true, pred).statistic)
 
 
 def spearman(y_true: ArrayLike, y_pred: ArrayLike) -> float | None:
-    """Spearman rank correlation; ``None`` for fewer than three values or a constant side."""
+    """Spearman rank correlation; ``None`` for fewer than three values or if one side is constant."""
     true, pred = _pair(y_true, y_pred)
     return None if true.size < 3 or np.ptp(true) == 0 or np.ptp(pred) == 0 else float(spearmanr(true, pred).statistic)
 

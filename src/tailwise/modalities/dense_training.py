@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tailwise._checks import InputError
-from tailwise.backends.names import AUTO
-from tailwise.methods.method import VANILLA, Method, compose, parse
-from tailwise.methods.parts import PARTS
+from tailwise.methods.build import Method, compose
+from tailwise.methods.catalog import PARTS
+from tailwise.methods.grammar import VANILLA, parse
 from tailwise.metrics.depth import DepthErrors
 from tailwise.modalities.dense import PreparedMaps
 from tailwise.modalities.depth_net import DepthNet
+from tailwise.modalities.encoder_names import AUTO
 from tailwise.modalities.map_batches import MapBatches
 from tailwise.modalities.map_files import MapRows
 from tailwise.training.epoch import Epoch
@@ -97,7 +98,7 @@ def map_method(name: str, params: Mapping[str, Mapping[str, Any]]) -> tuple[Meth
         params: for each part a mapping of its parameters.
 
     Raises:
-        InputError: what :func:`tailwise.methods.method.compose` refuses, parts that do not take maps.
+        InputError: what :func:`tailwise.methods.build.compose` refuses, parts that do not take maps.
     """
     given = {part: dict(values) for part, values in params.items()}
     if "fds" in name.split("+") and given.get("fds", {}).get("covariance") != "full":

@@ -1,5 +1,6 @@
 """A network from images to dense maps: an encoder, a decoder, fusion of all scales, refinement."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
@@ -11,6 +12,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from tailwise._checks import InputError
+from tailwise.heads.head import HeadLoss
 from tailwise.modalities.hub import new_backbone, pretrained_backbone
 from tailwise.modalities.image import CONFIGURATIONS
 
@@ -100,13 +102,34 @@ class DenseHead(nn.Module):
         self.scale.fill_(float(y.std()))
         return self
 
+    @property
+    def shape(self) -> dict[str, Any]:
+        """Its kind; :func:`tailwise.heads.attach.head_from` builds heads of rows alone."""
+        return {"kind": "dense"}
+
     def reset(self) -> None:
         """Draw new weights; shift and scale stay."""
         self.convolution.reset_parameters()
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Maps in the target's units."""
+    def outputs(self, features: Tensor) -> Tensor:
+        """Maps in target units."""
         return torch.addcmul(self.shift, self.convolution(features).squeeze(1), self.scale)
+
+    def point(self, outputs: Tensor) -> Tensor:
+        """Maps, which are the outputs."""
+        return outputs
+
+    def std(self, outputs: Tensor) -> Tensor | None:  # noqa: ARG002  the protocol's signature
+        """``None``: it has no standard deviation."""
+        return None
+
+    def losses(self, loss: HeadLoss, outputs: Tensor, target: Tensor, weight: Tensor | None) -> Sequence[Tensor]:
+        """One loss over the pixels."""
+        return [loss(outputs, target, weight)]
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Maps in target units."""
+        return self.outputs(features)
 
 
 class DepthNet(nn.Module):

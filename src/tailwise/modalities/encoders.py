@@ -1,4 +1,4 @@
-"""Encoders of images, texts, signals and columns of a table, side by side."""
+"""The encoder of a network from its description: of a table, or of several inputs side by side."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,11 +6,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-TABLE = "table"
+from tailwise.modalities.catalog import modality_named
+from tailwise.modalities.media_inputs import TABLE
+from tailwise.modalities.table import table_encoder_from
+
+MEDIA = "media"
 
 
 class MediaEncoder(nn.Module):
-    """Encoders of several inputs of a row; their features lie side by side.
+    """Encoders of several inputs of a row, with their features concatenated.
 
     Args:
         encoders: by input; each has ``n_features``.
@@ -32,29 +36,23 @@ class MediaEncoder(nn.Module):
         self.n_features = sum(int(encoder.n_features) for encoder in encoders.values())
 
     def forward(self, x: Mapping[str, Tensor]) -> Tensor:
-        """Features of each row."""
+        """Return the features of each row."""
         return torch.cat([encoder(x[name]) for name, encoder in self.encoders.items()], dim=1)
 
 
-def media_encoder_from(description: Mapping[str, Any]) -> MediaEncoder:
-    """A new encoder from the description of another; its weights are to be loaded."""
-    return MediaEncoder({name: _encoder_from(dict(saved)) for name, saved in description["inputs"].items()})
+def encoder_from(description: Mapping[str, Any]) -> nn.Module:
+    """Return a new encoder from the description of another; its weights are to be loaded.
+
+    Raises:
+        InputError: an encoder that is not known.
+    """
+    if description["encoder"] != MEDIA:
+        return table_encoder_from(dict(description))
+    return MediaEncoder({name: _input_encoder(saved) for name, saved in description["inputs"].items()})
 
 
-def _encoder_from(saved: dict[str, Any]) -> nn.Module:
-    kind = saved.pop("kind")
-    if kind == "image":
-        from tailwise.modalities.image import image_encoder_from
-
-        return image_encoder_from(saved)
-    if kind == "signal":
-        from tailwise.modalities.signal import ResNet1d
-
-        return ResNet1d(**saved)
-    if kind == "text":
-        from tailwise.modalities.text import text_encoder_from
-
-        return text_encoder_from(saved)
-    from tailwise.modalities.table import encoder_from
-
-    return encoder_from(saved)
+def _input_encoder(saved: Mapping[str, Any]) -> nn.Module:
+    description = {key: value for key, value in saved.items() if key != "kind"}
+    if saved["kind"] == TABLE:
+        return table_encoder_from(description)
+    return modality_named(saved["kind"]).encoder_from(description)

@@ -1,14 +1,18 @@
 """Encoders of images: a small convolutional network, and those of ``transformers``."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
+import pandas as pd
 import torch
 from torch import Tensor, nn
 
 from tailwise._checks import InputError, not_negative, positive, true_or_false, whole
 from tailwise.distributed import own_draws
 from tailwise.modalities.hub import description_of, image_scale, new_backbone, pretrained_backbone, tried
+from tailwise.modalities.image_files import ImageReader
+from tailwise.modalities.medium import FittedMedium
 
 
 def _resnet(depths: list[int], layer: str, sizes: list[int]) -> dict[str, Any]:
@@ -31,6 +35,7 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
 PRETRAINED_LR = 0.05  # learning rate of pretrained weights, relative to that of new ones
 _PATCH = 16
 _HALF = 0.5
+_SMALL = 64  # images of at most this height and width are encoded by the small network, unless another is named
 
 
 class SmallCNN(nn.Module):
@@ -157,6 +162,35 @@ class ImageEncoder(nn.Module):
         scaled = (pixels - self.mean) / self.std
         features: Tensor = self.network(scaled.contiguous(memory_format=torch.channels_last))
         return features
+
+
+def fit_images(
+    columns: Sequence[str],
+    frame: pd.DataFrame,
+    params: dict[str, Any],
+    device: torch.device | str,  # noqa: ARG001  every modality's function has it
+) -> FittedMedium:
+    """Return reader and encoder for the images of a column.
+
+    Args:
+        columns: the column that names the files.
+        frame: training rows.
+        params: ``size``, ``mode`` of :meth:`ImageReader.fit`; ``in_memory``, whether all decoded images are kept in
+            memory; ``encoder``, a name for :func:`image_encoder`, and the choices of that.
+        device: not used.
+
+    Raises:
+        InputError: files that are no images, parameters that do not work.
+    """
+    in_memory = params.pop("in_memory", None)
+    if in_memory is not None:
+        true_or_false(in_memory, "image.in_memory")
+    sized = {name: params.pop(name) for name in ("size", "mode") if name in params}
+    images = ImageReader.fit(columns[0], frame, **sized)
+    name = str(params.pop("encoder", "cnn" if max(images.size) <= _SMALL else "resnet18"))
+    params.setdefault("crop", max(images.size) // 16)
+    encoder, description = image_encoder(name, images.shape, **params)
+    return FittedMedium(images, encoder, description, images, in_memory)
 
 
 def image_encoder(name: str, shape: tuple[int, int, int], **choices: Any) -> tuple[ImageEncoder, dict[str, Any]]:

@@ -1,13 +1,18 @@
 """An encoder of signals: a residual network of one-dimensional convolutions."""
 
+from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
+import pandas as pd
 import torch
 import torch.nn.functional as F  # noqa: N812  the name torch itself uses
 from torch import Tensor, nn
 
 from tailwise._checks import InputError, not_negative, whole
 from tailwise.distributed import own_rows
+from tailwise.modalities.medium import FittedMedium
+from tailwise.modalities.signal_files import SignalReader
 
 
 class _Block(nn.Module):
@@ -73,3 +78,30 @@ class ResNet1d(nn.Module):
             x = x + self.noise * own_rows(lambda n: torch.randn(n, *x.shape[1:], device=x.device), len(x)).to(x.dtype)
         features: Tensor = self.layers(x).mean(2)
         return features
+
+
+def fit_signals(
+    columns: Sequence[str],
+    frame: pd.DataFrame,
+    params: dict[str, Any],
+    device: torch.device | str,  # noqa: ARG001  every modality's function has it
+) -> FittedMedium:
+    """Return reader and encoder for the signals of a column.
+
+    Args:
+        columns: the column that names the files.
+        frame: training rows.
+        params: ``length`` of :meth:`SignalReader.fit`, and the parameters of :class:`ResNet1d`.
+        device: not used.
+
+    Raises:
+        InputError: files that are no signals, parameters that do not work.
+    """
+    signals = SignalReader.fit(columns[0], frame, length=params.pop("length", None))
+    description = {"channels": signals.shape[0], **params}
+    return FittedMedium(signals, ResNet1d(**description), description)
+
+
+def signal_encoder_from(description: dict[str, Any]) -> ResNet1d:
+    """Return a new encoder from the description of another; its weights are to be loaded."""
+    return ResNet1d(**description)

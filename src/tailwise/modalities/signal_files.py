@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from tailwise._checks import InputError, whole
 from tailwise.data.cell_paths import FileError, cells, read_files
+from tailwise.modalities.signal_modality import SUFFIXES
 
-SUFFIXES = (".npy", ".wav", ".csv", ".edf")
 _LONGEST = 4096
 _LARGEST = 1e30  # squares of larger values are not finite
 _NO_SPREAD = 1e-9  # relative to the mean, what rounding leaves of a constant

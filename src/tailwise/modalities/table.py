@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tailwise._checks import InputError, did_you_mean, not_negative, whole
-from tailwise.backends.names import ENCODERS
+from tailwise.modalities.encoder_names import ENCODERS
 from tailwise.modalities.mlp import MLP, Dropout
 
 _MOST_BINS, _ROWS_FOR_EDGES = 48, 100_000
@@ -119,7 +119,7 @@ class TabM(nn.Module):
     Gorishniy et al., *TabM: Advancing Tabular Deep Learning with Parameter-Efficient Ensembling* (ICLR 2025), by its
     authors' package ``tabm``. The features of the k members lie side by side, so that FDS, ConR and every other piece
     sees one vector a row, in which each member has its part; the head is
-    :class:`tailwise.heads.distributional.EnsembleHead`.
+    :class:`tailwise.heads.ensemble.EnsembleHead`.
 
     Args:
         columns: what the inputs are.
@@ -177,7 +177,7 @@ class TabM(nn.Module):
 def new_encoder(
     name: str, x: NDArray[np.float32], categories: Sequence[int], params: Mapping[str, Any] | None = None
 ) -> tuple[nn.Module, dict[str, Any]]:
-    """An encoder for inputs like these, and the description from which :func:`encoder_from` makes another.
+    """An encoder for inputs like these, and the description from which :func:`table_encoder_from` makes another.
 
     Args:
         name: one of :data:`ENCODERS`.
@@ -203,16 +203,12 @@ def new_encoder(
     return _embedded(name, columns, edges, params), {"encoder": name, "columns": asdict(columns), **params}
 
 
-def encoder_from(description: dict[str, Any]) -> nn.Module:
+def table_encoder_from(description: dict[str, Any]) -> nn.Module:
     """A new encoder from the description of another; its weights are to be loaded.
 
     Raises:
         InputError: an encoder that is not known.
     """
-    if description["encoder"] == "media":
-        from tailwise.modalities.encoders import media_encoder_from
-
-        return media_encoder_from(description)
     name = _known(str(description["encoder"]))
     if name == "mlp":
         return MLP(**{key: value for key, value in description.items() if key != "encoder"})

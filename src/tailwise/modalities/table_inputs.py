@@ -30,7 +30,7 @@ class TableInputs:
     Example:
         >>> features = pd.DataFrame({"size": [1.0, 2.0, 3.0]})
         >>> inputs = TableInputs.fit(features)
-        >>> inputs.inputs(Schema.infer(features.assign(y=0.0), "y"), features).round(2).tolist()
+        >>> inputs.of_frame(Schema.infer(features.assign(y=0.0), "y"), features).round(2).tolist()
         [[-1.2200000286102295], [0.0], [1.2200000286102295]]
     """
 
@@ -43,17 +43,22 @@ class TableInputs:
         return cls(fit_preprocessor(features), dtype)
 
     @classmethod
-    def fit_trees(cls, features: pd.DataFrame, dtype: Any = np.float64) -> Self:
-        """Learn from features of training rows, for models of trees: numbers as they are, and codes of categories."""
-        return cls(fit_tree_preprocessor(features), dtype)
+    def fit_trees(cls, features: pd.DataFrame, *, scaled: bool = False) -> Self:
+        """Learn from features of training rows, for models of trees: missing numbers stay, categories become codes.
 
-    def inputs(self, schema: Schema, frame: pd.DataFrame) -> Any:
+        Args:
+            features: as :meth:`Schema.features` gives them.
+            scaled: numbers have mean 0 and standard deviation 1, for models that round them to float32.
+        """
+        return cls(fit_tree_preprocessor(features, scaled=scaled), np.float64)
+
+    def of_frame(self, schema: Schema, frame: pd.DataFrame) -> Any:
         """``(n, p)`` inputs of rows."""
         return transform(self.preprocessor, schema, frame, self.dtype)
 
     def pieces(self, schema: Schema, rows: Rows, *, size: int = _ROWS_AT_ONCE) -> Iterator[Any]:
         """Inputs of at most ``size`` rows at a time, in order: columns of categories make a large table dense."""
-        return (self.inputs(schema, frame) for frame in rows.pieces(size))
+        return (self.of_frame(schema, frame) for frame in rows.pieces(size))
 
     def save(self, folder: Path) -> None:
         """Write the preprocessor into a folder."""

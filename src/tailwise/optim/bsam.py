@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from tailwise._checks import InputError, positive
+from tailwise._part import Part
 
 
 class BSAM:
@@ -56,3 +57,19 @@ class BSAM:
         for p, start in zip(moved, before, strict=True):
             p.copy_(start)
         self.optimizer.step()
+
+
+BSAM_PART = Part(
+    name="bsam",
+    slot="optimizer",
+    make=BSAM,
+    summary="balanced sharpness-aware minimisation: gradients from the worst point nearby (alone: with sqinv)",
+    source="Liu et al., BSAM, ICCV",
+    year=2025,
+    cost="the whole step twice",
+    use="""\
+from tailwise.optim.bsam import BSAM
+bsam = BSAM(optimizer, rho=0.05)  # after loss.backward(), in place of optimizer.step():
+bsam.step(lambda: (weights(y) * (model(x) - y).abs()).mean().backward())""",
+    units={"rho": "length of the gradient step"},
+)

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from tailwise._checks import not_negative, one_of, positive, same_shape
+from tailwise._part import FromLabels, Part, Setting
 from tailwise.distributed import gather_all
 from tailwise.labels.kernels import COMPATS, Compat
 from tailwise.regularizers.blocks import Pairs, contrast
@@ -162,3 +163,33 @@ def _pool(target: Tensor, pred: Tensor, weight: Tensor | None) -> tuple[Tensor, 
         return kept / there.flatten(1).sum(1).clamp(min=1)
 
     return mean(target), mean(pred), None if weight is None else mean(weight)
+
+
+def _bin_width(setting: Setting) -> float:
+    return setting.bin_width
+
+
+def _follows_window(setting: Setting) -> None:
+    return None
+
+
+CONR_PART = Part(
+    name="conr",
+    slot="regularizer",
+    make=ConR,
+    summary="contrastive regularizer: push apart features with different labels but similar predictions",
+    source="Keramati et al., ConR, ICLR",
+    year=2024,
+    cost="O(B^2 d) time, O(B d) memory",
+    use="""\
+from tailwise import ConR
+conr = ConR(window=2.0)
+loss = (pred - y).abs().mean() + 4.0 * conr(features, y, pred)""",
+    from_labels={
+        "window": FromLabels("one bin", _bin_width),
+        "push": FromLabels("0.01 / window", _follows_window),
+    },
+    units={"window": "target", "push": "1/target"},
+    coef=0.25,
+    hidden=frozenset({"global_batch"}),
+)

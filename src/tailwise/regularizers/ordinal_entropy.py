@@ -5,6 +5,7 @@ import torch.nn.functional as F  # noqa: N812  the name torch itself uses
 from torch import Tensor, nn
 
 from tailwise._checks import InputError, not_negative, one_of, whole
+from tailwise._part import Part
 from tailwise.labels.kernels import COMPATS, Compat
 from tailwise.regularizers.pairs import LABEL_DISTANCES, LabelDistance, check_batch, label_gaps, unit
 
@@ -159,3 +160,19 @@ def _pixels(features: Tensor, target: Tensor, stride: int) -> tuple[Tensor, Tens
         target = F.interpolate(target.unsqueeze(1), size=features.shape[2:], mode="nearest").squeeze(1)
     taken = features[..., ::stride, ::stride]
     return taken.flatten(2).transpose(1, 2), target[:, ::stride, ::stride].flatten(1)
+
+
+ORDINAL_ENTROPY_PART = Part(
+    name="ordinal_entropy",
+    slot="regularizer",
+    make=OrdinalEntropy,
+    summary="ordinal entropy: features apart by the distance of their labels, together where labels are equal",
+    source="Zhang et al., Improving Deep Regression with Ordinal Entropy, ICLR",
+    year=2023,
+    cost="O(B^2 d)",
+    use="""\
+from tailwise.regularizers.ordinal_entropy import OrdinalEntropy
+entropy = OrdinalEntropy()
+loss = (pred - y).abs().mean() + 0.5 * entropy(features, y, pred)""",
+    coef=0.1,
+)

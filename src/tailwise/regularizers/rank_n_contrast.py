@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from tailwise._checks import one_of, positive
+from tailwise._part import Part
 from tailwise.distributed import gather_all
 from tailwise.regularizers.pairs import LABEL_DISTANCES, LabelDistance, flatten_views, label_gaps
 
@@ -132,3 +133,21 @@ class RankNContrast(nn.Module):
         return rnc_loss(
             features, target, pred, weight, temperature=self.temperature, label_distance=self.label_distance
         )
+
+
+RNC_PART = Part(
+    name="rnc",
+    slot="regularizer",
+    make=RankNContrast,
+    summary="Rank-N-Contrast: features ordered like their labels",
+    source="Zha et al., Rank-N-Contrast, NeurIPS",
+    year=2023,
+    cost="O(B^2 (d + log B)) time, O(B d) memory",
+    use="""\
+from tailwise.regularizers.rank_n_contrast import RankNContrast
+rnc = RankNContrast(temperature=2.0)
+loss = (pred - y).abs().mean() + 0.5 * rnc(features, y, pred)""",
+    coef=0.1,
+    targets=("scalar", "k"),
+    hidden=frozenset({"global_batch"}),
+)

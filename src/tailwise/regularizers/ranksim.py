@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from tailwise._checks import one_of, positive
+from tailwise._part import Part
 from tailwise.distributed import gather_all
 from tailwise.labels.kernels import COMPATS, Compat
 from tailwise.regularizers.blocks import cosines
@@ -160,3 +161,21 @@ def _one_of_each(gaps: Tensor, *, random: bool) -> Tensor:
     position = torch.arange(n, device=gaps.device)
     priority = torch.randperm(n, device=gaps.device) if random else n - position
     return ~((gaps == 0) & (priority.unsqueeze(0) > priority.unsqueeze(1))).any(1)
+
+
+RANKSIM_PART = Part(
+    name="ranksim",
+    slot="regularizer",
+    make=RankSim,
+    summary="the ranking of neighbours in feature space follows that in label space",
+    source="Gong et al., RankSim, ICML",
+    year=2022,
+    cost="O(B^2 (d + log B))",
+    use="""\
+from tailwise.regularizers.ranksim import RankSim
+ranksim = RankSim(interpolation=2.0)
+loss = (pred - y).abs().mean() + 100.0 * ranksim(features, y, pred)""",
+    coef=0.2,
+    targets=("scalar", "k"),
+    hidden=frozenset({"global_batch"}),
+)

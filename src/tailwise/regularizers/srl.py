@@ -6,6 +6,7 @@ import torch.nn.functional as F  # noqa: N812  the name torch itself uses
 from torch import Tensor
 
 from tailwise._checks import InputError, not_negative, positive, whole
+from tailwise._part import Part
 from tailwise.labels.bins import Bins
 from tailwise.labels.tensors import BinIndex, FullPrecision
 from tailwise.regularizers.pairs import unit
@@ -205,3 +206,21 @@ class SRL(FullPrecision):
             f"{self.bins!r}, n_features={self.n_features}, envelope={self.envelope:g}, "
             f"homogeneity={self.homogeneity:g}, contrast={self.contrast:g}, temperature={self.temperature:g}"
         )
+
+
+SRL_PART = Part(
+    name="srl",
+    slot="regularizer",
+    make=SRL,
+    summary="label centroids on a smooth path that covers the sphere, with surrogates for absent labels",
+    source="Dong et al., surrogate-driven representation learning, CVPR",
+    year=2025,
+    cost="O((B + M) C d) for M points",
+    use="""\
+from tailwise.regularizers.srl import SRL
+srl = SRL(bins, model.n_features)
+loss = (pred - y).abs().mean() + 0.5 * srl(features, y, pred)  # and srl.end_epoch()""",
+    coef=0.1,
+    targets=("scalar",),
+    needs=("scalar_bins", "n_features"),
+)

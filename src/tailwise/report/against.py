@@ -1,19 +1,15 @@
-"""Another finished run, to show beside a new one."""
+"""Compare a run with another one on the same test rows."""
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from tailwise._checks import InputError
-from tailwise.data.task import Task
 from tailwise.labels.shots import Shots
+from tailwise.metrics.confidence import Interval
 from tailwise.metrics.errors import mean_absolute_error
-from tailwise.metrics.regions import Interval, mae_change, region_rows
-from tailwise.runs.folder import CONFIG, PREDICTIONS, open_run, target_columns
+from tailwise.metrics.paired_bootstrap import mae_change
+from tailwise.metrics.region_errors import region_rows
 
 FEWEST_TO_SPEAK = 10
 
@@ -23,10 +19,10 @@ class OtherRun:
     """Test predictions of another run on the same test rows.
 
     Args:
-        method: its method string, after the model where that is not the usual one.
-        y_pred: its test predictions, ``(n,)`` or ``(n, K)``.
-        folder: name of its folder.
-        masked: whether ranges of the target were removed from its training rows.
+        method: method string, after the model if that is not the default.
+        y_pred: test predictions, ``(n,)`` or ``(n, K)``.
+        folder: name of the run folder.
+        masked: whether ranges of the target were removed from the training rows.
     """
 
     method: str
@@ -35,14 +31,14 @@ class OtherRun:
     masked: bool = False
 
     def names(self, method: str, *, masked: bool) -> tuple[str, str]:
-        """What to call a run of a method and this one beside each other, so that the two can be told apart.
+        """Return different names for a run of ``method`` and for this one.
 
         >>> OtherRun("lds", np.zeros(1), "first").names("lds", masked=True)
-        ('lds (this run)', 'lds (first, without `mask_target`)')
+        ('lds (this run)', 'lds (first, without masked ranges)')
         """
         ours, theirs = (["this run"], [self.folder]) if method == self.method else ([], [])
         if masked != self.masked:
-            (theirs if masked else ours).append("without `mask_target`")
+            (theirs if masked else ours).append("without masked ranges")
         return _with(method, ours), _with(self.method, theirs)
 
 
@@ -52,11 +48,11 @@ def _with(method: str, remarks: list[str]) -> str:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Change of the MAE of a region against another run on the same rows.
+    """Change of a region's MAE from another run to this one, on the same rows.
 
     Args:
         ours: MAE of this run.
-        theirs: MAE of the other.
+        theirs: MAE of the other run.
         change: difference with its paired bootstrap interval, target units.
     """
 
@@ -66,13 +62,13 @@ class Comparison:
 
     @property
     def differs(self) -> bool:
-        """Whether the interval of the difference leaves out 0."""
+        """Whether the interval of the difference excludes 0."""
         low, high = self.change.low, self.change.high
         return low is not None and high is not None and (low > 0 or high < 0)
 
     @property
     def text(self) -> str:
-        """The change in percent, and whether it is one."""
+        """The change in percent, and whether it differs from 0."""
         percent = f"{100 * self.change.value / max(self.theirs, 1e-300):+.0f} %"
         return percent if self.differs else f"no difference ({percent}, inside the noise of these rows)"
 
@@ -80,36 +76,20 @@ class Comparison:
 def compare(
     y_true: NDArray[np.float64], y_pred: NDArray[np.float64], y_other: NDArray[np.float64], shots: Shots
 ) -> dict[str, Comparison]:
-    """Paired comparison of two runs over all rows and over each region that has rows."""
+    """Compare two runs row by row, over all rows and over each region that has rows.
+
+    Args:
+        y_true: ``(n,)`` or ``(n, K)`` labels.
+        y_pred: predictions of this run, like the labels.
+        y_other: predictions of the other run, like the labels.
+        shots: regions.
+    """
     return {
         name: Comparison(
-            mean_absolute_error(y_true[here], y_pred[here]),
-            mean_absolute_error(y_true[here], y_other[here]),
-            mae_change(y_true[here], y_pred[here], y_other[here]),
+            mean_absolute_error(y_true[rows], y_pred[rows]),
+            mean_absolute_error(y_true[rows], y_other[rows]),
+            mae_change(y_true[rows], y_pred[rows], y_other[rows]),
         )
-        for name, here in region_rows(y_true, shots).items()
-        if here.any()
+        for name, rows in region_rows(y_true, shots).items()
+        if rows.any()
     }
-
-
-def read_other(run: str | Path, table: Task) -> OtherRun:
-    """Test predictions of a finished run, in the order of the table's test rows.
-
-    Raises:
-        InputError: no finished run there, or one with another target or other test rows.
-    """
-    folder = open_run(run)
-    rows, (_, y_true) = table.row[table.part == "test"], table.rows_of("test")
-    frame = pd.read_parquet(folder / PREDICTIONS)
-    config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    test = frame[frame["split"] == "test"].set_index("row")
-    same_rows = sorted(test.index) == sorted(rows.tolist())
-    targets = table.schema.targets
-    if config["target"] != (targets[0] if len(targets) == 1 else list(targets)) or not same_rows:
-        raise InputError(f"run {str(run)!r} was tested on other rows; `against` needs the same data, split and seed")
-    test = test.loc[rows]
-    theirs, pred = (test[target_columns(kind, targets)].to_numpy() for kind in ("target", "prediction"))
-    if not np.array_equal(theirs.reshape(y_true.shape), y_true):
-        raise InputError(f"run {str(run)!r} was tested on other rows; `against` needs the same data, split and seed")
-    masked = bool(config["table"].get("mask_target"))
-    return OtherRun(config["label"], pred.reshape(y_true.shape), folder.resolve().name, masked)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import numpy as np
@@ -10,28 +10,34 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from tailwise._numbers import number
-from tailwise.compare.statistics import BETTER, WORSE
-from tailwise.compare.table_comparison import SCORES, TableComparison
 from tailwise.report.critical import wrapped
 from tailwise.report.drawing import INK, OTHER, OURS, drawing, short
+
+if TYPE_CHECKING:
+    from tailwise.compare.table_comparison import TableComparison
 
 Box = tuple[float, float, float, float]
 
 _PALEST, _DARKEST = 10.0, 60.0  # percent at which the colours end, at least and at most
+_DIFFERENT = ("better", "worse")
 _HALF_LIGHT = 0.179  # luminance at which black and white letters have the same contrast
 
 
 def heat_chart(
-    changes: Mapping[str, Mapping[str, float]], verdicts: Mapping[tuple[str, str], str], reference: str
+    changes: Mapping[str, Mapping[str, float]],
+    verdicts: Mapping[tuple[str, str], str],
+    reference: str,
+    scores: Sequence[str],
 ) -> str:
-    """Change of each score against the reference in percent, as colours around 0 with the numbers in them.
+    """Draw the change of each score against the reference in percent, as colors around 0 with the numbers in them.
 
     Args:
         changes: by entry and score, percent.
         verdicts: by entry and score; better and worse are written under the number.
         reference: name of the reference.
+        scores: columns of the chart.
     """
-    names, scores = list(changes), list(SCORES)
+    names = list(changes)
     percent = np.array([[changes[name].get(score, np.nan) for score in scores] for name in names])
     end = float(np.clip(np.nanmax(np.abs(percent)), _PALEST, _DARKEST))
     # Blue against orange-red: told apart with every common colour blindness, and by lightness from 0.
@@ -46,7 +52,7 @@ def heat_chart(
                 shade = shades[row, column]
                 axes.add_patch(Rectangle((column - 0.49, row - 0.47), 0.98, 0.94, facecolor=shade, linewidth=0))
                 verdict = verdicts.get((names[row], scores[column]), "")
-                claimed = verdict in (BETTER, WORSE)
+                claimed = verdict in _DIFFERENT
                 axes.text(
                     column,
                     row,
@@ -68,7 +74,7 @@ def heat_chart(
     return drawn.svg
 
 
-def trade_chart(table: TableComparison, reference: str) -> str:
+def trade_chart(table: "TableComparison", reference: str) -> str:
     """Error where rows are many against error where they are few.
 
     A dashed line joins the entries that no other beats in both, a broad one the swept powers of the weights.
@@ -116,7 +122,7 @@ def _lightness(color: NDArray[np.float64]) -> float:
     return float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
 
 
-def _mean(table: TableComparison, name: str, score: str) -> float:
+def _mean(table: "TableComparison", name: str, score: str) -> float:
     mean = table.mean(name, score)
     return np.nan if mean is None else mean
 

@@ -2,16 +2,18 @@
 
 import math
 import textwrap
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tailwise._numbers import number
-from tailwise.compare.ranks import Ranking
 from tailwise.report.drawing import INK, OURS, drawing
+
+if TYPE_CHECKING:
+    from tailwise.compare.ranks import Ranking
 
 _BAR, _LINE, _INCH = 0.32, 0.5, 2.1  # heights in the units of the drawing: a bar, a line of names, an inch
 
 
-def critical_chart(ranking: Ranking) -> str:
+def critical_chart(ranking: "Ranking") -> str:
     """Mean ranks, best to the left; a bar joins entries whose mean ranks do not differ.
 
     Janez Demšar, *Statistical Comparisons of Classifiers over Multiple Data Sets*, JMLR 2006. The groups
@@ -75,7 +77,7 @@ def _ruler(axes: Any, distance: float, k: int) -> None:
     )
 
 
-def critical_text(ranking: Ranking) -> str:
+def critical_text(ranking: "Ranking") -> str:
     """The diagram in words."""
     ranks = ", ".join(f"{name} {rank:.2f}" for name, rank in ranking.mean_ranks.items())
     groups = "; ".join(", ".join(group) for group in ranking.groups)

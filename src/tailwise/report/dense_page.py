@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tailwise._numbers import number
 from tailwise.labels.shots import REGIONS, Shots
 from tailwise.metrics.depth import DEPTH_METRICS
-from tailwise.metrics.regions import RegionMetrics
+from tailwise.metrics.region_metrics import RegionMetrics
 from tailwise.report.charts import rows_chart, training_chart
 from tailwise.report.rendering import render
 

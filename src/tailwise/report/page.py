@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tailwise._numbers import number
 from tailwise.labels.shots import Shots
 from tailwise.metrics.coverage import CONFIDENCE, RegionCoverage
-from tailwise.metrics.regions import DISTANCE_METRICS, METRICS, RegionMetrics, dimension_metrics, region_metrics
+from tailwise.metrics.region_metrics import DISTANCE_METRICS, METRICS, RegionMetrics, dimension_metrics, region_metrics
 from tailwise.report.against import FEWEST_TO_SPEAK, Comparison, OtherRun
 from tailwise.report.cell_charts import cell_error_chart, cells_chart
 from tailwise.report.charts import density_chart, error_chart, scatter_chart, training_chart

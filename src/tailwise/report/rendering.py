@@ -8,7 +8,7 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from markupsafe import Markup, escape
 
 from tailwise._numbers import number
-from tailwise.metrics.regions import Interval
+from tailwise.metrics.confidence import Interval
 
 
 def render(template: str, **values: Any) -> str:

@@ -11,7 +11,7 @@ from tailwise._numbers import number
 from tailwise.calibration.intervals import RegionIntervals
 from tailwise.labels.shots import Shots
 from tailwise.metrics.coverage import Coverage, RegionCoverage, coverage_by_region
-from tailwise.metrics.regions import region_rows
+from tailwise.metrics.region_errors import region_rows
 from tailwise.report.drawing import INK, OTHER, OURS, REGION_COLORS, drawing, percent, short
 
 QUANTILES = (0.1, 0.5, 0.9)

@@ -13,7 +13,7 @@ from tailwise.data.task import Task
 from tailwise.experiment.evaluate import Evaluation, PredictedPart, evaluate, predict_part
 from tailwise.experiment.model import FittedModel
 from tailwise.experiment.spec import Experiment
-from tailwise.modalities.encoder_names import MEDIA
+from tailwise.modalities.catalog import kinds
 from tailwise.report.against import OtherRun, compare
 from tailwise.report.features import FeatureMap, feature_rows
 from tailwise.report.page import run_page
@@ -89,8 +89,8 @@ def describe(
     """
     targets, source = task.schema.targets, task.source
     network = experiment.model == "network"
-    media = {kind: experiment.params[kind] for kind in MEDIA if experiment.params.get(kind)}
-    rest = {name: value for name, value in experiment.params.items() if name not in MEDIA}
+    media = {kind: experiment.params[kind] for kind in kinds() if experiment.params.get(kind)}
+    rest = {name: value for name, value in experiment.params.items() if name not in kinds()}
     described: dict[str, Any] = {
         "name": method or experiment.method,
         "parameters": {part: dict(params) for part, params in experiment.method_params.items()},

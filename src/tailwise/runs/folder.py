@@ -9,7 +9,8 @@ import json
 import platform
 import shutil
 from collections.abc import Sequence
-from importlib.metadata import version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -47,11 +48,16 @@ _PACKAGES = (
     "lightgbm",
     "tabm",
 )
+_EXTRAS = ("catboost",)
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the packages a result depends on."""
-    return {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
+    """Versions of Python and of the packages a result depends on, extras where they are installed."""
+    known = {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
+    for name in _EXTRAS:
+        with suppress(PackageNotFoundError):
+            known[name] = version(name)
+    return known
 
 
 def check_out(out: Path, *, overwrite: bool, resume: bool) -> None:

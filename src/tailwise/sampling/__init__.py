@@ -1,6 +1,5 @@
 """Resamplers for tables with an imbalanced target: ``fit_resample(X, y)`` before training."""
 
-from tailwise.sampling.bins import BinOverSampler
 from tailwise.sampling.geometric import GeometricSMOTE
 from tailwise.sampling.noise import GaussianNoise
 from tailwise.sampling.random import RandomOverSampler, RandomUnderSampler
@@ -12,7 +11,6 @@ __all__ = [
     "SMOGN",
     "SMOTER",
     "WERCS",
-    "BinOverSampler",
     "GaussianNoise",
     "GeometricSMOTE",
     "RandomOverSampler",

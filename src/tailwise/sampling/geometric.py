@@ -7,26 +7,26 @@ import numpy as np
 
 from tailwise._checks import InputError, not_negative, whole
 from tailwise.labels.relevance import Which
+from tailwise.sampling.mixed_table import Floats, Nominal, Rows, SyntheticRows, Table, read_table
 from tailwise.sampling.neighbours import Distance, Metric
 from tailwise.sampling.pools import Bump, RelevanceLike, Strategy, find_bumps, relevance_of, wanted_rows
-from tailwise.sampling.resampler import Drawn, Resampler, draw_by_bump, seeds
+from tailwise.sampling.resampler import Drawn, Resampler, draw_by_bump, resampler_part, seeds
 from tailwise.sampling.smoter import draw_pairs, with_target_between
-from tailwise.sampling.table import Floats, Made, Nominal, Rows, Table, read_table
 
 
 def ball_points(
     towards: Floats, rng: np.random.Generator, *, truncation: float = 0.0, deformation: float = 0.0
 ) -> Floats:
-    """Points drawn uniformly in the ball around 0 on whose surface a neighbour lies, cut and flattened on request.
+    """Draw points uniformly in the ball around 0 that has the neighbour on its surface, truncated and flattened.
 
-    A point is e = (e·u) u + r, u being the direction of the neighbour. The ball is cut by a plane across u and the part
-    beyond it mirrored at 0: with ``truncation`` t > 0 where e·u < t - 1 (times the radius), with t < 0 where
-    e·u > t + 1. So 1 leaves the half with the neighbour, -1 the other one. Then r becomes (1 - ``deformation``) r: 1
-    leaves the line through both.
+    A point is e = (e·u) u + r, where u is the direction of the neighbour. A plane perpendicular to u truncates the
+    ball, and points beyond the plane are mirrored at 0: with ``truncation`` t > 0 where e·u < t - 1 (times the radius),
+    with t < 0 where e·u > t + 1. So 1 leaves the half with the neighbour, -1 the other half. Then r becomes
+    (1 - ``deformation``) r: 1 leaves the line through both rows.
 
     Args:
         towards: ``(s, q)`` from the centre of each ball to its neighbour; a ball of radius 0 is its centre.
-        rng: of the points.
+        rng: random generator of the points.
         truncation: t, in [-1, 1].
         deformation: in [0, 1].
 
@@ -49,41 +49,42 @@ def ball_points(
 
 
 class GeometricSMOTE(Resampler):
-    """New rare rows in the ball around a rare row that reaches to one of its neighbours, common rows under-sampled.
+    """New rare rows in a ball around a rare row with a neighbour on its surface; common rows are under-sampled.
 
-    Distances, and so the ball, are those of ``distance`` over the numeric columns. Nominal values are those of either
-    row at random, and the target is the mean of both rows', weighted by the distance to the other as in
-    :class:`SMOTER`.
+    A definition of tailwise, after no paper: a variant of :class:`SMOTER` with a ball (:func:`ball_points`) in place of
+    the segment, around rare rows only. The ball is measured by ``distance`` over the numeric columns. Nominal values
+    are drawn from either row, and the target is the mean of both rows' targets, weighted by the distance to the other
+    row as in :class:`SMOTER`.
 
     Args:
-        k: nearest neighbours in the bump, of which one is drawn.
+        k: number of nearest neighbours in the bump; one of them is drawn.
         truncation: in [-1, 1]; 0 is the whole ball, 1 its half with the neighbour, -1 the other half.
         deformation: in [0, 1]; 0 is the whole ball, 1 the line through both rows.
         distance: ``"heom"`` (differences over the range of a column, 1 between different nominal values), ``"hvdm"``
-            (over four standard deviations; nominal values by the targets they occur with), ``"euclidean"`` (as they
-            are, numeric columns only).
-        strategy: rows wanted of each bump of the target, ``"balance"``, ``"extreme"`` or shares, one a bump from the
-            lowest targets to the highest: how many times its rows (see :func:`tailwise.sampling.pools.multipliers`).
-        under_sample: leave common rows out as the strategy wants; else they all stay.
-        nominal: names or positions of nominal columns, or a mask; those of type category, object, string and bool are
-            so anyway.
+            (differences over four standard deviations; nominal values by the targets they occur with) or
+            ``"euclidean"`` (unscaled differences, numeric columns only).
+        strategy: rows wanted of each bump of the target, ``"balance"``, ``"extreme"`` or factors, one per bump from the
+            lowest targets to the highest: the rows wanted are the factor times the rows of the bump (see
+            :func:`tailwise.sampling.pools.multipliers`).
+        under_sample: leave out common rows as the strategy wants; otherwise all of them stay.
+        nominal: names or positions of nominal columns, or a mask; columns of type category, object, string and bool are
+            always nominal.
         relevance: φ(y), an importance from 0 to 1 of each target value, rare from ``threshold`` on: a
-            :class:`tailwise.Relevance`, control points (y, φ), or any function of the labels; ``None`` takes that of a
-            box plot of the labels given.
-        which: ends of the target that the automatic relevance serves, ``"both"``, ``"low"`` or ``"high"``.
-        threshold: relevance from which a row is rare, in (0, 1] (see the note on it at
+            :class:`tailwise.Relevance`, control points (y, φ), or any function of the labels; ``None`` takes the
+            relevance from a box plot of the labels.
+        which: ends of the target that the automatic relevance covers, ``"both"``, ``"low"`` or ``"high"``.
+        threshold: relevance from which a row is rare, in (0, 1] (see the note at
             :func:`tailwise.sampling.pools.find_bumps`).
-        random_state: whole number, generator, or ``None`` for another draw each time.
+        random_state: whole number, generator, or ``None`` for a different draw each time.
 
     Raises:
         InputError: from ``fit_resample``, missing values, parameters that are not allowed.
 
     Note:
-        The geometry is the one stated at :func:`ball_points`, the seeds are rare rows only: a definition of this
-        library's own, not checked against a publication. Columns that are constant stay so; those of whole numbers are
-        rounded, so that a row may lie half a unit outside its ball. Neighbours are those of :class:`SMOTER`: exact
-        among 8,192 different rows of a bump, 59 to 85 % of the true ones measured among 20,000. With fewer different
-        rows than k, k is lowered; a bump of a single one is copied; both with a warning.
+        Constant columns stay constant; columns of whole numbers are rounded, so a row may lie half a unit outside its
+        ball. Neighbours are those of :class:`SMOTER`: exact among 8,192 different rows of a bump, 59 to 85 % of the
+        true ones measured among 20,000. With fewer different rows than k, k is lowered; a bump of a single row is
+        copied; both with a warning.
 
     Example:
         >>> X, y = np.arange(40.0).reshape(-1, 1), np.r_[np.arange(38) % 5, 50.0, 60.0]
@@ -123,7 +124,7 @@ class GeometricSMOTE(Resampler):
         metric = Metric.of(self.distance, table, labels)
         bumps = find_bumps(labels, relevance_of(labels, self.relevance, self.which), self.threshold)
 
-        def in_ball(bump: Bump, n: int) -> Rows | Made:
+        def in_ball(bump: Bump, n: int) -> Rows | SyntheticRows:
             pairs = draw_pairs(table, bump, n, k, metric, rng)
             if pairs is None:
                 return seeds(bump.rows, n, rng)
@@ -131,7 +132,7 @@ class GeometricSMOTE(Resampler):
             first = table.numbers[base]
             towards = metric.scaled(table.numbers[other] - first)
             points = np.zeros_like(towards)
-            counts = metric.scale > 0  # a direction that does not count would shorten the others
+            counts = metric.scale > 0  # a constant column would take part of the radius from the others
             points[:, counts] = ball_points(
                 towards[:, counts], rng, truncation=self.truncation, deformation=deformation
             )
@@ -144,3 +145,16 @@ class GeometricSMOTE(Resampler):
             rng,
             in_ball,
         )
+
+
+GSMOTE_PART = resampler_part(
+    name="gsmote",
+    make=GeometricSMOTE,
+    summary="rows from a ball around a rare row up to a neighbour; tailwise's definition, after no paper",
+    source="-",
+    year=None,
+    cost="none; neighbours of rare rows before training",
+    use="""\
+from tailwise.sampling import GeometricSMOTE
+X_more, y_more = GeometricSMOTE(random_state=0).fit_resample(X_train, y_train)""",
+)

@@ -1,4 +1,4 @@
-"""Distances over numeric and nominal columns as those of one matrix, nearest neighbours, safe distances."""
+"""Distances over numeric and nominal columns as Euclidean distances, nearest neighbours, safe distances."""
 
 import warnings
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from scipy.spatial.distance import cdist
 from sklearn.neighbors import NearestNeighbors
 
 from tailwise._checks import InputError, one_of
-from tailwise.sampling.table import Floats, Rows, Table
+from tailwise.sampling.mixed_table import Floats, Rows, Table
 
 Distance = Literal["heom", "euclidean", "hvdm"]
 DISTANCES = ("heom", "euclidean", "hvdm")
@@ -26,13 +26,13 @@ _CELLS_AT_ONCE = 2**20
 
 @dataclass(frozen=True)
 class Metric:
-    """A distance between rows: that between their encoded rows, Euclidean.
+    """Distance between rows: the Euclidean distance between the encoded rows.
 
     Args:
         centre: ``(q,)`` subtracted from the numeric columns, for precision only.
-        scale: ``(q,)`` the numeric columns are divided by it; 0 for one that is constant, which counts nothing.
-        points: for each nominal column, the ``(places, d)`` points its values stand at.
-        places: for each nominal column, ``(values,)`` the point of each value.
+        scale: ``(q,)`` divisor of the numeric columns; 0 for a constant column, which does not count.
+        points: for each nominal column, ``(places, d)`` points that encode its values.
+        places: for each nominal column, ``(values,)`` index of the point of each value.
     """
 
     centre: Floats
@@ -42,14 +42,14 @@ class Metric:
 
     @classmethod
     def of(cls, name: Distance, table: Table, labels: Floats) -> "Metric":
-        """The distance of a name over the rows of a table.
+        """Fit a distance by name to the rows of a table.
 
         ``"heom"``: differences over the range of a column, and 1 between different nominal values. ``"hvdm"``:
-        differences over four standard deviations, and √Σ_c (P(c|a) - P(c|b))² between nominal values a and b, c being
-        the fifths of the target by its quantiles. ``"euclidean"``: differences as they are, no nominal columns.
+        differences over four standard deviations, and √Σ_c (P(c|a) - P(c|b))² between nominal values a and b, where c
+        are the fifths of the target by its quantiles. ``"euclidean"``: unscaled differences, no nominal columns.
 
-        Of a nominal column with more than 256 values, ``"heom"`` tells the 255 most frequent ones of the table apart
-        and takes all others as one, so that memory stays within 256 numbers a row and column.
+        For a nominal column with more than 256 values, ``"heom"`` distinguishes the 255 most frequent values of the
+        table and merges all others, which limits memory to 256 numbers per row and column.
 
         Raises:
             InputError: an unknown distance, nominal columns with the Euclidean one.
@@ -71,17 +71,18 @@ class Metric:
         return cls(low + (high - low) / 2, np.where(high > low, scale, 0.0), points, places)
 
     def encode(self, numbers: Floats, codes: Rows) -> Floats:
-        """Rows whose Euclidean distances are those of the metric."""
+        """Encode rows so that their Euclidean distances are those of the metric."""
         scaled = self.scaled(numbers - self.centre)
         nominal = zip(self.points, self.places, codes.T, strict=True)
         return np.hstack([scaled, *(points[places[values]] for points, places, values in nominal)])
 
     def scaled(self, differences: Floats) -> Floats:
-        """Differences of numeric columns over their scale, 0 where that is 0."""
+        """Return differences of numeric columns over their scale, 0 in columns of scale 0."""
         return np.asarray(differences / np.where(self.scale > 0, self.scale, np.inf))
 
 
 def _overlap_points(table: Table) -> tuple[tuple[Floats, ...], tuple[Rows, ...]]:
+    """Encode nominal values as corners of a simplex, at distance 1 from each other."""
     points, places = [], []
     for codes in table.codes.T:
         counts = np.bincount(codes)
@@ -96,6 +97,7 @@ def _overlap_points(table: Table) -> tuple[tuple[Floats, ...], tuple[Rows, ...]]
 
 
 def _value_points(table: Table, labels: Floats) -> tuple[tuple[Floats, ...], tuple[Rows, ...]]:
+    """Encode nominal values as the distribution of the target's fifths among their rows."""
     classes = np.searchsorted(np.quantile(labels, np.arange(1, _CLASSES) / _CLASSES), labels, side="right")
     points = []
     for codes in table.codes.T:
@@ -106,21 +108,21 @@ def _value_points(table: Table, labels: Floats) -> tuple[tuple[Floats, ...], tup
 
 
 def nearest(encoded: Floats, k: int, n_numeric: int | None = None) -> NDArray[np.int64] | None:
-    """The k nearest of the other rows, ``(m, k)`` positions; ``None`` where all rows are equal.
+    """Find the k nearest other rows, ``(m, k)`` positions; ``None`` if all rows are equal.
 
-    Neighbours differ from a row and from each other: of rows that are equal the first stands for all, since between
-    equal rows there is nothing new. With fewer others k is lowered and a warning given.
+    Neighbours differ from the row and from each other: equal rows are represented by the first, because interpolation
+    between equal rows gives no new row. With fewer different rows k is lowered, with a warning.
 
-    They are exact among 8,192 different rows, and among any number in up to 7 columns, where a search tree helps. More
-    rows are halved across the direction in which their numeric columns vary most until no part has more than 4,096;
-    the neighbours of a part are looked for in it and in the quarter of it that lies next to it across each cut. Where
-    no numeric column varies, each half is drawn at random (the same at each call), and so the neighbours are those
-    among a random part of the rows.
+    Neighbours are exact among 8,192 different rows, and among any number of rows in up to 7 columns, where a search
+    tree helps. More rows are halved across the direction of largest variance of their numeric columns until no part has
+    more than 4,096; the neighbours of a part are searched in the part and in the adjacent quarter across each cut. If
+    no numeric column varies, each half is drawn at random (the same at each call), so the neighbours are those among a
+    random part of the rows.
 
     Args:
-        encoded: ``(m, d)`` rows whose Euclidean distance counts.
-        k: neighbours of each.
-        n_numeric: so many first columns of ``encoded`` are numeric; all if not given.
+        encoded: ``(m, d)`` rows, compared by Euclidean distance.
+        k: neighbours of each row.
+        n_numeric: number of leading columns of ``encoded`` that are numeric; all if not given.
     """
     first, group = _distinct(encoded)
     if first.size == 1:
@@ -144,7 +146,7 @@ def nearest(encoded: Floats, k: int, n_numeric: int | None = None) -> NDArray[np
 
 
 def _parts(numbers: Floats, most: int) -> list[tuple[Rows, Rows]]:
-    """Parts of no more than ``most`` rows, each with the rows in and around it, ascending."""
+    """Split rows into parts of no more than ``most`` rows, each with the rows in and around it, ascending."""
     done: list[tuple[Rows, Rows]] = []
     every, rng = np.arange(len(numbers)), np.random.default_rng(0)
     waiting = [(every, every)]
@@ -161,26 +163,26 @@ def _parts(numbers: Floats, most: int) -> list[tuple[Rows, Rows]]:
         direction = np.linalg.eigh(centred.T @ centred)[1][:, -1]
         height, around_height = numbers[rows] @ direction, numbers[around] @ direction
         half = rows.size // 2
-        beyond = int(_OVERLAP * half)
-        order = np.argpartition(height, (half - beyond, half, half + beyond))
-        low, high = height[order[half - beyond]], height[order[half + beyond]]
+        overlap = int(_OVERLAP * half)
+        order = np.argpartition(height, (half - overlap, half, half + overlap))
+        low, high = height[order[half - overlap]], height[order[half + overlap]]
         for part, near in ((order[:half], around_height <= high), (order[half:], around_height >= low)):
-            # With many equal heights a part may hold rows that the cut by height leaves out.
+            # With many equal heights a part may contain rows that the cut by height leaves out.
             waiting.append((np.sort(rows[part]), np.union1d(around[near], rows[part])))
     return done
 
 
 def _nearest_around(rows: Floats, part: Rows, around: Rows, k: int) -> Rows:
-    """``(part, k)`` positions in ``around`` of the nearest rows there, without the row itself."""
+    """Find ``(part, k)`` positions in ``around`` of the nearest rows, without the row itself."""
     search = NearestNeighbors(n_neighbors=k + 1, algorithm="brute").fit(rows[around])
-    found = search.kneighbors(rows[part], return_distance=False)
-    other = around[found] != part[:, None]
+    positions = search.kneighbors(rows[part], return_distance=False)
+    other = around[positions] != part[:, None]
     other[other.all(axis=1), -1] = False
-    return np.asarray(found[other].reshape(part.size, k))
+    return np.asarray(positions[other].reshape(part.size, k))
 
 
 def _distinct(encoded: Floats) -> tuple[Rows, Rows]:
-    """First row of each group of equal rows, and the group of each row."""
+    """Return the first row of each group of equal rows, and the group of each row."""
     rows = np.ascontiguousarray(encoded + 0.0)  # -0.0 becomes 0.0
     as_bytes = rows.view(np.dtype((np.void, rows.itemsize * rows.shape[1]))).ravel()
     _, first, group = np.unique(as_bytes, return_index=True, return_inverse=True)
@@ -188,13 +190,13 @@ def _distinct(encoded: Floats) -> tuple[Rows, Rows]:
 
 
 def safe_distances(encoded: Floats, rng: np.random.Generator) -> Floats:
-    """``(m,)`` half the median of the distances from each row to the others, at least two rows.
+    """Return ``(m,)`` half the median of the distances from each row to the others; needs at least two rows.
 
-    Of more than 1,024 rows, the median is that to 1,024 of them drawn at random.
+    With more than 1,024 rows, the median is taken over the distances to 1,024 rows, drawn at random.
     """
     m = len(encoded)
     others = encoded if m <= _MEDIAN_ROWS else encoded[rng.choice(m, _MEDIAN_ROWS, replace=False, shuffle=False)]
-    # Of all rows one distance is the row's own, 0 and the smallest, so the median of the others lies half a rank up.
+    # Without drawing, one distance is that of the row to itself, 0 and the smallest; it does not count.
     skip = 1 if m <= _MEDIAN_ROWS else 0
     below, above = skip + (len(others) - skip - 1) // 2, skip + (len(others) - skip) // 2
     medians = np.empty(m)
@@ -207,10 +209,10 @@ def safe_distances(encoded: Floats, rng: np.random.Generator) -> Floats:
 
 
 def between(ends: tuple[Floats, Floats], distances: tuple[Floats, Floats]) -> Floats:
-    """Targets between those of two rows: (d₂ y₁ + d₁ y₂) / (d₁ + d₂), and their mean where both distances are 0."""
+    """Return targets between those of two rows: (d₂ y₁ + d₁ y₂) / (d₁ + d₂), the mean if both distances are 0."""
     first, second = ends
     to_first, to_second = distances
     total = to_first + to_second
-    share = np.divide(to_first, total, out=np.full_like(total, 0.5), where=total > 0)
-    mixed = first + share * (second - first)
+    fraction = np.divide(to_first, total, out=np.full_like(total, 0.5), where=total > 0)
+    mixed = first + fraction * (second - first)
     return np.clip(mixed, np.minimum(first, second), np.maximum(first, second))

@@ -1,4 +1,4 @@
-"""Bumps of rare and of common rows, and how many rows of each a strategy wants."""
+"""Bumps of rare and of common rows, and the number of rows that a strategy wants of each bump."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tailwise._checks import InputError, one_of, positive, true_or_false
 from tailwise.labels.relevance import WHICH, Relevance, Which
-from tailwise.sampling.table import Floats, Rows
+from tailwise.sampling.mixed_table import Floats, Rows
 
 Strategy = Literal["balance", "extreme"] | Sequence[float]
 STRATEGIES = ("balance", "extreme")
@@ -18,13 +18,13 @@ RelevanceLike = Relevance | Callable[[Floats], ArrayLike] | ArrayLike
 
 @dataclass(frozen=True)
 class Bump:
-    """Rows whose targets stand next to each other and are all rare, or all common.
+    """Rows with neighbouring targets that are all rare or all common.
 
     Args:
-        rows: positions, ascending.
+        rows: positions of the rows, ascending.
         rare: relevance at or above the threshold.
-        low: their lowest target.
-        high: their highest target.
+        low: lowest target of the rows.
+        high: highest target of the rows.
     """
 
     rows: Rows
@@ -37,11 +37,11 @@ class Bump:
 
 
 def relevance_of(labels: Floats, relevance: RelevanceLike | None, which: Which) -> Floats:
-    """φ of each label: automatic from a box plot, through control points, or of any function.
+    """Compute φ of each label: automatic from a box plot, through control points, or by any function.
 
     Raises:
-        InputError: an unknown ``which``, control points that :class:`tailwise.Relevance` refuses, a function whose
-            values are not one in [0, 1] for each label.
+        InputError: an unknown ``which``, control points that :class:`tailwise.Relevance` refuses, a function that does
+            not return one value in [0, 1] per label.
     """
     one_of(which, "which", WHICH)
     if relevance is None:
@@ -76,12 +76,12 @@ def _through_points(points: Any) -> Relevance:
 
 
 def find_bumps(labels: Floats, phi: Floats, threshold: float) -> list[Bump]:
-    """Maximal runs of rare (φ >= threshold) and of common rows along the sorted targets, lowest first.
+    """Find the maximal runs of rare (φ >= threshold) and of common rows along the sorted targets, lowest first.
 
     Note:
-        The default threshold of the resamplers is 0.8 and not 0.5, the usual one of this family of methods: with the
-        automatic relevance, rare then means near a whisker of the box plot or beyond it, 6 % of normal labels. With 0.5
-        these would be 18 %; see ``tests/test_sampling.py``.
+        The default threshold of the resamplers is 0.8, not the usual 0.5 of this family of methods: with the automatic
+        relevance, rare then means near a whisker of the box plot or beyond it, 6 % of normally distributed labels. With
+        0.5 it would be 18 %; see ``tests/test_sampling.py``.
     """
     positive(threshold, "threshold", most=1.0)
     order = np.argsort(labels, kind="stable")
@@ -94,13 +94,13 @@ def find_bumps(labels: Floats, phi: Floats, threshold: float) -> list[Bump]:
 
 
 def multipliers(bumps: Sequence[Bump], strategy: Strategy) -> NDArray[np.float64]:
-    """C_b, how many times its rows a strategy wants of each bump.
+    """Compute C_b, the factor on the rows of each bump that a strategy wants.
 
     With n rows in m bumps and B = n / m: ``"balance"`` wants C_b = B / |b|, the same number of rows of each bump;
-    ``"extreme"`` wants numbers in proportion to B² / |b|, n in total: the fewer a bump has, the more it gets.
+    ``"extreme"`` wants numbers in proportion to B² / |b|, n in total, so a smaller bump gets more rows.
 
     Raises:
-        InputError: an unknown strategy; not one share, finite and above 0, a bump.
+        InputError: an unknown strategy; factors that are not one finite number above 0 per bump.
     """
     sizes = np.array([bump.rows.size for bump in bumps], dtype=np.float64)
     if isinstance(strategy, str):
@@ -111,44 +111,44 @@ def multipliers(bumps: Sequence[Bump], strategy: Strategy) -> NDArray[np.float64
         wanted = even**2 / sizes
         return np.asarray(wanted * (sizes.sum() / wanted.sum()) / sizes)
     try:
-        shares = np.asarray(strategy, dtype=np.float64)
+        factors = np.asarray(strategy, dtype=np.float64)
     except (TypeError, ValueError):
-        shares = np.empty((0, 0))
-    if shares.ndim != 1 or not (np.isfinite(shares) & (shares > 0)).all():
-        raise InputError(f"strategy must be 'balance', 'extreme' or one share above 0 a bump, got {strategy!r}")
-    if shares.size != sizes.size:
+        factors = np.empty((0, 0))
+    if factors.ndim != 1 or not (np.isfinite(factors) & (factors > 0)).all():
+        raise InputError(f"strategy must be 'balance', 'extreme' or one factor above 0 per bump, got {strategy!r}")
+    if factors.size != sizes.size:
         listed = "; ".join(map(str, bumps[:10])) + ("; ..." if len(bumps) > 10 else "")
-        raise InputError(f"strategy has {shares.size} shares but the target has {len(bumps)} bumps ({listed})")
-    return shares
+        raise InputError(f"strategy has {factors.size} factors but the target has {len(bumps)} bumps ({listed})")
+    return factors
 
 
 def wanted_rows(bumps: Sequence[Bump], strategy: Strategy, *, over: bool = True, under: bool = True) -> list[int]:
-    """Rows wanted of each bump: C_b |b|, rounded, where that is more of a rare bump or fewer of a common one.
+    """Compute the rows wanted of each bump: C_b |b|, rounded, if that grows a rare bump or shrinks a common one.
 
-    A common bump keeps one row at least.
+    A bump that would change the other way keeps its size; a common bump keeps at least one row.
 
     Args:
-        bumps: of the target.
+        bumps: bumps of the target.
         strategy: see :func:`multipliers`.
         over: rare bumps may grow.
         under: common bumps may shrink.
 
     Raises:
-        InputError: what :func:`multipliers` refuses; shares given that would shrink a rare bump, grow a common one, or
-            ask for what is not to be done.
+        InputError: as :func:`multipliers`; given factors that would shrink a rare bump, grow a common bump, or resample
+            in a direction that ``over`` and ``under`` exclude.
     """
     true_or_false(under, "under_sample")
-    shares = multipliers(bumps, strategy)
+    factors = multipliers(bumps, strategy)
     if not isinstance(strategy, str):
-        for bump, share in zip(bumps, shares, strict=True):
+        for bump, factor in zip(bumps, factors, strict=True):
             low, high = (1.0, np.inf if over else 1.0) if bump.rare else (0.0 if under else 1.0, 1.0)
-            if not low <= share <= high:
+            if not low <= factor <= high:
                 rule = "must be 1" if low == high else "must be at least 1" if bump.rare else "must be at most 1"
-                raise InputError(f"strategy has the share {share:g} for a bump ({bump}) whose share {rule}")
+                raise InputError(f"strategy has the factor {factor:g} for a bump ({bump}), but its factor {rule}")
     wanted = []
-    for bump, share in zip(bumps, shares, strict=True):
+    for bump, factor in zip(bumps, factors, strict=True):
         size = bump.rows.size
-        asked = int(np.rint(share * size))
+        asked = int(np.rint(factor * size))
         grown = max(asked, size) if over else size
         shrunk = max(min(asked, size), 1) if under else size
         wanted.append(grown if bump.rare else shrunk)

@@ -1,8 +1,9 @@
-"""What all resamplers share: what comes in, what goes out, and the walk over the bumps of a target."""
+"""Base class of the resamplers, and sampling bump by bump."""
 
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,44 +11,55 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
 from tailwise._checks import InputError
+from tailwise._part import Part
+from tailwise.sampling.mixed_table import (
+    Floats,
+    Rows,
+    SyntheticRows,
+    Table,
+    checked_labels,
+    checked_matrix,
+    take_labels,
+    take_rows,
+)
 from tailwise.sampling.pools import Bump
-from tailwise.sampling.table import Floats, Made, Rows, Table, checked_labels, checked_matrix, take_labels, take_rows
 
 WAYS_OUT = (
-    "give control points of the relevance, relevance=[(0, 0), (10, 1)] (in the command --set "
-    "smogn.relevance=[[0,0],[10,1]]), or use BinOverSampler (part binover)"
+    "give control points of the relevance, relevance=[(0, 0), (10, 1)] (of a part: "
+    "`smogn.relevance=[[0,0],[10,1]]`), or use RandomOverSampler(by='bins') (of the part ro: `ro.by=bins`)"
 )
 _WHY_NONE = (
     "relevance below the threshold everywhere: the automatic one is 0 if no label lies beyond a fence of the box plot, "
     "and mostly if more than half of the labels are equal, such as zeros"
 )
 
-Drawn = tuple[Rows, Made | None]
-Grow = Callable[[Bump, int], Rows | Made]
+Drawn = tuple[Rows, SyntheticRows | None]
+Grow = Callable[[Bump, int], Rows | SyntheticRows]
 
 
 class Resampler(BaseEstimator):  # type: ignore[misc]
-    """Base of the resamplers: ``fit_resample(X, y)`` gives other rows of a table, and their targets.
+    """Base class of the resamplers: ``fit_resample(X, y)`` returns resampled rows of a table and their targets.
 
     Attributes:
-        sample_indices_: row of X that each row comes from; of a synthetic one, the row it was made from.
-        synthetic_: true for rows that were made, false for those that stand in X. Where a column of numbers that are
-            not whole varies among the rows they are made from, no two of them are the same; whole numbers are rounded
-            and nominal values drawn, so in a table of these alone new rows may repeat each other or rows of X.
+        sample_indices_: row of X that each row comes from; for a synthetic row, the row it was made from.
+        synthetic_: true for synthetic rows, false for rows of X. Synthetic rows differ from each other if a column of
+            real numbers varies among the rows they are made from. Whole numbers are rounded and nominal values drawn,
+            so in a table with only such columns synthetic rows may repeat each other or rows of X.
     """
 
     random_state: Any
 
     def fit_resample(self, X: Any, y: Any) -> tuple[Any, Any]:
-        """Draw rows of a table.
+        """Resample the rows of a table.
 
         Args:
-            X: ``(n, p)`` a data frame or an array.
+            X: ``(n, p)`` data frame or array.
             y: ``(n,)`` targets, a series or an array.
 
         Returns:
-            X and y as they came (frame or array, series or array, the same types and categories), with other rows:
-            those of X in their order, then copies and synthetic ones. The index of a frame or series starts at 0.
+            X and y of the same kind as given (frame or array, series or array, the same types and categories) with
+            resampled rows: rows of X in their order, then copies and synthetic rows. The index of a frame or series
+            starts at 0.
 
         Raises:
             InputError: lengths that differ, targets that are not finite, parameters that are not allowed.
@@ -55,19 +67,19 @@ class Resampler(BaseEstimator):  # type: ignore[misc]
         matrix = checked_matrix(X)
         labels = checked_labels(y, len(matrix))
         table = self._table(matrix)
-        rows, made = self._draw(table, labels, self._rng())
-        base = rows[:0] if made is None else made.base
+        rows, synthetic = self._draw(table, labels, self._rng())
+        base = rows[:0] if synthetic is None else synthetic.base
         self.sample_indices_ = np.concatenate([rows, base])
         self.synthetic_ = np.arange(self.sample_indices_.size) >= rows.size
-        return take_rows(matrix, rows, table, made), take_labels(y, rows, made)
+        return take_rows(matrix, rows, table, synthetic), take_labels(y, rows, synthetic)
 
     def _table(self, matrix: Any) -> Table | None:  # noqa: ARG002
-        """Columns, for those that make rows."""
+        """Return the columns of X; ``None`` for resamplers without synthetic rows."""
         return None
 
     @abstractmethod
     def _draw(self, table: Any, labels: Floats, rng: np.random.Generator) -> Drawn:
-        """Rows of X to keep or copy, and the synthetic ones."""
+        """Return the rows of X to keep or copy, and the synthetic rows."""
 
     def _rng(self) -> np.random.Generator:
         try:
@@ -79,13 +91,13 @@ class Resampler(BaseEstimator):  # type: ignore[misc]
 
 
 def draw_by_bump(bumps: Sequence[Bump], wanted: Sequence[int], rng: np.random.Generator, grow: Grow | None) -> Drawn:
-    """Bumps of which fewer are wanted lose rows at random, those of which more are wanted grow.
+    """Under-sample or grow each bump to the number of rows wanted.
 
     Args:
-        bumps: of the target.
-        wanted: rows of each.
-        rng: of the rows left out.
-        grow: gives so many more rows of a bump, copies or synthetic ones.
+        bumps: bumps of the target.
+        wanted: number of rows wanted of each bump; rows above it are left out at random.
+        rng: random generator of the rows left out.
+        grow: returns the given number of additional rows of a bump, copies or synthetic rows; ``None`` adds no rows.
     """
     if len(bumps) == 1:
         which = "every row is rare" if bumps[0].rare else "no row is rare"
@@ -93,33 +105,35 @@ def draw_by_bump(bumps: Sequence[Bump], wanted: Sequence[int], rng: np.random.Ge
         warnings.warn(f"{which}{why}, so the data are unchanged; {WAYS_OUT}", stacklevel=4)
     kept: list[Rows] = []
     copies: list[Rows] = []
-    made: list[Made] = []
+    synthetic: list[SyntheticRows] = []
     for bump, count in zip(bumps, wanted, strict=True):
         missing = count - bump.rows.size
         kept.append(bump.rows if missing >= 0 else rng.choice(bump.rows, count, replace=False, shuffle=False))
         if missing > 0 and grow is not None:
             more = grow(bump, missing)
-            if isinstance(more, Made):
-                made.append(more)
+            if isinstance(more, SyntheticRows):
+                synthetic.append(more)
             else:
                 copies.append(more)
     rows = np.concatenate([np.sort(np.concatenate(kept)), *copies])
-    return rows, joined(made) if made else None
+    return rows, joined(synthetic) if synthetic else None
 
 
-def joined(parts: Sequence[Made]) -> Made:
-    """Synthetic rows of several bumps as one."""
-    return Made(*(np.concatenate([getattr(part, name) for part in parts]) for name in Made.__dataclass_fields__))
+def joined(parts: Sequence[SyntheticRows]) -> SyntheticRows:
+    """Concatenate the synthetic rows of several bumps."""
+    return SyntheticRows(
+        *(np.concatenate([getattr(part, name) for part in parts]) for name in SyntheticRows.__dataclass_fields__)
+    )
 
 
 def seeds(rows: Rows, n: int, rng: np.random.Generator) -> Rows:
-    """The rows that n new ones are made from: each as often as any other, the remainder drawn at random."""
-    turns, rest = divmod(n, rows.size)
-    return np.concatenate([np.repeat(rows, turns), rng.choice(rows, rest, replace=False, shuffle=False)])
+    """Choose the rows that n new rows are made from: all equally often, the remainder drawn at random."""
+    rounds, remainder = divmod(n, rows.size)
+    return np.concatenate([np.repeat(rows, rounds), rng.choice(rows, remainder, replace=False, shuffle=False)])
 
 
 def warn_lone_row(bump: Bump, instead: str) -> None:
-    """Warn of a rare bump that has one row, or several that are all the same."""
+    """Warn about a rare bump with one row, or several equal rows."""
     warnings.warn(
         f"a bump of the target ({bump}) has a single different row, so {instead}; lower the threshold to have more",
         stacklevel=5,
@@ -127,7 +141,7 @@ def warn_lone_row(bump: Bump, instead: str) -> None:
 
 
 def warn_equal_numbers(bump: Bump, instead: str) -> None:
-    """Warn of a rare bump whose rows differ in nominal values only."""
+    """Warn about a rare bump with rows that differ only in nominal values."""
     warnings.warn(
         f"a bump of the target ({bump}) has equal numbers in all its rows, so {instead}; lower the threshold to have "
         "more",
@@ -136,5 +150,16 @@ def warn_equal_numbers(bump: Bump, instead: str) -> None:
 
 
 def whole_numbers(numbers: Floats, whole: NDArray[np.bool_]) -> Floats:
-    """Numbers, rounded in the columns of whole numbers."""
+    """Round the columns of whole numbers."""
     return np.where(whole, np.rint(numbers), numbers) if whole.any() else numbers
+
+
+BRANCO = "Branco et al., Pre-processing Approaches for Imbalanced Distributions in Regression, Neurocomputing"
+resampler_part = partial(
+    Part,
+    slot="resample",
+    targets=("scalar",),
+    hidden=frozenset({"nominal", "random_state"}),
+    of_none={"relevance": "1 at the whiskers of a box plot; or points [[y, phi], ...]"},
+    corrects=True,
+)

@@ -1,4 +1,4 @@
-"""SMOGN: interpolation to near neighbours, Gaussian noise where the neighbour is far."""
+"""SMOGN: interpolation to near neighbours, Gaussian noise if the neighbour is far."""
 
 from typing import Any
 
@@ -6,47 +6,48 @@ import numpy as np
 
 from tailwise._checks import positive, whole
 from tailwise.labels.relevance import Which
+from tailwise.sampling.mixed_table import Floats, Nominal, SyntheticRows, Table, read_table
 from tailwise.sampling.neighbours import Distance, Metric, nearest, safe_distances
 from tailwise.sampling.noise import noise_pools, noisy_rows
 from tailwise.sampling.pools import Bump, RelevanceLike, Strategy, find_bumps, relevance_of, wanted_rows
-from tailwise.sampling.resampler import Drawn, Resampler, draw_by_bump, joined, seeds
+from tailwise.sampling.resampler import Drawn, Resampler, draw_by_bump, joined, resampler_part, seeds
 from tailwise.sampling.smoter import rows_between
-from tailwise.sampling.table import Floats, Made, Nominal, Table, read_table
 
 
 class SMOGN(Resampler):
-    """New rare rows by interpolation to a near neighbour, by noise where it is far; common rows under-sampled.
+    """New rare rows by interpolation to a near neighbour, by noise if it is far; common rows are under-sampled.
 
     Branco, Torgo and Ribeiro, *SMOGN: a pre-processing approach for imbalanced regression* (LIDTA 2017): one of the k
     nearest neighbours is drawn. If it is nearer than half the median of the distances from the row to the others of
-    its bump, the new row is one of :class:`SMOTER`; if not, one of :class:`GaussianNoise`, with noise of ``noise``
-    standard deviations, or of as many as half that median where this is less.
+    its bump, the new row is made as by :class:`SMOTER`; if not, as by :class:`GaussianNoise`, with noise of ``noise``
+    standard deviations or of half that median, whichever is less.
 
     Args:
-        k: nearest neighbours, of which one is drawn.
+        k: number of nearest neighbours; one of them is drawn.
         noise: in standard deviations of the bump, above 0.
         distance: ``"heom"`` (differences over the range of a column, 1 between different nominal values), ``"hvdm"``
-            (over four standard deviations; nominal values by the targets they occur with), ``"euclidean"`` (as they
-            are, numeric columns only).
-        strategy: rows wanted of each bump of the target, ``"balance"``, ``"extreme"`` or shares, one a bump from the
-            lowest targets to the highest: how many times its rows (see :func:`tailwise.sampling.pools.multipliers`).
-        under_sample: leave common rows out as the strategy wants; else they all stay.
-        nominal: names or positions of nominal columns, or a mask; those of type category, object, string and bool are
-            so anyway.
+            (differences over four standard deviations; nominal values by the targets they occur with) or
+            ``"euclidean"`` (unscaled differences, numeric columns only).
+        strategy: rows wanted of each bump of the target, ``"balance"``, ``"extreme"`` or factors, one per bump from the
+            lowest targets to the highest: the rows wanted are the factor times the rows of the bump (see
+            :func:`tailwise.sampling.pools.multipliers`).
+        under_sample: leave out common rows as the strategy wants; otherwise all of them stay.
+        nominal: names or positions of nominal columns, or a mask; columns of type category, object, string and bool are
+            always nominal.
         relevance: φ(y), an importance from 0 to 1 of each target value, rare from ``threshold`` on: a
-            :class:`tailwise.Relevance`, control points (y, φ), or any function of the labels; ``None`` takes that of a
-            box plot of the labels given.
-        which: ends of the target that the automatic relevance serves, ``"both"``, ``"low"`` or ``"high"``.
-        threshold: relevance from which a row is rare, in (0, 1] (see the note on it at
+            :class:`tailwise.Relevance`, control points (y, φ), or any function of the labels; ``None`` takes the
+            relevance from a box plot of the labels.
+        which: ends of the target that the automatic relevance covers, ``"both"``, ``"low"`` or ``"high"``.
+        threshold: relevance from which a row is rare, in (0, 1] (see the note at
             :func:`tailwise.sampling.pools.find_bumps`).
-        random_state: whole number, generator, or ``None`` for another draw each time.
+        random_state: whole number, generator, or ``None`` for a different draw each time.
 
     Raises:
         InputError: from ``fit_resample``, missing values, parameters that are not allowed.
 
     Note:
-        In a bump of more than 1,024 rows the median is that of the distances to 1,024 of them, drawn at random. A bump
-        whose numbers are all the same gets noise of the standard deviation of all rows, with a warning; neighbours and
+        In a bump of more than 1,024 rows the median is taken over the distances to 1,024 rows, drawn at random. A bump
+        with equal numbers in all rows gets noise of the standard deviation of all rows, with a warning. Neighbours and
         rounding are those of :class:`SMOTER`: exact neighbours among 8,192 different rows of a bump, 59 to 85 % of the
         true ones measured among 20,000.
 
@@ -84,7 +85,7 @@ class SMOGN(Resampler):
         metric = Metric.of(self.distance, table, labels)
         bumps = find_bumps(labels, relevance_of(labels, self.relevance, self.which), self.threshold)
 
-        def grown(bump: Bump, n: int) -> Made:
+        def grown(bump: Bump, n: int) -> SyntheticRows:
             return _near_or_noisy(table, labels, bump, n, k, noise, metric, rng)
 
         return draw_by_bump(bumps, wanted_rows(bumps, self.strategy, under=self.under_sample), rng, grown)
@@ -99,7 +100,8 @@ def _near_or_noisy(
     noise: float,
     metric: Metric,
     rng: np.random.Generator,
-) -> Made:
+) -> SyntheticRows:
+    """Make n rows of a bump, by interpolation to near neighbours and by noise if the neighbour is far."""
     encoded = metric.encode(table.numbers[bump.rows], table.codes[bump.rows])
     near = nearest(encoded, k, len(table.numeric)) if bump.rows.size > 1 else None
     if near is None:
@@ -115,3 +117,17 @@ def _near_or_noisy(
     far = np.minimum(safe, noise)[~is_near]
     outside = noisy_rows(table, labels, *noise_pools(table, bump), base[~is_near], far, rng)
     return joined([inside, outside])
+
+
+SMOGN_PART = resampler_part(
+    name="smogn",
+    make=SMOGN,
+    summary="SMOTER between near neighbours, Gaussian noise where they are far",
+    source="Branco et al., SMOGN, LIDTA",
+    year=2017,
+    cost="none; neighbours of rare rows before training",
+    use="""\
+from tailwise.sampling import SMOGN
+X_more, y_more = SMOGN(random_state=0).fit_resample(X_train, y_train)""",
+    units={"noise": "standard deviations"},
+)

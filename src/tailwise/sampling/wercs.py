@@ -1,4 +1,4 @@
-"""WERCS: rows drawn by their relevance, without a threshold."""
+"""WERCS: resampling by relevance, without a threshold."""
 
 import warnings
 from typing import Any
@@ -7,39 +7,38 @@ import numpy as np
 
 from tailwise._checks import InputError, not_negative
 from tailwise.labels.relevance import Which
+from tailwise.sampling.mixed_table import Floats, Nominal, Table, read_table
 from tailwise.sampling.noise import noisy_rows, pools_of
 from tailwise.sampling.pools import RelevanceLike, relevance_of
-from tailwise.sampling.resampler import WAYS_OUT, Drawn, Resampler
-from tailwise.sampling.table import Floats, Nominal, Table, read_table
+from tailwise.sampling.resampler import BRANCO, WAYS_OUT, Drawn, Resampler, resampler_part
 
 
 class WERCS(Resampler):
-    """Relevance-weighted over- and under-sampling: no row is rare or common, φ is the chance to be drawn.
+    """Relevance-weighted over- and under-sampling: rows are drawn in proportion to φ, without a threshold.
 
     Branco, Torgo and Ribeiro, *Pre-processing approaches for imbalanced distributions in regression* (Neurocomputing
     2019)
 
     Args:
-        over: rows added, as a share of n; drawn with replacement with probabilities in proportion to φ.
-        under: rows left out, as a share of n, at most 1; drawn without replacement with probabilities in proportion to
-            1 - φ.
-        noise: 0 adds copies; above 0, copies with Gaussian noise of so many standard deviations (of the rows drawn, or
-            of all rows where the numbers of those are all the same).
-        nominal: names or positions of nominal columns, or a mask, for the noise; those of type category, object,
-            string and bool are so anyway.
-        relevance: φ(y), an importance from 0 to 1 of each target value, by which rows are drawn: a
-            :class:`tailwise.Relevance`, control points (y, φ), or any function of the labels; ``None`` takes that of a
-            box plot of the labels given.
-        which: ends of the target that the automatic relevance serves, ``"both"``, ``"low"`` or ``"high"``.
-        random_state: whole number, generator, or ``None`` for another draw each time.
+        over: rows added, as a fraction of n; drawn with replacement with probabilities in proportion to φ.
+        under: rows left out, as a fraction of n, at most 1; drawn without replacement with probabilities in proportion
+            to 1 - φ.
+        noise: 0 adds copies; above 0, copies with Gaussian noise in standard deviations (of the rows drawn, or of all
+            rows if the rows drawn have equal numbers).
+        nominal: names or positions of nominal columns, or a mask, for the noise; columns of type category, object,
+            string and bool are always nominal.
+        relevance: φ(y), an importance from 0 to 1 of each target value: a :class:`tailwise.Relevance`, control points
+            (y, φ), or any function of the labels; ``None`` takes the relevance from a box plot of the labels.
+        which: ends of the target that the automatic relevance covers, ``"both"``, ``"low"`` or ``"high"``.
+        random_state: whole number, generator, or ``None`` for a different draw each time.
 
     Raises:
         InputError: from ``fit_resample``, parameters that are not allowed; with noise, missing values.
 
     Note:
-        A row of relevance 1 is never left out, and one row at least stays: where ``under`` asks for more than may go,
-        fewer go. Rows are added and left out independently, both drawn from all rows. Without noise any column and
-        missing values are allowed.
+        A row of relevance 1 is never left out, and at least one row stays, even if ``under`` asks for more. Rows are
+        added and left out independently, both drawn from all rows. Without noise any column and missing values are
+        allowed.
 
     Example:
         >>> X, y = np.arange(40.0).reshape(-1, 1), np.r_[np.arange(38) % 5, 50.0, 60.0]
@@ -88,3 +87,17 @@ class WERCS(Resampler):
         if n < 2:
             raise InputError("X has a single row, which has no standard deviation; use noise=0")
         return rows, noisy_rows(table, labels, *pools_of(table, drawn), drawn, float(self.noise), rng)
+
+
+WERCS_PART = resampler_part(
+    name="wercs",
+    make=WERCS,
+    summary="repeat rows by their relevance, leave out rows of little relevance",
+    source=BRANCO,
+    year=2019,
+    cost="none; more or fewer rows",
+    use="""\
+from tailwise.sampling import WERCS
+X_more, y_more = WERCS(random_state=0).fit_resample(X_train, y_train)""",
+    units={"over": "fraction of rows", "under": "fraction of rows", "noise": "standard deviations"},
+)

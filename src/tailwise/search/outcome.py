@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from tailwise._checks import whole
 from tailwise.experiment.fit import fit
 from tailwise.experiment.spec import Experiment
+from tailwise.metrics.confidence import Interval
 from tailwise.metrics.errors import balanced_mean_absolute_error
-from tailwise.metrics.regions import Interval, region_rows
+from tailwise.metrics.paired_bootstrap import crossed_bootstrap
+from tailwise.metrics.region_errors import region_rows
 from tailwise.search.study import Search
 
-_RESAMPLES = 2000
 _REGIONS = ("all", "many", "medium", "few", "zero")
 
 
@@ -109,36 +110,10 @@ def judge(search: Search, ours: Sequence[NDArray[np.float64]], vanilla: Sequence
         if name not in _REGIONS or not in_region.any():
             continue
         a, b = (np.abs(np.stack(list(preds))[:, in_region] - y[in_region]) for preds in (ours, vanilla))
-        change = crossed(a - b, search.recipe.seed)
+        change = crossed_bootstrap(a - b, seed=search.recipe.seed)
         regions[name] = RegionOutcome(int(in_region.sum()), float(a.mean()), float(b.mean()), change)
     balanced = [
         float(np.mean([balanced_mean_absolute_error(y, pred, table.shots.bins) for pred in preds]))
         for preds in (ours, vanilla)
     ]
     return Outcome(regions, (balanced[0], balanced[1]))
-
-
-def crossed(gains: NDArray[np.float64], seed: int = 0) -> Interval:
-    """Return the mean of ``(seeds, rows)`` differences with its 95 % bootstrap interval.
-
-    All seeds are tested on the same rows, so each resample draws seeds, and rows once for all seeds (Art Owen, *The
-    Pigeonhole Bootstrap*, Annals of Applied Statistics 2007, which is conservative). A single row has no interval.
-
-    Args:
-        gains: differences of absolute errors, target units.
-        seed: random seed of the resampling.
-
-    Example:
-        >>> crossed(np.full((3, 50), -2.0))
-        Interval(value=-2.0, low=-2.0, high=-2.0)
-    """
-    n_seeds, n_rows = gains.shape
-    if n_rows < 2:
-        return Interval(float(gains.mean()))
-    rng = np.random.default_rng(seed)
-    means = [
-        gains[:, rng.integers(0, n_rows, n_rows)].mean(axis=1)[rng.integers(0, n_seeds, n_seeds)].mean()
-        for _ in range(_RESAMPLES)
-    ]
-    low, high = np.quantile(means, [0.025, 0.975]).tolist()
-    return Interval(float(gains.mean()), low, high)

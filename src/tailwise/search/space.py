@@ -5,10 +5,12 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from tailwise._checks import InputError, one_of
-from tailwise.backends.names import ENCODERS, MODELS, load_backend
+from tailwise.backends.names import MODELS, load_backend
 from tailwise.backends.protocol import Between
 from tailwise.experiment.spec import Experiment
-from tailwise.methods.method import compose, parse
+from tailwise.methods.build import compose
+from tailwise.methods.grammar import parse
+from tailwise.modalities.encoder_names import ENCODERS
 from tailwise.training.recipe import Recipe
 
 METHODS = (

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from tailwise._checks import InputError
 from tailwise.labels.shots import Shots
-from tailwise.metrics.regions import Interval, region_metrics
+from tailwise.metrics.confidence import Interval
+from tailwise.metrics.region_metrics import region_metrics
 from tailwise.report.against import Comparison, compare
 from tailwise.runs.folder import MANIFEST, MODEL, PREDICTIONS, open_run
 from tailwise.serve.files import file_inside, read_object

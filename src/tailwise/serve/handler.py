@@ -5,21 +5,19 @@ from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from tailwise._checks import InputError, one_of
 from tailwise.runs.folder import REPORT
 from tailwise.serve import pages
 from tailwise.serve.beside import MOST_RUNS, put_beside
+from tailwise.serve.chart_series import KINDS
 from tailwise.serve.files import read_bytes
 from tailwise.serve.listing import Listing
-from tailwise.serve.plot import KINDS
-from tailwise.serve.plots import training_plot
+from tailwise.serve.run_charts import training_plot
 from tailwise.serve.runs import Run
-
-if TYPE_CHECKING:
-    from tailwise.serve.server import RunServer
+from tailwise.serve.site import Site
 
 HTML, CSV = "text/html; charset=utf-8", "text/csv; charset=utf-8"
 FORMATS = {"svg": "image/svg+xml", "png": "image/png", "csv": CSV}
@@ -51,11 +49,19 @@ class NotThereError(InputError):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers one request."""
+    """Answers the requests of one connection.
 
-    server: "RunServer"
+    Args:
+        site: what is served.
+        connection: request, address of the client, and server, as :mod:`socketserver` gives them.
+    """
+
     protocol_version = "HTTP/1.1"
     timeout = 30
+
+    def __init__(self, site: Site, *connection: Any) -> None:
+        self.site = site
+        super().__init__(*connection)  # answers at once
 
     def version_string(self) -> str:
         """What the server calls itself."""
@@ -73,7 +79,7 @@ class Handler(BaseHTTPRequestHandler):
             self._refuse(HTTPStatus.METHOD_NOT_ALLOWED, "This server only reads.", {"Allow": "GET, HEAD"})
             return False
         hosts = self.headers.get_all("Host", [])
-        if len(hosts) > 1 or not self.server.meant(hosts[0] if hosts else None):
+        if len(hosts) > 1 or not self.site.accepts(hosts[0] if hosts else None):
             self.close_connection = True
             self._refuse(HTTPStatus.MISDIRECTED_REQUEST, "This address is not that of this server.")
             return False
@@ -122,12 +128,12 @@ class Handler(BaseHTTPRequestHandler):
         routes[address.path](query)
 
     def _list(self, query: dict[str, list[str]]) -> None:
-        runs, others = self.server.library.look()
+        runs, others = self.site.library.look()
         listing = Listing(runs, query)
-        self._html(pages.list_page(listing, len(runs), others, self.server.shown))
+        self._html(pages.list_page(listing, len(runs), others, self.site.folder))
 
     def _list_csv(self, query: dict[str, list[str]]) -> None:
-        listing = Listing(self.server.library.look()[0], query)
+        listing = Listing(self.site.library.look()[0], query)
         self._send(listing.csv().encode("utf-8", "replace"), CSV, {"Content-Disposition": _attached("runs.csv")})
 
     def _run(self, query: dict[str, list[str]]) -> None:
@@ -143,18 +149,18 @@ class Handler(BaseHTTPRequestHandler):
     def _report(self, query: dict[str, list[str]]) -> None:
         run = self._one(query)
         self._send(
-            read_bytes(self.server.library.root, run.folder / REPORT), HTML, {"Content-Security-Policy": _OTHER_PAGE}
+            read_bytes(self.site.library.root, run.folder / REPORT), HTML, {"Content-Security-Policy": _OTHER_PAGE}
         )
 
     def _page(self, query: dict[str, list[str]]) -> None:
         try:
-            page = self.server.library.page(query.get("page", [""])[-1])
+            page = self.site.library.page(query.get("page", [""])[-1])
         except InputError as mistake:
             raise NotThereError(str(mistake)) from mistake
-        self._send(read_bytes(self.server.library.root, page.file), HTML, {"Content-Security-Policy": _OTHER_PAGE})
+        self._send(read_bytes(self.site.library.root, page.file), HTML, {"Content-Security-Policy": _OTHER_PAGE})
 
     def _compare(self, query: dict[str, list[str]]) -> None:
-        columns = put_beside(self.server.library.root, self._several(query))
+        columns = put_beside(self.site.library.root, self._several(query))
         self._html(pages.compare_page(columns, pages.curve_of(query)))
 
     def _chart(self, query: dict[str, list[str]]) -> None:
@@ -164,7 +170,7 @@ class Handler(BaseHTTPRequestHandler):
         if len(runs) == 1 and kind == "training":
             plot = training_plot({runs[0].label: runs[0]}, curve)
         else:
-            plot = pages.compared_plot(kind, put_beside(self.server.library.root, runs), curve)
+            plot = pages.compared_plot(kind, put_beside(self.site.library.root, runs), curve)
         if plot is None:
             raise NotThereError("There is nothing to draw yet.")
         made = (
@@ -176,7 +182,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _one(self, query: dict[str, list[str]]) -> Run:
         try:
-            return self.server.library.run(query.get("run", [""])[-1])
+            return self.site.library.run(query.get("run", [""])[-1])
         except InputError as mistake:
             raise NotThereError(str(mistake)) from mistake
 
@@ -194,7 +200,7 @@ class Handler(BaseHTTPRequestHandler):
     def _send(
         self, content: bytes, kind: str, headers: dict[str, str] | None = None, status: HTTPStatus = HTTPStatus.OK
     ) -> None:
-        own = self.server.policy if kind == HTML else f"{_NONE}; style-src 'unsafe-inline'; sandbox"
+        own = self.site.policy if kind == HTML else f"{_NONE}; style-src 'unsafe-inline'; sandbox"
         every = {**_HEADERS, "Content-Security-Policy": own, **(headers or {})}
         self.send_response(status)
         for name, value in every.items():

@@ -8,8 +8,8 @@ from typing import Any
 from tailwise._checks import InputError
 from tailwise.labels.gaps import GAP_REGIONS
 from tailwise.labels.shots import REGIONS
-from tailwise.metrics.regions import METRICS
-from tailwise.serve.plot import harmless
+from tailwise.metrics.region_metrics import METRICS
+from tailwise.serve.chart_series import harmless
 from tailwise.serve.runs import Run
 from tailwise.serve.templating import iso, link
 

@@ -5,12 +5,12 @@ from typing import Any
 
 from markupsafe import Markup
 
-from tailwise.metrics.regions import METRICS
+from tailwise.metrics.region_metrics import METRICS
 from tailwise.serve.beside import MOST_RUNS, Column
+from tailwise.serve.chart_series import KINDS, Plot
 from tailwise.serve.library import Page
 from tailwise.serve.listing import ALL_REGIONS, Listing, Query, known, last
-from tailwise.serve.plot import KINDS, Plot
-from tailwise.serve.plots import CURVES, error_plot, regions_plot, training_plot
+from tailwise.serve.run_charts import CURVES, error_plot, regions_plot, training_plot
 from tailwise.serve.runs import Run
 from tailwise.serve.templating import render
 

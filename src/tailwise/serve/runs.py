@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tailwise._checks import InputError, quoted
-from tailwise.metrics.regions import Interval
+from tailwise.metrics.confidence import Interval
 from tailwise.runs.folder import CONFIG, HISTORY, MANIFEST, METRICS
 from tailwise.serve.files import read_lines, read_object
 

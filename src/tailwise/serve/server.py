@@ -9,7 +9,7 @@ import re
 import socket
 import socketserver
 import sys
-from functools import cached_property
+from functools import partial
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 from tailwise._checks import InputError
 from tailwise.serve.handler import Handler
 from tailwise.serve.library import Library
+from tailwise.serve.site import Site
 from tailwise.serve.templating import base_page
 
 _INLINE = re.compile(r"<script>(.*?)</script>", re.DOTALL)
@@ -38,13 +39,12 @@ class RunServer(ThreadingHTTPServer):
     allow_reuse_address = os.name == "posix"  # elsewhere it would let two programs share a port
 
     def __init__(self, root: Path, host: str = "127.0.0.1", port: int = 0) -> None:
-        self.library = Library(root)
-        self.shown = str(root)
         self.host = host
+        site = Site(Library(root), str(root), _policy(), self.accepts)
         if ":" in host:
             self.address_family = socket.AF_INET6
         try:
-            super().__init__((host, port), Handler)
+            super().__init__((host, port), partial(Handler, site))
         except OSError as error:
             raise InputError(_refusal(host, port, error)) from error
 
@@ -64,7 +64,7 @@ class RunServer(ThreadingHTTPServer):
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
         return f"http://{f'[{host}]' if ':' in host else host}:{self.server_port}/"
 
-    def meant(self, host: str | None) -> bool:
+    def accepts(self, host: str | None) -> bool:
         """Whether a ``Host`` header names this server.
 
         On the loopback address any page in the user's browser could otherwise read it under a name of its own that
@@ -75,19 +75,6 @@ class RunServer(ThreadingHTTPServer):
         names = {"localhost", "127.0.0.1", "[::1]", f"[{self.host}]" if ":" in self.host else self.host}
         ports = {f":{self.server_port}"} | ({""} if self.server_port == 80 else set())
         return host is not None and host.lower() in {name + port for name in names for port in ports}
-
-    @cached_property
-    def policy(self) -> str:
-        """What pages of this server may do; of scripts in the page only those of its template run."""
-        digests = [
-            base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-            for script in _INLINE.findall(base_page())
-        ]
-        scripts = " ".join(["'self'", *(f"'sha256-{digest}'" for digest in digests)])
-        return (
-            f"default-src 'none'; style-src 'self' 'unsafe-inline'; script-src {scripts}; img-src 'self' data:; "
-            "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-        )
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002
         """Say in one line what went wrong with a connection, unless the browser closed it."""
@@ -104,3 +91,15 @@ def _refusal(host: str, port: int, error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
         return f"`port` {port} is taken; choose another, or 0 for a free one"
     return f"cannot listen on `host` {host!r} `port` {port}: {error.strerror or error}; use 127.0.0.1"
+
+
+def _policy() -> str:
+    """Return the content security policy of the server's pages: of scripts in a page only the template's run."""
+    digests = [
+        base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in _INLINE.findall(base_page())
+    ]
+    scripts = " ".join(["'self'", *(f"'sha256-{digest}'" for digest in digests)])
+    return (
+        f"default-src 'none'; style-src 'self' 'unsafe-inline'; script-src {scripts}; img-src 'self' data:; "
+        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    )

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from jinja2 import ChoiceLoader, Environment, PackageLoader, select_autoescape
 
 from tailwise._numbers import number
-from tailwise.metrics.regions import Interval
+from tailwise.metrics.confidence import Interval
 from tailwise.serve.runs import finite
 
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from tailwise._checks import InputError, not_negative, number_range, one_of, whole
+from tailwise._part import Part
 from tailwise.labels.bin_grid import BinGrid
 from tailwise.labels.bins import Bins
 from tailwise.labels.kernels import COMPATS, Compat, Kernel, kernel_window, smooth
@@ -337,3 +338,21 @@ class FDS(FullPrecision):
     def extra_repr(self) -> str:
         """Bins, channels and form."""
         return f"{self.bins!r}, n_features={self.n_features}, momentum={self.momentum}, compat={self.compat!r}"
+
+
+FDS_PART = Part(
+    name="fds",
+    slot="smoother",
+    make=FDS,
+    summary="feature distribution smoothing",
+    source="Yang et al., Delving into Deep Imbalanced Regression, ICML",
+    year=2021,
+    cost="O(B d); full covariance O(B d^2), and O(C d^3) an epoch",
+    use="""\
+from tailwise import FDS
+fds = FDS(bins, model.n_features)
+pred = model.head(fds(model.encode(x), y))  # and fds.end_epoch() after each epoch""",
+    units={"window": "bins", "sigma": "bins", "start_update": "epochs", "start_smooth": "epochs"},
+    needs=("bins", "n_features"),
+    of_none={"momentum": "all samples so far", "clip": "no clip, or (0.1, 10) for compat=reference"},
+)

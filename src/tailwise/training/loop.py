@@ -19,7 +19,7 @@ from tailwise.distributed import from_main, sharing, world
 from tailwise.labels.bin_grid import BinGrid
 from tailwise.labels.bins import Bins
 from tailwise.labels.streaming import LabelDensity
-from tailwise.methods.method import Method
+from tailwise.methods.build import Method
 from tailwise.methods.objective import parameter_groups, trained_parameters, without_gathering
 from tailwise.training.batches import BatchSource
 from tailwise.training.checkpoint import optimizer_tensors, restore_optimizer, under
@@ -48,7 +48,7 @@ class Training:
         recipe: how to train.
 
     Example:
-        >>> from tailwise.methods.method import compose
+        >>> from tailwise.methods.build import compose
         >>> from tailwise.heads.point import Regressor
         >>> from tailwise.training.batches import Batches
         >>> x, y = torch.randn(64, 3), torch.rand(64)

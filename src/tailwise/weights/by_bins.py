@@ -6,6 +6,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from tailwise._checks import InputError, not_negative, number_range
+from tailwise._part import Part
 from tailwise.labels.bin_grid import BinGrid
 from tailwise.labels.bins import Bins, pieces
 from tailwise.labels.density import LDS
@@ -162,3 +163,21 @@ def _of_bins(counted: LabelDensity, effective: NDArray[np.float64]) -> tuple[Lab
     inverse[effective <= 0] = inverse[counts > 0].max()
     table = inverse * (counts.sum() / (counts @ inverse))
     return LabelWeights(counted.bins, table), spread_of(table, counts)
+
+
+EFFECTIVE_PART = Part(
+    name="effective",
+    slot="weights",
+    make=effective_number_weights,
+    summary="inverse of the effective number of samples of a bin",
+    source="Cui et al., Class-Balanced Loss Based on Effective Number of Samples, CVPR",
+    year=2019,
+    cost="O(B)",
+    use="""\
+from tailwise.weights.by_bins import effective_number_weights
+weights = effective_number_weights(y_train, bins, beta=0.99)
+loss = (weights(y) * (pred - y).abs()).mean()""",
+    needs=("labels", "label_bins"),
+    hidden=frozenset({"density"}),
+    corrects=True,
+)

@@ -1,11 +1,14 @@
 """Weights proportional to 1 / density ** power, the density by bins or at each label."""
 
+from functools import partial
+
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
 from tailwise._checks import InputError, not_negative
+from tailwise._part import Part
 from tailwise.labels.bin_grid import BinGrid
 from tailwise.labels.bins import Bins
 from tailwise.labels.density import KDE, KNN, LDS
@@ -130,3 +133,45 @@ def _without_bins(
     at_rows = np.maximum(in_pieces(density_at, label_tensor(y)).double().numpy(), alone)
     rarity = np.exp(power * (at_rows.min() - at_rows))
     return DensityWeights(density_at, at_rows, power=power), spread_of(rarity, np.ones(len(y)))
+
+
+_part = partial(
+    Part,
+    slot="weights",
+    make=density_weights,
+    source="Yang et al., Delving into Deep Imbalanced Regression, ICML",
+    year=2021,
+    cost="O(B)",
+    units={"clip": "rows"},
+    needs=("labels", "label_bins"),
+    hidden=frozenset({"density"}),
+    of_none={"clip": "no clip"},
+    corrects=True,
+)
+INV_PART = _part(
+    name="inv",
+    summary="inverse label density",
+    use="""\
+from tailwise import density_weights
+weights = density_weights(y_train, bins, power=1.0)
+loss = (weights(y) * (pred - y).abs()).mean()""",
+    fixed={"power": 1.0},
+)
+SQINV_PART = _part(
+    name="sqinv",
+    summary="square-root inverse label density",
+    use="""\
+from tailwise import density_weights
+weights = density_weights(y_train, bins, power=0.5)
+loss = (weights(y) * (pred - y).abs()).mean()""",
+    fixed={"power": 0.5},
+)
+REWEIGHT_PART = _part(
+    name="reweight",
+    summary="inverse label density to a power of your choice",
+    use="""\
+from tailwise import density_weights
+weights = density_weights(y_train, bins, power=0.8)
+loss = (weights(y) * (pred - y).abs()).mean()""",
+    most={"power": 10.0},
+)

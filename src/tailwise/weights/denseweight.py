@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tailwise._checks import label_array, not_negative, one_of, positive
+from tailwise._part import Part
 from tailwise.labels.kde import Rule, binned_density, grid_margin, scalar_bandwidth
 from tailwise.labels.kernels import COMPATS, Compat
 from tailwise.labels.streaming import LabelDensity, labels_themselves
@@ -55,3 +56,24 @@ def dense_weights(
     weights, spread = scaled_grid_weights(start, step, table, y, interpolate=compat == "paper")
     warn_if_extreme(spread, "lower alpha, or raise the floor")
     return weights
+
+
+DENSEWEIGHT_PART = Part(
+    name="denseweight",
+    slot="weights",
+    make=dense_weights,
+    summary="DenseWeight: weights that fall linearly with the kernel density of the label",
+    source="Steininger et al., Density-based weighting for imbalanced regression, Machine Learning",
+    year=2021,
+    cost="O(B)",
+    use="""\
+from tailwise.weights.denseweight import dense_weights
+weights = dense_weights(y_train, alpha=1.0)
+loss = (weights(y) * (pred - y).abs()).mean()""",
+    units={"bandwidth": "target"},
+    targets=("scalar", "dense"),
+    needs=("y",),
+    also=("density",),
+    of_none={"bandwidth": "1.06 sigma n^(-1/5)"},
+    corrects=True,
+)

@@ -7,7 +7,6 @@ from typing import Any
 import pandas as pd
 
 from tailwise._checks import InputError
-from tailwise.backends.names import AUTO
 from tailwise.bench.protocols.base import SPLIT, Protocol, read_record
 from tailwise.bench.protocols.maps import DEPTH, run_map_cell
 from tailwise.compare.cell import Cell
@@ -15,9 +14,11 @@ from tailwise.compare.grid import read_cell, read_result, run_grid
 from tailwise.data.source import load_source
 from tailwise.data.table_files import read_table, write_table
 from tailwise.experiment.spec import Experiment, recipe_of
+from tailwise.modalities.catalog import column_options, kinds, modality_named
+from tailwise.modalities.encoder_names import AUTO
 
 SELECT = ("val", "test")
-_RECIPE, _ENCODER, _MEDIA = "recipe", "encoder", ("image", "text", "signal")
+_RECIPE, _ENCODER = "recipe", "encoder"
 
 
 def protocol_cells(
@@ -60,7 +61,7 @@ def protocol_cells(
             file = _selecting_on_test(file, out / f"select-test-{name}.csv")
         digest = load_source(str(file)).sha256
         choices = {**protocol.choices, "split": "column", "split_column": SPLIT}
-        if any(key in choices for key in ("image", "signal")):
+        if any(option.name in choices for modality, option in column_options() if modality.holds_paths):
             choices["folder"] = str(prepared.resolve())
         if DEPTH in choices:
             choices[DEPTH] = {**choices[DEPTH], **settings.get(DEPTH, {})}
@@ -94,11 +95,11 @@ def with_loss(method: str, loss: str | None) -> str:
     >>> with_loss("vanilla", "l1"), with_loss("sqinv+lds", "l1"), with_loss("bmc", "l1")
     ('l1', 'sqinv+lds+l1', 'bmc')
     """
-    from tailwise.methods.method import parse
-    from tailwise.methods.parts import PARTS
+    from tailwise.methods.catalog import CATALOG
+    from tailwise.methods.grammar import parse
 
     parts = parse(method)
-    if loss is None or any("loss" in (PARTS[name].slot, *PARTS[name].also) for name in parts):
+    if loss is None or any("loss" in CATALOG[name].slots for name in parts):
         return method
     return "+".join([*parts, loss])
 
@@ -109,13 +110,14 @@ def without_loss(method: str, loss: str | None) -> str:
     >>> without_loss("l1", "l1"), without_loss("sqinv+lds+l1", "l1")
     ('vanilla', 'sqinv+lds')
     """
-    from tailwise.methods.method import VANILLA, parse
+    from tailwise.methods.grammar import VANILLA, parse
 
     return "+".join(name for name in parse(method) if name != loss) or VANILLA
 
 
 def _entries(protocol: Protocol, methods: Sequence[str], settings: Mapping[str, Mapping[str, Any]]) -> list[Experiment]:
-    from tailwise.methods.method import compose, parse
+    from tailwise.methods.build import compose
+    from tailwise.methods.grammar import parse
     from tailwise.training.recipe import Recipe
 
     recipe = {**protocol.recipe, **settings.get(_RECIPE, {})}
@@ -127,13 +129,16 @@ def _entries(protocol: Protocol, methods: Sequence[str], settings: Mapping[str, 
         unknown = next(name for name in recipe if name not in Recipe.__dataclass_fields__)
         raise InputError(f"`recipe.{unknown}`: there is no such setting of a training") from None
     params = {kind: dict(own) for kind, own in protocol.params.items()}
-    for kind in (*_MEDIA, DEPTH):
-        if kind in settings and kind not in protocol.choices and f"{kind}_pair" not in protocol.choices:
-            raise InputError(f"`{kind}.{next(iter(settings[kind]))}`: {protocol.name} has no {kind}s")
-        if kind in settings and kind != DEPTH:
+    if DEPTH in settings and DEPTH not in protocol.choices:
+        raise InputError(f"`{DEPTH}.{next(iter(settings[DEPTH]))}`: {protocol.name} has no {DEPTH}s")
+    for kind in kinds():
+        modality = modality_named(kind)
+        if kind in settings and not any(option.name in protocol.choices for option in modality.options):
+            raise InputError(f"`{kind}.{next(iter(settings[kind]))}`: {protocol.name} has no {modality.plural}")
+        if kind in settings:
             usual = params.get(kind, {})
-            if kind == "text" and settings[kind].get("encoder", usual["encoder"]) != usual["encoder"]:
-                usual = {}  # what the protocol sets is its encoder's alone
+            if modality.one_encoder and settings[kind].get("encoder", usual["encoder"]) != usual["encoder"]:
+                usual = {}  # the protocol's parameters are those of its encoder alone
             params[kind] = {**usual, **settings[kind]}
     params.update(settings.get(_ENCODER, {}))
     encoder = AUTO
@@ -142,7 +147,7 @@ def _entries(protocol: Protocol, methods: Sequence[str], settings: Mapping[str, 
         encoder = str(image.pop("encoder"))
         for name in [*(f"image.{key}" for key in image), *(f"encoder.{key}" for key in params)]:
             raise InputError(f"`{name}`: {protocol.name} takes image.encoder and depth.size")
-    unused = set(settings) - {_RECIPE, _ENCODER, DEPTH, *_MEDIA}
+    unused = set(settings) - {_RECIPE, _ENCODER, DEPTH, *kinds()}
     entries = []
     for method in dict.fromkeys(methods):
         full = with_loss(method, protocol.loss)

@@ -8,11 +8,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tailwise._checks import InputError, whole
-from tailwise.data.columns import Schema, media_columns
+from tailwise.data.columns import Schema
 from tailwise.data.splits import SPLIT_COLUMN, check_groups, looks_like_split
 from tailwise.data.targets import check_target, check_target_cells, require_column, target_values
 from tailwise.diagnose.advice import advise
-from tailwise.diagnose.columns import count_duplicates, describe_columns
+from tailwise.diagnose.column_checks import count_duplicates, describe_columns
 from tailwise.diagnose.commands import Commands
 from tailwise.diagnose.facts import Diagnosis
 from tailwise.diagnose.heaps import find_rounding, find_spikes
@@ -24,9 +24,11 @@ from tailwise.diagnose.labels import (
     describe_weightings,
 )
 from tailwise.diagnose.media import media_hints
-from tailwise.diagnose.model import cross_validate
+from tailwise.diagnose.quick_model import cross_validate
 from tailwise.labels.bins import Bins
 from tailwise.labels.shots import Shots
+from tailwise.modalities.catalog import column_options, how_to_name
+from tailwise.modalities.media_rows import media_columns
 
 
 def diagnose(
@@ -40,15 +42,12 @@ def diagnose(
     nominal: Sequence[str] = (),
     numeric: Sequence[str] = (),
     date: Sequence[str] = (),
-    image: Sequence[str] = (),
-    text: Sequence[str] = (),
-    text_pair: Sequence[str] | None = None,
-    signal: Sequence[str] = (),
     drop_missing_target: bool = False,
     group: str | None = None,
     seed: int = 0,
     quick_model: bool = True,
     data: str = "data.csv",
+    **media_names: Sequence[str] | None,
 ) -> Diagnosis:
     """Say how imbalanced a target is, where errors are large, what else is odd about the table, and what to do.
 
@@ -62,17 +61,15 @@ def diagnose(
         nominal: columns to take as nominal.
         numeric: columns to take as numeric.
         date: columns to take as dates.
-        image: columns that name image files. Neither files nor texts are looked at, only that they are no features of
-            the quick model.
-        text: columns of texts.
-        text_pair: two columns of texts that are read as a pair.
-        signal: columns that name files of signals.
         drop_missing_target: leave rows without a target out instead of refusing them.
         group: column whose groups no fold splits.
         seed: of folds, samples and bootstrap.
         quick_model: whether to cross-validate a boosted model, on at most 20,000 rows (fewer of tables wider than 100
             columns, but at least 2,000).
         data: what the commands of the advice call the table.
+        media_names: columns of images, texts and signals, by the keywords of
+            :func:`tailwise.experiment.prepare.prepare`. Neither files nor texts are read; these columns are only
+            left out of the quick model.
 
     Raises:
         InputError: anything about the table or the choices that training would refuse too.
@@ -116,9 +113,17 @@ def diagnose(
     check_target(y, target)
     if group is not None:
         check_groups(table[group])
-    media = media_columns(image, text, text_pair, signal)
+    media = media_columns(media_names)
     schema = Schema.infer(
-        table, target, drop=drop, nominal=nominal, numeric=numeric, date=date, not_features=roles, media=media
+        table,
+        target,
+        drop=drop,
+        nominal=nominal,
+        numeric=numeric,
+        date=date,
+        not_features=roles,
+        media=media,
+        hint=how_to_name(),
     )
     features = schema.features(table)
     notes += media_hints(table, schema)
@@ -132,7 +137,7 @@ def diagnose(
     elif quick_model and not media:
         notes.append("no column varies, so no model was tried")
     if quick_model and media:
-        kinds = " and ".join(dict.fromkeys(f"{medium.kind}s" for medium in media))
+        kinds = " and ".join(dict.fromkeys(medium.plural for medium in media))
         notes.append(
             f"the quick model looks at no {kinds}, only at the other columns"
             if model
@@ -155,16 +160,22 @@ def diagnose(
         notes=tuple(notes),
     )
     columns = {"--drop": drop, "--nominal": nominal, "--numeric": numeric, "--date": date}
-    columns |= {"--image": image, "--text": text, "--signal": signal}
+    named = {option: media_names.get(option.name) or () for _, option in column_options()}
+    columns |= {_flag(option.name): names for option, names in named.items() if option.together == 1}
     told = None if shots is None else f"{shots[0]:g},{shots[1]:g}"
     single = {"--bin-width": bin_width, "--bins": n_bins, "--shots": told, "--group": group}
     options: list[tuple[str, ...]] = [(option, name) for option, chosen in columns.items() for name in chosen]
     options += [(option, str(value)) for option, value in single.items() if value is not None]
-    options += [("--text-pair", *text_pair)] if text_pair else []
+    options += [(_flag(option.name), *names) for option, names in named.items() if option.together > 1 and names]
     options += [("--drop-missing-target",)] if drop_missing_target else []
     options += [("--seed", str(seed))] if seed else []
     commands = Commands(data, target, tuple(options))
     return replace(found, advice=advise(found, commands))
+
+
+def _flag(keyword: str) -> str:
+    """Return the command's option for a keyword."""
+    return "--" + keyword.replace("_", "-")
 
 
 def _called_training(split: pd.Series) -> NDArray[np.bool_]:

@@ -1,4 +1,4 @@
-"""A table of numeric and nominal columns, and the same table with other rows and new ones."""
+"""Tables of numeric and nominal columns, and their resampled and synthetic rows."""
 
 import reprlib
 from collections.abc import Hashable, Iterable, Mapping, Sequence
@@ -16,18 +16,18 @@ Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
 Nominal = Sequence[str | int | bool]
 
-_LARGEST = 1e100  # squares of differences still are float64
+_LARGEST = 1e100  # squares of differences stay finite in float64
 
 
 @dataclass(frozen=True)
-class Made:
+class SyntheticRows:
     """Synthetic rows.
 
     Args:
-        base: ``(s,)`` the row each was made from.
-        numbers: ``(s, q)`` their numeric columns.
-        cells: ``(s, r)`` the row that each nominal value is taken from.
-        labels: ``(s,)`` their targets.
+        base: ``(s,)`` row that each synthetic row was made from.
+        numbers: ``(s, q)`` values of the numeric columns.
+        cells: ``(s, r)`` row that each nominal value is taken from.
+        labels: ``(s,)`` targets.
     """
 
     base: Rows
@@ -38,14 +38,14 @@ class Made:
 
 @dataclass(frozen=True)
 class Table:
-    """The columns of X.
+    """Columns of X.
 
     Args:
         numeric: positions of the numeric columns.
-        whole: ``(q,)`` those that hold whole numbers by their type.
-        numbers: ``(n, q)`` the numeric columns.
+        whole: ``(q,)`` numeric columns with a type of whole numbers.
+        numbers: ``(n, q)`` values of the numeric columns.
         nominal: positions of the nominal columns.
-        codes: ``(n, r)`` their values, counted from 0 in each column.
+        codes: ``(n, r)`` values of the nominal columns, numbered from 0 in each column.
     """
 
     numeric: list[int]
@@ -56,7 +56,7 @@ class Table:
 
 
 def checked_matrix(X: Any) -> Any:
-    """X as a data frame or a two-dimensional array.
+    """Return X as a data frame or a two-dimensional array.
 
     Raises:
         InputError: a sparse matrix, another number of dimensions, no column.
@@ -73,17 +73,20 @@ def checked_matrix(X: Any) -> Any:
 
 
 def checked_labels(y: Any, n_rows: int) -> Floats:
-    """The targets as a float64 vector.
+    """Return the targets as a float64 vector.
 
     Raises:
-        InputError: targets that are not numbers, not finite, not one-dimensional, or another number of them than rows.
+        InputError: targets that are not numbers, not finite or not one-dimensional; a number of targets other than the
+            number of rows.
     """
     if y is None:
         raise InputError("y is None; resamplers need the target of each row")
     try:
-        held = y if isinstance(y, pd.Series) else np.asarray(y)
-        _check_numbers(held)
-        labels = label_array(held.to_numpy(dtype=np.float64, na_value=np.nan) if isinstance(held, pd.Series) else held)
+        targets = y if isinstance(y, pd.Series) else np.asarray(y)
+        _check_numbers(targets)
+        if isinstance(targets, pd.Series):
+            targets = targets.to_numpy(dtype=np.float64, na_value=np.nan)
+        labels = label_array(targets)
     except (TypeError, ValueError) as error:
         if isinstance(error, InputError):
             raise
@@ -96,6 +99,7 @@ def checked_labels(y: Any, n_rows: int) -> Floats:
 
 
 def _check_numbers(y: Any) -> None:
+    """Raise an InputError unless the targets are real numbers by their type."""
     kind: Any = y.dtype
     if types.is_object_dtype(kind):
         kind = types.infer_dtype(np.asarray(y).ravel())
@@ -107,13 +111,13 @@ def _check_numbers(y: Any) -> None:
 
 
 def read_table(X: Any, nominal: Nominal | None = None) -> Table:
-    """Numeric and nominal columns of a checked X.
+    """Split a checked X into numeric and nominal columns.
 
-    Columns of type category, object, string and bool are nominal, and those named.
+    Columns of type category, object, string and bool are nominal, as are the columns named in ``nominal``.
 
     Raises:
         InputError: a missing or infinite value, dates, complex numbers, values that cannot be compared, a name or
-            position that is no column.
+            position that is not a column.
     """
     columns = _Columns(X, nominal)
     codes = [columns.codes(j) for j in columns.nominal]
@@ -126,54 +130,57 @@ def read_table(X: Any, nominal: Nominal | None = None) -> Table:
     )
 
 
-def take_rows(X: Any, rows: Rows, table: Table | None = None, made: Made | None = None) -> Any:
-    """X with the given rows, then the synthetic ones, all columns of the type they had; the index starts at 0."""
+def take_rows(X: Any, rows: Rows, table: Table | None = None, synthetic: SyntheticRows | None = None) -> Any:
+    """Return the given rows of X and then the synthetic rows, with the column types of X; the index starts at 0."""
     if isinstance(X, np.ndarray):
         kept = X[rows]
-        return kept if made is None or table is None else np.concatenate([kept, _made_array(X, table, made)])
+        if synthetic is None or table is None:
+            return kept
+        return np.concatenate([kept, _synthetic_array(X, table, synthetic)])
     kept = X.take(rows)
-    if made is not None and table is not None:
-        kept = pd.concat([kept, _made_frame(X, table, made)])
+    if synthetic is not None and table is not None:
+        kept = pd.concat([kept, _synthetic_frame(X, table, synthetic)])
     return kept.reset_index(drop=True)
 
 
-def take_labels(y: Any, rows: Rows, made: Made | None = None) -> Any:
-    """Targets of the given rows, then the synthetic ones, as ``y`` came: a series or an array, and its type."""
+def take_labels(y: Any, rows: Rows, synthetic: SyntheticRows | None = None) -> Any:
+    """Return the targets of the given rows and then of the synthetic rows, as a series or an array like ``y``."""
     if not isinstance(y, pd.Series):
-        given = np.asarray(y)
-        return given[rows] if made is None else np.concatenate([given[rows], _typed(made.labels, given.dtype)])
+        array = np.asarray(y)
+        return (
+            array[rows] if synthetic is None else np.concatenate([array[rows], _typed(synthetic.labels, array.dtype)])
+        )
     kept = y.take(rows)
-    if made is not None:
-        kept = pd.concat([kept, pd.Series(_typed(made.labels, y.dtype), name=y.name)])
+    if synthetic is not None:
+        kept = pd.concat([kept, pd.Series(_typed(synthetic.labels, y.dtype), name=y.name)])
     return kept.reset_index(drop=True)
 
 
-def _made_array(X: NDArray[Any], table: Table, made: Made) -> NDArray[Any]:
+def _synthetic_array(X: NDArray[Any], table: Table, synthetic: SyntheticRows) -> NDArray[Any]:
+    """Return synthetic rows as an array of the type of X."""
     if not table.nominal and X.dtype != object:
-        return np.asarray(_typed(made.numbers, X.dtype))
-    rows = X[made.base]
+        return np.asarray(_typed(synthetic.numbers, X.dtype))
+    rows = X[synthetic.base]
     for i, j in enumerate(table.numeric):
-        rows[:, j] = _typed(made.numbers[:, i], np.dtype(np.int64) if _whole_object(X, table, i) else X.dtype)
+        dtype = np.dtype(np.int64) if X.dtype == object and table.whole[i] else X.dtype
+        rows[:, j] = _typed(synthetic.numbers[:, i], dtype)
     for i, j in enumerate(table.nominal):
-        rows[:, j] = X[made.cells[:, i], j]
+        rows[:, j] = X[synthetic.cells[:, i], j]
     return rows
 
 
-def _whole_object(X: NDArray[Any], table: Table, i: int) -> bool:
-    return X.dtype == object and bool(table.whole[i])
-
-
-def _made_frame(X: pd.DataFrame, table: Table, made: Made) -> pd.DataFrame:
-    rows = X.take(made.base)
+def _synthetic_frame(X: pd.DataFrame, table: Table, synthetic: SyntheticRows) -> pd.DataFrame:
+    """Return synthetic rows as a frame with the column types of X."""
+    rows = X.take(synthetic.base)
     for i, j in enumerate(table.numeric):
-        rows.isetitem(j, _typed(made.numbers[:, i], X.dtypes.iloc[j]))
+        rows.isetitem(j, _typed(synthetic.numbers[:, i], X.dtypes.iloc[j]))
     for i, j in enumerate(table.nominal):
-        rows.isetitem(j, X.iloc[:, j].array.take(made.cells[:, i]))
+        rows.isetitem(j, X.iloc[:, j].array.take(synthetic.cells[:, i]))
     return rows
 
 
 def _typed(values: Floats, dtype: Any) -> Any:
-    """Numbers as a column of a type: within its range, and rounded where it holds whole numbers."""
+    """Convert numbers to a type: clipped to its range, and rounded for a type of whole numbers."""
     if types.is_integer_dtype(dtype):
         limits = np.iinfo(getattr(dtype, "numpy_dtype", dtype))
         top = min(float(limits.max), np.nextafter(2.0**63, 0)) if limits.max >= 2**53 else limits.max
@@ -200,9 +207,11 @@ class _Columns:
         self.numeric = [j for j in range(X.shape[1]) if j not in self.nominal]
 
     def dtype(self, j: int) -> Any:
+        """Return the type of column j."""
         return self.array.dtype if self.frame is None else self.frame.dtypes.iloc[j]  # type: ignore[union-attr]
 
     def numbers(self) -> Floats:
+        """Return the ``(n, q)`` numeric columns."""
         if self.frame is None:
             taken = self.array if not self.nominal else self.array[:, self.numeric]  # type: ignore[index]
             values = np.asarray(taken, dtype=np.float64)
@@ -220,6 +229,7 @@ class _Columns:
         return values
 
     def codes(self, j: int) -> Rows:
+        """Return the ``(n,)`` values of nominal column j, numbered from 0."""
         values = self.array[:, j] if self.frame is None else self.frame.iloc[:, j]  # type: ignore[index]
         try:
             codes = pd.factorize(values)[0].astype(np.int64)
@@ -246,7 +256,8 @@ class _Columns:
         return False
 
     def _positions(self, nominal: Nominal | None) -> set[int]:
-        found: set[int] = set()
+        """Return the positions of the columns named as nominal, by name, by position or by a mask."""
+        positions: set[int] = set()
         if isinstance(nominal, str | int):
             raise InputError(f"nominal must be a list of columns, got {nominal!r}; write [{nominal!r}]")
         if not isinstance(nominal, Iterable | None) or isinstance(nominal, Mapping | bytes):
@@ -272,8 +283,8 @@ class _Columns:
                 whole = isinstance(name, str) and any(str(known) == name for known in self.names)
                 hint = f"; names there are whole numbers, so write {name} without quotes" if whole else ""
                 raise InputError(f"nominal names {name!r}, which is no column of X; it has {quoted(self.names)}{hint}")
-            found.update(by_name)
-        return found
+            positions.update(by_name)
+        return positions
 
 
 def _equal(known: Any, name: Any) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 from tailwise.labels.shots import REGIONS
 from tailwise.report.drawing import INK, REGION_COLORS
 from tailwise.serve.beside import Column
-from tailwise.serve.plot import Plot, Series
+from tailwise.serve.chart_series import Plot, Series
 from tailwise.serve.runs import Run, finite
 
 CURVES = {"mae": "all", "bmae": "balanced", **{region: region for region in REGIONS}}

@@ -1,13 +1,15 @@
-"""What a part of a method is: one name of the grammar, and what it is built from."""
+"""The description of a part of a method, and the training labels that parts are built from.
 
-import importlib
+Each module that defines a part describes it after its class; ``tailwise.methods.catalog`` lists the descriptions.
+Nothing heavy is imported here.
+"""
+
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from tailwise._checks import InputError
-from tailwise.methods.slots import Slot
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,17 +19,30 @@ if TYPE_CHECKING:
     from tailwise.labels.bins import Bins
     from tailwise.labels.streaming import LabelDensity
 
+Slot = Literal[
+    "augment",
+    "weights",
+    "density",
+    "smoother",
+    "loss",
+    "regularizer",
+    "objective",
+    "optimizer",
+    "stage",
+    "resample",
+    "correction",
+]
 ALL = ("scalar", "k", "dense")
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What parts are built from: training labels, their bins, and the network's number of features.
+    """Training labels with their bins, and the network's number of features.
 
     Args:
         y: ``(n,)`` or ``(n, K)`` training labels, target units.
         label_bins: bins of the target, a grid of them for K-dimensional labels; ``None`` where there are none.
-        width: number of features; ``None`` for a network that does not say.
+        width: number of features; ``None`` for a network without ``n_features``.
         counts: all labels counted in bins, where there are too many of them (pixels) and ``y`` is a random part.
     """
 
@@ -46,7 +61,7 @@ class Setting:
         """Bins of the target.
 
         Raises:
-            InputError: labels that have none.
+            InputError: labels without bins.
         """
         if self.label_bins is None:
             raise InputError(
@@ -70,7 +85,7 @@ class Setting:
 
     @property
     def bin_width(self) -> float:
-        """Median width of the bins; of labels without bins, a twentieth of a standard deviation."""
+        """Median width of the bins; for labels without bins, a twentieth of a standard deviation."""
         if self.label_bins is None:
             return self.spread / 20
         axes: Any = getattr(self.label_bins, "axes", (self.label_bins,))
@@ -87,7 +102,7 @@ class Setting:
         """Number of features.
 
         Raises:
-            InputError: the network does not say.
+            InputError: a network without ``n_features``.
         """
         if self.width is None:
             raise InputError("the model needs n_features, the number of channels of model.encode(x)")
@@ -96,42 +111,56 @@ class Setting:
 
 @dataclass(frozen=True)
 class FromLabels:
-    """A default that comes from the training labels: the rule in words, and the rule."""
+    """A default that is computed from the training labels.
+
+    Args:
+        rule: the rule in words.
+        value: the rule; a function with a name, so that a method can be pickled.
+    """
 
     rule: str
     value: Callable[[Setting], float | None]
 
 
-@dataclass(frozen=True)
+def _spread(setting: Setting) -> float:
+    return setting.spread
+
+
+SPREAD = FromLabels("1 standard deviation", _spread)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Part:
-    """One name of the grammar.
+    """One name of the grammar of methods.
 
     Args:
-        slot: which slot it fills.
-        where: ``module:attribute`` of the class or function that makes it.
-        summary: what it does, one line.
+        name: its name in a method string.
+        slot: the slot that it fills.
+        make: class or function that builds it.
+        summary: its effect, in one line.
         source: paper, ``"-"`` for common knowledge.
         year: of the paper.
         remark: on the source.
         cost: of a training step beside the network: B rows, d features, C bins, M heads or components.
-        use: the piece in a loop of one's own, at most three lines (see docs/methods.md for the names it may use).
-        fixed: parameters this name stands for.
-        from_labels: defaults taken from the training labels.
-        of_none: what a default of ``None`` means, in words.
+        use: the piece in a loop of one's own, at most three lines (docs/methods.md lists the names it may use).
+        fixed: parameters that this name stands for.
+        from_labels: defaults computed from the training labels.
+        of_none: meaning of a default of ``None``, in words.
         units: unit of a parameter, where it has one: ``"target"``, ``"1/target"``, ``"bins"``, ``"rows"``, ...
         most: largest value of a parameter that still works.
         coef: coefficient of a regularizer, relative to the loss in standard deviations of the target.
-        targets: what it takes: ``"scalar"`` ``(B,)``, ``"k"`` ``(B, K)``, ``"dense"`` ``(B, H, W)``.
-        needs: what ``where`` takes first, by position: attributes of :class:`Setting`.
-        hidden: parameters of ``where`` that the method fills itself.
-        in_python: parameters that only Python can give a meaning to.
-        also: other slots it fills, so that nothing else may.
-        corrects: whether it acts against the rarity of labels, which two parts should not do at once.
+        targets: kinds of target: ``"scalar"`` ``(B,)``, ``"k"`` ``(B, K)``, ``"dense"`` ``(B, H, W)``.
+        needs: leading positional arguments of ``make``: attributes of :class:`Setting`.
+        hidden: parameters of ``make`` that the method fills itself.
+        in_python: parameters that cannot be set on the command line.
+        also: other slots that it fills as well.
+        corrects: whether it compensates for the rarity of labels, which only one part of a method should do.
         deviates: whether it predicts a standard deviation too.
     """
 
+    name: str
     slot: Slot
-    where: str
+    make: Callable[..., Any]
     summary: str
     source: str
     year: int | None
@@ -152,16 +181,10 @@ class Part:
     corrects: bool = False
     deviates: bool = False
 
-    def load(self) -> Callable[..., Any]:
-        """Import what makes the part."""
-        module, name = self.where.split(":")
-        make: Callable[..., Any] = getattr(importlib.import_module(module), name)
-        return make
-
     @property
     def balances(self) -> bool:
-        """Whether it is a loss that itself corrects for the label distribution, as its class says."""
-        return bool(getattr(self.load(), "balances", False))
+        """Whether it is a loss that corrects for the label distribution itself, as its class declares."""
+        return bool(getattr(self.make, "balances", False))
 
     @property
     def reference(self) -> str:
@@ -169,22 +192,22 @@ class Part:
         return self.source + (f" {self.year}" if self.year else "") + (f" ({self.remark})" if self.remark else "")
 
     def choices(self) -> dict[str, tuple[str, ...]]:
-        """Names a parameter may have for a value, as the annotations of ``where`` list them."""
+        """Values of a parameter that are names, as the annotations of ``make`` list them."""
         named = {
             name: tuple(_names_in(parameter.annotation))
-            for name, parameter in inspect.signature(self.load()).parameters.items()
+            for name, parameter in inspect.signature(self.make).parameters.items()
         }
         return {name: names for name, names in named.items() if names}
 
     def parameters(self) -> dict[str, Any]:
-        """Keyword parameters with their defaults, as the signature of ``where`` has them."""
-        given = {
+        """Keyword parameters with their defaults, from the signature of ``make``."""
+        defaults = {
             name: parameter.default
-            for name, parameter in inspect.signature(self.load()).parameters.items()
+            for name, parameter in inspect.signature(self.make).parameters.items()
             if parameter.kind is parameter.KEYWORD_ONLY and name not in self.fixed and name not in self.hidden
         }
-        given |= {name: default.rule for name, default in self.from_labels.items()}
-        return given | ({} if self.coef is None else {"coef": self.coef})
+        defaults |= {name: default.rule for name, default in self.from_labels.items()}
+        return defaults | ({} if self.coef is None else {"coef": self.coef})
 
 
 def _names_in(annotation: Any) -> Iterator[str]:

@@ -1,0 +1,245 @@
+"""CatBoost, stopped early; an extra."""
+
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tailwise._checks import InputError, positive
+from tailwise.backends.arrays import ArrayFitting, Arrays, Training, arrays_of
+from tailwise.backends.model_file import check_file, describe_file
+from tailwise.backends.parameters import FIXED, checked_parameters
+from tailwise.backends.protocol import Backend, Between, Outputs
+from tailwise.backends.rounds import PATIENCE, best_round
+from tailwise.data.task import Task
+from tailwise.methods.build import Method
+from tailwise.modalities.encoder_names import AUTO
+from tailwise.modalities.table_inputs import TableInputs
+from tailwise.training.recipe import Recipe
+
+_FILE = "model.cbm"
+_DEFAULTS: Mapping[str, Any] = {"iterations": 2000, "learning_rate": 0.05}
+_FIXED = {
+    **FIXED,
+    "loss_function": FIXED["loss"],
+    "eval_metric": "the recipe's `criterion`",
+    "random_seed": FIXED["random_state"],
+    "early_stopping_rounds": FIXED["early_stopping"],
+    "od_wait": FIXED["early_stopping"],
+    "use_best_model": FIXED["early_stopping"],
+    "cat_features": FIXED["categorical_features"],
+    "class_weights": FIXED["class_weight"],
+}
+_KNOWN = (
+    "bagging_temperature",
+    "boosting_type",
+    "bootstrap_type",
+    "border_count",
+    "depth",
+    "grow_policy",
+    "iterations",
+    "l2_leaf_reg",
+    "leaf_estimation_iterations",
+    "leaf_estimation_method",
+    "learning_rate",
+    "max_ctr_complexity",
+    "max_leaves",
+    "min_data_in_leaf",
+    "model_size_reg",
+    "monotone_constraints",
+    "nan_mode",
+    "one_hot_max_size",
+    "random_strength",
+    "rsm",
+    "score_function",
+    "subsample",
+    "thread_count",
+)
+
+
+class CatBoostModel:
+    """A trained model of CatBoost.
+
+    Args:
+        fitted: the regressor, of the rounds that are kept.
+    """
+
+    def __init__(self, fitted: Any) -> None:
+        self.fitted = fitted
+
+    def predict(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
+        """``(n,)`` predictions, target units."""
+        nominal = np.zeros(x.shape[1], dtype=bool)
+        nominal[self.fitted.get_cat_feature_indices()] = True
+        return np.asarray(self.fitted.predict(_frame(x, nominal)), dtype=np.float64)
+
+    def outputs(self, x: NDArray[np.float64], *, features: bool = False) -> Outputs:  # noqa: ARG002
+        """Predictions alone."""
+        return Outputs(self.predict(x))
+
+    def cpu(self) -> None:
+        """Nothing to move."""
+
+    def save(self, folder: Path) -> dict[str, Any]:
+        """Write ``model.cbm``, CatBoost's own format, into a folder; return its description."""
+        self.fitted.save_model(str(folder / _FILE), format="cbm")
+        return describe_file("catboost", folder / _FILE)
+
+    @classmethod
+    def load(cls, folder: Path, description: Mapping[str, Any]) -> Self:
+        """Read what :meth:`save` wrote."""
+        catboost = _library()
+        path = check_file(folder / _FILE, description)
+        try:
+            return cls(catboost.CatBoostRegressor().load_model(str(path), format="cbm"))
+        except catboost.CatBoostError as error:
+            raise ValueError(f"{_FILE}: {str(error).splitlines()[0]}") from error
+
+
+class CatBoost:
+    """CatBoost, of at most 2,000 rounds where nothing else is given, with its own treatment of categories.
+
+    The numbers do not depend on the number of threads.
+    """
+
+    name = "catboost"
+    losses: Mapping[str, str] = {"mse": "RMSE", "l1": "MAE"}
+    dtype = np.float64
+    varied: Mapping[str, Between] = {
+        "learning_rate": Between(0.02, 0.2, log=True),
+        "depth": Between(4, 10, whole=True),
+        "l2_leaf_reg": Between(1.0, 30.0, log=True),
+    }
+
+    def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Parameters of ``CatBoostRegressor`` that shape the trees."""
+        params = checked_parameters(
+            self.name, given, known=_KNOWN, defaults=_DEFAULTS, fixed=_FIXED, counts=("iterations",)
+        )
+        positive(params["learning_rate"], f"{self.name}: learning_rate")  # it trains with a negative one
+        return params
+
+    def start(
+        self,
+        task: Task,
+        method: Method,
+        recipe: Recipe,
+        *,
+        params: Mapping[str, Any],
+        encoder: str = AUTO,  # noqa: ARG002
+        sample_weight: NDArray[np.float64] | None = None,
+    ) -> ArrayFitting:
+        """Set up a training."""
+        _library()
+        checked = self.parameters(params)
+        rows = arrays_of(
+            task,
+            method,
+            recipe,
+            model=self.name,
+            losses=self.losses,
+            fit=partial(TableInputs.fit_trees, scaled=True),  # it rounds numbers to float32
+            sample_weight=sample_weight,
+        )
+        return ArrayFitting(self.name, recipe, rows, partial(self._train, rows, recipe, checked))
+
+    def _train(self, rows: Arrays, recipe: Recipe, params: Mapping[str, Any]) -> Training:
+        catboost = _library()
+        try:
+            model = catboost.CatBoostRegressor(
+                loss_function=self.losses[rows.loss],
+                eval_metric=_Criterion(rows, recipe.criterion),
+                od_type="Iter",
+                od_wait=PATIENCE,
+                use_best_model=False,
+                random_seed=recipe.seed,
+                allow_writing_files=False,
+                logging_level="Silent",
+                **params,
+            )
+            best = yield from best_round(
+                _errors(model, rows),
+                criterion=recipe.criterion,
+                most=int(params["iterations"]),
+                learning_rate=params["learning_rate"],
+            )
+            model.shrink(ntree_end=best + 1)
+        except (catboost.CatBoostError, TypeError) as error:
+            reason = re.sub(r"^\S+:\d+: ", "", str(error).splitlines()[-1].strip())  # without its file and line
+            raise InputError(f"CatBoost cannot train with these parameters: {reason}") from error
+        return CatBoostModel(model)
+
+    def load(self, folder: Path, description: Mapping[str, Any]) -> CatBoostModel:
+        """Read a saved model."""
+        return CatBoostModel.load(folder, description)
+
+    def silence(self) -> None:
+        """It prints nothing."""
+
+
+BACKEND: Backend = CatBoost()
+
+
+def _library() -> Any:
+    try:
+        import catboost
+    except ImportError as error:
+        raise InputError("model 'catboost' needs catboost: pip install 'tailwise[catboost]'") from error
+    return catboost
+
+
+def _frame(x: NDArray[np.float64], nominal: NDArray[np.bool_]) -> pd.DataFrame:
+    """Inputs as CatBoost takes them: codes of categories are integers."""
+    frame = pd.DataFrame(x)
+    return frame.astype(dict.fromkeys(frame.columns[nominal], np.int64))
+
+
+def _errors(model: Any, rows: Arrays) -> Iterator[dict[str, float]]:
+    """Train; then the validation errors after each round."""
+    x, x_val = _frame(rows.x, rows.nominal), _frame(rows.x_val, rows.nominal)
+    with warnings.catch_warnings():
+        # It would compile the criterion, which is NumPy already, with numba.
+        warnings.filterwarnings("ignore", "Failed to (import|optimize)", UserWarning)
+        model.fit(
+            x,
+            rows.y,
+            sample_weight=rows.weight,
+            cat_features=np.flatnonzero(rows.nominal).tolist(),
+            eval_set=(x_val, rows.y_val),
+        )
+    staged = model.staged_predict(x_val, thread_count=1)  # threads cost more than they save in a single tree
+    return (rows.errors(np.asarray(pred, dtype=np.float64)) for pred in staged)
+
+
+class _Criterion:
+    """Validation error of a recipe as a metric of CatBoost, which stops training by it.
+
+    Args:
+        rows: what is trained on.
+        name: of the error.
+    """
+
+    def __init__(self, rows: Arrays, name: str) -> None:
+        self.rows, self.name = rows, name
+
+    def is_max_optimal(self) -> bool:
+        """Lower is better."""
+        return False
+
+    def evaluate(self, approxes: Any, target: Any, weight: Any) -> tuple[float, float]:  # noqa: ARG002
+        """Error of predictions; CatBoost asks for that of the training rows too and does not use it."""
+        if len(target) != len(self.rows.y_val):
+            return 0.0, 1.0
+        return self.rows.errors(np.asarray(approxes[0], dtype=np.float64))[self.name], 1.0
+
+    evaluate.no_jit = True  # type: ignore[attr-defined]
+
+    def get_final_error(self, error: float, weight: float) -> float:  # noqa: ARG002
+        """The error as it is."""
+        return error

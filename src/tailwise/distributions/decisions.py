@@ -1,0 +1,136 @@
+"""Decisions about predictive distributions, and the dial between common and rare values."""
+
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from tailwise._checks import InputError, one_of, positive
+from tailwise.distributions.arrays import Floats, probabilities
+from tailwise.distributions.label_density import REACH, SmoothedDensity, Target, check_balance
+from tailwise.distributions.predictive import Predictive
+from tailwise.labels.bins import Bins
+
+Loss = Literal["absolute", "squared"]
+LOSSES = ("absolute", "squared")
+
+
+def decide(
+    predictive: Predictive,
+    *,
+    loss: Loss | None = None,
+    under: float | None = None,
+    over: float | None = None,
+    quantile: float | None = None,
+) -> Floats:
+    """Return the prediction of each row that minimizes its expected loss.
+
+    Args:
+        predictive: distributions of n rows.
+        loss: ``"absolute"`` (the median; the default) or ``"squared"`` (the mean).
+        under: cost of predicting too low, per unit; with ``over`` the quantile under / (under + over).
+        over: cost of predicting too high, per unit.
+        quantile: a level in (0, 1).
+
+    Returns:
+        ``(n,)`` predictions, target units.
+
+    Raises:
+        InputError: more than one of a loss, costs and a quantile; one cost alone; costs that are not finite numbers
+            above 0; a level outside (0, 1).
+
+    Example:
+        >>> from tailwise.distributions import Mixture
+        >>> delay = Mixture([[0.9, 0.1]], [[5.0, 60.0]], [[2.0, 10.0]])
+        >>> [float(decide(delay, **cost).round(1)[0]) for cost in ({}, {"loss": "squared"}, {"under": 19, "over": 1})]
+        [5.3, 10.5, 60.0]
+    """
+    given = [loss is not None, under is not None or over is not None, quantile is not None]
+    if sum(given) > 1:
+        raise InputError("give only one of loss, costs (under and over) and quantile")
+    if under is not None or over is not None:
+        if under is None or over is None:
+            raise InputError(f"costs need both under and over, got under={under!r} and over={over!r}")
+        too_low, too_high = positive(under, "under"), positive(over, "over")
+        return predictive.quantile(too_low / (too_low + too_high))
+    if quantile is not None:
+        level = probabilities(quantile, "quantile")
+        if np.ndim(quantile) != 0:
+            raise InputError(f"quantile must be one number between 0 and 1, got {quantile!r}")
+        return predictive.quantile(float(level[0]))
+    return predictive.mean() if one_of(loss or "absolute", "loss", LOSSES) == "squared" else predictive.median()
+
+
+@dataclass(frozen=True)
+class Dial:
+    """Move the decisions of one trained model between common and rare values, without training it again.
+
+    A model that has learned p(y | x) on rows as they come gives, under labels spread otherwise,
+
+        p_a(y | x) ∝ p(y | x) p_train(y)^(-a),
+
+    with the balance a from 0 (labels as they come) to 1 (every value equally likely), or p(y | x) q(y) / p_train(y) for
+    a declared density q. At balance 1 and a Gaussian of constant width this is Balanced MSE (Ren et al., CVPR 2022).
+
+    Args:
+        density: p_train, the smoothed density of the training labels.
+
+    Example:
+        >>> from tailwise.distributions import Mixture
+        >>> y_train = np.random.default_rng(0).exponential(10.0, 5000)
+        >>> dial, prediction = Dial.from_labels(y_train), Mixture([[1.0]], [[20.0]], [[5.0]])
+        >>> [float(dial.decide(prediction, balance=a).round(1)[0]) for a in (0, 0.5, 1)]
+        [20.0, 21.3, 22.5]
+    """
+
+    density: SmoothedDensity
+
+    @classmethod
+    def from_labels(cls, y_train: ArrayLike, bins: Bins | None = None, *, reach: float = REACH) -> Self:
+        """Dial of training labels; arguments as in :meth:`SmoothedDensity.from_labels`."""
+        return cls(SmoothedDensity.from_labels(y_train, bins, reach=reach))
+
+    def tilted(
+        self, predictive: Predictive, balance: float | None = None, *, density: Target | None = None
+    ) -> Predictive:
+        """Return the distributions under labels spread as the balance or a declared density says.
+
+        Args:
+            predictive: distributions given labels as they come.
+            balance: a, from 0 to 1; by default 0, or 1 with a density. With a density the weights are (q / p_train)^a.
+            density: q, see :meth:`SmoothedDensity.ratio`.
+
+        Returns:
+            ``predictive`` itself for a balance of 0.
+
+        Raises:
+            InputError: a balance outside 0 to 1, or a density that is 0 on all training labels.
+        """
+        strength = check_balance((0.0 if density is None else 1.0) if balance is None else balance)
+        weights = self.density.weights(strength) if density is None else self.density.ratio(density, strength)
+        return predictive if strength == 0 else predictive.tilt(weights)
+
+    def decide(
+        self,
+        predictive: Predictive,
+        *,
+        balance: float | None = None,
+        density: Target | None = None,
+        loss: Loss | None = None,
+        under: float | None = None,
+        over: float | None = None,
+        quantile: float | None = None,
+    ) -> Floats:
+        """Return ``(n,)`` predictions under the balance or a declared density; arguments as in :func:`decide`."""
+        tilted = self.tilted(predictive, balance, density=density)
+        return decide(tilted, loss=loss, under=under, over=over, quantile=quantile)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values that :meth:`from_json` reads back exactly."""
+        return {"density": self.density.to_json()}
+
+    @classmethod
+    def from_json(cls, saved: dict[str, Any]) -> Self:
+        """Read the output of :meth:`to_json`."""
+        return cls(SmoothedDensity.from_json(saved["density"]))

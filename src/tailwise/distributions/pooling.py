@@ -1,0 +1,66 @@
+"""Mixtures of several predictive distributions, such as those of the models of several folds."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from tailwise._checks import InputError, one_of
+from tailwise.distributions.arrays import finite, numbers, same_length, shares
+from tailwise.distributions.empirical import Empirical
+from tailwise.distributions.histograms import Histogram
+from tailwise.distributions.mixtures import Mixture
+from tailwise.distributions.predictive import Predictive
+from tailwise.distributions.tilted import TiltedMixture
+
+_KINDS: dict[str, type[Predictive]] = {kind.kind: kind for kind in (Mixture, Histogram, Empirical, TiltedMixture)}
+
+
+def mixture_of(predictives: Sequence[Predictive], weights: ArrayLike | None = None) -> Predictive:
+    """Return the mixture of several distributions of the same rows; exact.
+
+    Args:
+        predictives: p distributions of n rows, all of one class: :class:`Mixture`, :class:`Histogram` or
+            :class:`Empirical`.
+        weights: ``(p,)`` or ``(n, p)``, at least 0; divided by their sum. By default equal.
+
+    Raises:
+        InputError: no distributions, other numbers of rows, classes that differ, tilted mixtures, weights that do not
+            fit.
+
+    Example:
+        >>> folds = [Mixture([[1.0]], [[mean]], [[1.0]]) for mean in (3.0, 5.0)]
+        >>> mixture_of(folds).mean().tolist()
+        [4.0]
+    """
+    parts = list(predictives)
+    if not parts:
+        raise InputError("predictives is empty; at least one distribution is needed")
+    n = same_length((len(part) for part in parts), "predictives")
+    kinds = {type(part) for part in parts}
+    if len(kinds) > 1:
+        names = ", ".join(sorted(kind.__name__ for kind in kinds))
+        raise InputError(f"predictives must be of one class, got {names}; Histogram.of gives all of them one")
+    if not isinstance(parts[0], Mixture | Histogram | Empirical):
+        raise InputError(
+            f"a {type(parts[0]).__name__} cannot be mixed; mix the distributions first and tilt the mixture"
+        )
+    given = numbers(np.ones(len(parts)) if weights is None else weights, "weights")
+    if given.shape not in ((len(parts),), (n, len(parts))):
+        raise InputError(f"weights must have shape ({len(parts)},) or ({n}, {len(parts)}), got {given.shape}")
+    rows = np.broadcast_to(given, (n, len(parts)))
+    pooled = parts[0]._pooled
+    return pooled(parts, shares(finite(rows, "weights", 2), "weights"))  # type: ignore[arg-type]
+
+
+def predictive_from_arrays(kind: str, arrays: Mapping[str, Any]) -> Predictive:
+    """Read distributions that ``to_arrays`` of a class gave, by the ``kind`` of that class.
+
+    Raises:
+        InputError: an unknown kind, a missing array, arrays that do not fit.
+    """
+    try:
+        return _KINDS[one_of(kind, "kind", _KINDS)].from_arrays(arrays)
+    except KeyError as missing:
+        raise InputError(f"the arrays of a {kind} distribution lack {missing}, got {sorted(arrays)}") from None

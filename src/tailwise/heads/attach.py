@@ -1,0 +1,95 @@
+"""Build heads by their description, attach them to a model, and save their description."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from numpy.typing import ArrayLike
+
+from tailwise._checks import InputError, did_you_mean
+from tailwise.heads.ensemble import EnsembleHead
+from tailwise.heads.evidential import VariationalHead
+from tailwise.heads.head import as_head
+from tailwise.heads.laplace import LaplaceHeads
+from tailwise.heads.mixture import MixtureHead
+from tailwise.heads.point import PointHead
+
+HEADS: Mapping[str, type[PointHead]] = {
+    "point": PointHead,
+    "laplace": LaplaceHeads,
+    "variational": VariationalHead,
+    "ensemble": EnsembleHead,
+    "mixture": MixtureHead,
+}
+_POINT = {"kind": "point"}
+
+
+def head_from(n_features: int, shape: Mapping[str, Any] | None) -> PointHead:
+    """Build an untrained head from the ``shape`` of another.
+
+    Args:
+        n_features: number of features.
+        shape: the kind of head and its parameters; ``None`` is the point head of a scalar target.
+
+    Raises:
+        InputError: an unknown kind.
+
+    Example:
+        >>> head_from(8, {"kind": "laplace", "n_heads": 3}).shape
+        {'kind': 'laplace', 'n_heads': 3}
+    """
+    shape = _POINT if shape is None else shape
+    kind = str(shape.get("kind"))
+    if kind not in HEADS:
+        raise InputError(f"there is no head of kind {kind!r}{did_you_mean(kind, HEADS)}")
+    parameters: dict[str, Any] = {name: value for name, value in shape.items() if name != "kind"}
+    return HEADS[kind](n_features, **parameters)
+
+
+def attach_head(model: Any, shape: Mapping[str, Any] | None, y_train: ArrayLike | None = None) -> None:
+    """Replace a model's head by an untrained one, on the same device and of the same type.
+
+    A head that has this shape already stays.
+
+    Args:
+        model: a network with ``head`` and ``n_features``.
+        shape: as for :func:`head_from`.
+        y_train: ``(n,)`` or ``(n, K)`` training labels that the new head is scaled to, target units; its output is not
+            scaled if not given.
+
+    Raises:
+        InputError: an unknown kind, a model without ``n_features``, labels that the head does not take.
+    """
+    shape = _POINT if shape is None else shape
+    if as_head(model.head).shape == shape:
+        return
+    n_features = getattr(model, "n_features", None)
+    if not isinstance(n_features, int):
+        raise InputError("the model needs n_features, the number of channels of model.encode(x), for a new head")
+    place = next(iter(model.head.parameters()))
+    head = head_from(n_features, shape)
+    if y_train is not None:
+        head.match_scale(y_train)
+    model.head = head.to(device=place.device, dtype=place.dtype)
+
+
+def shape_to_json(shape: Mapping[str, Any]) -> dict[str, Any]:
+    """Entries of a saved model for a head of this shape; :func:`shape_from_json` reads them back.
+
+    Example:
+        >>> shape_to_json({"kind": "point", "n_outputs": 2})
+        {'head': None, 'n_outputs': 2}
+    """
+    if shape["kind"] != "point":
+        return {"head": dict(shape)}
+    return {"head": None, **{name: value for name, value in shape.items() if name != "kind"}}
+
+
+def shape_from_json(saved: Mapping[str, Any]) -> dict[str, Any]:
+    """Shape of a saved model's head.
+
+    Args:
+        saved: a mapping with the entries of :func:`shape_to_json`, beside others.
+    """
+    if saved["head"] is not None:
+        return dict(saved["head"])
+    return _POINT | ({"n_outputs": saved["n_outputs"]} if "n_outputs" in saved else {})

@@ -1,0 +1,78 @@
+"""Rows of the shot regions, and their errors without intervals."""
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tailwise.labels.gaps import GAP_REGIONS
+from tailwise.labels.shots import REGIONS, Shots
+from tailwise.metrics.errors import GM_FLOOR, error_sizes, label_pair
+
+
+def region_errors(y_true: ArrayLike, y_pred: ArrayLike, shots: Shots) -> dict[str, dict[str, float]]:
+    """Return ``n``, ``mae``, ``rmse``, ``gm``, ``bmae`` and ``bias`` of all rows and of each shot region.
+
+    Errors are those of :func:`~tailwise.metrics.region_metrics.region_metrics`, without intervals; labels ``(n, K)``
+    have no ``bias``. The errors are summed by bin once and a region is a set of bins, which is much faster.
+
+    Args:
+        y_true: ``(n,)`` or ``(n, K)`` labels, target units.
+        y_pred: predictions of that shape.
+        shots: regions, from training labels.
+
+    Returns:
+        ``all`` and the regions that have rows.
+
+    Raises:
+        InputError: shapes that differ, values that are not finite.
+
+    Example:
+        >>> shots = Shots.from_labels([1.0] * 50 + [2.0], Bins.from_edges([0.5, 1.5, 2.5]))
+        >>> errors = region_errors([1.0, 1.0, 2.0], [1.0, 2.0, 5.0], shots)
+        >>> errors["many"]["mae"], errors["few"]["mae"], errors["all"]["bmae"]
+        (0.5, 3.0, 1.75)
+    """
+    true, pred = label_pair(y_true, y_pred)
+    size = error_sizes(true, pred)
+    index, bins = shots.bins.index(true), shots.bins.n_bins
+    signed_errors = (pred - true,) if true.ndim == 1 else ()
+    contributions = (None, size, size * size, np.log(np.maximum(size, GM_FLOOR)), *signed_errors)
+    # Totals by bin: rows, |e|, |e|², log |e|, e; and the mean |e| of each bin that has rows.
+    totals = np.stack([np.bincount(index, weights=values, minlength=bins) for values in contributions])
+    has_rows = totals[0] > 0
+    bin_mae = totals[1] / np.maximum(totals[0], 1)
+    regions = [("all", has_rows), *((name, has_rows & (shots.bin_codes == i)) for i, name in enumerate(REGIONS))]
+    errors = {}
+    for name, region_bins in regions:
+        if region_bins.any():
+            n, absolute, squared, logs, *signed = totals[:, region_bins].sum(axis=1).tolist()
+            errors[name] = {
+                "n": n,
+                "mae": absolute / n,
+                "rmse": math.sqrt(squared / n),
+                "gm": math.exp(logs / n),
+                "bmae": float(bin_mae[region_bins].mean()),
+                **({"bias": signed[0] / n} if signed else {}),
+            }
+    return errors
+
+
+def validation_errors(y_true: ArrayLike, y_pred: ArrayLike, shots: Shots) -> dict[str, float]:
+    """Return ``mae``, ``rmse``, ``bmae`` over all rows and the MAE of each region that has rows."""
+    errors = region_errors(y_true, y_pred, shots)
+    over_all = {name: errors["all"][name] for name in ("mae", "rmse", "bmae")}
+    return over_all | {name: errors[name]["mae"] for name in REGIONS if name in errors}
+
+
+def region_rows(y_true: ArrayLike, shots: Shots) -> dict[str, NDArray[np.bool_]]:
+    """Return ``(n,)`` masks of the rows of ``all``, ``many``, ``medium``, ``few`` and ``zero``.
+
+    If ranges were removed from training, also of ``seen``, ``interpolation`` and ``extrapolation``.
+    """
+    codes = shots.codes(y_true)
+    rows = {"all": np.ones(codes.size, dtype=bool)} | {name: codes == i for i, name in enumerate(REGIONS)}
+    if shots.gaps is not None:
+        kinds = shots.gaps.codes(y_true)
+        rows |= {name: kinds == i for i, name in enumerate(GAP_REGIONS)}
+    return rows

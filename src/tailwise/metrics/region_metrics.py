@@ -1,0 +1,158 @@
+"""Metrics of every shot region, each with a bootstrap interval."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tailwise._checks import InputError
+from tailwise.labels.bin_grid import BinGrid
+from tailwise.labels.bins import Bins
+from tailwise.labels.relevance import Relevance
+from tailwise.labels.shots import Shots
+from tailwise.metrics.confidence import Interval
+from tailwise.metrics.errors import (
+    balanced_mean_absolute_error,
+    geometric_mean_error,
+    label_pair,
+    mean_absolute_error,
+    mean_error,
+    pearson,
+    root_mean_squared_error,
+    sera,
+    spearman,
+)
+from tailwise.metrics.region_bootstrap import bootstrap_metrics, dimensions
+from tailwise.metrics.region_errors import region_rows
+
+METRICS = {
+    "mae": ("MAE", "mean absolute error"),
+    "rmse": ("RMSE", "root mean squared error"),
+    "gm": ("GM", "geometric mean of the absolute errors"),
+    "bmae": ("bMAE", "mean over bins of each bin's MAE: every value of the target counts the same"),
+    "bias": ("bias", "mean of predicted minus true: below 0 is too low"),
+    "pearson": ("Pearson", "linear correlation"),
+    "spearman": ("Spearman", "rank correlation"),
+    "sera": ("SERA", "sum of squared errors, each weighted by how extreme its true value is (absent where none is)"),
+}
+DISTANCE_METRICS = {
+    "mae": ("distance", "mean Euclidean distance between prediction and true value"),
+    "rmse": ("RMSE", "root mean squared distance"),
+    "gm": ("GM", "geometric mean of the distances"),
+    "bmae": ("balanced", "mean over cells of each cell's mean distance: every cell counts the same"),
+    "pearson": ("Pearson", "linear correlation, mean over the targets"),
+    "spearman": ("Spearman", "rank correlation, mean over the targets"),
+}
+
+
+@dataclass(frozen=True)
+class RegionMetrics:
+    """Number of rows and metrics of a region; a metric that cannot be computed is absent."""
+
+    n: int
+    metrics: dict[str, Interval]
+
+    def to_json(self) -> dict[str, object]:
+        """Return plain values: ``n`` and each metric with its interval."""
+        return {"n": self.n, **{name: interval.to_json() for name, interval in self.metrics.items()}}
+
+
+def region_metrics(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    shots: Shots,
+    *,
+    relevance: Relevance | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> dict[str, RegionMetrics]:
+    """Compute metrics over all rows and over the many-, medium-, few- and zero-shot rows.
+
+    ``mae``, ``rmse``, ``gm`` (geometric mean of |e|), ``bmae`` (mean over bins of each bin's MAE) and ``bias`` (mean of
+    ŷ - y) in the target's units, ``pearson``, ``spearman``, and ``sera`` (target units squared, a sum). Intervals are
+    percentiles over resampled rows of the region; the Spearman correlation of a resample keeps the ranks among all
+    rows of the region.
+
+    For labels ``(n, K)`` the size |e| of an error is the distance between prediction and label, bins are cells of the
+    grid, correlations are means over the K dimensions, and ``bias`` and ``sera`` are absent; :func:`dimension_metrics`
+    gives the metrics of each dimension.
+
+    Args:
+        y_true: ``(n,)`` or ``(n, K)`` labels, target units.
+        y_pred: predictions of the same shape.
+        shots: regions, from training labels.
+        relevance: φ from training labels; without it SERA is absent.
+        resamples: number of bootstrap resamples; 0 for none.
+        seed: random seed of the resampling.
+
+    Returns:
+        ``all``, ``many``, ``medium``, ``few``, ``zero``, and if ranges were removed from training ``seen``,
+        ``interpolation``, ``extrapolation``; a region without rows has n = 0 and no metrics.
+
+    Raises:
+        InputError: shapes that differ, values that are not finite, fewer than 0 resamples.
+    """
+    true, pred = label_pair(y_true, y_pred)
+    if resamples < 0:
+        raise InputError(f"resamples must be at least 0, got {resamples!r}")
+    return {
+        name: _one_region(true[rows], pred[rows], shots.bins, relevance, resamples, seed)
+        for name, rows in region_rows(true, shots).items()
+    }
+
+
+def dimension_metrics(
+    y_true: ArrayLike, y_pred: ArrayLike, shots: Shots, *, resamples: int = 1000, seed: int = 0
+) -> list[dict[str, RegionMetrics]]:
+    """Compute the metrics of :func:`region_metrics` for each dimension of labels ``(n, K)``, in the grid's regions.
+
+    ``bmae`` is over the bins of the dimension.
+
+    Raises:
+        InputError: labels without a grid of bins, and as :func:`region_metrics`.
+    """
+    true, pred = label_pair(y_true, y_pred)
+    if not isinstance(shots.bins, BinGrid):
+        raise InputError(f"labels of several dimensions need a grid of bins, got {shots.bins!r}")
+    regions = region_rows(true, shots)
+    return [
+        {name: _one_region(true[rows, j], pred[rows, j], bins, None, resamples, seed) for name, rows in regions.items()}
+        for j, bins in enumerate(shots.bins.axes)
+    ]
+
+
+def _one_region(
+    true: NDArray[np.float64],
+    pred: NDArray[np.float64],
+    bins: Bins | BinGrid,
+    relevance: Relevance | None,
+    resamples: int,
+    seed: int,
+) -> RegionMetrics:
+    """Compute all metrics of the rows of one region."""
+    if len(true) == 0:
+        return RegionMetrics(0, {})
+    phi = None if relevance is None else relevance(true)
+    values: dict[str, float | None] = {
+        "mae": mean_absolute_error(true, pred),
+        "rmse": root_mean_squared_error(true, pred),
+        "gm": geometric_mean_error(true, pred),
+        "bmae": balanced_mean_absolute_error(true, pred, bins),
+        "bias": mean_error(true, pred) if true.ndim == 1 else None,
+        "pearson": _mean_of(pearson, true, pred),
+        "spearman": _mean_of(spearman, true, pred),
+        "sera": None if phi is None else sera(true, pred, phi),
+    }
+    draws = bootstrap_metrics(true, pred, bins, phi, resamples, seed) if len(true) > 1 and resamples else {}
+    metrics = {name: Interval.of_draws(value, draws.get(name)) for name, value in values.items() if value is not None}
+    return RegionMetrics(len(true), metrics)
+
+
+def _mean_of(
+    correlation: Callable[[ArrayLike, ArrayLike], float | None], true: NDArray[np.float64], pred: NDArray[np.float64]
+) -> float | None:
+    """Mean correlation over the dimensions; ``None`` if the correlation of a dimension is undefined."""
+    correlations = [correlation(*pair) for pair in zip(dimensions(true), dimensions(pred), strict=True)]
+    defined = [value for value in correlations if value is not None]
+    return float(np.mean(defined)) if len(defined) == len(correlations) else None
