@@ -241,7 +241,7 @@ class TestCharts:
         assert ranking.groups == (("b", "c"),)
         said = critical_text(ranking)
         assert said == (
-            "Mean ranks, 1 is best: a 1.00, b 2.50, c 2.50, d 4.00. Not told apart: b, c. Critical difference 1."
+            "Mean ranks, 1 is best: a 1.00, b 2.50, c 2.50, d 4.00. No difference within: b, c. Critical difference 1."
         )
         svg = critical_chart(ranking)
         assert {"1", "4", "a (1.00)", "b (2.50)", "critical difference 1"} <= set(svg_words(svg))

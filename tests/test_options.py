@@ -81,9 +81,18 @@ class TestTableChoices:
         assert run([*words, "--bins", "12", "-o", str(tmp_path / "r")]) == 0
         saved = json.loads((tmp_path / "r" / "config.json").read_text())["table"]
         every = table_choices(**dict.fromkeys(inspect.get_annotations(TableOptions)))
-        changed = {"n_bins": 12, "drop": ["x2"], "split": "auto", "drop_missing_target": False, "seed": 0}
-        media = {"image": [], "text": [], "text_pair": None, "signal": []}
-        assert saved == {**every, **changed, **media}
+        assert saved == {
+            **every,
+            "n_bins": 12,
+            "drop": ["x2"],
+            "split": "auto",
+            "drop_missing_target": False,
+            "seed": 0,
+            "image": [],
+            "text": [],
+            "text_pair": None,
+            "signal": [],
+        }
 
     def test_mistakes(self):
         with pytest.raises(InputError, match="--shots takes MANY,FEW"):

@@ -144,13 +144,13 @@ class TestChartsTellTheNumbers:
         inside = float(((ends[:, 0] <= Y) & (ends[:, 1] >= Y)).mean())
         assert HELD[0.8]["all"].by_true.coverage.value == inside
         assert HELD[0.8] == coverage_by_region(Y, PRED, ends[:, 0], ends[:, 1], SHOTS)
-        assert f"80 % promised, {100 * inside:.0f} % found" in alt(CHARTS["calibration"]())
+        assert f"nominal 80 %, observed {100 * inside:.0f} %" in alt(CHARTS["calibration"]())
 
     def test_infinite_intervals_are_left_out(self):
         few = RegionIntervals.fit(Y[:12], PRED[:12], SHOTS, least=5)
         texts = [text for _, _, text in told(calibration_chart(coverage_by_level(few, Y, PRED)))]
-        assert any("50 % promised" in text for text in texts)
-        assert not any("95 % promised" in text for text in texts)
+        assert any("nominal 50 %" in text for text in texts)
+        assert not any("nominal 95 %" in text for text in texts)
 
     def test_advice_needs_the_errors_of_the_quick_model(self):
         texts = [text for _, _, text in told(CHARTS["quick model"]())]
@@ -233,7 +233,7 @@ def test_runs_of_one_method_are_told_apart_everywhere():
     assert other.names("lds", masked=True) == ("lds", "sqinv+lds")
     assert other.names("lds", masked=False) == ("lds (without masked ranges)", "sqinv+lds")
     text = page(other=other)
-    ours, theirs = "sqinv+lds (this run, without --mask-target)", "sqinv+lds (first)"
+    ours, theirs = "sqinv+lds (this run, without masked ranges)", "sqinv+lds (first)"
     for said in (
         f"<h2>Beside {theirs}</h2>",
         *(f'<th scope="col">{metric} {name}</th>' for metric in ("MAE", "bias") for name in (ours, theirs)),
@@ -364,7 +364,7 @@ def test_a_model_without_features_has_no_map_of_them(toy_csv, tmp_path):
     assert run(["train", str(toy_csv), "-t", "price", "--model", "linear", "-o", str(tmp_path / "r")]) == 0
     text = (tmp_path / "r" / "report.html").read_text()
     assert "Map of the features" not in text
-    assert "Do intervals hold what they promise?" in text
+    assert "Calibration of the intervals" in text
 
 
 def contrast(one, other):

@@ -135,7 +135,7 @@ class TestTheTable:
             (["pitch", "jaw"], {}, "target 'jaw' is not a column of the table; did you mean 'yaw'"),
             (["pitch", "subject"], {}, "target 'subject' must be numeric"),
             (["pitch", "same"], {}, "target 'same' is constant"),
-            (["pitch", "yaw"], {"mask_target": [(-20, -10)]}, "--mask-target removes a range of one target"),
+            (["pitch", "yaw"], {"mask_target": [(-20, -10)]}, "`mask_target` removes a range of one target"),
             (["pitch", "yaw"], {"edges": [-90, 0, 90]}, "edges are of one target, and there are 2"),
             (["pitch", "yaw"], {"group": "yaw"}, "--group names 'yaw', which is a target"),
             (["pitch", "yaw"], {"drop": ["yaw"]}, "--drop names 'yaw', which is one of the targets"),

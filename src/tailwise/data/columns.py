@@ -34,7 +34,7 @@ class Medium:
     """A column that a network reads with an encoder of its own, or several columns that are read together.
 
     Args:
-        kind: name of a modality, see :mod:`tailwise.modalities.catalog`.
+        kind: name of a modality, see :mod:`tailwise.modalities.kinds`.
         columns: one column, or those that are read together.
         plural: several of the kind, for messages; ``kind`` with an s if not given.
     """

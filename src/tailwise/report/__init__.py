@@ -1,1 +1,1 @@
-"""Reports: static charts and one self-contained page."""
+"""Pages of runs, comparisons and diagnoses: self-contained HTML with charts as SVG."""

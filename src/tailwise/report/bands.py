@@ -1,4 +1,4 @@
-"""Equal intervals of the true target, wide enough to hold rows: what charts and features are grouped by."""
+"""Equal intervals of the true target, by which charts group rows."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -26,7 +26,7 @@ class Bands:
 
     @classmethod
     def of(cls, y: NDArray[np.float64], shots: Shots) -> Self:
-        """Intervals from the lowest to the highest label.
+        """Divide the range of the labels into equal intervals.
 
         Args:
             y: ``(n,)`` labels.
@@ -41,19 +41,21 @@ class Bands:
 
     @property
     def counts(self) -> NDArray[np.int64]:
-        """``(k,)`` labels in each interval."""
+        """Number of labels in each interval, ``(k,)``."""
         return np.bincount(self.index, minlength=self.edges.size - 1)
 
     @property
     def centers(self) -> NDArray[np.float64]:
-        """``(k,)`` middle of each interval."""
+        """Middle of each interval, ``(k,)``, target units."""
         return np.asarray((self.edges[:-1] + self.edges[1:]) / 2)
 
     def mean(self, values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """``(k,)`` mean of a value of each label and its standard error; NaN without labels, and of a single one.
+        """Return the mean of the values in each interval and its standard error, ``(k,)`` each.
+
+        An interval without labels has NaN for both, one with a single label for the standard error.
 
         Args:
-            values: ``(n,)``.
+            values: ``(n,)`` one value a label.
         """
         count = self.counts
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -62,5 +64,5 @@ class Bands:
             return mean, np.sqrt(square / (count - 1) / count)
 
     def name(self, i: int) -> str:
-        """An interval in words, with three digits."""
+        """Return an interval as text, with three significant digits."""
         return " to ".join(number(float(f"{edge:.3g}")) for edge in self.edges[i : i + 2])

@@ -1,4 +1,4 @@
-"""Charts of two targets over the cells of their grid: where training rows are, and where errors are large."""
+"""Charts of two targets over the cells of their grid: training rows, and errors."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,11 +24,11 @@ _FAINTEST = 0.2
 
 @dataclass(frozen=True, eq=False)
 class _Blocks:
-    """Cells of a grid of two targets as they are drawn: of very many, several neighbours together.
+    """Blocks of neighbouring cells of a grid of two targets, few enough to be drawn.
 
     Args:
-        edges: of the columns and of the rows.
-        of_cell: ``(n_bins,)`` block of each cell; the rows of a column follow each other.
+        edges: edges of the columns and of the rows, target units.
+        of_cell: ``(n_bins,)`` block of each cell; blocks are numbered column by column.
     """
 
     edges: tuple[Array, Array]
@@ -51,23 +51,23 @@ class _Blocks:
         return (self.edges[0].size - 1) * (self.edges[1].size - 1)
 
     def sums(self, index: NDArray[np.int64], values: NDArray[np.generic] | None = None) -> Array:
-        """Number of cells, or sum of their values, in each block."""
+        """Return the number of cells, or the sum of their values, in each block."""
         return np.bincount(self.of_cell[index], weights=values, minlength=self.n).astype(np.float64)
 
     def ends(self, block: int) -> tuple[tuple[float, float], tuple[float, float]]:
-        """Its ends along both targets."""
+        """Return the ends of a block along both targets."""
         across, up = self.edges
         column, row = divmod(block, up.size - 1)
         return (float(across[column]), float(across[column + 1])), (float(up[row]), float(up[row + 1]))
 
     def name(self, block: int, targets: Sequence[str]) -> str:
-        """A block in words."""
+        """Return a block as text."""
         pairs = zip(targets, self.ends(block), strict=True)
         return ", ".join(f"{target} {' to '.join(number(float(f'{e:.3g}')) for e in ends)}" for target, ends in pairs)
 
 
 def cells_chart(shots: Shots, targets: Sequence[str]) -> str:
-    """Training rows in each cell of two targets: the more the stronger, in the colour of the cell's region."""
+    """Draw the training rows in each cell of two targets, in the colour of its region: the more, the stronger."""
     blocks = _Blocks.of(shots)
     cells = np.arange(shots.counts.size)
     together = blocks.sums(cells)
@@ -83,15 +83,15 @@ def cells_chart(shots: Shots, targets: Sequence[str]) -> str:
     )
     share = np.log1p(rows) / np.log1p(rows.max())
     with drawing(alt, 5.6, 4.2, grid=None, near="xy") as drawn:
-        there = np.flatnonzero(rows)
-        faces = [to_rgba(REGION_COLORS[REGIONS[codes[i]]], _FAINTEST + (1 - _FAINTEST) * share[i]) for i in there]
-        _draw(drawn, blocks, there, faces, targets)
+        filled = np.flatnonzero(rows)
+        faces = [to_rgba(REGION_COLORS[REGIONS[codes[i]]], _FAINTEST + (1 - _FAINTEST) * share[i]) for i in filled]
+        _draw(drawn, blocks, filled, faces, targets)
         for i, region in enumerate(REGIONS[:3]):
-            if (codes[there] == i).any():
+            if (codes[filled] == i).any():
                 drawn.axes.scatter([], [], marker="s", s=40, color=REGION_COLORS[region], linewidth=0, label=region)
-        for i in there.tolist():
-            said = f"{number(rows[i])} rows a cell" if merged else _rows(rows[i])
-            _tell(drawn, blocks, i, f"{blocks.name(i, targets)}: {said}, {REGIONS[codes[i]]}")
+        for i in filled.tolist():
+            count = f"{number(rows[i])} rows a cell" if merged else _rows(rows[i])
+            _tell(drawn, blocks, i, f"{blocks.name(i, targets)}: {count}, {REGIONS[codes[i]]}")
         several = f", mean of {together.max():.0f}" if merged else ""
         drawn.title(f"{short(targets[1])} (colour: training rows a cell{several})")
         drawn.legend()
@@ -99,30 +99,30 @@ def cells_chart(shots: Shots, targets: Sequence[str]) -> str:
 
 
 def cell_error_chart(y_true: Array, y_pred: Array, shots: Shots, targets: Sequence[str]) -> str:
-    """Mean distance between prediction and true value in each cell of two targets: the larger the stronger.
+    """Draw the mean distance between prediction and true value in each cell of two targets: the larger, the stronger.
 
     Args:
         y_true: ``(n, 2)`` labels.
         y_pred: ``(n, 2)`` predictions.
         shots: regions on a grid.
-        targets: names of both.
+        targets: names of the two targets.
     """
     blocks, index = _Blocks.of(shots), shots.bins.index(y_true)
     rows = blocks.sums(index)
     mean = blocks.sums(index, error_sizes(y_true, y_pred)) / np.maximum(rows, 1)
-    there = np.flatnonzero(rows)
-    low, high = there[mean[there].argmin()], there[mean[there].argmax()]
+    filled = np.flatnonzero(rows)
+    low, high = filled[mean[filled].argmin()], filled[mean[filled].argmax()]
     span = " to ".join(number(float(f"{mean[i]:.3g}")) for i in (low, high))
     alt = (
-        f"Mean distance between prediction and true value by cell of {' and '.join(targets)}, over {there.size:,} "
+        f"Mean distance between prediction and true value by cell of {' and '.join(targets)}, over {filled.size:,} "
         f"cells with test rows: smallest at {blocks.name(low, targets)} with {number(mean[low])}, largest at "
         f"{blocks.name(high, targets)} with {number(mean[high])}."
     )
     share = mean / max(mean[high], 1e-300)
     with drawing(alt, 5.6, 4.2, grid=None, near="xy") as drawn:
-        faces = [to_rgba(OURS, _FAINTEST + (1 - _FAINTEST) * share[i]) for i in there]
-        _draw(drawn, blocks, there, faces, targets)
-        for i in there.tolist():
+        faces = [to_rgba(OURS, _FAINTEST + (1 - _FAINTEST) * share[i]) for i in filled]
+        _draw(drawn, blocks, filled, faces, targets)
+        for i in filled.tolist():
             _tell(drawn, blocks, i, f"{blocks.name(i, targets)}: mean distance {number(mean[i])} ({_rows(rows[i])})")
         drawn.title(f"{short(targets[1])} (colour: mean distance, {span})")
     return drawn.svg
@@ -131,13 +131,13 @@ def cell_error_chart(y_true: Array, y_pred: Array, shots: Shots, targets: Sequen
 def _draw(
     drawn: Drawing,
     blocks: _Blocks,
-    there: NDArray[np.int64],
+    filled: NDArray[np.int64],
     faces: Sequence[tuple[float, float, float, float]],
     targets: Sequence[str],
 ) -> None:
-    """Fill some blocks, and name the axes."""
+    """Fill blocks with their colours, and label the axes."""
     corners = []
-    for i in there.tolist():
+    for i in filled.tolist():
         (left, right), (low, high) = blocks.ends(i)
         corners.append([(left, low), (right, low), (right, high), (left, high)])
     drawn.axes.add_collection(PolyCollection(corners, facecolors=faces, edgecolors="none"))

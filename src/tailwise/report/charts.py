@@ -1,4 +1,4 @@
-"""Charts of a run: rows by bin, errors by target value, predictions beside truth, training."""
+"""Charts of a run: rows by bin, errors by target value, predictions against true values, training."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -22,7 +22,7 @@ _WAYS = {"size": "mean absolute error", "sign": "mean error (predicted − true)
 
 
 def density_chart(shots: Shots, target: str) -> str:
-    """Training rows in each bin, coloured by region; ranges that were removed are shaded."""
+    """Draw the training rows in each bin, coloured by region; removed ranges are hatched."""
     names = [REGIONS[code] for code in shots.bin_codes]
     gaps = () if shots.gaps is None else shots.gaps.ranges
     return rows_chart(shots.scalar_bins.edges, shots.counts, names, (shots.many, shots.few), target, removed=gaps)
@@ -39,7 +39,7 @@ def rows_chart(
     removed: Sequence[tuple[float, float]] = (),
     rows: str = "training rows",
 ) -> str:
-    """Rows by bin, coloured by region, with the thresholds of the regions; of very many bins the mean of several.
+    """Draw rows by bin, coloured by region, with the thresholds of the regions; very many bins are averaged in groups.
 
     Args:
         edges: ``(n_bins + 1,)`` target units.
@@ -47,9 +47,9 @@ def rows_chart(
         regions: ``(n_bins,)`` region of each bin.
         thresholds: rows above which a bin is many-shot, below which few-shot.
         target: name of the target.
-        smoothed: ``(n_bins,)`` the LDS curve, if it is to be shown.
-        removed: ranges to shade.
-        rows: what is counted.
+        smoothed: ``(n_bins,)`` LDS curve; empty for none.
+        removed: ranges to hatch.
+        rows: name of what is counted.
     """
     edge, count, name = np.asarray(edges, dtype=np.float64), np.asarray(counts), np.asarray(regions)
     top = int(count.argmax())
@@ -69,19 +69,21 @@ def rows_chart(
     with drawing(alt) as drawn:
         axes = drawn.axes
         for region, color in REGION_COLORS.items():
-            here = name == region
-            if region == "zero" and here.any():
+            in_region = name == region
+            if region == "zero" and in_region.any():
                 axes.bar(
-                    center[here],
+                    center[in_region],
                     0.025,
-                    width[here],
+                    width[in_region],
                     color=color,
                     linewidth=0,
                     transform=axes.get_xaxis_transform(),
                     label="no row",
                 )
-            elif here.any():
-                axes.bar(center[here], count[here], width[here] * 0.92, color=color, linewidth=0, label=region)
+            elif in_region.any():
+                axes.bar(
+                    center[in_region], count[in_region], width[in_region] * 0.92, color=color, linewidth=0, label=region
+                )
         if curve.size:
             axes.plot(center, curve, color=INK, linewidth=1.4, label="LDS curve")
         for low, high in removed:
@@ -92,8 +94,8 @@ def rows_chart(
         for i in range(count.size):
             also = f", smoothed {number(curve[i])}" if curve.size else ""
             exact = number(count[i]) if together > 1 else f"{count[i]:,}"
-            said = "no row" if count[i] == 0 else f"{exact} row{'s' if count[i] != 1 else ''}, {name[i]}"
-            drawn.tell(center[i], count[i], f"{_between(edge, i)}: {said}{also}")
+            rows_of_bin = "no row" if count[i] == 0 else f"{exact} row{'s' if count[i] != 1 else ''}, {name[i]}"
+            drawn.tell(center[i], count[i], f"{_between(edge, i)}: {rows_of_bin}{also}")
         axes.margins(x=0.01)
         axes.set_xlabel(short(target))
         drawn.title(f"{rows} a bin" + (f" (mean of {together} bins)" if together > 1 else ""))
@@ -102,7 +104,7 @@ def rows_chart(
 
 
 def _mean_of(values: NDArray[Any], first: NDArray[np.int64]) -> Array:
-    """Mean of each run of values that begins at one of the places."""
+    """Return the mean of each run of values, given where the runs begin."""
     if not values.size:
         return values
     return np.asarray(np.add.reduceat(values, first) / np.diff(first, append=values.size))
@@ -116,32 +118,40 @@ def error_chart(
     *,
     show: Literal["size", "sign"] = "sign",
 ) -> str:
-    """Mean error by target value, signed or absolute, with 95 % intervals of the mean, for one or two runs."""
+    """Draw the mean error by target value, signed or absolute, with 95 % intervals of the mean.
+
+    Args:
+        y_true: ``(n,)`` labels.
+        runs: name and predictions of one or two runs.
+        shots: regions.
+        target: name of the target.
+        show: ``"size"`` for absolute errors, ``"sign"`` for signed ones.
+    """
     bands = Bands.of(y_true, shots)
     counts, centers = bands.counts, bands.centers
-    there = np.flatnonzero(counts)
-    found, said = [], []
+    filled = np.flatnonzero(counts)
+    means, words = [], []
     for name, y_pred in runs:
         error = y_pred - y_true
         mean, spread = bands.mean(np.abs(error) if show == "size" else error)
-        found.append((name, mean, 1.96 * spread))
-        low, high = there[np.argmin(mean[there])], there[np.argmax(mean[there])]
-        said.append(
+        means.append((name, mean, 1.96 * spread))
+        low, high = filled[np.argmin(mean[filled])], filled[np.argmax(mean[filled])]
+        words.append(
             f"{name} from {number(mean[low])} (true value {bands.name(low)}) to {number(mean[high])} "
             f"({bands.name(high)})"
         )
-    with drawing(f"{_WAYS[show].capitalize()} by true {target}: {'; '.join(said)}.") as drawn:
+    with drawing(f"{_WAYS[show].capitalize()} by true {target}: {'; '.join(words)}.") as drawn:
         axes = drawn.axes
-        for (name, mean, half), color, line, mark in zip(found, (OURS, OTHER), ("-", "--"), ("o", "s"), strict=False):
-            m, h = mean[there], half[there]
-            axes.fill_between(centers[there], m - h, m + h, color=color, alpha=0.18, linewidth=0)
+        for (name, mean, half), color, line, mark in zip(means, (OURS, OTHER), ("-", "--"), ("o", "s"), strict=False):
+            m, h = mean[filled], half[filled]
+            axes.fill_between(centers[filled], m - h, m + h, color=color, alpha=0.18, linewidth=0)
             axes.plot(
-                centers[there], m, color=color, linestyle=line, marker=mark, markersize=3.5, linewidth=1.6, label=name
+                centers[filled], m, color=color, linestyle=line, marker=mark, markersize=3.5, linewidth=1.6, label=name
             )
-        for i in there.tolist():
-            each = "; ".join(f"{_named(runs, name)}{_with_band(mean[i], half[i])}" for name, mean, half in found)
+        for i in filled.tolist():
+            each = "; ".join(f"{_named(runs, name)}{_with_band(mean[i], half[i])}" for name, mean, half in means)
             rows = "1 row" if counts[i] == 1 else f"{counts[i]:,} rows"
-            drawn.tell(centers[i], found[0][1][i], f"{bands.name(i)} ({rows}): {each}")
+            drawn.tell(centers[i], means[0][1][i], f"{bands.name(i)} ({rows}): {each}")
         if show == "size":
             axes.set_ylim(bottom=0)
         else:
@@ -155,14 +165,14 @@ def error_chart(
 def scatter_chart(
     y_true: Array, y_pred: Array, shots: Shots, target: str, *, codes: NDArray[np.int64] | None = None
 ) -> str:
-    """Predicted against true: rows in each hexagon, the more the stronger, in the colour of the rarest.
+    """Draw predicted against true values: rows in each hexagon, in the colour of the rarest; the more, the stronger.
 
     Args:
         y_true: ``(n,)`` labels.
         y_pred: ``(n,)`` predictions.
         shots: regions.
         target: name of the target.
-        codes: ``(n,)`` region of each row as an index into ``REGIONS``, where it is not that of the label alone.
+        codes: ``(n,)`` region of each row as an index into ``REGIONS``; by default that of its label.
     """
     low, high = float(min(y_true.min(), y_pred.min())), float(max(y_true.max(), y_pred.max()))
     if low == high:
@@ -205,9 +215,13 @@ def scatter_chart(
 
 
 def training_chart(history: Sequence[dict[str, Any]], target: str, step: str = "epoch", *, error: str = "MAE") -> str:
-    """Validation MAE, or what else the error is called, by region over the epochs, or rounds.
+    """Draw the validation error by region over the epochs, with a dashed line where a stage begins.
 
-    A dashed line stands where a stage begins.
+    Args:
+        history: records of the epochs.
+        target: name of the target.
+        step: name of a step: epoch, or round of boosting.
+        error: name of the error.
     """
     epochs = np.arange(1, len(history) + 1)
     errors = {r: np.array([line["validation"].get(r, np.nan) for line in history]) for r in REGIONS}

@@ -1,4 +1,4 @@
-"""Charts of a comparison: what each entry changes by region, and what a gain where rows are few costs elsewhere."""
+"""Charts of a comparison: change of each entry by region, and few-shot against many-shot error."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -20,7 +20,7 @@ Box = tuple[float, float, float, float]
 
 _PALEST, _DARKEST = 10.0, 60.0  # percent at which the colours end, at least and at most
 _DIFFERENT = ("better", "worse")
-_HALF_LIGHT = 0.179  # luminance at which black and white letters have the same contrast
+_HALF_LIGHT = 0.179  # luminance at which black and white text have the same contrast
 
 
 def heat_chart(
@@ -29,21 +29,21 @@ def heat_chart(
     reference: str,
     scores: Sequence[str],
 ) -> str:
-    """Draw the change of each score against the reference in percent, as colors around 0 with the numbers in them.
+    """Draw the change of each score against the reference in percent, as colours around 0 with the numbers in them.
 
     Args:
         changes: by entry and score, percent.
-        verdicts: by entry and score; better and worse are written under the number.
+        verdicts: by entry and score; "better" and "worse" are written under the number.
         reference: name of the reference.
         scores: columns of the chart.
     """
     names = list(changes)
     percent = np.array([[changes[name].get(score, np.nan) for score in scores] for name in names])
     end = float(np.clip(np.nanmax(np.abs(percent)), _PALEST, _DARKEST))
-    # Blue against orange-red: told apart with every common colour blindness, and by lightness from 0.
+    # Blue and orange-red differ under every common colour blindness, and in lightness from 0.
     shades = mpl.colormaps["RdBu_r"]((percent + end) / (2 * end))
-    said = [f"{name} {', '.join(f'{s} {signed(changes[name][s])}' for s in changes[name])}" for name in names]
-    alt = f"Change against {reference} in percent, below 0 is better: {'; '.join(said)}."
+    words = [f"{name} {', '.join(f'{s} {signed(changes[name][s])}' for s in changes[name])}" for name in names]
+    alt = f"Change against {reference} in percent, below 0 is better: {'; '.join(words)}."
     with drawing(alt, 6.6, 0.5 + 0.43 * len(names), numbers=None, grid=None, near="xy") as drawn:
         axes = drawn.axes
         axes.set(xlim=(-0.5, len(scores) - 0.5), ylim=(len(names) - 0.5, -0.5))
@@ -52,17 +52,17 @@ def heat_chart(
                 shade = shades[row, column]
                 axes.add_patch(Rectangle((column - 0.49, row - 0.47), 0.98, 0.94, facecolor=shade, linewidth=0))
                 verdict = verdicts.get((names[row], scores[column]), "")
-                claimed = verdict in _DIFFERENT
+                differs = verdict in _DIFFERENT
                 axes.text(
                     column,
                     row,
-                    f"{signed(value)}\n{verdict}" if claimed else signed(value),
+                    f"{signed(value)}\n{verdict}" if differs else signed(value),
                     ha="center",
                     va="center",
                     fontsize=9,
                     linespacing=1.1,
                     color="#000000" if _lightness(shade) > _HALF_LIGHT else "#ffffff",
-                    weight="bold" if claimed else "normal",
+                    weight="bold" if differs else "normal",
                 )
                 beside = f", {verdict}" if verdict else ""
                 drawn.tell(column, row, f"{names[row]}, {scores[column]}: {signed(value)}{beside}")
@@ -75,9 +75,13 @@ def heat_chart(
 
 
 def trade_chart(table: "TableComparison", reference: str) -> str:
-    """Error where rows are many against error where they are few.
+    """Draw the many-shot error against the few-shot error of each entry.
 
     A dashed line joins the entries that no other beats in both, a broad one the swept powers of the weights.
+
+    Args:
+        table: comparison on one table.
+        reference: name of the reference.
     """
     on_front = table.on_front()
     points = {name: (_mean(table, name, "many"), _mean(table, name, "few")) for name in on_front}
@@ -107,7 +111,7 @@ def trade_chart(table: "TableComparison", reference: str) -> str:
 
 
 def signed(percent: float, unit: str = " %") -> str:
-    """A change in whole percent with its sign; nothing is no change, not minus nothing.
+    """Return a change in whole percent with its sign; a change that rounds to 0 has none.
 
     >>> signed(-0.2), signed(12.4), signed(-7.5), signed(3.1, "")
     ('0 %', '+12 %', '-8 %', '+3')
@@ -117,7 +121,7 @@ def signed(percent: float, unit: str = " %") -> str:
 
 
 def _lightness(color: NDArray[np.float64]) -> float:
-    """Relative luminance of a colour, as WCAG 2 defines it."""
+    """Return the relative luminance of a colour, as WCAG 2 defines it."""
     linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in color[:3]]
     return float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
 
@@ -130,7 +134,7 @@ def _mean(table: "TableComparison", name: str, score: str) -> float:
 def _label(
     axes: Any, points: Mapping[str, tuple[float, float]], lines: Sequence[Sequence[tuple[float, float]]]
 ) -> None:
-    """Name each point where its name covers least of the points, lines and names that are there."""
+    """Write the name of each point where it overlaps least with points, lines and other names."""
     taken = [_box(x, y, 4) for x, y in axes.transData.transform(list(points.values()))]
     for line in lines:
         for start, end in pairwise(axes.transData.transform(line) if len(line) else []):
@@ -169,6 +173,6 @@ def _box(x: float, y: float, half: float) -> Box:
 
 
 def _shared(one: Box, other: Box) -> float:
-    """Area that two boxes share."""
+    """Return the area of the intersection of two boxes."""
     wide, high = min(one[2], other[2]) - max(one[0], other[0]), min(one[3], other[3]) - max(one[1], other[1])
     return max(wide, 0.0) * max(high, 0.0)

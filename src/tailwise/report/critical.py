@@ -1,4 +1,4 @@
-"""The critical-difference diagram: mean ranks on a line, with a bar over entries that do not differ."""
+"""The critical-difference diagram: mean ranks on a line, with a bar for entries that do not differ."""
 
 import math
 import textwrap
@@ -14,14 +14,14 @@ _BAR, _LINE, _INCH = 0.32, 0.5, 2.1  # heights in the units of the drawing: a ba
 
 
 def critical_chart(ranking: "Ranking") -> str:
-    """Mean ranks, best to the left; a bar joins entries whose mean ranks do not differ.
+    """Draw mean ranks, best to the left; a bar joins entries whose mean ranks do not differ.
 
     Janez Demšar, *Statistical Comparisons of Classifiers over Multiple Data Sets*, JMLR 2006. The groups
-    are those of :class:`Ranking`: mean ranks closer than Nemenyi's critical difference, or everything where Friedman's
-    test finds no difference at all.
+    are those of the ranking: mean ranks closer than Nemenyi's critical difference, or all entries if Friedman's test
+    finds no difference.
 
     Args:
-        ranking: of the entries over tables.
+        ranking: mean ranks of the entries over tables.
     """
     names, ranks = list(ranking.mean_ranks), list(ranking.mean_ranks.values())
     k, left = len(names), math.ceil(len(names) / 2)
@@ -49,7 +49,7 @@ def critical_chart(ranking: "Ranking") -> str:
             y = -bars - line * ((i if on_left else k - 1 - i) + 0.5)
             drawn.tell(rank, 0, f"{name}: mean rank {rank:.2f}")
             axes.plot([rank, rank], [0, y], color=INK, linewidth=0.8)
-            for place, words in enumerate(labels[i]):  # one by one, since a browser's letters have other widths
+            for place, words in enumerate(labels[i]):  # line by line: a browser's letters have other widths
                 axes.annotate(
                     words,
                     (rank, y + 0.3 * _LINE * (len(labels[i]) - 1 - 2 * place)),
@@ -64,28 +64,28 @@ def critical_chart(ranking: "Ranking") -> str:
 
 
 def _ruler(axes: Any, distance: float, k: int) -> None:
-    """The critical difference as a length over the line; one that is longer than the line is only said."""
-    said = f"critical difference {number(float(f'{distance:.2g}'))}"
+    """Draw the critical difference as a length above the line, or write it if it is longer than the line."""
+    label = f"critical difference {number(float(f'{distance:.2g}'))}"
     if distance > k - 1:
-        axes.text(1, 1.15, f"{said}: longer than the line", ha="left", va="center", fontsize=9, color=INK)
+        axes.text(1, 1.15, f"{label}: longer than the line", ha="left", va="center", fontsize=9, color=INK)
         return
     axes.plot(
         [1, 1, 1, 1 + distance, 1 + distance, 1 + distance], [1, 1.3, 1.15, 1.15, 1.3, 1], color=INK, linewidth=1.0
     )
     axes.annotate(
-        said, (1 + distance, 1.15), xytext=(4, 0), textcoords="offset points", va="center", fontsize=9, color=INK
+        label, (1 + distance, 1.15), xytext=(4, 0), textcoords="offset points", va="center", fontsize=9, color=INK
     )
 
 
 def critical_text(ranking: "Ranking") -> str:
-    """The diagram in words."""
+    """Return the diagram as text."""
     ranks = ", ".join(f"{name} {rank:.2f}" for name, rank in ranking.mean_ranks.items())
     groups = "; ".join(", ".join(group) for group in ranking.groups)
-    alike = f"Not told apart: {groups}." if groups else "All are told apart."
+    alike = f"No difference within: {groups}." if groups else "All differ."
     distance = number(float(f"{ranking.critical_difference:.2g}"))
     return f"Mean ranks, 1 is best: {ranks}. {alike} Critical difference {distance}."
 
 
 def wrapped(name: str, width: int = 26) -> str:
-    """A long name on several lines."""
+    """Break a long name into lines."""
     return "\n".join(textwrap.wrap(name, width, break_on_hyphens=False))

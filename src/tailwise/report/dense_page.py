@@ -1,9 +1,8 @@
-"""The report of a run on maps: errors by region, examples beside the truth, pixels by bin."""
+"""The page of a run on maps: errors by region, examples next to their true maps, pixels by bin."""
 
 import base64
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,28 +14,12 @@ from tailwise._numbers import number
 from tailwise.labels.shots import REGIONS, Shots
 from tailwise.metrics.depth import DEPTH_METRICS
 from tailwise.metrics.region_metrics import RegionMetrics
+from tailwise.modalities.map_evaluation import Example
 from tailwise.report.charts import rows_chart, training_chart
 from tailwise.report.rendering import render
 
 _MOST_PIXELS = 360
-_ENDS = 1, 99  # percentiles between which the colours of a map run
-
-
-@dataclass(frozen=True)
-class Example:
-    """A test image to show.
-
-    Args:
-        name: what to call it.
-        image: ``(3, H, W)`` bytes.
-        truth: ``(H, W)`` target units, NaN where unknown.
-        pred: ``(H, W)`` target units.
-    """
-
-    name: str
-    image: NDArray[np.uint8]
-    truth: NDArray[np.float32]
-    pred: NDArray[np.float32]
+_ENDS = 1, 99  # percentiles at the ends of a map's colours
 
 
 def dense_page(
@@ -53,10 +36,10 @@ def dense_page(
     history: list[dict[str, Any]],
     notes: list[str],
 ) -> str:
-    """The page of a finished run as HTML text.
+    """Return the page of a finished run as HTML text.
 
     Args:
-        title: of the page.
+        title: title of the page.
         target: name of the column of maps.
         method: method string.
         data: where the table came from.
@@ -66,7 +49,7 @@ def dense_page(
         regions: metrics on the test images.
         examples: test images to show.
         history: epochs.
-        notes: what the user should know.
+        notes: notes for the user.
     """
     names = [REGIONS[code] for code in shots.bin_codes]
     charts = {
@@ -96,12 +79,12 @@ def dense_page(
 
 
 def _shown(example: Example) -> dict[str, Any]:
-    """Pictures of an example as data, with the numbers their colours stand for."""
+    """Return the pictures of an example as base64, with the values of their colours."""
     step = -(-max(example.truth.shape) // _MOST_PIXELS)
     image, truth, pred = example.image[:, ::step, ::step], example.truth[::step, ::step], example.pred[::step, ::step]
     error = pred - truth
     low, high = np.nanpercentile(np.concatenate([example.truth.ravel(), example.pred.ravel()]), _ENDS).tolist()
-    size = np.abs(example.pred - example.truth)  # of all pixels: those shown may all be unknown
+    size = np.abs(example.pred - example.truth)  # over all pixels: every pixel shown may be unknown
     most = max(float(np.nanpercentile(size, _ENDS[1])), 1e-12)
     return {
         "name": example.name,

@@ -1,4 +1,4 @@
-"""Charts of a diagnosis: rows by bin with the LDS curve, relevance, and where a quick model errs."""
+"""Charts of a diagnosis: rows by bin with the LDS curve, relevance, and errors of a quick model by region."""
 
 import numpy as np
 
@@ -12,7 +12,7 @@ _POINTS = 61
 
 
 def label_chart(density: Density, target: str) -> str:
-    """Rows by bin with their regions and the LDS curve."""
+    """Draw the rows by bin, coloured by region, and the LDS curve."""
     return rows_chart(
         density.edges,
         density.counts,
@@ -25,7 +25,7 @@ def label_chart(density: Density, target: str) -> str:
 
 
 def relevance_chart(summary: RelevanceSummary, target: Target) -> str:
-    """φ over the range of the target, with its control points."""
+    """Draw relevance φ over the range of the target, with its control points."""
     phi = Relevance(np.array(summary.points), np.array(summary.values))
     y = np.linspace(target.low, target.high, _POINTS)
     points = ", ".join(f"{v:g} at {number(p)}" for p, v in zip(summary.points, summary.values, strict=True))
@@ -48,7 +48,7 @@ def relevance_chart(summary: RelevanceSummary, target: Target) -> str:
 
 
 def quick_model_chart(model: QuickModel, target: str) -> str:
-    """MAE of the quick model in each region, out of fold."""
+    """Draw the out-of-fold MAE of the quick model by region."""
     each = ", ".join(f"{error.region} {number(error.mae)}" for error in model.errors)
     with drawing(
         f"MAE of a quick model by region, in units of {target}: {each}.",
@@ -65,8 +65,8 @@ def quick_model_chart(model: QuickModel, target: str) -> str:
             axes.annotate(
                 number(error.mae), (error.mae, -place), (5, 0), textcoords="offset points", va="center", color=INK
             )
-            said = f"{error.region}, {error.n:,} rows: MAE {number(error.mae)}, bias {number(error.bias)}"
-            drawn.tell(error.mae, -place, said)
+            words = f"{error.region}, {error.n:,} rows: MAE {number(error.mae)}, bias {number(error.bias)}"
+            drawn.tell(error.mae, -place, words)
         names = [error.region.capitalize() for error in model.errors]
         axes.set_yticks([-i for i in range(len(names))], names)
         axes.tick_params(axis="y", length=0)

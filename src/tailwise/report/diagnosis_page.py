@@ -1,4 +1,4 @@
-"""The page of a diagnosis: one self-contained file."""
+"""The page of a diagnosis: one self-contained page."""
 
 from markupsafe import Markup
 
@@ -9,25 +9,27 @@ from tailwise.report.findings import findings, target_lines
 from tailwise.report.rendering import render
 
 
-def diagnosis_page(found: Diagnosis, name: str) -> str:
-    """The page of a diagnosis as HTML text.
+def diagnosis_page(diagnosis: Diagnosis, name: str) -> str:
+    """Return the page of a diagnosis as HTML text.
 
     Args:
-        found: the diagnosis.
-        name: what to call the table.
+        diagnosis: the diagnosis.
+        name: name of the table.
     """
-    target = found.target
-    pictures = {"labels": label_chart(found.density, target.name)}
-    if found.relevance is not None:
-        pictures["relevance"] = relevance_chart(found.relevance, target)
-    if found.model is not None:
-        pictures["model"] = quick_model_chart(found.model, target.name)
+    target = diagnosis.target
+    pictures = {"labels": label_chart(diagnosis.density, target.name)}
+    if diagnosis.relevance is not None:
+        pictures["relevance"] = relevance_chart(diagnosis.relevance, target)
+    if diagnosis.model is not None:
+        pictures["model"] = quick_model_chart(diagnosis.model, target.name)
     return render(
         "diagnosis.html",
         title=f"{target.name} of {name}",
-        found=found,
-        lines=target_lines(found),
-        findings=findings(found),
+        diagnosis=diagnosis,
+        lines=target_lines(diagnosis),
+        findings=findings(diagnosis),
         charts={chart: Markup(svg) for chart, svg in pictures.items()},
-        ends=[] if found.model is None else [error for error in found.model.errors if error.region not in REGIONS],
+        ends=[]
+        if diagnosis.model is None
+        else [error for error in diagnosis.model.errors if error.region not in REGIONS],
     )

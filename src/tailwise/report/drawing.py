@@ -1,4 +1,4 @@
-"""The frame of every chart: SVG text, the same for the same numbers, that follows the colours of its page."""
+"""The frame of every chart: deterministic SVG text that follows the colours of its page."""
 
 import io
 import json
@@ -19,7 +19,7 @@ from tailwise._numbers import number
 REGION_COLORS = {"many": "#2f6fb0", "medium": "#a06f08", "few": "#c8435a", "zero": "#8b3fa0"}
 OURS, OTHER, INK = "#0b7a75", "#8f5f2e", "#808080"
 
-# A page sets these variables to paler colours where it is dark; a chart alone keeps the colours above.
+# A dark page sets these variables to paler colours; a chart outside a page keeps the colours above.
 _VARIABLES = REGION_COLORS | {"ours": OURS, "other": OTHER}
 _SETTINGS = {
     "svg.hashsalt": "tailwise",
@@ -38,30 +38,30 @@ _LONGEST = 42
 
 @dataclass
 class Drawing:
-    """A chart in the making; ``svg`` is there when its block has ended.
+    """A chart being drawn; ``svg`` is set when its block ends.
 
     Args:
         figure: the figure.
         axes: where to draw.
-        near: whether the pointer finds the next value along the horizontal axis, or in both directions.
+        near: whether the pointer finds the nearest value along the horizontal axis, or in both directions.
     """
 
     figure: Figure
     axes: Any
     near: Literal["x", "xy"] = "x"
     svg: str = ""
-    told: list[tuple[float, float, str]] = field(default_factory=list)
+    tips: list[tuple[float, float, str]] = field(default_factory=list)
 
     def tell(self, x: float, y: float, text: str) -> None:
-        """What the page says where the pointer or the keyboard comes to a place, in the units of the axes."""
-        self.told.append((x, y, text))
+        """Show a text when the pointer or the keyboard reaches a place, given in the units of the axes."""
+        self.tips.append((x, y, text))
 
     def title(self, text: str) -> None:
-        """Say at the top left what the vertical axis shows, where it can be read without turning the head."""
+        """Write the label of the vertical axis horizontally at the top left."""
         self.axes.set_title(short(text, 60), loc="left", color=INK, pad=8)
 
     def legend(self, columns: int = 5) -> None:
-        """Name what is drawn, below the axes, where it hides nothing."""
+        """Put the legend below the axes."""
         self.figure.legend(loc="outside lower left", ncols=columns, handlelength=1.4, columnspacing=2.4)
 
 
@@ -75,19 +75,19 @@ def drawing(
     grid: Literal["x", "y", "both"] | None = "y",
     near: Literal["x", "xy"] = "x",
 ) -> Iterator[Drawing]:
-    """A chart whose SVG text is ready when the block ends.
+    """Yield a chart whose SVG text is ready when the block ends.
 
     Args:
-        alt: what the chart shows, in words and numbers, for those who do not see it; without it the page must say so.
-        width: inches.
-        height: inches.
-        numbers: axes that have numbers; others have names.
-        grid: lines across the axes.
+        alt: description for readers who cannot see the chart; if empty, the page must describe it.
+        width: width in inches.
+        height: height in inches.
+        numbers: axes with numbers; the others have names.
+        grid: axes with grid lines.
         near: see :class:`Drawing`.
     """
     with mpl.rc_context(_SETTINGS), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph")  # the browser has the letters that matplotlib's font lacks
-        figure = Figure(figsize=(width, height), layout="constrained", dpi=72)  # the dots of SVG
+        warnings.filterwarnings("ignore", "Glyph")  # the browser has the glyphs that matplotlib's font lacks
+        figure = Figure(figsize=(width, height), layout="constrained", dpi=72)  # units of SVG
         axes = figure.subplots()
         axes.spines[["top", "right"]].set_visible(False)
         if grid is not None:
@@ -104,7 +104,7 @@ def drawing(
 
 
 def short(text: str, most: int = _LONGEST) -> str:
-    """A text cut to what fits beside a chart.
+    """Cut a text to the length that fits beside a chart.
 
     >>> short("a" * 50, 10)
     'aaaaaaaaa…'
@@ -112,17 +112,17 @@ def short(text: str, most: int = _LONGEST) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
-def percent(share: float) -> str:
-    """A share as a whole percentage.
+def percent(fraction: float) -> str:
+    """Return a fraction as a whole percentage.
 
     >>> percent(0.903)
     '90 %'
     """
-    return f"{100 * share:.0f} %"
+    return f"{100 * fraction:.0f} %"
 
 
 def _number(axis: Any) -> None:
-    """Write the numbers of an axis as the rest of the page does, few enough for the larger letters of a phone."""
+    """Format the numbers of an axis like those of the page, few enough for the larger letters on a phone."""
     if isinstance(axis.get_major_locator(), AutoLocator):
         axis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
     axis.set_major_formatter(FuncFormatter(lambda value, _: number(value).replace("e+0", "e")))
@@ -130,7 +130,7 @@ def _number(axis: Any) -> None:
 
 
 def _ink(figure: Figure) -> None:
-    """Letters, ticks and spines in the colour of the page's text."""
+    """Draw letters, ticks and spines in the colour of the page's text."""
     for axes in figure.axes:
         for label in (axes.xaxis.label, axes.yaxis.label):
             label.set_color(INK)
@@ -147,23 +147,23 @@ def _finished(text: str, alt: str, drawn: Drawing) -> str:
     svg = text[text.index("<svg") :].replace(INK, "currentColor")
     for name, color in _VARIABLES.items():
         svg = svg.replace(color, f"var(--{name}, {color})")
-    # A page holds several charts, and an id must not come twice; the page's own letters take the font's place.
+    # Ids must be unique in a page with several charts; the page's font replaces matplotlib's.
     svg = re.sub(r'<g id="([^"]*)">', r'<g class="\1">', svg)
     svg = re.sub(r' font-family: [^;"]*;?', "", svg)
     svg = re.sub(r'<style type="text/css">.*?</style>', "", svg)
-    told: dict[str, str] = {"font-family": "sans-serif", "stroke-linejoin": "round"}
+    attributes: dict[str, str] = {"font-family": "sans-serif", "stroke-linejoin": "round"}
     if alt:
-        told |= {"role": "img", "aria-label": alt}
-    if drawn.told:
-        told |= {"data-near": drawn.near, "data-tips": json.dumps(_places(drawn), ensure_ascii=False)}
-    return svg.replace("<svg", "<svg" + "".join(f' {name}="{escape(value)}"' for name, value in told.items()), 1)
+        attributes |= {"role": "img", "aria-label": alt}
+    if drawn.tips:
+        attributes |= {"data-near": drawn.near, "data-tips": json.dumps(_places(drawn), ensure_ascii=False)}
+    return svg.replace("<svg", "<svg" + "".join(f' {name}="{escape(value)}"' for name, value in attributes.items()), 1)
 
 
 def _places(drawn: Drawing) -> list[tuple[float, float, str]]:
-    """Where the finished chart has each of its values, in the units of its view box."""
+    """Return the position of each tip in the finished chart, in the units of its view box."""
     top = 72 * drawn.figure.get_figheight()
-    places = drawn.axes.transData.transform([(x, y) for x, y, _ in drawn.told])
+    places = drawn.axes.transData.transform([(x, y) for x, y, _ in drawn.tips])
     return [
         (round(float(x), 1), round(top - float(y), 1), text)
-        for (x, y), (_, _, text) in zip(places, drawn.told, strict=True)
+        for (x, y), (_, _, text) in zip(places, drawn.tips, strict=True)
     ]

@@ -1,4 +1,4 @@
-"""What a network's features look like: a map of them, and how alike those of the target's intervals are."""
+"""Charts of a network's features: a map of them, and the similarity of intervals of the target."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -18,17 +18,17 @@ Array = NDArray[np.float64]
 
 _ROWS_OF_A_BAND, _DRAWN_OF_A_BAND = 200, 80
 _STEPS = 12
-# Lightnesses that stand out from white and from black; blue to orange, which all eyes tell apart.
+# Visible on white and on black; blue to orange differ under every common colour blindness.
 _SCALE = ["#3d7bd0", "#8a63b8", "#b8558a", "#d8572f"]
 
 
 def feature_rows(y: Array, shots: Shots, seed: int = 0) -> NDArray[np.int64]:
-    """Rows whose features are looked at: at most 200 drawn from each of at most 25 equal intervals of the target.
+    """Draw the rows whose features are shown: at most 200 from each of at most 25 equal intervals of the target.
 
     Args:
         y: ``(n,)`` labels.
         shots: bins.
-        seed: of the draw.
+        seed: random seed of the draw.
     """
     return _drawn(Bands.of(y, shots), _ROWS_OF_A_BAND, seed)
 
@@ -49,9 +49,9 @@ class FeatureMap:
     Args:
         y: ``(m,)`` labels of the rows on the map.
         points: ``(m, 2)`` their first two principal components.
-        explained: share of the variance along either.
-        bands: intervals of the rows that the means are taken over.
-        similarity: ``(k, k)`` cosine between the means of intervals, NaN where one has no rows.
+        explained: fraction of the variance along each component.
+        bands: intervals of the target over which features are averaged.
+        similarity: ``(k, k)`` cosine between the means of intervals, NaN for an interval without rows.
     """
 
     y: Array
@@ -68,13 +68,13 @@ class FeatureMap:
 
     @classmethod
     def of(cls, features: ArrayLike, y: Array, shots: Shots, seed: int = 0) -> Self | None:
-        """Look at the features of rows; ``None`` where they are fewer than three or all the same.
+        """Project features and compare their means; ``None`` for fewer than three rows or constant features.
 
         Args:
             features: ``(n, d)``.
             y: ``(n,)`` labels.
             shots: bins.
-            seed: of the draw of the rows on the map.
+            seed: random seed of the draw of the rows on the map.
         """
         from sklearn.decomposition import PCA
 
@@ -83,48 +83,55 @@ class FeatureMap:
             return None
         bands = Bands.of(y, shots)
         pca = PCA(2, svd_solver="covariance_eigh").fit(x)
-        here = _drawn(bands, _DRAWN_OF_A_BAND, seed)
+        drawn = _drawn(bands, _DRAWN_OF_A_BAND, seed)
         means = np.zeros((bands.counts.size, x.shape[1]))
         np.add.at(means, bands.index, x)
         with np.errstate(invalid="ignore", divide="ignore"):
             unit = means / np.linalg.norm(means, axis=1, keepdims=True)
         share = pca.explained_variance_ratio_
-        return cls(y[here], pca.transform(x[here]), (float(share[0]), float(share[1])), bands, unit @ unit.T)
+        return cls(y[drawn], pca.transform(x[drawn]), (float(share[0]), float(share[1])), bands, unit @ unit.T)
 
 
-def map_chart(found: FeatureMap, target: str) -> str:
-    """The rows on the plane of their features' first two principal components, coloured by target."""
-    x, y = found.points.T
-    low, high = float(found.y.min()), float(found.y.max())
-    along = _correlation(x, found.y), _correlation(y, found.y)
+def map_chart(features: FeatureMap, target: str) -> str:
+    """Draw rows by the first two principal components of their features, coloured by target."""
+    x, y = features.points.T
+    low, high = float(features.y.min()), float(features.y.max())
+    along = _correlation(x, features.y), _correlation(y, features.y)
     alt = (
-        f"Features of {found.y.size:,} test rows along their first two principal components, which hold "
-        f"{percent(found.explained[0])} and {percent(found.explained[1])} of the variance; their correlation with "
-        f"{target} ({number(low)} to {number(high)}) is {along[0]:.2f} and {along[1]:.2f}."
+        f"Features of {features.y.size:,} test rows along their first two principal components, which hold "
+        f"{percent(features.explained[0])} and {percent(features.explained[1])} of the variance; their correlation "
+        f"with {target} ({number(low)} to {number(high)}) is {along[0]:.2f} and {along[1]:.2f}."
     )
     with drawing(alt, 5.6, 4.2, grid=None, near="xy") as drawn:
         axes = drawn.axes
         colors = LinearSegmentedColormap.from_list("target", _SCALE, N=_STEPS)
-        order = np.argsort(found.y, kind="stable")
+        order = np.argsort(features.y, kind="stable")
         dots = axes.scatter(
-            x[order], y[order], c=found.y[order], cmap=colors, norm=Normalize(low, high), s=11, alpha=0.75, linewidth=0
+            x[order],
+            y[order],
+            c=features.y[order],
+            cmap=colors,
+            norm=Normalize(low, high),
+            s=11,
+            alpha=0.75,
+            linewidth=0,
         )
         bar = drawn.figure.colorbar(dots, ax=axes, aspect=30, pad=0.02)
         bar.outline.set_visible(False)
         bar.set_label(short(target, 30))
         bar.ax.yaxis.set_major_formatter(lambda value, _: number(value))
         for i in order:
-            drawn.tell(x[i], y[i], f"{short(target, 20)} {number(found.y[i])}")
-        axes.set_xlabel(f"first component ({percent(found.explained[0])} of the variance)")
-        drawn.title(f"second component ({percent(found.explained[1])})")
+            drawn.tell(x[i], y[i], f"{short(target, 20)} {number(features.y[i])}")
+        axes.set_xlabel(f"first component ({percent(features.explained[0])} of the variance)")
+        drawn.title(f"second component ({percent(features.explained[1])})")
     return drawn.svg
 
 
-def similarity_chart(found: FeatureMap, target: str) -> str:
-    """Cosine between the mean features of intervals of the target: the more alike, the stronger the colour."""
-    cosine, bands = found.similarity, found.bands
+def similarity_chart(features: FeatureMap, target: str) -> str:
+    """Draw the cosine between the mean features of intervals of the target: the higher, the stronger the colour."""
+    cosine, bands = features.similarity, features.bands
     known = np.isfinite(cosine)
-    low, high = found.span
+    low, high = features.span
     seen = np.flatnonzero(bands.counts)
     beside = [float(cosine[a, b]) for a, b in pairwise(seen)]
     alt = (

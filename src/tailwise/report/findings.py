@@ -1,4 +1,4 @@
-"""What was found in a table, as lines of text: for the terminal and for the page."""
+"""Findings of a diagnosis as lines of text, for the terminal and the page."""
 
 from collections.abc import Iterator
 
@@ -9,9 +9,9 @@ _SHOWN = 4
 _END = {"low": ", the smallest value", "high": ", the largest value", "inside": ""}
 
 
-def target_lines(found: Diagnosis) -> Iterator[str]:
-    """The target's values and bins."""
-    target, density = found.target, found.density
+def target_lines(diagnosis: Diagnosis) -> Iterator[str]:
+    """Yield lines about the target's values and bins."""
+    target, density = diagnosis.target, diagnosis.density
     missing = f", {target.missing:,} without a target left out" if target.missing else ""
     yield f"{target.rows:,} rows{missing}; {target.distinct:,} different values"
     yield (
@@ -22,17 +22,17 @@ def target_lines(found: Diagnosis) -> Iterator[str]:
     yield f"{len(density.counts)} bins of width {number(width)}: {density.rule}"
     yield (
         f"imbalance ratio {density.ratio:,.0f} (rows of the fullest bin over those of the sparsest); "
-        f"{_region(found, 'few').share:.1%} of the rows are few-shot"
+        f"{_region(diagnosis, 'few').share:.1%} of the rows are few-shot"
     )
 
 
-def _region(found: Diagnosis, name: str) -> Region:
-    return next(region for region in found.density.regions if region.name == name)
+def _region(diagnosis: Diagnosis, name: str) -> Region:
+    return next(region for region in diagnosis.density.regions if region.name == name)
 
 
-def findings(found: Diagnosis) -> Iterator[tuple[str, str]]:
-    """What each look at the table found: a title and a line."""
-    density, columns, relevance = found.density, found.columns, found.relevance
+def findings(diagnosis: Diagnosis) -> Iterator[tuple[str, str]]:
+    """Yield the title and the line of each finding."""
+    density, columns, relevance = diagnosis.density, diagnosis.columns, diagnosis.relevance
     if density.empty:
         widest = sorted(density.empty, key=lambda run: run.low - run.high)[:_SHOWN]
         which = ", ".join(f"{number(run.low)} to {number(run.high)}" for run in widest)
@@ -45,14 +45,14 @@ def findings(found: Diagnosis) -> Iterator[tuple[str, str]]:
         points = ", ".join(f"{number(y)}: {phi:g}" for y, phi in zip(relevance.points, relevance.values, strict=True))
         ends = f"at least 0.8 for {relevance.low_rows:,} low and {relevance.high_rows:,} high rows"
         yield "relevance", f"{ends} (control points {points})"
-    spikes = [f"{number(s.value)} ({s.share:.1%}{_END[s.where]})" for s in found.spikes[:_SHOWN]]
-    more = f" and {len(found.spikes) - _SHOWN} more" if len(found.spikes) > _SHOWN else ""
+    spikes = [f"{number(s.value)} ({s.share:.1%}{_END[s.where]})" for s in diagnosis.spikes[:_SHOWN]]
+    more = f" and {len(diagnosis.spikes) - _SHOWN} more" if len(diagnosis.spikes) > _SHOWN else ""
     yield "spikes", ", ".join(spikes) + more if spikes else "no single value stands out with 1% of the rows or more"
-    if found.rounding is not None:
-        share = "all" if found.rounding.share == 1 else f"{found.rounding.share:.0%} of the"
-        whole = "whole numbers" if found.rounding.step == 1 else f"multiples of {number(found.rounding.step)}"
+    if diagnosis.rounding is not None:
+        share = "all" if diagnosis.rounding.share == 1 else f"{diagnosis.rounding.share:.0%} of the"
+        whole = "whole numbers" if diagnosis.rounding.step == 1 else f"multiples of {number(diagnosis.rounding.step)}"
         yield "rounding", f"{share} values are {whole}"
-    same = found.duplicates
+    same = diagnosis.duplicates
     yield "duplicates", f"{same.repeated:,} rows repeated; {same.contradicting:,} share features, not the target"
     kinds = ", ".join(f"{count} {kind}" for kind, count in columns.kinds.items())
     yield "columns", f"{columns.features} features ({kinds})"

@@ -1,4 +1,4 @@
-"""The report of a run: one self-contained page."""
+"""The page of a run: one self-contained page."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -42,28 +42,28 @@ def run_page(
     features: FeatureMap | None = None,
     targets: Sequence[str] = (),
 ) -> str:
-    """The page of a finished run as HTML text.
+    """Return the page of a finished run as HTML text.
 
     Args:
-        title: of the page.
-        target: name of the target column, which is also the unit of its errors.
+        title: title of the page.
+        target: name of the target column, the unit of the errors.
         method: method string.
-        data: where the table came from.
+        data: name of the table.
         rows: number of rows by part.
-        split: kind of split.
+        split: name of the split.
         shots: bins and regions.
         regions: metrics on the test rows.
         y_true: test labels, ``(n,)`` or ``(n, K)``.
         y_pred: test predictions.
-        history: epochs.
-        notes: what the user should know.
-        other: another run to show beside this one.
-        changes: the comparison with it, by region.
-        coverage: of intervals of the confidence that a run reports, by region.
-        shared: regions whose intervals share residuals with others, in words.
-        levels: coverage by region for intervals of several confidences.
-        features: what the network makes of the test rows.
-        targets: names of several targets.
+        history: records of the epochs.
+        notes: notes for the user.
+        other: another run on the same test rows, shown next to this one.
+        changes: comparison with the other run, by region.
+        coverage: coverage of the intervals at the run's confidence level, by region.
+        shared: groups of regions whose intervals are calibrated together, as text.
+        levels: coverage by region at several confidence levels.
+        features: features of test rows.
+        targets: names of the targets.
     """
     name, other_name = (method, "") if other is None else other.names(method, masked=shots.gaps is not None)
     runs = [(name, y_pred)]
@@ -129,11 +129,11 @@ def run_page(
 def _by_target(
     y_true: NDArray[np.float64], y_pred: NDArray[np.float64], shots: Shots, targets: Sequence[str]
 ) -> dict[str, tuple[Mapping[str, RegionMetrics], Markup]]:
-    """Of each of several targets its own errors by region, and predicted against true."""
+    """Return, for each of several targets, its errors by region and its chart of predicted against true values."""
     codes = shots.codes(y_true)
-    found = dimension_metrics(y_true, y_pred, shots)
+    metrics = dimension_metrics(y_true, y_pred, shots)
     return {
-        name: (found[j], Markup(scatter_chart(y_true[:, j], y_pred[:, j], shots, name, codes=codes)))
+        name: (metrics[j], Markup(scatter_chart(y_true[:, j], y_pred[:, j], shots, name, codes=codes)))
         for j, name in enumerate(targets)
     }
 
@@ -146,21 +146,23 @@ def _verdict(
     changes: Mapping[str, Comparison],
     error: str,
 ) -> list[str]:
-    """What the numbers say, in plain sentences, where there are rows enough to say it."""
-    said = []
+    """Return the conclusions as plain sentences, for regions with enough rows."""
+    sentences = []
     rare = next((name for name in ("few", "zero", "medium") if regions[name].n >= FEWEST_TO_SPEAK), None)
     if rare and regions["many"].n >= FEWEST_TO_SPEAK:
         ratio = regions[rare].metrics["mae"].value / max(regions["many"].metrics["mae"].value, 1e-300)
         times = f"Where training rows are {rare}, errors are {ratio:.1f} times those where they are many"
         bias = regions[rare].metrics.get("bias")
         if bias is None:
-            said.append(f"{times}.")
+            sentences.append(f"{times}.")
         else:
             low, high = bias.low, bias.high
             clear = low is not None and high is not None and (low > 0 or high < 0)
             side = f"on average {number(abs(bias.value))} too {'low' if bias.value < 0 else 'high'}"
-            said.append(f"{times}, and predictions of {target} are {side if clear else 'not clearly too high or low'}.")
-    return said + [
+            sentences.append(
+                f"{times}, and predictions of {target} are {side if clear else 'not clearly too high or low'}."
+            )
+    return sentences + [
         f"{error} where training rows are {region}: {changes[region].text} with {name} instead of {other_name}."
         for region in ("many", "medium", "few", "zero")
         if region in changes and regions[region].n >= FEWEST_TO_SPEAK

@@ -1,4 +1,4 @@
-"""Charts of how far predictions can be trusted: spread of the residuals by region, and what intervals hold."""
+"""Charts of uncertainty: spread of the residuals by region, and coverage of intervals."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -23,24 +23,31 @@ _MARKS = {"all": "D", "many": "o", "medium": "s", "few": "^", "zero": "v"}
 def residual_chart(
     y_true: NDArray[np.float64], runs: Sequence[tuple[str, NDArray[np.float64]]], shots: Shots, target: str
 ) -> str:
-    """The 10, 50 and 90 % quantiles of predicted minus true in each region, for one or two runs."""
-    rows = {name: here for name, here in region_rows(y_true, shots).items() if here.any()}
-    found = {
-        (region, i): np.quantile((y_pred - y_true)[here], QUANTILES)
-        for region, here in rows.items()
+    """Draw the 10, 50 and 90 % quantiles of predicted minus true by region.
+
+    Args:
+        y_true: ``(n,)`` labels.
+        runs: name and predictions of one or two runs.
+        shots: regions.
+        target: name of the target.
+    """
+    rows = {name: is_in for name, is_in in region_rows(y_true, shots).items() if is_in.any()}
+    quantiles = {
+        (region, i): np.quantile((y_pred - y_true)[is_in], QUANTILES)
+        for region, is_in in rows.items()
         for i, (_, y_pred) in enumerate(runs)
     }
-    alt = " ".join(
-        f"{region.capitalize()}: {'; '.join(_in_words(name, found[region, i]) for i, (name, _) in enumerate(runs))}."
-        for region in rows
-    )
+    by_run = {
+        region: "; ".join(_in_words(name, quantiles[region, i]) for i, (name, _) in enumerate(runs)) for region in rows
+    }
+    alt = " ".join(f"{region.capitalize()}: {words}." for region, words in by_run.items())
     step = 0.32 if len(runs) > 1 else 0.0
-    said = f"10, 50 and 90 % quantiles of predicted minus true {target}. {alt}"
-    with drawing(said, 5.6, 1.3 + 0.42 * len(rows), numbers="x", grid="x", near="xy") as drawn:
+    alt = f"10, 50 and 90 % quantiles of predicted minus true {target}. {alt}"
+    with drawing(alt, 5.6, 1.3 + 0.42 * len(rows), numbers="x", grid="x", near="xy") as drawn:
         axes = drawn.axes
         for i, ((name, _), color, mark) in enumerate(zip(runs, (OURS, OTHER), ("o", "s"), strict=False)):
             for place, region in enumerate(rows):
-                low, middle, high = found[region, i].tolist()
+                low, middle, high = quantiles[region, i].tolist()
                 y = -place + step * (0.5 - i)
                 axes.plot([low, high], [y, y], color=color, linewidth=4, alpha=0.4, solid_capstyle="round")
                 axes.plot([middle], [y], color=color, marker=mark, markersize=6.5, linestyle="none")
@@ -61,58 +68,58 @@ def residual_chart(
 def coverage_by_level(
     intervals: RegionIntervals, y_true: NDArray[np.float64], y_pred: NDArray[np.float64]
 ) -> dict[float, dict[str, RegionCoverage]]:
-    """Coverage by region of the intervals of each confidence of ``LEVELS``.
+    """Return the coverage by region of the intervals at each confidence level of ``LEVELS``.
 
     Args:
-        intervals: of the model that predicted.
+        intervals: conformal intervals of the model.
         y_true: ``(n,)`` labels.
         y_pred: ``(n,)`` predictions.
     """
-    found = {}
+    coverage = {}
     for confidence in LEVELS:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "intervals of confidence")  # infinite ones are left out of the chart
+            warnings.filterwarnings("ignore", "intervals of confidence")  # the chart leaves infinite ones out
             low, high = intervals.intervals(y_pred, confidence).T
-        found[confidence] = coverage_by_region(y_true, y_pred, low, high, intervals.shots)
-    return found
+        coverage[confidence] = coverage_by_region(y_true, y_pred, low, high, intervals.shots)
+    return coverage
 
 
 def calibration_chart(
     levels: Mapping[float, Mapping[str, RegionCoverage]], by: Literal["predicted", "true"] = "predicted"
 ) -> str:
-    """Share of rows that intervals hold beside the share promised, by region; above the diagonal there are too many.
+    """Draw the coverage of intervals against their nominal confidence, by region; below the diagonal it is too low.
 
     Args:
-        levels: coverage by region for each confidence.
-        by: whether a region is that of the predicted value, for which intervals promise, or of the true one.
+        levels: coverage by region at each confidence level.
+        by: whether the region is that of the predicted value, on which intervals are calibrated, or of the true one.
     """
-    shares: dict[str, list[tuple[float, Coverage]]] = {}
+    covered: dict[str, list[tuple[float, Coverage]]] = {}
     for confidence, regions in levels.items():
         for region, both in regions.items():
             one = both.by_predicted if by == "predicted" else both.by_true
             if one is not None and np.isfinite(one.mean_width):
-                shares.setdefault(region, []).append((confidence, one))
+                covered.setdefault(region, []).append((confidence, one))
     each = "; ".join(
-        f"{region}: " + ", ".join(f"{percent(c)} promised, {percent(one.coverage.value)} found" for c, one in found)
-        for region, found in shares.items()
+        f"{region}: " + ", ".join(f"nominal {percent(c)}, observed {percent(one.coverage.value)}" for c, one in points)
+        for region, points in covered.items()
     )
     alt = f"Coverage of intervals by region of the {by} value. {each.capitalize()}."
     with drawing(alt, 5.6, 4.2, grid="both", near="xy") as drawn:
         axes = drawn.axes
-        promised = [100 * confidence for confidence in levels]
+        nominal = [100 * confidence for confidence in levels]
         axes.plot([0, 100], [0, 100], color=INK, linewidth=1, linestyle="--")
-        lowest = min(promised)
-        for region in [name for name in _MARKS if name in shares]:
-            x = [100 * confidence for confidence, _ in shares[region]]
-            found_shares = [100 * one.coverage.value for _, one in shares[region]]
-            lowest = min(lowest, *found_shares)
+        lowest = min(nominal)
+        for region in [name for name in _MARKS if name in covered]:
+            x = [100 * confidence for confidence, _ in covered[region]]
+            observed = [100 * one.coverage.value for _, one in covered[region]]
+            lowest = min(lowest, *observed)
             color = REGION_COLORS.get(region, INK)
-            axes.plot(x, found_shares, color=color, marker=_MARKS[region], markersize=5, linewidth=1.6, label=region)
-            for confidence, one in shares[region]:
+            axes.plot(x, observed, color=color, marker=_MARKS[region], markersize=5, linewidth=1.6, label=region)
+            for confidence, one in covered[region]:
                 drawn.tell(100 * confidence, 100 * one.coverage.value, _held(region, confidence, one))
-        axes.set(xlim=(min(promised) - 3, 101), ylim=(max(0, lowest - 5), 101))
-        axes.set_xlabel(f"% promised (region of the {by} value)")
-        drawn.title("% of true values inside their interval")
+        axes.set(xlim=(min(nominal) - 3, 101), ylim=(max(0, lowest - 5), 101))
+        axes.set_xlabel(f"nominal coverage, % (region of the {by} value)")
+        drawn.title("observed coverage, %")
         drawn.legend()
     return drawn.svg
 
@@ -124,4 +131,4 @@ def _in_words(name: str, quantiles: NDArray[np.float64]) -> str:
 def _held(region: str, confidence: float, one: Coverage) -> str:
     low, high = one.coverage.low, one.coverage.high
     band = "" if low is None or high is None else f" ({percent(low)} to {percent(high)})"
-    return f"{region}, {one.n:,} rows: {percent(confidence)} promised, {percent(one.coverage.value)} found{band}"
+    return f"{region}, {one.n:,} rows: nominal {percent(confidence)}, observed {percent(one.coverage.value)}{band}"

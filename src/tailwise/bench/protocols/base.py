@@ -52,7 +52,7 @@ class Protocol:
         angles: whether the targets are pitch and yaw in degrees, whose angular error is reported.
         unit: of the target.
         choices: how tables are prepared, keywords of :func:`tailwise.experiment.prepare.prepare`; of maps also
-            ``depth``, fields of :class:`tailwise.modalities.dense.MapSettings`.
+            ``depth``, fields of :class:`tailwise.modalities.map_schema.MapSettings`.
         metrics: of the published table, names of :data:`tailwise.bench.standings.SCORES`.
         regions: columns of the published table.
         recipe: the published training as far as :class:`tailwise.training.recipe.Recipe` has it.
