@@ -1,25 +1,37 @@
 """Predictive distributions, decisions about them, and the dial between common and rare values (NumPy and SciPy)."""
 
+from tailwise.distributions.conditional import ConditionalDensity
 from tailwise.distributions.decisions import Dial, decide
+from tailwise.distributions.dialed import DialedModel, cross_fitted, dial
 from tailwise.distributions.empirical import Empirical
 from tailwise.distributions.histograms import Histogram
 from tailwise.distributions.label_density import SmoothedDensity
 from tailwise.distributions.mixtures import Mixture
 from tailwise.distributions.pooling import mixture_of, predictive_from_arrays
 from tailwise.distributions.predictive import Predictive
+from tailwise.distributions.scores import DistributionScores, Reliability, pinball, pit, score_regions
 from tailwise.distributions.steps import StepFunction
 from tailwise.distributions.tilted import TiltedMixture
 
 __all__ = [
+    "ConditionalDensity",
     "Dial",
+    "DialedModel",
+    "DistributionScores",
     "Empirical",
     "Histogram",
     "Mixture",
     "Predictive",
+    "Reliability",
     "SmoothedDensity",
     "StepFunction",
     "TiltedMixture",
+    "cross_fitted",
     "decide",
+    "dial",
     "mixture_of",
+    "pinball",
+    "pit",
     "predictive_from_arrays",
+    "score_regions",
 ]

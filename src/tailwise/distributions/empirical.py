@@ -1,7 +1,7 @@
 """Distributions on values that all rows share, such as the training labels."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -183,14 +183,22 @@ class Empirical(Predictive):
     def _width(self) -> int:
         return int(-(-self._weights.nnz // max(len(self), 1)))
 
+    def _sides(self, t: Floats, side: Literal["left", "right"]) -> tuple[Floats, Floats]:
+        """Mass of the values below each point, those equal to it included for ``"right"``, and of all others."""
+        matrix, m = self._weights, self.values.size
+        rows = np.arange(len(self))
+        # The place of an entry when rows are written behind each other; it rises with the entries.
+        place = np.repeat(rows * m, np.diff(matrix.indptr)) + matrix.indices
+        entries = np.searchsorted(place, rows[:, None] * m + np.searchsorted(self.values, t, side=side))
+        total = np.concatenate([[0.0], matrix.data.cumsum()])
+        before, after = total[matrix.indptr[:-1], None], total[matrix.indptr[1:], None]
+        return np.asarray(total[entries] - before), np.asarray(after - total[entries])
+
     def _cdf(self, t: Floats, *, strict: bool) -> Floats:
-        values, data, compare = self._at_entries(), self._weights.data, np.less if strict else np.less_equal
-        columns = [self._sums(data * compare(values, self._per_entry(points))) for points in t.T]
-        return np.asarray(np.minimum(np.stack(columns, axis=1), 1.0), dtype=np.float64)
+        return self._sides(t, "left" if strict else "right")[0]
 
     def _above(self, t: Floats) -> Floats:
-        values, data = self._at_entries(), self._weights.data
-        return np.stack([self._sums(data * (values > self._per_entry(points))) for points in t.T], axis=1)
+        return self._sides(t, "right")[1]
 
     def _quantile(self, levels: Floats) -> Floats:
         cumulative, starts = self._cumulative(), self._weights.indptr[:-1]

@@ -31,7 +31,7 @@ class SmoothedDensity:
 
     Args:
         edges: ``(k + 1,)`` edges of the cells, increasing, target units.
-        values: ``(k,)`` density in each cell, above 0; divided so that it integrates to 1.
+        values: ``(k,)`` density in each cell, above 0, on any scale.
         counts: ``(k,)`` training labels in each cell.
         low: lowest training label.
         high: highest training label.
@@ -67,8 +67,6 @@ class SmoothedDensity:
             raise InputError("counts must be numbers of labels of at least 0, not all 0")
         if not edges[0] <= scalar(self.low, "low") <= scalar(self.high, "high") <= edges[-1]:
             raise InputError(f"low and high must lie in order between the edges, got {self.low!r} and {self.high!r}")
-        values = values / (values * np.diff(edges)).sum()
-        values.setflags(write=False)
         for name, array in (("edges", edges), ("values", values), ("counts", counts)):
             object.__setattr__(self, name, array)
 
@@ -106,7 +104,7 @@ class SmoothedDensity:
         margin = not_negative(reach, "reach") * (high - low)
         values = _smoothed(counts, bins.widths, lds)[cells]
         edges[0], edges[-1] = min(edges[0], low - margin), max(edges[-1], high + margin)
-        return cls(edges, values, counts[cells], low, high, lds=lds)
+        return cls(edges, values / (values * np.diff(edges)).sum(), counts[cells], low, high, lds=lds)
 
     def __call__(self, y: ArrayLike) -> Floats:
         """Density at each ``y``, same shape; 0 outside the cells."""

@@ -12,7 +12,7 @@ from tailwise.distributions.row_arrays import Floats, finite, shares
 
 _REACH = 8.3  # standard deviations beyond which a Gaussian has less mass than one rounding error of 1
 _SMALLEST_SCALE = 1e-300
-_LOG_SMALLEST = -700.0  # smaller exponents are slow
+_FAR = 37.0  # standard deviations, beyond which the density is 0: smaller numbers are slow
 _EPS = 2.0**-52
 _LAST_STEP = 2.0**-27
 _MOST_STEPS = 120
@@ -60,6 +60,10 @@ class Components:
     def take(self, rows: Any) -> Self:
         """Components of some rows."""
         return type(self)(self.weights[rows], self.means[rows], self.scales[rows])
+
+    def repeat(self, times: int) -> Self:
+        """Components of rows that are each repeated."""
+        return self if times == 1 else self.take(np.repeat(np.arange(len(self)), times))
 
     def affine(self, shift: float, scale: float) -> Self:
         """Components of ``shift + scale * y``."""
@@ -113,8 +117,8 @@ class Components:
         for j in range(self.count):
             sign, weight = self._signs(pivot, j), self.weights[:, j, None]
             mean, scale = self.means[:, j, None], self.scales[:, j, None]
-            first = int(np.searchsorted(edges, (mean - _REACH * scale).min(), side="left"))
-            last = int(np.searchsorted(edges, (mean + _REACH * scale).max(), side="right"))
+            first = int(np.searchsorted(edges, (mean - _REACH * scale).min(initial=np.inf), side="left"))
+            last = int(np.searchsorted(edges, (mean + _REACH * scale).max(initial=-np.inf), side="right"))
             z = standardized(edges[first:last] - mean, sign * scale, strict=True)
             ndtr(z, out=z)
             z *= sign * weight
@@ -147,15 +151,14 @@ class Components:
 
     def quantile(self, levels: Floats) -> Floats:
         """Smallest t with P(Y <= t) >= level, ``(n, k)`` for ``(k,)`` levels."""
-        result = np.empty((len(self), levels.size))
-        for column, level in enumerate(levels):
-            ends = self.means + ndtri(level) * self.scales  # the quantile lies between those of the components
-            goal, pivot = (level, -np.inf) if level <= 0.5 else (level - 1, np.inf)
-            goals, pivots = np.full(len(self), goal), np.full(len(self), pivot)
-            low, high = ends.min(axis=1), ends.max(axis=1)
-            start = np.clip((self.weights * ends).sum(axis=1), low, high)
-            result[:, column] = self.root(low, high, start, goals, pivots)
-        return result
+        every = self.repeat(levels.size)
+        level = np.tile(levels, len(self))
+        ends = every.means + ndtri(level)[:, None] * every.scales  # the quantile lies between those of the components
+        low, high = ends.min(axis=1), ends.max(axis=1)
+        start = np.clip((every.weights * ends).sum(axis=1), low, high)
+        upper = level > 0.5
+        roots = every.root(low, high, start, np.where(upper, level - 1, level), np.where(upper, np.inf, -np.inf))
+        return roots.reshape(len(self), levels.size)
 
     def root(self, low: Floats, high: Floats, start: Floats, goal: Floats, pivot: Floats) -> Floats:
         """Smallest t between ``low`` and ``high``, one a row, with :meth:`cumulative` (t) >= goal.
@@ -234,7 +237,8 @@ class _Search(NamedTuple):
 
 def normal_density(z: Floats) -> Floats:
     """Density of the standard normal distribution."""
-    return np.asarray(np.exp(np.maximum(-0.5 * z * z - LOG_ROOT_2PI, _LOG_SMALLEST)), dtype=np.float64)
+    near = np.clip(z, -_FAR, _FAR)
+    return np.where(near == z, np.exp(-0.5 * near * near - LOG_ROOT_2PI), 0.0)
 
 
 def standardized(gap: Floats, scale: Floats, *, strict: bool) -> Floats:

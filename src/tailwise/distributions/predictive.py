@@ -107,7 +107,7 @@ class Predictive(ABC):
 
     def _at(self, t: ArrayLike, compute: Callable[..., Floats]) -> Floats:
         points = per_row(t, len(self), "t")
-        values = self._by_pieces(compute, points, wider=points.shape[1])
+        values = np.clip(self._by_pieces(compute, points, wider=points.shape[1]), 0.0, 1.0)
         return values if np.ndim(t) == 2 else values[:, 0]
 
     def cdf(self, t: ArrayLike) -> Floats:

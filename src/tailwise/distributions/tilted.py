@@ -116,20 +116,20 @@ class TiltedMixture(Predictive):
         return upper / (lower + upper)
 
     def _quantile(self, levels: Floats) -> Floats:
-        known, values = self._prepared(), self.step.values
+        known, n = self._prepared(), len(self)
         before = known.masses.cumsum(axis=1)
-        rows, pivot = np.arange(len(self)), np.full(len(self), self._pivot)
-        result = np.empty((len(self), levels.size))
-        for column, level in enumerate(levels):
-            goal = level * before[:, -1]
-            cell = (before < goal[:, None]).sum(axis=1)
-            mass = known.masses[rows, cell]
-            rest = goal - (before[rows, cell] - mass)
-            low, high = known.edges[cell], known.edges[cell + 1]
-            start = low + np.clip(rest / mass, 0, 1) * (high - low)
-            below = known.below[rows, cell] + rest / values[cell]
-            result[:, column] = known.components.root(low, high, start, below, pivot)
-        return np.clip(result, self.step.edges[0], self.step.edges[-1])
+        goal = before[:, -1:] * levels
+        cell = np.stack([(before < goal[:, [j]]).sum(axis=1) for j in range(levels.size)], axis=1)
+        rows = np.repeat(np.arange(n), levels.size)
+        goal, cell = goal.ravel(), cell.ravel()
+        mass = known.masses[rows, cell]
+        rest = goal - (before[rows, cell] - mass)
+        low, high = known.edges[cell], known.edges[cell + 1]
+        start = low + np.clip(rest / mass, 0, 1) * (high - low)
+        below = known.below[rows, cell] + rest / self.step.values[cell]
+        pivot = np.full(rows.size, self._pivot)
+        roots = known.components.repeat(levels.size).root(low, high, start, below, pivot)
+        return np.clip(roots, self.step.edges[0], self.step.edges[-1]).reshape(n, levels.size)
 
     def _moments(self) -> Floats:
         known = self._prepared()

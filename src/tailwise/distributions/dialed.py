@@ -1,0 +1,156 @@
+"""The dial for any model that predicts numbers, from its predictions for held-out rows."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tailwise._checks import InputError, label_array, whole
+from tailwise.distributions.conditional import ConditionalDensity
+from tailwise.distributions.decisions import Dial, Loss
+from tailwise.distributions.label_density import Target, check_balance
+from tailwise.distributions.mixtures import Mixture
+from tailwise.distributions.row_arrays import Floats
+from tailwise.labels.bins import Bins
+
+
+@dataclass(frozen=True)
+class DialedModel:
+    """Map predictions of a model to decisions between common and rare values; see :func:`dial`.
+
+    Args:
+        conditional: density of the label given a prediction.
+        dial: the training labels' dial.
+        balance: used where a call gives none.
+    """
+
+    conditional: ConditionalDensity
+    dial: Dial
+    balance: float = 0.5
+
+    def __post_init__(self) -> None:
+        check_balance(self.balance)
+
+    def predictive(self, pred: ArrayLike) -> Mixture:
+        """Return the distribution of the label of each of ``(n,)`` predictions, labels as they come."""
+        return self.conditional.predictive(pred)
+
+    def __call__(
+        self,
+        pred: ArrayLike,
+        *,
+        balance: float | None = None,
+        density: Target | None = None,
+        loss: Loss | None = None,
+        under: float | None = None,
+        over: float | None = None,
+        quantile: float | None = None,
+    ) -> Floats:
+        """Return ``(n,)`` decisions for ``(n,)`` predictions; arguments as in :meth:`Dial.decide`."""
+        if balance is None and density is None:
+            balance = self.balance
+        return self.dial.decide(
+            self.predictive(pred),
+            balance=balance,
+            density=density,
+            loss=loss,
+            under=under,
+            over=over,
+            quantile=quantile,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values that :meth:`from_json` reads back exactly."""
+        conditional = {name: np.asarray(array).tolist() for name, array in self.conditional.to_arrays().items()}
+        return {"conditional": conditional, "dial": self.dial.to_json(), "balance": self.balance}
+
+    @classmethod
+    def from_json(cls, saved: Mapping[str, Any]) -> Self:
+        """Read the output of :meth:`to_json`."""
+        conditional = ConditionalDensity.from_arrays(saved["conditional"])
+        return cls(conditional, Dial.from_json(saved["dial"]), saved["balance"])
+
+
+def dial(
+    y_val: ArrayLike,
+    pred_val: ArrayLike,
+    *,
+    balance: float = 0.5,
+    y_train: ArrayLike | None = None,
+    bins: Bins | None = None,
+    sample_weight: ArrayLike | None = None,
+) -> DialedModel:
+    """Give a finished model the dial: a function from its predictions to decisions, without training it again.
+
+    Args:
+        y_val: ``(m,)`` labels of rows that the model was not trained on, at least 20.
+        pred_val: ``(m,)`` the model's predictions for them.
+        balance: from 0 (labels as they come) to 1 (every value equally likely); a call can change it.
+        y_train: training labels, for the density of labels; by default ``y_val``.
+        bins: of the target; by default :meth:`Bins.auto` of the training labels.
+        sample_weight: ``(m,)`` above 0, where the held-out rows are not drawn as rows come.
+
+    Raises:
+        InputError: fewer than 20 rows, shapes that differ, values that are not finite, a balance outside 0 to 1.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> y = rng.exponential(10.0, 3000)
+        >>> pred = 5 + 0.5 * (y + rng.normal(0, 5, 3000))  # pulled to the middle, as rare values are
+        >>> decide = dial(y[:1000], pred[:1000], y_train=y)
+        >>> decide([20.0], balance=0).round(0).tolist(), decide([20.0], balance=1).round(0).tolist()
+        ([27.0], [30.0])
+    """
+    conditional = ConditionalDensity.fit(y_val, pred_val, sample_weight=sample_weight)
+    return DialedModel(conditional, Dial.from_labels(y_val if y_train is None else y_train, bins), balance)
+
+
+def cross_fitted(
+    y: ArrayLike, pred: ArrayLike, folds: int | ArrayLike = 5, *, sample_weight: ArrayLike | None = None, seed: int = 0
+) -> Mixture:
+    """Return the distribution of each row's label given its prediction, fitted on the other folds.
+
+    For judging decisions on the rows that the density is made of: no row is judged by a density that saw its label.
+
+    Args:
+        y: ``(n,)`` labels.
+        pred: ``(n,)`` predictions of a model that was not trained on these rows, such as out-of-fold predictions.
+        folds: number of random folds of equal size, or ``(n,)`` fold of each row (rows of one group in one fold).
+        sample_weight: ``(n,)`` above 0, as in :meth:`ConditionalDensity.fit`.
+        seed: of random folds.
+
+    Raises:
+        InputError: fewer than two folds, fewer than 20 rows outside a fold, shapes that differ, values that are not
+            finite.
+    """
+    labels, predictions = label_array(y, "y"), label_array(pred, "pred")
+    weight = np.ones(labels.size) if sample_weight is None else label_array(sample_weight, "sample_weight")
+    fold = _folds(folds, labels.size, seed)
+    if not labels.shape == predictions.shape == fold.shape == weight.shape:
+        raise InputError(
+            "y, pred, folds and sample_weight must have one value a row, got "
+            f"{labels.size}, {predictions.size}, {fold.size} and {weight.size}"
+        )
+    parts: list[Mixture] = []
+    rows: list[NDArray[np.int64]] = []
+    for name in np.unique(fold):
+        others, inside = fold != name, np.flatnonzero(fold == name)
+        fitted = ConditionalDensity.fit(labels[others], predictions[others], sample_weight=weight[others])
+        parts.append(fitted.predictive(predictions[inside]))
+        rows.append(inside)
+    order = np.argsort(np.concatenate(rows))
+    arrays = (np.concatenate([getattr(part, name) for part in parts]) for name in ("weights", "means", "scales"))
+    weights, means, scales = (array[order] for array in arrays)
+    return Mixture(weights, means, scales)
+
+
+def _folds(folds: int | ArrayLike, n: int, seed: int) -> NDArray[Any]:
+    if np.ndim(folds) == 0:
+        count = whole(folds, "folds", least=2, most=max(n, 2))
+        return np.random.default_rng(seed).permutation(n) % count
+    given = np.asarray(folds)
+    if given.ndim != 1 or np.unique(given).size < 2:
+        raise InputError(f"folds must name at least two folds, one a row, got {np.unique(given).size}")
+    return given
