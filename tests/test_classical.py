@@ -135,7 +135,7 @@ class TestEveryModel:
 
     def test_one_pass_gives_what_the_single_methods_give(self, name, table):
         model = saved_model(table, trained(table, name)[0])
-        outputs = model.outputs(table.rows, features=True)
+        outputs = model.predictions(table.rows, features_of=np.ones(len(table.rows), dtype=bool))
         np.testing.assert_array_equal(outputs.pred, model.predict(table.rows))
         assert outputs.std is None
         assert model.predict_std(table.rows) is None
@@ -302,11 +302,11 @@ def test_sera_in_lightgbm_is_our_objective(table):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda w: w[1:], "one number for each of the"),
-        (lambda w: w[:, None], "one number for each of the"),
-        (lambda w: -w, "at least 0"),
-        (lambda w: np.where(np.arange(len(w)) == 3, np.nan, w), "finite"),
-        (lambda w: 0 * w, "some above 0"),
+        (lambda w: w[1:], "one number a training row"),
+        (lambda w: w[:, None], "one number a training row"),
+        (lambda w: -w, "at least 0, got -1"),
+        (lambda w: np.where(np.arange(len(w)) == 3, np.nan, w), "finite numbers of at least 0, got nan"),
+        (lambda w: 0 * w, "is 0 for every training row"),
     ],
 )
 def test_weights_that_do_not_work(model, change, said, table):

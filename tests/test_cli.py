@@ -589,7 +589,15 @@ class TestLists:
 HEAVY = ("torch", "pandas", "sklearn", "matplotlib", "scipy", "accelerate")
 
 
-@pytest.mark.parametrize("code", ["import tailwise", "from tailwise.cli.main import run; run(['--help'])"])
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import tailwise",
+        "from tailwise.cli.main import run; run(['--help'])",
+        "from tailwise.cli.completion import complete_method; complete_method('sqinv+')",
+        "from tailwise.methods.grammar import parse; parse('vir+lds+isotonic+smoter')",
+    ],
+)
 def test_nothing_heavy_is_imported(code):
     check = f"{code}\nimport sys\nassert not set({HEAVY}) & set(sys.modules), set({HEAVY}) & set(sys.modules)"
     subprocess.run([sys.executable, "-c", check], check=True, capture_output=True)

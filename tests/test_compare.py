@@ -13,19 +13,20 @@ from tailwise.cli import show_progress
 from tailwise.cli.main import run
 from tailwise.cli.settings import repeat_options
 from tailwise.compare.cell import Cell
-from tailwise.compare.comparison import SCORES, compare_grid
+from tailwise.compare.comparison import compare_grid
 from tailwise.compare.comparison_folder import open_comparison, write_comparison
 from tailwise.compare.conclusions import WHERE, conclusions, of_tables
 from tailwise.compare.entries import entries_of
 from tailwise.compare.grid import check_parallel, run_grid
+from tailwise.compare.paired import compare_paired
 from tailwise.compare.plan import plan_cells
 from tailwise.compare.predictions import Predictions
 from tailwise.compare.presets import PRESETS
 from tailwise.compare.progress import GridProgress
 from tailwise.compare.ranks import rank_methods
 from tailwise.compare.shares import shares_tested
-from tailwise.compare.statistics import compare_paired
 from tailwise.compare.sweep import sweep_of
+from tailwise.compare.table_comparison import SCORES
 from tailwise.experiment.prepare import prepare
 from tailwise.experiment.spec import Experiment
 from tailwise.labels.bins import Bins

@@ -12,7 +12,8 @@ from tailwise.heads.attach import head_from
 from tailwise.heads.ensemble import EnsembleHead
 from tailwise.heads.point import Regressor
 from tailwise.modalities.encoder_names import ENCODERS
-from tailwise.modalities.table import Columns, TableInputs, TabM, new_encoder, table_encoder_from
+from tailwise.modalities.table import TabM, new_encoder, table_encoder_from
+from tailwise.modalities.table_embeddings import ColumnEmbeddings, Columns
 from tailwise.training.recipe import Recipe
 from trainings import start_training
 
@@ -148,13 +149,13 @@ class TestColumns:
         columns, edges = Columns.of(x, [])
         assert columns.embedded == (0,)
         assert len(edges) == 1
-        out = TableInputs(columns, edges, embedding="ple")(torch.from_numpy(x))
+        out = ColumnEmbeddings(columns, edges, embedding="ple")(torch.from_numpy(x))
         assert out.shape == (30, 16 + 2)
         np.testing.assert_array_equal(out[:, 16:].detach(), x[:, 1:])
 
     def test_a_nominal_column_is_looked_up(self):
         columns = Columns(numbers=0, embedded=(), edges=(), categories=(4,))
-        inputs = TableInputs(columns)
+        inputs = ColumnEmbeddings(columns)
         assert torch.equal(inputs(torch.eye(4)), inputs.categories[0].weight.T)
 
     def test_edges_are_quantiles_of_the_training_rows(self):
@@ -215,10 +216,10 @@ def test_one_pass_gives_what_the_single_methods_give(method, table):
     model = TableModel(table.schema, setup.inputs, setup.predictor, table.shots, table.relevance)
     passes = []
     hook = setup.predictor.model.encoder.register_forward_hook(lambda *_: passes.append(1))
-    outputs = model.outputs(table.rows, features=True)
+    outputs = model.predictions(table.rows, features_of=np.ones(len(table.rows), dtype=bool))
     hook.remove()
     assert len(passes) == 1
-    x = setup.inputs.inputs(table.schema, table.rows.frame())
+    x = setup.inputs.of_frame(table.schema, table.rows.frame())
     network, rows = setup.predictor.model, torch.from_numpy(x)
     with torch.inference_mode():
         np.testing.assert_array_equal(outputs.pred, network(rows).double())

@@ -246,7 +246,7 @@ class TestEncoder:
     def test_without_kornia_the_message_names_the_extra(self, monkeypatch):
         for name in [name for name in sys.modules if name.partition(".")[0] == "kornia"] + ["kornia.augmentation"]:
             monkeypatch.setitem(sys.modules, name, None)
-        with pytest.raises(InputError, match=r"kornia: pip install 'tailwise\[image\]', or --set image.crop=0"):
+        with pytest.raises(InputError, match=r"kornia: pip install 'tailwise\[image\]', or `image.crop=0`"):
             image_encoder("cnn", (3, 16, 16), crop=2)
         image_encoder("cnn", (3, 16, 16))
 

@@ -1,3 +1,4 @@
+import pickle
 import subprocess
 import sys
 
@@ -6,10 +7,12 @@ import pytest
 import torch
 from torch import nn
 
-from tailwise import FDS, L1, MLP, Bins, ConR, InputError, Objective, Regressor, compose
+from tailwise import FDS, L1, MLP, Bins, ConR, InputError, Method, Objective, Regressor, compose
 from tailwise.augment.views import TwoViews
 from tailwise.losses.balanced_mse import BMC
-from tailwise.methods.catalog import PARTS
+from tailwise.methods.catalog import CATALOG, PARTS
+from tailwise.methods.filling import Filling
+from tailwise.methods.stages import Stage
 
 Y = np.random.default_rng(0).gamma(2.0, 10.0, 300)
 
@@ -76,6 +79,36 @@ def test_mistakes_are_refused_with_a_way_out(name, params, message):
 def test_bad_parameters_are_refused_when_built(name, params, message):
     with pytest.raises(InputError, match=message):
         compose(name, **params).build(model(), Y)
+
+
+@pytest.mark.parametrize("name", CATALOG)
+def test_the_catalog_agrees_with_the_description_of_a_part(name):
+    part = PARTS[name]
+    assert (part.name, part.slot, part.also) == (name, CATALOG[name].slot, CATALOG[name].also)
+
+
+def test_the_catalog_is_a_mapping_in_canonical_order():
+    assert list(PARTS) == list(CATALOG)
+    assert len(PARTS) == len(CATALOG)
+    assert "conr" in PARTS
+    assert "con" not in PARTS
+    slots = [entry.slot for entry in CATALOG.values()]
+    assert slots == sorted(slots, key=list(dict.fromkeys(slots)).index)
+
+
+@pytest.mark.parametrize("name", CATALOG)
+def test_a_method_can_be_sent_to_another_process(name):
+    method = compose(name)
+    again = pickle.loads(pickle.dumps(method))
+    assert again.name == name
+    assert again.stages == method.stages
+
+
+def test_a_method_made_by_hand():
+    stage = Stage((Filling(PARTS["sqinv"]), Filling(PARTS["conr"], {"window": 2.0, "coef": 0.5})), epochs=3)
+    objective = Method("mine", (stage,)).build(model(), Y)
+    assert objective.regularizers["conr"].window == 2.0
+    assert objective.coefs == {"conr": 0.5}
 
 
 def test_defaults_come_from_the_labels():

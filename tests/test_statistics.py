@@ -14,6 +14,7 @@ from tailwise._checks import InputError
 from tailwise.compare.cell import Cell
 from tailwise.compare.comparison import compare_grid
 from tailwise.compare.conclusions import conclusions
+from tailwise.compare.paired import compare_paired
 from tailwise.compare.ranks import groups_alike, nemenyi_critical_difference, pareto_front, rank_methods
 from tailwise.compare.statistics import (
     COPIES,
@@ -21,7 +22,6 @@ from tailwise.compare.statistics import (
     ONE_SEED,
     Tally,
     compare_methods,
-    compare_paired,
     holm,
     tally,
     wilcoxon_after_holm,

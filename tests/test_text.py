@@ -108,9 +108,9 @@ class TestWordVectors:
     @pytest.mark.parametrize(
         ("content", "message"),
         [
-            (b"word 1 2\na 3 4\n", "line 1 of .* has 2 numbers, not 3; --set text.width=2"),
-            (b"word 1 2 3 4\na 3 4 5 6\n", "has 4 numbers, not 3; --set text.width=4"),
-            (b"9 4\na 3 4 5 6\n", "has 4 numbers, not 3; --set text.width=4"),
+            (b"word 1 2\na 3 4\n", "line 1 of .* has 2 numbers, not 3; `text.width=2`"),
+            (b"word 1 2 3 4\na 3 4 5 6\n", "has 4 numbers, not 3; `text.width=4`"),
+            (b"9 4\na 3 4 5 6\n", "has 4 numbers, not 3; `text.width=4`"),
             (b"word 1 2 x\n", "cannot read word vectors from .*could not convert"),
             (b"word 1 2 nan\n", "are not finite"),
             (b"zebra 1 2 3\n", "no word of the training texts has a vector"),

@@ -1,4 +1,4 @@
-"""Checks at the border of the package and the one exception they raise."""
+"""Checks of arguments, and the exception they raise."""
 
 import difflib
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 
 class InputError(ValueError):
-    """A mistake in what the caller gave: the message names the thing, the rule, the value seen and the way out.
+    """Invalid input of a caller; the message names the thing, the rule, the value seen and the way out.
 
     The command line prints it as one line and exits with 2; in Python it is an ordinary ``ValueError``.
     """
@@ -21,11 +21,11 @@ class Shaped(Protocol):
 
     @property
     def shape(self) -> Any:
-        """Its shape."""
+        """Shape of the array."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Say which known name is nearest: ``; did you mean 'conr'?``, or list what is known when none is near.
+    """Return a hint at the nearest known name, ``; did you mean 'conr'?``, or all known names if none is near.
 
     >>> did_you_mean("con", ["conr", "fds"])
     "; did you mean 'conr'?"
@@ -39,7 +39,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def quoted(names: Iterable[object], *, most: int = 10) -> str:
-    """List names for a message: ``'a', 'b' and 3 more``."""
+    """Format names for a message: ``'a', 'b' and 3 more``."""
     items = [repr(str(name)) for name in names]
     tail = f" and {len(items) - most} more" if len(items) > most else ""
     return ", ".join(items[:most]) + tail
@@ -53,7 +53,7 @@ def one_of(value: str, name: str, allowed: Iterable[str]) -> str:
     return value
 
 
-_SMALLEST, _LARGEST = 1e-18, 1e18  # their squares still are float32
+_SMALLEST, _LARGEST = 1e-18, 1e18  # their squares stay in the range of float32
 
 
 def positive(value: object, name: str, *, least: float = _SMALLEST, most: float = _LARGEST) -> float:
@@ -82,7 +82,7 @@ def true_or_false(value: object, name: str) -> bool:
 
 
 def _number(value: object) -> float:
-    """A number as a float, infinite beyond the range of floats; NaN for anything else."""
+    """Convert a number to a float, infinite beyond the range of floats; NaN for anything else."""
     if isinstance(value, bool) or not isinstance(value, Real):
         return np.nan
     try:
@@ -92,6 +92,7 @@ def _number(value: object) -> float:
 
 
 def _at_most(number: float, name: str, most: float) -> float:
+    """Return ``number`` if it is at most ``most``, raise otherwise."""
     if number > most:
         raise InputError(f"{name} must be at most {most:g}, got {number!r}")
     return number
@@ -116,7 +117,7 @@ def whole(value: object, name: str, *, least: int, most: int = 2**53) -> int:
 
 
 def label_array(y: ArrayLike, name: str = "y") -> NDArray[np.float64]:
-    """Return labels as a float64 vector; raise if they are not one-dimensional, not finite or none at all."""
+    """Return labels as a float64 vector; raise if they are empty, not one-dimensional or not finite."""
     values = np.asarray(y, dtype=np.float64)
     if values.ndim != 1:
         raise InputError(f"{name} must be one-dimensional, (n,), got shape {values.shape}")
@@ -132,9 +133,9 @@ def label_array(y: ArrayLike, name: str = "y") -> NDArray[np.float64]:
 
 
 def same_shape(pred: Shaped, target: Shaped) -> None:
-    """Raise if a prediction has not exactly the shape of its target.
+    """Raise if a prediction has a different shape than its target.
 
-    ``(B, 1)`` against ``(B,)`` would broadcast to ``(B, B)`` without a word.
+    ``(B, 1)`` against ``(B,)`` would silently broadcast to ``(B, B)``.
     """
     if tuple(pred.shape) != tuple(target.shape):
         raise InputError(

@@ -1,8 +1,8 @@
-"""How numbers are written for people."""
+"""Numbers as text."""
 
 
 def number(value: float) -> str:
-    """Four significant digits, thousands apart, powers of ten from ten million on.
+    """Format four significant digits, with thousands separators, and powers of ten from ten million on.
 
     >>> number(-2748.678), number(0.00012345), number(3.14159), number(7.7e9)
     ('-2,749', '0.0001234', '3.142', '7.700e+09')

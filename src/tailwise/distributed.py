@@ -1,8 +1,8 @@
-"""Several processes that train one model: the global batch, and sums over all of them.
+"""Data-parallel training: the global batch, sums over processes, and actions of one or all processes.
 
-Everything here is the identity where ``torch.distributed`` is not running. Process r of W holds the r-th piece of each
-global batch, as :func:`torch.tensor_split` cuts it, which :func:`sharing` tells; otherwise processes ask each other how
-many rows they have.
+Without ``torch.distributed`` every function is the identity. Process r of W has the r-th piece of each global batch, as
+:func:`torch.tensor_split` cuts it. Inside :func:`sharing` the sizes of the pieces are known; otherwise processes
+exchange their numbers of rows.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -21,27 +21,27 @@ _GATHERED: ContextVar[bool] = ContextVar("gathered", default=False)
 
 
 def world() -> tuple[int, int]:
-    """Number of this process and of all of them."""
+    """Return the rank of this process and the number of processes."""
     if dist.is_available() and dist.is_initialized():
         return dist.get_rank(), dist.get_world_size()
     return 0, 1
 
 
 def piece_sizes(n: int) -> tuple[int, ...]:
-    """Rows of each process's piece of a global batch of n rows."""
-    _, of = world()
-    return tuple(n // of + (rank < n % of) for rank in range(of))
+    """Return the number of rows in each process's piece of a global batch of n rows."""
+    _, n_processes = world()
+    return tuple(n // n_processes + (rank < n % n_processes) for rank in range(n_processes))
 
 
 def piece(n: int) -> slice:
-    """Rows of a global batch of n rows that belong to this process."""
+    """Return the slice of a global batch of n rows that belongs to this process."""
     sizes, (rank, _) = piece_sizes(n), world()
     return slice(sum(sizes[:rank]), sum(sizes[: rank + 1]))
 
 
 @contextmanager
 def sharing(n: int) -> Iterator[None]:
-    """Say that the batches handled inside are pieces of a global batch of n rows."""
+    """Declare that batches inside the context are pieces of a global batch of n rows."""
     token = _SIZES.set(piece_sizes(n))
     try:
         yield
@@ -51,7 +51,7 @@ def sharing(n: int) -> Iterator[None]:
 
 @contextmanager
 def gathered() -> Iterator[None]:
-    """Say that the rows handled inside are those of all processes already, so that nothing gathers them once more."""
+    """Declare that rows inside the context are already those of all processes, so they are not gathered again."""
     token = _GATHERED.set(True)
     try:
         yield
@@ -60,13 +60,13 @@ def gathered() -> Iterator[None]:
 
 
 def own_rows(draw: Callable[[int], Tensor], n: int) -> Tensor:
-    """This process's n rows of what is drawn for the global batch, so that every number of processes draws the same.
+    """Draw random rows for the global batch and return those of this process, independent of the number of processes.
 
-    Outside :func:`sharing` processes are on their own, and n rows are drawn.
+    Outside :func:`sharing` only n rows are drawn.
 
     Args:
-        draw: from a number of rows to so many random rows, from torch's generator, which all processes seed alike.
-        n: rows of this process.
+        draw: returns the given number of random rows from torch's generator, which has the same seed in all processes.
+        n: number of rows of this process.
     """
     if _SIZES.get() is None:
         return draw(n)
@@ -77,10 +77,10 @@ def own_rows(draw: Callable[[int], Tensor], n: int) -> Tensor:
 
 @contextmanager
 def own_draws(device: torch.device) -> Iterator[None]:
-    """Let each process draw for its own rows alone, and leave torch's generator as any number of processes leaves it.
+    """Let each process draw only for its own rows; torch's generator afterwards does not depend on their number.
 
-    For what draws inside a library (augmentation of images, dropout of a pretrained encoder), where :func:`own_rows`
-    does not reach.
+    For random numbers inside other libraries (augmentation of images, dropout of a pretrained encoder), which cannot
+    use :func:`own_rows`.
     """
     seed = int(torch.randint(2**32, ()))
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
@@ -89,15 +89,18 @@ def own_draws(device: torch.device) -> Iterator[None]:
 
 
 def rows_in_reach(rows: Tensor) -> Tensor:
-    """Rows of the global batch inside :func:`sharing`, else those given; others' rows bring no gradient back."""
+    """Return the rows of the global batch inside :func:`sharing`, else ``rows``.
+
+    Gradients reach the rows of this process only.
+    """
     return rows if _SIZES.get() is None else gather_rows(rows)
 
 
 def gather_rows(rows: Tensor) -> Tensor:
-    """Rows of all processes, in order, for a loss over the global batch that each process computes.
+    """Gather the rows of all processes, in order, for a loss over the global batch that each process computes.
 
-    The gradient of a process's own rows is that of the global loss times the number of processes, so that the mean over
-    processes that data-parallel training takes of parameters' gradients is the gradient a single process would have.
+    The gradient of the rows of a process is that of the global loss times the number of processes. Data-parallel
+    training averages the gradients of parameters over processes, which then gives the gradient of a single process.
 
     Args:
         rows: ``(n, ...)`` of this process.
@@ -107,25 +110,24 @@ def gather_rows(rows: Tensor) -> Tensor:
     """
     if world()[1] == 1 or _GATHERED.get():
         return rows
-    made: Tensor = _Gather.apply(rows) if rows.requires_grad else _gathered(rows)  # type: ignore[no-untyped-call]
-    return made
+    all_rows: Tensor = _Gather.apply(rows) if rows.requires_grad else _gathered(rows)  # type: ignore[no-untyped-call]
+    return all_rows
 
 
 def gather_all(*tensors: Any) -> tuple[Any, ...]:
-    """:func:`gather_rows` of every tensor; what is no tensor stays as it is."""
-
+    """Apply :func:`gather_rows` to every tensor; other values stay unchanged."""
     return tuple(gather_rows(value) if isinstance(value, Tensor) else value for value in tensors)
 
 
 def sum_over_processes(values: Tensor) -> Tensor:
-    """Sum of a tensor over all processes, in place."""
+    """Sum a tensor over all processes, in place."""
     if world()[1] > 1:
         dist.all_reduce(values)
     return values
 
 
 def on_main(action: Callable[[], Any]) -> Any:
-    """What an action gives, done by the main process alone; a mistake it finds is raised by all."""
+    """Run an action in the main process only and return its value in all; an InputError is raised by all processes."""
     value, mistake = None, None
     if world()[0] == 0:
         try:
@@ -139,37 +141,37 @@ def on_main(action: Callable[[], Any]) -> Any:
 
 
 def together(action: Callable[[], Any]) -> Any:
-    """What an action gives on this process; a mistake that any process finds is raised by all."""
+    """Run an action in every process and return its value; an InputError of any process is raised by all."""
     value, mistake = None, None
     try:
         value = action()
     except InputError as error:
         mistake = str(error)
-    for rank, found in enumerate(gather_objects(mistake)):
-        if found is not None:
-            raise InputError(found if rank == 0 else f"process {rank}: {found}")
+    for rank, message in enumerate(gather_objects(mistake)):
+        if message is not None:
+            raise InputError(message if rank == 0 else f"process {rank}: {message}")
     return value
 
 
 def main_first(action: Callable[[], Any]) -> Any:
-    """What an action gives on this process, done by the main one before all others."""
+    """Run an action in every process, in the main process before all others, and return its value."""
     rank, _ = world()
     value = together(action if rank == 0 else lambda: None)
     return together(action if rank else lambda: value)
 
 
 def gather_objects(value: Any) -> list[Any]:
-    """What each process has, in order."""
-    _, of = world()
-    if of == 1:
+    """Gather the values of all processes, in order."""
+    _, n_processes = world()
+    if n_processes == 1:
         return [value]
-    found: list[Any] = [None] * of
-    dist.all_gather_object(found, value)
-    return found
+    values: list[Any] = [None] * n_processes
+    dist.all_gather_object(values, value)
+    return values
 
 
 def from_main(value: Any) -> Any:
-    """What the main process has."""
+    """Return the value of the main process in all processes."""
     if world()[1] == 1:
         return value
     shared = [value]
@@ -181,40 +183,44 @@ class _Gather(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, rows: Tensor) -> Tensor:
         start = sum(_sizes(len(rows))[: world()[0]])
-        ctx.own = slice(start, start + len(rows))
+        ctx.rows = slice(start, start + len(rows))
         return _gathered(rows)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        return gradient[ctx.own] * world()[1]
+        return gradient[ctx.rows] * world()[1]
 
 
 def _gathered(rows: Tensor) -> Tensor:
-    sizes, of = _sizes(len(rows)), world()[1]
+    """Gather the rows of all processes, without gradient."""
+    sizes, n_processes = _sizes(len(rows)), world()[1]
     flat = rows.detach().contiguous()
     if len(set(sizes)) == 1:
         out = flat.new_empty(sum(sizes), *flat.shape[1:])
         dist.all_gather_single(out, flat)
         return out
-    # Pieces differ by one row at most: all send as many as the longest.
+    # Pieces differ by at most one row: all are padded to the longest.
     most = max(sizes)
     padded = flat.new_zeros(most, *flat.shape[1:])
     padded[: len(flat)] = flat
-    out = flat.new_empty(of * most, *flat.shape[1:])
+    out = flat.new_empty(n_processes * most, *flat.shape[1:])
     dist.all_gather_single(out, padded)
     return torch.cat([part[:size] for part, size in zip(torch.split(out, most), sizes, strict=True)])
 
 
 def _sizes(n: int) -> Sequence[int]:
-    """Rows of each process, of which this one has n: as told, or several times that (views), otherwise as asked."""
-    sizes, (rank, of) = _SIZES.get(), world()
-    if of == 1:
+    """Return the numbers of rows of all processes; this one has n.
+
+    Inside :func:`sharing` they are the declared sizes, or a multiple of them (several views of each row).
+    """
+    sizes, (rank, n_processes) = _SIZES.get(), world()
+    if n_processes == 1:
         return (n,)
     if sizes is None:
         return gather_objects(n)
     views = n // sizes[rank] if sizes[rank] else 0
-    if 0 in sizes:  # a process without rows cannot tell
+    if 0 in sizes:  # a process without rows does not know the number of views
         views = max(gather_objects(views))
     if views * sizes[rank] != n:
-        raise RuntimeError(f"process {rank} has {n} rows of a batch of which it was told {sizes[rank]}")
+        raise RuntimeError(f"process {rank} has {n} rows of a batch, not a multiple of the declared {sizes[rank]}")
     return [views * size for size in sizes]

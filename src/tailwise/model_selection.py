@@ -1,4 +1,4 @@
-"""Model selection that sees the rare values: folds that all hold every region of the target, scorers by region."""
+"""Model selection for imbalanced targets: folds stratified over the target, and scorers by region."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -21,16 +21,16 @@ SCORERS = (*_ERRORS, *(f"{region}_shot_mae" for region in REGIONS), "sera")
 
 
 class StratifiedRegressionKFold(BaseCrossValidator):  # type: ignore[misc]
-    """K folds that share every stretch of the target evenly.
+    """K folds stratified evenly over the range of the target.
 
-    Rows are put in the order of their target, and of each K neighbours one goes to each fold: any region with at least
-    K rows is in every fold, and the folds' distributions differ by one row in K at most anywhere.
+    Rows are sorted by target, and each run of K neighbours is distributed over the K folds: any region with at least K
+    rows is in every fold, and the distributions of the folds differ by at most one row in K in any range.
 
     Args:
         n_splits: K, at least 2.
-        shuffle: draw which of K neighbours goes where, and the order of equal targets; otherwise they follow the order
-            of the rows.
-        random_state: seed of the drawing.
+        shuffle: draw the folds of K neighbours, and the order of equal targets; otherwise both follow the order of the
+            rows.
+        random_state: random seed of the draws.
 
     Raises:
         InputError: fewer rows than folds, targets that are not finite.
@@ -47,7 +47,7 @@ class StratifiedRegressionKFold(BaseCrossValidator):  # type: ignore[misc]
         self.shuffle, self.random_state = shuffle, random_state
 
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:  # noqa: ARG002
-        """K."""
+        """Return K."""
         return self.n_splits
 
     def _iter_test_indices(self, X: Any = None, y: Any = None, groups: Any = None) -> Iterator[NDArray[np.int64]]:  # noqa: ARG002
@@ -66,15 +66,15 @@ class StratifiedRegressionKFold(BaseCrossValidator):  # type: ignore[misc]
 
 
 class StratifiedRegressionGroupKFold(BaseCrossValidator):  # type: ignore[misc]
-    """K folds that never split a group and share the regions of the target as evenly as the groups allow.
+    """K folds that never split a group, stratified over the target as evenly as the groups allow.
 
-    scikit-learn's ``StratifiedGroupKFold`` over the target's bins, neighbours of which are joined until each holds K
-    rows.
+    scikit-learn's ``StratifiedGroupKFold`` over the bins of the target, with neighbouring bins merged until each has at
+    least K rows.
 
     Args:
         n_splits: K, at least 2.
         shuffle: shuffle the groups first.
-        random_state: seed of the shuffling.
+        random_state: random seed of the shuffling.
 
     Raises:
         InputError: fewer groups than folds, targets that are not finite.
@@ -85,16 +85,16 @@ class StratifiedRegressionGroupKFold(BaseCrossValidator):  # type: ignore[misc]
         self.shuffle, self.random_state = shuffle, random_state
 
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:  # noqa: ARG002
-        """K."""
+        """Return K."""
         return self.n_splits
 
     def _iter_test_indices(self, X: Any = None, y: Any = None, groups: Any = None) -> Iterator[NDArray[np.int64]]:
         labels = _labels(y, self.n_splits)
         if groups is None:
             raise InputError("groups is missing; pass groups=, or use StratifiedRegressionKFold")
-        found = len(np.unique(np.asarray(groups)))
-        if found < self.n_splits:
-            raise InputError(f"groups has {found} groups, fewer than the {self.n_splits} folds; lower n_splits")
+        n_groups = len(np.unique(np.asarray(groups)))
+        if n_groups < self.n_splits:
+            raise InputError(f"groups has {n_groups} groups, fewer than the {self.n_splits} folds; lower n_splits")
         folds = StratifiedGroupKFold(
             self.n_splits, shuffle=self.shuffle, random_state=self.random_state if self.shuffle else None
         )
@@ -103,15 +103,14 @@ class StratifiedRegressionGroupKFold(BaseCrossValidator):  # type: ignore[misc]
 
 
 def region_scorers(y: ArrayLike, *, bins: Bins | None = None, shots: Shots | None = None) -> dict[str, Any]:
-    """Scorers for scikit-learn's searches and cross-validation, all negative errors: the higher the better.
+    """Return scorers for scikit-learn's searches and cross-validation, all negative errors (higher is better).
 
     ``mae``, ``rmse``, ``gm`` (geometric mean of |e|), ``balanced_mae`` (every bin counts the same), ``many_shot_mae``,
-    ``medium_shot_mae``, ``few_shot_mae``, ``zero_shot_mae`` of the regions that any label lies in, and ``sera`` where
-    any label is extreme. Regions and relevance come from the labels given here, the same in every fold; a fold without
-    rows of a region scores NaN.
+    ``medium_shot_mae``, ``few_shot_mae``, ``zero_shot_mae`` for regions with labels, and ``sera`` if any label is
+    extreme. Regions and relevance come from ``y``, the same in every fold; a fold without rows of a region scores NaN.
 
     Args:
-        y: ``(n,)`` labels of all rows that may be trained on, never of a test set.
+        y: ``(n,)`` labels of all rows that may be used for training, never of a test set.
         bins: bins of the target; ``Bins.auto(y)`` if not given.
         shots: regions; from ``y`` and ``bins`` if not given.
 
@@ -123,12 +122,12 @@ def region_scorers(y: ArrayLike, *, bins: Bins | None = None, shots: Shots | Non
         ['balanced_mae', 'few_shot_mae', 'gm']
     """
     if bins is not None and shots is not None:
-        raise InputError("give bins or shots, not both: shots have bins of their own")
+        raise InputError("give bins or shots, not both: shots include bins")
     labels = label_array(y)
     regions = Shots.from_labels(labels, Bins.auto(labels) if bins is None else bins) if shots is None else shots
     relevance = Relevance.extremes(labels)
-    seen = set(np.unique(regions.names(labels)).tolist())
-    names = [*_ERRORS, *(f"{region}_shot_mae" for region in REGIONS if region in seen)]
+    present = set(np.unique(regions.names(labels)).tolist())
+    names = [*_ERRORS, *(f"{region}_shot_mae" for region in REGIONS if region in present)]
     names += [] if relevance is None else ["sera"]
     return {
         name: make_scorer(region_error, greater_is_better=False, name=name, shots=regions, relevance=relevance)
@@ -139,12 +138,12 @@ def region_scorers(y: ArrayLike, *, bins: Bins | None = None, shots: Shots | Non
 def region_error(
     y_true: ArrayLike, y_pred: ArrayLike, *, name: str, shots: Shots, relevance: Relevance | None = None
 ) -> float:
-    """One error of :func:`region_scorers`; NaN where the region has no row.
+    """Compute one error of :func:`region_scorers`; NaN if the region has no row.
 
     Args:
         y_true: ``(n,)`` labels, target units.
         y_pred: ``(n,)`` predictions.
-        name: of the scorer.
+        name: name of the scorer.
         shots: regions, from training labels.
         relevance: φ, for ``"sera"``.
 
@@ -154,7 +153,7 @@ def region_error(
     one_of(name, "name", SCORERS)
     if name == "sera":
         if relevance is None:
-            raise InputError("sera needs relevance, as Relevance.extremes(y_train) gives it")
+            raise InputError("sera needs a relevance, for example Relevance.extremes(y_train)")
         return sera(y_true, y_pred, relevance(y_true))
     errors = region_errors(y_true, y_pred, shots)
     if name in _ERRORS:
@@ -163,8 +162,9 @@ def region_error(
 
 
 def _labels(y: Any, n_splits: int) -> NDArray[np.float64]:
+    """Return the labels to stratify; raise if there are fewer than folds."""
     if y is None:
-        raise InputError("y is missing; folds that share the target's regions need it")
+        raise InputError("y is missing; stratified folds need it")
     labels = label_array(y)
     if labels.size < n_splits:
         raise InputError(f"y has {labels.size} rows, fewer than the {n_splits} folds; lower n_splits")
@@ -172,17 +172,17 @@ def _labels(y: Any, n_splits: int) -> NDArray[np.float64]:
 
 
 def _strata(labels: NDArray[np.float64], least: int) -> NDArray[np.int64]:
-    """Bin of each label, neighbours joined until each has so many rows."""
+    """Return the bin of each label, with neighbouring bins merged until each has at least ``least`` rows."""
     if labels.min() == labels.max():
         return np.zeros(labels.size, dtype=np.int64)
     index = Bins.auto(labels).index(labels)
     counts = np.bincount(index)
-    stratum, rows, joined = 0, 0, np.empty(counts.size, dtype=np.int64)
+    stratum, rows, strata = 0, 0, np.empty(counts.size, dtype=np.int64)
     for b, count in enumerate(counts.tolist()):
-        joined[b] = stratum
+        strata[b] = stratum
         rows += count
         if rows >= least:
             stratum, rows = stratum + 1, 0
-    if rows:  # too few were left at the high end
-        joined[joined == stratum] = max(stratum - 1, 0)
-    return joined[index]
+    if rows:  # the last bins have too few rows
+        strata[strata == stratum] = max(stratum - 1, 0)
+    return strata[index]

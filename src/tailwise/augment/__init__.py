@@ -1,1 +1,1 @@
-"""Augmentations of a training batch: new inputs, or mixed samples, with their labels."""
+"""Batch augmentation: augmented inputs or mixed samples, with their labels."""

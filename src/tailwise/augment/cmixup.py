@@ -1,4 +1,4 @@
-"""C-Mixup: mix each sample with one whose label is near."""
+"""C-Mixup: mix each sample with another sample of similar label."""
 
 from typing import Literal
 
@@ -13,14 +13,14 @@ Mix = Literal["inputs", "features"]
 MIXES = ("inputs", "features")
 
 _ROWS_AT_ONCE = 256
-_LEAST_ALPHA = 0.01  # below it, shares drawn in float32 are 1/2 where they should be 0 or 1
+_LEAST_ALPHA = 0.01  # below it, λ drawn in float32 is 1/2 where it should be 0 or 1
 
 
 def cmixup_rates(labels: Tensor, others: Tensor | None = None, *, bandwidth: float) -> Tensor:
-    """Probability that each label's partner is each of the others.
+    """Return the probabilities of the partners of each label.
 
-    Yao et al., *C-Mixup: Improving Generalization in Regression* (NeurIPS 2022): P(j | i) ∝ exp(-‖y_i - y_j‖² / 2σ²),
-    the sample itself among its partners.
+    Yao et al., *C-Mixup: Improving Generalization in Regression* (NeurIPS 2022): P(j | i) ∝ exp(-‖y_i - y_j‖² / 2σ²);
+    a sample may be its own partner.
 
     Args:
         labels: ``(N,)`` or ``(N, K)``, target units.
@@ -41,9 +41,9 @@ def cmixup_rates(labels: Tensor, others: Tensor | None = None, *, bandwidth: flo
 
 
 def cmixup_partners(labels: Tensor, *, bandwidth: float) -> Tensor:
-    """``(N,)`` index of a partner for each label, drawn by :func:`cmixup_rates`.
+    """Draw the ``(N,)`` index of a partner for each label with the probabilities of :func:`cmixup_rates`.
 
-    Rows are taken a few hundred at a time, so memory grows with N and not with its square.
+    A few hundred rows are drawn at a time, so memory is linear in N.
     """
     drawn = [
         torch.multinomial(cmixup_rates(rows, labels, bandwidth=bandwidth), 1).squeeze(1)
@@ -55,8 +55,8 @@ def cmixup_partners(labels: Tensor, *, bandwidth: float) -> Tensor:
 class CMixup(nn.Module):
     """C-Mixup within the batch: λ s_i + (1 - λ) s_j of inputs or features and of labels, λ ~ Beta(α, α).
 
-    Yao et al. (NeurIPS 2022); partners j are drawn by :func:`cmixup_rates`, and every row draws its own λ. Acts in
-    training mode only.
+    Yao et al. (NeurIPS 2022); partners j are drawn with the probabilities of :func:`cmixup_rates`, and λ separately for
+    every row. Acts only in training mode.
 
     Args:
         bandwidth: σ, target units, above 0. The paper tunes it for each data set.
@@ -64,8 +64,8 @@ class CMixup(nn.Module):
         mix: ``"inputs"``, which must be floating-point tensors, or ``"features"``.
 
     Raises:
-        InputError: inputs that cannot be mixed, dense targets, parameters out of range, labels that are not one a
-            row, or on the CPU not finite.
+        InputError: inputs that cannot be mixed, dense targets, parameters out of range, a number of labels other than
+            that of rows, on the CPU also labels that are not finite.
 
     Example:
         >>> x, y = CMixup(bandwidth=2.0).inputs(torch.randn(8, 3), torch.arange(8.0))
@@ -81,7 +81,7 @@ class CMixup(nn.Module):
         self.mix: Mix = mix
 
     def inputs(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Mixed inputs and labels, if it is inputs that are mixed."""
+        """Return mixed inputs and labels with ``mix="inputs"``, unchanged ones otherwise."""
         if self.mix != "inputs" or not self.training:
             return x, y
         if not (isinstance(x, Tensor) and x.is_floating_point()):
@@ -89,30 +89,32 @@ class CMixup(nn.Module):
         return self._mixed(x, y)
 
     def features(self, features: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Mixed features and labels, if it is features that are mixed."""
+        """Return mixed features and labels with ``mix="features"``, unchanged ones otherwise."""
         return self._mixed(features, y) if self.mix == "features" and self.training else (features, y)
 
     def _mixed(self, values: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Mix values and labels with those of partners."""
         if y.ndim > 2:
             raise InputError(f"cmixup takes targets (B,) or (B, K), got {tuple(y.shape)}")
         if len(values) != len(y):
             raise InputError(f"cmixup mixes {len(values)} rows with {len(y)} labels; there must be one label a row")
-        if y.device.type == "cpu" and not bool(torch.isfinite(y).all()):  # elsewhere it would wait for the device
+        if y.device.type == "cpu" and not bool(torch.isfinite(y).all()):  # a GPU would have to synchronize
             raise InputError("cmixup draws partners by the distance of labels, and some are NaN or infinite; drop them")
         y = y if y.is_floating_point() else y.to(torch.get_default_dtype())
         beta = torch.distributions.Beta(self.alpha, self.alpha)
-        share = own_rows(lambda n: beta.sample((n,)), len(y)).to(y.device)
+        fraction = own_rows(lambda n: beta.sample((n,)), len(y)).to(y.device)
         if values.requires_grad:  # features of other processes would get no gradient
             partner, others, labels = cmixup_partners(y, bandwidth=self.bandwidth), values, y
         else:
             others, labels = rows_in_reach(values), rows_in_reach(y)
             partner = own_rows(lambda _: cmixup_partners(labels, bandwidth=self.bandwidth), len(y))
-        return _between(values, others[partner], share), _between(y, labels[partner], share)
+        return _between(values, others[partner], fraction), _between(y, labels[partner], fraction)
 
 
-def _between(values: Tensor, others: Tensor, share: Tensor) -> Tensor:
-    own = share.to(values.dtype).view(-1, *[1] * (values.ndim - 1))
-    return own * values + (1 - own) * others
+def _between(values: Tensor, others: Tensor, fraction: Tensor) -> Tensor:
+    """Return λ values + (1 - λ) others, with one λ per row."""
+    factor = fraction.to(values.dtype).view(-1, *[1] * (values.ndim - 1))
+    return factor * values + (1 - factor) * others
 
 
 def _quarter_spread(setting: Setting) -> float:

@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tailwise._checks import InputError
+from tailwise.backends.parameters import check_weight
 from tailwise.backends.protocol import Predictor
 from tailwise.data.preprocessing import nominal_inputs, transform_features
 from tailwise.data.task import Task
@@ -28,7 +29,7 @@ Training = Generator[Epoch, None, Predictor]
 
 @dataclass(frozen=True)
 class Arrays:
-    """Training and validation rows as arrays, and what the method means for a model that is not a network.
+    """Training and validation rows as arrays, with the loss and the weights of a method.
 
     Args:
         inputs: conversion of rows to arrays.
@@ -79,12 +80,15 @@ def arrays_of(
         sample_weight: ``(n,)`` of the training rows; multiplied by the weights of the method.
 
     Raises:
-        InputError: parts of a method that belong to networks, several targets, rows that are not in memory.
+        InputError: parts of a method that belong to networks, several targets, rows that are not in memory, weights
+            that do not work.
     """
     k = len(task.schema.targets)
     if k > 1:
         raise InputError(f"model {model!r} predicts one target, and there are {k}; use the network")
     features, y = task.training_features()
+    if sample_weight is not None:
+        check_weight(sample_weight, len(y))
     # Codes are those of the rows as they are: resampled ones may leave out whole categories.
     inputs = fit(features)
     features, y, origin = method.resample(features, y, seed=recipe.seed)
@@ -106,8 +110,8 @@ class ArrayFitting:
     Args:
         name: of the model.
         recipe: how it is trained.
-        rows: what it is trained on.
-        train: trains; a generator of epochs that returns the predictor.
+        rows: training and validation rows.
+        train: function that trains: a generator of epochs that returns the predictor.
     """
 
     resumable = False

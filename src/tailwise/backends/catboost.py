@@ -180,7 +180,7 @@ class CatBoost:
         return CatBoostModel.load(folder, description)
 
     def silence(self) -> None:
-        """It prints nothing."""
+        """Nothing to silence."""
 
 
 BACKEND: Backend = CatBoost()
@@ -221,7 +221,7 @@ class _Criterion:
     """Validation error of a recipe as a metric of CatBoost, which stops training by it.
 
     Args:
-        rows: what is trained on.
+        rows: training and validation rows.
         name: of the error.
     """
 
@@ -233,7 +233,7 @@ class _Criterion:
         return False
 
     def evaluate(self, approxes: Any, target: Any, weight: Any) -> tuple[float, float]:  # noqa: ARG002
-        """Error of predictions; CatBoost asks for that of the training rows too and does not use it."""
+        """Error of predictions. CatBoost also evaluates the training rows, and does not use the value."""
         if len(target) != len(self.rows.y_val):
             return 0.0, 1.0
         return self.rows.errors(np.asarray(approxes[0], dtype=np.float64))[self.name], 1.0

@@ -75,7 +75,7 @@ class Forest:
         return SklearnModel.load(folder, description)
 
     def silence(self) -> None:
-        """It prints nothing."""
+        """Nothing to silence."""
 
 
 BACKEND: Backend = Forest()

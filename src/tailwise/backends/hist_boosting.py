@@ -92,7 +92,7 @@ class HistBoosting:
         return SklearnModel.load(folder, description)
 
     def silence(self) -> None:
-        """It prints nothing."""
+        """Nothing to silence."""
 
 
 BACKEND: Backend = HistBoosting()

@@ -66,7 +66,7 @@ class Linear:
         return SklearnModel.load(folder, description)
 
     def silence(self) -> None:
-        """It prints nothing."""
+        """Nothing to silence."""
 
 
 BACKEND: Backend = Linear()

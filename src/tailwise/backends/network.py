@@ -173,7 +173,7 @@ class NetworkBackend:
         return Network.load(folder, description)
 
     def silence(self) -> None:
-        """It prints nothing."""
+        """Nothing to silence."""
 
 
 BACKEND: Backend = NetworkBackend()
@@ -195,7 +195,7 @@ def _fitting(task: Task, method: Method, recipe: Recipe, rows: NetworkRows | Med
 
 
 def _check_targets(method: Method, k: int) -> None:
-    """Raise for what a method does before and after training, and does for one target alone."""
+    """Raise if the method resamples rows or corrects predictions, and there are several targets."""
     for part, does in ((method.resampler, "resamples rows"), (method.correction, "corrects predictions")):
         if part is not None and k > 1:
             name = type(part).__name__

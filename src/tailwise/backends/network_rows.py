@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from tailwise._checks import InputError
+from tailwise.backends.parameters import check_weight
 from tailwise.data.preprocessing import categories_of, transform_features
 from tailwise.data.rows import sample_of
 from tailwise.data.task import Task
@@ -77,6 +78,8 @@ def table_rows(
         raise InputError("sample_weight is for rows that are in memory; leave it out")
     if train.in_memory or method.resampler is not None:
         features, y_train = task.training_features()
+        if sample_weight is not None:
+            check_weight(sample_weight, len(y_train))
         # Scales and categories are those of the rows as they are: resampled ones may leave out whole ranges.
         inputs = TableInputs.fit(features)
         features, y_train, origin = method.resample(features, y_train, seed=recipe.seed)

@@ -46,7 +46,7 @@ class Inputs(Protocol):
         """Inputs of rows, a piece at a time, in order."""
 
     def save(self, folder: Path, /) -> dict[str, Any] | None:
-        """Write files into a folder; return what ``model.json`` has to say about them, if anything."""
+        """Write files into a folder; return their description for ``model.json``, if there is one."""
 
 
 class Predictor(Protocol):
@@ -154,4 +154,4 @@ class Backend(Protocol):
         """
 
     def silence(self) -> None:
-        """Keep the library behind the model from printing, for a program whose output is its own."""
+        """Keep the library behind the model from printing, for a command that prints its own lines."""

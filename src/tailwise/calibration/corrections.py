@@ -1,4 +1,4 @@
-"""Corrections of finished predictions: a monotone map from a prediction to a better one."""
+"""Corrections after training: monotone maps of predictions, fitted on validation rows."""
 
 from dataclasses import dataclass
 from typing import Any, Literal, Self
@@ -19,21 +19,21 @@ _GRID = 1001
 _REACH = 4.0  # standard deviations of the predictive Gaussian
 _BENDS = np.linspace(-6.0, 6.0, 25)
 _MOST_CORNERS = 1000
-_FLAT = 1e4  # ranges of the labels, from which on a larger σ changes nothing
+_FLAT = 1e4  # ranges of the labels; a larger σ changes nothing
 _NIL = 30.0  # standard deviations beyond which a Gaussian has no mass
 _NARROW = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
 class Correction:
-    """A piecewise linear, never falling map of predictions, constant beyond its ends.
+    """Piecewise linear, non-decreasing map of predictions, constant beyond its ends.
 
     Args:
         points: ``(k,)`` increasing predictions, target units.
-        values: ``(k,)`` what becomes of them, never falling.
+        values: ``(k,)`` corrected predictions at the points, non-decreasing.
 
     Raises:
-        InputError: points that do not increase, values that fall, or another number of them.
+        InputError: points that do not increase, values that decrease, or numbers of points and values that differ.
 
     Example:
         >>> Correction(np.array([0.0, 10.0]), np.array([0.0, 20.0]))([5.0, 99.0]).tolist()
@@ -51,22 +51,22 @@ class Correction:
         object.__setattr__(self, "values", values)
 
     def __call__(self, pred: ArrayLike) -> NDArray[np.float64]:
-        """Corrected predictions, same shape."""
+        """Return corrected predictions, same shape."""
         return np.asarray(np.interp(np.asarray(pred, dtype=np.float64), self.points, self.values), dtype=np.float64)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values that :meth:`from_json` reads back exactly."""
+        """Return plain values that :meth:`from_json` reads back exactly."""
         return {"points": self.points.tolist(), "values": self.values.tolist()}
 
     @classmethod
     def from_json(cls, saved: dict[str, Any]) -> Self:
-        """Read what :meth:`to_json` wrote."""
+        """Build a correction from the values of :meth:`to_json`."""
         return cls(np.asarray(saved["points"]), np.asarray(saved["values"]))
 
 
 @dataclass(frozen=True)
 class Fitting:
-    """What a correction is fitted to.
+    """Data that a correction is fitted to.
 
     Args:
         y_train: ``(n,)`` training labels, target units.
@@ -96,14 +96,14 @@ class Fitting:
 
 @dataclass(frozen=True, kw_only=True)
 class Isotonic:
-    """Isotonic regression of validation labels on validation predictions: the best map that never falls.
+    """Isotonic regression of validation labels on validation predictions: the best non-decreasing map.
 
-    It repairs predictions that are pulled to the middle as a whole. With few validation rows at the ends it is constant
-    there.
+    It corrects predictions that are shrunk towards the mean. With few validation rows at the ends the map is constant
+    at the ends.
     """
 
     def fit(self, fitting: Fitting) -> Correction:
-        """The map."""
+        """Fit the map."""
         from sklearn.isotonic import IsotonicRegression
 
         fit = IsotonicRegression(out_of_bounds="clip").fit(fitting.pred_val, fitting.y_val)
@@ -112,13 +112,14 @@ class Isotonic:
 
 @dataclass(frozen=True, kw_only=True)
 class Quantile:
-    """Map quantiles of the validation predictions to those of labels, so that predictions are spread as labels are.
+    """Map quantiles of the validation predictions to quantiles of labels, so that both have the same distribution.
 
-    It undoes the pull to the middle, at the price of a larger error for predictions that are not sure. (Ours, not a
-    paper's.)
+    It corrects shrinkage towards the mean, at the cost of larger errors of uncertain predictions. A definition of
+    tailwise, after no paper.
 
     Args:
-        to: whose quantiles: ``"validation"`` or ``"train"`` labels, or ``"uniform"`` between the training labels' ends.
+        to: target quantiles, of ``"validation"`` or ``"train"`` labels, or ``"uniform"`` over the range of the training
+            labels.
         levels: number of quantiles.
     """
 
@@ -130,13 +131,13 @@ class Quantile:
         whole(self.levels, "levels", least=2, most=10_001)
 
     def fit(self, fitting: Fitting) -> Correction:
-        """The map."""
-        shares = np.linspace(0.0, 1.0, int(self.levels))
+        """Fit the map."""
+        levels = np.linspace(0.0, 1.0, int(self.levels))
         if self.to == "uniform":
-            values = np.quantile(fitting.y_train, [0.0, 1.0]) @ np.stack([1 - shares, shares])
+            values = np.quantile(fitting.y_train, [0.0, 1.0]) @ np.stack([1 - levels, levels])
         else:
-            values = np.quantile(fitting.y_val if self.to == "validation" else fitting.y_train, shares)
-        return _correction(np.quantile(fitting.pred_val, shares), values)
+            values = np.quantile(fitting.y_val if self.to == "validation" else fitting.y_train, levels)
+        return _correction(np.quantile(fitting.pred_val, levels), values)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,12 +145,12 @@ class Debias:
     """Divide the predictive Gaussian by the training labels' density: test-time debiasing.
 
     The view of Balanced MSE (Ren et al., CVPR 2022): a network trained on squared error gives p_train(y | x) =
-    N(y; ŷ, σ²), and the posterior under labels that are all alike likely is ∝ N(y; ŷ, σ²) / p_train(y). The prediction
-    becomes its mean, integrated exactly over the bins that have training rows; in each the density, smoothed by LDS, is
-    constant. (The recipe is ours, not the paper's.)
+    N(y; ŷ, σ²), and the posterior under equally likely labels is ∝ N(y; ŷ, σ²) / p_train(y). The corrected prediction
+    is its mean, integrated exactly over the bins that have training rows; in each bin the density, smoothed by LDS, is
+    constant. The procedure is tailwise's, not the paper's.
 
     Args:
-        sigma: σ, target units; by default the root mean squared error on the validation rows.
+        sigma: σ, target units; ``None`` takes the root mean squared error on the validation rows.
     """
 
     sigma: float | None = None
@@ -168,14 +169,14 @@ class Debias:
         if sigma == 0:
             raise InputError("the predictions have no error on the validation rows, so there is nothing to correct")
         counts = fitting.bins.histogram(fitting.y_train)
-        seen = counts > 0
-        smoothed = LDS().effective(counts, power=1.0)[seen]
+        has_rows = counts > 0
+        smoothed = LDS().effective(counts, power=1.0)[has_rows]
         edges = fitting.bins.edges.astype(np.float64)
-        low, high = edges[:-1][seen], edges[1:][seen]
+        low, high = edges[:-1][has_rows], edges[1:][has_rows]
         sigma = min(sigma, _FLAT * (high[-1] - low[0]))
         points = np.linspace(low[0] - _REACH * sigma, high[-1] + _REACH * sigma, _GRID)
         corners = np.union1d(low, high)
-        if corners.size <= _MOST_CORNERS:  # the map bends there, within a few σ
+        if corners.size <= _MOST_CORNERS:  # the map bends within a few σ of the corners
             points = np.union1d(points, corners[:, None] + sigma * _BENDS)
         # Under 1 / p_train the density of a bin is its width over its count.
         values = [
@@ -192,7 +193,7 @@ def _posterior_mean(
     high: NDArray[np.float64],
     log_density: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Mean of N(ŷ, σ²) times a density that is constant in each bin: ``(m, 1)`` predictions, ``(k,)`` bins."""
+    """Return the mean of N(ŷ, σ²) times a density that is constant in each bin, for ``(m, 1)`` predictions."""
     log_mass, mean = truncated_gaussian((low - pred) / sigma, (high - pred) / sigma)
     log_posterior = log_density + log_mass
     posterior = np.exp(log_posterior - log_posterior.max(axis=1, keepdims=True))
@@ -201,11 +202,11 @@ def _posterior_mean(
 
 
 def truncated_gaussian(low: ArrayLike, high: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Logarithm of the mass of a standard Gaussian between two ends, and the mean there; exact in the tails.
+    """Return log mass and mean of a standard Gaussian between two ends, accurate in the tails.
 
     Args:
-        low: ends, any shape.
-        high: above ``low``.
+        low: lower ends, any shape.
+        high: upper ends, above ``low``.
 
     Example:
         >>> log_mass, mean = truncated_gaussian(40.0, 41.0)
@@ -217,7 +218,7 @@ def truncated_gaussian(low: ArrayLike, high: ArrayLike) -> tuple[NDArray[np.floa
     a, b = np.where(mirrored, -high, low), np.where(mirrored, -low, high)
     a = np.maximum(a, -_NIL)
     width, middle = b - a, (a + b) / 2
-    # mass = φ(a) (R(a) - φ(b) / φ(a) R(b)) with the Mills ratio R, which no tail makes 0.
+    # mass = φ(a) (R(a) - φ(b) / φ(a) R(b)) with the Mills ratio R, which stays above 0 in the tails.
     fall = -width * middle
     area = np.sqrt(np.pi / 2) * (erfcx(a / np.sqrt(2)) - np.exp(fall) * erfcx(b / np.sqrt(2)))
     narrow = width * np.maximum(np.abs(a), 1) < _NARROW
@@ -228,7 +229,7 @@ def truncated_gaussian(low: ArrayLike, high: ArrayLike) -> tuple[NDArray[np.floa
 
 
 def _correction(points: NDArray[np.float64], values: NDArray[np.float64]) -> Correction:
-    """The map through points of which some may be equal: the mean of their values."""
+    """Build the map through points; equal points take the mean of their values."""
     points, index = np.unique(points, return_inverse=True)
     means = np.bincount(index, weights=values) / np.bincount(index)
     return Correction(points, np.maximum.accumulate(means))

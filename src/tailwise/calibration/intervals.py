@@ -1,4 +1,4 @@
-"""Prediction intervals that hold in every shot region of the predictions, calibrated on held-out rows."""
+"""Prediction intervals calibrated on held-out rows, separately for each shot region of the predictions."""
 
 import math
 import warnings
@@ -19,30 +19,31 @@ _ROUNDING = 1e-9  # per cent: 50 * (1 - 0.9) is below 5, and one row in 20 would
 class RegionIntervals:
     """Conformal intervals of finished predictions, calibrated for each region of the *predicted* value.
 
-    In the regions where training labels are rare, errors are larger and lean to one side. So the signed residuals
-    y - ŷ of calibration rows are kept by region (many, medium, few, zero) of ŷ, and an interval cuts (1 - c) / 2 off
-    each tail of its region's: with n residuals it goes from ŷ plus the ⌊(n + 1)(1 - c) / 2⌋-th smallest to ŷ plus the
-    as-manieth largest. If calibration rows and new rows are drawn alike, it covers at least a share c of the new rows
-    in each category, and at most c + 2 / (n + 1) where no two residuals are equal. That is a promise for rows with a
-    like *prediction*: rows whose *true* value is rare but whose prediction is not may be covered less.
+    Errors are larger and biased in regions where training labels are rare. Therefore the signed residuals y - ŷ of
+    calibration rows are kept by region (many, medium, few, zero) of ŷ, and an interval leaves out (1 - c) / 2 in each
+    tail of the residuals of its region: with n residuals and k = ⌊(n + 1)(1 - c) / 2⌋ it extends from ŷ plus the k-th
+    smallest to ŷ plus the k-th largest residual. If calibration rows and new rows come from the same distribution, it
+    covers at least a fraction c of the new rows in each category, and at most c + 2 / (n + 1) if all residuals differ.
+    This holds for rows grouped by *predicted* value: rows with a rare *true* value and a common prediction may be
+    covered less.
 
     Mondrian conformal predictive systems: Boström, Johansson and Löfström, *Mondrian conformal predictive
     distributions* (COPA 2021), computed by ``crepes``.
 
     Note:
-        Rows that also trained the model, chose its epoch or fitted a correction of its predictions may have smaller
+        Rows that also trained the model, selected its epoch or fitted a correction of its predictions may have smaller
         residuals than new rows, and the intervals are then too narrow. Rows of a balanced split have more rare labels
-        than new rows as they come, for which the promise is then not exact: intervals of common predictions tend to be
-        too wide.
+        than new rows as they come; the coverage is then not exact, and intervals of common predictions tend to be too
+        wide.
 
     Note:
-        At most 5,000 residuals a category are kept, evenly spaced order statistics with both ends, rounded outwards.
-        The promise still holds; coverage rises by no more than 0.001, and confidences above 1 - 2 / 5001 have infinite
-        ends however many rows there were.
+        At most 5,000 residuals per category are kept, evenly spaced order statistics with both ends, rounded outwards.
+        The lower bound of the coverage still holds; the coverage rises by no more than 0.001, and confidences above
+        1 - 2 / 5001 have infinite ends for any number of rows.
 
     Args:
         shots: regions, from training labels.
-        categories: of each region, in the order of ``REGIONS``, the index of its residuals.
+        categories: index of the residuals of each region, in the order of ``REGIONS``.
         residuals: y - ŷ of the calibration rows of each category, target units.
 
     Raises:
@@ -53,8 +54,8 @@ class RegionIntervals:
         >>> shots = Shots(Bins.from_edges([0, 10, 20]), np.array([500, 5]), many=100, few=20)
         >>> y_pred = np.repeat([5.0, 15.0], 19)
         >>> y_true = y_pred + np.concatenate([np.linspace(-0.9, 0.9, 19), np.linspace(0, 36, 19)])
-        >>> found = RegionIntervals.fit(y_true, y_pred, shots, least=19)
-        >>> found.intervals([2.0, 12.0], 0.9).round(3).tolist()
+        >>> fitted = RegionIntervals.fit(y_true, y_pred, shots, least=19)
+        >>> fitted.intervals([2.0, 12.0], 0.9).round(3).tolist()
         [[1.1, 2.9], [12.0, 48.0]]
     """
 
@@ -74,16 +75,16 @@ class RegionIntervals:
     def fit(cls, y_true: ArrayLike, y_pred: ArrayLike, shots: Shots, *, least: int = 30) -> Self:
         """Calibrate on rows that the model was not trained on.
 
-        A region into which fewer than ``least`` predictions fall shares its residuals with the next more common one
-        (zero with few, few with medium, medium with many; many with the next that has enough). With fewer rows than
-        ``least`` there is one category.
+        A region with fewer than ``least`` predictions is merged with the next more common region (zero with few, few
+        with medium, medium with many; many with the next region that has enough). With fewer rows than ``least`` there
+        is one category.
 
         Args:
             y_true: ``(n,)`` labels of calibration rows, target units.
-            y_pred: ``(n,)`` predictions for them.
+            y_pred: ``(n,)`` predictions for these rows.
             shots: regions, from training labels.
-            least: fewest rows of a category. The promise holds for any; 19 are needed for finite intervals of 90 %, 39
-                of 95 %.
+            least: smallest number of rows in a category. The coverage holds for any; finite intervals need 19 rows for
+                90 %, 39 for 95 %.
 
         Raises:
             InputError: shapes that differ, values that are not finite, no rows, ``least`` below 1.
@@ -92,29 +93,29 @@ class RegionIntervals:
         same_shape(pred, true)
         codes = shots.codes(pred)
         categories = _merged(np.bincount(codes, minlength=len(REGIONS)), whole(least, "least", least=1))
-        of_row, residuals = np.asarray(categories)[codes], true - pred
-        return cls(shots, categories, tuple(_kept(residuals[of_row == i]) for i in range(max(categories) + 1)))
+        category, residuals = np.asarray(categories)[codes], true - pred
+        return cls(shots, categories, tuple(_thinned(residuals[category == i]) for i in range(max(categories) + 1)))
 
     def intervals(self, y_pred: ArrayLike, confidence: float = 0.9) -> NDArray[np.float64]:
-        """``(n, 2)`` low and high end for each prediction, target units; infinite, with a warning, for too few rows.
+        """Return the ``(n, 2)`` ends of each interval, target units; infinite, with a warning, for too few rows.
 
         Args:
-            y_pred: ``(n,)`` predictions of the model that was calibrated.
-            confidence: share of new rows to be covered, in (0, 1).
+            y_pred: ``(n,)`` predictions of the calibrated model.
+            confidence: fraction of new rows to cover, in (0, 1).
 
         Raises:
             InputError: predictions that are not ``(n,)`` or not finite, a confidence outside (0, 1).
         """
-        pred, share = label_array(y_pred, "y_pred"), positive(confidence, "confidence")
-        if share >= 1:
-            raise InputError(f"confidence must be a share below 1, such as 0.9, got {confidence!r}")
-        tail = 50 * (1 - share) + _ROUNDING
+        pred, nominal = label_array(y_pred, "y_pred"), positive(confidence, "confidence")
+        if nominal >= 1:
+            raise InputError(f"confidence must be a fraction below 1, such as 0.9, got {confidence!r}")
+        tail = 50 * (1 - nominal) + _ROUNDING
         category = np.asarray(self.categories)[self.shots.codes(pred)]
         ends = self._ends(tail)
-        asked = np.unique(category)
-        infinite = asked[np.isinf(ends[asked, 0])].tolist()
+        present = np.unique(category)
+        infinite = present[np.isinf(ends[present, 0])].tolist()
         if infinite:
-            self._warn_of(infinite, share, tail)
+            self._warn_of(infinite, nominal, tail)
         return np.asarray(pred[:, None] + ends[category], dtype=np.float64)
 
     @property
@@ -125,43 +126,43 @@ class RegionIntervals:
     @property
     def shared(self) -> list[str]:
         """Regions that are calibrated together, in words: ``"Medium, few and zero"``."""
-        said = []
+        groups = []
         for i in range(len(self.residuals)):
             names = [region for region, category in zip(REGIONS, self.categories, strict=True) if category == i]
             if len(names) > 1:
-                said.append(f"{', '.join(names[:-1])} and {names[-1]}".capitalize())
-        return said
+                groups.append(f"{', '.join(names[:-1])} and {names[-1]}".capitalize())
+        return groups
 
     def _ends(self, tail: float) -> NDArray[np.float64]:
-        """``(k, 2)`` what is added to a prediction of each category; ``tail`` per cent are cut off on either side."""
+        """Return the ``(k, 2)`` offsets of the ends by category; ``tail`` per cent are left out on either side."""
         sizes = [r.size for r in self.residuals]
         numbers = np.arange(len(sizes))
         with warnings.catch_warnings():
-            from crepes import ConformalPredictiveSystem  # which turns on every UserWarning of the process
+            from crepes import ConformalPredictiveSystem  # its import enables every UserWarning of the process
 
             warnings.simplefilter("ignore", UserWarning)
             system = ConformalPredictiveSystem().fit(np.concatenate(self.residuals), bins=np.repeat(numbers, sizes))
-            # One prediction of 0 a category: crepes adds every residual to every prediction.
+            # One prediction of 0 per category, because crepes adds every residual to every prediction.
             ends = system.predict(
                 np.zeros(len(sizes)), bins=numbers, lower_percentiles=tail, higher_percentiles=100 - tail
             )
         return np.asarray(ends, dtype=np.float64)
 
-    def _warn_of(self, infinite: list[int], share: float, tail: float) -> None:
-        """Say which categories have too few rows."""
+    def _warn_of(self, infinite: list[int], confidence: float, tail: float) -> None:
+        """Warn about categories with too few rows."""
         needed = math.ceil(100 / tail) - 1
         regions = [" and ".join(r for r, c in zip(REGIONS, self.categories, strict=True) if c == i) for i in infinite]
         sizes = [self.residuals[i].size for i in infinite]
         which = ", ".join(f"{names} ({n:,} calibration rows)" for names, n in zip(regions, sizes, strict=True))
         more = "" if needed > _MOST_KEPT else "calibrate on more rows, or "
         warnings.warn(
-            f"intervals of confidence {share:g} are infinite for predictions in {which}: at least {needed:,} rows are "
-            f"needed; {more}ask for a lower confidence",
+            f"intervals of confidence {confidence:g} are infinite for predictions in {which}: at least {needed:,} rows "
+            f"are needed; {more}ask for a lower confidence",
             stacklevel=3,
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values that :meth:`from_json` reads back exactly."""
+        """Return plain values that :meth:`from_json` reads back exactly."""
         return {
             "shots": self.shots.to_json(),
             "categories": list(self.categories),
@@ -170,13 +171,13 @@ class RegionIntervals:
 
     @classmethod
     def from_json(cls, saved: dict[str, Any]) -> Self:
-        """Read what :meth:`to_json` wrote."""
+        """Build intervals from the values of :meth:`to_json`."""
         residuals = tuple(np.asarray(r, dtype=np.float64) for r in saved["residuals"])
         return cls(Shots.from_json(saved["shots"]), tuple(saved["categories"]), residuals)
 
 
 def _merged(counts: NDArray[np.int64], least: int) -> tuple[int, ...]:
-    """Category of each region, such that each has at least ``least`` rows, or all are one.
+    """Return the category of each region, merged until each has at least ``least`` rows or one is left.
 
     >>> _merged(np.array([500, 40, 20, 3]), 30)
     (0, 1, 1, 1)
@@ -190,8 +191,8 @@ def _merged(counts: NDArray[np.int64], least: int) -> tuple[int, ...]:
     return tuple(i for i, group in enumerate(groups) for _ in group)
 
 
-def _kept(residuals: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Sorted residuals, and of too many the evenly spaced ones, each rounded to the nearer end."""
+def _thinned(residuals: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sort residuals; if there are too many, keep evenly spaced ones, each rounded to the nearer end."""
     ordered = np.sort(residuals)
     if ordered.size <= _MOST_KEPT:
         return ordered

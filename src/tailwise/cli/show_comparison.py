@@ -9,10 +9,11 @@ from rich.text import Text
 from tailwise._numbers import number
 from tailwise.cli.flags import with_flags
 from tailwise.cli.show import notes, out, print_line
-from tailwise.compare.comparison import SCORES, GridComparison, TableComparison
+from tailwise.compare.comparison import GridComparison
 from tailwise.compare.conclusions import conclusions
 from tailwise.compare.ranks import Ranking
 from tailwise.compare.statistics import BETTER, NO_DIFFERENCE, WORSE, Compared
+from tailwise.compare.table_comparison import SCORES, TableComparison
 
 _RANKED = ("all", "few")  # the page has all scores
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"

@@ -14,8 +14,8 @@ from tailwise._numbers import number
 from tailwise.cli.flags import with_flags
 from tailwise.cli.show import err
 from tailwise.compare.cell import Cell
-from tailwise.compare.comparison import SCORES
 from tailwise.compare.progress import GridProgress, mean_error
+from tailwise.compare.table_comparison import SCORES
 
 Result = Mapping[str, Any]
 

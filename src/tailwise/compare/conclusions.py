@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
-from tailwise.compare.comparison import GridComparison, TableComparison
+from tailwise.compare.comparison import GridComparison
 from tailwise.compare.ranks import Ranking
 from tailwise.compare.statistics import BETTER, NO_DIFFERENCE, WORSE, Compared
+from tailwise.compare.table_comparison import TableComparison
 
 WHERE = {
     "all": "over all test rows",

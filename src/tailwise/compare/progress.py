@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from tailwise.compare.cell import Cell
-from tailwise.compare.comparison import SCORES
+from tailwise.compare.table_comparison import SCORES
 
 Results = Sequence[Mapping[str, Any]]
 
@@ -68,7 +68,7 @@ class GridProgress:
 
 
 def mean_error(results: Results, score: str) -> float | None:
-    """Return the mean of a score (see :data:`tailwise.compare.comparison.SCORES`) over the results that have it."""
+    """Return the mean of a score, one of the ``SCORES`` of a comparison, over the results that have it."""
     region, metric = SCORES[score]
     errors = [result.get("metrics", {}).get(region, {}).get(metric) for result in results]
     known = [error for error in errors if error is not None]

@@ -1,1 +1,1 @@
-"""Losses ``l(pred, target, weight=None) -> scalar``: functions, and modules that call them."""
+"""Losses ``l(pred, target, weight=None) -> scalar`` as functions and as modules."""

@@ -23,24 +23,25 @@ _CANDIDATES = (1, 2, 4, 8, 16)
 def bmc_loss(
     pred: Tensor, target: Tensor, weight: Tensor | None = None, *, sigma: Tensor | float, pixels: int = 4096
 ) -> Tensor:
-    """Balanced MSE, batch Monte Carlo: which label of the batch is the prediction's own?
+    """Balanced MSE, batch Monte Carlo: classify each prediction among the labels of the batch.
 
     Ren et al., *Balanced MSE for Imbalanced Visual Regression* (CVPR 2022): cross-entropy over the batch with logits
-    -‖ŷ_i - y_j‖² / 2σ² and class i, times 2σ² (detached) to give it the scale of a squared error.
+    -‖ŷ_i - y_j‖² / 2σ² and class i, times 2σ² (detached), which gives it the scale of a squared error.
 
     Args:
         pred: ``(B,)``, ``(B, K)``, or dense ``(B, H, W)``.
         target: same shape; NaN pixels are left out.
         weight: ``(B,)``, or dense as ``target``.
         sigma: σ of the noise, target units, above 0.
-        pixels: most pixels drawn (from torch's generator) of a dense target, since the loss compares all pairs.
+        pixels: largest number of pixels of a dense target, drawn from torch's generator, because the loss compares all
+            pairs.
 
     Raises:
         InputError: shapes that differ.
 
     Note:
-        A batch of one label gives 0, with a warning: there is nothing to tell it from. Equal labels count as each
-        other's negatives.
+        A batch of one label gives 0, with a warning, because it has no other labels to compare with. Equal labels count
+        as each other's negatives.
 
     Example:
         >>> float(bmc_loss(torch.tensor([5.0, 3.0]), torch.tensor([5.0, 3.0]), sigma=0.1))
@@ -79,7 +80,7 @@ def gai_loss(
         target: same shape; NaN pixels are left out.
         weight: ``(B,)``, or dense as ``target``.
         sigma: σ of the noise, target units, above 0.
-        shares: φ, ``(C,)``.
+        shares: φ, ``(C,)`` mixing proportions.
         means: μ, ``(C, K)`` with K = 1 for scalar and dense targets.
         covariances: Σ, ``(C, K, K)``.
 
@@ -102,7 +103,7 @@ def gai_loss(
         prior = torch.logsumexp(shares.to(pred.dtype).log() - (wide.log() + distance) / 2, dim=1)
         return _scaled_mean((pred - target).square() / (2 * variance) + variance.log() / 2 + prior, variance, weight)
     p, y = pred, target
-    if p.dtype in (torch.float16, torch.bfloat16):  # no Cholesky factorisation there
+    if p.dtype in (torch.float16, torch.bfloat16):  # torch has no Cholesky factorisation in half precision
         p, y = p.float(), y.float()
     variance = _variance(sigma, p)
     k = p.shape[1]
@@ -135,7 +136,7 @@ def bni_loss(
         weight: same shape.
         sigma: σ of the noise, target units, above 0.
         centers: c, ``(n,)`` centres of the bins that have training rows.
-        shares: p, ``(n,)`` their shares of the training rows.
+        shares: p, ``(n,)`` fraction of the training rows in each of these bins.
 
     Raises:
         InputError: shapes that differ, or K-dimensional targets.
@@ -152,7 +153,7 @@ def bni_loss(
 
 
 class _Noise(Loss):
-    """σ of the noise: fixed, or learnt as its logarithm, which keeps it above 0."""
+    """Base class with σ of the noise: fixed, or learnt as its logarithm, which keeps it above 0."""
 
     degree = 2
     balances = True
@@ -173,7 +174,7 @@ class _Noise(Loss):
         return self.log_sigma.exp()
 
     def learning_rates(self) -> dict[str, float]:
-        """Parameters with a learning rate of their own that does not follow the schedule."""
+        """Return the learning rates of parameters that do not follow the schedule, by name."""
         return {"log_sigma": self.sigma_lr} if isinstance(self.log_sigma, nn.Parameter) else {}
 
 
@@ -181,10 +182,10 @@ class BMC(_Noise):
     """:func:`bmc_loss` as a module.
 
     Args:
-        sigma: σ at the start, target units.
-        learn_sigma: learn it.
-        sigma_lr: its learning rate (the authors': 0.01, apart from the schedule).
-        pixels: most pixels drawn of a dense target.
+        sigma: initial σ, target units.
+        learn_sigma: learn σ.
+        sigma_lr: constant learning rate of σ (the authors: 0.01).
+        pixels: largest number of pixels drawn of a dense target.
         global_batch: in a data-parallel loop, compute the term over the rows of all processes, whose generators must be
             seeded alike (see :func:`tailwise.distributed.gather_rows`).
     """
@@ -203,22 +204,22 @@ class BMC(_Noise):
         self.global_batch = global_batch
 
     def forward(self, pred: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
-        """Balanced MSE of a batch."""
+        """Return the Balanced MSE of a batch."""
         if self.global_batch:
             pred, target, weight = gather_all(pred, target, weight)
         return bmc_loss(pred, target, weight, sigma=self.sigma, pixels=self.pixels)
 
 
 class GAI(_Noise):
-    """:func:`gai_loss` as a module, its mixture fitted to training labels.
+    """:func:`gai_loss` as a module, with a mixture fitted to training labels.
 
     Args:
         y_train: ``(n,)`` or ``(n, K)`` training labels, target units.
-        components: of the mixture; ``None`` takes the number of 1, 2, 4, 8, 16 with the lowest BIC (the authors: 8 for
-            ages, 16 for depth).
-        sigma: σ at the start, target units.
-        learn_sigma: learn it.
-        sigma_lr: its learning rate.
+        components: number of components of the mixture; ``None`` takes the one of 1, 2, 4, 8, 16 with the lowest BIC
+            (the authors: 8 for ages, 16 for depth).
+        sigma: initial σ, target units.
+        learn_sigma: learn σ.
+        sigma_lr: constant learning rate of σ.
     """
 
     shares: Tensor
@@ -239,7 +240,7 @@ class GAI(_Noise):
             self.register_buffer(name, torch.from_numpy(values).float())
 
     def forward(self, pred: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
-        """Balanced MSE of a batch."""
+        """Return the Balanced MSE of a batch."""
         return gai_loss(
             pred,
             target,
@@ -255,12 +256,12 @@ class BNI(_Noise):
     """:func:`bni_loss` as a module, over the bins that have training rows.
 
     Args:
-        y_train: ``(n,)`` training labels, target units, or a LabelDensity of them.
-        bins: bins of the target; ``Bins.auto(y_train)`` if not given, those of a LabelDensity.
-        sigma: σ at the start, target units.
-        learn_sigma: learn it.
-        sigma_lr: its learning rate.
-        density: LDS to smooth the bins' shares with; bins without training rows that it reaches then take part.
+        y_train: ``(n,)`` training labels, target units, or their LabelDensity.
+        bins: bins of the target; if not given, the bins of a LabelDensity, or ``Bins.auto(y_train)``.
+        sigma: initial σ, target units.
+        learn_sigma: learn σ.
+        sigma_lr: constant learning rate of σ.
+        density: LDS that smooths the counts of the bins; empty bins within its window then take part.
     """
 
     centers: Tensor
@@ -284,33 +285,35 @@ class BNI(_Noise):
             raise InputError(f"bni integrates over bins of scalar labels, got {counted!r}")
         bins, counts = counted.bins, counted.counts.astype(np.float64)
         counts = counts if density is None else density.effective(counts, power=1.0)
-        seen = counts > 0
-        self.register_buffer("centers", torch.from_numpy(bins.centers[seen]).float())
-        self.register_buffer("shares", torch.from_numpy(counts[seen] / counts.sum()).float())
+        has_rows = counts > 0
+        self.register_buffer("centers", torch.from_numpy(bins.centers[has_rows]).float())
+        self.register_buffer("shares", torch.from_numpy(counts[has_rows] / counts.sum()).float())
 
     def forward(self, pred: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
-        """Balanced MSE of a batch."""
+        """Return the Balanced MSE of a batch."""
         return bni_loss(pred, target, weight, sigma=self.sigma, centers=self.centers, shares=self.shares)
 
 
 def _variance(sigma: Tensor | float, like: Tensor) -> Tensor:
+    """Return σ² in the type and on the device of a tensor."""
     return torch.as_tensor(sigma, dtype=like.dtype, device=like.device).square()
 
 
 def _scaled_mean(values: Tensor, variance: Tensor, weight: Tensor | None) -> Tensor:
+    """Return the weighted mean times 2σ² (detached)."""
     if len(values) == 0:  # maps without any label
         return values.sum()
     return weighted_mean(values, weight, values) * (2 * variance).detach()
 
 
 def _known(pred: Tensor, target: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Pixels that have a label, in one dimension."""
-    there = ~torch.isnan(target)
-    return pred[there], target[there], None if weight is None else weight[there]
+    """Return the pixels that have a label, in one dimension."""
+    known = ~torch.isnan(target)
+    return pred[known], target[known], None if weight is None else weight[known]
 
 
 def _draw(pred: Tensor, target: Tensor, weight: Tensor | None, most: int) -> tuple[Tensor, Tensor, Tensor | None]:
-    """At most so many of the pixels that have a label, drawn without replacement."""
+    """Draw at most ``most`` of the pixels that have a label, without replacement."""
     pred, target, weight = _known(pred, target, weight)
     if len(target) <= most:
         return pred, target, weight
@@ -321,7 +324,7 @@ def _draw(pred: Tensor, target: Tensor, weight: Tensor | None, most: int) -> tup
 def _mixture(
     y_train: ArrayLike, components: int | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Shares, means and covariances of a Gaussian mixture of standardised labels, back in target units."""
+    """Fit a Gaussian mixture to standardised labels; return proportions, means and covariances in target units."""
     from sklearn.mixture import GaussianMixture
 
     y = np.asarray(y_train, dtype=np.float64)

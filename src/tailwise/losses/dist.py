@@ -1,4 +1,4 @@
-"""Dist Loss: the sorted predictions of a batch should look like labels drawn from the training distribution."""
+"""Dist Loss: compare the sorted predictions of a batch with labels expected under the training distribution."""
 
 from typing import Literal
 
@@ -22,7 +22,7 @@ Sort = Literal["exact", "soft"]
 ERRORS, SORTS = ("l1", "mse", "huber", "focal_l1"), ("exact", "soft")
 
 _LEVELS = 4097
-_MOST_BANDWIDTH = 100.0  # from which on the density is flat
+_MOST_BANDWIDTH = 100.0  # the density is flat beyond
 _MOST_NODES = 100_000
 _REACH = 4.0  # bandwidths, and standard deviations of the labels, beyond which the kernel is cut off
 
@@ -41,7 +41,7 @@ def dist_loss(
     spread: float = 1.0,
     compat: Compat = "paper",
 ) -> Tensor:
-    """Error of the predictions, and of the sorted predictions against sorted labels of the training distribution.
+    """Error of the predictions, plus the error of the sorted predictions against expected sorted labels.
 
     Nie, Tang and Hong, *Dist Loss* (ICLR 2025): mean_i ℓ(ŷ_i, y_i) + λ mean_i ℓ(ŷ_(i), s_i) with ŷ_(i) the predictions
     and s_i the expected labels of a batch, both in ascending order. For the absolute error the second term is the
@@ -50,23 +50,23 @@ def dist_loss(
     Args:
         pred: ``(B,)``, or dense ``(B, H, W)``.
         target: same shape; NaN pixels are left out.
-        weight: same shape; of the first term.
-        pseudo_labels: s, ``(N,)`` ascending, one for each label there is.
+        weight: same shape; for the first term.
+        pseudo_labels: s, ``(N,)`` ascending, one for each known label.
         dist_weight: λ.
         error: ℓ: ``"l1"``, ``"mse"``, ``"huber"`` or ``"focal_l1"``.
-        beta: of Huber (target units) and Focal-L1 (per target unit).
-        sort: ``"exact"``, whose gradient is exact, or ``"soft"``, see :func:`soft_sort`.
-        strength: of the soft sort.
-        spread: predictions are divided by it before the soft sort, target units: the labels' standard deviation makes
-            the strength mean the same for ages and for house prices.
+        beta: β of Huber (target units) and Focal-L1 (per target unit).
+        sort: ``"exact"``, with an exact gradient, or ``"soft"``, see :func:`soft_sort`.
+        strength: regularization strength of the soft sort.
+        spread: divisor of the predictions before the soft sort, target units; the standard deviation of the labels
+            makes the strength independent of the unit.
         compat: ``"paper"`` or ``"reference"``.
 
     Raises:
         InputError: shapes that do not belong together, or K-dimensional targets.
 
     Note:
-        ``compat="reference"`` multiplies both terms by the weights, the second by those of the unsorted labels, and
-        takes the authors' Focal-L1 (``tests/test_golden_dist.py``).
+        ``compat="reference"`` multiplies both terms by the weights, the second by the weights of the unsorted labels,
+        and takes the authors' Focal-L1 (``tests/test_golden_dist.py``).
 
     Example:
         >>> y = torch.tensor([3.0, 1.0, 2.0])
@@ -79,8 +79,8 @@ def dist_loss(
     if weight is not None and weight.shape != target.shape:
         raise InputError(f"weight has shape {tuple(weight.shape)}; it must be that of target, {tuple(target.shape)}")
     if target.ndim >= 3:
-        there = ~torch.isnan(target)
-        pred, target, weight = pred[there], target[there], None if weight is None else weight[there]
+        known = ~torch.isnan(target)
+        pred, target, weight = pred[known], target[known], None if weight is None else weight[known]
     if pseudo_labels.shape != target.shape:
         raise InputError(
             f"pseudo_labels must be one for each label, {tuple(target.shape)}, got {tuple(pseudo_labels.shape)}"
@@ -105,12 +105,12 @@ def dist_loss(
 def soft_sort(values: Tensor, *, strength: float = 0.1) -> Tensor:
     """Soft sort of ``(N,)`` values, ascending: their projection onto the permutahedron, with quadratic regularization.
 
-    Blondel et al., *Fast Differentiable Sorting and Ranking* (ICML 2020). A small strength sorts exactly; a large one
-    pools neighbours to their mean and more. The blocks of isotonic regression are found on the CPU.
+    Blondel et al., *Fast Differentiable Sorting and Ranking* (ICML 2020). A small strength sorts exactly; a larger one
+    replaces neighbours by their mean, and draws all values together. Isotonic regression runs on the CPU.
 
     Args:
         values: ``(N,)``.
-        strength: above 0; larger is softer.
+        strength: regularization strength, above 0; larger is softer.
 
     Example:
         >>> soft_sort(torch.tensor([3.0, 1.0, 2.0]), strength=0.1).tolist()
@@ -118,7 +118,7 @@ def soft_sort(values: Tensor, *, strength: float = 0.1) -> Tensor:
     """
     from sklearn.isotonic import isotonic_regression
 
-    # The ranks' share of a block is a constant; kept apart, it costs the values no digits.
+    # The part of a block that comes from the ranks is a constant; added last, it costs the values no digits.
     ordered = values.to(torch.promote_types(values.dtype, torch.float32)).sort().values
     place = np.arange(len(values))
     level = isotonic_regression(ordered.detach().cpu().double().numpy() - place / strength, increasing=False)
@@ -131,18 +131,18 @@ def soft_sort(values: Tensor, *, strength: float = 0.1) -> Tensor:
 
 
 def expected_counts(density: ArrayLike, n: int) -> NDArray[np.int64]:
-    """How many of ``n`` labels fall on each node of a grid, whole numbers that add up to ``n``: the authors' rounding.
+    """Divide ``n`` labels among the nodes of a grid in whole numbers, by the authors' rounding.
 
-    The tails are gathered where their expected number reaches 1; what rounding leaves over is spread around the
-    fullest node.
+    Each tail is summed up at the node where its expected number reaches 1; the remainder of rounding is spread around
+    the node with the largest count.
 
     Args:
-        density: ``(g,)`` shares of the nodes, which add up to 1.
+        density: ``(g,)`` probabilities of the nodes, which add up to 1.
         n: number of labels.
 
     Note:
-        The authors' surplus may run over the end of the grid and be lost, or make a count negative; here it stays on
-        the grid, and what a node lacks is taken from the fullest ones.
+        In the authors' code the remainder may run over the end of the grid and be lost, or make a count negative; here
+        it stays on the grid, and negative counts are compensated at the nodes with the largest counts.
 
     Example:
         >>> expected_counts([0.1, 0.2, 0.4, 0.2, 0.1], 10).tolist()
@@ -150,7 +150,7 @@ def expected_counts(density: ArrayLike, n: int) -> NDArray[np.int64]:
     """
     expected = np.asarray(density, dtype=np.float64) * n
     counts = np.round(expected).astype(np.int64)
-    if n < 2:  # either tail would be the whole of it
+    if n < 2:  # no tail reaches an expected number of 1 before the other end
         counts[:] = 0
         counts[np.searchsorted(expected.cumsum(), n / 2)] = n
         return counts
@@ -158,13 +158,13 @@ def expected_counts(density: ArrayLike, n: int) -> NDArray[np.int64]:
     low, high = int(np.argmax(below >= 1)), len(counts) - 1 - int(np.argmax(above >= 1))
     counts[:low], counts[high + 1 :] = 0, 0
     counts[low], counts[high] = round(below[low]), round(above[len(counts) - 1 - high])
-    rest = n - int(counts.sum())
-    width = min(abs(rest), len(counts))
+    remainder = n - int(counts.sum())
+    width = min(abs(remainder), len(counts))
     start = min(max(int(counts.argmax()) - width // 2, 0), len(counts) - width)
-    counts[start : start + width] += int(np.sign(rest))
+    counts[start : start + width] += int(np.sign(remainder))
     counts = np.maximum(counts, 0)
-    while (rest := n - int(counts.sum())) != 0:
-        counts[counts.argmax()] += rest if rest > 0 else -min(-rest, max(int(counts.max()) // 2, 1))
+    while (remainder := n - int(counts.sum())) != 0:
+        counts[counts.argmax()] += remainder if remainder > 0 else -min(-remainder, max(int(counts.max()) // 2, 1))
     return counts
 
 
@@ -175,19 +175,20 @@ class Dist(Loss):
         y_train: ``(n,)`` training labels, target units.
         dist_weight: λ, at least 0.
         error: ``"l1"``, ``"mse"``, ``"huber"`` or ``"focal_l1"``.
-        beta: of Huber (target units) and Focal-L1 (per target unit); ``None`` takes one standard deviation of the
-            labels, and 3.2 over it.
-        bandwidth: of the Gaussian kernel density, in standard deviations of the labels (the authors: 0.5).
+        beta: β of Huber (target units) and Focal-L1 (per target unit); ``None`` takes the standard deviation of the
+            labels for Huber, 3.2 over it for Focal-L1.
+        bandwidth: bandwidth of the Gaussian kernel density, in standard deviations of the labels (the authors: 0.5).
         sort: ``"exact"`` or ``"soft"``.
-        strength: of the soft sort (the authors: 0.1 in code, 0.01 in their readme), of predictions in standard
-            deviations of the labels, or in target units with ``compat="reference"``.
-        step: between the nodes of the grid of ``compat="reference"``, target units; ``None`` takes 1/100 of the range.
+        strength: regularization strength of the soft sort (the authors: 0.1 in code, 0.01 in their readme), for
+            predictions in standard deviations of the labels, or in target units with ``compat="reference"``.
+        step: distance between the nodes of the grid of ``compat="reference"``, target units; ``None`` takes 1/100 of
+            the range.
         compat: ``"paper"`` or ``"reference"``.
 
     Note:
         The expected labels of a batch of N are the quantiles (i - ½) / N of the density, for any N.
-        ``compat="reference"`` rounds to whole numbers of labels on a grid, see :func:`expected_counts`, which are
-        counted on the CPU at each step.
+        ``compat="reference"`` rounds to whole numbers of labels on a grid (:func:`expected_counts`), on the CPU at each
+        step.
 
     Example:
         >>> dist = Dist([1.0, 2.0, 3.0, 4.0, 5.0])
@@ -243,13 +244,13 @@ class Dist(Loss):
             start, width, density = binned_density(y, bandwidth * spread, margin=reach)
             nodes = start + width * np.arange(len(density))
             inside = (nodes >= y.min()) & (nodes <= y.max())
-            share = np.cumsum(density[inside])
+            mass = np.cumsum(density[inside])
             levels = np.linspace(0, 1, _LEVELS)
-            quantiles = np.interp(levels, (share - share[0]) / (share[-1] - share[0]), nodes[inside])
+            quantiles = np.interp(levels, (mass - mass[0]) / (mass[-1] - mass[0]), nodes[inside])
             self.register_buffer("quantiles", torch.from_numpy(quantiles).float())
 
     def expected(self, n: int) -> Tensor:
-        """``(n,)`` labels expected in a batch of ``n``, ascending, target units."""
+        """Return the ``(n,)`` labels expected in a batch of ``n``, ascending, target units."""
         if self.compat == "reference":
             counts = torch.from_numpy(expected_counts(self.get_buffer("density").cpu().double().numpy(), n))
             return self.quantiles.repeat_interleave(counts.to(self.quantiles.device))
@@ -259,7 +260,7 @@ class Dist(Loss):
         return torch.lerp(table[left], table[left + 1], position - left)
 
     def forward(self, pred: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
-        """Dist Loss of a batch."""
+        """Return the Dist Loss of a batch."""
         n = int((~torch.isnan(target)).sum()) if target.ndim >= 3 else len(target)
         return dist_loss(
             pred,
@@ -277,7 +278,7 @@ class Dist(Loss):
 
 
 def grid_density(y: NDArray[np.float64], bandwidth: float, *, step: float) -> tuple[NDArray[np.float64], ...]:
-    """Nodes from the lowest to the highest label, and their shares by a Gaussian kernel density; they add up to 1."""
+    """Return nodes from the lowest to the highest label, and their probabilities by a Gaussian kernel density."""
     grid = y.min() + step * np.arange(round(float(np.ptp(y)) / step) + 1)
     density = gaussian_kde(y, bw_method=bandwidth)(grid)
     return grid, density / density.sum()

@@ -1,4 +1,4 @@
-"""Focal-R: losses that look away from what is already predicted well."""
+"""Focal-R: losses that down-weight well-predicted samples."""
 
 from typing import Literal
 
@@ -18,12 +18,12 @@ ACTIVATIONS = ("sigmoid", "tanh")
 def focal_factor(
     size: Tensor, *, beta: float, gamma: float, activation: Activation = "sigmoid", compat: Compat = "paper"
 ) -> Tensor:
-    """σ(β|e|)^γ of absolute errors, same shape.
+    """Return the factor σ(β|e|)^γ of absolute errors, same shape.
 
     Args:
         size: |e|, target units.
-        beta: per target unit.
-        gamma: exponent, at least 0.
+        beta: β, per target unit.
+        gamma: γ, at least 0.
         activation: ``"sigmoid"``, or ``"tanh"`` for tanh(β|e|).
         compat: ``"reference"`` moves the sigmoid to [0, 1): 2σ(β|e|) - 1 = tanh(β|e| / 2).
     """
@@ -33,9 +33,9 @@ def focal_factor(
         base = torch.tanh(beta * size / 2)
     else:
         base = torch.sigmoid(beta * size)
-    # A base of 0 (an exact hit) has no finite slope for an exponent below 1; there the factor is 0 without a gradient.
-    hit = base == 0
-    return torch.where(hit, torch.zeros_like(base), torch.where(hit, torch.ones_like(base), base) ** gamma)
+    # A base of 0 (an exact prediction) has an infinite slope for an exponent below 1, so the factor gets no gradient.
+    exact = base == 0
+    return torch.where(exact, torch.zeros_like(base), torch.where(exact, torch.ones_like(base), base) ** gamma)
 
 
 def focal_loss(
@@ -49,21 +49,21 @@ def focal_loss(
     activation: Activation = "sigmoid",
     compat: Compat = "paper",
 ) -> Tensor:
-    """Focal-R: weighted mean of σ(β|e|)^γ |e|^power, Yang et al. (ICML 2021)
+    """Focal-R: weighted mean of σ(β|e|)^γ |e|^power, Yang et al. (ICML 2021).
 
     Args:
         pred: ``(B,)``, ``(B, K)`` or ``(B, H, W)``.
         target: same shape.
         weight: as in :func:`tailwise.losses.reduce.weighted_mean`.
-        power: 1 for Focal-L1 (the paper's), 2 for Focal-MSE (the authors' code has both).
-        beta: per target unit (authors: 0.2 per year of age).
-        gamma: exponent of the factor.
-        activation: of the factor.
+        power: 1 for Focal-L1 (as in the paper), 2 for Focal-MSE (the authors' code has both).
+        beta: β, per target unit (the authors: 0.2 per year of age).
+        gamma: γ, exponent of the factor.
+        activation: ``"sigmoid"`` or ``"tanh"``.
         compat: ``"paper"`` or ``"reference"``.
 
     Note:
-        The paper's sigmoid lies in [0.5, 1); the authors' code moves it to [0, 1), which ``compat="reference"``
-        gives (``tests/test_golden_losses.py``). The factor is not detached: its gradient flows, in both.
+        The paper's sigmoid lies in [0.5, 1); the authors' code rescales it to [0, 1), as does ``compat="reference"``
+        (``tests/test_golden_losses.py``). The factor is not detached in either.
 
     Example:
         >>> float(focal_loss(torch.tensor([3.0]), torch.tensor([3.0])))
@@ -79,8 +79,8 @@ class FocalL1(Loss):
     """:func:`focal_loss` with |e|, as a module.
 
     Args:
-        beta: per target unit, above 0.
-        gamma: exponent, at least 0.
+        beta: β, per target unit, above 0.
+        gamma: γ, at least 0.
         activation: ``"sigmoid"`` or ``"tanh"``.
         compat: ``"paper"`` or ``"reference"``.
     """
@@ -104,7 +104,7 @@ class FocalL1(Loss):
         self.compat: Compat = compat
 
     def forward(self, pred: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
-        """Weighted Focal-R loss."""
+        """Return the weighted Focal-R loss."""
         return focal_loss(
             pred,
             target,
@@ -118,7 +118,7 @@ class FocalL1(Loss):
 
 
 class FocalMSE(FocalL1):
-    """:func:`focal_loss` with e², as a module; arguments of :class:`FocalL1`."""
+    """:func:`focal_loss` with e², as a module, with the parameters of :class:`FocalL1`."""
 
     degree = 2
 

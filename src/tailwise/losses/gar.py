@@ -1,4 +1,4 @@
-"""Gradient-aligned regression: the error, and the errors of all pairwise differences, in linear time."""
+"""Gradient-aligned regression: errors, and errors of all pairwise differences, in linear time."""
 
 import math
 
@@ -16,12 +16,12 @@ _FLOOR = 1e-8
 def gar_terms(
     pred: Tensor, target: Tensor, weight: Tensor | None = None, *, spread: float = 1.0
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Squared error, pairwise differences' magnitude and their direction, each without a unit.
+    """Return squared error, and magnitude and direction terms of pairwise differences, each without a unit.
 
     Zhu et al., *Gradient Aligned Regression via Pairwise Losses* (arXiv 2402.06104): besides the error e, the
-    differences of all pairs should agree in magnitude, ½ mean_ij ((ŷ_i - ŷ_j) - (y_i - y_j))², which is the variance
-    of e, and in direction, 1 - corr(ŷ, y). Predictions and labels are divided by ``spread`` first. Means over K
-    dimensions.
+    differences of all pairs should agree in magnitude, ½ mean_ij ((ŷ_i - ŷ_j) - (y_i - y_j))², which is the variance of
+    e, and in direction, 1 - corr(ŷ, y). Predictions and labels are divided by ``spread`` first. The terms are means
+    over K dimensions.
 
     Args:
         pred: ``(B,)``, ``(B, K)``, or dense ``(B, H, W)``.
@@ -43,8 +43,8 @@ def gar_terms(
     w: Tensor | None = None
     n: Tensor | float = len(e)
     if target.ndim >= 3:
-        there = ~torch.isnan(y)
-        w, n, y = there.to(e.dtype), there.sum().clamp(min=1), torch.nan_to_num(y)
+        known = ~torch.isnan(y)
+        w, n, y = known.to(e.dtype), known.sum().clamp(min=1), torch.nan_to_num(y)
     if weight is not None:
         given = weight.unsqueeze(1) if weight.ndim == 1 else weight.reshape(columns)
         w = given if w is None else w * given
@@ -67,10 +67,10 @@ def gar_terms(
 def gar_loss(
     pred: Tensor, target: Tensor, weight: Tensor | None = None, *, spread: float = 1.0, alpha: float = 1.0
 ) -> Tensor:
-    """Gradient-aligned regression: the three :func:`gar_terms`, aggregated robustly by their logarithms.
+    """Gradient-aligned regression: robust aggregate of the logarithms of the three :func:`gar_terms`.
 
-    α log (1/3 Σ L_i^(1/α)): a small α attends to the largest term, a large one to all logarithms alike, so no term
-    needs a coefficient. Shapes as :func:`gar_terms`; the value has no unit and is negative for small errors.
+    α log (1/3 Σ L_i^(1/α)): a small α weights the largest term most, a large α weights all logarithms equally, so the
+    terms need no coefficients. Shapes as in :func:`gar_terms`; the value has no unit and is negative for small errors.
 
     Args:
         pred: predictions.
@@ -80,8 +80,8 @@ def gar_loss(
         alpha: α, above 0.
 
     Note:
-        The aggregation is written from the paper's description: a logarithm, distributionally robust over the terms.
-        Each term has a floor of 1e-8, since a logarithm has none.
+        The aggregation follows the paper's description in words: a logarithm, distributionally robust over the terms.
+        Each term has a floor of 1e-8, because the logarithm of 0 is infinite.
 
     Example:
         >>> y = torch.arange(5.0)
@@ -107,7 +107,7 @@ class GAR(Loss):
         self.spread, self.alpha = positive(spread, "spread"), positive(alpha, "alpha")
 
     def forward(self, pred: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
-        """Gradient-aligned regression of a batch."""
+        """Return the gradient-aligned regression loss of a batch."""
         return gar_loss(pred, target, weight, spread=self.spread, alpha=self.alpha)
 
 

@@ -1,4 +1,4 @@
-"""Uncertainty voting: Laplace likelihoods of several heads, each re-weighted to a degree of its own."""
+"""Uncertainty voting: Laplace likelihoods of several heads with increasing re-weighting."""
 
 import math
 from collections.abc import Sequence
@@ -11,12 +11,12 @@ from tailwise.losses.loss import Loss
 
 
 def laplace_nll(outputs: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Negative log-likelihood of Laplace distributions: (1/B) Σ w (log 2b + |y - μ| / b), one number a head.
+    """Negative log-likelihood of Laplace distributions: (1/B) Σ w (log 2b + |y - μ| / b), one number per head.
 
     Args:
-        outputs: ``(B, M, 2)``: of each head μ (target units) and log b (b in target units).
+        outputs: ``(B, M, 2)``, μ (target units) and log b (b in target units) of each head.
         target: ``(B,)``.
-        weights: ``(B, M)``, of each label for each head.
+        weights: ``(B, M)``, weight of each label for each head.
 
     Returns:
         ``(M,)``.
@@ -44,27 +44,27 @@ def laplace_nll(outputs: Tensor, target: Tensor, weights: Tensor | None = None) 
 
 
 class UVote(Loss):
-    """Uncertainty voting ensemble: :func:`laplace_nll` summed over heads that weigh the labels differently.
+    """Uncertainty voting ensemble: :func:`laplace_nll` summed over heads with different label weights.
 
-    Jiang et al., *Uncertainty Voting Ensemble for Imbalanced Deep Regression* (GCPR 2024): of heads on one backbone,
-    the first learns from labels as they come, the last from labels that are re-weighted by their inverse density. The
-    prediction is that of the head that is surest of itself (:class:`tailwise.heads.laplace.LaplaceHeads`).
+    Jiang et al., *Uncertainty Voting Ensemble for Imbalanced Deep Regression* (GCPR 2024): heads on one backbone are
+    trained with increasing re-weighting, from no weights for the first to the inverse label density for the last. The
+    head with the smallest scale predicts (:class:`tailwise.heads.laplace.LaplaceHeads`).
 
     Args:
-        weights: of each head, ``w(target) -> (B,)``, such as :class:`tailwise.weights.by_bins.LabelWeights`.
+        weights: one module per head, ``w(target) -> (B,)``, such as :class:`tailwise.weights.by_bins.LabelWeights`.
         ramp: T, epochs: the terms of heads after the first are multiplied by (min(t, T) / T)², where t counts the
-            calls of ``end_epoch()``; ``None`` for no such ramp.
+            calls of ``end_epoch()``; ``None`` for no ramp.
 
     Shape:
-        ``outputs`` ``(B, M, 2)`` as the heads give them, ``target`` and ``weight`` ``(B,)``. ``weight`` multiplies the
-        weights of all heads.
+        ``outputs`` ``(B, M, 2)`` of the heads, ``target`` and ``weight`` ``(B,)``. ``weight`` multiplies the weights of
+        all heads.
 
     Raises:
         InputError: no weights, a ramp below 1; outputs of another number of heads, a target that is not scalar.
 
     Note:
-        The authors clamp log b to (-5, 5) in the label's unit; here the heads do, in units of the labels' spread.
-        Their focal and Huber variants take no log-scale, and are left out.
+        The authors clamp log b to (-5, 5) in the label's unit; here the heads clamp it, in standard deviations of the
+        labels. Their focal and Huber variants have no scale, and are left out.
 
     Example:
         >>> from torch import ones_like
@@ -90,11 +90,11 @@ class UVote(Loss):
 
     @property
     def head(self) -> dict[str, object]:
-        """The head it is made for, as :func:`tailwise.heads.attach.head_from` takes it."""
+        """Shape of the matching head, for :func:`tailwise.heads.attach.head_from`."""
         return {"kind": "laplace", "n_heads": len(self.weights)}
 
     def forward(self, outputs: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
-        """Uncertainty voting of a batch."""
+        """Return the uncertainty voting loss of a batch."""
         if target.ndim != 1 or outputs.shape != (len(target), len(self.weights), 2):
             raise InputError(
                 f"UVote of {len(self.weights)} heads takes outputs (B, {len(self.weights)}, 2) with a scalar target "
@@ -117,5 +117,5 @@ class UVote(Loss):
         self.epoch = self.epoch + 1
 
     def extra_repr(self) -> str:
-        """The ramp."""
+        """Return the ramp as text."""
         return f"ramp={self.ramp}"

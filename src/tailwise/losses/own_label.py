@@ -1,20 +1,20 @@
-"""Softmax over the labels of a batch, in memory that grows with the batch and not with its square."""
+"""Softmax over the labels of a batch, in memory linear in the size of the batch."""
 
 from typing import Any
 
 import torch
 from torch import Tensor
 
-PAIRS_AT_ONCE = 2**16  # on a CPU they stay in the cache
+PAIRS_AT_ONCE = 2**16  # fits into the cache of a CPU
 _PAIRS_ON_DEVICE = 2**24
-_LEAST_EXPONENT = -87.0  # below it exp() leaves the normal numbers and is many times slower
+_LEAST_EXPONENT = -87.0  # below it exp() is subnormal in float32 and many times slower
 
 
 def own_label_nll(pred: Tensor, target: Tensor, variance: Tensor) -> Tensor:
-    """-log of the softmax over the batch's labels y_j of -‖ŷ_i - y_j‖² / 2σ², at a prediction's own label y_i.
+    """Return -log softmax_j(-‖ŷ_i - y_j‖² / 2σ²) over the batch's labels y_j, at the label y_i of each prediction.
 
-    One pass over the pairs, a block of predictions at a time: the gradient needs no more of them than the mean label
-    and the mean squared distance under the softmax.
+    One pass over the pairs, a block of predictions at a time: the gradient only needs the mean label and the mean
+    squared distance under the softmax.
 
     Args:
         pred: ŷ, ``(B,)`` or ``(B, K)``.
@@ -41,19 +41,19 @@ class _OwnLabel(torch.autograd.Function):
             gap = pred[rows].unsqueeze(1) - target.unsqueeze(0)
             far = gap.square() if gap.ndim == 2 else gap.square().sum(-1)
             least = far.amin(1, keepdim=True)
-            share = (far - least).div_(-2 * variance).clamp_(min=_LEAST_EXPONENT).exp_()
-            total = share.sum(1)
+            odds = (far - least).div_(-2 * variance).clamp_(min=_LEAST_EXPONENT).exp_()
+            total = odds.sum(1)
             log_sums[rows] = total.log() - least.squeeze(1) / (2 * variance)
-            # Means of distances and not of labels: those may be far from 0.
+            # Means of differences, not of labels, which may be far from 0 and would lose digits.
             if gap.ndim == 2:
-                mean[rows] = torch.linalg.vecdot(share, gap) / total
+                mean[rows] = torch.linalg.vecdot(odds, gap) / total
             else:
-                mean[rows] = (share.unsqueeze(1) @ gap).squeeze(1) / total.unsqueeze(1)
-            square[rows] = torch.linalg.vecdot(share, far) / total
+                mean[rows] = (odds.unsqueeze(1) @ gap).squeeze(1) / total.unsqueeze(1)
+            square[rows] = torch.linalg.vecdot(odds, far) / total
         gap = pred - target
-        own = gap.square() if gap.ndim == 1 else gap.square().sum(1)
-        ctx.save_for_backward(gap - mean, square.sub_(own), variance)
-        return log_sums + own / (2 * variance)
+        error = gap.square() if gap.ndim == 1 else gap.square().sum(1)
+        ctx.save_for_backward(gap - mean, square.sub_(error), variance)
+        return log_sums + error / (2 * variance)
 
     @staticmethod
     @torch.autograd.function.once_differentiable

@@ -1,4 +1,4 @@
-"""Losses of one error at a time: squared, absolute, Huber."""
+"""Losses of single errors: squared, absolute, Huber."""
 
 import torch
 import torch.nn.functional as F  # noqa: N812  the name torch itself uses
@@ -42,7 +42,7 @@ def huber_loss(pred: Tensor, target: Tensor, weight: Tensor | None = None, *, be
         pred: predictions.
         target: labels.
         weight: weights.
-        beta: error at which it turns from quadratic to linear, target units (authors: 1 year of age).
+        beta: β, error at which the loss turns from quadratic to linear, target units (the authors: 1 year of age).
     """
     same_shape(pred, target)
     error = difference(pred, target)
@@ -55,7 +55,7 @@ class MSE(Loss):
     degree = 2
 
     def forward(self, pred: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
-        """Weighted mean squared error."""
+        """Return the weighted mean squared error."""
         return mse_loss(pred, target, weight)
 
 
@@ -65,7 +65,7 @@ class L1(Loss):
     degree = 1
 
     def forward(self, pred: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
-        """Weighted mean absolute error."""
+        """Return the weighted mean absolute error."""
         return l1_loss(pred, target, weight)
 
 
@@ -73,7 +73,7 @@ class Huber(Loss):
     """:func:`huber_loss` as a module.
 
     Args:
-        beta: target units, above 0.
+        beta: β, target units, above 0.
     """
 
     degree = 1
@@ -83,7 +83,7 @@ class Huber(Loss):
         self.beta = positive(beta, "beta")
 
     def forward(self, pred: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
-        """Weighted Huber loss."""
+        """Return the weighted Huber loss."""
         return huber_loss(pred, target, weight, beta=self.beta)
 
 

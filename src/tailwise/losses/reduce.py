@@ -1,4 +1,4 @@
-"""How every loss turns values per label into one number."""
+"""Reduction of losses per label to one number."""
 
 import torch
 from torch import Tensor
@@ -7,7 +7,7 @@ from tailwise._checks import InputError
 
 
 def weighted_mean(values: Tensor, weight: Tensor | None, target: Tensor) -> Tensor:
-    """(1/N) Σ w_i l_i over the labels that are there, not divided by the sum of the weights.
+    """Return (1/N) Σ w_i l_i over the N known labels, not divided by the sum of the weights.
 
     Args:
         values: loss of each label, same shape as ``target``.
@@ -29,12 +29,12 @@ def weighted_mean(values: Tensor, weight: Tensor | None, target: Tensor) -> Tens
             )
     if target.ndim < 3:
         return values.mean()
-    there = ~torch.isnan(target)
-    return torch.where(there, values, torch.zeros_like(values)).sum() / there.sum().clamp(min=1)
+    known = ~torch.isnan(target)
+    return torch.where(known, values, torch.zeros_like(values)).sum() / known.sum().clamp(min=1)
 
 
 def difference(pred: Tensor, target: Tensor) -> Tensor:
-    """``pred - target``, with 0 (and no gradient) where a dense target is NaN."""
+    """Return ``pred - target``, with 0 (and no gradient) where a dense target is NaN."""
     if target.ndim < 3:
         return pred - target
     return torch.where(torch.isnan(target), torch.zeros_like(pred), pred - torch.nan_to_num(target))

@@ -25,7 +25,7 @@ def sera_loss(pred: Tensor, target: Tensor, weight: Tensor | None = None, *, rel
         pred: ``(B,)``, or dense ``(B, H, W)``.
         target: same shape; NaN pixels are left out.
         weight: same shape.
-        relevance: same shape, φ of each label, in [0, 1]; any number, or NaN, where the target is NaN.
+        relevance: same shape, φ of each label, in [0, 1]; ignored where the target is NaN.
 
     Raises:
         InputError: shapes that differ, or K-dimensional targets.
@@ -42,7 +42,7 @@ def sera_loss(pred: Tensor, target: Tensor, weight: Tensor | None = None, *, rel
         raise InputError(
             f"relevance has shape {tuple(relevance.shape)}; it must be that of target, {tuple(target.shape)}"
         )
-    # The mean leaves NaN pixels out, but a NaN relevance would still put NaN into its backward pass.
+    # The mean leaves out NaN pixels, but a NaN relevance would still make gradients NaN.
     if target.ndim >= 3:
         relevance = torch.where(torch.isnan(target), torch.zeros_like(relevance), relevance)
     return weighted_mean(relevance * difference(pred, target).square(), weight, target)
@@ -54,18 +54,18 @@ class SERA(Loss):
     Args:
         y_train: ``(n,)`` training labels, target units.
         points: control points (y, φ) or (y, φ, φ') of :meth:`Relevance.from_points`, target units; ``None`` takes the
-            extremes of a box plot, :meth:`Relevance.extremes` with the other parameters, which control points replace.
+            extremes of a box plot, :meth:`Relevance.extremes` with the other parameters.
         box: ``"plain"``, or ``"adjusted"`` for skewed labels, which always has a relevance at both ends.
-        reach: of the fences, in interquartile ranges.
-        which: the ends that count, ``"both"``, ``"low"`` or ``"high"``.
+        reach: distance of the fences from the quartiles, in interquartile ranges.
+        which: ends that count, ``"both"``, ``"low"`` or ``"high"``.
 
     Raises:
-        InputError: labels that are not ``(n,)``, control points that do not work, or that are given beside parameters
-            of the box plot.
+        InputError: labels that are not ``(n,)``, invalid control points, control points together with parameters of the
+            box plot.
 
     Note:
-        Where no training label has a relevance, the area is 0 for every model. Then a warning says so, and every label
-        counts 1, which is the squared error.
+        If no training label has a relevance, the area is 0 for every model. Then every label counts 1, which is the
+        squared error, with a warning.
 
     Example:
         >>> sera = SERA([10.0, 30.0, 50.0], points=[(0, 1), (30, 0), (60, 1)])
@@ -115,7 +115,7 @@ class SERA(Loss):
         self.register_buffer("control", control)
 
     def relevance(self, target: Tensor) -> Tensor:
-        """φ of each label, same shape as ``target``, float32; NaN for a NaN label."""
+        """Return φ of each label, same shape as ``target``, float32; NaN for a NaN label."""
         points, values, slopes = self.control.view(torch.float32)
         labels = target.float()
         i = torch.bucketize(labels, points[1:-1].contiguous())
@@ -127,7 +127,7 @@ class SERA(Loss):
         return phi.clamp(0, 1)
 
     def forward(self, pred: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
-        """SERA of a batch, per label."""
+        """Return the SERA of a batch, per label."""
         return sera_loss(pred, target, weight, relevance=self.relevance(target).to(pred.dtype))
 
 

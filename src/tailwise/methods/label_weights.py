@@ -1,4 +1,4 @@
-"""Weights of labels by name, for estimators that are not networks."""
+"""Weights and losses of a method, for models that are not networks."""
 
 from collections.abc import Collection
 from typing import Any
@@ -15,10 +15,10 @@ from tailwise.methods.filling import Filling
 
 
 def label_weights(name: str, y_train: ArrayLike, bins: Bins | None = None, **params: Any) -> Any:
-    """Weights of training labels, as a part of a method gives them.
+    """Build weights of labels from parts of a method.
 
     Args:
-        name: parts that give weights, and a density for them: ``"sqinv+lds"``, ``"denseweight"``.
+        name: parts of the slots weights and density: ``"sqinv+lds"``, ``"denseweight"``.
         y_train: ``(n,)`` training labels, target units.
         bins: bins of the target; ``Bins.auto(y_train)`` if not given.
         **params: for each part a mapping of its parameters.
@@ -27,7 +27,7 @@ def label_weights(name: str, y_train: ArrayLike, bins: Bins | None = None, **par
         An object with ``sample_weight(y)``, mean 1 over the training labels.
 
     Raises:
-        InputError: parts of other slots, no part that gives weights, parameters that do not work.
+        InputError: parts of other slots, no part of the slot weights, parameters that do not work.
 
     Example:
         >>> label_weights("inv", [0.0, 0.0, 0.0, 9.0]).sample_weight([0.0, 9.0]).round(2).tolist()
@@ -47,21 +47,21 @@ def label_weights(name: str, y_train: ArrayLike, bins: Bins | None = None, **par
 def loss_and_weights(
     method: Method, y_train: ArrayLike, bins: Bins, losses: Collection[str], model: str
 ) -> tuple[str, NDArray[np.float64] | None]:
-    """What a method means for a model that is not a network: a loss by name, and weights of the training rows.
+    """Return the loss and the weights of the training rows by which a method trains a model that is not a network.
 
     Args:
         method: of one stage, with weights, a loss, resampling or a correction.
         y_train: ``(n,)`` training labels, target units.
         bins: bins of the target.
-        losses: what the model can minimise beside the squared error.
-        model: what to call the model.
+        losses: names of the losses that the model can minimise beside the squared error.
+        model: name of the model, for messages.
 
     Returns:
         ``"mse"`` or another of ``losses``, and weights ``(n,)`` of mean 1, ``None`` if all rows count the same.
         ``sera`` is the squared error weighted by φ.
 
     Raises:
-        InputError: parts that belong to networks.
+        InputError: parts that only networks can be trained with.
     """
     y = label_array(y_train, "y_train")
     by_slot = _by_slot(method)
@@ -91,9 +91,9 @@ def _by_slot(method: Method) -> dict[str, Filling]:
 
 
 def _weights(by_slot: dict[str, Filling], y: NDArray[np.float64], bins: Bins | None) -> Any:
-    setting = Setting(
-        y, Bins.auto(y) if bins is None and y.min() < y.max() else bins or Bins.from_edges([y[0] - 1, y[0] + 1])
-    )
+    if bins is None:
+        bins = Bins.auto(y) if y.min() < y.max() else Bins.from_edges([y[0] - 1, y[0] + 1])
+    setting = Setting(y, bins)
     density = by_slot["density"].make(setting) if "density" in by_slot else None
     takes_density = "density" in by_slot["weights"].part.hidden
     return by_slot["weights"].make(setting, **({"density": density} if takes_density else {}))

@@ -60,7 +60,7 @@ def checked_params(part: Part, params: Any) -> dict[str, Any]:
             hint = did_you_mean(key, known) if known else f"; {part.name} takes none"
             raise InputError(f"{part.name!r} has no parameter {key!r}{hint}")
         most = part.most.get(key)
-        if most is not None and isinstance(value, Real) and float(value) > most:
+        if most is not None and isinstance(value, Real) and params[key] > most:
             raise InputError(f"{part.name}: {key} must be at most {most:g}, got {value!r}")
     return dict(params)
 

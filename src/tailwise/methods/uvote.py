@@ -1,4 +1,4 @@
-"""UVOTE from training labels: one head for each degree of re-weighting."""
+"""UVOTE: the loss of Laplace heads, each re-weighted by another power of the inverse density."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ def uvote(
     clip: tuple[float, float] | None = None,
     density: Any = None,
 ) -> UVote:
-    """Heads weighted by inverse density to the powers 0 to 1 in equal steps.
+    """Build the uncertainty voting loss, with the powers 0 to 1 of the inverse density in equal steps.
 
     Jiang et al., *Uncertainty Voting Ensemble for Imbalanced Deep Regression* (GCPR 2024): expert m of M has weights
     ∝ n_b^(-r_m) with r = linspace(0, 1, M).
@@ -31,12 +31,15 @@ def uvote(
         bins: bins of the target.
         n_heads: M, at least 2 (the authors: 2 for AgeDB, 3 for IMDB-WIKI and STS-B).
         ramp: epochs over which the re-weighted heads' terms grow to their full size, as (t / ramp)².
-        clip: lowest and highest count a bin may have, as the authors' age code clips to (5, 1000) for r = 1.
+        clip: lowest and highest count of a bin; the authors' code for ages has (5, 1000) for r = 1.
         density: density that the weights invert, such as LDS; the histogram if not given.
+
+    Raises:
+        InputError: parameters out of range, labels that cannot be counted in bins.
     """
-    recipe = {"density": density, "clip": clip}
     powers = np.linspace(0.0, 1.0, whole(n_heads, "n_heads", least=2, most=100))
-    return UVote([density_weights(y_train, bins, power=float(r), **recipe) for r in powers], ramp=ramp)
+    weights = [density_weights(y_train, bins, power=float(r), density=density, clip=clip) for r in powers]
+    return UVote(weights, ramp=ramp)
 
 
 UVOTE_PART = Part(

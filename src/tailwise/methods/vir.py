@@ -1,4 +1,4 @@
-"""Variational imbalanced regression: probabilistic features, smoothed, and an evidential output."""
+"""Variational imbalanced regression: smoothed Gaussian features and evidential outputs."""
 
 from typing import Any
 
@@ -12,6 +12,7 @@ from tailwise._part import Part
 from tailwise.augment.views import NoAugment
 from tailwise.distributed import gather_all, own_rows
 from tailwise.heads.attach import attach_head
+from tailwise.heads.evidential import VariationalHead
 from tailwise.labels.bins import Bins
 from tailwise.labels.density import LDS
 from tailwise.losses.evidential import evidential_loss, posterior
@@ -23,19 +24,22 @@ class VIR(nn.Module):
     """The training step of variational imbalanced regression.
 
     Wang and Wang, *Variational Imbalanced Regression* (NeurIPS 2023): a sample's latent features are Gaussian,
-    their means and variances are smoothed over neighbouring labels (:class:`tailwise.smoothing.prm.PRM`), and a
-    draw from them gives a normal-inverse-gamma posterior whose pseudo-counts grow with the label's weight: re-weighting
-    acts on the evidence, not on the loss.
+    their means and variances are smoothed over neighbouring labels (:class:`tailwise.smoothing.prm.PRM`), and the
+    outputs for a draw from them are a normal-inverse-gamma posterior whose pseudo-counts grow with the label's weight:
+    re-weighting acts on the evidence, not on the loss.
 
     Args:
         model: a network with ``encode(x)`` and a :class:`tailwise.heads.evidential.VariationalHead`.
         weights: ``w(target) -> (B,)``.
         smoother: smooths latent means and variances.
-        augment: what becomes of a batch in training.
+        augment: batch augmentation.
         coef: coefficient of the evidence term.
         reconstruction: coefficient of the squared error with which ``decoder`` reconstructs the inputs.
         decoder: from latent features to inputs; without one there is no reconstruction term.
         spread: standard deviation of the training labels, which makes the evidence term independent of their unit.
+
+    Raises:
+        InputError: a model with another head, a decoder that is no module, negative coefficients.
     """
 
     global_batch = False
@@ -55,6 +59,11 @@ class VIR(nn.Module):
     ) -> None:
         super().__init__()
         self.model: Any = model
+        if not isinstance(self.model.head, VariationalHead):
+            raise InputError(
+                f"vir needs a model with a VariationalHead, got {type(self.model.head).__name__}; "
+                "use compose('vir').build(model, y_train)"
+            )
         self.augment: Any = NoAugment() if augment is None else augment
         self.weights, self.smoother, self.decoder = weights, smoother, decoder
         if decoder is not None and not isinstance(decoder, nn.Module):
@@ -117,7 +126,7 @@ def vir(
     sigma: float = 2.0,
     momentum: float = 0.9,
 ) -> VIR:
-    """Variational imbalanced regression of a model, whose head becomes a variational one.
+    """Build the training step of variational imbalanced regression; the model gets a variational head.
 
     Args:
         y_train: ``(n,)`` training labels, target units.
@@ -126,14 +135,14 @@ def vir(
         spread: standard deviation of the labels.
         model: a network with ``encode(x)`` and ``head``.
         density: density that the weights invert; LDS (the authors') if not given.
-        augment: what becomes of a batch in training.
+        augment: batch augmentation.
         power: of the inverse density (the authors: 0.5).
         coef: coefficient of the evidence term (the authors: 0.01).
         reconstruction: coefficient of the reconstruction (the authors: 0.7); acts only with a decoder.
         decoder: from latent features to inputs.
         window: number of bins the smoothing kernel covers, odd.
         sigma: σ of the kernel in bins.
-        momentum: share of the past in the running statistics.
+        momentum: weight of past epochs in the running statistics, from 0 to 1.
     """
     attach_head(model, {"kind": "variational"}, y_train)
     weights = density_weights(y_train, bins, power=power, density=LDS() if density is None else density)

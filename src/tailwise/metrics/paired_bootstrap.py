@@ -81,7 +81,7 @@ def paired_bootstrap(
 
     The trained models are fixed. The interval therefore shows whether *these models* would differ on other rows, not
     whether the same methods would differ when trained again; that is tested by
-    :func:`tailwise.compare.statistics.compare_paired`, which gives the verdict.
+    :func:`tailwise.compare.paired.compare_paired`, which gives the verdict.
 
     Args:
         errors_ours: ``(rows,)`` errors of the method for each cell, for example those of one region; cells may have

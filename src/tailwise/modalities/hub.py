@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from tailwise._checks import InputError
 
-# Where code comes from, on which machine the network was, and what its weights were stored as.
-_NOT_OURS = (
+# Origin of code, machine of the network, and storage of its weights.
+_LEFT_OUT = (
     "model_type",
     "transformers_version",
     "auto_map",
@@ -25,7 +25,11 @@ _KERNELS = ("attn_implementation", "experts_implementation")  # may name code on
 
 
 def require_transformers(what: str, extra: str) -> Any:
-    """The package, or an error that says what needs it.
+    """Return the package ``transformers``, silenced.
+
+    Args:
+        what: what needs it, for the message.
+        extra: the extra of this package that installs it.
 
     Raises:
         InputError: it is not installed.
@@ -38,45 +42,45 @@ def require_transformers(what: str, extra: str) -> Any:
 
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # else each attempt to reach the hub is told
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # it warns of each attempt to reach the hub
     return transformers
 
 
 def new_backbone(config: Mapping[str, Any], *, extra: str = "image") -> nn.Module:
-    """A network with new weights from its configuration, ``model_type`` among its values; no code is taken from a file.
+    """Return a network with new weights from its configuration; no code is taken from a file.
 
     Args:
-        config: as :func:`description_of` gives it.
-        extra: the extra of this package that installs what is needed.
+        config: as :func:`description_of` returns it, with ``model_type``.
+        extra: the extra of this package that installs ``transformers``.
 
     Raises:
         InputError: a configuration that ``transformers`` does not know or cannot build.
     """
     transformers = require_transformers(f"the encoder {config.get('model_type')!r}", extra)
     try:
-        made = transformers.AutoConfig.for_model(str(config["model_type"]), **_ours(config))
-        network: nn.Module = transformers.AutoModel.from_config(made, trust_remote_code=False, dtype=torch.float32)
-    except Exception as error:  # each architecture raises its own at values that it cannot take
+        built = transformers.AutoConfig.for_model(str(config["model_type"]), **_kept(config))
+        network: nn.Module = transformers.AutoModel.from_config(built, trust_remote_code=False, dtype=torch.float32)
+    except Exception as error:  # architectures raise errors of any type
         raise InputError(f"transformers cannot build this encoder: {first_line(error)}") from error
     return network
 
 
 def description_of(network: Any) -> dict[str, Any]:
-    """The configuration from which :func:`new_backbone` makes another: plain values, nothing of where it came from."""
+    """Return the configuration from which :func:`new_backbone` makes another: plain values without its origin."""
     config: dict[str, Any] = network.config.to_dict()
-    return {"model_type": config["model_type"], **_ours(config)}
+    return {"model_type": config["model_type"], **_kept(config)}
 
 
-def _ours(config: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: v for k, v in config.items() if k not in _NOT_OURS and not k.endswith(_KERNELS)}
+def _kept(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in config.items() if k not in _LEFT_OUT and not k.endswith(_KERNELS)}
 
 
 def pretrained_backbone(name: str, *, extra: str) -> nn.Module:
-    """A network with its weights, read as safetensors into float32; no code is taken from the folder or the hub.
+    """Return a network with its weights, read as safetensors into float32; none of its code is executed.
 
     Args:
         name: local folder, or name on the hub.
-        extra: the extra of this package that installs what is needed.
+        extra: the extra of this package that installs ``transformers``.
 
     Raises:
         InputError: no such folder or name, the hub out of reach, weights that are not safetensors, or not those of
@@ -88,18 +92,18 @@ def pretrained_backbone(name: str, *, extra: str) -> nn.Module:
             warnings.simplefilter("ignore")
             config = transformers.AutoConfig.from_pretrained(name, trust_remote_code=False)
             network: nn.Module
-            network, found = transformers.AutoModel.from_pretrained(
+            network, info = transformers.AutoModel.from_pretrained(
                 name,
-                config=type(config)(**_ours(config.to_dict())),
+                config=type(config)(**_kept(config.to_dict())),
                 trust_remote_code=False,
                 use_safetensors=True,
                 dtype=torch.float32,
                 output_loading_info=True,
             )
-    except Exception as error:  # of files, hub, JSON, safetensors and each architecture
+    except Exception as error:  # files, hub, JSON, safetensors and architectures raise errors of any type
         raise cannot_load(name, error) from error
-    # A pooler is new where the network was trained without one; what is made of its features does not use it.
-    missing = sorted(key for key in found["missing_keys"] if "pooler" not in key)
+    # A pooler has new weights where the network was trained without one, but then its features are not used.
+    missing = sorted(key for key in info["missing_keys"] if "pooler" not in key)
     if missing:
         raise InputError(
             f"encoder {name!r} lacks {len(missing)} weights of its network, such as {missing[0]!r}; give a folder "
@@ -109,12 +113,12 @@ def pretrained_backbone(name: str, *, extra: str) -> nn.Module:
 
 
 def tried(network: nn.Module, x: Tensor, what: str) -> Tensor:
-    """Features of an input, to know that a network takes such; parameters they do not depend on are not trained.
+    """Return the features of an example input; exclude parameters without a gradient from training.
 
     Args:
         network: from x to features.
         x: an input.
-        what: the network and the input in words, for the message.
+        what: start of the message if the network does not take the input.
 
     Raises:
         InputError: a network that does not take it.
@@ -124,7 +128,7 @@ def tried(network: nn.Module, x: Tensor, what: str) -> Tensor:
     try:
         features: Tensor = network(x)
         features.sum().backward()  # type: ignore[no-untyped-call]
-    except Exception as error:  # each architecture raises its own at inputs that it cannot take
+    except Exception as error:  # architectures raise errors of any type
         raise InputError(f"{what}: {first_line(error)}") from error
     for parameter in network.parameters():
         parameter.requires_grad_(parameter.grad is not None)
@@ -134,7 +138,7 @@ def tried(network: nn.Module, x: Tensor, what: str) -> Tensor:
 
 
 def cannot_load(name: str, error: Exception) -> InputError:
-    """Why an encoder cannot be had, and the way out."""
+    """Return the error of an encoder that cannot be loaded."""
     what = "folder" if Path(name).exists() else "name: no folder is there, and the hub does not give it"
     return InputError(
         f"encoder {name!r} cannot be loaded by that {what} ({first_line(error)}); "
@@ -143,7 +147,7 @@ def cannot_load(name: str, error: Exception) -> InputError:
 
 
 def image_scale(name: str) -> dict[str, Any]:
-    """Mean and standard deviation of the pixels that a pretrained network was trained on, if they are beside it.
+    """Return mean and standard deviation of the pixels of a network's pre-training, if they are stored beside it.
 
     Args:
         name: local folder, or name on the hub.
@@ -163,9 +167,9 @@ def image_scale(name: str) -> dict[str, Any]:
         saved = {} if path is None else json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise cannot_load(name, error) from error
-    return {ours: saved[theirs] for ours, theirs in (("mean", "image_mean"), ("std", "image_std")) if theirs in saved}
+    return {name: saved[key] for name, key in (("mean", "image_mean"), ("std", "image_std")) if key in saved}
 
 
 def first_line(error: Exception) -> str:
-    """What an exception says first."""
+    """Return the first line of an exception's message, or its type."""
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -8,9 +8,10 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from tailwise._checks import InputError, not_negative, positive, true_or_false, whole
+from tailwise._checks import InputError, positive, true_or_false, whole
 from tailwise.distributed import own_draws
 from tailwise.modalities.hub import description_of, image_scale, new_backbone, pretrained_backbone, tried
+from tailwise.modalities.image_augmentation import image_augmentation
 from tailwise.modalities.image_files import ImageReader
 from tailwise.modalities.medium import FittedMedium
 
@@ -39,7 +40,7 @@ _SMALL = 64  # images of at most this height and width are encoded by the small 
 
 
 class SmallCNN(nn.Module):
-    """Four blocks of two 3x3 convolutions with batch norm, each block half as large as the one before: small images.
+    """Four blocks of two 3x3 convolutions with batch norm, each halving the size of the image; for small images.
 
     Args:
         channels: of the images.
@@ -66,13 +67,13 @@ class SmallCNN(nn.Module):
         self.n_features = widths[-1]
 
     def forward(self, x: Tensor) -> Tensor:
-        """Features of each image: the mean over its pixels."""
+        """Return the features of each image: the mean over its pixels."""
         features: Tensor = self.blocks(x).mean((2, 3))
         return features
 
 
 class HubImages(nn.Module):
-    """An image encoder of ``transformers``: pooled features of ResNet, ConvNeXt, ViT and their like.
+    """Image encoder of ``transformers``: pooled features of ResNet, ConvNeXt, ViT and similar networks.
 
     Args:
         backbone: the network.
@@ -87,31 +88,28 @@ class HubImages(nn.Module):
         self.backbone, self.n_features = backbone, n_features
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(B, d)``: pooled as the network does it, or the mean over patches."""
+        """Return features ``(B, d)``: pooled as the network does it, or the mean over patches."""
         output = self.backbone(pixel_values=x)
         hidden: Tensor = output.last_hidden_state
         return hidden.mean(1) if hidden.ndim == 3 else output.pooler_output.flatten(1)
 
 
 class ImageEncoder(nn.Module):
-    """From bytes to features: divided by 255, in training augmented, scaled, encoded.
+    """Image bytes to features: divided by 255, augmented in training, scaled, encoded.
 
-    Augmentation is kornia's, on the device the images are on, and drawn anew for each image of a batch: two views of an
-    image (``twoviews``) differ by it. Of several processes each draws for its own images, and batch norm sees those.
+    Each image of a batch is augmented on its own: two views of an image (``twoviews``) differ by their augmentation.
+    With several processes, each draws for its own images, and batch norm sees those alone.
 
     Args:
         network: from ``(B, C, H, W)`` to ``(B, n_features)``.
         shape: C, H, W.
-        mean: of each channel, as a share of 255, or one for all.
+        mean: of each channel, as a fraction of 255, or one for all.
         std: likewise, above 0.
-        crop: pixels an image may be shifted by: it is padded so much at each side, and cut to its size at random. At
-            most its longer side.
-        flip: whether half of the images are mirrored left to right. Not by default: angles, digits, hands change.
-        colour: how much brightness, contrast and saturation may change, a share from 0 to 1.
-        erase: share of images in which a rectangle of 2 to 20 % is set to 0.
+        augmentation: choices of :func:`tailwise.modalities.image_augmentation.image_augmentation`. Images are not
+            mirrored by default, because that changes angles, digits and hands.
 
     Raises:
-        InputError: a choice outside its range, kornia absent where it is needed.
+        InputError: a choice outside its range, kornia not installed where it is needed.
 
     Shape:
         ``(B, C, H, W)`` bytes to ``(B, n_features)``.
@@ -133,10 +131,7 @@ class ImageEncoder(nn.Module):
         *,
         mean: Any = _HALF,
         std: Any = _HALF,
-        crop: int = 0,
-        flip: bool = False,
-        colour: float = 0.0,
-        erase: float = 0.0,
+        **augmentation: Any,
     ) -> None:
         super().__init__()
         self.network = network.to(memory_format=torch.channels_last)
@@ -146,15 +141,15 @@ class ImageEncoder(nn.Module):
             if len(each) not in (1, shape[0]):
                 raise InputError(
                     f"the encoder has a {name} of {len(each)} channels, but images have {shape[0]}; "
-                    f"--set image.mode={'RGB' if len(each) == 3 else 'L'}"
+                    f"`image.mode={'RGB' if len(each) == 3 else 'L'}`"
                 )
             if name == "std":
                 positive(float(each.min()), "the encoder's standard deviation of pixels")
             self.register_buffer(name, each.expand(shape[0]).clone().view(-1, 1, 1), persistent=False)
-        self.augment = _augmentation(shape, crop, flip, colour, erase)
+        self.augment = image_augmentation(shape, **augmentation)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Features ``(B, n_features)`` of bytes ``(B, C, H, W)``."""
+        """Return features ``(B, n_features)`` of bytes ``(B, C, H, W)``."""
         pixels = x.to(self.mean.dtype, memory_format=torch.channels_last) / 255
         if self.training and self.augment is not None:
             with torch.no_grad(), own_draws(x.device):
@@ -194,17 +189,17 @@ def fit_images(
 
 
 def image_encoder(name: str, shape: tuple[int, int, int], **choices: Any) -> tuple[ImageEncoder, dict[str, Any]]:
-    """An encoder by name, and the description from which :func:`image_encoder_from` makes another.
+    """Return an encoder by name, and the description from which :func:`image_encoder_from` makes another.
 
     Args:
         name: ``"cnn"``, a name of :data:`CONFIGURATIONS` with new weights, or a folder or hub name of an encoder of
             ``transformers``, with its weights.
         shape: channels, height, width of the images.
         choices: those of :class:`ImageEncoder`, ``width`` of the cnn, and ``lr_factor``, the learning rate relative to
-            that of the head: 0.05 of pretrained weights, 1 of new ones.
+            that of the head, by default 0.05 for pretrained weights and 1 for new ones.
 
     Raises:
-        InputError: an encoder that cannot be had, a choice that it does not have, a missing package.
+        InputError: an encoder that cannot be loaded, a choice that it does not have, a missing package.
     """
     description: dict[str, Any] = {"name": name, "shape": list(shape)}
     pretrained = name != "cnn" and name not in CONFIGURATIONS
@@ -225,8 +220,10 @@ def image_encoder(name: str, shape: tuple[int, int, int], **choices: Any) -> tup
             backbone = pretrained_backbone(name, extra="image")
             choices = {**image_scale(name), **choices}
         network = HubImages(backbone)
-        what = f"image.encoder={name} does not take images of {shape} (channels, height, width; image.mode, image.size)"
-        network.n_features = tried(network, torch.zeros(1, *shape), what).shape[1]
+        refused = (
+            f"image.encoder={name} does not take images of {shape} (channels, height, width; image.mode, image.size)"
+        )
+        network.n_features = tried(network, torch.zeros(1, *shape), refused).shape[1]
         description |= {"config": description_of(backbone), "n_features": network.n_features}
     encoder = ImageEncoder(network, shape, **choices)
     encoder.lr_factor = lr_factor
@@ -235,36 +232,10 @@ def image_encoder(name: str, shape: tuple[int, int, int], **choices: Any) -> tup
 
 
 def image_encoder_from(description: dict[str, Any]) -> ImageEncoder:
-    """A new encoder, without augmentation, from the description of another; its weights are to be loaded."""
+    """Return a new encoder, without augmentation, from the description of another; its weights are to be loaded."""
     channels, height, width = description["shape"]
     if "config" in description:
         network: nn.Module = HubImages(new_backbone(description["config"]), int(description["n_features"]))
     else:
         network = SmallCNN(channels, width=description["width"])
     return ImageEncoder(network, (channels, height, width), mean=description["mean"], std=description["std"])
-
-
-def _augmentation(shape: tuple[int, int, int], crop: int, flip: bool, colour: float, erase: float) -> Any:
-    whole(crop, "image.crop", least=0, most=max(shape[1:]))
-    true_or_false(flip, "image.flip")
-    not_negative(colour, "image.colour", most=1.0)
-    if not not_negative(erase, "image.erase") <= 1:
-        raise InputError(f"image.erase, a share of the images, must be at most 1, got {erase!r}")
-    if not (crop or flip or colour or erase):
-        return None
-    try:
-        import kornia.augmentation as kornia
-    except ImportError as error:
-        raise InputError("augmentation needs kornia: pip install 'tailwise[image]', or --set image.crop=0") from error
-    steps: list[Any] = []
-    if crop:
-        steps.append(
-            kornia.RandomCrop(shape[1:], padding=crop, padding_mode="reflect" if crop < min(shape[1:]) else "constant")
-        )
-    if flip:
-        steps.append(kornia.RandomHorizontalFlip(p=0.5))
-    if colour:
-        steps.append(kornia.ColorJitter(colour, colour, colour if shape[0] == 3 else 0.0, 0.0, p=1.0))
-    if erase:
-        steps.append(kornia.RandomErasing(p=erase, scale=(0.02, 0.2)))
-    return nn.Sequential(*steps)

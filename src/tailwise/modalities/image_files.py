@@ -1,4 +1,4 @@
-"""Images named by a column of a table: found, checked, decoded to one size."""
+"""Images named by a column of a table: checked, and decoded to one size."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,19 +16,18 @@ from tailwise.data.cell_paths import FileError, cells, read_files
 MODES = ("RGB", "L")
 _LEAST, _MOST = 8, 4_096
 _LARGEST, _LARGE = 96, 224
-_ORIENTATION, _LYING = 0x0112, (5, 6, 7, 8)  # of EXIF, and its values where width and height are exchanged
+_ORIENTATION, _LYING = 0x0112, (5, 6, 7, 8)  # EXIF tag, and its values for which width and height are exchanged
 
 
 @dataclass(frozen=True)
 class ImageReader:
-    """Images of a column as bytes of one size.
+    """Read the images of a column as bytes of one size.
 
-    Decoding is Pillow's. Images are turned upright as EXIF says; of 16 bits the higher 8 are kept; transparency is
-    dropped. An image of another shape is resized with its sides' ratio kept so that it covers the size, and cut in the
-    middle.
+    Pillow decodes them. Images are turned upright by their EXIF tag; the higher 8 of 16 bits are kept; transparency is
+    dropped. An image of another shape is resized, keeping its ratio, until it covers the size, and cut to its middle.
 
     Args:
-        column: the column that names the files.
+        column: column that names the files.
         size: height and width, pixels.
         mode: ``"RGB"`` or ``"L"`` (grey).
     """
@@ -39,13 +38,13 @@ class ImageReader:
 
     @classmethod
     def fit(cls, column: str, frame: pd.DataFrame, *, size: Any = None, mode: str = "RGB") -> Self:
-        """A reader for the images of a column.
+        """Return a reader for the images of a column.
 
         Args:
-            column: the column that names the files.
+            column: column that names the files.
             frame: training rows.
-            size: one number, or (height, width), pixels; that of the images if they all have one of at most 96
-                pixels a side, else 224.
+            size: one number, or (height, width), pixels; by default the size of the images if all have the same one of
+                at most 96 pixels a side, else 224.
             mode: ``"RGB"`` or ``"L"``.
 
         Raises:
@@ -53,11 +52,10 @@ class ImageReader:
         """
         one_of(mode, "image.mode", MODES)
         if size is None:
-            there = set(read_files(column, cells(frame, column), _size))
-            width, height = there.pop() if len(there) == 1 else (_LARGE, _LARGE)
+            sizes = set(read_files(column, cells(frame, column), _size))
+            width, height = sizes.pop() if len(sizes) == 1 else (_LARGE, _LARGE)
             height, width = max(height, _LEAST), max(width, _LEAST)
-            found = (height, width) if max(height, width) <= _LARGEST else (_LARGE, _LARGE)
-            return cls(column, found, mode)
+            return cls(column, (height, width) if max(height, width) <= _LARGEST else (_LARGE, _LARGE), mode)
         pair = (size, size) if isinstance(size, int) else tuple(size) if isinstance(size, list | tuple) else (size,)
         if len(pair) != 2:
             raise InputError(f"image.size takes one number or (height, width), got {size!r}")
@@ -75,7 +73,7 @@ class ImageReader:
         return int(np.prod(self.shape))
 
     def read(self, frame: pd.DataFrame) -> NDArray[np.uint8]:
-        """``(n, C, H, W)`` bytes.
+        """Return bytes ``(n, C, H, W)``.
 
         Raises:
             InputError: files that are missing or broken, the first ten and their number.
@@ -83,7 +81,7 @@ class ImageReader:
         return self.decode(cells(frame, self.column))
 
     def decode(self, paths: Sequence[str]) -> NDArray[np.uint8]:
-        """``(n, C, H, W)`` bytes of these files."""
+        """Return bytes ``(n, C, H, W)`` of these files."""
         images = read_files(self.column, paths, self._decoded)
         return np.stack(images) if images else np.empty((0, *self.shape), np.uint8)
 
@@ -95,13 +93,13 @@ class ImageReader:
             pixels = np.asarray(ImageOps.fit(upright, self.size[::-1], Image.Resampling.BILINEAR))
         return pixels[None] if self.mode == "L" else np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
-    def save(self, folder: Path) -> dict[str, Any]:  # noqa: ARG002  readers of texts have files
-        """What :meth:`load` needs."""
+    def save(self, folder: Path) -> dict[str, Any]:  # noqa: ARG002  readers of texts write files
+        """Return the description that :meth:`load` needs."""
         return {"kind": "image", **asdict(self)}
 
     @classmethod
     def load(cls, folder: Path, saved: dict[str, Any]) -> Self:  # noqa: ARG003
-        """The reader that was saved."""
+        """Return the reader that was saved."""
         return cls(str(saved["column"]), (int(saved["size"][0]), int(saved["size"][1])), str(saved["mode"]))
 
 
@@ -116,7 +114,7 @@ def check_images(column: str, frame: pd.DataFrame) -> None:
 
 @contextmanager
 def opened(path: Path) -> Iterator[Any]:
-    """An image of Pillow, not yet decoded; what goes wrong with it is a :class:`FileError`."""
+    """Open an image of Pillow, not yet decoded; raise :class:`FileError` for a broken one."""
     try:
         from PIL import Image, UnidentifiedImageError
     except ImportError as error:
@@ -132,12 +130,12 @@ def opened(path: Path) -> Iterator[Any]:
         raise FileError(f"too large: {error}") from error
     except Exception as error:  # Pillow's formats raise whatever their parsing raises
         if isinstance(error, OSError) and error.errno is not None:
-            raise  # of the file, not of what is in it
+            raise  # the file cannot be opened
         raise FileError(f"broken image: {error}") from error
 
 
 def _size(path: Path) -> tuple[int, int]:
-    """Width and height, upright."""
+    """Return width and height, upright."""
     with opened(path) as image:
         width, height = image.size
         return (height, width) if image.getexif().get(_ORIENTATION) in _LYING else (width, height)
@@ -145,12 +143,12 @@ def _size(path: Path) -> tuple[int, int]:
 
 def _whole(path: Path) -> None:
     with opened(path) as image:
-        image.draft("L", (1, 1))  # of a JPEG an eighth of each side, which needs all of its bytes and little time
+        image.draft("L", (1, 1))  # decodes an eighth of each side of a JPEG: all of its bytes in little time
         image.load()
 
 
 def _eight_bits(image: Any) -> Any:
-    """The image with at most 8 bits a channel; Pillow would clip those of 16 bits."""
+    """Return the image with at most 8 bits a channel; Pillow would clip 16 bits."""
     from PIL import Image
 
     if image.mode == "P":

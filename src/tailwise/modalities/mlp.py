@@ -1,4 +1,4 @@
-"""Encoders of table rows."""
+"""A multi-layer perceptron whose dropout does not depend on the number of processes."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ class Dropout(nn.Dropout):
     """Dropout that draws for the global batch, so that a training is the same on any number of processes."""
 
     def forward(self, input: Tensor) -> Tensor:
-        """Inputs of which some are 0."""
+        """Return the inputs, some of them set to 0."""
         if not self.training or self.p == 0:
             return input
         kept = own_rows(lambda n: super(Dropout, self).forward(input.new_ones(n, *input.shape[1:])), len(input))
@@ -24,7 +24,7 @@ class MLP(nn.Module):
     Args:
         n_inputs: number of input columns.
         widths: width of each layer; the last one is the number of features.
-        dropout: share of activations dropped in training.
+        dropout: fraction of activations dropped in training.
 
     Shape:
         ``(B, n_inputs)`` to ``(B, widths[-1])``.
@@ -45,6 +45,6 @@ class MLP(nn.Module):
         self.shape = {"n_inputs": n_inputs, "widths": list(widths), "dropout": dropout}
 
     def forward(self, x: Tensor) -> Tensor:
-        """Features of each row."""
+        """Return the features of each row."""
         features: Tensor = self.layers(x)
         return features

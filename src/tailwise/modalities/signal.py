@@ -1,4 +1,4 @@
-"""An encoder of signals: a residual network of one-dimensional convolutions."""
+"""Signals: fitted reader, and a residual network of one-dimensional convolutions."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -28,7 +28,7 @@ class _Block(nn.Module):
             )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Half as long where the stride is 2."""
+        """Return the output, half as long if the stride is 2."""
         y = F.relu(self.norms[0](self.first(x)))
         return F.relu(self.norms[1](self.second(y)) + self.shortcut(x))
 
@@ -39,7 +39,7 @@ class ResNet1d(nn.Module):
     Args:
         channels: C of the signals.
         width: channels of the first stage; each of the four stages has twice as many as the one before.
-        blocks: residual blocks a stage.
+        blocks: residual blocks per stage.
         kernel: length of the convolutions, odd.
         noise: standard deviation of noise added in training, relative to that of the signals: two views of a signal
             (``twoviews``) differ by it.
@@ -73,7 +73,7 @@ class ResNet1d(nn.Module):
         self.n_features = widths[-1]
 
     def forward(self, x: Tensor) -> Tensor:
-        """Features of each signal: the mean over time."""
+        """Return the features of each signal: the mean over time."""
         if self.training and self.noise:
             x = x + self.noise * own_rows(lambda n: torch.randn(n, *x.shape[1:], device=x.device), len(x)).to(x.dtype)
         features: Tensor = self.layers(x).mean(2)

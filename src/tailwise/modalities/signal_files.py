@@ -1,4 +1,4 @@
-"""Signals named by a column of a table: read from NPY, WAV, CSV or EDF, brought to one length and scale."""
+"""Signals named by a column of a table: read from NPY, WAV, CSV or EDF, and brought to one length and scale."""
 
 import errno
 import os
@@ -16,18 +16,18 @@ from tailwise.modalities.signal_modality import SUFFIXES
 
 _LONGEST = 4096
 _LARGEST = 1e30  # squares of larger values are not finite
-_NO_SPREAD = 1e-9  # relative to the mean, what rounding leaves of a constant
+_NO_SPREAD = 1e-9  # standard deviation of a constant after rounding, relative to its mean
 
 
 @dataclass(frozen=True)
 class SignalReader:
-    """Signals of a column, each channel with mean 0 and standard deviation 1 over the training signals.
+    """Read the signals of a column, each channel with mean 0 and standard deviation 1 over the training signals.
 
     A file holds ``(L,)`` or ``(L, C)`` values, time first. A longer signal is cut to its middle, a shorter one followed
     by zeros (the mean).
 
     Args:
-        column: the column that names the files.
+        column: column that names the files.
         length: L, samples.
         mean: of each channel.
         std: of each channel.
@@ -40,20 +40,20 @@ class SignalReader:
 
     @classmethod
     def fit(cls, column: str, frame: pd.DataFrame, *, length: Any = None) -> Self:
-        """A reader for signals like those of the training rows.
+        """Return a reader fitted to the signals of training rows.
 
         Args:
-            column: the column that names the files.
+            column: column that names the files.
             frame: training rows.
-            length: L; that of the longest, at most 4,096, if not given.
+            length: L; by default that of the longest signal, at most 4,096.
 
         Raises:
             InputError: files that cannot be read, or that have different numbers of channels.
         """
         moments = read_files(column, cells(frame, column), _moments)
-        _same_channels(column, [len(own) for _, own, _ in moments])
+        _same_channels(column, [len(means) for _, means, _ in moments])
         lengths = np.array([n for n, _, _ in moments], dtype=np.float64)
-        means, squares = np.array([own for _, own, _ in moments]), np.array([own for _, _, own in moments])
+        means, squares = np.array([each for _, each, _ in moments]), np.array([each for _, _, each in moments])
         mean = lengths @ means / lengths.sum()
         std = np.sqrt((squares.sum(axis=0) + lengths @ (means - mean) ** 2) / lengths.sum())
         std[std <= _NO_SPREAD * np.abs(mean)] = 1.0
@@ -65,13 +65,8 @@ class SignalReader:
         """Channels and length."""
         return len(self.mean), self.length
 
-    @property
-    def bytes_each(self) -> int:
-        """Memory of one signal."""
-        return 4 * len(self.mean) * self.length
-
     def read(self, frame: pd.DataFrame) -> NDArray[np.float32]:
-        """``(n, C, L)``.
+        """Return values ``(n, C, L)``.
 
         Raises:
             InputError: files that cannot be used, the first ten and their number.
@@ -86,17 +81,17 @@ class SignalReader:
         scaled = ((signal - np.asarray(self.mean)) / np.asarray(self.std)).T
         start = max(0, (scaled.shape[1] - self.length) // 2)
         cut = scaled[:, start : start + self.length]
-        made = np.zeros(self.shape, np.float32)
-        made[:, : cut.shape[1]] = cut
-        return made
+        padded = np.zeros(self.shape, np.float32)
+        padded[:, : cut.shape[1]] = cut
+        return padded
 
-    def save(self, folder: Path) -> dict[str, Any]:  # noqa: ARG002  readers of texts have files
-        """What :meth:`load` needs."""
+    def save(self, folder: Path) -> dict[str, Any]:  # noqa: ARG002  readers of texts write files
+        """Return the description that :meth:`load` needs."""
         return {"kind": "signal", **asdict(self)}
 
     @classmethod
     def load(cls, folder: Path, saved: dict[str, Any]) -> Self:  # noqa: ARG003
-        """The reader that was saved."""
+        """Return the reader that was saved."""
         return cls(str(saved["column"]), int(saved["length"]), tuple(saved["mean"]), tuple(saved["std"]))
 
 
@@ -118,14 +113,16 @@ def _same_channels(column: str, channels: list[int]) -> None:
 
 
 def _moments(path: Path) -> tuple[int, NDArray[np.float64], NDArray[np.float64]]:
-    """Length, and of each channel the mean and the sum of squared distances from it."""
+    """Return the length, the mean of each channel, and its sum of squared distances from the mean."""
     signal = read_signal(path)
     mean = signal.mean(axis=0)
     return len(signal), mean, ((signal - mean) ** 2).sum(axis=0)
 
 
 def read_signal(path: Path) -> NDArray[np.float64]:
-    """``(L, C)`` values of a file: NPY, WAV (whole numbers as shares of full scale), CSV (a header is allowed), EDF.
+    """Return the values ``(L, C)`` of a NPY, WAV, CSV or EDF file.
+
+    Integers of WAV files become fractions of full scale. CSV files may have a header.
 
     Raises:
         FileError: a file of another kind, that cannot be read, or whose values are not finite.
@@ -139,10 +136,10 @@ def read_signal(path: Path) -> NDArray[np.float64]:
     if kind not in SUFFIXES:
         raise FileError(f"its name must end in one of {', '.join(SUFFIXES)}")
     try:
-        found = np.asarray({".npy": _npy, ".wav": _wav, ".csv": _csv, ".edf": _edf}[kind](path))
-        if found.dtype.kind not in "biuf":
-            raise FileError(f"its values are {found.dtype}, not real numbers")
-        values = found.astype(np.float64)
+        stored = np.asarray({".npy": _npy, ".wav": _wav, ".csv": _csv, ".edf": _edf}[kind](path))
+        if stored.dtype.kind not in "biuf":
+            raise FileError(f"its values are {stored.dtype}, not real numbers")
+        values = stored.astype(np.float64)
     except (FileError, InputError):
         raise
     except Exception as error:  # the parsers of four formats raise many things at broken bytes

@@ -23,18 +23,17 @@ from tailwise.modalities.hub import description_of, new_backbone
 from tailwise.modalities.text_tokens import TokenReader, encode_tokens, stacked, texts_of
 
 _AT_ONCE = 64
-_REMEMBERED = 200_000  # vectors, of all texts of a table that fits
+_REMEMBERED = 200_000  # vectors kept in memory
 
 
 @dataclass(frozen=True)
 class VectorReader:
-    """Texts as vectors of a frozen encoder of ``transformers``: each different text is embedded once.
+    """Read texts as vectors of a frozen encoder of ``transformers``: each different text is embedded once.
 
     Args:
         tokens: from texts to tokens.
         backbone: the encoder; it is not changed.
-        cache: folder in which vectors are kept for other runs, by the content of encoder, tokenizer and text; none if
-            not given.
+        cache: folder in which vectors are kept for other runs, by the content of encoder, tokenizer and text.
     """
 
     tokens: TokenReader
@@ -48,7 +47,7 @@ class VectorReader:
         return int(self.backbone.config.hidden_size)
 
     def read(self, frame: pd.DataFrame) -> NDArray[np.float32]:
-        """``(n, 1 or 2, d)``."""
+        """Return vectors ``(n, 1 or 2, d)``."""
         columns = [texts_of(frame, column) for column in self.tokens.columns]
         different = sorted({text for texts in columns for text in texts})
         vectors = self._vectors(different)
@@ -79,7 +78,7 @@ class VectorReader:
 
     def _cached(self) -> dict[str, Tensor]:
         try:
-            # load_file opens a file twice, between which another process may have replaced it.
+            # load_file opens a file twice; another process may replace it in between.
             return load(self._file.read_bytes()) if self._file.is_file() else {}
         except SafetensorError as error:
             raise InputError(
@@ -89,26 +88,26 @@ class VectorReader:
     def _keep(self, fresh: dict[str, Tensor]) -> None:
         self._file.parent.mkdir(parents=True, exist_ok=True)
         beside = self._file.with_suffix(f".{uuid.uuid4().hex}.new")
-        save_file(self._cached() | fresh, beside)  # with what another process has kept meanwhile
+        save_file(self._cached() | fresh, beside)  # together with vectors that another process has kept meanwhile
         os.replace(beside, self._file)
 
     def _embedded(self, texts: list[str]) -> Iterable[Tensor]:
-        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))  # texts of one batch are alike in length
+        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))  # texts of one batch have similar lengths
         vectors = torch.empty(len(texts), self.width)
         self.backbone.eval()
         device = next(self.backbone.parameters()).device
         with torch.inference_mode():
             for start in range(0, len(order), _AT_ONCE):
-                here = order[start : start + _AT_ONCE]
-                ids = torch.from_numpy(stacked([self.tokens.tokens([texts[i] for i in here])])).to(device)
-                vectors[here] = encode_tokens(self.backbone, ids)[:, 0].float().cpu()
+                batch = order[start : start + _AT_ONCE]
+                ids = torch.from_numpy(stacked([self.tokens.tokens([texts[i] for i in batch])])).to(device)
+                vectors[batch] = encode_tokens(self.backbone, ids)[:, 0].float().cpu()
         return vectors.clone().unbind()
 
     def _digest(self) -> str:
         tokenizer = self.tokens.tokenizer
         cut = tokenizer.backend_tokenizer.to_str() if tokenizer.is_fast else sorted(tokenizer.get_vocab().items())
-        what = [self.tokens.length, description_of(self.backbone), cut]
-        digest = hashlib.sha256(json.dumps(what, default=str).encode())
+        settings = [self.tokens.length, description_of(self.backbone), cut]
+        digest = hashlib.sha256(json.dumps(settings, default=str).encode())
         for name, value in sorted(self.backbone.state_dict().items()):
             digest.update(name.encode() + value.cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
         return digest.hexdigest()[:24]
@@ -116,7 +115,7 @@ class VectorReader:
     def save(self, folder: Path) -> dict[str, Any]:
         """Write tokenizer and encoder into a folder."""
         state = {name: value.detach().cpu().contiguous().clone() for name, value in self.backbone.state_dict().items()}
-        save_file(state, folder / "text.safetensors")  # clones, for weights that are one tensor under two names
+        save_file(state, folder / "text.safetensors")  # clones, because weights may be one tensor under two names
         return {"kind": "vectors", "tokens": self.tokens.save(folder), "config": description_of(self.backbone)}
 
     @classmethod

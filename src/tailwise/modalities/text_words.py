@@ -20,7 +20,7 @@ _WORD = re.compile(r"\w+|[^\w\s]")
 
 @dataclass(frozen=True)
 class WordReader:
-    """Texts as words of a vocabulary: 0 is none, 1 one that is not in it.
+    """Read texts as words of a vocabulary: 0 for no word, 1 for one that is not in it.
 
     Words are runs of letters and digits, in lower case, and single other characters.
 
@@ -40,7 +40,13 @@ class WordReader:
 
     @classmethod
     def fit(cls, columns: Sequence[str], frame: pd.DataFrame, *, length: int = 40, most: int = 30_000) -> Self:
-        """A reader whose vocabulary is the most frequent words of training rows; of equally frequent ones the first.
+        """Return a reader with the most frequent words of training rows, ties in alphabetical order.
+
+        Args:
+            columns: one column, or the two of a pair.
+            frame: training rows.
+            length: most words of a text.
+            most: size of the vocabulary.
 
         Raises:
             InputError: training texts without a word.
@@ -52,7 +58,7 @@ class WordReader:
         return cls(tuple(columns), tuple(ranked[:most]), length)
 
     def read(self, frame: pd.DataFrame) -> NDArray[np.int32]:
-        """``(n, 1 or 2, L)``, L that of the longest text."""
+        """Return words ``(n, 1 or 2, L)``, with L the length of the longest text."""
         texts = [[words_of(text)[: self.length] for text in texts_of(frame, column)] for column in self.columns]
         return stacked([[[self.index.get(word, 1) for word in words] for words in column] for column in texts])
 
@@ -69,25 +75,28 @@ class WordReader:
 
 
 def words_of(text: str) -> list[str]:
-    """Words and other characters, in lower case."""
+    """Return words and other characters, in lower case."""
     return _WORD.findall(text.lower())
 
 
 def read_word_vectors(path: str | Path, vocabulary: Sequence[str], width: int) -> dict[int, NDArray[np.float32]]:
-    """Vectors of the words of a vocabulary from a text file: a word and its numbers a line, as GloVe is released.
+    """Read vectors of the words of a vocabulary from a text file with a word and its numbers per line, such as GloVe.
 
-    A first line of two numbers, as word2vec and fastText write it, is no word.
+    A first line of two numbers, as word2vec and fastText write it, is skipped.
 
     Args:
         path: the file.
         vocabulary: words.
-        width: numbers a word.
+        width: numbers per word.
+
+    Returns:
+        Vectors by the word's position in the vocabulary.
 
     Raises:
         InputError: a file that cannot be read or is no text, vectors of another length or that are not finite.
     """
     wanted = {word: i for i, word in enumerate(vocabulary)}
-    found: dict[int, NDArray[np.float32]] = {}
+    vectors: dict[int, NDArray[np.float32]] = {}
     try:
         with Path(path).open(encoding="utf-8") as file:
             for number, line in enumerate(file):
@@ -95,16 +104,16 @@ def read_word_vectors(path: str | Path, vocabulary: Sequence[str], width: int) -
                 if number == 0 and len(line.split()) == 2:
                     continue
                 if len(numbers) < width or (number < 2 and len(line.split()) > width + 1):
-                    here = len(line.split()) - 1
+                    given = len(line.split()) - 1
                     raise InputError(
-                        f"line {number + 1} of {str(path)!r} has {here} numbers, not {width}; --set text.width={here}"
+                        f"line {number + 1} of {str(path)!r} has {given} numbers, not {width}; `text.width={given}`"
                     )
                 if word in wanted:
-                    found[wanted[word]] = np.asarray(numbers, dtype=np.float32)
+                    vectors[wanted[word]] = np.asarray(numbers, dtype=np.float32)
     except InputError:
         raise
     except (OSError, ValueError) as error:
         raise InputError(f"cannot read word vectors from {str(path)!r}, a text file: {error}") from error
-    if not all(np.isfinite(vector).all() for vector in found.values()):
+    if not all(np.isfinite(vector).all() for vector in vectors.values()):
         raise InputError(f"word vectors of {str(path)!r} are not finite")
-    return found
+    return vectors

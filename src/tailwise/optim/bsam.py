@@ -1,4 +1,4 @@
-"""Balanced sharpness-aware minimisation: an optimiser wrapper that steps from the worst point nearby."""
+"""Balanced sharpness-aware minimisation: an optimizer wrapper that takes the gradient at the worst point nearby."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,14 +10,14 @@ from tailwise._part import Part
 
 
 class BSAM:
-    """Balanced sharpness-aware minimisation (BSAM): two gradients of a re-weighted loss a step.
+    """Balanced sharpness-aware minimisation (BSAM): two gradients of a re-weighted loss per step.
 
     Liu et al., *BSAM* (ICCV 2025): with the gradient g of the re-weighted loss L_w at θ, step with the gradient at
-    θ + ρ g / ‖g‖. What makes it balanced is that both gradients are those of the re-weighted loss; a loss without
-    weights gives sharpness-aware minimisation.
+    θ + ρ g / ‖g‖. Both gradients are those of the re-weighted loss; with a loss without weights it is sharpness-aware
+    minimisation.
 
     Args:
-        optimizer: any torch optimiser; it does the step.
+        optimizer: any torch optimizer; it takes the step.
         rho: ρ, length of the ascent, above 0 (the authors: 0.2 for AgeDB, 0.05 for IMDB-WIKI).
 
     Example:
@@ -34,10 +34,10 @@ class BSAM:
 
     @torch.no_grad()
     def step(self, again: Callable[[], Any]) -> None:
-        """Ascend along the gradients that are there, take those of ``again()`` instead, return, and step.
+        """Ascend along the present gradients, replace them by those of ``again()``, restore the weights, and step.
 
         Args:
-            again: forward and backward once more, on the same batch; gradients are empty when it is called.
+            again: repeats forward and backward pass on the same batch; it is called without gradients.
 
         Raises:
             InputError: no gradients.

@@ -1,4 +1,4 @@
-"""Sums over all pairs of a batch, tile by tile, in memory that grows with the batch and not with its square."""
+"""Sums over all pairs of a batch, tile by tile, in memory linear in the size of the batch."""
 
 import importlib.util
 from collections.abc import Iterator
@@ -11,28 +11,28 @@ from torch import Tensor
 
 from tailwise.regularizers.pairs import LabelDistance, label_gaps
 
-TILE = 512  # on a CPU a tile stays in the cache
+TILE = 512  # fits into the cache of a CPU
 _TILE_ON_DEVICE = 4096
 KEPT_PAIRS = 4096 * 4096
 _FEWEST_ROWS = 128
 _LEAST_NORM = 1e-12
-# Where a pair is not in a sum its term is far below all others, and exponents end where exp() would leave the normal
-# numbers: masks by arithmetic on finite numbers are several times faster than by -inf.
+# Pairs outside a sum get a term far below all others, and exponents are clamped before exp() becomes subnormal: masks
+# by arithmetic on finite numbers are several times faster than masks by -inf.
 _OUT = -1e30
 _LEAST_EXPONENT = -87.0
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Which pairs of a batch ConR contrasts: positives have similar labels, negatives only similar predictions.
+    """Pairs of a batch that ConR contrasts: positives have similar labels, negatives only similar predictions.
 
     Args:
         labels: ``(N,)`` or ``(N, K)``.
         pred: same shape.
-        window: largest distance that is similar.
+        window: largest distance of similar labels, and of similar predictions.
         label_distance: ``"l1"`` or ``"l2"``.
-        push: exponent of a negative's weight per unit of its label's distance.
-        log_push: the weight itself is that product, not its exponential.
+        push: exponent of a negative's weight per unit of label distance.
+        log_push: the weight is the product of ``push`` and distance, not its exponential.
     """
 
     labels: Tensor
@@ -43,7 +43,10 @@ class Pairs:
     log_push: bool = False
 
     def tile(self, rows: slice, columns: slice, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Of each pair: 1 if it is positive, 1 if it is negative, its exponent if negative; in the type of ``like``."""
+        """Return for each pair 1 if positive, 1 if negative, and its exponent as a negative, in the type of ``like``.
+
+        Each is ``(rows, columns)``.
+        """
         gap = label_gaps(self.labels[rows], self.label_distance, self.labels[columns])
         positive = torch.le(gap, self.window, out=like.new_empty(gap.shape))
         near = label_gaps(self.pred[rows], self.label_distance, self.pred[columns])
@@ -65,42 +68,43 @@ def contrast(
     temperature: float,
     products_in: torch.dtype = torch.float32,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """For each anchor j, over i ≠ j with s_ji = z_j·z_i / τ, z being features of length 1:
+    """Return ConR's sums over the pairs of each anchor.
 
+    For anchor j, over i ≠ j with s_ji = z_j·z_i / τ and z the features normalised to length 1:
     log [Σ_{i∈K⁺} exp(s_ji) + Σ_{i∈K⁻} w_j exp(s_ji + exponent_ji)], Σ_{i∈K⁺} s_ji, |K⁺| and |K⁻|.
 
-    A tile of pairs and its mirror image have the same products, so each is computed once: half a product of all pairs
-    forward, half one to compute the tiles again backward (none for batches small enough to keep them), and one for the
-    gradient (G + Gᵀ) Z / τ, G being the gradient of the products.
+    A tile of pairs and its mirror image have the same products, so each is computed once: half of all products forward,
+    half of them again backward (none for batches small enough to keep them), and all for the gradient (G + Gᵀ) Z / τ,
+    where G is the gradient of the products.
 
     Args:
         features: ``(N, d)``, float32 or float64.
-        pairs: which pairs count.
+        pairs: pairs that count.
         log_weight: ``(N,)`` logarithms of w, or ``None``.
         temperature: τ.
-        products_in: on a GPU with Triton, type of the numbers that are multiplied.
+        products_in: on a GPU with Triton, type of the multiplied numbers.
 
     Returns:
         Four tensors ``(N,)``; the first is a large negative number for an anchor without pairs, the last two have no
         gradient.
     """
-    fused = _fused(features, pairs)
-    made: tuple[Tensor, Tensor, Tensor, Tensor]
-    if fused is None:
-        made = _Contrast.apply(features, log_weight, pairs, temperature, torch.is_grad_enabled())  # type: ignore[no-untyped-call]
+    kernels = _fused(features, pairs)
+    sums: tuple[Tensor, Tensor, Tensor, Tensor]
+    if kernels is None:
+        sums = _Contrast.apply(features, log_weight, pairs, temperature, torch.is_grad_enabled())  # type: ignore[no-untyped-call]
     else:
-        made = FusedContrast.apply(features, log_weight, pairs, temperature, products_in, fused)  # type: ignore[no-untyped-call]
-    return made
+        sums = FusedContrast.apply(features, log_weight, pairs, temperature, products_in, kernels)  # type: ignore[no-untyped-call]
+    return sums
 
 
 @cache
 def fused_kernels() -> Any:
-    """The module of Triton kernels; ``None`` where there is no Triton."""
+    """Import the module of Triton kernels; ``None`` without Triton."""
     return importlib.import_module("tailwise.regularizers.fused") if importlib.util.find_spec("triton") else None
 
 
 def _fused(features: Tensor, pairs: Pairs) -> Any:
-    """Kernels for a case they are made for: few features in float32, scalar labels, on a GPU with Triton."""
+    """Return the Triton kernels if they support the case: few features in float32, scalar labels, on a GPU."""
     if not features.is_cuda or features.dtype != torch.float32 or pairs.labels.ndim != 1 or pairs.log_push:
         return None
     kernels = fused_kernels()
@@ -120,23 +124,23 @@ class FusedContrast(torch.autograd.Function):
         products_in: torch.dtype,
         kernels: Any,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Log-sums, sums over positives, and the numbers of pairs."""
+        """Return log-sums, sums over positives, and the numbers of pairs."""
         z, norm = _unit(features)
-        given = [z.to(products_in).contiguous()]
-        given += [values.to(torch.float32).contiguous() for values in (pairs.labels, pairs.pred)]
-        given.append(norm.new_zeros(len(z)) if log_weight is None else log_weight.contiguous())
+        inputs = [z.to(products_in).contiguous()]
+        inputs += [values.to(torch.float32).contiguous() for values in (pairs.labels, pairs.pred)]
+        inputs.append(norm.new_zeros(len(z)) if log_weight is None else log_weight.contiguous())
         ctx.numbers, ctx.kernels = (temperature, pairs.window, pairs.push), kernels
-        log_sum, closeness, n_positive, n_negative = kernels.fused_forward(*given, *ctx.numbers)
+        log_sum, closeness, n_positive, n_negative = kernels.fused_forward(*inputs, *ctx.numbers)
         ctx.mark_non_differentiable(n_positive, n_negative)
-        ctx.save_for_backward(z, norm, *given, log_sum)
+        ctx.save_for_backward(z, norm, *inputs, log_sum)
         return log_sum, closeness, n_positive, n_negative
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, share: Tensor, pull: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
-        """Gradients of features and of the logarithms of weights."""
-        z, norm, *given = ctx.saved_tensors
-        gradient, of_weight = ctx.kernels.fused_backward(*given, share, pull, *ctx.numbers)
+    def backward(ctx: Any, of_log_sum: Tensor, of_closeness: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
+        """Return the gradients of features and of the logarithms of weights."""
+        z, norm, *saved = ctx.saved_tensors
+        gradient, of_weight = ctx.kernels.fused_backward(*saved, of_log_sum, of_closeness, *ctx.numbers)
         of_features = _of_features(gradient, z, norm).div_(ctx.numbers[0])
         return of_features, of_weight if ctx.needs_input_grad[1] else None, None, None, None, None
 
@@ -160,9 +164,9 @@ class _Contrast(torch.autograd.Function):
                 n_negative[side] += negative.sum(dim)
             terms = _terms(products, positive, negative, exponent)
             for side, dim in _sides(rows, columns):
-                own = _weighted(terms, negative, log_weight, side, dim)
-                largest = own.amax(dim)
-                total = (own - largest.unsqueeze(dim)).clamp_(min=_LEAST_EXPONENT).exp_().sum(dim)
+                weighted = _weighted(terms, negative, log_weight, side, dim)
+                largest = weighted.amax(dim)
+                total = (weighted - largest.unsqueeze(dim)).clamp_(min=_LEAST_EXPONENT).exp_().sum(dim)
                 log_sum[side] = torch.logaddexp(log_sum[side], largest + total.log())
             if keep:
                 kept += [positive, negative, terms]
@@ -173,7 +177,9 @@ class _Contrast(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, share: Tensor, pull: Tensor, *_: Tensor) -> tuple[Tensor, Tensor | None, None, None, None]:
+    def backward(
+        ctx: Any, of_log_sum: Tensor, of_closeness: Tensor, *_: Tensor
+    ) -> tuple[Tensor, Tensor | None, None, None, None]:
         z, norm, log_weight, log_sum, *kept = ctx.saved_tensors
         gradient = torch.zeros_like(z)
         of_weight = None if log_weight is None or not ctx.needs_input_grad[1] else torch.zeros_like(log_weight)
@@ -186,12 +192,12 @@ class _Contrast(torch.autograd.Function):
                 terms = _terms(products, positive, negative, exponent)
             of_pair = None
             for side, dim in _sides(rows, columns):
-                own = _weighted(terms, negative, log_weight, side, dim) - log_sum[side].unsqueeze(dim)
-                own = own.clamp_(min=_LEAST_EXPONENT).exp_().mul_(share[side].unsqueeze(dim))
+                of_side = _weighted(terms, negative, log_weight, side, dim) - log_sum[side].unsqueeze(dim)
+                of_side = of_side.clamp_(min=_LEAST_EXPONENT).exp_().mul_(of_log_sum[side].unsqueeze(dim))
                 if of_weight is not None:
-                    of_weight[side] += torch.linalg.vecdot(own, negative, dim=dim)
-                own.addcmul_(positive, pull[side].unsqueeze(dim))
-                of_pair = own if of_pair is None else of_pair.add_(own)
+                    of_weight[side] += torch.linalg.vecdot(of_side, negative, dim=dim)
+                of_side.addcmul_(positive, of_closeness[side].unsqueeze(dim))
+                of_pair = of_side if of_pair is None else of_pair.add_(of_side)
             assert of_pair is not None
             if rows == columns:
                 gradient[rows].addmm_(of_pair + of_pair.T, z[rows])
@@ -202,9 +208,9 @@ class _Contrast(torch.autograd.Function):
 
 
 def cosines(features: Tensor) -> Tensor:
-    """``(N, N)`` cosines between features ``(N, d)``: one product of all pairs forward, one backward."""
-    made: Tensor = _Cosines.apply(features)  # type: ignore[no-untyped-call]
-    return made
+    """Return ``(N, N)`` cosines between features ``(N, d)``, with one matrix product forward and one backward."""
+    matrix: Tensor = _Cosines.apply(features)  # type: ignore[no-untyped-call]
+    return matrix
 
 
 class _Cosines(torch.autograd.Function):
@@ -224,19 +230,19 @@ class _Cosines(torch.autograd.Function):
 
 
 def _unit(features: Tensor) -> tuple[Tensor, Tensor]:
-    """Features of length 1, and their lengths ``(N, 1)``."""
+    """Normalise features to length 1; return them and their lengths ``(N, 1)``."""
     norm = torch.linalg.vector_norm(features, dim=1, keepdim=True).clamp_(min=_LEAST_NORM)
     return features / norm, norm
 
 
 def _of_features(gradient: Tensor, z: Tensor, norm: Tensor) -> Tensor:
-    """Gradient of features from that of features of length 1, which it overwrites; 0 for features that are 0."""
+    """Return the gradient of features from that of normalised features, which is overwritten; 0 for features of 0."""
     along = torch.linalg.vecdot(gradient, z).unsqueeze(1)
     return gradient.addcmul_(z, along, value=-1).div_(norm).mul_(norm > _LEAST_NORM)
 
 
 def _tiles(z: Tensor) -> Iterator[tuple[slice, slice]]:
-    """The upper triangle of tiles, as slices of rows and of columns; at least three, to make use of the symmetry."""
+    """Yield the upper triangle of tiles as slices of rows and columns; at least three tiles, to use the symmetry."""
     n = len(z)
     size = min(TILE if z.device.type == "cpu" else _TILE_ON_DEVICE, max(_FEWEST_ROWS, -(-n // 2)))
     cuts = [slice(start, min(start + size, n)) for start in range(0, n, size)]
@@ -246,23 +252,24 @@ def _tiles(z: Tensor) -> Iterator[tuple[slice, slice]]:
 
 
 def _products(z: Tensor, rows: slice, columns: slice, temperature: float) -> Tensor:
+    """Return the products z·z / τ of a tile."""
     out = z.new_empty(rows.stop - rows.start, columns.stop - columns.start)
     return torch.addmm(out, z[rows], z[columns].T, beta=0, alpha=1 / temperature, out=out)
 
 
 def _sides(rows: slice, columns: slice) -> tuple[tuple[slice, int], ...]:
-    """Anchors along the rows of a tile, with the dimension of their pairs, and those along its columns if others."""
+    """Return the anchors along the rows of a tile and the dimension of their pairs, and those along other columns."""
     return ((rows, 1),) if rows == columns else ((rows, 1), (columns, 0))
 
 
 def _terms(products: Tensor, positive: Tensor, negative: Tensor, exponent: Tensor) -> Tensor:
-    """Exponents of all terms, without the weights of anchors; overwrites ``products`` and ``exponent``."""
+    """Return the exponents of all terms without the weights of anchors; overwrites ``products`` and ``exponent``."""
     terms = products.addcmul_(negative, exponent)
     return terms.add_(torch.add(positive, negative, out=exponent).sub_(1.0), alpha=-_OUT)
 
 
 def _weighted(terms: Tensor, negative: Tensor, log_weight: Tensor | None, side: slice, dim: int) -> Tensor:
-    """Terms with the weights of the anchors along one side of the tile on their negatives."""
+    """Add the log weights of the anchors along one side of the tile to their negatives."""
     if log_weight is None:
         return terms
     return torch.addcmul(terms, negative, log_weight[side].unsqueeze(dim))

@@ -23,7 +23,7 @@ def conr_loss(
     label_distance: LabelDistance = "l1",
     compat: Compat = "paper",
 ) -> Tensor:
-    """Pull together features of similar labels; push apart those whose predictions are wrongly close.
+    """Pull together features of similar labels; push apart features with different labels but similar predictions.
 
     Keramati, Meng and Evans, *ConR* (ICLR 2024). For an anchor j with positives K⁺ (|y_i - y_j| ≤ ω) and
     negatives K⁻ (|y_i - y_j| > ω but |ŷ_i - ŷ_j| ≤ ω), z normalised to length 1:
@@ -31,13 +31,13 @@ def conr_loss(
         L_j = -1/|K⁺| Σ_{i∈K⁺} log exp(z_j·z_i/τ) / [Σ_{p∈K⁺} exp(z_j·z_p/τ) + Σ_{q∈K⁻} S_jq exp(z_j·z_q/τ)]
 
     with S_jq = w_j exp(e |y_j - y_q|), averaged over the anchors that have both a positive and a negative; 0 with zero
-    gradients when none has. Predictions only choose the pairs and get no gradient.
+    gradients if there is no such anchor. Predictions only select the pairs and get no gradient.
 
     Args:
         features: ``(B, d)``; ``(B, V, d)`` for V augmented views of each row; any shape ``(B, ...)`` for dense targets.
         target: ``(B,)``, ``(B, K)``, or dense ``(B, H, W)``, which is pooled to the mean of each map; a map without
-            any label is left out.
-        pred: same shape as ``target``, or ``(B, V)`` with one prediction a view.
+            labels is left out.
+        pred: same shape as ``target``, or ``(B, V)`` with one prediction per view.
         weight: w_j, ``(B,)``, or dense as ``target``; 1 if not given.
         window: ω, target units.
         temperature: τ.
@@ -50,9 +50,9 @@ def conr_loss(
 
     Note:
         ``compat="reference"`` is the authors' age code: every non-positive adds exp(0) = 1 to the denominator, each
-        anchor is weighted by w_j once more, and the mean runs over all anchors. For dense targets it is their depth
-        code: S_jq = w_j e |y_j - y_q|, the anchor counted among its positives, no second weighting. An anchor
-        without a positive makes theirs NaN; here it adds 0 (``tests/test_golden_conr.py``).
+        anchor is weighted by w_j once more, and the mean is taken over all anchors. For dense targets it is their depth
+        code: S_jq = w_j e |y_j - y_q|, the anchor counts as one of its positives, no second weighting. An anchor
+        without a positive makes their loss NaN; here it adds 0 (``tests/test_golden_conr.py``).
 
     Example:
         >>> z, y = torch.eye(4), torch.tensor([1.0, 1.5, 30.0, 60.0])
@@ -87,7 +87,7 @@ def conr_loss(
 
 
 def _products_in(features: Tensor) -> torch.dtype:
-    """Half precision where the features have it, or would have it under autocast."""
+    """Return half precision if the features have it, or would have it under autocast."""
     device = features.device.type
     if features.dtype == torch.float32 and torch.is_autocast_enabled(device):
         return torch.get_autocast_dtype(device)
@@ -133,7 +133,7 @@ class ConR(nn.Module):
         self.compat: Compat = compat
 
     def forward(self, features: Tensor, target: Tensor, pred: Tensor, weight: Tensor | None = None) -> Tensor:
-        """ConR of one batch."""
+        """Return the ConR loss of a batch."""
         if self.global_batch:
             features, target, pred, weight = gather_all(features, target, pred, weight)
         return conr_loss(
@@ -149,18 +149,18 @@ class ConR(nn.Module):
         )
 
     def extra_repr(self) -> str:
-        """Its parameters."""
+        """Return the parameters as text."""
         return f"window={self.window:g}, temperature={self.temperature:g}, push={self.push:g}"
 
 
 def _pool(target: Tensor, pred: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Mean of each map over the pixels that have a label."""
+    """Return the mean of each map over the pixels that have a label."""
     same_shape(pred, target)
-    there = ~torch.isnan(target)
+    known = ~torch.isnan(target)
 
     def mean(values: Tensor) -> Tensor:
-        kept = torch.where(there, values, torch.zeros_like(values)).flatten(1).sum(1)
-        return kept / there.flatten(1).sum(1).clamp(min=1)
+        total = torch.where(known, values, torch.zeros_like(values)).flatten(1).sum(1)
+        return total / known.flatten(1).sum(1).clamp(min=1)
 
     return mean(target), mean(pred), None if weight is None else mean(weight)
 

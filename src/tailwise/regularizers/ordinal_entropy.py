@@ -1,4 +1,4 @@
-"""Ordinal entropy: class centres spread with the distance of their labels, features gathered around them."""
+"""Ordinal entropy: class centres spread in proportion to label distance, features pulled to their centre."""
 
 import torch
 import torch.nn.functional as F  # noqa: N812  the name torch itself uses
@@ -22,35 +22,35 @@ def ordinal_entropy_loss(
     stride: int = 4,
     compat: Compat = "paper",
 ) -> Tensor:
-    """Push centres of different labels apart, the more the further the labels; pull features to their own centre.
+    """Push apart centres of different labels in proportion to label distance; pull features to their centre.
 
-    Zhang et al., *Ordinal Entropy* (ICLR 2023). Samples of equal label are a class c
-    with the mean of their features, normalised to length 1, as centre z_c:
+    Zhang et al., *Ordinal Entropy* (ICLR 2023). Samples of equal label form a class c; the mean of their features,
+    normalised to length 1, is its centre z_c:
 
         L = -λ_d mean_{c<c'} w_cc' ‖z_c - z_c'‖₂ + λ_t mean_i ‖z_i - z_c(i)‖₂,    w_cc' = (|y_c - y_c'| - min) / max
 
-    with z_i normalised, min and max over the pairs of classes, and the second mean over samples that are not their
-    own centre. 0 with zero gradients for a batch of a single label. Time O(N² d), memory O(N² + N d) for N samples.
+    with z_i normalised, min and max over the pairs of classes, and the second mean over samples that differ from their
+    centre. 0 with zero gradients for a batch of a single label. Time O(N² d), memory O(N² + N d) for N samples.
 
     Args:
         features: ``(B, d)``, or ``(B, d, H, W)`` for dense targets.
-        target: ``(B,)``, ``(B, K)``, or dense ``(B, H', W')``, which takes the size of the features by nearest
-            neighbour. NaN pixels are left out; the term is computed for each map and averaged over maps.
+        target: ``(B,)``, ``(B, K)``, or dense ``(B, H', W')``, resized to the features by nearest neighbour. NaN pixels
+            are left out; the term is computed for each map and averaged over maps.
         pred: not used.
         weight: not used.
         diversity: λ_d.
         tightness: λ_t.
         label_distance: ``"l1"`` or ``"l2"`` over the K dimensions of a label.
-        stride: of dense maps only every ``stride``-th row and column is taken: all pairs of pixels are compared.
+        stride: only every ``stride``-th row and column of dense maps is used, because all pairs of pixels are compared.
         compat: ``"paper"`` or ``"reference"``.
 
     Raises:
         InputError: shapes that do not belong together.
 
     Note:
-        ``compat="reference"`` is the authors' code for tables, where each sample is a class of its own, so that equal
-        labels are not joined and nothing is gathered; dense maps are the same in both. In their code a single label is
-        an error, and a batch without two equal labels is NaN; here they give 0 and the diversity alone
+        ``compat="reference"`` is the authors' code for tables, where each sample is a separate class, so equal labels
+        are not merged and the tightness is 0; dense maps are the same in both. In their code a batch of a single label
+        is an error, and a batch without equal labels gives NaN; here they give 0 and the diversity alone
         (``tests/test_golden_ordinal_entropy.py``).
 
     Example:
@@ -61,24 +61,24 @@ def ordinal_entropy_loss(
     target = target.to(torch.promote_types(target.dtype, torch.float32))
     if target.ndim == 3:
         rows, labels = _pixels(features, target, stride)
-        there = ~torch.isnan(labels)
+        known = ~torch.isnan(labels)
         gaps = (labels.unsqueeze(1) - labels.unsqueeze(2)).abs()
     else:
         check_batch(features, target)
         rows, gaps = features.unsqueeze(0), label_gaps(target, label_distance).unsqueeze(0)
-        there = torch.ones(gaps.shape[:2], dtype=torch.bool, device=gaps.device)
-    if rows.dtype in (torch.float16, torch.bfloat16):  # no pairwise distances there
+        known = torch.ones(gaps.shape[:2], dtype=torch.bool, device=gaps.device)
+    if rows.dtype in (torch.float16, torch.bfloat16):  # torch has no pairwise distances in half precision
         rows = rows.float()
-    rows = torch.where(there.unsqueeze(2), rows, torch.zeros_like(rows))
+    rows = torch.where(known.unsqueeze(2), rows, torch.zeros_like(rows))
 
     maps, n, d = rows.shape
     position = torch.arange(n, device=rows.device)
     if compat == "reference" and target.ndim < 3:
         first = position.expand(maps, n)
     else:
-        same = (gaps == 0) & there.unsqueeze(1) & there.unsqueeze(2)
-        first = same.to(torch.uint8).argmax(2)  # a class is known by the first of its samples
-    leads = there & (first == position)
+        same = (gaps == 0) & known.unsqueeze(1) & known.unsqueeze(2)
+        first = same.to(torch.uint8).argmax(2)  # the first sample of a class represents it
+    leads = known & (first == position)
     place = (first + n * torch.arange(maps, device=rows.device).unsqueeze(1)).flatten()
     sums = rows.new_zeros(maps * n, d).index_add(0, place, rows.reshape(-1, d))
     centres = unit(sums)
@@ -87,14 +87,14 @@ def ordinal_entropy_loss(
     nearest = gaps.masked_fill(~pairs, torch.inf).amin((1, 2), keepdim=True)
     farthest = gaps.masked_fill(~pairs, 0).amax((1, 2), keepdim=True)
     several = farthest > 0
-    share = (gaps - torch.where(several, nearest, 0)) / torch.where(several, farthest, 1)
-    share = torch.where(pairs, share, 0).to(rows.dtype)
+    weights = (gaps - torch.where(several, nearest, 0)) / torch.where(several, farthest, 1)
+    weights = torch.where(pairs, weights, 0).to(rows.dtype)
     by_map = centres.view(maps, n, d)
-    spread = (share * torch.cdist(by_map, by_map)).sum((1, 2)) / pairs.sum((1, 2)).clamp(min=1)
+    spread = (weights * torch.cdist(by_map, by_map)).sum((1, 2)) / pairs.sum((1, 2)).clamp(min=1)
 
     z = unit(rows)
     square = (z - centres.index_select(0, place).view_as(z)).square().sum(2)
-    apart = there & (square > (16 * torch.finfo(z.dtype).eps) ** 2)  # rounding is no distance
+    apart = known & (square > (16 * torch.finfo(z.dtype).eps) ** 2)  # smaller distances are rounding errors
     distance = torch.where(apart, torch.where(apart, square, 1).sqrt(), 0)
     looseness = distance.sum(1) / apart.sum(1).clamp(min=1)
 
@@ -108,7 +108,7 @@ class OrdinalEntropy(nn.Module):
         diversity: λ_d, at least 0.
         tightness: λ_t, at least 0.
         label_distance: ``"l1"`` or ``"l2"``.
-        stride: step between the rows and columns taken of dense maps (the authors: 4).
+        stride: step between the rows and columns of dense maps that are used (the authors: 4).
         compat: ``"paper"`` or ``"reference"``.
     """
 
@@ -131,7 +131,7 @@ class OrdinalEntropy(nn.Module):
         self.compat: Compat = compat
 
     def forward(self, features: Tensor, target: Tensor, pred: Tensor, weight: Tensor | None = None) -> Tensor:
-        """Ordinal entropy of one batch."""
+        """Return the ordinal entropy of a batch."""
         return ordinal_entropy_loss(
             features,
             target,
@@ -145,12 +145,12 @@ class OrdinalEntropy(nn.Module):
         )
 
     def extra_repr(self) -> str:
-        """Its parameters."""
+        """Return the parameters as text."""
         return f"diversity={self.diversity:g}, tightness={self.tightness:g}, stride={self.stride}"
 
 
 def _pixels(features: Tensor, target: Tensor, stride: int) -> tuple[Tensor, Tensor]:
-    """Every ``stride``-th pixel of the maps: features ``(B, P, d)`` and labels ``(B, P)``."""
+    """Return every ``stride``-th pixel of the maps, features ``(B, P, d)`` and labels ``(B, P)``."""
     if features.ndim != 4 or len(features) != len(target):
         raise InputError(
             f"features must be (B, d, H, W) with one map a target (B, H, W), got {tuple(features.shape)} "

@@ -1,4 +1,4 @@
-"""What regularizers share: distances between labels, rows of length 1, and the check of a batch."""
+"""Distances between labels, normalised rows, and checks of a batch, for all regularizers."""
 
 from typing import Literal
 
@@ -14,7 +14,7 @@ _LEAST_NORM = 1e-12
 
 
 def label_gaps(labels: Tensor, distance: LabelDistance = "l1", others: Tensor | None = None) -> Tensor:
-    """``(N, M)`` distances between labels ``(N,)`` or ``(N, K)`` and others of the same kind, by default themselves."""
+    """Return ``(N, M)`` distances between labels ``(N,)`` or ``(N, K)`` and others, by default the same labels."""
     difference = labels.unsqueeze(1) - (labels if others is None else others).unsqueeze(0)
     if difference.ndim == 2:
         return difference.abs_()
@@ -22,19 +22,19 @@ def label_gaps(labels: Tensor, distance: LabelDistance = "l1", others: Tensor | 
 
 
 def unit(rows: Tensor) -> Tensor:
-    """``(..., d)`` rows divided by their length; a row of zeros has no direction and stays, with gradient 0.
+    """Divide ``(..., d)`` rows by their length; a row of zeros stays, with gradient 0.
 
     Example:
         >>> unit(torch.tensor([[3.0, 4.0], [0.0, 0.0]])).tolist()
         [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
     """
     length = torch.linalg.vector_norm(rows, dim=-1, keepdim=True)
-    there = length > _LEAST_NORM
-    return torch.where(there, rows / torch.where(there, length, 1), 0)
+    nonzero = length > _LEAST_NORM
+    return torch.where(nonzero, rows / torch.where(nonzero, length, 1), 0)
 
 
 def check_batch(features: Tensor, target: Tensor) -> None:
-    """Raise unless there is one row of features a label, ``(B, d)`` with ``(B,)`` or ``(B, K)``."""
+    """Raise unless there is one row of features per label, ``(B, d)`` with ``(B,)`` or ``(B, K)``."""
     if features.ndim != 2 or target.ndim not in (1, 2) or len(features) != len(target):
         raise InputError(
             f"features must be (B, d) with one row a label, got {tuple(features.shape)} "
@@ -50,7 +50,7 @@ def flatten_views(
     Args:
         features: ``(B, d)`` or ``(B, V, d)``.
         target: ``(B,)`` or ``(B, K)``.
-        pred: same shape as ``target``, ``(B, V)`` with one prediction a view, or ``None`` for the target itself.
+        pred: same shape as ``target``, ``(B, V)`` with one prediction per view, or ``None`` to take the target.
         weight: ``(B,)`` or ``None``.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Rank-N-Contrast: features ordered as their labels are."""
+"""Rank-N-Contrast: features ordered like their labels."""
 
 from typing import Any
 
@@ -25,12 +25,12 @@ def rnc_loss(
 ) -> Tensor:
     """Contrast each pair with all samples whose labels are at least as far from the anchor.
 
-    Zha et al., *Rank-N-Contrast* (NeurIPS 2023), with s_ij = -‖z_i - z_j‖₂ of features that are not normalised:
+    Zha et al., *Rank-N-Contrast* (NeurIPS 2023), with s_ij = -‖z_i - z_j‖₂ of unnormalised features:
 
         L = -1/(n(n-1)) Σ_i Σ_{j≠i} log exp(s_ij/τ) / Σ_{k≠i: d(y_i, y_k) ≥ d(y_i, y_j)} exp(s_ik/τ)
 
-    One sort and one reversed log-cumulative-sum-exp a row, labels at equal distance together, a block of rows at a
-    time: O(n² log n) time and O(n d) memory.
+    One sort and one reversed log-cumulative-sum-exp per row, with ties in label distance treated together, a block of
+    rows at a time: O(n² log n) time and O(n d) memory.
 
     Args:
         features: ``(B, d)``, or ``(B, V, d)`` for V augmented views of each row (n = V B).
@@ -59,7 +59,7 @@ def rnc_loss(
 
 
 class _RankNContrast(torch.autograd.Function):
-    """The mean over pairs, a block of anchors at a time; each block leaves its gradient behind at once.
+    """Mean over pairs, a block of anchors at a time; the forward pass also adds up the gradient block by block.
 
     With anchors i and their pairs in order of label distance, the logits have the gradient
     exp(s_ik/τ) Σ_{j: d_ij ≤ d_ik} 1 / (sum of exponentials of pair ij) - 1, a cumulative sum from the near end.
@@ -70,7 +70,7 @@ class _RankNContrast(torch.autograd.Function):
         ctx: Any, z: Tensor, labels: Tensor, temperature: float, label_distance: LabelDistance, wanted: bool
     ) -> Tensor:
         n = len(z)
-        z = z - z.mean(0)  # distances of features far from 0 would be lost in the product they are computed by
+        z = z - z.mean(0)  # distances are computed by products, which are inexact far from 0
         value = z.new_zeros(())
         gradient = torch.zeros_like(z) if wanted else None
         block = max(1, (PAIRS_AT_ONCE if z.device.type == "cpu" else _PAIRS_ON_DEVICE) // n)
@@ -78,7 +78,7 @@ class _RankNContrast(torch.autograd.Function):
             rows = slice(start, min(start + block, n))
             anchors = torch.arange(rows.start, rows.stop, device=z.device).unsqueeze(1)
             gaps = label_gaps(labels[rows], label_distance, labels).scatter_(1, anchors, -1.0)
-            # Sorted by distance, the anchor itself stands first; it is left out of every sum.
+            # Sorted by distance, the anchor is first; it is left out of every sum.
             ordered, order = gaps.sort(dim=1)
             ordered, order = ordered[:, 1:].contiguous(), order[:, 1:]
             distance = torch.cdist(z[rows], z)
@@ -90,7 +90,7 @@ class _RankNContrast(torch.autograd.Function):
                 continue
             last_as_near = torch.searchsorted(ordered, ordered, right=True).sub_(1)
             of_logit = log_sums.neg_().logcumsumexp(1).gather(1, last_as_near).add_(logits).exp_().sub_(1.0)
-            # ds/dz_i = -(z_i - z_k) / (τ s); features that coincide have no direction.
+            # ds/dz_i = -(z_i - z_k) / (τ s); equal features get no gradient.
             pull = torch.zeros_like(distance).scatter_(1, order, of_logit)
             pull = torch.where(distance > 0, pull.div_(distance), 0.0)
             gradient[rows].addmm_(pull, z).addcmul_(z[rows], pull.sum(1, keepdim=True), value=-1)
@@ -127,7 +127,7 @@ class RankNContrast(nn.Module):
         self.label_distance: LabelDistance = label_distance
 
     def forward(self, features: Tensor, target: Tensor, pred: Tensor, weight: Tensor | None = None) -> Tensor:
-        """Rank-N-Contrast of one batch."""
+        """Return the Rank-N-Contrast loss of a batch."""
         if self.global_batch:
             features, target, pred, weight = gather_all(features, target, pred, weight)
         return rnc_loss(

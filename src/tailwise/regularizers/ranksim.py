@@ -1,4 +1,4 @@
-"""RankSim: neighbours in label space should rank alike in feature space."""
+"""RankSim: neighbours have the same ranks in label space and in feature space."""
 
 from typing import Any, Literal
 
@@ -28,9 +28,10 @@ def ranksim_loss(
 ) -> Tensor:
     """Mean squared difference between the ranks of labels and of features around each anchor.
 
-    Gong, Mori and Tung, *RankSim* (ICML 2022): of each label in the batch one sample is drawn, giving M. With S^y_ij =
-    -|y_i - y_j| and S^z_ij the cosine of features, L = Σ_{i∈M} mean_j (rk(S^y_i)_j - rk(S^z_i)_j)², ranks descending,
-    divided by |M|, the anchor among its own. Ranks are differentiated as a black box (Vlastelica et al., 2020).
+    Gong, Mori and Tung, *RankSim* (ICML 2022): one sample is drawn for each label in the batch, which gives M. With
+    S^y_ij = -|y_i - y_j| and S^z_ij the cosine of features, L = Σ_{i∈M} mean_j (rk(S^y_i)_j - rk(S^z_i)_j)², with
+    descending ranks divided by |M|, the anchor included. Ranks are differentiated as a black box (Vlastelica et al.,
+    2020).
 
     Args:
         features: ``(B, d)``.
@@ -46,9 +47,9 @@ def ranksim_loss(
         InputError: shapes that do not belong together.
 
     Note:
-        Labels at the same distance (28 and 32 around 30) share the mean of their ranks, since features cannot know
-        which should come first. ``compat="reference"`` ranks the later one better, as the authors' text code does, and
-        draws the first sample of each label instead of a random one (``tests/test_golden_ranksim.py``).
+        Labels at the same distance (28 and 32 around 30) get the mean of their ranks, because their order is arbitrary.
+        ``compat="reference"`` ranks the later one better, like the authors' text code, and takes the first sample of
+        each label instead of a random one (``tests/test_golden_ranksim.py``).
 
     Example:
         >>> z = torch.tensor([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]])
@@ -103,7 +104,7 @@ class RankSim(nn.Module):
         self.compat: Compat = compat
 
     def forward(self, features: Tensor, target: Tensor, pred: Tensor, weight: Tensor | None = None) -> Tensor:
-        """RankSim of one batch."""
+        """Return the RankSim loss of a batch."""
         if self.global_batch:
             features, target, pred, weight = gather_all(features, target, pred, weight)
         return ranksim_loss(
@@ -136,19 +137,19 @@ class _BlackBoxRanks(torch.autograd.Function):
 
 
 def _ranks(scores: Tensor) -> Tensor:
-    """1 for the largest of each row; equal ones by position."""
+    """Return ranks in each row, 1 for the largest; ties by position."""
     order = scores.argsort(dim=1, descending=True, stable=True)
     places = torch.arange(1, scores.shape[1] + 1, dtype=scores.dtype, device=scores.device).expand_as(scores)
     return torch.empty_like(scores).scatter_(1, order, places)
 
 
 def _later_first(scores: Tensor) -> Tensor:
-    """Descending ranks where the later of equal ones comes first."""
+    """Return descending ranks; the later of equal scores ranks first."""
     return _ranks(scores.flip(1)).flip(1)
 
 
 def _shared_ranks(scores: Tensor) -> Tensor:
-    """Descending ranks where equal ones share the mean of theirs."""
+    """Return descending ranks; equal scores get their mean rank."""
     ascending = scores.neg().sort(dim=1).values
     before = torch.searchsorted(ascending, scores.neg())
     upto = torch.searchsorted(ascending, scores.neg(), right=True)
@@ -156,7 +157,7 @@ def _shared_ranks(scores: Tensor) -> Tensor:
 
 
 def _one_of_each(gaps: Tensor, *, random: bool) -> Tensor:
-    """``(B,)`` mask that keeps one sample of each label: a random one, or the first."""
+    """Return a ``(B,)`` mask that keeps one sample of each label, a random one or the first."""
     n = len(gaps)
     position = torch.arange(n, device=gaps.device)
     priority = torch.randperm(n, device=gaps.device) if random else n - position

@@ -13,11 +13,11 @@ from tailwise.regularizers.pairs import unit
 
 
 def envelope_loss(centroids: Tensor, known: Tensor, points: Tensor) -> Tensor:
-    """1 - mean_p max_k cos(p, c_k): how far points of the sphere are from the nearest centroid.
+    """Return 1 - mean_p max_k cos(p, c_k), a distance of points of the sphere from the nearest centroid.
 
     Args:
         centroids: ``(C, d)`` of length 1.
-        known: ``(C,)`` which of them there are, at least one.
+        known: ``(C,)`` mask of the centroids that exist, at least one.
         points: ``(M, d)`` of length 1.
     """
     cosine = (points @ centroids.T).to(centroids.dtype)
@@ -25,12 +25,12 @@ def envelope_loss(centroids: Tensor, known: Tensor, points: Tensor) -> Tensor:
 
 
 def homogeneity_loss(centroids: Tensor, known: Tensor, place: Tensor) -> Tensor:
-    """Σ ‖c_k' - c_k‖² / (y_k' - y_k) over each known centroid k and the next known one k'.
+    """Return Σ ‖c_k' - c_k‖² / (y_k' - y_k) over each known centroid k and the next known one k'.
 
     Args:
         centroids: ``(C, d)``, ordered by label.
-        known: ``(C,)`` which of them there are.
-        place: ``(C,)`` increasing labels y; the value has the inverse of their unit.
+        known: ``(C,)`` mask of the centroids that exist.
+        place: ``(C,)`` increasing labels y; the value has the inverse unit.
     """
     position = torch.arange(len(known), device=known.device)
     upto = torch.where(known, position, -1).cummax(0).values
@@ -43,13 +43,13 @@ def homogeneity_loss(centroids: Tensor, known: Tensor, place: Tensor) -> Tensor:
 
 
 def centroid_contrast(z: Tensor, index: Tensor, centroids: Tensor, known: Tensor, *, temperature: float) -> Tensor:
-    """InfoNCE of each feature against the centroids, its own bin's being the positive: mean -log softmax_k(z·c_k/τ).
+    """Return the InfoNCE of features against centroids, mean -log softmax_k(z·c_k/τ) at the bin k of each feature.
 
     Args:
         z: ``(B, d)`` of length 1.
-        index: ``(B,)`` bin of each, known.
+        index: ``(B,)`` bin of each feature; its centroid exists.
         centroids: ``(C, d)`` of length 1; they get no gradient.
-        known: ``(C,)`` which of them there are.
+        known: ``(C,)`` mask of the centroids that exist.
         temperature: τ.
     """
     logits = (z @ centroids.detach().T).to(z.dtype) / temperature
@@ -59,18 +59,19 @@ def centroid_contrast(z: Tensor, index: Tensor, centroids: Tensor, known: Tensor
 class SRL(FullPrecision):
     """Surrogate-driven representation learning.
 
-    Dong et al., *SRL* (CVPR 2025, arXiv 2503.00876). Features are normalised to length 1; c_k is the mean of those of
-    bin k in the batch, normalised, or for a bin absent from the batch its surrogate, which the last epochs left. Bins
-    never seen take part in nothing.
+    Dong et al., *SRL* (CVPR 2025, arXiv 2503.00876). Features are normalised to length 1; c_k is the normalised mean of
+    the features of bin k in the batch. A bin absent from the batch has a surrogate from earlier epochs; a bin never
+    seen is left out.
 
         L = λ_e (1 - mean_p max_k cos(p, c_k)) + λ_h Σ_k ‖c_{k+1} - c_k‖² / (y_{k+1} - y_k) + λ_c L_con
 
-    The first term spreads the path of centroids over the sphere (p: random points on it), the second keeps its speed
-    even, and L_con is the InfoNCE of each feature against the centroids (:func:`envelope_loss`,
-    :func:`homogeneity_loss`, :func:`centroid_contrast`). 0 with zero gradients while fewer than two bins are known.
+    The first term spreads the path of centroids over the sphere (p: random points on the sphere), the second makes its
+    steps proportional to the label steps, and L_con is the InfoNCE of each feature against the centroids
+    (:func:`envelope_loss`, :func:`homogeneity_loss`, :func:`centroid_contrast`). 0 with zero gradients while fewer than
+    two bins are known.
 
-    In training mode every call also adds the batch to the sums of the current epoch; ``end_epoch()`` folds them into
-    the surrogates and draws new points, from the epoch's number, so that a step can be repeated.
+    In training mode every call also adds the batch to the sums of the current epoch; ``end_epoch()`` merges them into
+    the surrogates and draws new points, seeded by the number of the epoch, so steps are reproducible.
 
     Args:
         bins: bins of a scalar target.
@@ -79,7 +80,7 @@ class SRL(FullPrecision):
         homogeneity: λ_h, at least 0 (paper: 0.1).
         contrast: λ_c, at least 0 (paper: 1).
         temperature: τ, above 0 (the authors' code: 0.1 for text, 0.3 for ages).
-        momentum: share of the past in the surrogates, at least 0 and below 1.
+        momentum: weight of the past in the surrogates, at least 0 and below 1.
         points: number of points on the sphere (the authors: 2000 for ages, 1000 for text).
 
     Shape:
@@ -89,11 +90,10 @@ class SRL(FullPrecision):
         InputError: features or targets of another shape, bad parameters.
 
     Note:
-        Label steps y_{k+1} - y_k are measured in bin widths (the median one), so the term has no unit and means the
-        same for ages and for house prices. With bins of one year it is the paper's in years; where the paper's number
-        for another unit is wanted, divide ``homogeneity`` by the bin width. The authors' code has cosines of
-        neighbours in place of the squares, with opposite signs in different scripts, and cuts the labels of texts to
-        whole numbers; neither is reproduced (``tests/test_srl.py``).
+        Label steps y_{k+1} - y_k are measured in median bin widths, so the term has no unit. With bins of one year it
+        equals the paper's term in years; for the paper's number in another unit, divide ``homogeneity`` by the bin
+        width. The authors' code has cosines of neighbours in place of the squares, with opposite signs in different
+        scripts, and truncates the labels of texts to whole numbers; neither is reproduced (``tests/test_srl.py``).
 
     Example:
         >>> srl = SRL(Bins.from_edges(range(0, 11)), n_features=4)
@@ -155,7 +155,7 @@ class SRL(FullPrecision):
         pred: Tensor | None = None,  # noqa: ARG002  the slot's signature
         weight: Tensor | None = None,  # noqa: ARG002
     ) -> Tensor:
-        """SRL of one batch."""
+        """Return the SRL loss of a batch."""
         if features.shape != (len(target), self.n_features) or target.ndim != 1:
             raise InputError(
                 f"SRL of {self.n_features} channels takes features (B, {self.n_features}) with target (B,); got "
@@ -164,12 +164,12 @@ class SRL(FullPrecision):
         z = unit(features.to(torch.promote_types(features.dtype, torch.float32)))
         index = self.bin_index(target)
         sums = z.new_zeros(self.surrogate.shape).index_add(0, index, z)
-        here = torch.zeros_like(self.seen).index_fill(0, index, True)
+        in_batch = torch.zeros_like(self.seen).index_fill(0, index, True)
         if self.training and self.gathers:
             self.total = self.total + sums.detach().to(self.total.dtype)
-            self.found = self.found | here
-        known = here | self.seen
-        centroids = torch.where(here.unsqueeze(1), unit(sums), self.surrogate.to(z.dtype))
+            self.found = self.found | in_batch
+        known = in_batch | self.seen
+        centroids = torch.where(in_batch.unsqueeze(1), unit(sums), self.surrogate.to(z.dtype))
 
         term = (
             self.envelope * envelope_loss(centroids, known, self.points.to(z.dtype))
@@ -180,9 +180,9 @@ class SRL(FullPrecision):
 
     @torch.no_grad()
     def end_epoch(self) -> None:
-        """Fold the epoch's centroids into the surrogates, start a new epoch and draw its points."""
+        """Merge the epoch's centroids into the surrogates, start a new epoch and draw its points."""
         new = unit(self.total)
-        # A surrogate is 0 before its first epoch, whose centroid it then takes: only the direction counts.
+        # A surrogate is 0 before its first epoch and then equals the first centroid, because only directions count.
         mixed = unit(self.momentum * self.surrogate + (1 - self.momentum) * new)
         self.surrogate = torch.where(self.found.unsqueeze(1), mixed, self.surrogate)
         self.seen = self.seen | self.found
@@ -191,7 +191,7 @@ class SRL(FullPrecision):
         self._draw()
 
     def _draw(self) -> None:
-        """Points spread uniformly over the sphere, the same for the same epoch."""
+        """Draw points uniformly on the sphere, the same for the same epoch."""
         generator = torch.Generator().manual_seed(int(self.epoch))
         drawn = torch.randn(self.n_points, self.n_features, generator=generator)
         self.points = unit(drawn).to(self.points.device)
@@ -201,7 +201,7 @@ class SRL(FullPrecision):
         self._draw()
 
     def extra_repr(self) -> str:
-        """Bins, channels and parameters."""
+        """Return bins, channels and parameters as text."""
         return (
             f"{self.bins!r}, n_features={self.n_features}, envelope={self.envelope:g}, "
             f"homogeneity={self.homogeneity:g}, contrast={self.contrast:g}, temperature={self.temperature:g}"

@@ -1,1 +1,1 @@
-"""Feature smoothing by bins of the target: FDS, PRM and the streamed moments both use."""
+"""Feature smoothing by bins of the target: FDS, PRM and streamed moments."""

@@ -1,4 +1,4 @@
-"""Feature distribution smoothing (FDS): calibrate features with statistics shared between neighbouring bins."""
+"""Feature distribution smoothing (FDS): calibrate features with statistics averaged over neighbouring bins."""
 
 from typing import Literal
 
@@ -23,14 +23,14 @@ _MOST_NUMBERS = 100_000_000
 
 
 class Keep(nn.Module):
-    """The null object of the smoother slot: features stay as they are."""
+    """Null object of the smoother slot: features stay unchanged."""
 
     def forward(self, features: Tensor, target: Tensor) -> Tensor:  # noqa: ARG002  the slot's signature
         """Return ``features``."""
         return features
 
     def end_epoch(self) -> None:
-        """Nothing to update."""
+        """Do nothing."""
 
 
 def calibration(
@@ -42,7 +42,7 @@ def calibration(
     clip: tuple[float, float] | None = None,
     compat: Compat = "paper",
 ) -> tuple[Tensor, Tensor]:
-    """Scale and shift of z̃ = (z - μ) sqrt(σ̃² / σ²) + μ̃, so that z̃ = scale z + shift.
+    """Return scale and shift of z̃ = (z - μ) sqrt(σ̃² / σ²) + μ̃, so that z̃ = scale z + shift.
 
     Args:
         mean: μ, ``(..., d)``.
@@ -50,8 +50,8 @@ def calibration(
         smoothed_mean: μ̃, same shape.
         smoothed_var: σ̃², same shape.
         clip: range of σ̃² / σ².
-        compat: a channel without variance has no ratio. ``"paper"`` shifts it by μ̃ - μ, ``"reference"`` leaves it
-            alone, and the whole bin where its variances sum to less than 1e-10.
+        compat: a channel without variance has no ratio. ``"paper"`` shifts it by μ̃ - μ; ``"reference"`` leaves it
+            unchanged, and the whole bin if its variances sum to less than 1e-10.
     """
     varies = (var > 0) & (smoothed_var >= 0) & (var.sum(-1, keepdim=True) >= _NO_VARIANCE)
     ratio = torch.where(varies, smoothed_var, 1.0) / torch.where(varies, var, 1.0)
@@ -63,14 +63,14 @@ def calibration(
 
 
 def shrunk(covariance: Tensor, n: Tensor) -> Tensor:
-    """Covariances pulled towards a multiple of the identity: they have an inverse even with few samples.
+    """Shrink covariances towards a multiple of the identity, so that they are invertible even with few samples.
 
     Oracle approximating shrinkage (Chen, Wiesel, Eldar and Hero, *Shrinkage Algorithms for MMSE Covariance Estimation*,
     IEEE Transactions on Signal Processing 2010), from a covariance and its number of samples.
 
     Args:
         covariance: ``(..., d, d)``.
-        n: ``(..., 1)`` number of samples of each.
+        n: ``(..., 1)`` number of samples of each covariance.
     """
     d = covariance.shape[-1]
     n = n.unsqueeze(-1)
@@ -78,13 +78,13 @@ def shrunk(covariance: Tensor, n: Tensor) -> Tensor:
     alpha = covariance.square().mean((-2, -1), keepdim=True)
     mu = trace / d
     spread = (n + 1) * (alpha - mu.square() / d)
-    share = torch.where(spread > 0, (alpha + mu.square()) / spread, torch.ones_like(spread)).clamp(max=1.0)
+    shrinkage = torch.where(spread > 0, (alpha + mu.square()) / spread, torch.ones_like(spread)).clamp(max=1.0)
     identity = torch.eye(d, dtype=covariance.dtype, device=covariance.device)
-    return (1 - share) * covariance + share * mu * identity
+    return (1 - shrinkage) * covariance + shrinkage * mu * identity
 
 
 def recolouring(covariance: Tensor, smoothed: Tensor) -> Tensor:
-    """Σ̃^(1/2) Σ^(-1/2): whitening by one covariance, colouring by another; the identity where the first is 0.
+    """Return Σ̃^(1/2) Σ^(-1/2), whitening by one covariance and colouring by another; the identity if either is 0.
 
     Args:
         covariance: Σ, ``(..., d, d)``.
@@ -105,29 +105,30 @@ class FDS(FullPrecision):
     """Feature distribution smoothing.
 
     Yang et al., *Delving into Deep Imbalanced Regression* (ICML 2021): features of a label in bin b are
-    re-coloured from the bin's own statistics to smoothed ones, per channel
+    re-coloured from the bin's statistics to smoothed statistics, per channel
 
         z̃ = (z - μ_b) sqrt(σ̃²_b / σ²_b) + μ̃_b,    μ̃_b = Σ k(b, b') μ_b',    σ̃²_b = Σ k(b, b') σ²_b'
 
     or, with ``covariance="full"``, by whitening and re-colouring, z̃ = Σ̃_b^(1/2) Σ_b^(-1/2) (z - μ_b) + μ̃_b.
 
-    In training mode every call also streams the batch into the statistics of the current epoch (one pass, numerically
-    stable; the features it is given, detached, before they are smoothed). ``end_epoch()`` folds them into the running
-    statistics, which the next epoch uses. In evaluation mode features pass unchanged, as at inference.
+    In training mode every call also adds the batch to the statistics of the current epoch (one pass, numerically
+    stable, from detached features before smoothing). ``end_epoch()`` merges them into the running statistics, which the
+    next epoch uses. In evaluation mode features pass unchanged, as at inference.
 
     Args:
         bins: bins of the target; a :class:`tailwise.labels.bin_grid.BinGrid` for K-dimensional labels.
         n_features: number of channels d.
-        covariance: ``"diagonal"`` (the authors'), or ``"full"`` for the paper's covariance matrices, each shrunk by
-            :func:`shrunk`; bins x d² numbers, so at most about 1,000 channels at 100 bins, and rows x d² in a step.
+        covariance: ``"diagonal"`` as in the authors' code, or ``"full"`` for the paper's covariance matrices, each
+            shrunk by :func:`shrunk`; bins x d² numbers, so at most about 1,000 channels at 100 bins, and rows x d² in a
+            step.
         kernel: ``"gaussian"``, ``"triangular"`` or ``"laplace"``.
-        window: number of bins the kernel covers, odd.
+        window: number of bins that the kernel covers, odd.
         sigma: σ in bins.
-        momentum: share of the past in the running statistics; ``None`` averages over all samples seen so far.
-        clip: range of σ̃²_b / σ²_b (authors: (0.1, 10) for ages, (0.5, 2) for text, (0.2, 5) for depth); ``None`` for
-            the form's own (see Note).
-        start_update: first epoch, counted from 0, whose statistics are kept.
-        start_smooth: first epoch, counted from 0, whose features are smoothed.
+        momentum: weight of the past in the running statistics; ``None`` averages over all samples seen so far.
+        clip: range of σ̃²_b / σ²_b (the authors: (0.1, 10) for ages, (0.5, 2) for text, (0.2, 5) for depth); ``None``
+            takes the default of ``compat`` (see Note).
+        start_update: first epoch, counted from 0, that updates the statistics.
+        start_smooth: first epoch, counted from 0, that smooths features.
         compat: ``"paper"`` or ``"reference"``.
 
     Shape:
@@ -140,12 +141,12 @@ class FDS(FullPrecision):
 
     Note:
         The paper's formula has no clip. ``compat="reference"`` takes the authors' choices: their folded Gaussian, the
-        clip (0.1, 10), mirrored bins beyond the ends, and a first epoch that counts in full where the default corrects
-        the bias of the running average. Their defects are not reproduced: bins without samples take no part in the
-        smoothing (theirs enter as mean 0, variance 1), buffers are not shared, features are not written in place,
-        and smoothed statistics are not an epoch late (``tests/test_golden_fds.py``). A bin with fewer than two samples
-        an epoch has no variance: it lends none to its neighbours (the authors count 0), and its features are shifted
-        only, as are channels that do not vary.
+        clip (0.1, 10), mirrored bins beyond the ends, and a first epoch that counts in full, whereas the default
+        corrects the bias of the running average. Their defects are not reproduced: bins without samples are left out of
+        the smoothing (in their code they enter as mean 0, variance 1), buffers are not shared, features are not written
+        in place, and smoothed statistics are not an epoch late (``tests/test_golden_fds.py``). A bin with fewer than
+        two samples in an epoch has no variance: it is left out of the smoothed variances (the authors count 0), and its
+        features are only shifted, like constant channels.
 
     Example:
         >>> fds = FDS(Bins.from_edges(range(0, 11)), n_features=4)
@@ -234,7 +235,7 @@ class FDS(FullPrecision):
         self._active = False
 
     def forward(self, features: Tensor, target: Tensor) -> Tensor:
-        """Smoothed features in training, the features themselves in evaluation."""
+        """Return smoothed features in training mode, unchanged features in evaluation mode."""
         if not self.training:
             return features
         axes = 2 if isinstance(self.bins, BinGrid) else 1
@@ -247,14 +248,14 @@ class FDS(FullPrecision):
                 f"(B, K) for a grid of bins, or "
                 f"(B, {self.n_features}, H, W) with (B, H, W); got {tuple(features.shape)} and {tuple(target.shape)}"
             )
-        # Pixels without a label go to a bin of their own behind the others, which does nothing to them.
+        # Pixels without a label go to an extra bin after the others, which leaves them unchanged.
         pixels = features.movedim(1, -1)
         index = self.bin_index(target).masked_fill_(torch.isnan(target), self.bins.n_bins)
         smoothed = self._step(pixels.reshape(-1, self.n_features), index.flatten(), spare=True)
         return smoothed.view(pixels.shape).movedim(-1, 1)
 
     def _step(self, features: Tensor, index: Tensor, *, spare: bool = False) -> Tensor:
-        """Gather and smooth rows by bin; with a ``spare`` bin behind the others, whose rows stay as they are."""
+        """Add rows to the statistics and smooth them; rows of a ``spare`` bin after the others stay unchanged."""
         if self.gathers:
             self.moments.add(features, index)
         if not self._active:
@@ -269,7 +270,7 @@ class FDS(FullPrecision):
 
     @torch.no_grad()
     def end_epoch(self) -> None:
-        """Fold the epoch's statistics into the running ones, smooth them, and start a new epoch."""
+        """Merge the epoch's statistics into the running ones, smooth them, and start a new epoch."""
         if int(self.epoch) >= self.start_update:
             self.moments.merge_processes()
             self._fold(self.moments)
@@ -289,44 +290,45 @@ class FDS(FullPrecision):
         self.shift = torch.where(known, shift, torch.zeros_like(shift))
 
     def _identity(self) -> Tensor:
-        """Scale of a bin that leaves features alone, with one row."""
+        """Return the scale of a bin that leaves features unchanged, as one row."""
         one = self.scale.new_ones(self.n_features)
         return (torch.diag(one) if self.full else one).unsqueeze(0)
 
     def _fold(self, moments: BinMoments) -> None:
-        """Running averages of the bins seen this epoch; the others keep theirs."""
+        """Update the running averages of the bins seen in this epoch."""
         reference = self.compat == "reference"
         count = moments.count.to(self.running_mean.dtype)
         var = moments.m2 / moments.each((count - 1).clamp(min=1))
         if self.full:
             var = shrunk(var, count)
         # One sample has a mean but no variance. The authors count it as variance 0.
-        for what, new, here in (
+        for name, new, updated in (
             ("mean", moments.mean, count > 0),
             ("var", var, count > (0 if reference else 1)),
         ):
-            old, past = getattr(self, f"running_{what}"), getattr(self, f"{what}_weight")
+            old, past = getattr(self, f"running_{name}"), getattr(self, f"{name}_weight")
             if self.momentum is None:
                 weight = past + count
-                kept = past / weight.clamp(min=1)
+                decay = past / weight.clamp(min=1)
             else:
-                # The weight of the past starts at 0, so the average is corrected for its start (as Adam's is); the
-                # authors instead let the first epoch count in full.
+                # The weight of the past starts at 0, which corrects the bias of the average as in Adam; in the authors'
+                # code the first epoch counts in full instead.
                 first = 1.0 if reference else 1 - self.momentum
                 weight = torch.where(past > 0, self.momentum * past + 1 - self.momentum, first)
-                kept = self.momentum * past / weight
-            share, taken = (kept, here) if new.ndim == 2 else (kept.unsqueeze(-1), here.unsqueeze(-1))
-            setattr(self, f"running_{what}", torch.where(taken, share * old + (1 - share) * new, old))
-            setattr(self, f"{what}_weight", torch.where(here, weight, past))
+                decay = self.momentum * past / weight
+            factor, mask = (decay, updated) if new.ndim == 2 else (decay.unsqueeze(-1), updated.unsqueeze(-1))
+            setattr(self, f"running_{name}", torch.where(mask, factor * old + (1 - factor) * new, old))
+            setattr(self, f"{name}_weight", torch.where(updated, weight, past))
 
     def smoothed_statistics(self) -> tuple[Tensor, Tensor]:
-        """Smoothed means ``(n_bins, d)`` and variances, each averaged over the bins that have one."""
+        """Return smoothed means ``(n_bins, d)`` and variances, each averaged over the bins that have one."""
         return (
             self._smooth(self.running_mean, self.mean_weight > 0),
             self._smooth(self.running_var, self.var_weight > 0),
         )
 
     def _smooth(self, statistic: Tensor, known: Tensor) -> Tensor:
+        """Average a statistic over neighbouring known bins."""
         mask = known.to(self.kernel.dtype)
         total = (self.kernel @ mask).clamp(min=torch.finfo(self.kernel.dtype).tiny)
         return ((self.kernel * mask.T / total) @ statistic.flatten(1)).view_as(statistic)
@@ -336,7 +338,7 @@ class FDS(FullPrecision):
         self._active = int(self.epoch) >= self.start_smooth
 
     def extra_repr(self) -> str:
-        """Bins, channels and form."""
+        """Return bins, channels and parameters as text."""
         return f"{self.bins!r}, n_features={self.n_features}, momentum={self.momentum}, compat={self.compat!r}"
 
 

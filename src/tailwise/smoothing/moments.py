@@ -1,4 +1,4 @@
-"""Count, mean and squared deviations of features by bin, gathered batch by batch."""
+"""Count, mean and squared deviations of features by bin, accumulated batch by batch."""
 
 from collections.abc import Callable
 from typing import Any, Self
@@ -15,16 +15,16 @@ _ROWS_AT_ONCE = 8192
 
 
 class BinMoments(nn.Module):
-    """Statistics of features by bin, streamed: a few thousand rows at a time, merged as by Chan, Golub and LeVeque.
+    """Streamed statistics of features by bin: a few thousand rows at a time, merged as by Chan, Golub and LeVeque.
 
-    Sums are those of deviations from the mean so far, so float32 is safe for any number of rows and any offset. They
-    are in the ``state_dict``, but are no buffers on purpose: each of several processes gathers its own samples, and
-    data-parallel wrappers overwrite buffers by those of the first process.
+    Sums are sums of deviations from the current mean, so float32 is safe for any number of rows and any offset. They
+    are in the ``state_dict`` but deliberately not buffers: in data-parallel training each process accumulates the
+    statistics of different samples, and wrappers overwrite buffers by those of the first process.
 
     Args:
         n_bins: number of bins.
         n_features: number of channels d.
-        full: all products of two channels, ``(n_bins, d, d)``, not only squares ``(n_bins, d)``.
+        full: accumulate products of all pairs of channels, ``(n_bins, d, d)``, instead of squares, ``(n_bins, d)``.
 
     Example:
         >>> moments = BinMoments(2, 1)
@@ -43,7 +43,7 @@ class BinMoments(nn.Module):
         self.reset(torch.zeros(()))
 
     def reset(self, like: Tensor) -> None:
-        """Start again, with the type (float32 at least) and the device of a tensor."""
+        """Reset the statistics, with the type (at least float32) and the device of a tensor."""
         n, d = self.n_bins, self.n_features
         self.count = torch.zeros(n, 1, dtype=torch.int64, device=like.device)
         self.mean = torch.zeros(n, d, dtype=torch.promote_types(like.dtype, torch.float32), device=like.device)
@@ -51,14 +51,14 @@ class BinMoments(nn.Module):
 
     @torch.no_grad()
     def add(self, features: Tensor, index: Tensor) -> None:
-        """Take in a batch ``(B, d)`` with its bins ``(B,)``; an index of ``n_bins`` is left out."""
+        """Add a batch ``(B, d)`` with its bins ``(B,)``; rows with index ``n_bins`` are left out."""
         z = features.detach().to(self.mean.dtype)
         for rows, bins in zip(torch.split(z, _ROWS_AT_ONCE), torch.split(index, _ROWS_AT_ONCE), strict=True):
             if len(rows):
                 self._add(rows, bins)
 
     def _add(self, z: Tensor, index: Tensor) -> None:
-        """Take in some rows as deviations from the mean so far, of a bin seen first from one of its rows."""
+        """Add rows as deviations from the current mean; for a new bin, as deviations from one of its rows."""
         n, d = self.n_bins, self.n_features
         count = self.count.new_zeros(n + 1, 1).index_add_(0, index, torch.ones_like(index).unsqueeze(1))[:n]
         one = index.new_zeros(n + 1).scatter_(0, index, torch.arange(len(index), device=index.device))
@@ -69,35 +69,36 @@ class BinMoments(nn.Module):
         torch.sub(z, deviation, out=deviation)
         sums = self.mean.new_zeros(n + 1, d).index_add_(0, index, deviation)[:n]
         m2 = self.m2.new_zeros(n + 1, *self.m2.shape[1:])
-        if self.full:  # products of all channels are made a few rows at a time
+        if self.full:  # products of all channels need much memory, so a few rows at a time
             at_once = max(1, _PRODUCTS_AT_ONCE // d**2)
             for rows, bins in zip(torch.split(deviation, at_once), torch.split(index, at_once), strict=True):
                 m2.index_add_(0, bins, self._products(rows))
         else:
             m2.index_add_(0, index, deviation.square_())
         self.count = self.count + count
-        share = self.count.clamp(min=1).to(sums.dtype).reciprocal()
-        self.mean = torch.addcmul(origin[:n], sums, share)
-        self.m2 = m2[:n].add_(self.m2).sub_(self._products(sums) * self.each(share))
+        per_row = self.count.clamp(min=1).to(sums.dtype).reciprocal()
+        self.mean = torch.addcmul(origin[:n], sums, per_row)
+        self.m2 = m2[:n].add_(self.m2).sub_(self._products(sums) * self.each(per_row))
 
     @torch.no_grad()
     def merge_processes(self) -> None:
-        """Take in what all other processes have gathered: afterwards each has the statistics of all samples."""
+        """Merge the statistics of all processes; afterwards each process has those of all samples."""
         count = sum_over_processes(self.count.clone())
-        here = self.count.to(self.mean.dtype)
-        mean = sum_over_processes(self.mean * here) / count.clamp(min=1)
-        self.m2 = sum_over_processes(self.m2 + self._products(self.mean - mean) * self.each(here))
+        local_count = self.count.to(self.mean.dtype)
+        mean = sum_over_processes(self.mean * local_count) / count.clamp(min=1)
+        self.m2 = sum_over_processes(self.m2 + self._products(self.mean - mean) * self.each(local_count))
         self.count, self.mean = count, mean
 
     def each(self, by_bin: Tensor) -> Tensor:
-        """``(n_bins, 1)`` shaped to go with ``m2``."""
+        """Reshape ``(n_bins, 1)`` to broadcast with ``m2``."""
         return by_bin.unsqueeze(-1) if self.full else by_bin
 
     def _products(self, deviation: Tensor) -> Tensor:
+        """Return products of all pairs of channels, or squares."""
         return deviation.unsqueeze(-1) * deviation.unsqueeze(-2) if self.full else deviation.square()
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        """Move with the module, but stay out of half precision."""
+        """Move the statistics with the module, but keep them out of half precision."""
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         for name in _STATE:
             before = getattr(self, name)
@@ -120,10 +121,10 @@ class BinMoments(nn.Module):
         error_msgs: list[str],
     ) -> None:
         for name in _STATE:
-            own, given = getattr(self, name), state_dict.get(prefix + name)
-            if given is None:
+            current, loaded = getattr(self, name), state_dict.get(prefix + name)
+            if loaded is None:
                 missing_keys.append(prefix + name)
-            elif given.shape != own.shape:
-                error_msgs.append(f"{prefix}{name} has shape {tuple(given.shape)}, expected {tuple(own.shape)}")
+            elif loaded.shape != current.shape:
+                error_msgs.append(f"{prefix}{name} has shape {tuple(loaded.shape)}, expected {tuple(current.shape)}")
             else:
-                setattr(self, name, given.detach().to(own.device).clone())
+                setattr(self, name, loaded.detach().to(current.device).clone())

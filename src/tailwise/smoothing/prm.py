@@ -1,4 +1,4 @@
-"""Probabilistic representation smoothing: FDS for features that are Gaussian, each with a mean and a variance."""
+"""Probabilistic representation smoothing: FDS for Gaussian features, each with a mean and a variance."""
 
 import numpy as np
 import torch
@@ -14,10 +14,10 @@ _MOST_BINS = 5_000
 
 
 class PRM(FullPrecision):
-    """Calibrate Gaussian features with statistics shared between neighbouring bins, uncertain ones.
+    """Calibrate Gaussian features with uncertain statistics averaged over neighbouring bins.
 
-    Wang and Wang, *Variational Imbalanced Regression* (NeurIPS 2023). Of the n_b features N(μ_i, σ_i²) in bin b, per
-    channel, the mean, the variance of that mean, and the expected variance within the bin are
+    Wang and Wang, *Variational Imbalanced Regression* (NeurIPS 2023). The n_b features N(μ_i, σ_i²) in bin b have, per
+    channel, the mean, the variance of the mean, and the expected variance within the bin
 
         m_b = (1/n_b) Σ μ_i,    v_b = (1/n_b²) Σ σ_i²,    s_b = (1/n_b) Σ (σ_i² - v_b + μ_i² - m_b²).
 
@@ -25,33 +25,33 @@ class PRM(FullPrecision):
 
         μ' = √f_b (μ - m_b) + m̃_b,    σ²' = f_b σ² + (√f_b - k_bb)² v_b + Σ_{b' ≠ b} k_bb'² v_b'.
 
-    In training mode every call also streams the batch into the statistics of the current epoch (one pass, before it is
-    smoothed, detached). ``end_epoch()`` folds them into running averages, corrected for their start, which the next
-    epoch uses. In evaluation mode features pass unchanged.
+    In training mode every call also adds the batch to the statistics of the current epoch (one pass, from detached
+    features before smoothing). ``end_epoch()`` merges them into bias-corrected running averages, which the next epoch
+    uses. In evaluation mode features pass unchanged.
 
     Args:
         bins: bins of the target.
         n_features: number of channels d.
         kernel: ``"gaussian"``, ``"triangular"`` or ``"laplace"``.
-        window: number of bins the kernel covers, odd.
+        window: number of bins that the kernel covers, odd.
         sigma: σ in bins.
-        momentum: share of the past in the running statistics.
+        momentum: weight of the past in the running statistics.
         clip: range of f.
-        start_update: first epoch, counted from 0, whose statistics are kept.
-        start_smooth: first epoch, counted from 0, whose features are smoothed.
+        start_update: first epoch, counted from 0, that updates the statistics.
+        start_smooth: first epoch, counted from 0, that smooths features.
 
     Shape:
-        ``mean`` and ``variance`` ``(B, d)`` with ``target`` ``(B,)``; a pair of the shape of the first two.
+        ``mean`` and ``variance`` ``(B, d)`` with ``target`` ``(B,)`` to a pair ``(B, d)``.
 
     Raises:
         InputError: features or targets of another shape, bad parameters.
 
     Note:
-        σ²' is the variance of z' = √f (z - m_b) + m̃_b, where z and the means of all bins are independent. Since m̃_b
-        holds k_bb m_b, z' = √f z - (√f - k_bb) m_b + Σ_{b' ≠ b} k_bb' m_b', whose terms are independent: their
+        σ²' is the variance of z' = √f (z - m_b) + m̃_b, where z and the means of all bins are independent. Because m̃_b
+        contains k_bb m_b, z' = √f z - (√f - k_bb) m_b + Σ_{b' ≠ b} k_bb' m_b' has independent terms, and their
         variances add up to the formula above. The authors' code has (σ² + v_b) √f + Σ k² v, but a variance scales with
-        f, and m_b counts twice there: a bin without neighbours would not stay as it is. Bins never seen take no part;
-        a bin with fewer than two samples an epoch has no s: it lends none, and its features are shifted only.
+        f, and m_b counts twice in their sum: a bin without neighbours would change. Bins never seen are left out; a bin
+        with fewer than two samples in an epoch has no s: it is left out of s̃, and its features are only shifted.
 
     Example:
         >>> prm = PRM(Bins.from_edges(range(0, 11)), n_features=4)
@@ -116,7 +116,7 @@ class PRM(FullPrecision):
         self._active = False
 
     def forward(self, mean: Tensor, variance: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """Smoothed means and variances in training, those given in evaluation."""
+        """Return smoothed means and variances in training mode, unchanged ones in evaluation mode."""
         if not self.training:
             return mean, variance
         if target.ndim != 1 or not mean.shape == variance.shape == (len(target), self.n_features):
@@ -136,39 +136,39 @@ class PRM(FullPrecision):
 
     @torch.no_grad()
     def end_epoch(self) -> None:
-        """Fold the epoch's statistics, of all processes, into the running ones, smooth them, and start a new epoch."""
+        """Merge the epoch's statistics of all processes into the running ones, smooth them, and start a new epoch."""
         if int(self.epoch) >= self.start_update:
-            for gathered in (self.moments, self.variances):
-                gathered.merge_processes()
+            for statistics in (self.moments, self.variances):
+                statistics.merge_processes()
             self._fold()
-        for gathered in (self.moments, self.variances):
-            gathered.reset(self.running_mean)
+        for statistics in (self.moments, self.variances):
+            statistics.reset(self.running_mean)
         self.epoch = self.epoch + 1
         self._active = int(self.epoch) >= self.start_smooth
         self._calibrate()
 
     def _fold(self) -> None:
-        """Running averages of the bins seen this epoch; the others keep theirs."""
+        """Update the running averages of the bins seen in this epoch."""
         count = self.moments.count.to(self.running_mean.dtype)
         n = count.clamp(min=1)
         uncertainty = self.variances.mean / n
         spread = self.moments.m2 / n + self.variances.mean - uncertainty
-        # Two samples at least: from one, s is 0 whatever the bin.
-        for kind, here, new in (
+        # s needs at least two samples; with one it is always 0.
+        for kind, updated, new in (
             ("mean", count > 0, {"mean": self.moments.mean, "uncertainty": uncertainty}),
             ("spread", count > 1, {"spread": spread}),
         ):
             past = getattr(self, f"{kind}_weight")
-            # The weight of the past starts at 0, so the average is corrected for its start, as Adam's is.
+            # The weight of the past starts at 0, which corrects the bias of the average as in Adam.
             weight = self.momentum * past + 1 - self.momentum
-            kept = self.momentum * past / weight
+            decay = self.momentum * past / weight
             for name, values in new.items():
                 old = getattr(self, f"running_{name}")
-                setattr(self, f"running_{name}", torch.where(here, kept * old + (1 - kept) * values, old))
-            setattr(self, f"{kind}_weight", torch.where(here, weight, past))
+                setattr(self, f"running_{name}", torch.where(updated, decay * old + (1 - decay) * values, old))
+            setattr(self, f"{kind}_weight", torch.where(updated, weight, past))
 
     def _calibrate(self) -> None:
-        """Scale √f, shift of the mean and added variance of each bin."""
+        """Compute scale √f, shift of the mean and added variance of each bin."""
         known, has_spread = self.mean_weight > 0, self.spread_weight > 0
         taps = self._taps(known)
         smoothed_spread = self._taps(has_spread) @ self.running_spread
@@ -176,14 +176,14 @@ class PRM(FullPrecision):
         ratio = torch.where(varies, smoothed_spread, 1.0) / torch.where(varies, self.running_spread, 1.0)
         self.scale = torch.where(varies, ratio.clamp(*self.clip).sqrt(), torch.ones_like(ratio))
         shift = taps @ self.running_mean - self.scale * self.running_mean
-        own = taps.diagonal().unsqueeze(1)
+        middle = taps.diagonal().unsqueeze(1)
         others = taps - torch.diag_embed(taps.diagonal())
-        added = (self.scale - own).square() * self.running_uncertainty + others.square() @ self.running_uncertainty
+        added = (self.scale - middle).square() * self.running_uncertainty + others.square() @ self.running_uncertainty
         self.shift = torch.where(known, shift, torch.zeros_like(shift))
         self.added = torch.where(known, added, torch.zeros_like(added))
 
     def _taps(self, known: Tensor) -> Tensor:
-        """The kernel over the known bins, each row of which sums to 1."""
+        """Return the kernel over the known bins, with rows that sum to 1."""
         taps = self.kernel * known.to(self.kernel.dtype).T
         return taps / taps.sum(1, keepdim=True).clamp(min=torch.finfo(taps.dtype).tiny)
 
@@ -192,5 +192,5 @@ class PRM(FullPrecision):
         self._active = int(self.epoch) >= self.start_smooth
 
     def extra_repr(self) -> str:
-        """Bins and channels."""
+        """Return bins, channels and momentum as text."""
         return f"{self.bins!r}, n_features={self.n_features}, momentum={self.momentum}"

@@ -85,7 +85,7 @@ class Training:
         self.stage, self.epoch = 0, 0
         self.best_score, self.waited = math.inf, 0
         self.best: dict[str, Tensor] = {}
-        for stage in method.stages[1:]:  # what a later stage refuses, it refuses now
+        for stage in method.stages[1:]:  # validate later stages before training starts
             stage.build(model, y_train, bins)
         self._start_stage()
 

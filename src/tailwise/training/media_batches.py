@@ -1,4 +1,4 @@
-"""Batches of several inputs a row, some of them decoded from files when they are needed."""
+"""Batches of rows with several inputs, some of them decoded from files when they are needed."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,8 +21,8 @@ class OnDisk:
     """Files that are decoded when they are needed.
 
     Args:
-        paths: one a row.
-        decode: from some of them to ``(n, ...)`` values.
+        paths: one per row.
+        decode: from some paths to values ``(n, ...)``.
     """
 
     paths: Sequence[str]
@@ -35,17 +35,18 @@ class OnDisk:
 class MediaBatches:
     """Shuffled batches ``(x, y)`` whose x is a mapping of inputs: tensors, or files that worker processes decode.
 
-    Batches are of one size, or differ by one row: none is left with a single row, which batch norm could not take.
+    The sizes of batches differ by at most one row, so that no batch is left with a single row, which batch norm could
+    not take.
 
-    The order follows torch's global generator, so one seed an epoch fixes it. Of several processes each gets, and
-    decodes, its piece of every batch; their generators must be seeded alike.
+    The order follows torch's global generator, so one seed per epoch fixes it. With several processes, each gets and
+    decodes its piece of every batch; their generators must have the same seed.
 
     Args:
         x: inputs by name, each with n rows.
         y: ``(n, ...)`` targets.
         batch_size: most rows of a batch, of all processes together.
         device: where batches are put; tensors are put there once.
-        workers: processes that decode; one a core, at most 8, if not given.
+        workers: number of processes that decode; by default one per core, at most 8.
 
     Raises:
         InputError: inputs of different length, or a batch size below 1.
@@ -76,7 +77,7 @@ class MediaBatches:
         self.workers = min(_cores(), _MOST_WORKERS) if workers is None else workers
 
     def to(self, device: torch.device) -> "MediaBatches":
-        """The same batches on another device."""
+        """Return the same batches on another device."""
         return MediaBatches(self.x, self.y, batch_size=self.batch_size, device=device, workers=self.workers)
 
     def __len__(self) -> int:
@@ -86,38 +87,38 @@ class MediaBatches:
         return ((x, y) for _, x, y in self.pieces())
 
     def pieces(self) -> Iterator[tuple[int, dict[str, Tensor], Tensor]]:
-        """Of each batch of all processes its number of rows, and inputs and targets of this process's piece."""
+        """Yield the number of rows of each batch of all processes, and inputs and targets of this process's piece."""
         batches = torch.tensor_split(torch.randperm(len(self.y)), len(self))
-        own = [batch[piece(len(batch))] for batch in batches]
-        for batch, index, decoded in zip(batches, own, self._decoded(own), strict=True):
-            here = index.to(self.device)
+        pieces = [batch[piece(len(batch))] for batch in batches]
+        for batch, index, decoded in zip(batches, pieces, self._decoded(pieces), strict=True):
+            rows = index.to(self.device)
             x = {
-                name: values.index_select(0, here) if isinstance(values, Tensor) else decoded[name].to(self.device)
+                name: values.index_select(0, rows) if isinstance(values, Tensor) else decoded[name].to(self.device)
                 for name, values in self.x.items()
             }
-            yield len(batch), x, self.y.index_select(0, here)
+            yield len(batch), x, self.y.index_select(0, rows)
 
-    def _decoded(self, own: list[Tensor]) -> Iterator[dict[str, Tensor]]:
+    def _decoded(self, pieces: list[Tensor]) -> Iterator[dict[str, Tensor]]:
         files = {name: values for name, values in self.x.items() if isinstance(values, OnDisk)}
         if not files:
-            return ({} for _ in own)
-        return decoded_in_order(files, own, workers=self.workers)
+            return ({} for _ in pieces)
+        return decoded_in_order(files, pieces, workers=self.workers)
 
 
 def decoded_in_order(
     files: Mapping[str, OnDisk], pieces: Sequence[Tensor], *, workers: int
 ) -> Iterator[dict[str, Tensor]]:
-    """What the files of each piece hold, in order; worker processes decode ahead.
+    """Yield the decoded files of each piece, in order; worker processes decode ahead.
 
     Args:
         files: by input.
         pieces: positions of rows.
-        workers: processes; 0 decodes in this one.
+        workers: number of processes; 0 decodes in this one.
 
     Raises:
         InputError: a file that cannot be decoded, a worker process that is killed.
     """
-    # Workers draw seeds from a generator of their own: they must not change what a step draws.
+    # Workers draw their seeds from a separate generator, so that the draws of a training step stay the same.
     loader = DataLoader(
         _Pieces(files, pieces),
         batch_size=None,
@@ -128,7 +129,7 @@ def decoded_in_order(
     batches = iter(loader)
     for _ in pieces:
         try:
-            found = next(batches)
+            decoded = next(batches)
         except RuntimeError as error:
             if "DataLoader worker" not in str(error):
                 raise
@@ -136,13 +137,13 @@ def decoded_in_order(
                 "a process that decodes files was killed; give more memory (in a container also --shm-size), or use a "
                 "smaller `batch_size`"
             ) from error
-        if isinstance(found, str):
-            raise InputError(found)
-        yield found
+        if isinstance(decoded, str):
+            raise InputError(decoded)
+        yield decoded
 
 
 def _cores() -> int:
-    """Cores this process may use, where the system says that, else all."""
+    """Return the number of cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -160,5 +161,5 @@ class _Pieces(Dataset[Any]):
                 name: torch.from_numpy(files.decode([files.paths[row] for row in rows]))
                 for name, files in self.files.items()
             }
-        except InputError as error:  # as words: an exception of a worker comes with its traceback as its text
+        except InputError as error:  # as text, because a worker's exception has its traceback as its message
             return str(error)
