@@ -207,7 +207,7 @@ class TestList:
     @pytest.mark.parametrize(
         ("name", "content", "reason"),
         [
-            ("metrics.json", "[1]", "holds no JSON object"),
+            ("metrics.json", "[1]", "is not a JSON object"),
             ("metrics.json", "[" * 100_000, "is not JSON"),
             ("config.json", "{", "is not JSON"),
             ("history.jsonl", "half\n", "line 1 of history.jsonl is not JSON"),

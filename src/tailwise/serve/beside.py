@@ -40,11 +40,11 @@ class Tested:
     shots: Shots
 
     def same_rows(self, other: "Tested") -> bool:
-        """Whether another run was tested on the same rows with the same labels."""
+        """Return whether another run was tested on the same rows with the same labels."""
         return np.array_equal(self.row, other.row) and np.array_equal(self.y_true, other.y_true)
 
     def same_regions(self, other: "Tested") -> bool:
-        """Whether another run has the same bins and regions."""
+        """Return whether another run has the same bins and regions."""
         ours, theirs = self.shots, other.shots
         return (
             np.array_equal(ours.scalar_bins.edges, theirs.scalar_bins.edges)

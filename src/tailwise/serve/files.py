@@ -61,7 +61,7 @@ def read_object(root: Path, path: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path.name} is not JSON") from error
     if not isinstance(value, dict):
-        raise InputError(f"{path.name} holds no JSON object")
+        raise InputError(f"{path.name} is not a JSON object")
     return value
 
 
@@ -79,6 +79,6 @@ def read_lines(root: Path, path: Path) -> list[dict[str, Any]]:
         except (ValueError, RecursionError) as error:
             raise InputError(f"line {i} of {path.name} is not JSON") from error
         if not isinstance(value, dict):
-            raise InputError(f"line {i} of {path.name} holds no JSON object")
+            raise InputError(f"line {i} of {path.name} is not a JSON object")
         values.append(value)
     return values

@@ -65,7 +65,7 @@ class RunServer(ThreadingHTTPServer):
         return f"http://{f'[{host}]' if ':' in host else host}:{self.server_port}/"
 
     def accepts(self, host: str | None) -> bool:
-        """Whether a ``Host`` header names this server.
+        """Return whether a ``Host`` header names this server.
 
         Without this check, any web page in the user's browser could read a server on the loopback address by a name
         of its own that resolves to it (DNS rebinding).
