@@ -122,7 +122,7 @@ def read_run(root: Path, folder: Path, name: str, stamp: tuple[Any, ...]) -> Run
 
 
 def _ours(root: Path, folder: Path, stamp: tuple[Any, ...]) -> bool:
-    """Return whether a folder with ``config.json`` or ``manifest.json``, which many programs write, is a run of ours."""
+    """Return whether a folder with ``config.json`` or ``manifest.json``, common names, is a run of ours."""
     for name in (CONFIG, MANIFEST):
         try:
             if str(read_object(root, folder / name).get("format", "")).startswith(_FORMAT):
