@@ -20,16 +20,17 @@ import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
 from scipy.stats import t
-from tailwise.experiment.start import start_training
 
 from tailwise._files import write_json
 from tailwise.data.table_files import read_table
 from tailwise.data.task import Task
 from tailwise.experiment.auto_candidates import candidates_for
+from tailwise.experiment.fit import train_method
 from tailwise.experiment.model import TableModel
 from tailwise.experiment.one_standard_error import Ground, judge
 from tailwise.experiment.out_of_fold import fold_of_rows, out_of_fold
 from tailwise.experiment.prepare import prepare
+from tailwise.experiment.spec import Experiment
 from tailwise.methods.build import Method
 from tailwise.metrics.region_metrics import region_metrics
 from tailwise.training.recipe import Recipe
@@ -58,10 +59,7 @@ def measure(given: argparse.Namespace, named: dict, seed: int) -> None:
     recipe = Recipe(seed=seed, device="cpu", epochs=given.epochs, patience=given.patience)
 
     def train(table: Task, method: Method) -> TableModel:
-        setup = start_training(table, method, recipe, model=model)
-        for _ in setup.epochs():
-            pass
-        return TableModel(table.schema, setup.inputs, setup.predictor, table.shots, table.relevance)
+        return train_method(table, Experiment("vanilla", model, recipe=recipe), method)
 
     started = time.perf_counter()
     if found is None:
@@ -74,23 +72,24 @@ def measure(given: argparse.Namespace, named: dict, seed: int) -> None:
             "fold": fold[kept].tolist(),
             "bin": bins.index(table.y[kept]).tolist(),
             "share": (bins.histogram(table.y[table.part == "val"]) / (table.part == "val").sum()).tolist(),
-            "pred": {one.candidate.name: None if one.pred is None else one.pred.tolist() for one in inner},
-            "failed": {one.candidate.name: one.failed for one in inner if one.failed},
+            "pred": {one.candidate.method_name: None if one.pred is None else one.pred.tolist() for one in inner},
+            "failed": {one.candidate.method_name: one.failed for one in inner if one.failed},
             "test": {},
         }
     test, y = table.rows_of("test")
     models: dict[str, TableModel] = {}
     for candidate in candidates:
-        if candidate.name not in missing(found):
+        if candidate.method_name not in missing(found):
             continue
         method = candidate.compose()
-        plain = "vanilla" if method.correction is not None else candidate.name
+        plain = "vanilla" if method.correction is not None else candidate.method_name
         if plain not in models:
             models[plain] = train(table, method)
-        pred = models[plain].calibrated(table, method.correction, intervals=False).predict(test)
+        model_, _ = models[plain].calibrated(table, method.correction, intervals=False)
+        pred = model_.predict(test)
         regions = region_metrics(y, pred, table.shots, resamples=0)
         metrics = {name: {key: v.value for key, v in region.metrics.items()} for name, region in regions.items()}
-        found["test"][candidate.name] = metrics
+        found["test"][candidate.method_name] = metrics
     write_json(out, found)
     print(f"{out.stem}: {time.perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
 

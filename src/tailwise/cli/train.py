@@ -81,7 +81,7 @@ def train(
     from tailwise.experiment.spec import AUTO_METHOD, Experiment
     from tailwise.runs.folder import CACHE, check_out, remove_cache
     from tailwise.runs.other_run import read_other
-    from tailwise.runs.training import RunInProgress
+    from tailwise.runs.training import RunInProgress, table_plan
 
     if depth is not None:
         return train_maps(context)
@@ -147,15 +147,8 @@ def train(
             remove_cache(folder)
         raise
     task.notes.extend(dict.fromkeys(warned + also))
-    run = RunInProgress(
-        folder,
-        running,
-        label=label,
-        choice=None if choice is None else choice.record,
-        other=other,
-        resume=resume,
-        overwrite=overwrite,
-    )
+    plan = table_plan(running, label=label, choice=None if choice is None else choice.record, other=other)
+    run = RunInProgress(folder, plan, resume=resume, overwrite=overwrite)
     notes(source.notes + task.notes)
     with run, told_how_to_resume(folder), warnings_told(task.notes), epoch_bar() as bar:
         evaluation = run.train(bar.show)

@@ -14,7 +14,7 @@ from tailwise.report.critical import wrapped
 from tailwise.report.drawing import INK, OTHER, OURS, drawing, short
 
 if TYPE_CHECKING:
-    from tailwise.compare.comparison import TableComparison
+    from tailwise.compare.table_comparison import TableComparison
 
 Box = tuple[float, float, float, float]
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from tailwise._checks import InputError
+from tailwise.backends.protocol import Fitting
 from tailwise.distributed import on_main, world
 from tailwise.experiment.evaluate import Evaluation, evaluate, predict_part
 from tailwise.experiment.fit import Running
@@ -17,18 +18,60 @@ from tailwise.runs.lock import locked
 from tailwise.training.checkpoint import has_checkpoint, load_checkpoint, save_checkpoint
 from tailwise.training.epoch import Epoch
 
+Result = TypeVar("Result")
 
-class RunInProgress:
+
+@dataclass(frozen=True)
+class RunPlan(Generic[Result]):
+    """What is trained in a run folder, and what is written once it is trained.
+
+    Args:
+        fitting: the training.
+        config: settings of the run, as ``config.json`` keeps them.
+        finish: evaluates the trained model, writes everything but the manifest, and returns the evaluation; every
+            process calls it, and the first one writes.
+    """
+
+    fitting: Fitting
+    config: Mapping[str, Any]
+    finish: Callable[[Path], Result]
+
+
+def table_plan(
+    running: Running, *, label: str, choice: Mapping[str, Any] | None = None, other: OtherRun | None = None
+) -> RunPlan[Evaluation]:
+    """Return the plan of a run on a table.
+
+    Args:
+        running: an experiment, set up by :func:`tailwise.experiment.fit.start`.
+        label: how the run is called.
+        choice: how the method was chosen, as plain values, if it was.
+        other: a finished run to show beside this one.
+    """
+    task, experiment = running.task, running.experiment
+
+    def finish(folder: Path) -> Evaluation:
+        model, validated = running.finish()
+        test = evaluate(model, task, seed=experiment.recipe.seed, features_of=artifact.page_rows(task))
+        if world()[0] == 0:
+            validation = predict_part(model, task, "val", known=validated)
+            artifact.write_results(folder, task, model, test, validation)
+            artifact.write_page(folder, task, model, test, label=label, remarks=running.method.remarks, other=other)
+        return test
+
+    name, encoder = running.method.name, running.fitting.encoder
+    config = artifact.describe(task, experiment, label=label, encoder=encoder, method=name, choice=choice)
+    return RunPlan(running.fitting, config, finish)
+
+
+class RunInProgress(Generic[Result]):
     """A training whose run folder is started, or resumed at its last checkpoint; use it as a context manager.
 
     The folder is locked while the context is open.
 
     Args:
         folder: where the run is written.
-        running: what is trained, set up by :func:`tailwise.experiment.fit.start`.
-        label: how the run is called.
-        choice: how the method was chosen, as plain values, if it was.
-        other: a finished run to show beside this one.
+        plan: what is trained and written.
         resume: go on with the run in the folder.
         overwrite: replace the run in the folder once this one is finished.
 
@@ -37,39 +80,20 @@ class RunInProgress:
             holds a run of other settings.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        running: Running,
-        *,
-        label: str,
-        choice: Mapping[str, Any] | None = None,
-        other: OtherRun | None = None,
-        resume: bool = False,
-        overwrite: bool = False,
-    ) -> None:
-        self.folder, self.running, self.label, self.other, self.resume = folder, running, label, other, resume
-        self.done = 0
-        config = artifact.describe(
-            running.task,
-            running.experiment,
-            label=label,
-            encoder=running.fitting.encoder,
-            method=running.method.name,
-            choice=choice,
-        )
+    def __init__(self, folder: Path, plan: RunPlan[Result], *, resume: bool = False, overwrite: bool = False) -> None:
+        self.folder, self.plan, self.resume, self.done = folder, plan, resume, 0
         self._open = ExitStack()
         try:
-            on_main(lambda: self._claim(config, overwrite=overwrite))
-            if resume and running.fitting.resumable:
+            on_main(lambda: self._claim(overwrite=overwrite))
+            if resume and plan.fitting.resumable:
                 self.done = self._restored()
-            on_main(lambda: None if resume else run.start_run(folder, config))
+            on_main(lambda: None if resume else run.start_run(folder, dict(plan.config)))
             on_main(lambda: run.trim_history(folder, self.done))
         except BaseException:
             self._open.close()
             raise
 
-    def __enter__(self) -> "RunInProgress":
+    def __enter__(self) -> "RunInProgress[Result]":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
@@ -77,7 +101,7 @@ class RunInProgress:
             run.abandon_run(self.folder)
         self._open.close()
 
-    def train(self, on_epoch: Callable[[Epoch], None] | None = None) -> Evaluation:
+    def train(self, on_epoch: Callable[[Epoch], None] | None = None) -> Result:
         """Train, evaluate on the test rows and write everything a finished run holds.
 
         Args:
@@ -86,41 +110,34 @@ class RunInProgress:
         Returns:
             The evaluation of the test rows.
         """
-        task, fitting = self.running.task, self.running.fitting
-        for count, epoch in enumerate(fitting.epochs(), start=self.done + 1):
+        for count, epoch in enumerate(self.plan.fitting.epochs(), start=self.done + 1):
             if on_epoch is not None:
                 on_epoch(epoch)
             if world()[0] == 0:
                 self._keep(epoch, count)
-        model, validated = self.running.finish()
-        rows = artifact.page_rows(task)
-        test = evaluate(model, task, seed=self.running.experiment.recipe.seed, features_of=rows)
+        result = self.plan.finish(self.folder)
         if world()[0] == 0:
-            validation = predict_part(model, task, "val", known=validated)
-            artifact.write_results(self.folder, task, model, test, validation)
-            remarks = self.running.method.remarks
-            artifact.write_page(self.folder, task, model, test, label=self.label, remarks=remarks, other=self.other)
             run.finish_run(self.folder)
-        return test
+        return result
 
-    def _claim(self, config: dict[str, Any], *, overwrite: bool) -> None:
+    def _claim(self, *, overwrite: bool) -> None:
         """Lock the folder and check it once more, as another run may have been started since the first check."""
         self._open.enter_context(locked(self.folder))
         run.check_out(self.folder, overwrite=overwrite, resume=self.resume)
         if self.resume:
-            run.check_same(self.folder, config)
+            run.check_same(self.folder, dict(self.plan.config))
 
     def _restored(self) -> int:
         """Go on from the last checkpoint, if there is one, and return the number of epochs it has."""
         if not has_checkpoint(self.folder / run.CHECKPOINT):
             return 0
         tensors, numbers = load_checkpoint(self.folder / run.CHECKPOINT)
-        self.running.fitting.restore(tensors, numbers)
+        self.plan.fitting.restore(tensors, numbers)
         return int(numbers["epochs_done"])
 
     def _keep(self, epoch: Epoch, count: int) -> None:
         """Write an epoch's line of history and, where training can be resumed, a checkpoint."""
         run.append_history(self.folder, asdict(epoch))
-        if self.running.fitting.resumable:
-            tensors, numbers = self.running.fitting.state()
+        if self.plan.fitting.resumable:
+            tensors, numbers = self.plan.fitting.state()
             save_checkpoint(self.folder / run.CHECKPOINT, tensors, {**numbers, "epochs_done": count})
