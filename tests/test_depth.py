@@ -14,14 +14,20 @@ from tailwise.data.cell_paths import FileError
 from tailwise.labels.streaming import LabelDensity
 from tailwise.metrics.depth import DepthErrors, absolute_relative_error, delta_accuracy, log10_error
 from tailwise.metrics.errors import balanced_mean_absolute_error, geometric_mean_error
-from tailwise.modalities.dense import MapSettings, prepare_maps
-from tailwise.modalities.dense_model import MapModel
-from tailwise.modalities.dense_training import map_method, map_training, predicted_maps
 from tailwise.modalities.depth_net import DenseHead, DepthNet
 from tailwise.modalities.map_batches import MapBatches
-from tailwise.modalities.map_files import nearest, open_maps, read_image, read_map
+from tailwise.modalities.map_evaluation import Example, evaluate_maps, evaluate_part
+from tailwise.modalities.map_files import nearest, read_image, read_map
+from tailwise.modalities.map_method import map_method
+from tailwise.modalities.map_model import MapModel
+from tailwise.modalities.map_network import MapNetwork
+from tailwise.modalities.map_rows import open_maps
+from tailwise.modalities.map_schema import MapSettings
+from tailwise.modalities.map_store import MapFile
+from tailwise.modalities.map_task import prepare_maps
+from tailwise.modalities.map_training import start
 from tailwise.modalities.scenes import FARTHEST, render_scene, write_scenes
-from tailwise.report.dense_page import Example, dense_page
+from tailwise.report.dense_page import dense_page
 
 COLUMNS = ["--image", "image", "--depth", "depth", "--set", "depth.scale=0.001"]
 QUICK = ["--epochs", "2", "--device", "cpu", "--lr", "0.003"]
@@ -186,16 +192,17 @@ class TestFiles:
         frame.loc[3, ["image", "depth"]] = str(tmp_path / "large.png"), str(tmp_path / "large.npy")
         with pytest.raises(InputError, match=r"2 sizes \(64 x 64, 100 x 80\).*depth.size"):
             prepared(scenes, frame)
-        rows = prepared(scenes, frame, size=(64, 80)).rows
-        assert rows.decoded([3]).shape == (1, 3, 64, 80)
-        assert rows.targets([3]).shape == (1, 32, 40)
-        (pred,) = predicted_maps(DepthNet("small").eval(), rows, [3])
+        maps = prepared(scenes, frame, size=(64, 80))
+        row = maps.rows.select([3])
+        assert row.decoded().shape == (1, 3, 64, 80)
+        assert row.targets().shape == (1, 32, 40)
+        (pred,) = MapModel.of(maps, MapNetwork(DepthNet("small"))).predict(row)
         assert pred.shape == (100, 80)
 
 
 class TestPreparation:
     def test_counts_are_those_of_all_known_training_pixels(self, maps):
-        pixels = np.concatenate([truth.ravel() for truth in maps.rows.truths(maps.places("train"))])
+        pixels = np.concatenate([truth.ravel() for truth in maps.rows_of("train")[1]])
         known = pixels[~np.isnan(pixels)]
         assert maps.counts.n == known.size
         np.testing.assert_array_equal(maps.counts.counts, maps.shots.bins.histogram(known))
@@ -218,8 +225,9 @@ class TestPreparation:
     def test_masks_count_on_test_images_alone(self, scenes):
         maps = prepared(scenes, mask="left")
         masked = [i for i, mask in enumerate(maps.rows.masks) if mask is not None]
-        assert masked == [i for i in maps.places("test") if i % 2 == 0]
-        (truth,), (plain,) = maps.rows.truths(masked[:1], masked=True), maps.rows.truths(masked[:1])
+        assert masked == [i for i in np.flatnonzero(maps.part == "test") if i % 2 == 0]
+        row = maps.rows.select(masked[:1])
+        (truth,), (plain,) = row.truths(masked=True), row.truths()
         assert np.isnan(truth[:, 32:]).all()
         np.testing.assert_array_equal(truth[:, :32], plain[:, :32])
 
@@ -237,6 +245,37 @@ class TestPreparation:
         with pytest.raises(InputError, match=reason):
             MapSettings.of(settings)
 
+    def test_a_task_has_the_names_of_a_table_task(self, scenes):
+        maps = prepared(scenes, mask="left")
+        assert maps.schema.targets == ("depth",)
+        assert maps.schema.target == "depth"
+        assert maps.row.tolist() == list(range(40))
+        assert maps.sizes() == {part: int((maps.part == part).sum()) for part in ("train", "val", "test")}
+        test = np.flatnonzero(maps.part == "test")
+        rows, truths = maps.rows_of("test")
+        assert len(rows) == len(truths) == len(test)
+        assert rows.names == tuple(pd.read_csv(scenes)["image"].iloc[test])
+        assert [str(scenes.parent / name) for name in rows.names] == list(rows.images)
+        for truth, expected in zip(truths, maps.rows.select(test).truths(masked=True), strict=True):
+            np.testing.assert_array_equal(truth, expected)
+        assert [len(piece) for piece in rows.pieces(4)] == [4, 2]
+        with pytest.raises(InputError, match="lacks the column 'left' the model was trained on"):
+            maps.schema.check(["image", "depth"])
+        maps.schema.check(["image"], maps=False)
+
+    @pytest.mark.parametrize(
+        ("choices", "reason"),
+        [
+            ({"bin_width": 1.0, "n_bins": 3}, "give `bin_width` or `n_bins`, not both"),
+            ({"split": "balanced"}, "`split='balanced'` is for one target a row"),
+            ({"group": "rom"}, "`group` 'rom' is not a column of the table; did you mean 'room'"),
+            ({"mask": "lef"}, "depth.mask 'lef' is not a column"),
+        ],
+    )
+    def test_choices_that_do_not_work(self, scenes, choices, reason):
+        with pytest.raises(InputError, match=reason):
+            prepared(scenes, **choices)
+
 
 class TestBatches:
     def test_image_and_map_are_mirrored_together(self, tmp_path):
@@ -245,7 +284,7 @@ class TestBatches:
         np.save(tmp_path / "a.npy", ramp.astype(np.float32))
         rows = open_maps(("image", "depth", None), [str(tmp_path / "a.png")] * 8, [str(tmp_path / "a.npy")] * 8)
         torch.manual_seed(0)
-        batches = MapBatches(rows, range(8), batch_size=8)
+        batches = MapBatches(rows, batch_size=8)
         batches.jitter = nn.Identity()
         ((_, x, y),) = batches.pieces()
         rises = x[:, 0, 0, -1] > x[:, 0, 0, 0]
@@ -254,9 +293,9 @@ class TestBatches:
         torch.testing.assert_close(x[:, 0, ::2, ::2] * 255, y, atol=3.0, rtol=0)
 
     def test_colours_change_in_images_alone_and_one_seed_fixes_everything(self, maps):
-        places = maps.places("train")
-        plain = MapBatches(maps.rows, places, batch_size=5, augment=False)
-        changed = MapBatches(maps.rows, places, batch_size=5)
+        rows, _ = maps.rows_of("train")
+        plain = MapBatches(rows, batch_size=5, augment=False)
+        changed = MapBatches(rows, batch_size=5)
         drawn = []
         for batches in (plain, changed, changed):
             torch.manual_seed(3)
@@ -272,9 +311,9 @@ class TestBatches:
 
     @pytest.mark.slow
     def test_worker_processes_decode_what_memory_holds(self, maps):
-        places, found = maps.places("train")[:6], []
+        rows, found = maps.rows_of("train")[0].select(range(6)), []
         for workers in (None, 0, 1):
-            batches = MapBatches(maps.rows, places, batch_size=4, workers=workers)
+            batches = MapBatches(rows, batch_size=4, workers=workers)
             for _ in range(2):
                 torch.manual_seed(5)
                 found.append(list(batches))
@@ -413,6 +452,58 @@ class TestErrors:
             errors.add([[1.0, 2.0]], [[1.0]])
 
 
+class TestEvaluation:
+    @pytest.fixture(scope="class")
+    @classmethod
+    def masked(cls, scenes):
+        """A task with masks, and a model that is not trained."""
+        torch.manual_seed(0)
+        maps = prepared(scenes, mask="left")
+        return maps, MapModel.of(maps, MapNetwork(DepthNet("small").match_scale(maps.pixels)))
+
+    def test_errors_are_those_of_predictions_and_masked_maps(self, masked):
+        maps, model = masked
+        rows, truths = maps.rows_of("test")
+        found = evaluate_part(model, maps, "test")
+        assert found.examples == ()
+        assert found.images["row"].tolist() == np.flatnonzero(maps.part == "test").tolist()
+        assert (found.images["split"] == "test").all()
+        assert found.images["image"].tolist() == list(rows.names)
+        errors = DepthErrors(maps.shots)
+        for line, truth, pred in zip(found.images.itertuples(), truths, model.predict(rows), strict=True):
+            errors.add(truth, pred)
+            known = ~np.isnan(truth)
+            assert line.pixels == known.sum()
+            assert line.mae == pytest.approx(np.abs(pred - truth)[known].mean())
+            assert line.bias == pytest.approx((pred - truth)[known].mean(), abs=1e-6)
+            assert line.rmse == pytest.approx(np.sqrt(np.square(pred - truth)[known].mean()))
+        assert found.regions(seed=1) == errors.metrics(seed=1)
+        assert evaluate_maps(model, rows).regions(resamples=0) == errors.metrics(resamples=0)
+
+    def test_examples_are_the_best_the_median_and_the_worst_image(self, masked, tmp_path):
+        maps, model = masked
+        with MapFile(tmp_path / "maps.npz") as store:
+            found = evaluate_part(model, maps, "test", store=store)
+        ranked = found.images.sort_values("mae", kind="stable")
+        assert [example.name for example in found.examples] == ranked["image"].iloc[[0, 3, 5]].tolist()
+        with np.load(tmp_path / "maps.npz") as stored:
+            assert stored.files == [f"row{row}" for row in found.images["row"]]
+            for example, row, mae in zip(
+                found.examples, ranked["row"].iloc[[0, 3, 5]], ranked["mae"].iloc[[0, 3, 5]], strict=True
+            ):
+                np.testing.assert_array_equal(stored[f"row{row}"], example.pred)
+                assert np.nanmean(np.abs(example.pred - example.truth)) == pytest.approx(mae)
+                assert example.image.shape == (3, 64, 64)
+
+    def test_a_table_is_predicted_as_its_rows_are(self, masked, scenes, monkeypatch, tmp_path):
+        maps, model = masked
+        monkeypatch.chdir(scenes.parent)
+        model.save(tmp_path)
+        predictions = list(MapModel.load(tmp_path).predict(pd.read_csv(scenes).head(3)))
+        for pred, expected in zip(predictions, model.predict(maps.rows.select(range(3))), strict=True):
+            np.testing.assert_array_equal(pred, expected)
+
+
 class TestScenes:
     def test_depths_are_those_of_what_is_drawn(self):
         rng = np.random.default_rng(0)
@@ -462,12 +553,12 @@ def test_a_page_shows_maps_whose_shown_pixels_are_all_unknown():
 
 def test_a_network_learns_a_few_scenes(maps):
     # Without augmentation, and judged on what it was shown: the shape of things is learnt, not their mean.
-    few = maps.places("train")[:4]
-    pixels = np.concatenate([t[~np.isnan(t)] for t in maps.rows.truths(few)])
+    few = maps.rows_of("train")[0].select(range(4))
+    pixels = np.concatenate([t[~np.isnan(t)] for t in few.truths()])
     torch.manual_seed(0)
     model = DepthNet("small").match_scale(pixels)
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
-    batches = MapBatches(maps.rows, few, batch_size=4, augment=False)
+    batches = MapBatches(few, batch_size=4, augment=False)
     losses = []
     for _ in range(25):
         for x, y in batches:
@@ -550,7 +641,7 @@ class TestRun:
         maps = prepared(scenes, pd.read_csv(scenes).head(12))
 
         def training():
-            return map_training(maps, compose("fds"), Recipe(epochs=2, device="cpu", lr=3e-3)).training
+            return start(maps, compose("fds"), Recipe(epochs=2, device="cpu", lr=3e-3))
 
         whole, first, second = training(), training(), training()
         epochs = list(whole.epochs())
@@ -558,8 +649,14 @@ class TestRun:
         second.restore(*first.state())
         (last,) = second.epochs()
         assert last.terms == epochs[1].terms
-        for name, value in whole.model.state_dict().items():
-            assert torch.equal(value, second.model.state_dict()[name]), name
+        for name, value in whole.predictor.model.state_dict().items():
+            assert torch.equal(value, second.predictor.model.state_dict()[name]), name
+
+    def test_what_a_training_does_not_take(self, maps):
+        with pytest.raises(InputError, match="takes no parameters"):
+            start(maps, compose("vanilla"), Recipe(), params={"width": 4})
+        with pytest.raises(InputError, match="`sample_weight` is for tables alone"):
+            start(maps, compose("vanilla"), Recipe(), sample_weight=np.ones(3))
 
     def test_a_model_folder_of_another_kind_is_refused(self, finished, tmp_path):
         folder = tmp_path / "model"

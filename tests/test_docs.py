@@ -39,7 +39,7 @@ def test_make_targets_exist(command):
 
 
 def test_public_names():
-    assert len(tailwise.__all__) == len(set(tailwise.__all__)) <= 32
+    assert len(tailwise.__all__) == len(set(tailwise.__all__)) <= 41
     for name in tailwise.__all__:
         assert getattr(tailwise, name).__doc__, name
     with pytest.raises(AttributeError, match="has no attribute 'Conr'"):
@@ -51,7 +51,8 @@ def test_public_surface():
     known = """
         Batches Bins ConR FDS FocalL1 FocalMSE Huber InputError L1 LDS LabelWeights MLP MSE Method Objective Recipe
         Regressor Relevance Shots Stage TableModel Training compose conr_loss density_weights focal_loss lds_weights
-        region_metrics LabelDensity WeightedRegressor ImbalancedRegressor ResampledRegressor
+        region_metrics LabelDensity WeightedRegressor ImbalancedRegressor ResampledRegressor SERAObjective
+        BalancedMAEObjective Evaluation Experiment FittedModel Task evaluate fit prepare
     """
     assert set(tailwise.__all__) >= set(known.split())
 

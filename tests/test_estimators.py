@@ -196,7 +196,7 @@ class TestImbalancedRegressor:
         X, y = frame
         groups = np.arange(len(y)) // 10
         model = ImbalancedRegressor(**FAST)
-        table = model._table(model._frame(X, reset=True), y.to_numpy(), groups, None, 0)
+        table = model._task(model._frame(X, reset=True), y.to_numpy(), groups, None, None, 0)
         sides = [set(groups[table.row[table.part == part]]) for part in ("train", "val")]
         assert not sides[0] & sides[1]
         assert min(map(len, sides)) > 0
@@ -239,8 +239,8 @@ class TestImbalancedRegressor:
             ({"method": "sqinv+con"}, None, "unknown method part 'con'"),
             ({"encoder": "tabn"}, None, "encoder must be one of 'auto', 'mlp'"),
             ({"encoder_params": {"width": 3}}, None, "has no parameter 'width'"),
-            ({"bin_width": 1.0, "n_bins": 3}, None, "give bin_width or n_bins, not both"),
-            ({"lr": -1}, None, "lr must be"),
+            ({"bin_width": 1.0, "n_bins": 3}, None, "give `bin_width` or `n_bins`, not both"),
+            ({"lr": -1}, None, "`lr` must be"),
             ({}, np.zeros(400), "the target is constant"),
             ({}, np.full(400, np.nan), "NaN|finite"),
         ],

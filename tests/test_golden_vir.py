@@ -8,7 +8,7 @@ from torch import nn
 
 from golden import golden
 from tailwise import Bins, InputError
-from tailwise.losses.evidential import evidential_loss, posterior
+from tailwise.losses.evidential_loss import evidential_loss, posterior
 from tailwise.smoothing.prm import PRM
 
 EVIDENTIAL = golden("vir_evidential", having="loss")

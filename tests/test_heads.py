@@ -11,8 +11,8 @@ from tailwise.heads.attach import HEADS, attach_head, head_from, shape_from_json
 from tailwise.heads.evidential import VariationalHead
 from tailwise.heads.head import Head, as_head
 from tailwise.heads.laplace import LaplaceHeads
-from tailwise.losses.evidential import posterior
-from tailwise.losses.laplace import UVote, laplace_nll
+from tailwise.losses.evidential_loss import posterior
+from tailwise.losses.laplace_likelihood import UVote, laplace_nll
 from tailwise.losses.pointwise import L1
 from tailwise.modalities.depth_net import DenseHead
 
@@ -308,7 +308,7 @@ def test_evidence_is_a_soft_plus_of_a_linear_layer():
     ("make", "message"),
     [
         (lambda: head_from(5, {"kind": "laplaec"}), "did you mean 'laplace'"),
-        (lambda: head_from(5, {}), "known are ensemble, laplace, point, variational"),
+        (lambda: head_from(5, {}), "known are ensemble, laplace, mixture, point, variational"),
         (lambda: LaplaceHeads(5, n_heads=0), "n_heads must be"),
         (lambda: VariationalHead(5, n_latent=0), "n_latent must be"),
     ],

@@ -73,7 +73,7 @@ class TestTableChoices:
 
     def test_every_option_of_a_table_is_a_keyword(self):
         every = dict.fromkeys(inspect.get_annotations(TableOptions))
-        assert len(every) == 17
+        assert len(every) == 13
         assert set(table_choices(**every)) <= set(inspect.signature(prepare).parameters)
 
     def test_of_a_run_are_in_its_settings(self, toy_csv, tmp_path):
@@ -88,6 +88,10 @@ class TestTableChoices:
             "split": "auto",
             "drop_missing_target": False,
             "seed": 0,
+            "image": [],
+            "text": [],
+            "text_pair": None,
+            "signal": [],
         }
 
     def test_mistakes(self):

@@ -19,7 +19,8 @@ from tailwise.experiment.prepare import prepare
 from tailwise.labels.bins import Bins
 from tailwise.labels.density import LDS
 from tailwise.labels.shots import Shots
-from tailwise.modalities.dense import MapSettings, prepare_maps
+from tailwise.modalities.map_schema import MapSettings
+from tailwise.modalities.map_task import prepare_maps
 from tailwise.training.recipe import Recipe
 from tailwise.weights.by_density import density_weights
 

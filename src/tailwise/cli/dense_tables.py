@@ -1,31 +1,20 @@
-"""Tables of runs on maps: the index that names the files, and errors by region."""
+"""Tables of runs on maps: errors by region."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
 from tailwise._numbers import number
-from tailwise.data.source import Source, load_source
 from tailwise.metrics.depth import DEPTH_METRICS
 from tailwise.metrics.region_metrics import RegionMetrics
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _COLUMNS = ("rmse", "abs_rel", "delta1")
 
 
-def index_table(data: str) -> "tuple[Source, pd.DataFrame]":
-    """Where a table came from, and its rows."""
-    source = load_source(data)
-    return source, source.rows.frame()
-
-
 def region_table(regions: Mapping[str, RegionMetrics], *, title: str, unit: str) -> Table:
-    """Errors by region, with 95 % intervals over images for the MAE."""
+    """Return errors by region, with 95 % intervals over images for the MAE."""
     caption = Text(f"in units of {unit}; pixels of all images together, intervals over images")
     table = Table(title=Text(title), caption=caption, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("region", style="bold")

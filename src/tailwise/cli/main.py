@@ -10,7 +10,7 @@ from tailwise._checks import InputError
 from tailwise.cli.bench import bench
 from tailwise.cli.compare import compare
 from tailwise.cli.diagnose import diagnose
-from tailwise.cli.evaluate import evaluate
+from tailwise.cli.evaluate_run import evaluate
 from tailwise.cli.flags import with_flags
 from tailwise.cli.launch import is_main, leave
 from tailwise.cli.lists import examples, methods

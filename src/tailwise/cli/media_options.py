@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from tailwise.modalities.catalog import column_options
+from tailwise.modalities.kinds import column_options
 from tailwise.modalities.modality import ColumnOption
 
 Command = TypeVar("Command", bound=Callable[..., Any])

@@ -44,7 +44,7 @@ def predict(
     from tailwise.data.source import load_source
     from tailwise.data.table_files import SUFFIXES, write_table
     from tailwise.experiment.model import TableModel
-    from tailwise.modalities.dense_model import MapModel, is_map_model
+    from tailwise.modalities.map_model import MapModel, is_map_model
     from tailwise.modalities.media_rows import with_full_paths
     from tailwise.runs.folder import MODEL, by_target, open_run
 

@@ -11,8 +11,8 @@ from tailwise.backends.names import MODELS, load_backend
 from tailwise.cli import automatic, media_options, options
 from tailwise.cli.launch import several
 from tailwise.cli.table_choices import table_choices
-from tailwise.modalities.catalog import kinds
 from tailwise.modalities.encoder_names import AUTO, ENCODERS
+from tailwise.modalities.kinds import kinds
 from tailwise.training.recipe import Recipe
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from tailwise.compare.sweep import swept_entries
 from tailwise.experiment.spec import Experiment, recipe_of
 from tailwise.methods.build import compose
 from tailwise.methods.grammar import parse
-from tailwise.modalities.catalog import kinds
 from tailwise.modalities.encoder_names import AUTO, ENCODERS
+from tailwise.modalities.kinds import kinds
 
 
 def entries_of(

@@ -34,7 +34,7 @@ class Medium:
     """A column with an encoder of its own, or several columns that are read together.
 
     Args:
-        kind: name of a modality, see :mod:`tailwise.modalities.catalog`.
+        kind: name of a modality, see :mod:`tailwise.modalities.kinds`.
         columns: one column, or those that are read together.
         plural: plural of the kind, for messages; by default ``kind`` with an s.
     """

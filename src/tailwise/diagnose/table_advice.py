@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from tailwise._checks import quoted
 from tailwise.diagnose.commands import Commands
 from tailwise.diagnose.facts import Advice, Diagnosis
-from tailwise.modalities.catalog import kinds
+from tailwise.modalities.kinds import kinds
 
 _WEAK_R2 = 0.1
 _REPEATED, _CONTRADICTING = 0.01, 0.2

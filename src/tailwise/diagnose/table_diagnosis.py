@@ -27,7 +27,7 @@ from tailwise.diagnose.media import media_hints
 from tailwise.diagnose.quick_model import cross_validate
 from tailwise.labels.bins import Bins
 from tailwise.labels.shots import Shots
-from tailwise.modalities.catalog import column_options, how_to_name
+from tailwise.modalities.kinds import column_options, how_to_name
 from tailwise.modalities.media_rows import media_columns
 
 

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tailwise._checks import InputError, one_of, positive
-from tailwise.distributions.arrays import Floats, probabilities
 from tailwise.distributions.label_density import REACH, SmoothedDensity, Target, check_balance
 from tailwise.distributions.predictive import Predictive
+from tailwise.distributions.row_arrays import Floats, probabilities
 from tailwise.labels.bins import Bins
 
 Loss = Literal["absolute", "squared"]

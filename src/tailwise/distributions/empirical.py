@@ -8,8 +8,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array, issparse, vstack
 
 from tailwise._checks import InputError, positive
-from tailwise.distributions.arrays import Floats, finite, increasing, index_rows, pieces, scalar
 from tailwise.distributions.predictive import NO_MASS, Predictive
+from tailwise.distributions.row_arrays import Floats, finite, increasing, index_rows, pieces, scalar
 from tailwise.distributions.steps import StepFunction
 
 _ROUNDING = 1e-12  # of a sum of weights

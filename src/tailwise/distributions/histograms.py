@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tailwise._checks import InputError, positive
-from tailwise.distributions.arrays import Floats, finite, increasing, index_rows, pieces, scalar, shares
 from tailwise.distributions.predictive import NO_MASS, Predictive
+from tailwise.distributions.row_arrays import Floats, finite, increasing, index_rows, pieces, scalar, shares
 from tailwise.distributions.steps import StepFunction
 
 

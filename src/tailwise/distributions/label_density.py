@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tailwise._checks import InputError, label_array, not_negative
-from tailwise.distributions.arrays import Floats, finite, increasing, numbers, scalar
+from tailwise.distributions.row_arrays import Floats, finite, increasing, numbers, scalar
 from tailwise.distributions.steps import StepFunction
 from tailwise.labels.bins import Bins
 from tailwise.labels.density import LDS

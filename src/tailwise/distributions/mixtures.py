@@ -8,9 +8,9 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtr
 
 from tailwise._checks import positive
-from tailwise.distributions.arrays import Floats, index_rows, scalar
 from tailwise.distributions.normals import Components, normal_density
 from tailwise.distributions.predictive import Predictive
+from tailwise.distributions.row_arrays import Floats, index_rows, scalar
 from tailwise.distributions.steps import StepFunction
 from tailwise.distributions.tilted import TiltedMixture
 

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr, ndtri
 
 from tailwise._checks import InputError
-from tailwise.distributions.arrays import Floats, finite, shares
+from tailwise.distributions.row_arrays import Floats, finite, shares
 
 _REACH = 8.3  # standard deviations beyond which a Gaussian has less mass than one rounding error of 1
 _SMALLEST_SCALE = 1e-300

@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tailwise._checks import InputError, one_of
-from tailwise.distributions.arrays import finite, numbers, same_length, shares
 from tailwise.distributions.empirical import Empirical
 from tailwise.distributions.histograms import Histogram
 from tailwise.distributions.mixtures import Mixture
 from tailwise.distributions.predictive import Predictive
+from tailwise.distributions.row_arrays import finite, numbers, same_length, shares
 from tailwise.distributions.tilted import TiltedMixture
 
 _KINDS: dict[str, type[Predictive]] = {kind.kind: kind for kind in (Mixture, Histogram, Empirical, TiltedMixture)}

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tailwise._checks import InputError, label_array
-from tailwise.distributions.arrays import Floats, per_row, pieces, probabilities
+from tailwise.distributions.row_arrays import Floats, per_row, pieces, probabilities
 from tailwise.distributions.steps import StepFunction
 
 NO_MASS = 1e-12  # of a row, below which it has none

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tailwise._checks import InputError
-from tailwise.distributions.arrays import Floats, finite, increasing, numbers
+from tailwise.distributions.row_arrays import Floats, finite, increasing, numbers
 
 
 @dataclass(frozen=True, eq=False)

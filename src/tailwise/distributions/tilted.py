@@ -7,9 +7,9 @@ import numpy as np
 from numpy.polynomial.legendre import leggauss
 
 from tailwise._checks import positive
-from tailwise.distributions.arrays import Floats, index_rows, scalar
 from tailwise.distributions.normals import Components
 from tailwise.distributions.predictive import NO_MASS, Predictive
+from tailwise.distributions.row_arrays import Floats, index_rows, scalar
 from tailwise.distributions.steps import StepFunction
 
 _KNOTS = np.array([-6.0, -4.0, -3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0, 4.0, 6.0])

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,9 @@ from tailwise.distributed import gather_objects, piece
 from tailwise.experiment.model import FittedModel, Predictions
 from tailwise.metrics.coverage import CONFIDENCE, RegionCoverage, coverage_by_region
 from tailwise.metrics.region_metrics import RegionMetrics, region_metrics
+from tailwise.modalities.map_evaluation import MapEvaluation, Store, evaluate_part
+from tailwise.modalities.map_model import MapModel
+from tailwise.modalities.map_task import PreparedMaps
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,7 @@ def predict_part(
     return PredictedPart(part, task.row[task.part == part], y, known.pred, known.std, ends, known.features)
 
 
+@overload
 def evaluate(
     model: FittedModel,
     task: Task,
@@ -94,7 +99,25 @@ def evaluate(
     seed: int = 0,
     resamples: int = 1000,
     features_of: NDArray[np.int64] | None = None,
-) -> Evaluation:
+) -> Evaluation: ...
+
+
+@overload
+def evaluate(
+    model: MapModel, task: PreparedMaps, part: str = "test", *, store: Store | None = None
+) -> MapEvaluation: ...
+
+
+def evaluate(
+    model: Any,
+    task: Any,
+    part: str = "test",
+    *,
+    seed: int = 0,
+    resamples: int = 1000,
+    features_of: NDArray[np.int64] | None = None,
+    store: Store | None = None,
+) -> Evaluation | MapEvaluation:
     """Predict the rows of a part, in one pass through the model, and measure the errors by region.
 
     Args:
@@ -104,6 +127,7 @@ def evaluate(
         seed: random seed of the bootstrap.
         resamples: bootstrap resamples for the intervals of metrics; 0 for none.
         features_of: positions of the rows, within the part, whose features to keep.
+        store: keeps each predicted map, of a model of maps.
 
     Example:
         >>> import numpy as np, pandas as pd
@@ -116,6 +140,8 @@ def evaluate(
         >>> list(evaluation.regions)
         ['all', 'many', 'medium', 'few', 'zero']
     """
+    if isinstance(task, PreparedMaps):
+        return evaluate_part(model, task, part, store=store)
     predicted = predict_part(model, task, part, features_of=features_of)
     y, pred, ends = predicted.y, predicted.pred, predicted.ends
     return Evaluation(

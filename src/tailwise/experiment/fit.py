@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -13,6 +13,11 @@ from tailwise.data.task import Task
 from tailwise.experiment.auto_choice import AutoSettings, Choice, choose_method, without_rows
 from tailwise.experiment.model import FittedModel, Predictions
 from tailwise.experiment.spec import AUTO_METHOD, Experiment
+from tailwise.modalities.map_method import map_method
+from tailwise.modalities.map_model import MapModel
+from tailwise.modalities.map_task import PreparedMaps
+from tailwise.modalities.map_training import MapFitting
+from tailwise.modalities.map_training import start as start_maps
 from tailwise.training.epoch import Epoch
 
 if TYPE_CHECKING:
@@ -48,12 +53,38 @@ class Running:
         return FittedModel(task.schema, fitting.inputs, fitting.predictor, task.shots, task.relevance)
 
 
-def start(task: Task, experiment: Experiment) -> Running:
+@dataclass(frozen=True)
+class RunningMaps:
+    """An experiment on maps, set up and not yet trained; see :class:`Running`."""
+
+    task: PreparedMaps
+    experiment: Experiment
+    method: "Method"
+    fitting: MapFitting
+
+    def finish(self) -> tuple[MapModel, None]:
+        """Return the fitted model once all epochs are over; maps have neither corrections nor intervals."""
+        return MapModel.of(self.task, self.fitting.predictor), None
+
+
+@overload
+def start(task: Task, experiment: Experiment) -> Running: ...
+
+
+@overload
+def start(task: PreparedMaps, experiment: Experiment) -> RunningMaps: ...
+
+
+def start(task: Task | PreparedMaps, experiment: Experiment) -> Running | RunningMaps:
     """Set up the training of an experiment on a task.
 
     Raises:
         InputError: a model, encoder, method or parameter that does not exist or does not fit the task.
     """
+    if isinstance(task, PreparedMaps):
+        method, params = map_method(experiment.method, experiment.method_params)
+        maps = start_maps(task, method, experiment.recipe, encoder=experiment.encoder, params=experiment.params)
+        return RunningMaps(task, replace(experiment, method_params=params), method, maps)
     experiment.check()
     n_targets = len(task.schema.targets)
     if experiment.model != "network" and n_targets > 1:
@@ -73,13 +104,29 @@ def _fitting(task: Task, experiment: Experiment, method: "Method") -> Fitting:
     )
 
 
+@overload
 def fit(
     task: Task, experiment: Experiment | None = None, *, on_epoch: Callable[[Epoch], None] | None = None
-) -> FittedModel:
+) -> FittedModel: ...
+
+
+@overload
+def fit(
+    task: PreparedMaps, experiment: Experiment | None = None, *, on_epoch: Callable[[Epoch], None] | None = None
+) -> MapModel: ...
+
+
+def fit(
+    task: Task | PreparedMaps,
+    experiment: Experiment | None = None,
+    *,
+    on_epoch: Callable[[Epoch], None] | None = None,
+) -> FittedModel | MapModel:
     """Train an experiment on a task and return the fitted model.
 
     Args:
-        task: data from :func:`tailwise.experiment.prepare.prepare`.
+        task: data from :func:`tailwise.experiment.prepare.prepare`; of maps from
+            :func:`tailwise.modalities.map_task.prepare_maps`.
         experiment: what to train; ``Experiment()`` if not given.
         on_epoch: called with each :class:`tailwise.training.epoch.Epoch`, a round of boosting among them.
 
@@ -97,7 +144,7 @@ def fit(
         (2,)
     """
     experiment = Experiment() if experiment is None else experiment
-    if experiment.method == AUTO_METHOD:
+    if experiment.method == AUTO_METHOD and isinstance(task, Task):
         experiment = chosen(experiment, choose(task, experiment))
     running = start(task, experiment)
     for epoch in running.fitting.epochs():

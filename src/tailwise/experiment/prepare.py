@@ -20,7 +20,7 @@ from tailwise.labels.bins import Bins
 from tailwise.labels.gaps import Gaps
 from tailwise.labels.relevance import Relevance
 from tailwise.labels.shots import Shots
-from tailwise.modalities.catalog import column_options, how_to_name
+from tailwise.modalities.kinds import column_options, how_to_name
 from tailwise.modalities.media_rows import media_columns, with_full_paths
 
 # What a run writes of how its table was prepared, in this order.
@@ -78,7 +78,7 @@ def prepare(
             test: what remains to be interpolated or extrapolated.
         seed: of the split.
         media: columns that are read with encoders of their own, by the keywords of
-            :mod:`tailwise.modalities.catalog`: ``image`` and ``signal``, columns that name files; ``text``, columns of
+            :mod:`tailwise.modalities.kinds`: ``image`` and ``signal``, columns that name files; ``text``, columns of
             texts; ``text_pair``, two columns of texts that are read as a pair.
 
     Raises:

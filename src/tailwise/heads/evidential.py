@@ -20,7 +20,7 @@ class VariationalHead(PointHead):
 
     Wang and Wang, *Variational Imbalanced Regression* (NeurIPS 2023): the outputs are a mean x̄, a number n of
     pseudo-observations and β, from which a normal-inverse-gamma distribution follows
-    (``tailwise.losses.evidential.posterior``). A prediction takes the latent mean.
+    (``tailwise.losses.evidential_loss.posterior``). A prediction takes the latent mean.
 
     Args:
         n_features: number of features.

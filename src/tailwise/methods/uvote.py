@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from tailwise._checks import whole
 from tailwise._part import Part
 from tailwise.labels.bins import Bins
-from tailwise.losses.laplace import UVote
+from tailwise.losses.laplace_likelihood import UVote
 from tailwise.weights.by_density import density_weights
 
 

@@ -15,7 +15,7 @@ from tailwise.heads.attach import attach_head
 from tailwise.heads.evidential import VariationalHead
 from tailwise.labels.bins import Bins
 from tailwise.labels.density import LDS
-from tailwise.losses.evidential import evidential_loss, posterior
+from tailwise.losses.evidential_loss import evidential_loss, posterior
 from tailwise.smoothing.prm import PRM
 from tailwise.weights.by_density import density_weights
 

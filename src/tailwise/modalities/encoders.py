@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tailwise.modalities.catalog import modality_named
+from tailwise.modalities.kinds import modality_named
 from tailwise.modalities.media_inputs import TABLE
 from tailwise.modalities.table import table_encoder_from
 

@@ -13,7 +13,7 @@ from sklearn.compose import ColumnTransformer
 from tailwise.data.columns import Schema
 from tailwise.data.preprocessing import transform
 from tailwise.data.rows import Rows
-from tailwise.modalities.catalog import modality_named
+from tailwise.modalities.kinds import modality_named
 from tailwise.modalities.media_rows import with_full_paths
 from tailwise.modalities.medium import Reader
 

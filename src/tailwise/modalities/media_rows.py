@@ -9,7 +9,7 @@ import pandas as pd
 from tailwise._checks import InputError, did_you_mean
 from tailwise.data.columns import Medium, Schema
 from tailwise.data.rows import FrameRows, Rows
-from tailwise.modalities.catalog import column_options, modality_named, plurals
+from tailwise.modalities.kinds import column_options, modality_named, plurals
 
 
 def media_columns(named: Mapping[str, Any]) -> list[Medium]:

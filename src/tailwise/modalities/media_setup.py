@@ -17,9 +17,9 @@ from tailwise.data.columns import Schema
 from tailwise.data.preprocessing import categories_of, fit_preprocessor, transform_features
 from tailwise.data.task import Task
 from tailwise.distributed import world
-from tailwise.modalities.catalog import kinds, modality_named
 from tailwise.modalities.encoder_names import AUTO, encoder_for
 from tailwise.modalities.encoders import MEDIA, MediaEncoder
+from tailwise.modalities.kinds import kinds, modality_named
 from tailwise.modalities.media_inputs import TABLE, MediaInputs, input_name
 from tailwise.modalities.medium import FittedMedium
 from tailwise.modalities.table import new_encoder

@@ -3,7 +3,6 @@
 import base64
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,28 +14,12 @@ from tailwise._numbers import number
 from tailwise.labels.shots import REGIONS, Shots
 from tailwise.metrics.depth import DEPTH_METRICS
 from tailwise.metrics.region_metrics import RegionMetrics
+from tailwise.modalities.map_evaluation import Example
 from tailwise.report.charts import rows_chart, training_chart
 from tailwise.report.rendering import render
 
 _MOST_PIXELS = 360
 _ENDS = 1, 99  # percentiles at the ends of a map's colours
-
-
-@dataclass(frozen=True)
-class Example:
-    """A test image to show.
-
-    Args:
-        name: name of the image.
-        image: ``(3, H, W)`` bytes.
-        truth: ``(H, W)`` target units, NaN where unknown.
-        pred: ``(H, W)`` target units.
-    """
-
-    name: str
-    image: NDArray[np.uint8]
-    truth: NDArray[np.float32]
-    pred: NDArray[np.float32]
 
 
 def dense_page(

@@ -13,7 +13,7 @@ from tailwise.data.task import Task
 from tailwise.experiment.evaluate import Evaluation, PredictedPart, evaluate, predict_part
 from tailwise.experiment.model import FittedModel
 from tailwise.experiment.spec import Experiment
-from tailwise.modalities.catalog import kinds
+from tailwise.modalities.kinds import kinds
 from tailwise.report.against import OtherRun, compare
 from tailwise.report.features import FeatureMap, feature_rows
 from tailwise.report.page import run_page

@@ -1,13 +1,12 @@
 """Train in a run folder: history and a checkpoint after each epoch, results and the page at the end, resumable."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from tailwise._checks import InputError
-from tailwise.backends.protocol import Fitting
 from tailwise.distributed import on_main, world
 from tailwise.experiment.evaluate import Evaluation, evaluate, predict_part
 from tailwise.experiment.fit import Running
@@ -21,6 +20,23 @@ from tailwise.training.epoch import Epoch
 Result = TypeVar("Result")
 
 
+class Trainable(Protocol):
+    """A training, as far as a run folder needs it; see :class:`tailwise.backends.protocol.Fitting`."""
+
+    @property
+    def resumable(self) -> bool:
+        """Whether :meth:`state` and :meth:`restore` can be used."""
+
+    def epochs(self) -> Iterator[Epoch]:
+        """Train, epoch by epoch or round by round."""
+
+    def state(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return everything needed to go on after the last epoch: tensors, and numbers for JSON."""
+
+    def restore(self, tensors: dict[str, Any], numbers: dict[str, Any], /) -> None:
+        """Go on from what :meth:`state` returned."""
+
+
 @dataclass(frozen=True)
 class RunPlan(Generic[Result]):
     """What is trained in a run folder, and what is written once it is trained.
@@ -32,7 +48,7 @@ class RunPlan(Generic[Result]):
             process calls it, and the first one writes.
     """
 
-    fitting: Fitting
+    fitting: Trainable
     config: Mapping[str, Any]
     finish: Callable[[Path], Result]
 

@@ -52,7 +52,7 @@ class Protocol:
         angles: whether the targets are pitch and yaw in degrees, with an angular error.
         unit: unit of the target.
         choices: arguments of :func:`tailwise.experiment.prepare.prepare`;
-            for maps also ``depth``, fields of :class:`tailwise.modalities.dense.MapSettings`.
+            for maps also ``depth``, fields of :class:`tailwise.modalities.map_schema.MapSettings`.
         metrics: metrics of the published table, keys of :data:`tailwise.bench.standings.SCORES`.
         regions: columns of the published table.
         recipe: the published training, as far as :class:`tailwise.training.recipe.Recipe` covers it.

@@ -8,14 +8,15 @@ import pandas as pd
 
 from tailwise._checks import InputError
 from tailwise.bench.protocols.base import SPLIT, Protocol, read_record
-from tailwise.bench.protocols.maps import DEPTH, run_map_cell
+from tailwise.bench.protocols.maps import run_map_cell
 from tailwise.compare.cell import Cell
 from tailwise.compare.grid import read_cell, read_result, run_grid
 from tailwise.data.source import load_source
 from tailwise.data.table_files import read_table, write_table
 from tailwise.experiment.spec import Experiment, recipe_of
-from tailwise.modalities.catalog import column_options, kinds, modality_named
 from tailwise.modalities.encoder_names import AUTO
+from tailwise.modalities.kinds import column_options, kinds, modality_named
+from tailwise.modalities.map_schema import DEPTH
 
 SELECT = ("val", "test")
 _RECIPE, _ENCODER = "recipe", "encoder"

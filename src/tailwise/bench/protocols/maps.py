@@ -6,21 +6,19 @@ from typing import Any
 from tailwise._checks import InputError
 from tailwise.compare.cell import Cell
 from tailwise.compare.grid import run_with
-
-DEPTH = "depth"
+from tailwise.modalities.map_schema import DEPTH, MapSettings
 
 
 def run_map_cell(cell: Cell, folder: Path) -> tuple[Cell, dict[str, Any]]:
-    """Train one cell and write its result, metrics alone: pixels are predicted anew by who wants them."""
+    """Train one cell and write its result: metrics alone, because predicted maps would fill the disk."""
     return run_with(_trained, cell, folder)
 
 
 def _trained(cell: Cell) -> dict[str, Any]:
     from tailwise.data.source import load_source
-    from tailwise.metrics.depth import DepthErrors
-    from tailwise.modalities.dense import MapSettings, prepare_maps
-    from tailwise.modalities.dense_training import map_method, map_training, predicted_maps
-    from tailwise.training.recipe import Recipe
+    from tailwise.experiment.evaluate import evaluate
+    from tailwise.experiment.fit import fit
+    from tailwise.modalities.map_task import prepare_maps
 
     source = load_source(cell.data)
     if cell.sha256 != source.sha256:
@@ -29,21 +27,15 @@ def _trained(cell: Cell) -> dict[str, Any]:
     settings = MapSettings.of(choices.pop(DEPTH))
     (image,) = choices.pop("image")
     folder = Path(choices.pop("folder"))
-    frame = source.rows.frame()
-    maps = prepare_maps(frame, folder, image, cell.target, settings=settings, seed=cell.seed, **choices)
-    method, _ = map_method(cell.entry.method, cell.entry.method_params)
-    recipe = Recipe(seed=cell.seed, **cell.entry.recipe)
-    setup = map_training(maps, method, recipe, cell.entry.encoder, augment=settings.augment)
-    epochs = sum(1 for _ in setup.epochs())
-    errors, places = DepthErrors(maps.shots), maps.places("test")
-    setup.network.eval()
-    for place, pred in zip(places, predicted_maps(setup.network, maps.rows, places), strict=True):
-        errors.add(maps.rows.truths([place], masked=True)[0], pred)
+    task = prepare_maps(source.rows.frame(), folder, image, cell.target, settings=settings, seed=cell.seed, **choices)
+    epochs: list[Any] = []
+    model = fit(task, cell.entry.with_recipe(seed=cell.seed), on_epoch=epochs.append)
+    regions = evaluate(model, task).regions(resamples=0)
     return {
         "metrics": {
             name: {"n": region.n, **{key: value.value for key, value in region.metrics.items()}}
-            for name, region in errors.metrics(resamples=0).items()
+            for name, region in regions.items()
         },
-        "rows": {part: len(maps.places(part)) for part in ("train", "val", "test")},
-        "epochs": epochs,
+        "rows": task.sizes(),
+        "epochs": len(epochs),
     }

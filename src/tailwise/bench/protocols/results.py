@@ -10,9 +10,9 @@ from tailwise._checks import InputError
 from tailwise._files import write_json
 from tailwise.bench.protocols.base import Protocol
 from tailwise.bench.protocols.cells import without_loss
-from tailwise.bench.protocols.maps import DEPTH
 from tailwise.bench.standings import BenchTable, bench_table
 from tailwise.compare.cell import Cell
+from tailwise.modalities.map_schema import DEPTH
 
 MARKER = "bench.json"
 CELLS = "cells"

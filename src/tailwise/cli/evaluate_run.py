@@ -28,7 +28,7 @@ def evaluate(
     from tailwise.data.targets import target_rows
     from tailwise.experiment.model import TableModel
     from tailwise.metrics.region_metrics import region_metrics
-    from tailwise.modalities.dense_model import MapModel, is_map_model
+    from tailwise.modalities.map_model import MapModel, is_map_model
     from tailwise.modalities.media_rows import with_full_paths
     from tailwise.runs.folder import MODEL, open_run
 

@@ -1,0 +1,75 @@
+"""The plan of a run on maps: model, errors of each image, predicted maps, metrics and page."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from tailwise._files import write_json
+from tailwise.data.source import Source
+from tailwise.experiment.evaluate import evaluate
+from tailwise.experiment.fit import RunningMaps
+from tailwise.modalities.map_evaluation import MapEvaluation
+from tailwise.modalities.map_store import MapFile
+from tailwise.report.dense_page import dense_page
+from tailwise.runs import folder as run
+from tailwise.runs.training import RunPlan
+
+
+def map_plan(running: RunningMaps, source: Source, *, choices: Mapping[str, Any], label: str) -> RunPlan[MapEvaluation]:
+    """Return the plan of a run on maps.
+
+    Args:
+        running: an experiment, set up by :func:`tailwise.experiment.fit.start`.
+        source: where the index table comes from.
+        choices: how its rows were split and binned, as plain values.
+        label: how the run is called.
+    """
+    task, experiment = running.task, running.experiment
+    config = {
+        "kind": "maps",
+        "data": {"name": source.name, "sha256": task.rows.digest(source.sha256)},
+        "target": task.schema.depth,
+        "image": task.schema.image,
+        "table": dict(choices),
+        "depth": asdict(task.schema.settings),
+        "method": {
+            "name": running.method.name,
+            "parameters": {part: dict(params) for part, params in experiment.method_params.items()},
+        },
+        "model": {"name": experiment.encoder, "encoder": running.fitting.predictor.model.shape},
+        "label": label,
+        "recipe": asdict(experiment.recipe),
+        "versions": run.versions(),
+    }
+
+    def finish(folder: Path) -> MapEvaluation:
+        model, _ = running.finish()
+        validation = evaluate(model, task, "val")
+        with MapFile(folder / run.MAPS) as store:
+            test = evaluate(model, task, "test", store=store)
+        regions = test.regions(seed=experiment.recipe.seed)
+        (folder / run.MODEL).mkdir(exist_ok=True)
+        model.save(folder / run.MODEL)
+        images = pd.concat([validation.images, test.images], ignore_index=True)
+        images.to_parquet(folder / run.PREDICTIONS, index=False)
+        write_json(folder / run.METRICS, {name: region.to_json() for name, region in regions.items()})
+        page = dense_page(
+            title=f"{task.schema.target} of {source.name}",
+            target=task.schema.target,
+            method=label,
+            data=source.name,
+            rows=task.sizes(),
+            split=task.split,
+            shots=task.shots,
+            regions=regions,
+            examples=test.examples,
+            history=run.read_history(folder),
+            notes=source.notes + task.notes,
+        )
+        (folder / run.REPORT).write_text(page, encoding="utf-8")
+        return test
+
+    return RunPlan(running.fitting, config, finish)
