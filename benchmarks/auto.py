@@ -85,8 +85,7 @@ def measure(given: argparse.Namespace, named: dict, seed: int) -> None:
         plain = "vanilla" if method.correction is not None else candidate.method_name
         if plain not in models:
             models[plain] = train(table, method)
-        model_, _ = models[plain].calibrated(table, method.correction, intervals=False)
-        pred = model_.predict(test)
+        pred = models[plain].calibrated(table, method.correction, intervals=False).predict(test)
         regions = region_metrics(y, pred, table.shots, resamples=0)
         metrics = {name: {key: v.value for key, v in region.metrics.items()} for name, region in regions.items()}
         found["test"][candidate.method_name] = metrics

@@ -107,7 +107,7 @@ def test_a_view_of_ones_own():
     both, _ = TwoViews(view=nn.Hardtanh()).inputs(torch.full((2, 1, 4, 4), 9.0), torch.zeros(2))
     assert both.shape == (4, 1, 4, 4)
     assert both.max() == 1
-    with pytest.raises(InputError, match="augmentation of your own"):
+    with pytest.raises(InputError, match="pass another augmentation"):
         TwoViews().inputs(torch.zeros(2, 1, 4, 4), torch.zeros(2))
     with pytest.raises(InputError, match="below 1"):
         Corrupt(1.0)

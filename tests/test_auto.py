@@ -142,7 +142,7 @@ class Stub:
 
     def calibrated(self, table, correction, *, intervals):
         assert not intervals
-        return self, None
+        return self
 
     def predict(self, rows):
         return np.ones(len(rows))

@@ -3,6 +3,7 @@ import json
 import pytest
 
 from tailwise.bench.protocols import PROTOCOLS
+from tailwise.cli.flags import with_flags
 from tailwise.cli.main import run
 
 TINY = ["--seeds", "2", "--epochs", "1", "--set", "encoder.widths=[8]"]
@@ -40,8 +41,8 @@ class TestList:
         assert run(["bench", "list", name]) == 0
         shown = capsys.readouterr().out
         protocol = PROTOCOLS[name]
-        assert protocol.layout in shown
-        assert all(line in shown for line in protocol.deviations)
+        assert with_flags(protocol.layout) in shown
+        assert all(with_flags(line) in shown for line in protocol.deviations)
 
     def test_an_unknown_name_is_answered_with_the_nearest(self, capsys):
         assert "did you mean 'agedb-dir'" in refused(capsys, "bench", "list", "agedb")

@@ -24,6 +24,7 @@ PYTHON_ONLY = {
     "weight_decay": "of Recipe; the command has no option for it",
     "clip_norm": "of Recipe; the command has no option for it",
     "drop_missing": "of target_batches, which no command calls",
+    "sample_weight": "of backends and estimators; the command has no option for it",
 }
 # Modules that put whole commands together, word by word, for the user to copy.
 COMMANDS = {
@@ -31,6 +32,9 @@ COMMANDS = {
     "diagnose/imbalance_advice.py",
     "diagnose/table_diagnosis.py",
     "diagnose/value_advice.py",
+    "modalities/image_modality.py",  # help of the command's options
+    "modalities/signal_modality.py",
+    "modalities/text_modality.py",
     "search/train_command.py",
 }
 OTHER_PROGRAMS = {"--shm-size", "broadcast_buffers"}

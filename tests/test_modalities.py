@@ -19,7 +19,7 @@ from tailwise.data.cell_paths import FileError, cells, read_files
 from tailwise.data.columns import Schema
 from tailwise.diagnose import diagnose
 from tailwise.diagnose.media import media_hints
-from tailwise.modalities import catalog
+from tailwise.modalities import kinds as catalog
 from tailwise.modalities.media_inputs import input_name, kind_of_input
 from tailwise.modalities.media_rows import media_columns
 from tailwise.modalities.medium import FittedMedium

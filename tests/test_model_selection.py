@@ -116,5 +116,5 @@ class TestScorers:
             region_scorers(Y, bins=bins, shots=Shots.from_labels(Y, bins))
         with pytest.raises(InputError, match="name must be"):
             region_error(Y, Y, name="no", shots=Shots.from_labels(Y, bins))
-        with pytest.raises(InputError, match="needs relevance"):
+        with pytest.raises(InputError, match="needs a relevance"):
             region_error(Y, Y, name="sera", shots=Shots.from_labels(Y, bins))

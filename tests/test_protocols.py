@@ -127,7 +127,7 @@ class TestEveryProtocol:
     def test_settings_that_would_do_nothing_are_refused(self, made, tmp_path):
         for name, settings, rule in (
             ("uci-dir", {"recipe": {"seed": 3}}, "each training has a seed of its own"),
-            ("nyud2-dir", {"image": {"size": 64}}, "--set image.size: nyud2-dir takes image.encoder and depth.size"),
+            ("nyud2-dir", {"image": {"size": 64}}, "`image.size`: nyud2-dir takes image.encoder and depth.size"),
             ("nyud2-dir", {"encoder": {"widths": [8]}}, "--set encoder.widths: nyud2-dir takes image.encoder"),
         ):
             with pytest.raises(InputError, match=rule):

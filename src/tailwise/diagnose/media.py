@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from tailwise.data.columns import Schema
-from tailwise.modalities import catalog
+from tailwise.modalities import kinds as catalog
 from tailwise.modalities.modality import Modality
 
 _CELLS = 200

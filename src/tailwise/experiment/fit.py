@@ -45,7 +45,7 @@ class Running:
 
         The model is corrected where the method says so, and has intervals where validation rows were held out.
         """
-        return self.bare().calibrated(self.task, self.method.correction, intervals=self.task.held_out)
+        return self.bare().validated(self.task, self.method.correction, intervals=self.task.held_out)
 
     def bare(self) -> FittedModel:
         """Return the fitted model without correction and intervals."""

@@ -83,7 +83,11 @@ class FittedModel:
         description: Mapping[str, Any] = getattr(self.model, "encoder", {})
         return description.get("encoder")
 
-    def calibrated(
+    def calibrated(self, task: Task, correction: Any = None, *, intervals: bool = True) -> "FittedModel":
+        """Return this model with what is fitted to its predictions of the validation rows; see :meth:`validated`."""
+        return self.validated(task, correction, intervals=intervals)[0]
+
+    def validated(
         self, task: Task, correction: Any = None, *, intervals: bool = True
     ) -> "tuple[FittedModel, Predictions]":
         """Return this model with what is fitted to its predictions of the validation rows, and these, corrected.

@@ -19,7 +19,7 @@ from tailwise.model_selection import StratifiedRegressionGroupKFold, StratifiedR
 class Trained(Protocol):
     """A trained model, as far as the choice needs it; :class:`tailwise.experiment.model.FittedModel` is one."""
 
-    def calibrated(self, task: Task, correction: Any = None, /, *, intervals: bool = True) -> "tuple[Trained, Any]":
+    def calibrated(self, task: Task, correction: Any = None, /, *, intervals: bool = True) -> "Trained":
         """Return the model with a correction fitted to the validation rows of a task."""
 
     def predict(self, frame: Any, /) -> NDArray[np.float64]:
@@ -121,7 +121,7 @@ def out_of_fold(
                         return
                     models.append(train(inner, plain))
                 rows, _ = inner.rows_of("test")
-                fitted, _ = models[number].calibrated(inner, correction, intervals=False)
+                fitted = models[number].calibrated(inner, correction, intervals=False)
                 pred[fold == number] = fitted.predict(rows)
         except Exception as error:  # a defect of one candidate must not lose the choice among the others
             if not place:
