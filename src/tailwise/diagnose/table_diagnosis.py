@@ -106,7 +106,7 @@ def diagnose(
         training = _called_training(frame[SPLIT_COLUMN])
         if training.any():
             is_used = is_used & training
-            notes.append(f"only the {int(training.sum()):,} training rows by column {SPLIT_COLUMN!r} are used")
+            notes.append(f"only {int(training.sum()):,} rows are used, the training rows by column {SPLIT_COLUMN!r}")
     table, y = frame[is_used].reset_index(drop=True), values.to_numpy()[is_used]
     check_target(y, target)
     if group is not None:
