@@ -28,6 +28,7 @@ def region_errors(y_true: ArrayLike, y_pred: ArrayLike, shots: Shots) -> dict[st
         InputError: shapes that differ, values that are not finite.
 
     Example:
+        >>> from tailwise.labels.bins import Bins
         >>> shots = Shots.from_labels([1.0] * 50 + [2.0], Bins.from_edges([0.5, 1.5, 2.5]))
         >>> errors = region_errors([1.0, 1.0, 2.0], [1.0, 2.0, 5.0], shots)
         >>> errors["many"]["mae"], errors["few"]["mae"], errors["all"]["bmae"]
