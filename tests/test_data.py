@@ -300,7 +300,7 @@ class TestPrepare:
             (lambda f: f.assign(x1=[[1, 2]] * 400), "holds list values"),
             (lambda f: f.assign(x1=[b"a"] * 400), "holds bytes values"),
             (lambda f: f.assign(split=["train", "test"] * 200), "leaves no row for 'val'"),
-            (lambda f: f.assign(split=["train", "val", "test", None] * 100), "must say train, val or test"),
+            (lambda f: f.assign(split=["train", "val", "test", None] * 100), "must have train, val or test"),
         ],
     )
     def test_tables_that_cannot_be_trained_on(self, toy, change, message):
@@ -351,7 +351,7 @@ class TestPrepare:
             ({"group": "house", "drop": ["house"]}, "is the group column"),
             ({"n_bins": 10**9}, "at most 10,000 bins"),
             ({"split": "fair"}, "`split` must be one of"),
-            ({"split": "column", "split_column": "city"}, "must say train, val or test"),
+            ({"split": "column", "split_column": "city"}, "must have train, val or test"),
             ({"bin_width": 1.0, "n_bins": 3}, "not both"),
             ({"shots": (1.0, 2.0)}, "few <= many"),
         ],
@@ -415,5 +415,5 @@ class TestResampling:
             def fit_resample(self, X, y):
                 return X, y
 
-        with pytest.raises(InputError, match="Mine must have sample_indices_ after fit_resample"):
+        with pytest.raises(InputError, match="Mine must set sample_indices_ in fit_resample"):
             resample_features(Mine(), *features, seed=0)

@@ -122,13 +122,13 @@ class TestCeilings:
         (spike,) = found.spikes
         assert (spike.value, spike.where, spike.rows) == (sign * 30.0, end, int((y == sign * 30.0).sum()))
         assert spike.share == pytest.approx(spike.rows / 1000)
-        assert "censoring" in advised(found, "far more than the values beside it").action
+        assert "censoring" in advised(found, "far more than the neighbouring values").action
 
     def test_a_placeholder_inside(self):
         found = labels_only(np.where(RNG.random(1000) < 0.05, 50.0, even()))
         (spike,) = found.spikes
         assert (spike.value, spike.where) == (50.0, "inside")
-        assert advised(found, "single values hold many rows") is not None
+        assert advised(found, "single values have many more rows") is not None
 
     @pytest.mark.parametrize(
         "y",
@@ -138,7 +138,7 @@ class TestCeilings:
     def test_no_spike_where_the_neighbours_are_as_high(self, y):
         found = labels_only(y)
         assert found.spikes == ()
-        assert advised(found, "far more than the values beside it") is None
+        assert advised(found, "far more than the neighbouring values") is None
 
     @pytest.mark.parametrize("step", [0.5, 1.0, 25.0, 1000.0, 2e-9])
     def test_rounding(self, step):
@@ -284,7 +284,7 @@ class TestQuickModel:
         y = np.concatenate([10 + RNG.uniform(-5, 5, 2000), 60 + RNG.uniform(-5, 5, 40)])
         found = diagnose(pd.DataFrame({"kind": ["crowd"] * 2000 + ["rare"] * 40, "noise": even(2040), "y": y}), "y")
         assert found.model.contrast.low < 1
-        told = advised(found, "no harm shows")
+        told = advised(found, "without a clear effect")
         assert [shlex.split(command)[6] for command in told.commands] == ["vanilla"]
 
     def test_too_few_rare_rows_to_tell(self):
@@ -325,7 +325,7 @@ class TestAdvice:
     def test_empty_ranges(self):
         y = np.concatenate([even(2000) * 0.6, 90 + RNG.uniform(0.0, 10.0, 200)])
         told = advised(labels_only(y), "range has no row")
-        assert re.search(r"from 60 to 90$", told.finding)
+        assert re.search(r"is 60 to 90$", told.finding)
         assert "--method sqinv+lds+ranksim" in told.commands[0]
         low, high = (float(end) for end in shlex.split(told.commands[1])[-1].split(","))
         assert 10 < ((y >= low) & (y < high)).sum() < 0.2 * y.size
@@ -416,7 +416,7 @@ class TestChoices:
         assert found.model is None
         assert found.columns.kinds == {"image": 1, "text": 1}
         assert found.duplicates.repeated == found.duplicates.contradicting == 0
-        assert "no column but images and texts varies, which a quick model cannot read" in " ".join(found.notes)
+        assert "only images and texts vary, which the quick model cannot use" in " ".join(found.notes)
         commands = [line for advice in found.advice for line in advice.commands]
         assert commands
         assert all("--image photo --text words" in line for line in commands)
@@ -434,7 +434,7 @@ class TestChoices:
             assert words in told
         assert "'key'" not in told
         found = diagnose(frame[["y", "face", "noise"]], "y", image=["face"])
-        assert "the quick model looks at no images, only at the other columns" in found.notes
+        assert "the quick model ignores images and uses only the other columns" in found.notes
         assert advised(found, "hardly predict the target") is None
         assert advised(diagnose(frame[["y", "noise"]], "y"), "hardly predict the target") is not None
 

@@ -75,7 +75,7 @@ class TestRows:
         with pytest.raises(InputError, match="has no file whose name ends in"):
             open_folder(tmp_path / "empty", tmp_path / "c")
         pd.DataFrame({"other": ["a"]}).to_parquet(folder / "z.parquet")
-        with pytest.raises(InputError, match="has not the columns of"):
+        with pytest.raises(InputError, match="does not have the columns of"):
             open_folder(folder, tmp_path / "c")
         table()[:5].assign(b="text").to_parquet(folder / "z.parquet")
         with pytest.raises(InputError, match="cannot be read as one table: 'z"):

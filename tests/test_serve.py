@@ -172,7 +172,7 @@ class TestList:
     def test_filters_by_words_and_by_region(self, served):
         assert listed(text(served, "/?q=lds")) == ["deep/lds"]
         assert listed(text(served, "/?q=LDS+price")) == ["deep/lds"]
-        assert "No run fits" in text(served, "/?q=nothing-like-it")
+        assert "No run matches" in text(served, "/?q=nothing-like-it")
         page = text(served, "/?region=few&sort=few.rmse")
         assert "RMSE" in page
         assert listed(page)[0] in ("vanilla", "deep/lds", "other-rows")
@@ -207,7 +207,7 @@ class TestList:
     @pytest.mark.parametrize(
         ("name", "content", "reason"),
         [
-            ("metrics.json", "[1]", "holds no JSON object"),
+            ("metrics.json", "[1]", "is not a JSON object"),
             ("metrics.json", "[" * 100_000, "is not JSON"),
             ("config.json", "{", "is not JSON"),
             ("history.jsonl", "half\n", "line 1 of history.jsonl is not JSON"),
@@ -496,7 +496,7 @@ class TestFollow:
             assert "no epoch is finished yet" in text(server, "/run?run=going")
             first = {"stage": 0, "epoch": 0, "of": 5, "terms": {"loss": 1.0}, "validation": {}, "seconds": 1.0}
             (folder / "history.jsonl").write_text(json.dumps(first) + "\n" + json.dumps({}) + "\n")
-            assert "How training goes" in text(server, "/run?run=going")
+            assert "<h2>Training</h2>" in text(server, "/run?run=going")
 
     def test_a_finished_run_opens_its_report(self, served, full):
         assert 'href="/report?run=deep%2Flds"' in text(served, "/run?run=deep/lds")

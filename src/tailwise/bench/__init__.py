@@ -1,1 +1,1 @@
-"""Compare models and methods on tables: a grid of cells, each trained once."""
+"""The field's benchmarks: protocols, and results next to the published numbers."""

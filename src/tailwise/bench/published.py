@@ -13,16 +13,16 @@ class Published:
     """One published number.
 
     Args:
-        benchmark: protocol, and of several tables ``protocol/table``.
-        method: our method string, without the loss of the protocol; empty where there is none.
-        label: the method as the source names it.
-        metric: ``mae``, ``gm``, ``mse``, ``rmse``, ``bmae``, ``pearson`` (in percent), ``delta1`` (a share).
+        benchmark: protocol, or ``protocol/table`` for a protocol with several tables.
+        method: method string, without the loss of the protocol; empty if there is none.
+        label: name of the method in the source.
+        metric: ``mae``, ``gm``, ``mse``, ``rmse``, ``bmae``, ``pearson`` (in percent), ``delta1`` (a fraction).
         region: ``all``, ``many``, ``medium``, ``few``, or ``seen``, ``interpolation``, ``extrapolation``.
         value: the number.
-        source: where it stands.
+        source: paper and table.
         tag: one of ``TAGS``.
-        comparable: whether it was measured as the protocol measures.
-        note: why not, or what else to know.
+        comparable: whether it was measured as by the protocol.
+        note: reason why not, or another remark.
     """
 
     benchmark: str
@@ -39,7 +39,7 @@ class Published:
 
 @cache
 def published() -> tuple[Published, ...]:
-    """All published numbers, in the order of their sources.
+    """Return all published numbers, in the order of their sources.
 
     Example:
         >>> next(p.value for p in published() if p.benchmark == "agedb-dir" and p.method == "sqinv+lds+fds")

@@ -1,4 +1,4 @@
-"""A benchmark's table: our means over seeds with intervals, beside the published numbers."""
+"""The table of a benchmark: means over seeds with intervals, next to the published numbers."""
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +16,7 @@ _FEWEST = 2
 
 @dataclass(frozen=True)
 class Score:
-    """How a metric of a published table is called, and found among those of a region."""
+    """A metric of a published table: its heading, and its value computed from the metrics of a region."""
 
     heading: str
     of: Callable[[Mapping[str, float]], float | None]
@@ -54,8 +54,8 @@ class Mean:
 
     Args:
         value: the mean.
-        spread: standard deviation of one run; missing with one seed.
-        n: seeds.
+        spread: standard deviation of a single run; missing with one seed.
+        n: number of seeds.
     """
 
     value: float
@@ -64,7 +64,7 @@ class Mean:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> "Mean":
-        """Mean of at least one value."""
+        """Return the mean of one value or more."""
         spread = float(np.std(values, ddof=1)) if len(values) >= _FEWEST else None
         return cls(float(np.mean(values)), spread, len(values))
 
@@ -74,10 +74,10 @@ class Mean:
         return None if self.spread is None else _t(self.n) * self.spread / float(np.sqrt(self.n))
 
     def holds(self, one_run: float) -> bool | None:
-        """Whether another run, with the same spread, may well have given this number.
+        """Return whether a number is inside the 95 % prediction interval of a single run.
 
-        The 95 % prediction interval of a single run: t s sqrt(1 + 1/n) about the mean. None where that cannot be told:
-        of one seed, and of seeds that all gave the same.
+        The interval is t s sqrt(1 + 1/n) about the mean. The result is ``None`` with one seed, and for seeds that all
+        gave the same number.
         """
         if not self.spread:
             return None
@@ -86,14 +86,14 @@ class Mean:
 
 @dataclass(frozen=True)
 class Row:
-    """One method: our means, and under them what was published of it.
+    """One method: our means, and the published numbers of the same method.
 
     Args:
-        label: the method as it was asked for, with what differs from the protocol.
-        means: ours, by metric and region.
+        label: the method, with its deviations from the protocol.
+        means: our means, by metric and region.
         beside: published numbers of the same method.
-        seconds: of all its trainings.
-        failed: first reason for which a training failed, if one did.
+        seconds: total time of its trainings.
+        failed: error of the first training that failed, if any did.
     """
 
     label: str
@@ -103,19 +103,19 @@ class Row:
     failed: str | None = None
 
     def verdict(self, number: Published) -> bool | None:
-        """Whether a published number is inside the noise of ours; None where that cannot be told."""
+        """Return whether a published number is inside the noise of ours; ``None`` if that is inconclusive."""
         ours = self.means.get((number.metric, number.region))
         return ours.holds(number.value) if ours is not None and number.comparable else None
 
 
 @dataclass(frozen=True)
 class BenchTable:
-    """Our results on a benchmark beside the published ones.
+    """Our results on a benchmark, with the published ones.
 
     Args:
-        benchmark: protocol, and of several tables ``protocol/table``.
-        columns: metric and region.
-        changed: what differs from the protocol in all rows.
+        benchmark: protocol, or ``protocol/table`` for a protocol with several tables.
+        columns: metric and region of each column.
+        changed: deviations from the protocol common to all rows.
         rows: methods.
         others: published numbers of methods that were not run.
     """
@@ -127,7 +127,7 @@ class BenchTable:
     others: tuple[Published, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return the fields as JSON values."""
         return {
             "benchmark": self.benchmark,
             "changed": list(self.changed),
@@ -163,38 +163,38 @@ def bench_table(
     *,
     changed: Sequence[str] = (),
 ) -> BenchTable:
-    """Put results of runs beside what is published.
+    """Combine results of runs with the published numbers.
 
     Args:
-        benchmark: as in ``published.csv``.
-        metrics: of the published table, names of ``SCORES``.
-        regions: its columns.
-        results: by label a method string without the protocol's loss, and the results of its seeds as
+        benchmark: name of the benchmark in ``published.csv``.
+        metrics: metrics of the published table, keys of ``SCORES``.
+        regions: regions of the published table.
+        results: by label, the method string without the protocol's loss and the results of its seeds, as
             :func:`tailwise.compare.grid.run_grid` gives them.
-        changed: what differs from the protocol in all of them.
+        changed: deviations from the protocol common to all results.
     """
     columns = tuple((metric, region) for metric in metrics for region in regions)
     known = [one for one in published() if one.benchmark == benchmark and (one.metric, one.region) in columns]
     keys = {one.method: same_method(one.method) for one in known if one.method}
     rows, taken = [], set()
-    for label, (method, found) in results.items():
+    for label, (method, trainings) in results.items():
         key = same_method(method)
         beside = tuple(one for one in known if one.method and keys[one.method] == key)
         taken |= set(beside)
         rows.append(
             Row(
                 label,
-                _means(columns, [result["metrics"] for result in found if "metrics" in result]),
+                _means(columns, [result["metrics"] for result in trainings if "metrics" in result]),
                 beside,
-                sum(result.get("seconds", 0.0) for result in found),
-                next((result["error"] for result in found if "error" in result), None),
+                sum(result.get("seconds", 0.0) for result in trainings),
+                next((result["error"] for result in trainings if "error" in result), None),
             )
         )
     return BenchTable(benchmark, columns, tuple(changed), tuple(rows), tuple(one for one in known if one not in taken))
 
 
 def same_method(method: str) -> tuple[frozenset[str], ...]:
-    """What tells methods apart: the parts of each stage, with those that are implied.
+    """Return a key of a method: the parts of each stage, with implied ones.
 
     >>> same_method("lds+fds") == same_method("fds+sqinv+lds")
     True
@@ -208,13 +208,13 @@ def same_method(method: str) -> tuple[frozenset[str], ...]:
     return (frozenset(parse(method)) - {"sqinv"}, *(frozenset(f.name for f in stage.fillings) for stage in stages))
 
 
-def _means(columns: Sequence[Column], found: Sequence[Mapping[str, Mapping[str, float]]]) -> dict[Column, Mean]:
+def _means(columns: Sequence[Column], trained: Sequence[Mapping[str, Mapping[str, float]]]) -> dict[Column, Mean]:
     means = {}
     for metric, region in columns:
-        values = [SCORES[metric].of(metrics.get(region, {})) for metrics in found]
-        there = [value for value in values if value is not None]
-        if there:
-            means[metric, region] = Mean.of(there)
+        values = [SCORES[metric].of(metrics.get(region, {})) for metrics in trained]
+        known = [value for value in values if value is not None]
+        if known:
+            means[metric, region] = Mean.of(known)
     return means
 
 

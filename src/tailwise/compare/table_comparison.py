@@ -71,11 +71,15 @@ class TableComparison:
             return {}
         return dict(zip(errors, pareto_front(list(errors.values())).tolist(), strict=True))
 
+    def wilcoxon(self) -> tuple[float | None, ...]:
+        """Return the p-value of Wilcoxon's signed-rank test of each comparison, after Holm's correction."""
+        return wilcoxon_after_holm(self.compared)
+
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON values."""
         compared = [
             one.to_json() | {"wilcoxon_adjusted_p": p, "rows": None if rows is None else rows.to_json()}
-            for one, p in zip(self.compared, wilcoxon_after_holm(self.compared), strict=True)
+            for one, p in zip(self.compared, self.wilcoxon(), strict=True)
             for rows in [self.rows.get((one.method, one.region))]
         ]
         errors = {

@@ -1,1 +1,1 @@
-"""Tables, their columns, splits and batches."""
+"""Tables: sources, rows, columns, splits, targets, and tasks ready for training."""

@@ -1,4 +1,4 @@
-"""Files that the cells of a table name: read many of them, and report those that cannot be used together."""
+"""Read the files that the cells of a column name, several at once, and report all unusable ones together."""
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -24,12 +24,12 @@ def read_files(column: str, paths: Sequence[str], read: Callable[[Path], Read]) 
     """Return the content of each file, in order; several are read at once.
 
     Args:
-        column: the column that names them, for the message.
+        column: column with their paths, for the message.
         paths: the files.
         read: from a file to its content; raises :class:`FileError` with the reason if the file cannot be used.
 
     Raises:
-        InputError: files that cannot be read: how many, and the first ten with the reason.
+        InputError: files that cannot be read: their number, and the first ten with the reason.
     """
     contents, problems = [], []
     with warnings.catch_warnings():

@@ -17,12 +17,12 @@ BLANK = frozenset({""})
 _MISSING = frozenset({"", "?", "-", "na", "n/a", "nan", "null", "none"})
 _LARGEST = 1e30
 _DATE = re.compile(r"\d{4}[-/]\d{1,2}[-/]\d{1,2}([T ]\d{1,2}:\d{2}.*)?$")
-_IDENTIFIER_SHARE = 0.9
+_IDENTIFIER_FRACTION = 0.9
 _FEWEST_FOR_IDENTIFIER = 20
 
 
 def first_row(wrong: Any) -> int:
-    """Number of the first such row, counted from 1 after the header."""
+    """Return the number of the first wrong row, counted from 1 after the header."""
     return int(np.asarray(wrong).argmax()) + 1
 
 
@@ -58,17 +58,17 @@ def kind_of(series: pd.Series) -> Kind:
         return "date"
     if pd.api.types.is_numeric_dtype(series):
         return "numeric"
-    there = as_text(series).dropna()
-    if there.empty:
+    filled = as_text(series).dropna()
+    if filled.empty:
         return "numeric"
-    lower = there.str.lower()
+    lower = filled.str.lower()
     if any(set(lower.unique()) <= pair for pair in _PAIRS):
         return "boolean"
-    if pd.to_numeric(there[~lower.isin(_MISSING)], errors="coerce").notna().all():
+    if pd.to_numeric(filled[~lower.isin(_MISSING)], errors="coerce").notna().all():
         return "numeric"
     if (
-        there.str.match(_DATE).all()
-        and pd.to_datetime(there, errors="coerce", format="ISO8601", utc=True).notna().all()
+        filled.str.match(_DATE).all()
+        and pd.to_datetime(filled, errors="coerce", format="ISO8601", utc=True).notna().all()
     ):
         return "date"
     return "nominal"
@@ -76,8 +76,8 @@ def kind_of(series: pd.Series) -> Kind:
 
 def is_identifier(series: pd.Series) -> bool:
     """Return whether nearly every value occurs once."""
-    there = series.dropna()
-    return len(there) >= _FEWEST_FOR_IDENTIFIER and there.nunique() > _IDENTIFIER_SHARE * len(there)
+    filled = series.dropna()
+    return len(filled) >= _FEWEST_FOR_IDENTIFIER and filled.nunique() > _IDENTIFIER_FRACTION * len(filled)
 
 
 def _wrong_type(series: pd.Series, wrong: pd.Series, kind: str) -> InputError:
@@ -88,7 +88,7 @@ def _wrong_type(series: pd.Series, wrong: pd.Series, kind: str) -> InputError:
 
 
 def unread(series: pd.Series, values: pd.Series, *, empty: frozenset[str]) -> pd.Series:
-    """Cells that say something but became no value; only those are written as text, which is slow."""
+    """Return which cells are not empty but were not converted; only those become text, which is slow."""
     wrong = values.isna() & series.notna()
     if wrong.any():
         wrong[wrong] = ~series[wrong].astype(str).str.strip().str.lower().isin(empty)
@@ -96,7 +96,7 @@ def unread(series: pd.Series, values: pd.Series, *, empty: frozenset[str]) -> pd
 
 
 def as_text(series: pd.Series) -> pd.Series:
-    """Values as stripped text; empty cells as NaN. Whole numbers are written without a fraction."""
+    """Return values as stripped text, empty cells as NaN; whole numbers have no decimals."""
     text = series.astype("string").str.strip()
     if pd.api.types.is_float_dtype(series):
         text = text.str.removesuffix(".0")
@@ -107,7 +107,7 @@ def as_numbers(series: pd.Series) -> pd.Series:
     """Read numbers as float64, NaN where a cell is empty or infinite.
 
     Raises:
-        InputError: a cell that is not a number, or is too large to compute with.
+        InputError: a cell that is not a number, or is too large.
     """
     if is_time(series):
         raise InputError(f"column {str(series.name)!r} is numeric, but its values are of type {series.dtype}")
@@ -120,7 +120,7 @@ def as_numbers(series: pd.Series) -> pd.Series:
     if huge.any():
         raise InputError(
             f"column {str(series.name)!r} has {float(values[huge].iloc[0])!r} in row {first_row(huge)}; "
-            f"sizes above {_LARGEST:g} cannot be computed with"
+            f"values must not exceed {_LARGEST:g} in size"
         )
     return values.replace([np.inf, -np.inf], np.nan)
 
@@ -145,7 +145,7 @@ def as_booleans(series: pd.Series) -> pd.Series:
 
 
 def date_parts(series: pd.Series) -> dict[str, Any]:
-    """Days since 1970, and the phase of the year, the week and the day as sine and cosine."""
+    """Return days since 1970, and sine and cosine of the phases of year, week and day."""
     name = str(series.name)
     if series.isna().all():
         series = pd.Series(pd.NaT, index=series.index, name=name, dtype="datetime64[s]")

@@ -1,4 +1,4 @@
-"""What the columns of a table are: recognised once from a table, then required of every later one."""
+"""The schema of a table: inferred once, then required of later tables."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -31,12 +31,12 @@ class Column:
 
 @dataclass(frozen=True)
 class Medium:
-    """A column that a network reads with an encoder of its own, or several columns that are read together.
+    """A column with an encoder of its own, or several columns that are read together.
 
     Args:
         kind: name of a modality, see :mod:`tailwise.modalities.kinds`.
         columns: one column, or those that are read together.
-        plural: several of the kind, for messages; ``kind`` with an s if not given.
+        plural: plural of the kind, for messages; by default ``kind`` with an s.
     """
 
     kind: str
@@ -55,7 +55,7 @@ class Schema:
         targets: names of the target columns, usually one.
         columns: feature columns in the order of the table.
         unused: columns that are allowed but ignored, each with the reason.
-        media: columns that are read with encoders of their own, such as images.
+        media: columns with encoders of their own, such as images.
     """
 
     targets: tuple[str, ...]
@@ -65,7 +65,7 @@ class Schema:
 
     @property
     def target(self) -> str:
-        """Name of the target; of several, one after the other."""
+        """Name of the target, or the names of several targets, joined."""
         return ", ".join(self.targets)
 
     @classmethod
@@ -82,11 +82,11 @@ class Schema:
         media: Sequence[Medium] = (),
         hint: str = "",
     ) -> Self:
-        """Recognise each column's kind.
+        """Infer the kind of each column.
 
-        Numbers are numeric; true/false, yes/no are boolean; text whose every value is an ISO date is a date; other text
-        is nominal. A text column in which nearly every value occurs once is an identifier and left out, unless it is
-        named in ``nominal``.
+        Numbers are numeric; true/false and yes/no are boolean; text with only ISO dates is a date; other text is
+        nominal. A text column in which nearly every value occurs once is an identifier and is left out, unless it is in
+        ``nominal``.
 
         Args:
             frame: the table.
@@ -96,16 +96,16 @@ class Schema:
             numeric: columns to take as numeric.
             date: columns to take as dates.
             not_features: columns with another role (group, split), with the reason.
-            media: columns that are read with encoders of their own; with them there need be no other feature.
-            hint: how such columns are named, for the error where no feature is left.
+            media: columns with encoders of their own; with them, no other feature is needed.
+            hint: how such columns are named, for the error if no feature is left.
 
         Raises:
-            InputError: a name that is not a column, or is named twice, or no feature left.
+            InputError: a name that is not a column or is named twice, or no feature left.
         """
         names = [str(name) for name in frame.columns]
         if len(set(names)) < len(names):
             raise InputError(
-                f"column names must differ; twice there: {quoted(n for n in set(names) if names.count(n) > 1)}"
+                f"column names must be unique; repeated: {quoted(n for n in set(names) if names.count(n) > 1)}"
             )
         targets = target_names(target, names)
         forced: dict[str, Kind] = {}
@@ -121,7 +121,7 @@ class Schema:
         roles = dict(not_features)
         for name, role in roles.items():
             if name in forced or name in drop:
-                raise InputError(f"column {name!r} is the {role} column and cannot be something else too")
+                raise InputError(f"column {name!r} is the {role} column and cannot have another role")
         taken = dict.fromkeys(targets, "target") | dict.fromkeys(drop, "dropped") | forced | roles
         for medium in media:
             for name in medium.columns:
@@ -147,14 +147,14 @@ class Schema:
         schema = cls(targets, tuple(columns), unused, tuple(media))
         if not columns and not media:
             raise InputError(
-                f"no feature column is left beside the target {schema.target!r}; unused: {quoted(unused)}"
+                f"no feature column is left besides the target {schema.target!r}; unused: {quoted(unused)}"
                 + (f"; {hint}" if hint else "")
             )
         schema.features(frame)
         return schema
 
     def check(self, names: Sequence[str], *, ignore_extra: bool = False) -> None:
-        """Raise unless a table with such columns has every feature column and no unknown one."""
+        """Raise unless columns include every feature column and no unknown one."""
         inputs = [column.name for column in self.columns] + [n for medium in self.media for n in medium.columns]
         missing = [name for name in inputs if name not in names]
         if missing:
@@ -171,26 +171,26 @@ class Schema:
             )
 
     def features(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Feature columns as float64 (numeric, boolean, parts of dates) and text (nominal), missing values as NaN.
+        """Return feature columns as float64 (numeric, boolean, date parts) and text (nominal), missing values as NaN.
 
         Raises:
             InputError: a column whose values do not fit its kind.
         """
-        made: dict[str, Any] = {}
+        values: dict[str, Any] = {}
         for column in self.columns:
             series = frame[column.name]
             if column.kind == "numeric":
-                made[column.name] = as_numbers(series)
+                values[column.name] = as_numbers(series)
             elif column.kind == "boolean":
-                made[column.name] = as_booleans(series)
+                values[column.name] = as_booleans(series)
             elif column.kind == "nominal":
-                made[column.name] = as_text(series)
+                values[column.name] = as_text(series)
             else:
-                made |= date_parts(series)
-        return pd.DataFrame(made, index=frame.index)
+                values |= date_parts(series)
+        return pd.DataFrame(values, index=frame.index)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values that :meth:`from_json` reads back."""
+        """Return JSON values that :meth:`from_json` reads."""
         return {
             "target": self.targets[0] if len(self.targets) == 1 else list(self.targets),
             "columns": [asdict(c) for c in self.columns],
@@ -200,7 +200,7 @@ class Schema:
 
     @classmethod
     def from_json(cls, saved: dict[str, Any]) -> Self:
-        """Read what :meth:`to_json` wrote."""
+        """Return the schema from the values of :meth:`to_json`."""
         media = tuple(Medium(m["kind"], tuple(m["columns"])) for m in saved.get("media", ()))
         targets = (saved["target"],) if isinstance(saved["target"], str) else tuple(saved["target"])
         return cls(targets, tuple(Column(**c) for c in saved["columns"]), dict(saved["unused"]), media)

@@ -17,10 +17,10 @@ class Example:
     """An example table.
 
     Args:
-        target: its target column.
-        about: what it is, one line.
-        source: package it comes from, and licence.
-        load: gives the table and notes on rows that were dropped.
+        target: target column.
+        about: description in one line.
+        source: package of the data, and licence.
+        load: function that returns the table and notes on dropped rows.
     """
 
     target: str
@@ -40,8 +40,8 @@ def _airports() -> "tuple[pd.DataFrame, list[str]]":
     notes = [
         f"{int(wrong.sum()):,} rows dropped: {reason}"
         for wrong, reason in (
-            (unknown, "elevation 0, which the source also writes where it is unknown, in mountains too"),
-            (~unknown & impossible, "position or elevation that does not exist on Earth"),
+            (unknown, "elevation 0, which in the source also means unknown"),
+            (~unknown & impossible, "impossible position or elevation"),
             (~unknown & ~impossible & nowhere, "no country or time zone"),
         )
         if wrong.any()

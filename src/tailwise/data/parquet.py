@@ -1,4 +1,4 @@
-"""The target column of Parquet files, in batches: neither the other columns nor the whole of it are ever in memory."""
+"""The target column of Parquet files, read in batches: neither other columns nor all of its rows are in memory."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +14,7 @@ _BUFFER = 1 << 20
 
 
 def parquet_files(path: str | Path) -> list[Path]:
-    """Paths of a Parquet file, or of every ``*.parquet`` file below a folder in sorted order.
+    """Return the path of a Parquet file, or of every ``*.parquet`` file below a folder in sorted order.
 
     Raises:
         InputError: nothing at that path, another kind of file, or no Parquet file below the folder.
@@ -43,12 +43,12 @@ def target_batches(
     Args:
         path: a file, or a folder of files; see :func:`parquet_files`.
         column: name of the column.
-        rows: most values in an array.
-        drop_missing: leave out empty cells (null or NaN) instead of refusing them.
+        rows: maximum number of values in an array.
+        drop_missing: drop empty cells (null or NaN) instead of refusing them.
 
     Raises:
         InputError: no file, a file that cannot be read, no such column, one that is not numeric, infinite cells, empty
-            ones that are not to be left out. A cell's row is counted from 1 in its file.
+            cells unless they are dropped. Rows are counted from 1 in each file.
 
     Example:
         >>> import pandas as pd, tempfile
@@ -64,7 +64,7 @@ def target_batches(
 
 
 def _values(path: Path, column: str, rows: int, drop_missing: bool) -> Iterator[NDArray[np.floating[Any]]]:
-    """Values of one file's column."""
+    """Yield the values of a column of one file."""
     first = 1
     for cells in _batches(path, column, rows):
         values = cells.to_numpy(zero_copy_only=False)
@@ -77,19 +77,19 @@ def _values(path: Path, column: str, rows: int, drop_missing: bool) -> Iterator[
         if missing.any() and not drop_missing:
             raise InputError(
                 f"target {column!r} has empty cells, the first in row {first + int(missing.argmax()):,} of "
-                f"{str(path)!r}; leave them out with drop_missing=True"
+                f"{str(path)!r}; drop them with `drop_missing=True`"
             )
         first += values.size
         yield values[~missing] if missing.any() else values
 
 
 def _batches(path: Path, column: str, rows: int) -> Iterator[Any]:
-    """Arrow arrays of one file's column, float32 or float64."""
+    """Yield a column of one file as Arrow arrays, float32 or float64."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        # A small buffer and nothing read ahead: otherwise pyarrow keeps all that was read until the file is closed.
+        # A small buffer and no read-ahead: otherwise pyarrow keeps all it has read until the file is closed.
         with pq.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False) as file:
             names = file.schema_arrow.names
             require_column(column, names, "target")

@@ -1,4 +1,4 @@
-"""Turn features of rows into inputs of a model: imputation, scaling, categories."""
+"""Preprocessing of features into inputs of a model: imputation, scaling, categories."""
 
 from typing import Any
 
@@ -18,10 +18,10 @@ _MOST_CATEGORIES, _MOST_CODES = 256, 255
 
 
 def fit_preprocessor(features: pd.DataFrame) -> ColumnTransformer:
-    """Learn preprocessing from the features of training rows, as :meth:`Schema.features` gives them.
+    """Fit preprocessing to the features of training rows, as :meth:`Schema.features` gives them.
 
-    Numbers: the median where missing, with an indicator, then mean 0 and standard deviation 1. Text: one column a
-    category, the 255 most frequent apart, all others and those never seen together.
+    Numbers are imputed by the median, with an indicator, and scaled to mean 0 and standard deviation 1. Text is one-hot
+    encoded: one column for each of the 255 most frequent categories, one for all others.
     """
     numeric = [name for name in features.columns if features[name].dtype == np.float64]
     nominal = [name for name in features.columns if name not in numeric]
@@ -44,9 +44,9 @@ def fit_preprocessor(features: pd.DataFrame) -> ColumnTransformer:
 
 
 def fit_tree_preprocessor(features: pd.DataFrame, *, scaled: bool = False) -> ColumnTransformer:
-    """Learn preprocessing for models of trees: numbers as they are, missing ones too, and text as codes of categories.
+    """Fit preprocessing for tree models: numbers unchanged, also missing ones, and text as codes of categories.
 
-    The 254 most frequent categories have codes of their own; one never seen has the code -1.
+    The 254 most frequent categories have separate codes; unseen categories have the code -1.
 
     Args:
         features: of the training rows.
@@ -71,15 +71,15 @@ def fit_tree_preprocessor(features: pd.DataFrame, *, scaled: bool = False) -> Co
 
 
 def nominal_inputs(preprocessor: ColumnTransformer, n_inputs: int) -> NDArray[np.bool_]:
-    """``(p,)`` which inputs come from nominal columns; they are the last ones."""
-    here = preprocessor.output_indices_.get(CATEGORIES, slice(0, 0))
+    """Return which inputs come from nominal columns, ``(p,)``; they are the last ones."""
+    columns = preprocessor.output_indices_.get(CATEGORIES, slice(0, 0))
     nominal = np.zeros(n_inputs, dtype=bool)
-    nominal[here] = True
+    nominal[columns] = True
     return nominal
 
 
 def categories_of(preprocessor: ColumnTransformer) -> list[int]:
-    """Of each nominal column how many inputs it takes; they are the last ones."""
+    """Return the number of inputs of each nominal column; they are the last inputs."""
     if CATEGORIES not in preprocessor.named_transformers_:
         return []
     encoder = preprocessor.named_transformers_[CATEGORIES][-1]
@@ -91,7 +91,7 @@ def categories_of(preprocessor: ColumnTransformer) -> list[int]:
 
 
 def transform(preprocessor: ColumnTransformer, schema: Schema, frame: pd.DataFrame, dtype: Any = np.float32) -> Any:
-    """``(n, n_inputs)`` inputs of the model for a table's rows; of models of trees some may be missing.
+    """Return the inputs of the model for rows of a table, ``(n, n_inputs)``; those of tree models may be missing.
 
     Args:
         preprocessor: from features to inputs.
@@ -103,11 +103,9 @@ def transform(preprocessor: ColumnTransformer, schema: Schema, frame: pd.DataFra
 
 
 def transform_features(preprocessor: ColumnTransformer, features: pd.DataFrame, dtype: Any = np.float32) -> Any:
-    """``(n, n_inputs)`` inputs of the model for features as :meth:`Schema.features` gives them."""
+    """Return the inputs of the model for features as :meth:`Schema.features` gives them, ``(n, n_inputs)``."""
     with np.errstate(over="ignore"):
         x = np.ascontiguousarray(preprocessor.transform(features), dtype=dtype)
     if np.isinf(x).any():
-        raise InputError(
-            "a number in the table is too far from those of the training rows to compute with; check its unit"
-        )
+        raise InputError("a number in the table is too far from those of the training rows; check its unit")
     return x

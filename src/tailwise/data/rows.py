@@ -20,7 +20,7 @@ class Rows(Protocol):
     """Rows of a table.
 
     Attributes:
-        in_memory: whether they are; others are read from disk when asked for.
+        in_memory: whether the rows are in memory; others are read from disk on request.
         columns: names of the columns.
     """
 
@@ -31,16 +31,16 @@ class Rows(Protocol):
         """Names of the columns."""
 
     def __len__(self) -> int:
-        """Number of rows."""
+        """Return the number of rows."""
 
     def select(self, index: NDArray[np.int64]) -> "Rows":
-        """Some of the rows, by their position."""
+        """Return some of the rows, by position."""
 
     def frame(self, columns: list[str] | None = None) -> pd.DataFrame:
-        """All rows in memory, of all columns or some."""
+        """Return all rows as a data frame, with all columns or some."""
 
     def pieces(self, rows: int) -> Iterator[pd.DataFrame]:
-        """At most so many rows at a time, in order."""
+        """Yield data frames of at most ``rows`` rows, in order."""
 
 
 class FrameRows:
@@ -60,25 +60,25 @@ class FrameRows:
         return len(self._frame)
 
     def select(self, index: NDArray[np.int64]) -> "FrameRows":
-        """Some of the rows, by their position."""
+        """Return some of the rows, by position."""
         return FrameRows(self._frame.iloc[index].reset_index(drop=True))
 
     def frame(self, columns: list[str] | None = None) -> pd.DataFrame:
-        """The data frame."""
+        """Return the data frame, with all columns or some."""
         return self._frame if columns is None else self._frame[columns]
 
     def pieces(self, rows: int) -> Iterator[pd.DataFrame]:
-        """At most so many rows at a time, in order."""
+        """Yield data frames of at most ``rows`` rows, in order."""
         for start in range(0, len(self), rows):
             yield self._frame.iloc[start : start + rows]
 
 
 class MappedRows:
-    """Rows of a memory-mapped Arrow table: what is not asked for stays on disk.
+    """Rows of a memory-mapped Arrow table, read from disk on request.
 
     Args:
         table: the table.
-        index: positions of the rows in it; all if not given.
+        index: positions of the rows in the table; all by default.
     """
 
     in_memory = False
@@ -95,26 +95,26 @@ class MappedRows:
         return self._table.num_rows if self._index is None else len(self._index)
 
     def select(self, index: NDArray[np.int64]) -> "MappedRows":
-        """Some of the rows, by their position."""
+        """Return some of the rows, by position."""
         return MappedRows(self._table, index if self._index is None else self._index[index])
 
     def frame(self, columns: list[str] | None = None) -> pd.DataFrame:
-        """All rows in memory; columns that are named come as categories where they are text."""
+        """Return all rows as a data frame; text of columns that are named comes as categories."""
         if columns is None:
             parts = list(self.pieces(_AT_ONCE))
             return pd.concat(parts, ignore_index=True) if parts else self._frame(np.empty(0, np.int64))
         import pyarrow as pa
 
-        made = {}
+        values = {}
         for name in columns:
             column = self._table.column(name)
             text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
             column = column.dictionary_encode() if text else column
-            made[name] = column.to_pandas().iloc[slice(None) if self._index is None else self._index]
-        return pd.DataFrame(made).reset_index(drop=True)
+            values[name] = column.to_pandas().iloc[slice(None) if self._index is None else self._index]
+        return pd.DataFrame(values).reset_index(drop=True)
 
     def pieces(self, rows: int) -> Iterator[pd.DataFrame]:
-        """At most so many rows at a time, in order."""
+        """Yield data frames of at most ``rows`` rows, in order."""
         for start in range(0, len(self), rows):
             yield self._frame(np.arange(start, min(start + rows, len(self))))
 
@@ -127,14 +127,14 @@ class MappedRows:
 
 
 def as_rows(table: "pd.DataFrame | Rows") -> Rows:
-    """Rows of a data frame; rows as they are."""
+    """Return the rows of a data frame; other rows unchanged."""
     return FrameRows(table) if isinstance(table, pd.DataFrame) else table
 
 
 def open_folder(folder: str | Path, cache: Path) -> tuple[MappedRows, str]:
-    """Rows of all Parquet files below a folder, memory-mapped, and a digest of the files.
+    """Return the memory-mapped rows of all Parquet files below a folder, and a digest of the files.
 
-    The files are converted once, to Arrow files in ``cache``, by Hugging Face ``datasets``; later calls find them.
+    Hugging Face ``datasets`` converts the files once, to Arrow files in ``cache``; later calls reuse them.
 
     Raises:
         InputError: no Parquet file, files that cannot be read or have different columns, no package ``datasets``.
@@ -149,7 +149,7 @@ def open_folder(folder: str | Path, cache: Path) -> tuple[MappedRows, str]:
     files, schema = _one_schema(files, Path(folder))
     disable_progress_bars()
     logger, level = get_logger("datasets"), get_verbosity()
-    logger.setLevel(CRITICAL)  # what it says of a file it cannot read, the error says too
+    logger.setLevel(CRITICAL)  # the error has the same message as the log
     try:
         mapped = Dataset.from_parquet(
             [str(file) for file in files],
@@ -170,10 +170,10 @@ def open_folder(folder: str | Path, cache: Path) -> tuple[MappedRows, str]:
 
 
 def _one_schema(files: list[Path], folder: Path) -> tuple[list[Path], Any]:
-    """The files that have rows, and the types that hold the columns of all.
+    """Return the files that have rows, and a schema with types for the columns of all files.
 
     Raises:
-        InputError: a file that cannot be read, or whose columns are others, naming it.
+        InputError: a file that cannot be read, or has other columns, by name.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -181,16 +181,16 @@ def _one_schema(files: list[Path], folder: Path) -> tuple[list[Path], Any]:
     with_rows, schema, names = [], None, set()
     for path in files:
         try:
-            own = pq.read_schema(path).remove_metadata()
+            of_file = pq.read_schema(path).remove_metadata()
             if schema is None:
-                schema, names = own, set(own.names)
-            if set(own.names) != names:
-                other = sorted(names ^ set(own.names))
+                schema, names = of_file, set(of_file.names)
+            if set(of_file.names) != names:
+                other = sorted(names ^ set(of_file.names))
                 raise InputError(
-                    f"the Parquet files of {str(folder)!r} cannot be read as one table: {path.name!r} has not the "
-                    f"columns of {files[0].name!r}, they differ in {quoted(other)}"
+                    f"the Parquet files of {str(folder)!r} cannot be read as one table: {path.name!r} does not have "
+                    f"the columns of {files[0].name!r}; they differ in {quoted(other)}"
                 )
-            schema = pa.unify_schemas([schema, own], promote_options="permissive")
+            schema = pa.unify_schemas([schema, of_file], promote_options="permissive")
             if pq.read_metadata(path).num_rows:
                 with_rows.append(path)
         except (pa.ArrowException, OSError) as error:
@@ -204,7 +204,7 @@ def _one_schema(files: list[Path], folder: Path) -> tuple[list[Path], Any]:
 
 
 def _digest(files: list[Path], folder: Path) -> str:
-    """SHA-256 of the files' names, sizes and footers, which hold counts, places and ranges of all columns."""
+    """Return the SHA-256 of the files' names, sizes and footers; footers have counts and ranges of all columns."""
     digest = hashlib.sha256()
     for path in files:
         size = path.stat().st_size
@@ -221,14 +221,14 @@ SAMPLE = 200_000
 
 
 def sample(rows: Rows, seed: int) -> pd.DataFrame:
-    """All rows if they are in memory or few, else some of them."""
+    """Return all rows if they are in memory or few, otherwise a random sample."""
     if rows.in_memory or len(rows) <= SAMPLE:
         return rows.frame()
     return rows.select(sample_of(len(rows), seed)).frame()
 
 
 def sample_of(n: int, seed: int) -> NDArray[np.int64]:
-    """Positions of a uniform sample of n rows, in order."""
+    """Return the positions of a uniform sample of n rows, in order."""
     drawn = np.random.default_rng(seed).choice(n, min(n, SAMPLE), replace=False)
     drawn.sort()
     return drawn.astype(np.int64)

@@ -1,4 +1,4 @@
-"""Where a table comes from: a file, a folder of Parquet files, an example."""
+"""The source of a table: a file, a folder of Parquet files, or an example."""
 
 import hashlib
 from dataclasses import dataclass, field
@@ -13,13 +13,13 @@ from tailwise.data.table_files import read_table
 
 @dataclass(frozen=True)
 class Source:
-    """Where a table came from.
+    """A table with its origin.
 
     Args:
         name: path, or ``example:NAME``.
-        sha256: of the file's bytes, of the example's values, or of a folder's names, sizes and footers.
+        sha256: digest of the file's bytes, of the example's values, or of a folder's names, sizes and footers.
         rows: the table.
-        notes: what was dropped or is worth knowing.
+        notes: notes for the user, such as on dropped rows.
     """
 
     name: str
@@ -29,7 +29,7 @@ class Source:
 
     @property
     def folder(self) -> Path:
-        """Where relative paths in its cells start: the folder of the file."""
+        """The folder of the file, where relative paths in its cells start."""
         return Path() if self.name.startswith(PREFIX) else Path(self.name).absolute().parent
 
 
@@ -38,7 +38,7 @@ def load_source(name: str, cache: Path | None = None) -> Source:
 
     Args:
         name: path, or ``example:NAME``.
-        cache: where a folder of Parquet files is converted to; without it a folder is refused.
+        cache: folder for the converted rows of a folder of Parquet files, which is refused without it.
     """
     if name.startswith(PREFIX):
         frame, notes = load_example(name)

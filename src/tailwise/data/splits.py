@@ -16,7 +16,7 @@ PARTS = ("train", "val", "test")
 
 SPLIT_COLUMN = "split"
 
-_HELD_OUT_SHARE = 0.13
+_HELD_OUT_FRACTION = 0.13
 _MOST_CELLS = 0.5
 _SPELLINGS = {
     "train": "train",
@@ -30,43 +30,44 @@ _SPELLINGS = {
 
 
 def split_column(values: pd.Series) -> NDArray[np.str_]:
-    """Part of each row from a column that says train, val (valid, validation, dev) or test.
+    """Return the part of each row from a column with train, val (valid, validation, dev) or test.
 
     Raises:
         InputError: any other value, or a part without rows.
     """
     coded = values.astype("category")
-    said = [_SPELLINGS.get(str(value).strip().lower()) for value in coded.cat.categories]
-    wrong = sorted({str(value) for value, part in zip(coded.cat.categories, said, strict=True) if part is None})
+    parts = [_SPELLINGS.get(str(value).strip().lower()) for value in coded.cat.categories]
+    wrong = sorted({str(value) for value, part in zip(coded.cat.categories, parts, strict=True) if part is None})
     if coded.isna().any():
         wrong.append("an empty cell")
     if wrong:
-        raise InputError(f"column {values.name!r} must say train, val or test in every row, but has {quoted(wrong)}")
-    return _all_present(np.asarray(said, dtype=str)[coded.cat.codes], f"column {values.name!r}")
+        raise InputError(f"column {values.name!r} must have train, val or test in every row, but has {quoted(wrong)}")
+    return _all_present(np.asarray(parts, dtype=str)[coded.cat.codes], f"column {values.name!r}")
 
 
 def looks_like_split(values: pd.Series) -> bool:
-    """Whether most cells of a column say train, val or test."""
+    """Return whether most cells of a column are train, val or test."""
     coded = values.astype("category")
-    says = np.array([str(value).strip().lower() in _SPELLINGS for value in coded.cat.categories] + [False])
-    return bool(says[coded.cat.codes].mean() > _MOST_CELLS)
+    is_part = np.array([str(value).strip().lower() in _SPELLINGS for value in coded.cat.categories] + [False])
+    return bool(is_part[coded.cat.codes].mean() > _MOST_CELLS)
 
 
 def balanced_split(
     y: ArrayLike, bins: Bins | BinGrid, *, groups: ArrayLike | None = None, seed: int = 0, cap: int | None = None
 ) -> NDArray[np.str_]:
-    """The field's protocol: of each bin min(n_b // 3, cap) rows to validation, as many to test, the rest to train.
+    """Split with balanced validation and test parts, the field's protocol (Yang et al., ICML 2021).
 
-    Yang et al. (ICML 2021) take a cap of 30 for AgeDB-DIR and 150 for IMDB-WIKI-DIR. With groups, whole groups are
-    drawn in random order; each goes to test or validation while at least half of its rows are still wanted there.
+    Of each bin, min(n_b // 3, cap) rows go to validation, as many to test, and the rest to training; the cap is 30 for
+    AgeDB-DIR and 150 for IMDB-WIKI-DIR. With groups, whole groups are drawn in random order; a group goes to test or
+    validation if at least half of its rows are still needed there.
 
     Args:
-        y: ``(n,)`` labels, or ``(n, K)`` with a grid of bins, whose cells are then the bins.
+        y: ``(n,)`` labels, or ``(n, K)`` with a grid of bins; then the cells of the grid are the bins.
         bins: bins of the target. They only stratify; the bins used in training come from the training rows.
         groups: ``(n,)`` group of each row; no group is in two parts.
-        seed: of the shuffling.
-        cap: most rows a bin gives to each; by default the largest with which validation has at most 13 % of the rows
-            (30 for AgeDB-DIR).
+        seed: random seed of the shuffling.
+        cap: maximum rows of a bin in validation, and in test; by default the largest cap with at most 13 % of the rows
+            in validation (30 for AgeDB-DIR).
 
     Returns:
         ``(n,)`` of ``"train"``, ``"val"``, ``"test"``.
@@ -79,7 +80,7 @@ def balanced_split(
     if cap is None:
         caps = np.arange(1, max(int(counts.max()) // 3, 1) + 1)
         sizes = np.minimum(counts[:, None] // 3, caps[None, :]).sum(axis=0)
-        cap = int(caps[max(int((sizes <= _HELD_OUT_SHARE * index.size).sum()) - 1, 0)])
+        cap = int(caps[max(int((sizes <= _HELD_OUT_FRACTION * index.size).sum()) - 1, 0)])
     wanted = np.minimum(counts // 3, cap)
     rng = np.random.default_rng(seed)
     parts = np.full(index.size, "train")
@@ -95,7 +96,7 @@ def balanced_split(
 
 
 def random_split(n: int, *, groups: ArrayLike | None = None, seed: int = 0, share: float = 0.15) -> NDArray[np.str_]:
-    """``share`` of the rows (or of the groups) to validation, as much to test, the rest to train.
+    """Split at random: a fraction ``share`` of the rows or groups to validation, as much to test, the rest to train.
 
     Raises:
         InputError: too few rows or groups for three parts.
@@ -134,24 +135,24 @@ def split_rows(
     column: str | None = None,
     seed: int = 0,
 ) -> tuple[NDArray[np.str_], SplitName]:
-    """Part of each row, and the kind of split that was made.
+    """Return the part of each row, and the kind of split.
 
-    ``auto`` takes the column that is named, or one called ``split`` whose cells mostly say train, val or test, and the
-    balanced split otherwise. A column that is taken must say one of the three in every row.
+    ``auto`` takes the column that is given, or a column ``split`` whose cells are mostly train, val or test, and
+    otherwise the balanced split. The column must have one of the three in every row.
 
     Raises:
-        InputError: see the single splits.
+        InputError: an unknown split, options that do not fit it, or a split that cannot be made.
     """
     one_of(split, "`split`", SPLITS)
     if column is not None and split in ("balanced", "random"):
         raise InputError(f"`split_column` {column!r} is given, but `split={split!r}` does not use it; leave one out")
     if split == "auto":
-        found = SPLIT_COLUMN in frame and looks_like_split(frame[SPLIT_COLUMN])
-        split = "column" if column is not None or found else "balanced"
+        has_split = SPLIT_COLUMN in frame and looks_like_split(frame[SPLIT_COLUMN])
+        split = "column" if column is not None or has_split else "balanced"
     column = column or SPLIT_COLUMN
     if split == "column":
         if column not in frame:
-            raise InputError(f"`split='column'` needs a column {column!r} that says train, val or test in every row")
+            raise InputError(f"`split='column'` needs a column {column!r} with train, val or test in every row")
         parts = split_column(frame[column])
         if group is not None:
             spread = pd.Series(parts).groupby(frame[group].to_numpy()).nunique()
@@ -167,7 +168,7 @@ def split_rows(
 
 
 def _codes(groups: pd.Series) -> NDArray[np.int64]:
-    """Number of each row's group among the groups' names in order."""
+    """Return the index of each row's group in the sorted names of the groups."""
     coded = groups.astype("category")
     _, number = np.unique(coded.cat.categories.astype(str), return_inverse=True)
     return np.asarray(number, dtype=np.int64)[coded.cat.codes]
@@ -191,7 +192,7 @@ def _by_group(
         if 2 * fits[part] >= rows.size:
             parts[rows] = part
             missing[part] = np.maximum(missing[part] - held, 0)
-    # Few or unequal groups may fit nowhere: each empty part then takes the training group that fits it best.
+    # If no group fits a part, the part gets the training group that fits it best.
     for part in missing:
         if not (parts == part).any():
             left = [g for g in range(names.size) if (parts[rows_by_group[g]] == "train").all()]

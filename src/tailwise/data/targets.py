@@ -12,13 +12,13 @@ from tailwise.labels.bin_grid import BinGrid
 
 
 def require_column(name: str, names: Sequence[str], role: str) -> None:
-    """Raise unless ``name`` is a column, naming the nearest one."""
+    """Raise unless ``name`` is a column, with the nearest name in the message."""
     if name not in names:
         raise InputError(f"{role} {name!r} is not a column of the table{did_you_mean(name, names)}")
 
 
 def target_names(target: str | Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
-    """Names of the target columns, of which there are at most three, each a column."""
+    """Return the names of the target columns, at most three, after checking them."""
     targets = (target,) if isinstance(target, str) else tuple(target)
     if not 1 <= len(targets) <= BinGrid.MOST_AXES:
         raise InputError(f"a model has 1 to {BinGrid.MOST_AXES} targets, got {len(targets)}: {quoted(targets)}")
@@ -37,12 +37,12 @@ def named_target(targets: Sequence[str]) -> str:
 def target_rows(
     frame: pd.DataFrame, targets: Sequence[str], *, drop: bool
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Targets of the rows that have them, and which rows these are.
+    """Return the targets of the rows that have them, and which rows these are.
 
     Args:
         frame: a table with the target columns.
         targets: their names.
-        drop: leave rows out that lack a target instead of refusing them.
+        drop: drop rows without a target instead of refusing them.
 
     Returns:
         ``(m,)`` targets, of K > 1 columns ``(m, K)``, and an ``(n,)`` mask with m rows set.
@@ -53,14 +53,14 @@ def target_rows(
     each = [target_values(frame, name) for name in targets]
     for values in each:
         check_target_cells(values, drop=drop)
-    found = np.stack([values.to_numpy() for values in each], axis=1)
-    there = ~np.isnan(found).any(axis=1)
-    found = found if there.all() else found[there]
-    return (found[:, 0].copy() if len(targets) == 1 else found), there
+    labels = np.stack([values.to_numpy() for values in each], axis=1)
+    is_labelled = ~np.isnan(labels).any(axis=1)
+    labels = labels if is_labelled.all() else labels[is_labelled]
+    return (labels[:, 0].copy() if len(targets) == 1 else labels), is_labelled
 
 
 def target_values(frame: pd.DataFrame, target: str) -> pd.Series:
-    """The target as float64 with NaN where a cell is empty.
+    """Return the target as float64, with NaN for empty cells.
 
     Raises:
         InputError: a cell that is not a number, or infinite.
@@ -87,7 +87,7 @@ def target_values(frame: pd.DataFrame, target: str) -> pd.Series:
 
 
 def check_target_cells(values: pd.Series, *, drop: bool) -> None:
-    """Raise if a target has empty cells whose rows are not to be dropped."""
+    """Raise if a target has empty cells, unless their rows are dropped."""
     empty = int(values.isna().sum())
     if empty and not drop:
         raise InputError(
@@ -100,7 +100,7 @@ _LEAST_SPREAD = 1e-12
 
 
 def check_target(y: NDArray[np.float64], target: str) -> None:
-    """Raise unless there are enough labels to learn from, of more than one value, in a unit that floats can hold."""
+    """Raise unless there are enough labels, of more than one value, in a unit suitable for floats."""
     if len(y) < FEWEST_ROWS:
         raise InputError(f"the table has {len(y)} rows with a target; at least {FEWEST_ROWS} are needed")
     if y.min() == y.max():

@@ -26,16 +26,16 @@ class Task:
         row: ``(n,)`` position of each row in the source, from 0.
         y: ``(n,)`` target; of K > 1 target columns ``(n, K)``.
         part: ``(n,)`` of ``"train"``, ``"val"``, ``"test"``, ``"masked"`` (removed from training and validation).
-        split: kind of split that was made.
+        split: kind of split.
         schema: feature columns.
         shots: bins and regions, from training labels.
-        relevance: φ from training labels, if any value is extreme; none of several targets.
-        notes: what the user should know.
-        source: where the rows come from, if it is known.
+        relevance: φ from training labels, if any value is extreme; ``None`` for several targets.
+        notes: notes for the user.
+        source: source of the rows, if it is known.
         choices: how the table was prepared, as plain values.
-        weight: ``(n,)`` how often a row is drawn in training relative to others; all alike if not given.
+        weight: ``(n,)`` how often a row is drawn in training relative to others; equal by default.
         group: ``(n,)`` group of each row; rows of one group are never divided between folds.
-        held_out: whether the validation rows are others than the training rows, so that intervals can be calibrated.
+        held_out: whether validation and training rows differ, so that intervals can be calibrated.
     """
 
     rows: Rows
@@ -67,9 +67,9 @@ class Task:
         return None if self.weight is None else self.weight[self.part == part]
 
     def note_resampling(self, name: str, rows: int) -> None:
-        """Note how many training rows a method made of those there were."""
+        """Add a note on the number of training rows after resampling."""
         self.notes.append(
-            f"{name}: {self.count('train'):,} training rows became {rows:,}; regions are those of the rows as they were"
+            f"{name}: {self.count('train'):,} training rows became {rows:,}; regions are those of the original rows"
         )
 
     def training_features(self) -> tuple[pd.DataFrame, NDArray[np.float64]]:

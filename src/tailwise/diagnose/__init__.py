@@ -1,4 +1,4 @@
-"""What is imbalanced about a target, whether it hurts, and what to do next: from a table alone, without torch."""
+"""Diagnose a table: imbalance of the target, its effect on a quick model, oddities, and advice; without torch."""
 
 from tailwise.diagnose.facts import Diagnosis
 from tailwise.diagnose.table_diagnosis import diagnose

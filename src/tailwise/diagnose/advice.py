@@ -1,4 +1,4 @@
-"""What to do about a diagnosis, the most urgent first."""
+"""Advice on a diagnosis, the most urgent first."""
 
 from tailwise.diagnose.commands import Commands
 from tailwise.diagnose.facts import Advice, Diagnosis
@@ -22,11 +22,11 @@ _RULES = (
 )
 
 
-def advise(found: Diagnosis, commands: Commands) -> tuple[Advice, ...]:
-    """What every rule has to say.
+def advise(diagnosis: Diagnosis, commands: Commands) -> tuple[Advice, ...]:
+    """Return the advice of all rules.
 
     Args:
-        found: the diagnosis, without advice.
-        commands: to be named in the advice.
+        diagnosis: the diagnosis, without advice.
+        commands: commands for the same table.
     """
-    return tuple(advice for rule in _RULES for advice in rule(found, commands))
+    return tuple(advice for rule in _RULES for advice in rule(diagnosis, commands))

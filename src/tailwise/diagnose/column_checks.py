@@ -1,4 +1,4 @@
-"""What the columns say: repeated rows, columns that cannot help, columns that know the target too well."""
+"""Checks of rows and columns: duplicates, useless columns, and columns that may leak the target."""
 
 import numpy as np
 import pandas as pd
@@ -20,7 +20,7 @@ _NAMES_OF_IDENTIFIERS = frozenset({"id", "uid", "uuid", "key", "index"})
 
 
 def count_duplicates(features: pd.DataFrame, y: Array) -> Duplicates:
-    """Rows that occur twice, and rows that only the target tells apart.
+    """Count repeated rows, and rows that differ only in the target.
 
     Args:
         features: as :meth:`Schema.features` gives them.
@@ -33,14 +33,14 @@ def count_duplicates(features: pd.DataFrame, y: Array) -> Duplicates:
 
 
 def describe_columns(table: pd.DataFrame, schema: Schema, features: pd.DataFrame, y: Array, seed: int) -> Columns:
-    """Kinds of the feature columns, and those to look at.
+    """Describe the feature columns: their kinds, constants, identifiers and leakage suspects.
 
     Args:
         table: the rows.
-        schema: what their columns are.
+        schema: kinds of the columns.
         features: as :meth:`Schema.features` gives them.
         y: ``(n,)`` labels.
-        seed: of the sample and the folds that suspects are found with.
+        seed: random seed of the sample and the folds.
     """
     kinds: list[str] = [column.kind for column in schema.columns]
     kinds += [medium.kind for medium in schema.media for _ in medium.columns]
@@ -57,7 +57,7 @@ def describe_columns(table: pd.DataFrame, schema: Schema, features: pd.DataFrame
 
 
 def _numbers_rows(values: pd.Series, name: str) -> bool:
-    """Whether a column of whole numbers, all different, numbers the rows or is named as an identifier."""
+    """Return whether a column of different whole numbers numbers the rows or is named like an identifier."""
     x = values.to_numpy()
     if not np.isfinite(x).all() or (x != np.round(x)).any() or np.unique(x).size < x.size:
         return False
@@ -66,30 +66,30 @@ def _numbers_rows(values: pd.Series, name: str) -> bool:
 
 
 def _suspects(features: pd.DataFrame, y: Array, seed: int) -> tuple[Suspect, ...]:
-    """Columns with a rank correlation above 0.99, or of which a small tree explains so much under cross-validation."""
+    """Return columns with a rank correlation above 0.99, or a cross-validated R² of a small tree above 0.99."""
     rng = np.random.default_rng(seed)
     rows = np.sort(rng.choice(len(y), min(len(y), _MOST_ROWS), replace=False))
-    found = []
+    suspects = []
     for name in features:
         column = features[name].to_numpy()[rows]
-        there = np.isfinite(column)
-        x, target = column[there], y[rows][there]
+        finite = np.isfinite(column)
+        x, target = column[finite], y[rows][finite]
         if x.size < FEWEST_ROWS or x.min() == x.max() or target.min() == target.max():
             continue
         rank = abs(float(np.corrcoef(rankdata(x), rankdata(target))[0, 1]))
         if rank > _PERFECT:
-            found.append(Suspect(str(name), "rank correlation", rank))
+            suspects.append(Suspect(str(name), "rank correlation", rank))
         elif (r2 := _tree_r2(x[:, None], target, seed)) > _PERFECT:
-            found.append(Suspect(str(name), "R² of a small tree", r2))
-    return tuple(found)
+            suspects.append(Suspect(str(name), "R² of a small tree", r2))
+    return tuple(suspects)
 
 
 def _tree_r2(x: Array, y: Array, seed: int) -> float:
-    """Cross-validated R² of a small tree; 0 where not even the rows it was fitted to are explained."""
+    """Return the cross-validated R² of a small tree; 0 if even its R² on all rows is low."""
     tree = DecisionTreeRegressor(max_depth=_TREE_DEPTH, random_state=seed)
     if tree.fit(x, y).score(x, y) <= _PERFECT:
         return 0.0
     predicted = np.empty_like(y)
-    for fitted, held in StratifiedRegressionKFold(_FOLDS, random_state=seed).split(x, y):
-        predicted[held] = tree.fit(x[fitted], y[fitted]).predict(x[held])
+    for train, held in StratifiedRegressionKFold(_FOLDS, random_state=seed).split(x, y):
+        predicted[held] = tree.fit(x[train], y[train]).predict(x[held])
     return float(r2_score(y, predicted))

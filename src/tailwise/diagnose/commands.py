@@ -1,4 +1,4 @@
-"""The commands that advice names."""
+"""Commands in the advice."""
 
 import shlex
 from collections.abc import Iterable
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Commands:
-    """Commands on the same table, target and choices.
+    """Commands for the same table, target and choices.
 
     Args:
-        data: what they call the table.
+        data: name of the table in the commands.
         target: target column.
-        options: the words of each choice.
+        options: words of each option.
 
     Example:
         >>> commands = Commands("houses.csv", "price", (("--bins", "20"), ("--drop", "row id")))
@@ -27,15 +27,15 @@ class Commands:
     options: tuple[tuple[str, ...], ...]
 
     def train(self, method: str, *more: str) -> str:
-        """Train a method."""
+        """Return the command that trains a method."""
         return self._line("train", "--method", method, *more)
 
     def again(self, *more: str) -> str:
-        """Diagnose with other choices; another width of the bins replaces the one chosen, or their number."""
+        """Return the command that diagnoses with further options; a bin width replaces the width or number given."""
         return self._line("diagnose", *more)
 
     def without(self, columns: Iterable[str]) -> str:
-        """Diagnose without some columns."""
+        """Return the command that diagnoses without some columns."""
         return self.again(*(word for name in columns for word in ("--drop", name)))
 
     @property

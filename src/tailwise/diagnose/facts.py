@@ -1,19 +1,19 @@
-"""What a diagnosis holds: one frozen type of plain values for each thing that is looked at."""
+"""The parts of a diagnosis: frozen types of plain values."""
 
 import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-FEWEST = 10  # rows below which a spike or a region's error says nothing
-FEW_VALUES = 9  # different values up to which a target is more like classes than numbers
+FEWEST = 10  # minimum number of rows of a spike or of a region's error
+FEW_VALUES = 9  # most different values of a target that is more like classes than numbers
 
 
 @dataclass(frozen=True)
 class Target:
-    """The target's values: rows that have one, rows that have none, and plain statistics in its units.
+    """Statistics of the target, in its units, over the rows that have one; ``missing`` rows have none.
 
-    ``reach`` is how far the farther end lies from its quartile, in interquartile ranges (``None`` where half of the
-    values are equal); ``log_skew`` is the skew of log(y), where all values are above 0.
+    ``reach`` is the distance of the farther end from its quartile, in interquartile ranges (``None`` if half of the
+    values are equal); ``log_skew`` is the skew of log(y), if all values are above 0.
     """
 
     name: str
@@ -32,7 +32,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Region:
-    """Bins and rows of a shot region."""
+    """Number of bins and rows of a shot region."""
 
     name: str
     bins: int
@@ -51,10 +51,10 @@ class EmptyRange:
 
 @dataclass(frozen=True)
 class Density:
-    """Rows by bin: edges, counts, the LDS curve, each bin's region, and what follows from them.
+    """Rows by bin: edges, counts, the LDS curve, the region of each bin, and summaries.
 
-    ``ratio`` is the rows of the fullest bin over those of the sparsest that has any; ``empty_share`` the share of the
-    range from the lowest to the highest value that lies in empty bins.
+    ``ratio`` is the number of rows of the fullest bin over that of the sparsest non-empty bin; ``empty_share`` is the
+    fraction of the range from the lowest to the highest value in empty bins.
     """
 
     rule: str
@@ -72,7 +72,7 @@ class Density:
 
 @dataclass(frozen=True)
 class Weighting:
-    """What a weighting does to the sample: (Σw)² / Σw² rows remain, and the largest weight over the mean."""
+    """Effect of a weighting: effective sample size (Σw)² / Σw², its fraction of the rows, largest weight over mean."""
 
     method: str
     effective_rows: float
@@ -82,7 +82,7 @@ class Weighting:
 
 @dataclass(frozen=True)
 class RelevanceSummary:
-    """Control points of φ, and the rows with φ of at least 0.8 below and above the median."""
+    """Control points of relevance φ, and the number of rows with φ of at least 0.8 below and above the median."""
 
     points: tuple[float, ...]
     values: tuple[float, ...]
@@ -92,7 +92,7 @@ class RelevanceSummary:
 
 @dataclass(frozen=True)
 class Spike:
-    """One value that holds many rows while its neighbours do not; at the ``low`` or ``high`` end, or ``inside``."""
+    """A value with many more rows than its neighbours; at the ``low`` or ``high`` end, or ``inside``."""
 
     value: float
     rows: int
@@ -102,7 +102,7 @@ class Spike:
 
 @dataclass(frozen=True)
 class Rounding:
-    """A step of which ``share`` of the values are multiples, coarse enough that there are fewer steps than rows."""
+    """A step; the fraction ``share`` of the values are its multiples."""
 
     step: float
     share: float
@@ -110,7 +110,7 @@ class Rounding:
 
 @dataclass(frozen=True)
 class Duplicates:
-    """Rows that equal an earlier one in features and target, and rows whose features occur with another target too."""
+    """Number of rows that repeat an earlier one, and of rows whose features also occur with another target."""
 
     repeated: int
     contradicting: int
@@ -118,7 +118,7 @@ class Duplicates:
 
 @dataclass(frozen=True)
 class Suspect:
-    """A numeric column that alone predicts the target nearly perfectly."""
+    """A numeric column that predicts the target nearly perfectly."""
 
     column: str
     measure: str
@@ -127,10 +127,10 @@ class Suspect:
 
 @dataclass(frozen=True)
 class Columns:
-    """Feature columns: how many of each kind, images, texts and signals among them, and those to look at.
+    """Feature columns: number by kind, including images, texts and signals, and columns to check.
 
-    ``identifiers`` are columns of numbers that only tell rows apart; ``unused`` are columns that are no features, each
-    with the reason, identifiers written as text among them.
+    ``identifiers`` are columns of numbers that identify rows; ``unused`` are columns that are not features, with the
+    reason, including text identifiers.
     """
 
     features: int
@@ -143,7 +143,7 @@ class Columns:
 
 @dataclass(frozen=True)
 class RegionError:
-    """Out-of-fold errors of a region, target units; R² is against the region's own mean, if it has any variance."""
+    """Out-of-fold errors of a region, target units; R² is relative to the region's mean, if its labels vary."""
 
     region: str
     n: int
@@ -154,7 +154,7 @@ class RegionError:
 
 @dataclass(frozen=True)
 class Contrast:
-    """MAE of the rare region over that of the crowd, with a 95 % bootstrap interval."""
+    """MAE of the rare region over that of the crowded region, with a 95 % bootstrap interval."""
 
     rare: str
     crowd: str
@@ -165,7 +165,7 @@ class Contrast:
 
 @dataclass(frozen=True)
 class QuickModel:
-    """How a cross-validated boosted model errs by region; ``contrast`` is absent where a region has too few rows."""
+    """Errors of a cross-validated boosted model by region; ``contrast`` is ``None`` if regions have too few rows."""
 
     rows: int
     folds: int
@@ -173,13 +173,13 @@ class QuickModel:
     contrast: Contrast | None
 
     def of(self, region: str) -> RegionError | None:
-        """Errors of a region, if it has rows."""
+        """Return the errors of a region, if it has rows."""
         return next((error for error in self.errors if error.region == region), None)
 
 
 @dataclass(frozen=True)
 class Advice:
-    """A finding, what to do about it, why, and the commands to run next, if any."""
+    """A finding, an action with its reason, and the commands to run next, if any."""
 
     finding: str
     action: str
@@ -189,7 +189,7 @@ class Advice:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Everything :func:`tailwise.diagnose.diagnose` found, as plain values."""
+    """The result of :func:`tailwise.diagnose.diagnose`, as plain values."""
 
     target: Target
     density: Density
@@ -204,14 +204,14 @@ class Diagnosis:
     notes: tuple[str, ...]
 
     def weighting(self, method: str) -> Weighting:
-        """What one weighting does."""
+        """Return the effect of a weighting."""
         return next(weighting for weighting in self.weightings if weighting.method == method)
 
     def error(self, region: str) -> RegionError | None:
-        """Errors of a region, if a model was tried and the region has rows."""
+        """Return the errors of the quick model in a region, if both exist."""
         return None if self.model is None else self.model.of(region)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values: dictionaries, lists, text, finite numbers and ``None``."""
-        made: dict[str, Any] = json.loads(json.dumps(asdict(self)))
-        return made
+        """Return the fields as JSON values."""
+        values: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return values

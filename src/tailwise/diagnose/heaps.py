@@ -1,4 +1,4 @@
-"""Values on which rows heap: single ones (limits, placeholders), and the multiples of a step (rounding)."""
+"""Heaped values: single ones (limits, placeholders), and multiples of a step (rounding)."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ _FINEST_DIGITS = 10
 
 
 def find_spikes(y: Array) -> tuple[Spike, ...]:
-    """Values with at least 1 % of the rows and five times those of the two nearest values on either side.
+    """Return values with at least 1 % of the rows and five times those of the two nearest values on either side.
 
     Args:
         y: ``(n,)`` labels.
@@ -32,11 +32,11 @@ def find_spikes(y: Array) -> tuple[Spike, ...]:
 
 
 def find_rounding(y: Array, spikes: tuple[Spike, ...]) -> Rounding | None:
-    """The coarsest step of which all values, or else most of those that are no spike, are multiples.
+    """Return the coarsest step with all values, or at least 80 % of those outside spikes, as multiples.
 
     Args:
         y: ``(n,)`` labels.
-        spikes: values left out, as :func:`find_spikes` gives them.
+        spikes: spikes from :func:`find_spikes`, whose values are left out.
     """
     others = y[(y != 0) & ~np.isin(y, [spike.value for spike in spikes])]
     if others.size < FEWEST:
@@ -55,7 +55,7 @@ def find_rounding(y: Array, spikes: tuple[Spike, ...]) -> Rounding | None:
 
 
 def _common_step(y: Array) -> float | None:
-    """Largest step of which all values are multiples, if they have few digits."""
+    """Return the largest step with all values as multiples, if they have few digits."""
     unit = 10.0 ** np.floor(np.log10(np.abs(y).max()))
     for digits in range(_FINEST_DIGITS):
         scaled = y / unit * 10.0**digits

@@ -1,4 +1,4 @@
-"""What the labels alone say: statistics, rows by bin, what weights would do, relevance."""
+"""Describe the labels: statistics, rows by bin, effect of weights, relevance."""
 
 from itertools import pairwise
 
@@ -17,12 +17,12 @@ _RELEVANT = 0.8
 
 
 def describe_target(y: Array, name: str, missing: int) -> Target:
-    """Plain statistics of the labels.
+    """Return statistics of the labels.
 
     Args:
         y: ``(n,)`` labels.
-        name: the target's column.
-        missing: rows without a label.
+        name: name of the target.
+        missing: number of rows without a label.
     """
     first, third = np.quantile(y, [0.25, 0.75])
     spread = float(third - first)
@@ -47,21 +47,21 @@ def _skew(y: Array) -> float:
 
 
 def bin_rule(bins: Bins, bin_width: float | None, n_bins: int | None) -> str:
-    """How the width of the bins was chosen, in words."""
+    """Return how the width of the bins was chosen, as text."""
     if bin_width is not None:
-        return "the width that was given"
+        return "the width given"
     if n_bins is not None:
-        return "the number that was given"
+        return "the number given"
     one_a_value = bins.edges[0] % 1 == 0.5 and (bins.widths == 1).all()
-    return "one a whole number" if one_a_value else "a round width that gives about √n bins, 10 to 100"
+    return "one for each whole number" if one_a_value else "a round width with about √n bins, 10 to 100"
 
 
 def describe_density(shots: Shots, rule: str) -> Density:
-    """Rows by bin and by region, and the ranges without rows.
+    """Describe rows by bin and by region, and ranges without rows.
 
     Args:
         shots: bins and regions of the labels.
-        rule: how the width of the bins was chosen.
+        rule: how the width of the bins was chosen, as text.
     """
     counts, codes, edges = shots.counts, shots.bin_codes, shots.scalar_bins.edges.astype(np.float64)
     regions = []
@@ -90,7 +90,7 @@ def describe_density(shots: Shots, rule: str) -> Density:
 
 
 def describe_weightings(counts: NDArray[np.int64]) -> tuple[Weighting, ...]:
-    """What inverse weights, their square roots, and those smoothed would do.
+    """Return the effect of inverse weights, of their square roots, and of those smoothed.
 
     Args:
         counts: ``(n_bins,)`` rows by bin.
@@ -98,17 +98,17 @@ def describe_weightings(counts: NDArray[np.int64]) -> tuple[Weighting, ...]:
     seen = counts > 0
     rows = counts[seen].astype(np.float64)
     smoothed = LDS().effective(counts, power=0.5)[seen]
-    made = []
+    weightings = []
     for method, weight in (("inv", 1 / rows), ("sqinv", 1 / np.sqrt(rows)), ("sqinv+lds", 1 / smoothed)):
         total = (rows * weight).sum()
         effective = float(total**2 / (rows * weight**2).sum())
         largest = float(weight.max() * rows.sum() / total)
-        made.append(Weighting(method, effective, effective / float(rows.sum()), largest))
-    return tuple(made)
+        weightings.append(Weighting(method, effective, effective / float(rows.sum()), largest))
+    return tuple(weightings)
 
 
 def describe_relevance(y: Array) -> RelevanceSummary | None:
-    """Control points of φ and the rows it holds for relevant; ``None`` where no label is extreme.
+    """Return control points of φ and the number of relevant rows; ``None`` if no label is extreme.
 
     Args:
         y: ``(n,)`` labels.

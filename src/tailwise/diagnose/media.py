@@ -8,7 +8,7 @@ from tailwise.data.columns import Schema
 from tailwise.modalities import kinds as catalog
 from tailwise.modalities.modality import Modality
 
-_LOOKED_AT = 200
+_CELLS = 200
 
 
 def media_hints(table: pd.DataFrame, schema: Schema) -> Iterator[str]:
@@ -27,6 +27,6 @@ def media_hints(table: pd.DataFrame, schema: Schema) -> Iterator[str]:
 
 def _looks_like(cells: pd.Series) -> Modality | None:
     """Return the modality of a column, tried for paths first: the name of a file may have several words."""
-    words = cells.dropna().astype(str).head(_LOOKED_AT).str.strip()
+    words = cells.dropna().astype(str).head(_CELLS).str.strip()
     ordered = sorted(catalog.MODALITIES, key=lambda modality: not modality.holds_paths)
     return next((one for one in ordered if one.looks_like is not None and one.looks_like(words)), None)

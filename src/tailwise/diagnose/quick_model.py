@@ -1,4 +1,4 @@
-"""Where it hurts: the errors by region of a small boosted model, under cross-validation."""
+"""Cross-validate a small boosted model, and return its errors by region."""
 
 import numpy as np
 import pandas as pd
@@ -23,14 +23,14 @@ _TINY = np.finfo(np.float64).tiny
 
 
 def cross_validate(features: pd.DataFrame, y: Array, shots: Shots, groups: pd.Series | None, seed: int) -> QuickModel:
-    """Out-of-fold errors by region, on a sample of the rows where they are many.
+    """Return out-of-fold errors by region, on a sample of large tables.
 
     Args:
         features: as :meth:`Schema.features` gives them, each with more than one value.
         y: ``(n,)`` labels.
         shots: the regions.
-        groups: ``(n,)`` groups that no fold splits.
-        seed: of sample, folds and bootstrap.
+        groups: ``(n,)`` groups; folds keep groups together.
+        seed: random seed of sample, folds and bootstrap.
     """
     rng = np.random.default_rng(seed)
     rows = np.arange(len(y))
@@ -61,16 +61,16 @@ def _out_of_fold(
         random_state=seed,
     )
     predicted = np.empty_like(y)
-    # Several threads gain little on so few rows and lose a hundredfold where others compute on the same cores.
+    # Several threads gain little on so few rows, and are far slower if other processes use the same cores.
     with threadpool_limits(1, user_api="openmp"):
-        for fitted, held in splitter(folds, random_state=seed).split(x, y, member):
-            mean, std = y[fitted].mean(), y[fitted].std() or 1.0
-            predicted[held] = model.fit(x[fitted], (y[fitted] - mean) / std).predict(x[held]) * std + mean
+        for train, held in splitter(folds, random_state=seed).split(x, y, member):
+            mean, std = y[train].mean(), y[train].std() or 1.0
+            predicted[held] = model.fit(x[train], (y[train] - mean) / std).predict(x[held]) * std + mean
     return predicted
 
 
 def _parts(y: Array, shots: Shots) -> dict[str, NDArray[np.bool_]]:
-    """All rows, those of each region, and both ends of the few-shot rows if there are two."""
+    """Return masks of all rows, of each region, and of both ends of the few-shot rows if there are two."""
     codes = shots.codes(y)
     parts = {"all": np.ones(len(y), dtype=bool)} | {name: codes == i for i, name in enumerate(REGIONS)}
     low = y < np.median(y)
@@ -85,7 +85,7 @@ def _region_error(name: str, y: Array, predicted: Array) -> RegionError:
 
 
 def _contrast(size: Array, parts: dict[str, NDArray[np.bool_]], rng: np.random.Generator) -> Contrast | None:
-    """Rarest region over the most crowded one, among those with enough rows; rows are drawn anew in either."""
+    """Compare the rarest with the most crowded region, among those with enough rows, by bootstrap within each."""
     enough = [name for name in ("many", "medium", "few") if parts[name].sum() >= FEWEST]
     if len(enough) < 2:
         return None
@@ -97,5 +97,5 @@ def _contrast(size: Array, parts: dict[str, NDArray[np.bool_]], rng: np.random.G
 
 
 def _means(values: Array, rng: np.random.Generator) -> Array:
-    """Mean of every bootstrap resample."""
+    """Return the means of bootstrap resamples."""
     return np.array([values[rng.integers(0, values.size, values.size)].mean() for _ in range(_RESAMPLES)])

@@ -1,4 +1,4 @@
-"""From a table to its diagnosis."""
+"""Diagnose a table."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -49,10 +49,10 @@ def diagnose(
     data: str = "data.csv",
     **media_names: Sequence[str] | None,
 ) -> Diagnosis:
-    """Say how imbalanced a target is, where errors are large, what else is odd about the table, and what to do.
+    """Diagnose a table: imbalance of the target, errors of a quick model by region, oddities, and advice.
 
     Args:
-        frame: the table. Where its column ``split`` says train, val or test, only the training rows are looked at.
+        frame: the table. If its column ``split`` has train, val and test, only the training rows are used.
         target: target column.
         bin_width: width of the bins, target units; by default :meth:`Bins.auto`.
         n_bins: number of bins instead.
@@ -62,22 +62,22 @@ def diagnose(
         numeric: columns to take as numeric.
         date: columns to take as dates.
         drop_missing_target: leave rows without a target out instead of refusing them.
-        group: column whose groups no fold splits.
-        seed: of folds, samples and bootstrap.
+        group: column whose groups stay in one fold.
+        seed: random seed of folds, samples and bootstrap.
         quick_model: whether to cross-validate a boosted model, on at most 20,000 rows (fewer of tables wider than 100
             columns, but at least 2,000).
-        data: what the commands of the advice call the table.
+        data: name of the table in the commands of the advice.
         media_names: columns of images, texts and signals, by the keywords of
             :func:`tailwise.experiment.prepare.prepare`. Neither files nor texts are read; these columns are only
             left out of the quick model.
 
     Raises:
-        InputError: anything about the table or the choices that training would refuse too.
+        InputError: errors of the table or the choices, as in training.
 
     Example:
         >>> x = np.linspace(0.0, 6.0, 500)
-        >>> found = diagnose(pd.DataFrame({"x": x, "price": np.exp(x)}), "price", quick_model=False)
-        >>> found.density.ratio > 100, found.columns.suspects[0].column
+        >>> diagnosis = diagnose(pd.DataFrame({"x": x, "price": np.exp(x)}), "price", quick_model=False)
+        >>> diagnosis.density.ratio > 100, diagnosis.columns.suspects[0].column
         (True, 'x')
     """
     seed = whole(seed, "`seed`", least=0, most=2**32 - 1)
@@ -100,16 +100,14 @@ def diagnose(
             raise InputError(f"`group` names {group!r}, which is the target")
         require_column(group, names, "`group`")
         roles.append((group, "group"))
-    here = values.notna().to_numpy()
+    is_used = values.notna().to_numpy()
     if SPLIT_COLUMN in names and SPLIT_COLUMN not in (target, group, *drop) and looks_like_split(frame[SPLIT_COLUMN]):
         roles.append((SPLIT_COLUMN, "split"))
         training = _called_training(frame[SPLIT_COLUMN])
         if training.any():
-            here = here & training
-            notes.append(
-                f"only the {int(training.sum()):,} rows that column {SPLIT_COLUMN!r} calls training are looked at"
-            )
-    table, y = frame[here].reset_index(drop=True), values.to_numpy()[here]
+            is_used = is_used & training
+            notes.append(f"only {int(training.sum()):,} rows are used, the training rows by column {SPLIT_COLUMN!r}")
+    table, y = frame[is_used].reset_index(drop=True), values.to_numpy()[is_used]
     check_target(y, target)
     if group is not None:
         check_groups(table[group])
@@ -133,18 +131,18 @@ def diagnose(
     if quick_model and varying:
         model = cross_validate(features[varying], y, regions, None if group is None else table[group], seed)
         if model.rows < len(y):
-            notes.append(f"the quick model saw a random {model.rows:,} of the {len(y):,} rows")
+            notes.append(f"the quick model used a random {model.rows:,} of the {len(y):,} rows")
     elif quick_model and not media:
-        notes.append("no column varies, so no model was tried")
+        notes.append("no column varies, so no model was trained")
     if quick_model and media:
         kinds = " and ".join(dict.fromkeys(medium.plural for medium in media))
         notes.append(
-            f"the quick model looks at no {kinds}, only at the other columns"
+            f"the quick model ignores {kinds} and uses only the other columns"
             if model
-            else f"no column but {kinds} varies, which a quick model cannot read, so none was tried"
+            else f"only {kinds} vary, which the quick model cannot use, so none was trained"
         )
     spikes = find_spikes(y)
-    found = Diagnosis(
+    diagnosis = Diagnosis(
         target=describe_target(y, target, missing=int(values.isna().sum())),
         density=describe_density(regions, bin_rule(regions.scalar_bins, bin_width, n_bins)),
         weightings=describe_weightings(regions.counts),
@@ -162,15 +160,15 @@ def diagnose(
     columns = {"--drop": drop, "--nominal": nominal, "--numeric": numeric, "--date": date}
     named = {option: media_names.get(option.name) or () for _, option in column_options()}
     columns |= {_flag(option.name): names for option, names in named.items() if option.together == 1}
-    told = None if shots is None else f"{shots[0]:g},{shots[1]:g}"
-    single = {"--bin-width": bin_width, "--bins": n_bins, "--shots": told, "--group": group}
+    thresholds = None if shots is None else f"{shots[0]:g},{shots[1]:g}"
+    single = {"--bin-width": bin_width, "--bins": n_bins, "--shots": thresholds, "--group": group}
     options: list[tuple[str, ...]] = [(option, name) for option, chosen in columns.items() for name in chosen]
     options += [(option, str(value)) for option, value in single.items() if value is not None]
     options += [(_flag(option.name), *names) for option, names in named.items() if option.together > 1 and names]
     options += [("--drop-missing-target",)] if drop_missing_target else []
     options += [("--seed", str(seed))] if seed else []
     commands = Commands(data, target, tuple(options))
-    return replace(found, advice=advise(found, commands))
+    return replace(diagnosis, advice=advise(diagnosis, commands))
 
 
 def _flag(keyword: str) -> str:
@@ -179,6 +177,7 @@ def _flag(keyword: str) -> str:
 
 
 def _called_training(split: pd.Series) -> NDArray[np.bool_]:
+    """Return which cells name the training part."""
     words = split.astype(str).str.strip().str.lower()
     return np.asarray(words.isin(("train", "training")))
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from tailwise._numbers import number
-from tailwise.compare.statistics import wilcoxon_after_holm
 from tailwise.report.compare_charts import heat_chart, signed, trade_chart
 from tailwise.report.critical import critical_chart
 from tailwise.report.rendering import render
@@ -74,7 +73,7 @@ def _of_table(
         "trade": Markup(trade_chart(table, comparison.reference)) if len(front) > 1 else None,
         "tests": [
             (one, wilcoxon, table.rows.get((one.method, one.region)))
-            for one, wilcoxon in zip(table.compared, wilcoxon_after_holm(table.compared), strict=True)
+            for one, wilcoxon in zip(table.compared, table.wilcoxon(), strict=True)
             if one.paired.n
         ],
         "most_splits": max((one.paired.n for one in table.compared), default=0),

@@ -1,1 +1,1 @@
-"""A local page over a folder of runs: list, compare, follow; it only reads."""
+"""A read-only local server for a folder of runs: list them, compare them, follow a training."""

@@ -1,4 +1,4 @@
-"""Runs beside each other: errors by region, and the paired change where the test rows are the same."""
+"""Compare runs: errors by region, and the paired change on equal test rows."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,10 +28,10 @@ class Tested:
     """Test rows of a finished run.
 
     Args:
-        row: ``(n,)`` positions in the source, rising.
+        row: ``(n,)`` positions in the source, increasing.
         y_true: ``(n,)`` labels, target units.
         y_pred: ``(n,)`` predictions.
-        shots: regions, from the run's training labels.
+        shots: regions, from the training labels of the run.
     """
 
     row: NDArray[np.int64]
@@ -40,11 +40,11 @@ class Tested:
     shots: Shots
 
     def same_rows(self, other: "Tested") -> bool:
-        """Whether another run was tested on the same rows with the same labels."""
+        """Return whether another run was tested on the same rows with the same labels."""
         return np.array_equal(self.row, other.row) and np.array_equal(self.y_true, other.y_true)
 
     def same_regions(self, other: "Tested") -> bool:
-        """Whether another run has the same bins and regions."""
+        """Return whether another run has the same bins and regions."""
         ours, theirs = self.shots, other.shots
         return (
             np.array_equal(ours.scalar_bins.edges, theirs.scalar_bins.edges)
@@ -60,12 +60,12 @@ class Column:
 
     Args:
         run: the run.
-        name: short name that no other run of the comparison has.
-        tested: its test rows, if they could be read.
-        remark: why there is no paired change, or what else to know.
+        name: short name, unique in the comparison.
+        tested: test rows, if they could be read.
+        remark: reason why filled is no paired change, or another remark.
         errors: MAE by region.
         rows: test rows by region.
-        changes: by region against the first run; none where the test rows differ.
+        changes: change against the first run by region; empty if the test rows differ.
     """
 
     run: Run
@@ -78,11 +78,11 @@ class Column:
 
 
 def put_beside(root: Path, runs: Sequence[Run]) -> list[Column]:
-    """Runs beside the first of them.
+    """Compare runs with the first of them.
 
     Args:
         root: the served folder, resolved.
-        runs: two or more, the reference first.
+        runs: two runs or more, the reference first.
 
     Raises:
         InputError: fewer than two different runs, more than eight, or a broken one.
@@ -100,7 +100,7 @@ def put_beside(root: Path, runs: Sequence[Run]) -> list[Column]:
 
 
 def short_names(runs: Sequence[Run]) -> list[str]:
-    """Names that tell runs apart: the label, with the seed where that is enough, otherwise the path."""
+    """Return unique names of runs: labels, labels with seeds if labels repeat, or paths."""
     labels = [run.label or run.id for run in runs]
     if len(set(labels)) == len(runs):
         return labels
@@ -109,7 +109,7 @@ def short_names(runs: Sequence[Run]) -> list[str]:
 
 
 def read_tested(root: Path, run: Run) -> Tested:
-    """Test rows of a finished run whose files are as they were written.
+    """Return the test rows of a finished run with unaltered files.
 
     Raises:
         InputError: an unfinished run, or files that are missing, altered or of another kind.
@@ -166,6 +166,6 @@ def _changes(ours: Tested, theirs: Tested) -> Mapping[str, Comparison]:
 
 @lru_cache(maxsize=64)
 def _by_regions_of(shots: Shots, tested: Tested) -> tuple[dict[str, Interval], dict[str, int]]:
-    found = region_metrics(tested.y_true, tested.y_pred, shots)
-    there = {region: metrics for region, metrics in found.items() if metrics.n}
-    return {region: m.metrics["mae"] for region, m in there.items()}, {region: m.n for region, m in there.items()}
+    by_region = region_metrics(tested.y_true, tested.y_pred, shots)
+    filled = {region: metrics for region, metrics in by_region.items() if metrics.n}
+    return {region: m.metrics["mae"] for region, m in filled.items()}, {region: m.n for region, m in filled.items()}

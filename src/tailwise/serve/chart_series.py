@@ -1,4 +1,4 @@
-"""A chart as numbers first: the same series become SVG, PNG and CSV."""
+"""Charts as series of numbers, which become SVG, PNG and CSV."""
 
 import csv
 import io
@@ -15,9 +15,9 @@ from tailwise.report.drawing import INK, Drawing, drawing, short
 
 KINDS = {"regions": "MAE by region", "error": "Error by true value", "training": "Validation error"}
 
-_MOST_MARKED, _MOST_TOLD, _SHARE_OF_X = 40, 250, 0.7
+_MOST_MARKED, _MOST_TIPS, _SHARE_OF_X = 40, 250, 0.7
 _DRAWING = Lock()  # matplotlib's settings are global
-_LETTERS_ACROSS, _LETTERS_OF_A_KEY = 76, 7  # of a legend
+_LETTERS_ACROSS, _LETTERS_OF_A_KEY = 76, 7  # widths of a legend and of a key in it, in letters
 _DPI = 200
 _VARIABLE = re.compile(r"var\(--[\w-]+, (#\w+)\)")
 _TIPS = re.compile(r' data-(?:tips|near)="[^"]*"')
@@ -28,13 +28,13 @@ class Series:
     """One line or set of points of a chart.
 
     Args:
-        name: in the legend.
-        x: positions; of a chart with names, their numbers.
+        name: name in the legend.
+        x: positions; indices of names in a chart with names.
         y: values.
-        low: lower ends of 95 % intervals, NaN where there is none.
+        low: lower ends of 95 % intervals, NaN for none.
         high: upper ends.
-        color: of the line.
-        marker: of the points.
+        color: color of the line.
+        marker: marker of the points.
     """
 
     name: str
@@ -52,11 +52,11 @@ class Plot:
 
     Args:
         kind: one of ``KINDS``.
-        x_label: of the horizontal axis.
-        y_label: of the vertical axis.
-        series: what is drawn.
-        names: what stands at 0, 1, ... of the horizontal axis in place of numbers.
-        rules: where vertical lines stand.
+        x_label: label of the horizontal axis.
+        y_label: label of the vertical axis.
+        series: the series.
+        names: names at 0, 1, ... of the horizontal axis in place of numbers.
+        rules: positions of vertical lines.
     """
 
     kind: str
@@ -67,8 +67,8 @@ class Plot:
     rules: tuple[float, ...] = ()
 
     @property
-    def said(self) -> str:
-        """What the chart shows, in words and numbers."""
+    def description(self) -> str:
+        """The chart in words and numbers, for readers who cannot see it."""
         if self.names:
             parts = [
                 f"{one.name}: "
@@ -80,19 +80,19 @@ class Plot:
         return f"{KINDS[self.kind]}, {self.y_label}. " + "; ".join(parts)
 
     def svg(self) -> str:
-        """The chart as SVG text for a page, whose colours it follows and which shows its values under the pointer."""
+        """Return the chart as SVG text for a page: in the page's colours, with its values under the pointer."""
         return self._drawn()[0]
 
     def picture(self) -> str:
-        """The chart as SVG text that stands alone."""
+        """Return the chart as stand-alone SVG text."""
         return _TIPS.sub("", _VARIABLE.sub(r"\1", self.svg()))
 
     def png(self) -> bytes:
-        """The chart as a PNG picture on white."""
+        """Return the chart as a PNG image on white."""
         return self._drawn(png=True)[1]
 
     def csv(self) -> str:
-        """The numbers of the chart, a line a point."""
+        """Return the numbers of the chart as CSV, one line a point."""
         buffer = io.StringIO()
         writer = csv.writer(buffer, lineterminator="\n")
         writer.writerow(["series", self.x_label, self.y_label, "low", "high"])
@@ -105,7 +105,7 @@ class Plot:
     def _drawn(self, *, png: bool = False) -> tuple[str, bytes]:
         buffer = io.BytesIO()
         with _DRAWING:
-            with drawing(self.said, 5.8, 3.4, numbers="y" if self.names else "both", near="xy") as drawn:
+            with drawing(self.description, 5.8, 3.4, numbers="y" if self.names else "both", near="xy") as drawn:
                 self._paint(drawn)
             if png:
                 drawn.figure.savefig(buffer, format="png", dpi=_DPI, facecolor="white", metadata={"Software": None})
@@ -124,8 +124,8 @@ class Plot:
                 axes.fill_between(x, low, high, color=one.color, alpha=0.16, linewidth=0)
                 marker = one.marker if x.size <= _MOST_MARKED else None
                 axes.plot(x, y, linewidth=1.5, marker=marker, markersize=4, **style)
-            told = list(zip(one.x, x, y, low, high, strict=True))[:: 1 + x.size // _MOST_TOLD]
-            for at, place, value, *ends_of in told:
+            points = list(zip(one.x, x, y, low, high, strict=True))[:: 1 + x.size // _MOST_TIPS]
+            for at, place, value, *ends_of in points:
                 where = self.names[int(at)] if self.names else f"{self.x_label} {_short(at)}"
                 interval = "" if np.isnan(ends_of).any() else f" ({' to '.join(map(_short, ends_of))})"
                 drawn.tell(place, value, f"{one.name}, {where}: {_short(value)}{interval}")
@@ -148,7 +148,7 @@ class Plot:
 
 
 def harmless(text: str) -> str:
-    """Text that a spreadsheet does not take for a formula.
+    """Escape text that a spreadsheet would read as a formula.
 
     >>> harmless("=1+1"), harmless("lds")
     ("'=1+1", 'lds')

@@ -1,4 +1,4 @@
-"""Reading files of a folder that others may have filled: never out of it, never more than expected."""
+"""Read files of an untrusted folder: only inside it, and only up to a size."""
 
 import json
 import stat
@@ -11,14 +11,14 @@ MOST_BYTES = 64 * 2**20
 
 
 def file_inside(root: Path, path: Path) -> Path:
-    """The path with links followed, if it is an ordinary file under ``root``.
+    """Resolve the path of an ordinary file under ``root``.
 
     Args:
         root: a folder, resolved.
-        path: of a file.
+        path: path of the file.
 
     Raises:
-        InputError: nothing there, no ordinary file, or one that a link leads out of the folder to.
+        InputError: a missing file, one that is not ordinary, or a link that leads out of the folder.
     """
     try:
         real = path.resolve(strict=True)
@@ -28,12 +28,12 @@ def file_inside(root: Path, path: Path) -> Path:
     if not real.is_relative_to(root):
         raise InputError(f"{path.name} is a link that leads out of the served folder")
     if not ordinary:
-        raise InputError(f"{path.name} is no ordinary file")
+        raise InputError(f"{path.name} is not an ordinary file")
     return real
 
 
 def read_bytes(root: Path, path: Path) -> bytes:
-    """What a file under ``root`` holds.
+    """Return the content of a file under ``root``.
 
     Raises:
         InputError: as :func:`file_inside`, a file above 64 MiB, or one that may not be read.
@@ -50,35 +50,35 @@ def read_bytes(root: Path, path: Path) -> bytes:
 
 
 def read_object(root: Path, path: Path) -> dict[str, Any]:
-    """The JSON object of a file under ``root``.
+    """Return the JSON object in a file under ``root``.
 
     Raises:
         InputError: as :func:`read_bytes`, or anything but a JSON object.
     """
     content = read_bytes(root, path)
     try:
-        found = json.loads(content)
+        value = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path.name} is not JSON") from error
-    if not isinstance(found, dict):
-        raise InputError(f"{path.name} holds no JSON object")
-    return found
+    if not isinstance(value, dict):
+        raise InputError(f"{path.name} is not a JSON object")
+    return value
 
 
 def read_lines(root: Path, path: Path) -> list[dict[str, Any]]:
-    """The JSON objects of a file with one a line; a last line that is still being written is left out.
+    """Return the JSON objects of a file with one a line; an unfinished last line is left out.
 
     Raises:
         InputError: as :func:`read_bytes`, or a line that is no JSON object.
     """
     whole, _, _ = read_bytes(root, path).rpartition(b"\n")
-    found = []
+    values = []
     for i, line in enumerate(whole.splitlines(), start=1):
         try:
             value = json.loads(line)
         except (ValueError, RecursionError) as error:
             raise InputError(f"line {i} of {path.name} is not JSON") from error
         if not isinstance(value, dict):
-            raise InputError(f"line {i} of {path.name} holds no JSON object")
-        found.append(value)
-    return found
+            raise InputError(f"line {i} of {path.name} is not a JSON object")
+        values.append(value)
+    return values

@@ -1,4 +1,4 @@
-"""What the server answers to each address."""
+"""The handler of requests: one method for each address."""
 
 import sys
 from collections.abc import Callable
@@ -28,7 +28,7 @@ _STATIC = {
     "/favicon.ico": ("icon.svg", "image/svg+xml"),
 }
 _NONE = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-# A page that another command wrote may have a script of its own: it runs, but it reaches nothing, this server included.
+# Scripts in pages of other commands run, but cannot connect to anything, this server included.
 _OTHER_PAGE = (
     f"{_NONE}; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data: blob:; "
     "sandbox allow-scripts allow-downloads"
@@ -45,7 +45,7 @@ _MOST_QUERY = 16_384
 
 
 class NotThereError(InputError):
-    """An address that leads nowhere."""
+    """An address without a page."""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -64,14 +64,14 @@ class Handler(BaseHTTPRequestHandler):
         super().__init__(*connection)  # answers at once
 
     def version_string(self) -> str:
-        """What the server calls itself."""
+        """Return the name of the server for its headers."""
         return "tailwise"
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Nothing: the terminal is the user's."""
+        """Log nothing to the terminal."""
 
     def parse_request(self) -> bool:
-        """Read the request, and refuse what is neither GET nor HEAD or meant for another."""
+        """Read the request; refuse methods other than GET and HEAD, and requests to other hosts."""
         if not super().parse_request():
             return False
         if self.command not in ("GET", "HEAD"):
@@ -81,12 +81,12 @@ class Handler(BaseHTTPRequestHandler):
         hosts = self.headers.get_all("Host", [])
         if len(hosts) > 1 or not self.site.accepts(hosts[0] if hosts else None):
             self.close_connection = True
-            self._refuse(HTTPStatus.MISDIRECTED_REQUEST, "This address is not that of this server.")
+            self._refuse(HTTPStatus.MISDIRECTED_REQUEST, "The Host header does not name this server.")
             return False
         return True
 
     def do_GET(self) -> None:
-        """Answer."""
+        """Answer a request."""
         try:
             self._answer()
         except NotThereError as mistake:
@@ -100,7 +100,7 @@ class Handler(BaseHTTPRequestHandler):
             self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, f"{type(error).__name__} while making this page.")
 
     def do_HEAD(self) -> None:
-        """Answer with the head only."""
+        """Answer a request with the headers only."""
         self.do_GET()
 
     def _answer(self) -> None:
@@ -120,7 +120,7 @@ class Handler(BaseHTTPRequestHandler):
             self._send((files("tailwise.serve") / "static" / name).read_bytes(), kind)
             return
         if address.path not in routes or len(address.query) > _MOST_QUERY:
-            raise NotThereError("There is nothing at this address.")
+            raise NotThereError("There is no page at this address.")
         try:
             query = parse_qs(address.query, errors="surrogateescape", max_num_fields=100)
         except ValueError as error:
@@ -141,7 +141,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _live(self, query: dict[str, list[str]]) -> None:
         run = self._one(query)
-        if query.get("seen") == [run.token]:  # drawing would cost the training its time
+        if query.get("seen") == [run.token]:  # drawing takes time from the training
             self._send(b"", HTML, status=HTTPStatus.NO_CONTENT)
         else:
             self._html(pages.live_part(run))
@@ -173,12 +173,12 @@ class Handler(BaseHTTPRequestHandler):
             plot = pages.compared_plot(kind, put_beside(self.site.library.root, runs), curve)
         if plot is None:
             raise NotThereError("There is nothing to draw yet.")
-        made = (
+        content = (
             plot.png()
             if form == "png"
             else (plot.picture() if form == "svg" else plot.csv()).encode("utf-8", "replace")
         )
-        self._send(made, FORMATS[form], {"Content-Disposition": _attached(f"{kind}.{form}")})
+        self._send(content, FORMATS[form], {"Content-Disposition": _attached(f"{kind}.{form}")})
 
     def _one(self, query: dict[str, list[str]]) -> Run:
         try:
@@ -200,8 +200,8 @@ class Handler(BaseHTTPRequestHandler):
     def _send(
         self, content: bytes, kind: str, headers: dict[str, str] | None = None, status: HTTPStatus = HTTPStatus.OK
     ) -> None:
-        own = self.site.policy if kind == HTML else f"{_NONE}; style-src 'unsafe-inline'; sandbox"
-        every = {**_HEADERS, "Content-Security-Policy": own, **(headers or {})}
+        policy = self.site.policy if kind == HTML else f"{_NONE}; style-src 'unsafe-inline'; sandbox"
+        every = {**_HEADERS, "Content-Security-Policy": policy, **(headers or {})}
         self.send_response(status)
         for name, value in every.items():
             self.send_header(name, value)

@@ -1,4 +1,4 @@
-"""What a folder holds: runs, and pages that other commands wrote."""
+"""The runs in a folder, and the pages that other commands wrote there."""
 
 import html
 import os
@@ -14,7 +14,7 @@ from tailwise.serve.files import read_bytes
 from tailwise.serve.runs import WATCHED, Run, aged, read_run, seconds, stamp_of
 
 _DEEPEST = 8
-_END_OF_PAGE = 32_768  # bytes in which the footer of a page of ours lies
+_END_OF_PAGE = 32_768  # last bytes of a page, with its footer
 _TITLE = re.compile(rb"<title>(.*?)</title>", re.DOTALL)
 
 
@@ -23,10 +23,10 @@ class Page:
     """A page that another command wrote: a comparison or a diagnosis.
 
     Args:
-        id: its path from the served folder.
-        file: where it is.
-        title: of the page.
-        changed: seconds since 1970 at which it was written.
+        id: path from the served folder.
+        file: path of the file.
+        title: title of the page.
+        changed: time of the last change, seconds since 1970.
     """
 
     id: str
@@ -36,13 +36,13 @@ class Page:
 
 
 class Library:
-    """The runs and pages under a folder; what has not changed since the last look is not read again.
+    """The runs and pages under a folder; unchanged files are not read again.
 
     Args:
         root: the folder.
 
     Raises:
-        InputError: no folder there.
+        InputError: no such folder.
     """
 
     def __init__(self, root: Path) -> None:
@@ -56,7 +56,7 @@ class Library:
         self._pages: dict[str, tuple[tuple[Any, ...], Page | None]] = {}
 
     def look(self) -> tuple[list[Run], list[Page]]:
-        """Every run and page under the folder, by name."""
+        """Return all runs and pages under the folder, sorted by path."""
         runs: dict[str, tuple[tuple[Any, ...], Run]] = {}
         pages: dict[str, tuple[tuple[Any, ...], Page | None]] = {}
         with self._lock:
@@ -65,26 +65,27 @@ class Library:
                 known = self._one(folder, files)
                 if known is not None:
                     runs[known[1].id] = known
-                    folders.clear()  # what lies in a run belongs to it
+                    folders.clear()  # folders in a run belong to the run
                     continue
                 folders[:] = sorted(name for name in folders if not name.startswith(".")) if deep < _DEEPEST else []
                 for name in files:
                     if name.lower().endswith(".html"):
                         pages[self._id(folder / name)] = self._page(folder / name)
             self._runs, self._pages = runs, pages
-        found = [aged(run) for _, run in runs.values()]
-        return sorted(found, key=lambda run: run.id), sorted(
-            (page for _, page in pages.values() if page is not None), key=lambda page: page.id
+        listed = [page for _, page in pages.values() if page is not None]
+        return (
+            sorted((aged(run) for _, run in runs.values()), key=lambda run: run.id),
+            sorted(listed, key=lambda page: page.id),
         )
 
     def run(self, name: str) -> Run:
-        """A run by its id, as it is now.
+        """Return the current state of a run.
 
         Raises:
             InputError: no such run.
         """
         if name not in self._runs:
-            self.look()  # it may be new
+            self.look()  # the run may be new
         with self._lock:
             if name in self._runs:
                 folder = self._runs[name][1].folder
@@ -95,21 +96,21 @@ class Library:
         raise InputError(f"no run {name!r} in the served folder")
 
     def page(self, name: str) -> Page:
-        """A page by its id.
+        """Return a page by its id.
 
         Raises:
             InputError: no such page.
         """
-        found = {page.id: page for page in self.look()[1]}
-        if name not in found:
+        pages = {page.id: page for page in self.look()[1]}
+        if name not in pages:
             raise InputError(f"no page {name!r} in the served folder")
-        return found[name]
+        return pages[name]
 
     def _id(self, path: Path) -> str:
         return path.relative_to(self.root).as_posix()
 
     def _one(self, folder: Path, files: list[str]) -> tuple[tuple[Any, ...], Run] | None:
-        """The run of a folder with what tells whether it has changed; none where there is no run."""
+        """Return the run in a folder with the stamp of its files; ``None`` without a run."""
         if CONFIG not in files and MANIFEST not in files:
             return None
         stamp = tuple(stamp_of(folder / name) if name in files else None for name in WATCHED)

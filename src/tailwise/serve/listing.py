@@ -1,4 +1,4 @@
-"""The list of runs: which are shown, in which order, with which errors."""
+"""The list of runs: filtered, sorted, with a choice of errors."""
 
 import csv
 import io
@@ -31,14 +31,14 @@ _OF_A_REGION = ("mae", "rmse", "gm", "bias")
 
 
 class Listing:
-    """Which runs the list shows, and in which order.
+    """A filtered and sorted list of runs.
 
     Args:
-        runs: all there are.
-        query: ``q`` words that a run has to have, ``region`` to show, ``sort`` and ``order``.
+        runs: all runs.
+        query: ``q`` words that a run must contain, ``region`` to show, ``sort`` and ``order``.
 
     Raises:
-        InputError: a region or an order that does not exist.
+        InputError: an unknown region or order.
     """
 
     def __init__(self, runs: Sequence[Run], query: Query) -> None:
@@ -47,20 +47,20 @@ class Listing:
         known(self.region, "region", ("", *ALL_REGIONS))
         self.columns = self._columns(runs)
         keys = {**{name: key for name, (_, key) in _ABOUT.items()}, **{c: _error(c) for c, _, _ in self.columns}}
-        if self.sort not in keys:  # a column of errors that another region has
+        if self.sort not in keys:  # a column of another region
             self.sort = "date"
         self.order = self.order or ("desc" if self.sort == "date" else "asc")
         known(self.order, "order", ("asc", "desc"))
         words = self.words.lower().split()
-        found = [run for run in runs if all(word in _text(run) for word in words)]
+        chosen = [run for run in runs if all(word in _text(run) for word in words)]
         if self.region:
-            found = [run for run in found if run.rows(self.region) or run.state != "finished"]
+            chosen = [run for run in chosen if run.rows(self.region) or run.state != "finished"]
         key = keys[self.sort]
-        there = sorted((run for run in found if key(run) is not None), key=key, reverse=self.order == "desc")
-        self.runs = there + [run for run in found if key(run) is None]
+        with_key = sorted((run for run in chosen if key(run) is not None), key=key, reverse=self.order == "desc")
+        self.runs = with_key + [run for run in chosen if key(run) is None]
 
     def _columns(self, runs: Sequence[Run]) -> list[tuple[str, str, str]]:
-        """Key, heading and explanation of each column of errors."""
+        """Return key, heading and explanation of each column of errors."""
         if self.region:
             return [(f"{self.region}.{name}", *METRICS[name]) for name in _OF_A_REGION]
         shown = [pair for pair in _OVERVIEW if pair[0] != "zero" or any(run.rows("zero") for run in runs)]
@@ -74,19 +74,19 @@ class Listing:
         ]
 
     def headings(self) -> list[dict[str, Any]]:
-        """Columns with the address that sorts by them."""
+        """Return the columns, each with the address of the list sorted by it."""
         every = [(name, heading, "") for name, (heading, _) in _ABOUT.items()] + self.columns
-        made = []
+        headings = []
         for name, heading, about in every:
-            here = name == self.sort
-            turned = "desc" if here and self.order == "asc" else "asc"
+            is_sorted = name == self.sort
+            turned = "desc" if is_sorted and self.order == "asc" else "asc"
             address = link("/", q=self.words, region=self.region, sort=name, order=turned)
-            order = {"asc": "ascending", "desc": "descending"}[self.order] if here else ""
-            made.append({"name": name, "heading": heading, "about": about, "address": address, "order": order})
-        return made
+            order = {"asc": "ascending", "desc": "descending"}[self.order] if is_sorted else ""
+            headings.append({"name": name, "heading": heading, "about": about, "address": address, "order": order})
+        return headings
 
     def csv(self) -> str:
-        """What the list shows, a line a run."""
+        """Return the list as CSV, one line a run."""
         buffer = io.StringIO()
         writer = csv.writer(buffer, lineterminator="\n")
         names = [name for name, _, _ in self.columns]
@@ -102,15 +102,15 @@ class Listing:
 
 
 def last(query: Query, name: str) -> str:
-    """The last value of a parameter of an address, empty where there is none."""
+    """Return the last value of a query parameter, empty if it is absent."""
     return query[name][-1].strip() if query.get(name) else ""
 
 
 def known(value: str, name: str, allowed: Sequence[str]) -> str:
-    """The value of a parameter if it is allowed.
+    """Return the value of a query parameter if it is allowed.
 
     Raises:
-        InputError: it is not.
+        InputError: a value that is not allowed.
     """
     if value not in allowed:
         raise InputError(f"{name} must be one of {', '.join(v for v in allowed if v)}, got {value!r}")
@@ -121,8 +121,8 @@ def _error(column: str) -> Callable[[Run], float | None]:
     region, metric = column.split(".")
 
     def value(run: Run) -> float | None:
-        found = run.error(region, metric)
-        return None if found is None else found.value
+        error = run.error(region, metric)
+        return None if error is None else error.value
 
     return value
 

@@ -1,4 +1,4 @@
-"""The pages as HTML text."""
+"""The pages of the server as HTML text."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,7 +18,7 @@ _LAST_EPOCHS = 12
 
 
 def list_page(listing: Listing, total: int, pages: Sequence[Page], folder: str) -> str:
-    """The list of runs, and of other pages."""
+    """Return the list of runs and of other pages."""
     return render(
         "runs.html",
         title="Runs",
@@ -32,17 +32,17 @@ def list_page(listing: Listing, total: int, pages: Sequence[Page], folder: str) 
 
 
 def run_page(run: Run) -> str:
-    """One run: how training went or goes, and its errors by region."""
+    """Return the page of a run: its training so far and its errors by region."""
     return render("run_page.html", title=run.id, **_of_run(run))
 
 
 def live_part(run: Run) -> str:
-    """The part of a run's page that changes while it trains."""
+    """Return the part of a run's page that changes while it trains."""
     return render("live.html", **_of_run(run))
 
 
 def compare_page(columns: Sequence[Column], curve: str) -> str:
-    """Runs beside the first of them."""
+    """Return the comparison of runs with the first of them."""
     ids = [column.run.id for column in columns]
     plots = {kind: plot for kind in KINDS if (plot := compared_plot(kind, columns, curve)) is not None}
     return render(
@@ -61,7 +61,7 @@ def compare_page(columns: Sequence[Column], curve: str) -> str:
 
 
 def compared_plot(kind: str, columns: Sequence[Column], curve: str) -> Plot | None:
-    """A chart of a comparison, over the runs that share the first one's target."""
+    """Return a chart of a comparison, over the runs with the target of the first one."""
     alike = [column for column in columns if column.run.target == columns[0].run.target]
     if kind == "regions":
         return regions_plot(alike)
@@ -69,15 +69,15 @@ def compared_plot(kind: str, columns: Sequence[Column], curve: str) -> Plot | No
 
 
 def message_page(title: str, message: str) -> str:
-    """A page that says what is wrong, and leads back."""
+    """Return a page with an error message and a link back."""
     return render("message.html", title=title, message=message)
 
 
 def curve_of(query: Query) -> str:
-    """The region that the training curves of several runs show.
+    """Return the region of the training curves of several runs.
 
     Raises:
-        InputError: one that does not exist.
+        InputError: an unknown region.
     """
     return known(last(query, "curve") or "mae", "curve", tuple(CURVES))
 
@@ -87,7 +87,7 @@ def _of_run(run: Run) -> dict[str, Any]:
     last = run.history[-1] if run.history else {}
     of = last.get("of")
     stage = [line for line in run.history if line.get("stage") == last.get("stage")]
-    validation = [found if isinstance(found := line.get("validation"), dict) else {} for line in run.history]
+    validation = [errors if isinstance(errors := line.get("validation"), dict) else {} for line in run.history]
     return {
         "run": run,
         "plot": plot,
@@ -98,5 +98,5 @@ def _of_run(run: Run) -> dict[str, Any]:
         "last": list(zip(range(1, run.epochs + 1), run.history, validation, strict=True))[-_LAST_EPOCHS:][::-1],
         "regions": [region for region in run.metrics if run.rows(region)],
         "metrics": METRICS,
-        "curves": {key: name for key, name in CURVES.items() if any(key in found for found in validation)},
+        "curves": {key: name for key, name in CURVES.items() if any(key in errors for errors in validation)},
     }

@@ -1,4 +1,4 @@
-"""A run folder as the server shows it: finished, in progress, or broken and why."""
+"""The state of a run folder: finished, in progress, stopped, or broken with the reason."""
 
 import time
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ State = Literal["finished", "in progress", "stopped", "broken"]
 _FORMAT = "tailwise-run-"
 WATCHED = (CONFIG, MANIFEST, METRICS, HISTORY)
 _LARGEST = 1e300
-_LATEST = 2.5e11  # seconds since 1970, in the last year but some that a date can have
+_LATEST = 2.5e11  # seconds since 1970, near the latest date that Python can represent
 _STILL, _STILL_AT_START = 120.0, 600.0  # seconds without a new epoch after which a run counts as stopped
 
 
@@ -25,19 +25,19 @@ class Run:
     """A run folder.
 
     Args:
-        id: its path from the served folder, with ``/``; ``.`` for that folder itself.
-        folder: where it is.
-        state: finished, in progress, stopped (unfinished, and nothing new for some time), or broken.
-        changed: seconds since 1970 at which it finished, or was last written to.
-        reason: why it is broken.
-        target: target column, which is also the unit of its errors.
+        id: path from the served folder, with ``/``; ``.`` for that folder itself.
+        folder: path of the folder.
+        state: finished, in progress, stopped (unfinished and not updated for some time), or broken.
+        changed: time of finishing, or of the last change, seconds since 1970.
+        reason: reason why the run is broken.
+        target: target column, the unit of the errors.
         method: method string.
-        label: model and method, as the run calls itself.
+        label: label of the run: model and method.
         model: model, or encoder of a network.
-        data: where the table came from.
-        seed: of the training.
-        metrics: ``metrics.json`` by region; none of an unfinished run.
-        history: epochs, or rounds of boosting.
+        data: name of the table.
+        seed: seed of the training.
+        metrics: ``metrics.json`` by region; empty for an unfinished run.
+        history: records of epochs, or of rounds of boosting.
     """
 
     id: str
@@ -55,43 +55,43 @@ class Run:
     history: tuple[Mapping[str, Any], ...] = ()
 
     def error(self, region: str, metric: str = "mae") -> Interval | None:
-        """A metric of the test rows of a region with its interval, if the run has it."""
-        found = _mapping(_mapping(self.metrics.get(region)).get(metric))
-        value = finite(found.get("value"))
-        return None if value is None else Interval(value, finite(found.get("low")), finite(found.get("high")))
+        """Return a metric of a region's test rows with its interval, if the run has it."""
+        saved = _mapping(_mapping(self.metrics.get(region)).get(metric))
+        value = finite(saved.get("value"))
+        return None if value is None else Interval(value, finite(saved.get("low")), finite(saved.get("high")))
 
     def rows(self, region: str) -> int:
-        """Test rows of a region."""
+        """Return the number of test rows of a region."""
         return int(finite(_mapping(self.metrics.get(region)).get("n")) or 0)
 
     @property
     def epochs(self) -> int:
-        """Epochs done, of all stages."""
+        """Number of finished epochs over all stages."""
         return len(self.history)
 
     @property
     def token(self) -> str:
-        """Changes whenever the run does."""
+        """A text that changes whenever the run does."""
         return f"{self.state} {self.changed:.6f} {self.epochs}"
 
     @property
     def step(self) -> str:
-        """What a line of the history is: an epoch, or a round of boosting."""
+        """Name of a step of the history: epoch, or round of boosting."""
         return "epoch" if any(line.get("terms") for line in self.history) else "round"
 
 
 def read_run(root: Path, folder: Path, name: str, stamp: tuple[Any, ...]) -> Run | None:
-    """The run of a folder, or none where the files are another program's.
+    """Return the run in a folder; ``None`` if the files are another program's.
 
     Args:
         root: the served folder, resolved.
-        folder: where to look.
-        name: the id of the run.
-        stamp: of each of the watched files, none where there is no such file.
+        folder: folder of the run.
+        name: id of the run.
+        stamp: stamp of each watched file, ``None`` for an absent file.
     """
     if not _ours(root, folder, stamp):
         return None
-    changed = seconds(stamp[1] or max(there for there in stamp if there is not None))
+    changed = seconds(stamp[1] or max(known for known in stamp if known is not None))
     try:
         config = read_object(root, folder / CONFIG)
         if not str(config.get("format", "")).startswith(_FORMAT):
@@ -122,14 +122,14 @@ def read_run(root: Path, folder: Path, name: str, stamp: tuple[Any, ...]) -> Run
 
 
 def _ours(root: Path, folder: Path, stamp: tuple[Any, ...]) -> bool:
-    """Whether a folder with a ``config.json`` or ``manifest.json``, as many programs write them, is one of ours."""
+    """Return whether a folder with ``config.json`` or ``manifest.json``, common names, is a run of ours."""
     for name in (CONFIG, MANIFEST):
         try:
             if str(read_object(root, folder / name).get("format", "")).startswith(_FORMAT):
                 return True
         except InputError:
             if name == CONFIG and stamp[0] is not None and any(stamp[1:]):
-                return True  # damaged, but beside other files of a run
+                return True  # damaged, but next to other files of a run
     return False
 
 
@@ -141,7 +141,7 @@ def _check_complete(root: Path, folder: Path) -> None:
 
 
 def aged(run: Run) -> Run:
-    """The run as it is by now: stopped if it should have had news by now."""
+    """Return the run as of now: stopped if its next epoch is overdue."""
     if run.state != "in progress":
         return run
     took = finite(run.history[-1].get("seconds")) if run.history else None
@@ -150,16 +150,16 @@ def aged(run: Run) -> Run:
 
 
 def stamp_of(path: Path) -> tuple[int, int]:
-    """What tells whether a file has changed: when it was written, in ns, and its size."""
+    """Return time of writing, in ns, and size of a file, which tell whether it has changed."""
     try:
-        found = path.stat()
+        status = path.stat()
     except (OSError, ValueError):
         return 0, -1
-    return found.st_mtime_ns, found.st_size
+    return status.st_mtime_ns, status.st_size
 
 
 def seconds(stamp: tuple[int, int]) -> float:
-    """Seconds since 1970 of a stamp, kept to what a date can have."""
+    """Return a stamp as seconds since 1970, within the range of dates."""
     return min(max(stamp[0] / 1e9, 0.0), _LATEST)
 
 
@@ -168,7 +168,7 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 
 def finite(value: Any) -> float | None:
-    """A number of a file as a float; nothing for what is no number, infinite or not a number.
+    """Return a number of a file as a float; ``None`` for other values, infinity and NaN.
 
     >>> finite(3), finite(float("nan")), finite("3"), finite(True)
     (3.0, None, None, None)
@@ -179,5 +179,5 @@ def finite(value: Any) -> float | None:
 
 
 def _word(value: Any) -> str:
-    """Text of a file that any page can hold."""
+    """Return a value of a file as valid UTF-8 text."""
     return str(value).encode("utf-8", "replace").decode()

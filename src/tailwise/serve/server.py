@@ -1,4 +1,4 @@
-"""The server: listens on one address for the runs of one folder."""
+"""The server: listens on one address, serves one folder of runs."""
 
 import base64
 import errno
@@ -29,14 +29,14 @@ class RunServer(ThreadingHTTPServer):
     Args:
         root: the folder.
         host: address or name to listen on.
-        port: to listen on; 0 for a free one.
+        port: port to listen on; 0 for a free one.
 
     Raises:
         InputError: no such folder, an address that cannot be listened on, or a port that is taken.
     """
 
     daemon_threads = True
-    allow_reuse_address = os.name == "posix"  # elsewhere it would let two programs share a port
+    allow_reuse_address = os.name == "posix"  # on other systems two programs could share a port
 
     def __init__(self, root: Path, host: str = "127.0.0.1", port: int = 0) -> None:
         self.host = host
@@ -49,7 +49,7 @@ class RunServer(ThreadingHTTPServer):
             raise InputError(_refusal(host, port, error)) from error
 
     def server_bind(self) -> None:
-        """Listen, without asking the network for this machine's name."""
+        """Listen, without a lookup of this machine's name."""
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = self.host, int(self.server_address[1])
 
@@ -60,15 +60,15 @@ class RunServer(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """Where a browser on this machine finds the server."""
+        """Address of the server for a browser on this machine."""
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
         return f"http://{f'[{host}]' if ':' in host else host}:{self.server_port}/"
 
     def accepts(self, host: str | None) -> bool:
-        """Whether a ``Host`` header names this server.
+        """Return whether a ``Host`` header names this server.
 
-        On the loopback address any page in the user's browser could otherwise read it under a name of its own that
-        leads there (DNS rebinding).
+        Without this check, any web page in the user's browser could read a server on the loopback address by a name
+        of its own that resolves to it (DNS rebinding).
         """
         if not self.loopback:
             return True
@@ -77,7 +77,7 @@ class RunServer(ThreadingHTTPServer):
         return host is not None and host.lower() in {name + port for name in names for port in ports}
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002
-        """Say in one line what went wrong with a connection, unless the browser closed it."""
+        """Print an error of a connection in one line, unless the browser closed it."""
         error = sys.exception()
         if not isinstance(error, ConnectionError | TimeoutError):
             print(f"tailwise: {type(error).__name__}: {error}", file=sys.stderr)
@@ -85,7 +85,7 @@ class RunServer(ThreadingHTTPServer):
 
 def _refusal(host: str, port: int, error: OSError) -> str:
     if isinstance(error, socket.gaierror):
-        return f"`host` {host!r} is no address of this machine; use 127.0.0.1"
+        return f"`host` {host!r} is not an address of this machine; use 127.0.0.1"
     if isinstance(error, PermissionError):
         return f"`port` {port} may not be opened by this user; take one above 1023, or 0 for a free one"
     if error.errno == errno.EADDRINUSE:
@@ -94,7 +94,7 @@ def _refusal(host: str, port: int, error: OSError) -> str:
 
 
 def _policy() -> str:
-    """Return the content security policy of the server's pages: of scripts in a page only the template's run."""
+    """Return the content security policy of the server's pages: of inline scripts, only the template's run."""
     digests = [
         base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in _INLINE.findall(base_page())
     ]

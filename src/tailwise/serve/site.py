@@ -1,4 +1,4 @@
-"""What the answer to a request depends on: the runs that are served, and the rules of their server."""
+"""The runs that are served, and the rules of their server: all that the answer to a request depends on."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Templates, and how they write addresses, numbers and dates."""
+"""Templates, with filters for addresses, numbers and dates."""
 
 from datetime import UTC, datetime
 from functools import cache
@@ -14,7 +14,7 @@ from tailwise.serve.runs import finite
 
 
 def render(name: str, **values: Any) -> str:
-    """A template filled in."""
+    """Return a rendered template."""
     return _environment().get_template(name).render(version=version("tailwise"), **values)
 
 
@@ -32,23 +32,23 @@ def _environment() -> Environment:
 
 
 def base_page() -> str:
-    """The page that all others extend, empty."""
+    """Return the base page, which all others extend, without content."""
     return _environment().get_template("base.html").render(title="", version="")
 
 
 def link(path: str, **query: Any) -> str:
-    """An address of this server; lists repeat their name, empty values are left out.
+    """Return an address of this server; lists repeat their name, empty values are left out.
 
     >>> link("/compare", run=["a", "b c"], region="")
     '/compare?run=a&run=b+c'
     """
-    given = [
+    pairs = [
         (name, one)
         for name, value in query.items()
         for one in (value if isinstance(value, list | tuple) else [value])
         if one != ""
     ]
-    return path + ("?" + urlencode(given, errors="surrogateescape") if given else "")
+    return path + ("?" + urlencode(pairs, errors="surrogateescape") if pairs else "")
 
 
 def _short(value: Any) -> str:
@@ -67,7 +67,7 @@ def _date(seconds: float) -> str:
 
 
 def iso(seconds: float) -> str:
-    """A time for machines."""
+    """Return a time in ISO 8601, UTC."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

@@ -33,7 +33,7 @@ PROTOCOLS: dict[str, Protocol] = {
 
 
 def protocol_named(name: str) -> Protocol:
-    """The protocol of a name.
+    """Return a protocol by name.
 
     Raises:
         InputError: an unknown name.

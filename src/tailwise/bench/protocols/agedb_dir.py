@@ -15,27 +15,27 @@ _NAME = re.compile(r"(\d+)_.*_(\d+)_[fm]\.jpg", re.IGNORECASE)
 
 
 def read_agedb(folder: Path) -> Index:
-    """The images with age and split, from ``agedb.csv`` or the file names."""
+    """Return the images with age and split, from ``agedb.csv`` or the file names."""
     return ages.read_ages(folder, "agedb.csv", CAP, _from_names)
 
 
 def _from_names(folder: Path) -> pd.DataFrame:
-    """Images NUMBER_NAME_AGE_SEX.jpg in the order of their numbers."""
-    named = [(_NAME.fullmatch(file.name), file.name) for file in (folder / "AgeDB").glob("*.jpg")]
-    rows = sorted((int(found[1]), int(found[2]), name) for found, name in named if found)
+    """Return the images NUMBER_NAME_AGE_SEX.jpg in the order of their numbers."""
+    matches = [(_NAME.fullmatch(file.name), file.name) for file in (folder / "AgeDB").glob("*.jpg")]
+    rows = sorted((int(match[1]), int(match[2]), name) for match, name in matches if match)
     if not rows:
-        raise InputError("neither 'agedb.csv' nor images in 'AgeDB' are there")
+        raise InputError("'agedb.csv' and images in 'AgeDB' are both absent")
     return pd.DataFrame({"path": [f"AgeDB/{name}" for _, _, name in rows], "age": [age for _, age, _ in rows]})
 
 
 def toy(folder: Path, seed: int) -> None:
-    """Some 400 made-up faces in ``AgeDB``, and ``agedb.csv`` with the split."""
+    """Write 400 synthetic faces to ``AgeDB``, and ``agedb.csv`` with the split."""
     rng = np.random.default_rng(seed)
-    of = ages.toy_ages(rng, 400)
-    paths = [f"AgeDB/{i}_Toy_{age}_{'fm'[i % 2]}.jpg" for i, age in enumerate(of)]
-    for path, age in zip(paths, of.tolist(), strict=True):
+    toy_ages = ages.toy_ages(rng, 400)
+    paths = [f"AgeDB/{i}_Toy_{age}_{'fm'[i % 2]}.jpg" for i, age in enumerate(toy_ages)]
+    for path, age in zip(paths, toy_ages.tolist(), strict=True):
         ages.draw_face(age, rng, folder / path)
-    frame = pd.DataFrame({"age": of, "path": paths, SPLIT: ages.age_split(of, CAP)})
+    frame = pd.DataFrame({"age": toy_ages, "path": paths, SPLIT: ages.age_split(toy_ages, CAP)})
     frame.to_csv(folder / "agedb.csv", index=False)
 
 
@@ -54,7 +54,11 @@ PROTOCOL = Protocol(
     metrics=ages.METRICS,
     recipe=ages.RECIPE,
     params=ages.PARAMS,
-    parts={**ages.PARTS, "ranksim": {"coef": 6.3}, "conr": {"coef": 0.25}},  # 100 and 4 a year, over 15.8 years
+    parts={
+        **ages.PARTS,
+        "ranksim": {"coef": 6.3},
+        "conr": {"coef": 0.25},
+    },  # published: 100 and 4 a year, with a standard deviation of 15.8 years
     loss=ages.LOSS,
     methods=ages.METHODS,
     deviations=(

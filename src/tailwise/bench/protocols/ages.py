@@ -1,4 +1,4 @@
-"""What AgeDB-DIR and IMDB-WIKI-DIR share: the released list of images, the split by age, the recipe, made-up faces."""
+"""Common to AgeDB-DIR and IMDB-WIKI-DIR: the released list of images, the split by age, the recipe, synthetic faces."""
 
 import random
 from collections.abc import Callable, Mapping
@@ -36,16 +36,16 @@ QUICK = ("image.encoder=cnn", "image.size=32", "image.crop=2", "recipe.batch_siz
 DEVIATIONS = (
     "the learning rate falls along half a cosine; published: times 0.1 after epochs 60 and 80",
     "gradients are clipped at norm 1; published: not clipped",
-    "formulas of LDS, FDS, RankSim and ConR are the papers'; published numbers are of code that differs from them "
-    "(`lds.compat=reference` and so on), and whose FDS leaves out some ages at both ends",
+    "the formulas of LDS, FDS, RankSim and ConR are those of the papers; the published numbers are those of code that "
+    "differs from them (`lds.compat=reference` and so on); its FDS leaves out some ages at both ends",
 )
 
 
 def age_split(ages: ArrayLike, cap: int) -> NDArray[np.str_]:
-    """The published split: of each age min(n // 3, cap) images to validation, as many to test, the rest to training.
+    """Split as published: of each age min(n // 3, cap) images to validation, as many to test, the rest to training.
 
     Python's generator is seeded with 666 once; then the images of each age from 0 to 120 are shuffled in turn, the
-    first go to validation and the next to test. Older ages are all for training (Yang et al., ICML 2021).
+    first go to validation and the next to test. Older ages go to training (Yang et al., ICML 2021).
 
     Args:
         ages: ``(n,)`` whole ages, in the order of the released list.
@@ -71,17 +71,17 @@ def age_split(ages: ArrayLike, cap: int) -> NDArray[np.str_]:
 
 
 def read_ages(folder: Path, name: str, cap: int, from_images: Callable[[Path], pd.DataFrame]) -> Index:
-    """The images of a data folder with age and split.
+    """Return the images of a data folder with age and split.
 
-    The released list wins with its own split; without a column ``split`` its rows are split as published. Without the
-    list, images are found in the folder and split by the same rule, which gives the published number of each age but
-    other members, since the order of the released list is its own.
+    The released list takes precedence, with its split; without a column ``split``, its rows are split as published.
+    Without the list, images are looked up in the folder and split by the same rule: the counts of each age are the
+    published ones, the images are not, as the rule depends on the order of the list.
 
     Args:
         folder: data folder.
-        name: of the released list, a CSV with ``age``, ``path`` and ``split``.
-        cap: most images an age gives to validation, and to test.
-        from_images: finds ``path`` and ``age`` where there is no list.
+        name: name of the released list, a CSV with ``age``, ``path`` and ``split``.
+        cap: maximum images of an age in validation, and in test.
+        from_images: return ``path`` and ``age`` of the images if there is no list.
     """
     file = folder / name
     if file.is_file():
@@ -91,11 +91,11 @@ def read_ages(folder: Path, name: str, cap: int, from_images: Callable[[Path], p
         if SPLIT in listed:
             parts, how = split_column(listed[SPLIT]), f"released: column split of {name}"
         else:
-            parts, how = age_split(frame["age"], cap), f"by the published rule, over the order of {name}"
+            parts, how = age_split(frame["age"], cap), f"by the published rule in the order of {name}"
     else:
         frame = from_images(folder)
         parts = age_split(frame["age"], cap)
-        how = f"by the published rule, but over the order of the files, since {name} is absent: not the published rows"
+        how = f"by the published rule in the order of the files, as {name} is absent: not the published rows"
     paths = need_files("path", [folder / path for path in frame["path"]])
     return Index(frame.assign(path=paths, **{SPLIT: parts}), how, ("path",))
 
@@ -104,17 +104,17 @@ def _whole(ages: pd.Series, name: str) -> pd.Series:
     numbers = pd.to_numeric(ages, errors="coerce")
     if numbers.isna().any() or (numbers < 0).any():
         raise InputError(f"column 'age' of {name!r} must hold ages of at least 0 in every row")
-    return numbers.astype(int)  # as the published code reads them
+    return numbers.astype(int)  # like the published code
 
 
 def toy_ages(rng: np.random.Generator, n: int, *, low: int = 1, high: int = 100) -> NDArray[np.int64]:
-    """Ages of a made-up set: many around 35, few at both ends."""
+    """Draw synthetic ages: many around 35, few at both ends."""
     ages = low + (high - low) * rng.beta(2.2, 4.2, size=n)
     return np.round(ages).astype(np.int64)
 
 
 def draw_face(age: int, rng: np.random.Generator, file: Path, size: int = 48) -> None:
-    """Write a made-up picture whose brightness and number of lines tell an age."""
+    """Write a synthetic picture; its brightness and number of lines encode an age."""
     picture = rng.normal(0.25 + 0.005 * age, 0.05, size=(size, size, 3))
     for line in range(age // 8):
         picture[3 + 3 * line, :, :] -= 0.2

@@ -1,4 +1,4 @@
-"""What a benchmark is: the data it needs, its split, regions, recipe and metrics; and how its index is written."""
+"""A benchmark: its data, split, regions, recipe and metrics; and how its index is written."""
 
 import hashlib
 import json
@@ -28,9 +28,9 @@ class Index:
     """The rows of a benchmark's table.
 
     Args:
-        frame: target, inputs, and the column ``split`` of train, val and test.
-        how: where the split comes from, for the reader of the results.
-        files: columns that name files, as they are found from here.
+        frame: target, inputs, and the column ``split`` with train, val and test.
+        how: origin of the split, for the reader of the results.
+        files: columns of file paths, relative to the current folder or absolute.
     """
 
     frame: pd.DataFrame
@@ -43,29 +43,29 @@ class Protocol:
     """A benchmark of the field.
 
     Args:
-        name: on the command line.
-        title: one line.
+        name: name on the command line.
+        title: title in one line.
         source: the paper.
-        layout: which data set to download, from where, and which files are expected in the data folder.
-        target: target column, of each table if they differ.
-        also: other target columns that are predicted together with it.
-        angles: whether the targets are pitch and yaw in degrees, whose angular error is reported.
-        unit: of the target.
-        choices: how tables are prepared, keywords of :func:`tailwise.experiment.prepare.prepare`; of maps also
-            ``depth``, fields of :class:`tailwise.modalities.map_schema.MapSettings`.
-        metrics: of the published table, names of :data:`tailwise.bench.standings.SCORES`.
+        layout: data set to download, its source, and the files expected in the data folder.
+        target: target column, by table if they differ.
+        also: further target columns, predicted together with ``target``.
+        angles: whether the targets are pitch and yaw in degrees, with an angular error.
+        unit: unit of the target.
+        choices: arguments of :func:`tailwise.experiment.prepare.prepare`;
+            for maps also ``depth``, fields of :class:`tailwise.modalities.map_schema.MapSettings`.
+        metrics: metrics of the published table, keys of :data:`tailwise.bench.standings.SCORES`.
         regions: columns of the published table.
-        recipe: the published training as far as :class:`tailwise.training.recipe.Recipe` has it.
+        recipe: the published training, as far as :class:`tailwise.training.recipe.Recipe` covers it.
         params: parameters of the encoder.
-        parts: published parameters of parts of methods, by part, where they are not the library's.
-        loss: part that is added to a method without a loss of its own, where the published one is not squared error.
-        methods: compared if none is named.
-        deviations: what differs from the published practice, and what of it is not known.
-        quick: settings, ``part.name=value``, with which a toy copy trains in seconds.
+        parts: published parameters of parts of methods, by part, if they differ from the library's.
+        loss: part that is added to methods without a loss, if the published loss is not the squared error.
+        methods: methods that are compared by default.
+        deviations: differences from the published practice, and unknown details of it.
+        quick: settings ``part.name=value`` with which a toy copy trains in seconds.
         selects_on_test: whether the published practice chooses the epoch on the test rows.
-        read: finds the tables in the data folder.
-        toy: writes a small made-up data folder of the same layout, by a seed.
-        convert: makes files in the prepared folder that an index then names, where those of the data cannot be used.
+        read: read the tables in the data folder.
+        toy: write a small synthetic data folder of the same layout, from a seed.
+        convert: convert files that cannot be used as they are, into the prepared folder; return the new index.
     """
 
     name: str
@@ -92,21 +92,21 @@ class Protocol:
     convert: Callable[[Index, Path], Index] | None = None
 
     def target_of(self, table: str) -> str:
-        """Target column of a table."""
+        """Return the target column of a table."""
         return self.target if isinstance(self.target, str) else self.target[table]
 
     def prepare(self, data: Path, out: Path) -> dict[str, Any]:
         """Write an index of each table, and ``protocol.json`` with its counts and SHA-256, into a folder.
 
         Args:
-            data: folder the user downloaded to.
+            data: folder of the downloaded data.
             out: folder to write; paths in an index are relative to it.
 
         Returns:
-            What ``protocol.json`` says.
+            The content of ``protocol.json``.
 
         Raises:
-            InputError: files that are absent or not as expected, with what belongs where; a folder with other things.
+            InputError: absent or unexpected files, with the expected layout; a folder with other content.
         """
         if not data.is_dir():
             raise InputError(f"{self.name}: there is no folder {str(data)!r}. It should hold: {self.layout}")
@@ -160,10 +160,10 @@ class Protocol:
 
 
 def read_record(protocol: Protocol, prepared: Path) -> dict[str, Any]:
-    """What ``prepare`` wrote, checked: the protocol's, complete, and unchanged.
+    """Return the record that ``prepare`` wrote, after checking that all files are complete and unchanged.
 
     Raises:
-        InputError: a folder that is not prepared for the protocol, an index that is absent or was changed.
+        InputError: a folder that was not prepared for the protocol, an index that is absent or was changed.
     """
     again = f"run `tailwise bench prepare {protocol.name}` again"
     try:
@@ -186,10 +186,10 @@ def read_record(protocol: Protocol, prepared: Path) -> dict[str, Any]:
 
 
 def pillow() -> Any:
-    """The module that reads and writes images.
+    """Import the module that reads and writes images.
 
     Raises:
-        InputError: it is not installed.
+        InputError: Pillow is not installed.
     """
     try:
         from PIL import Image
@@ -199,10 +199,10 @@ def pillow() -> Any:
 
 
 def need(folder: Path, *names: str) -> list[Path]:
-    """Files that must be in a folder.
+    """Return the paths of files in a folder, all of which must exist.
 
     Raises:
-        InputError: those that are absent, by name.
+        InputError: absent files, by name.
     """
     absent = [name for name in names if not (folder / name).exists()]
     if absent:
@@ -211,10 +211,10 @@ def need(folder: Path, *names: str) -> list[Path]:
 
 
 def need_files(column: str, paths: Sequence[Path]) -> tuple[str, ...]:
-    """The paths as text, of files that all exist.
+    """Return paths as text; all files must exist.
 
     Raises:
-        InputError: how many do not, and the first ten.
+        InputError: absent files: their number, and the first ten.
     """
     absent = [str(path) for path in paths if not path.is_file()]
     if absent:
@@ -227,19 +227,19 @@ def need_files(column: str, paths: Sequence[Path]) -> tuple[str, ...]:
 
 
 def need_columns(frame: pd.DataFrame, file: Path, columns: Iterable[str]) -> None:
-    """Raise unless a table has columns."""
+    """Raise unless a table has all the columns."""
     absent = [name for name in columns if name not in frame.columns]
     if absent:
         raise InputError(f"{file.name!r} has no column {', '.join(map(repr, absent))}, only {list(frame.columns)}")
 
 
 def _relative(cell: str, start: Path) -> str:
-    """A path from a folder on; an empty cell stays empty."""
+    """Return a path relative to a folder; an empty cell stays empty."""
     folder, name = os.path.split(cell)
-    return os.path.join(_way(folder, start), name) if name else ""
+    return os.path.join(_relative_folder(folder, start), name) if name else ""
 
 
 @cache
-def _way(folder: str, start: Path) -> str:
-    way = os.path.relpath(os.path.realpath(folder), start)
-    return "" if way == "." else way
+def _relative_folder(folder: str, start: Path) -> str:
+    relative = os.path.relpath(os.path.realpath(folder), start)
+    return "" if relative == "." else relative

@@ -1,4 +1,4 @@
-"""From a protocol to the cells of a grid."""
+"""The cells of a grid for a protocol."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -32,24 +32,23 @@ def protocol_cells(
     out: Path,
     select: str = "val",
 ) -> list[Cell]:
-    """Every method with every seed on every table of a protocol.
+    """Return a cell for every method, seed and table of a protocol.
 
-    The split is the protocol's, so seeds differ in the initial weights, the order of rows, and all else that is random.
+    The split is the protocol's: seeds differ only in initial weights, the order of rows, and other randomness.
 
     Args:
         protocol: the benchmark.
         prepared: folder that :meth:`Protocol.prepare` wrote.
         methods: method strings; the protocol's loss is added to those without one.
-        seeds: how many, from 0.
-        settings: by part of a method its parameters; under ``recipe`` those of the training, under ``image``, ``text``,
-            ``signal`` and ``encoder`` those of the encoders, under ``depth`` how maps are read: what differs from the
-            protocol.
+        seeds: number of seeds, from 0.
+        settings: deviations from the protocol: parameters by part of a method; under ``recipe`` those of training,
+            under ``image``, ``text``, ``signal`` and ``encoder`` those of encoders, under ``depth`` those of maps.
         out: folder of the results.
-        select: rows that choose the epoch, ``"val"``, or ``"test"`` where that is the published practice.
+        select: rows that choose the epoch, ``"val"``, or ``"test"`` if that is the published practice.
 
     Raises:
-        InputError: a folder that is not prepared, methods or settings that do not exist, a selection on the test rows
-            that is not published.
+        InputError: a folder that was not prepared, unknown methods or settings, a selection on the test rows that is
+            not the published practice.
     """
     record = read_record(protocol, prepared)
     if select == "test" and not protocol.selects_on_test:
@@ -86,12 +85,12 @@ def protocol_cells(
 
 
 def benchmark(protocol: Protocol, table: str) -> str:
-    """Name of a table of a protocol in ``published.csv``."""
+    """Return the name of a protocol's table in ``published.csv``."""
     return protocol.name if table == "index" else f"{protocol.name}/{table}"
 
 
 def with_loss(method: str, loss: str | None) -> str:
-    """A method with a loss, unless it has one.
+    """Add a loss to a method without one.
 
     >>> with_loss("vanilla", "l1"), with_loss("sqinv+lds", "l1"), with_loss("bmc", "l1")
     ('l1', 'sqinv+lds+l1', 'bmc')
@@ -106,7 +105,7 @@ def with_loss(method: str, loss: str | None) -> str:
 
 
 def without_loss(method: str, loss: str | None) -> str:
-    """A method as it is named in ``published.csv``, without the protocol's loss.
+    """Remove the protocol's loss from a method, as in ``published.csv``.
 
     >>> without_loss("l1", "l1"), without_loss("sqinv+lds+l1", "l1")
     ('vanilla', 'sqinv+lds')
@@ -123,13 +122,15 @@ def _entries(protocol: Protocol, methods: Sequence[str], settings: Mapping[str, 
 
     recipe = {**protocol.recipe, **settings.get(_RECIPE, {})}
     if "seed" in recipe:
-        raise InputError("`recipe.seed`: each training has a seed of its own, from 0; `seeds` says how many")
+        raise InputError(
+            "`recipe.seed` cannot be set: trainings have the seeds 0, 1, ...; give their number by `seeds`"
+        )
     try:
         Recipe(**recipe)
     except TypeError:
         unknown = next(name for name in recipe if name not in Recipe.__dataclass_fields__)
-        raise InputError(f"`recipe.{unknown}`: there is no such setting of a training") from None
-    params = {kind: dict(own) for kind, own in protocol.params.items()}
+        raise InputError(f"`recipe.{unknown}` is not a setting of training") from None
+    params = {kind: dict(published) for kind, published in protocol.params.items()}
     if DEPTH in settings and DEPTH not in protocol.choices:
         raise InputError(f"`{DEPTH}.{next(iter(settings[DEPTH]))}`: {protocol.name} has no {DEPTH}s")
     for kind in kinds():
@@ -153,23 +154,25 @@ def _entries(protocol: Protocol, methods: Sequence[str], settings: Mapping[str, 
     for method in dict.fromkeys(methods):
         full = with_loss(method, protocol.loss)
         parts = parse(full)
-        own = {part: _params(protocol, part, settings.get(part, {})) for part in parts}
-        own = {part: given for part, given in own.items() if given}
+        of_parts = {part: _params(protocol, part, settings.get(part, {})) for part in parts}
+        of_parts = {part: params_of_part for part, params_of_part in of_parts.items() if params_of_part}
         unused -= set(parts)
-        compose(full, **own)  # a mistake is told before anything is trained
-        entries.append(Experiment(full, encoder=encoder, method_params=own, params=params, recipe=recipe_of(recipe)))
+        compose(full, **of_parts)  # mistakes are reported before anything is trained
+        entries.append(
+            Experiment(full, encoder=encoder, method_params=of_parts, params=params, recipe=recipe_of(recipe))
+        )
     if unused:
         raise InputError(f"`settings` names {sorted(unused)[0]!r}, which is part of no method that is run")
     return entries
 
 
 def _params(protocol: Protocol, part: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters of a part: those given, else the published ones, but for a full covariance, which has no clip."""
+    """Return parameters of a part: given, then published ones; a full covariance has no published ones."""
     return {**({} if given.get("covariance") == "full" else protocol.parts.get(part, {})), **given}
 
 
 def _selecting_on_test(index: Path, out: Path) -> Path:
-    """An index in which the test rows also choose the epoch, and the validation rows train."""
+    """Write an index in which the test rows also choose the epoch and the validation rows train."""
     frame = read_table(index)
     test = frame[frame[SPLIT] == "test"]
     frame[SPLIT] = frame[SPLIT].replace("val", "train")
@@ -179,12 +182,12 @@ def _selecting_on_test(index: Path, out: Path) -> Path:
 
 
 def run_cells(cells: Sequence[Cell], folder: Path, *, jobs: int, backend: str) -> Iterator[tuple[Cell, dict[str, Any]]]:
-    """Run the cells that are missing, of tables or of maps; see :func:`tailwise.compare.grid.run_grid`."""
+    """Run missing cells, of tables or of maps; see :func:`tailwise.compare.grid.run_grid`."""
     of_maps = any(DEPTH in cell.choices for cell in cells)
-    how: Any = {"read": read_result, "run": run_map_cell} if of_maps else {}
-    yield from run_grid(cells, folder, jobs=jobs, backend=backend, **how)
+    functions: Any = {"read": read_result, "run": run_map_cell} if of_maps else {}
+    yield from run_grid(cells, folder, jobs=jobs, backend=backend, **functions)
 
 
 def is_known(cell: Cell, folder: Path) -> bool:
-    """Whether a cell was run with the same settings."""
+    """Return whether a cell was already run with the same settings."""
     return (read_result if DEPTH in cell.choices else read_cell)(cell, folder) is not None

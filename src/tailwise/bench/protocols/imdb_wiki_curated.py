@@ -1,7 +1,7 @@
 """The curated subset of IMDB-WIKI-DIR: ages to interpolate and to extrapolate (Yang et al., ICML 2021, Table 6).
 
-The authors released no list and no script. The bands of ages are read from their figure and approximate; how many
-images an age has inside a band is ours, between the limits that the band's name sets.
+The authors released neither a list nor a script. The bands of ages are read from their figure and approximate; the
+number of images of an age inside a band is ours, within the limits of the band.
 """
 
 from pathlib import Path
@@ -22,7 +22,7 @@ GAPS = ((0, 15), (45, 60), (85, imdb_wiki_dir.OLDEST + 1))
 
 
 def wanted() -> dict[int, int]:
-    """Training images of each age that has any.
+    """Return the number of training images by age, for ages that have any.
 
     >>> counts = wanted()
     >>> counts[26], counts[43], 50 in counts
@@ -37,21 +37,21 @@ def wanted() -> dict[int, int]:
 
 
 def read_curated(folder: Path) -> Index:
-    """The training images of the two peaks, those of the gaps, which training masks, and the balanced test set."""
+    """Return training images of the two peaks, those of the gaps (masked in training), and the balanced test set."""
     full = imdb_wiki_dir.read_imdb_wiki(folder)
     rng = np.random.default_rng(ages.SEED)
-    of, part = full.frame["age"].to_numpy(), full.frame[SPLIT].to_numpy()
+    age_of, part = full.frame["age"].to_numpy(), full.frame[SPLIT].to_numpy()
     kept = part != "train"
     short = []
     for age, n in wanted().items():
-        rows = np.flatnonzero((of == age) & (part == "train"))
+        rows = np.flatnonzero((age_of == age) & (part == "train"))
         if rows.size < n:
             short.append(age)
         kept[rng.permutation(rows)[:n]] = True
-    inside = np.any([(of >= low) & (of < high) for low, high in GAPS], axis=0)
+    inside = np.any([(age_of >= low) & (age_of < high) for low, high in GAPS], axis=0)
     how = f"{full.how}; training images drawn by seed {ages.SEED}"
     if short:
-        how += f"; fewer images than the curve asks for at {len(short)} ages"
+        how += f"; fewer images than the curve requires at {len(short)} ages"
     frame: pd.DataFrame = full.frame[kept | inside].reset_index(drop=True)
     return Index(frame, how, full.files)
 
@@ -78,8 +78,8 @@ PROTOCOL = Protocol(
     methods=("vanilla", "sqinv+lds", "fds", "sqinv+lds+fds"),
     deviations=(
         *ages.DEVIATIONS,
-        "the authors released no list: bands of ages are read from a figure, the counts inside them and the drawing "
-        "(seed 666) are ours, so their numbers orient and no more",
+        "the authors released no list: bands of ages are read from a figure, the counts inside them and the draw "
+        "(seed 666) are ours, so their numbers are only a rough guide",
     ),
     quick=ages.QUICK,
     read=lambda folder: {"index": read_curated(folder)},

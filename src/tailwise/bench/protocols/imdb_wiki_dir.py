@@ -16,7 +16,7 @@ OLDEST = 186
 _OLDEST_META = 200
 _META = {"imdb": "imdb_crop", "wiki": "wiki_crop"}
 _MID_YEAR = 7
-_MATLAB_DAYS = 366  # day 1 is 1 January of year 0 there, of year 1 in Python
+_MATLAB_DAYS = 366  # MATLAB's day 1 is 1 January of year 0, Python's of year 1
 LAYOUT = (
     "the folders imdb_crop and wiki_crop of the IMDB-WIKI data set (faces only; Rothe et al., IJCV 2018; from the data "
     "set's page at ETH Zurich), and imdb_wiki.csv from the folder imdb-wiki-dir of the repository "
@@ -26,27 +26,27 @@ EDGES = list(range(OLDEST + 2))
 
 
 def read_imdb_wiki(folder: Path) -> Index:
-    """The images with age and split, from ``imdb_wiki.csv`` or the data set's own ``imdb.mat`` and ``wiki.mat``."""
+    """Return the images with age and split, from ``imdb_wiki.csv`` or from ``imdb.mat`` and ``wiki.mat``."""
     return ages.read_ages(folder, "imdb_wiki.csv", CAP, _from_meta)
 
 
 def _from_meta(folder: Path) -> pd.DataFrame:
-    """Images whose face is clear and alone and whose age is possible, IMDB's first."""
-    found = [
-        _read_meta(folder / of / f"{name}.mat", name).assign(of=of)
-        for name, of in _META.items()
-        if (folder / of / f"{name}.mat").is_file()
+    """Return images with one clear face and a possible age, those of IMDB first."""
+    tables = [
+        _read_meta(folder / part / f"{name}.mat", name).assign(part=part)
+        for name, part in _META.items()
+        if (folder / part / f"{name}.mat").is_file()
     ]
-    if len(found) < len(_META):
-        raise InputError("neither 'imdb_wiki.csv' nor both of 'imdb_crop/imdb.mat' and 'wiki_crop/wiki.mat' are there")
-    rows = pd.concat(found, ignore_index=True)
+    if len(tables) < len(_META):
+        raise InputError("'imdb_wiki.csv' is absent, and 'imdb_crop/imdb.mat' or 'wiki_crop/wiki.mat' too")
+    rows = pd.concat(tables, ignore_index=True)
     clear = (rows["face"] >= 1) & ~(rows["second"] > 0) & rows["age"].between(0, _OLDEST_META)
     rows = rows[clear].reset_index(drop=True)
-    return pd.DataFrame({"path": rows["of"] + "/" + rows["file"], "age": rows["age"].astype(int)})
+    return pd.DataFrame({"path": rows["part"] + "/" + rows["file"], "age": rows["age"].astype(int)})
 
 
 def _read_meta(file: Path, name: str) -> pd.DataFrame:
-    """File, age and scores of faces of one of the two parts."""
+    """Return file, age and face scores of the images of IMDB or of Wikipedia."""
     from scipy.io import loadmat
     from scipy.io.matlab import MatReadError
 
@@ -66,8 +66,8 @@ def _read_meta(file: Path, name: str) -> pd.DataFrame:
 
 
 def _birth_years(days: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Year of each day of birth as MATLAB counts days, the next one from July on: photographs are of mid-year."""
-    years = np.full(days.size, -_OLDEST_META, dtype=np.int64)  # of an impossible day, so that the age is impossible
+    """Return the year of birth of MATLAB day numbers, the next year from July on: photographs are dated mid-year."""
+    years = np.full(days.size, -_OLDEST_META, dtype=np.int64)  # an impossible day gives an impossible age
     for row, day in enumerate(days.tolist()):
         if day > _MATLAB_DAYS:
             born = date.fromordinal(int(day) - _MATLAB_DAYS)
@@ -76,13 +76,13 @@ def _birth_years(days: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def toy(folder: Path, seed: int) -> None:
-    """Some 600 made-up faces in both folders, and ``imdb_wiki.csv`` with the split."""
+    """Write 600 synthetic faces to both folders, and ``imdb_wiki.csv`` with the split."""
     rng = np.random.default_rng(seed)
-    of = ages.toy_ages(rng, 600, low=0, high=110)
-    paths = [f"{('imdb_crop', 'wiki_crop')[i % 2]}/{i % 100:02d}/{i}.jpg" for i in range(of.size)]
-    for path, age in zip(paths, of.tolist(), strict=True):
+    toy_ages = ages.toy_ages(rng, 600, low=0, high=110)
+    paths = [f"{('imdb_crop', 'wiki_crop')[i % 2]}/{i % 100:02d}/{i}.jpg" for i in range(toy_ages.size)]
+    for path, age in zip(paths, toy_ages.tolist(), strict=True):
         ages.draw_face(age, rng, folder / path)
-    frame = pd.DataFrame({"age": of, "path": paths, SPLIT: ages.age_split(of, CAP)})
+    frame = pd.DataFrame({"age": toy_ages, "path": paths, SPLIT: ages.age_split(toy_ages, CAP)})
     frame.to_csv(folder / "imdb_wiki.csv", index=False)
 
 
@@ -103,7 +103,7 @@ PROTOCOL = Protocol(
     deviations=(
         UNCHECKED,
         *ages.DEVIATIONS,
-        "ages above 120, all of them for training, have bins of their own; published weights count them to the age 120",
+        "ages above 120, all for training, have their own bins; published weights add them to the age 120",
         "the coefficients of RankSim and ConR are the library's; published: 100 and 4 a year of error",
     ),
     quick=ages.QUICK,

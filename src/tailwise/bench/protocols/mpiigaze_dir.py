@@ -1,7 +1,7 @@
-"""MPIIGaze-DIR: where an eye looks, two angles (named by Keramati et al., ConR, ICLR 2024).
+"""MPIIGaze-DIR: direction of gaze, two angles (named by Keramati et al., ConR, ICLR 2024).
 
-Its split, regions and numbers were not found in the literature at hand, so all of them are ours: subjects apart, both
-angles predicted together, regions by the cells of a grid of pitch and yaw.
+Its split, regions and numbers were not found in the literature, so they are ours: split by subject, both angles
+predicted together, regions by the cells of a grid of pitch and yaw.
 """
 
 from pathlib import Path
@@ -19,7 +19,7 @@ ANGLES = ("pitch", "yaw")
 
 
 def read_gaze(folder: Path) -> dict[str, Index]:
-    """The eye images that ``gaze.csv`` lists, with both angles."""
+    """Return the eye images in ``gaze.csv`` with both angles."""
     (file,) = need(folder, "gaze.csv")
     listed = read_table(file)
     need_columns(listed, file, ("path", *ANGLES, "subject"))
@@ -33,13 +33,13 @@ def read_gaze(folder: Path) -> dict[str, Index]:
         check_groups(listed["subject"])
         subjects = listed["subject"].astype(str).to_numpy()
         parts = random_split(len(listed), groups=subjects, seed=SEED, share=SHARE)
-        how = f"subjects apart, by seed {SEED}: the paper's split was not found"
+        how = f"split by subject, seed {SEED}: the paper's split was not found"
     paths = need_files("path", [folder / str(path) for path in listed["path"]])
     return {"index": Index(pd.DataFrame({"path": paths, **angles, SPLIT: parts}), how, ("path",))}
 
 
 def toy(folder: Path, seed: int) -> None:
-    """Made-up eyes of 15 subjects, 20 each: a dark disc whose place tells both angles, and their list."""
+    """Write synthetic eyes of 15 subjects, 20 each, and their list: the position of a dark disc encodes both angles."""
     rng = np.random.default_rng(seed)
     (folder / "eyes").mkdir(parents=True, exist_ok=True)
     height, width = np.mgrid[:36, :60]
@@ -55,10 +55,10 @@ def toy(folder: Path, seed: int) -> None:
 
 PROTOCOL = Protocol(
     name="mpiigaze-dir",
-    title="where an eye looks: pitch and yaw, images of MPIIGaze",
+    title="direction of gaze: pitch and yaw, images of MPIIGaze",
     source="Keramati et al., ConR, ICLR 2024, uses it; no protocol and no numbers found",
     layout=(
-        "gaze.csv with columns path, pitch, yaw (degrees), subject (with a column split, that is used), and the eye "
+        "gaze.csv with columns path, pitch, yaw (degrees), subject (and split, if it has one), and the eye "
         "images it names, made from the normalised data of MPIIGaze (Zhang et al., CVPR 2015; from the data set's page "
         "at MPI Informatics); the layout is this library's"
     ),
@@ -73,9 +73,10 @@ PROTOCOL = Protocol(
     loss="l1",
     methods=("vanilla", "sqinv+lds", "sqinv+lds+fds", "conr"),
     deviations=(
-        "split, regions and recipe are ours: 3 of 15 subjects to validate, 3 to test, by seed 0; the library's "
+        "split, regions and recipe are ours: 3 of 15 subjects for validation, 3 for test, by seed 0; the library's "
         "grid of bins, and its regions by training rows a cell",
-        "errors are angles between the predicted and the true direction; in training, distances of pitch and yaw",
+        "test errors are angles between the predicted and the true direction; training and validation use distances of "
+        "pitch and yaw",
     ),
     quick=("image.size=32", "recipe.batch_size=32"),
     read=read_gaze,

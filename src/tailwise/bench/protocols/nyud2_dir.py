@@ -24,7 +24,7 @@ SEED, SHARE = 0, 0.05
 
 
 def read_nyud2(folder: Path) -> Index:
-    """Training and test images with their depths, as the released lists have them; scenes held out to validate."""
+    """Return training and test images with depths from the released lists, and scenes held out for validation."""
     files = need(folder, *LISTS.values(), MASK)
     frames = []
     for part, file in zip(LISTS, files[:2], strict=True):
@@ -41,22 +41,22 @@ def read_nyud2(folder: Path) -> Index:
     held = random_split(int(train.sum()), groups=scenes, seed=SEED, share=SHARE) == "val"
     frame.loc[train, SPLIT] = np.where(held, "val", "train")
     for column in ("image", "depth"):
-        frame[column] = need_files(column, [_found(folder, path) for path in frame[column]])
+        frame[column] = need_files(column, [_listed_file(folder, path) for path in frame[column]])
     frame["mask"] = ""
     frame.loc[~train, "mask"] = str(folder / MASK)
-    return Index(frame, f"released: {', '.join(LISTS.values())} and {MASK}; scenes held out to validate are ours")
+    return Index(frame, f"released: {', '.join(LISTS.values())} and {MASK}; scenes held out for validation are ours")
 
 
-def _found(folder: Path, path: str) -> Path:
-    """A listed file: the lists' paths start with the name of the data folder, ``data``."""
-    whole = folder / path
-    return whole if whole.exists() else folder / path.removeprefix("data/")
+def _listed_file(folder: Path, path: str) -> Path:
+    """Return the path of a listed file: paths in the lists start with the name of the data folder, ``data``."""
+    listed = folder / path
+    return listed if listed.exists() else folder / path.removeprefix("data/")
 
 
 def convert(index: Index, out: Path) -> Index:
-    """All images, depths in millimetres and masks at the size of the published evaluation, 228 x 304.
+    """Convert images, depths (in millimetres) and masks to the size of the published evaluation, 228 x 304.
 
-    Training depths, 8 bits over 10 m, are rounded to millimetres, which moves none of them to another bin.
+    Training depths, 8 bits over 10 m, are rounded to millimetres, which does not change their bins.
     """
     frame = index.frame.copy()
     test = (frame[SPLIT] == "test").to_numpy()
@@ -74,8 +74,8 @@ def convert(index: Index, out: Path) -> Index:
         return names[0], names[1], names[2] if test[row] else ""
 
     with ThreadPoolExecutor() as pool:
-        made = list(pool.map(one, range(len(frame))))
-    frame[["image", "depth", "mask"]] = made
+        paths = list(pool.map(one, range(len(frame))))
+    frame[["image", "depth", "mask"]] = paths
     return Index(frame, index.how, ("image", "depth", "mask"))
 
 
@@ -96,7 +96,7 @@ def _save(values: NDArray[Any], name: str) -> None:
 
 
 def _masks(file: Path, n: int) -> NDArray[np.bool_]:
-    """``(n, 228, 304)`` pixels of the balanced test set."""
+    """Return the pixels of the balanced test set, ``(n, 228, 304)``."""
     try:
         masks = np.load(file, allow_pickle=False)
     except (OSError, ValueError) as error:
@@ -104,12 +104,12 @@ def _masks(file: Path, n: int) -> NDArray[np.bool_]:
     masks = masks.reshape(masks.shape[0], *masks.shape[-2:]) if masks.ndim == 4 and masks.shape[1] == 1 else masks
     if masks.shape != (n, HEIGHT, WIDTH):
         raise InputError(f"{file.name!r} must be ({n}, {HEIGHT}, {WIDTH}), a mask a test image, got {masks.shape}")
-    there: NDArray[np.bool_] = masks.astype(bool)
-    return there
+    is_kept: NDArray[np.bool_] = masks.astype(bool)
+    return is_kept
 
 
 def _cropped(picture: Any, resample: Any) -> Any:
-    """Scaled to a short side of 240, then the middle 228 x 304."""
+    """Scale to a short side of 240, then crop the middle 228 x 304."""
     scale = SHORT_SIDE / min(picture.size)
     width, height = (round(scale * side) for side in picture.size)
     left, top = (width - WIDTH) // 2, (height - HEIGHT) // 2
@@ -117,7 +117,7 @@ def _cropped(picture: Any, resample: Any) -> Any:
 
 
 def toy(folder: Path, seed: int) -> None:
-    """Made-up rooms, a floor and a wall whose shade falls with depth, in the layout and the units of the data set."""
+    """Write synthetic rooms, a floor and a wall that darken with depth, in the layout and units of the data set."""
     images = pillow()
     rng = np.random.default_rng(seed)
     masks, lists = [], {}
@@ -139,7 +139,7 @@ def toy(folder: Path, seed: int) -> None:
 
 
 def _room(rng: np.random.Generator) -> NDArray[np.float64]:
-    """``(240, 320)`` depth in metres: a floor up to a wall, of which a box stands out."""
+    """Return depth in metres, ``(240, 320)``: a floor up to a wall, and a box before it."""
     wall = min(1.5 + rng.exponential(2.0), 9.5)
     depth = np.minimum(np.linspace(wall * 1.5, 0.8, 240)[:, None], wall) * np.ones((1, 320))
     top, left = rng.integers(40, 160), rng.integers(20, 220)
@@ -172,18 +172,22 @@ PROTOCOL = Protocol(
         "fds": {"clip": [0.2, 5.0]},
         "gai": {"components": 16, "sigma": 1.0, "learn_sigma": False},
         "bni": {"sigma": 1.0, "learn_sigma": False},
-        "conr": {"window": 0.2, "push": 0.2, "coef": 0.084},  # 0.2 beside the squared error, over 1.55 squared
+        "conr": {
+            "window": 0.2,
+            "push": 0.2,
+            "coef": 0.084,
+        },  # published: 0.2 with the squared error, divided by 1.55 squared
     },
     methods=("vanilla", "inv+lds", "fds", "inv+lds+fds", "bni"),
     deviations=(
         UNCHECKED,
         "the epoch is chosen on all pixels of training scenes held out by seed 0; published: on the test images "
-        "(`select='test'`, there too on all pixels)",
+        "(`select='test'`, also on all pixels)",
         "the encoder starts from random weights; published: from ImageNet's (`image.encoder=FOLDER`)",
         "the learning rate falls along half a cosine; published: times 0.1 every 5 epochs",
         "training images are not rotated and have no lighting noise",
-        "bins nearer than 0.7 m, in which the training images have no pixel, are bins like others; published weights "
-        "give them the counts of the bin at 0.7 m",
+        "bins below 0.7 m, without training pixels, are treated like others; published weights give them the counts of "
+        "the bin at 0.7 m",
     ),
     quick=("image.encoder=small", "depth.size=[64,84]", "recipe.batch_size=8"),
     selects_on_test=True,

@@ -1,4 +1,4 @@
-"""The folder of a benchmark's results: what it is of, and its finished cells as tables."""
+"""The folder of a benchmark's results: its protocol, and its finished cells as tables."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -20,10 +20,10 @@ _ABSENT = object()
 
 
 def check_folder(out: Path, protocol: Protocol) -> None:
-    """Raise unless a folder is new, empty, or that of the protocol's results.
+    """Raise unless a folder is new, empty, or holds results of the protocol.
 
     Raises:
-        InputError: a folder that holds something else, or another protocol's results.
+        InputError: a folder with other content, or with results of another protocol.
     """
     if out.exists() and not out.is_dir():
         raise InputError(f"{str(out)!r} is a file; `out` must name a folder")
@@ -36,7 +36,7 @@ def check_folder(out: Path, protocol: Protocol) -> None:
 
 
 def mark(out: Path, protocol: Protocol, cells: Sequence[Cell]) -> None:
-    """Write into the folder of results which protocol they are of, and of which tables."""
+    """Write the protocol and the tables into the folder of results."""
     try:
         out.mkdir(parents=True, exist_ok=True)
         tables = {cell.table: cell.sha256 for cell in cells}
@@ -54,7 +54,7 @@ def _read_marker(out: Path) -> dict[str, Any]:
 
 
 def protocol_of(out: Path) -> str:
-    """Name of the protocol whose results a folder holds.
+    """Return the name of the protocol of the results in a folder.
 
     Raises:
         InputError: a folder without results.
@@ -65,12 +65,12 @@ def protocol_of(out: Path) -> str:
 def tables_of(
     protocol: Protocol, out: Path, failures: Sequence[tuple[Cell, Mapping[str, Any]]] = ()
 ) -> list[BenchTable]:
-    """The protocol's tables from the finished cells of a folder; those of an older index are left out.
+    """Return the protocol's tables from the finished cells in a folder, without cells of an older index.
 
     Args:
         protocol: the benchmark.
         out: folder of the results.
-        failures: results of cells that failed just now, which leave no file.
+        failures: results of cells that failed just now; they are not in the folder.
 
     Raises:
         InputError: no finished cell.
@@ -88,12 +88,12 @@ def tables_of(
         )
         changed = [_changed(protocol, result["cell"]) for result in results]
         shared = frozenset.intersection(*changed) if changed else frozenset()
-        found: dict[str, tuple[str, list[Mapping[str, Any]]]] = {}
+        by_label: dict[str, tuple[str, list[Mapping[str, Any]]]] = {}
         for result, of_cell in zip(results, changed, strict=True):
             method = without_loss(result["cell"]["entry"]["method"], protocol.loss)
-            own = ", ".join(sorted(of_cell - shared))
-            found.setdefault(method + (f" ({own})" if own else ""), (method, []))[1].append(result)
-        in_order = dict(sorted(found.items(), key=lambda item: (item[1][0] != "vanilla", item[0])))
+            changes = ", ".join(sorted(of_cell - shared))
+            by_label.setdefault(method + (f" ({changes})" if changes else ""), (method, []))[1].append(result)
+        in_order = dict(sorted(by_label.items(), key=lambda item: (item[1][0] != "vanilla", item[0])))
         known = name if name == protocol.name else f"{protocol.name}/{name.removeprefix(protocol.name + '-')}"
         tables.append(bench_table(known, protocol.metrics, protocol.regions, in_order, changed=sorted(shared)))
     if not finished:
@@ -112,14 +112,14 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def _changed(protocol: Protocol, cell: Mapping[str, Any]) -> frozenset[str]:
-    """What of a cell differs from the protocol, in words."""
+    """Return the deviations of a cell from the protocol, as text."""
     entry = cell["entry"]
     usual = {**protocol.parts, "recipe": protocol.recipe, **protocol.params, DEPTH: protocol.choices.get(DEPTH, {})}
-    own = {**entry["method_params"], "recipe": entry["recipe"], **entry["params"]}
-    own[DEPTH] = cell["choices"].get(DEPTH, {})
+    given = {**entry["method_params"], "recipe": entry["recipe"], **entry["params"]}
+    given[DEPTH] = cell["choices"].get(DEPTH, {})
     if DEPTH in protocol.choices:
-        own["image"] = {"encoder": entry["encoder"]}
-    before, now = _flat(usual), _flat(own)
+        given["image"] = {"encoder": entry["encoder"]}
+    before, now = _flat(usual), _flat(given)
     changed = {f"{key}={value}" for key, value in now.items() if before.get(key, _ABSENT) != value}
     if "/select-test-" in Path(cell["data"]).as_posix():
         changed.add("epoch chosen on the test rows")

@@ -1,7 +1,7 @@
-"""SHHS-DIR: health from nights of sleep, 1,892 subjects (Yang et al., ICML 2021).
+"""SHHS-DIR: health score from one night of sleep, 1,892 subjects (Yang et al., ICML 2021).
 
 Neither the split nor the code was released, and the recordings are access-controlled. The layout is ours, and so is the
-split where the index does not say one.
+split unless the index has one.
 """
 
 from pathlib import Path
@@ -20,7 +20,7 @@ EDGES = list(range(102))
 
 
 def read_shhs(folder: Path) -> Index:
-    """Signals and scores of the subjects that ``scores.csv`` lists."""
+    """Return signals and scores of the subjects in ``scores.csv``."""
     (file,) = need(folder, "scores.csv")
     listed = read_table(file)
     need_columns(listed, file, ("subject", "path", "score"))
@@ -28,7 +28,7 @@ def read_shhs(folder: Path) -> Index:
     if not score.between(0, 100).all():
         raise InputError("column 'score' of 'scores.csv' must hold a number from 0 to 100 in every row")
     if listed["subject"].duplicated().any():
-        raise InputError("'scores.csv' lists a subject twice; give one row a subject")
+        raise InputError("'scores.csv' lists a subject twice; give each subject one row")
     labels = score.to_numpy(dtype=np.float64)
     if SPLIT in listed:
         parts, how = split_column(listed[SPLIT]), "column split of scores.csv"
@@ -40,7 +40,7 @@ def read_shhs(folder: Path) -> Index:
 
 
 def toy(folder: Path, seed: int) -> None:
-    """Made-up recordings of 240 subjects, three channels whose rhythm tells the score, and their list."""
+    """Write synthetic recordings of 240 subjects, and their list: the rhythm of three channels encodes the score."""
     rng = np.random.default_rng(seed)
     (folder / "signals").mkdir(parents=True, exist_ok=True)
     scores = np.round(100 - 90 * rng.beta(1.3, 3.0, size=240))
@@ -58,10 +58,10 @@ PROTOCOL = Protocol(
     title="health score from a night of sleep, recordings of SHHS",
     source="Yang et al., Delving into Deep Imbalanced Regression, ICML 2021",
     layout=(
-        "scores.csv with columns subject, path, score (SF-36 health score from 0 to 100; with a column split, that is "
-        "used), one row a subject, and the signals it names (NPY, WAV, CSV or EDF; EEG, ECG and breathing of one "
+        "scores.csv with columns subject, path, score (SF-36 health score from 0 to 100), and split, if it has one; "
+        "one row a subject, and the signals it names (NPY, WAV, CSV or EDF; EEG, ECG and breathing of one "
         "night), made from the Sleep Heart Health Study, which the National Sleep Research Resource gives on request; "
-        "the layout is this library's, since the authors released none"
+        "the layout is this library's: the authors released none"
     ),
     target="score",
     unit="points from 0 to 100",
@@ -71,8 +71,8 @@ PROTOCOL = Protocol(
     loss="l1",
     methods=("vanilla", "inv+lds", "inv+fds", "inv+lds+fds"),
     deviations=(
-        "split, shot lists, network and training of the paper were never released: balanced by seed 0, more than 100 "
-        "and fewer than 20 training rows a point, a residual network over the signal in place of their CNN-RNN",
+        "split, shot lists, network and training of the paper were never released: here a balanced split by seed 0, "
+        "many above 100 and few below 20 training rows a point, and a residual network in place of their CNN-RNN",
     ),
     quick=("recipe.batch_size=32",),
     read=lambda folder: {"index": read_shhs(folder)},

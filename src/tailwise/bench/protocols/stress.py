@@ -1,7 +1,7 @@
 """Three stress tests over AgeDB's images: extrapolation, interpolation, a blind spot (Puetz et al., 2026).
 
-Each age of the training rows has n_a = min(int(4 N w_a / sum of w), N_a) images, drawn with replacement with seed 42,
-where N_a is the number of its images, N of all, and w the weight curve of the test.
+Each age has n_a = min(int(4 N w_a / Σw), N_a) training images, drawn with replacement with seed 42; N_a is the number
+of images of the age, N that of all ages, and w the weight curve of the test.
 """
 
 from collections.abc import Callable, Mapping
@@ -25,22 +25,22 @@ Curve = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 
 def peak(at: float) -> Curve:
-    """exp(-0.01 (age - at)^2)."""
+    """Return the curve exp(-0.01 (age - at)²)."""
     return lambda age: np.exp(-0.01 * np.square(age - at))
 
 
 def two_peaks(age: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Peaks at 25 and 80."""
+    """Weigh ages by peaks at 25 and 80."""
     return peak(25)(age) + peak(80)(age)
 
 
 def level(age: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The same for all ages from 20 to 73, none beyond."""
+    """Weigh ages from 20 to 73 by 1, all others by 0."""
     return ((age >= SPAN[0]) & (age <= SPAN[1])).astype(np.float64)
 
 
 def drawn_per_age(counts: Mapping[int, int], curve: Curve) -> dict[int, int]:
-    """How many training rows each age gets.
+    """Return the number of training rows of each age.
 
     >>> drawn_per_age({49: 300, 50: 300, 80: 300}, peak(50))
     {49: 300, 50: 300, 80: 0}
@@ -53,7 +53,7 @@ def drawn_per_age(counts: Mapping[int, int], curve: Curve) -> dict[int, int]:
 
 
 def read_stress(folder: Path, curve: Curve) -> Index:
-    """Test rows, at most 50 an age, and from the rest the training rows of the curve, a tenth of them to validate."""
+    """Draw test rows, at most 50 an age, then training rows by the curve, a tenth of their images for validation."""
     faces = agedb_dir.read_agedb(folder).frame.drop(columns=SPLIT)
     rng = np.random.default_rng(SEED)
     faces = faces[curve(faces["age"].to_numpy(dtype=np.float64)) > 0]
@@ -63,23 +63,23 @@ def read_stress(folder: Path, curve: Curve) -> Index:
     by_age = {int(str(age)): rows for age, rows in rest.groupby("age")}
     wanted = drawn_per_age({age: len(rows) for age, rows in by_age.items()}, curve)
     if sum(wanted.values()) < FEWEST_ROWS:
-        raise InputError(f"beside {TEST_PER_AGE} test images an age only {sum(wanted.values())} are left for training")
+        raise InputError(f"after {TEST_PER_AGE} test images an age, only {sum(wanted.values())} are left for training")
     drawn = pd.concat([by_age[age].iloc[rng.integers(0, len(by_age[age]), n)] for age, n in wanted.items() if n])
     images = drawn["path"].unique()
     held = set(rng.permutation(images)[: round(VAL_SHARE * len(images))])
     part = np.where(drawn["path"].isin(held), "val", "train")
     frame = pd.concat([drawn.assign(**{SPLIT: part}), test.assign(**{SPLIT: "test"})], ignore_index=True)
-    return Index(frame, f"drawn by seed {SEED}, as the protocol says", ("path",))
+    return Index(frame, f"drawn by seed {SEED}, as published", ("path",))
 
 
 def toy(folder: Path, seed: int) -> None:
-    """Made-up faces of every fifth age, 70 of each, and their list."""
+    """Write synthetic faces of every fifth age, 70 each, and their list."""
     rng = np.random.default_rng(seed)
-    of = np.repeat(np.arange(15, 90, 5), 70)
-    paths = [f"AgeDB/{i}_Toy_{age}_{'fm'[i % 2]}.jpg" for i, age in enumerate(of)]
-    for path, age in zip(paths, of.tolist(), strict=True):
+    toy_ages = np.repeat(np.arange(15, 90, 5), 70)
+    paths = [f"AgeDB/{i}_Toy_{age}_{'fm'[i % 2]}.jpg" for i, age in enumerate(toy_ages)]
+    for path, age in zip(paths, toy_ages.tolist(), strict=True):
         ages.draw_face(age, rng, folder / path, size=32)
-    pd.DataFrame({"age": of, "path": paths}).to_csv(folder / "agedb.csv", index=False)
+    pd.DataFrame({"age": toy_ages, "path": paths}).to_csv(folder / "agedb.csv", index=False)
 
 
 def _protocol(name: str, title: str, curve: Curve, gap: tuple[int, int] | None) -> Protocol:
@@ -98,8 +98,8 @@ def _protocol(name: str, title: str, curve: Curve, gap: tuple[int, int] | None) 
         deviations=(
             *ages.DEVIATIONS,
             f"test rows are drawn first, at most {TEST_PER_AGE} an age, and never trained on; N counts the rest",
-            "copies of one image are all in training or all in validation",
-            "trained as AgeDB-DIR is",
+            "all copies of an image are in the same part, training or validation",
+            "trained like AgeDB-DIR",
             *(() if gap is None else (f"no training and validation rows from {gap[0]} to {gap[1] - 1} years",)),
         ),
         read=lambda folder: {"index": read_stress(folder, curve)},

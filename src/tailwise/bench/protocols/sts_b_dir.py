@@ -1,4 +1,4 @@
-"""STS-B-DIR: how alike two sentences are, 5,249 / 1,000 / 1,000 pairs (Yang et al., ICML 2021)."""
+"""STS-B-DIR: similarity of two sentences, 5,249 / 1,000 / 1,000 pairs (Yang et al., ICML 2021)."""
 
 import csv
 from pathlib import Path
@@ -17,7 +17,7 @@ _COLUMNS = ("sentence1", "sentence2", "score")
 
 
 def read_sts_b(folder: Path) -> Index:
-    """The pairs of the three released files."""
+    """Return the pairs of the three released files."""
     frames = []
     for part, file in zip(FILES, need(folder, *FILES.values()), strict=True):
         try:
@@ -38,7 +38,7 @@ _PLACES = ("in the park", "at home", "on a stage", "by the river", "in a street"
 
 
 def toy(folder: Path, seed: int) -> None:
-    """Made-up pairs that share 0 to 3 of three phrases, most of them few, in the three files."""
+    """Write synthetic pairs to the three files: they share 0 to 3 of three phrases, most of them few."""
     rng = np.random.default_rng(seed)
     folder.mkdir(parents=True, exist_ok=True)
     for name, n in zip(FILES.values(), (300, 90, 90), strict=True):
@@ -49,8 +49,8 @@ def toy(folder: Path, seed: int) -> None:
             shared = rng.permutation(3)[: rng.choice(4, p=(0.4, 0.3, 0.2, 0.1))]
             for place in shared:
                 second[place] = first[place]
-            alike = sum(a == b for a, b in zip(first, second, strict=True)) / 3
-            score = np.clip(np.round(5 * alike + rng.normal(0, 0.3), 1), 0, 5)
+            similarity = sum(a == b for a, b in zip(first, second, strict=True)) / 3
+            score = np.clip(np.round(5 * similarity + rng.normal(0, 0.3), 1), 0, 5)
             lines.append((i, *(" ".join(words).capitalize() + "." for words in (first, second)), f"{score:.3f}"))
         frame = pd.DataFrame(lines, columns=["index", *_COLUMNS])
         frame.to_csv(folder / name, sep="\t", index=False, quoting=csv.QUOTE_NONE)
@@ -58,7 +58,7 @@ def toy(folder: Path, seed: int) -> None:
 
 PROTOCOL = Protocol(
     name="sts-b-dir",
-    title="how alike two sentences are, 7,249 pairs of STS-B",
+    title="similarity of two sentences, 7,249 pairs of STS-B",
     source="Yang et al., Delving into Deep Imbalanced Regression, ICML 2021",
     layout=(
         f"{', '.join(FILES.values())} from the folder sts-b-dir of the repository "
@@ -74,16 +74,16 @@ PROTOCOL = Protocol(
     metrics=("mse", "pearson"),
     recipe={"epochs": 100, "batch_size": 128, "lr": 1e-4, "weight_decay": 1e-5, "clip_norm": 5.0, "criterion": "rmse"},
     params={"text": {"encoder": "bilstm", "units": 1500, "length": 40, "dropout": 0.2}},
-    # Published for scores / 5, of variance 0.088: beta 20, and 3e-4 beside the squared error.
+    # Published for scores / 5, with variance 0.088: beta 20, and 3e-4 with the squared error.
     parts={"fds": {"clip": [0.5, 2.0]}, "focal_mse": {"beta": 4.0}, "ranksim": {"coef": 0.0034}},
     methods=("vanilla", "inv+lds", "inv+fds", "inv+lds+fds", "ranksim", "conr"),
     deviations=(
-        "validated each epoch and trained for at most 100 epochs, 30 without a better one; published: each 400 "
-        "iterations, at most 100 validations, 10 without a better one",
+        "validated each epoch, at most 100 epochs, stopped after 30 without improvement; published: validated every "
+        "400 iterations, at most 100 times, stopped after 10 without improvement",
         "the learning rate falls along half a cosine; published: constant",
-        "word vectors are learnt; published: GloVe 840B, 300 numbers a word (`text.vectors=FILE`)",
+        "word vectors are learnt; published: GloVe 840B with 300 dimensions (`text.vectors=FILE`)",
         "the output is scaled to the scores; published: the network is trained on scores / 5",
-        "19 test pairs also occur among the training pairs, as released",
+        "19 test pairs also occur among the training pairs, as in the released files",
     ),
     quick=("text.units=16", "text.width=16", "recipe.batch_size=32"),
     read=lambda folder: {"index": read_sts_b(folder)},

@@ -1,7 +1,7 @@
 """UCI-DIR: four small tables (Dong et al., surrogate-driven representation learning, CVPR 2025).
 
-The paper's splits and regions are not known. Here the split is balanced, with 13 % of the rows at most to validate and
-as many to test, by seed 0, and the regions are those of :class:`tailwise.labels.shots.Shots`.
+The paper's splits and regions are not known. Here the split is balanced by seed 0, with at most 13 % of the rows for
+validation and as many for test, and the regions are those of :class:`tailwise.labels.shots.Shots`.
 """
 
 from pathlib import Path
@@ -21,7 +21,7 @@ _TOYS = {"airfoil": (5, 110.0, -9.0), "abalone": (7, 6.0, 5.0), "real_estate": (
 
 
 def read_uci(folder: Path) -> dict[str, Index]:
-    """The four tables, each with a balanced split."""
+    """Return the four tables, each with a balanced split."""
     files = need(folder, *(f"{name}.csv" for name in TARGETS))
     return {name: _split(file, target) for file, (name, target) in zip(files, TARGETS.items(), strict=True)}
 
@@ -38,7 +38,7 @@ def _split(file: Path, target: str) -> Index:
 
 
 def toy(folder: Path, seed: int) -> None:
-    """Four made-up tables of 300 rows with targets that have a tail."""
+    """Write four synthetic tables of 300 rows with skewed targets."""
     rng = np.random.default_rng(seed)
     folder.mkdir(parents=True, exist_ok=True)
     for name, (columns, least, spread) in _TOYS.items():
@@ -66,8 +66,8 @@ PROTOCOL = Protocol(
     deviations=(
         UNCHECKED,
         "splits and regions of the paper are not known: ours are balanced by seed 0, with the library's regions",
-        "the unit of the published Real Estate errors is not known (they look scaled): compare no values there",
-        "networks and training are the library's own",
+        "the unit of the published Real Estate errors is not known (they look scaled), so do not compare them",
+        "networks and training are the library's",
     ),
     quick=("encoder.widths=[16]",),
     read=read_uci,

@@ -1,6 +1,6 @@
 "use strict";
 
-// Follows a run in progress: the part of its page that changes is fetched again while it trains.
+// Follow a run in progress: fetch the part of its page that changes, again and again.
 const live = document.querySelector("[data-live]");
 const running = () => live.firstElementChild.dataset.state !== "finished";
 
@@ -12,14 +12,14 @@ async function follow() {
       if (answer.status === 200) live.innerHTML = await answer.text();
       live.classList.toggle("lost", !answer.ok);
     } catch {
-      live.classList.add("lost"); // the server was stopped; it may come back
+      live.classList.add("lost"); // the server was stopped, and may be restarted
     }
   }
   if (running()) setTimeout(follow, 2000);
 }
 if (live && running()) setTimeout(follow, 2000);
 
-// Says how many runs are ticked.
+// Show how many runs are ticked.
 const form = document.querySelector("[data-compare]");
 function count() {
   const ticked = form.querySelectorAll("input[type=checkbox]:checked").length;
