@@ -266,7 +266,7 @@ class TestMixture:
         weights, means, scales = (np.array([column]) for column in zip(*components, strict=True))
         dist = Mixture(weights, means, scales)
         quantile = dist.quantile(level)
-        # One rounding error of the quantile, or of the bracket it lies in, moves the probability by the density times it.
+        # One rounding error of the quantile or its bracket moves the probability by the density times it.
         bracket = np.ptp(means + norm.ppf(level) * scales, axis=1)
         slack = 1e-12 + np.exp(-dist.log_score(quantile)) * np.spacing(np.abs(quantile) + bracket + 1) * 8
         slack = np.where(np.isin(quantile, means[scales == 0]), 1e-12, np.minimum(slack, 1))
