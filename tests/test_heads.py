@@ -166,6 +166,11 @@ class TestAttach:
         attach_head(model, shape, y)
         assert model.head is same
 
+    def test_a_head_without_weights_is_replaced_too(self):
+        model = Own(nn.Identity())
+        attach_head(model, {"kind": "laplace"}, Y)
+        assert model.head.shape == {"kind": "laplace", "n_heads": 2}
+
     def test_without_a_shape_it_is_the_point_head(self):
         model = self.model()
         attach_head(model, {"kind": "laplace"}, Y)

@@ -65,11 +65,11 @@ def attach_head(model: Any, shape: Mapping[str, Any] | None, y_train: ArrayLike 
     n_features = getattr(model, "n_features", None)
     if not isinstance(n_features, int):
         raise InputError("the model needs n_features, the number of channels of model.encode(x), for a new head")
-    place = next(iter(model.head.parameters()))
+    place = next(model.head.parameters(), None)
     head = head_from(n_features, shape)
     if y_train is not None:
         head.match_scale(y_train)
-    model.head = head.to(device=place.device, dtype=place.dtype)
+    model.head = head if place is None else head.to(device=place.device, dtype=place.dtype)
 
 
 def shape_to_json(shape: Mapping[str, Any]) -> dict[str, Any]:
