@@ -48,8 +48,8 @@ class UpProjection(nn.Module):
     interpolation as Hu et al. use it.
 
     Args:
-        n_inputs: channels that come in.
-        n_outputs: channels that go out.
+        n_inputs: channels of the input.
+        n_outputs: channels of the output.
 
     Shape:
         ``(B, n_inputs, h, w)`` to ``(B, n_outputs, *size)``.
@@ -62,13 +62,13 @@ class UpProjection(nn.Module):
         self.shortcut = _convolution(n_inputs, n_outputs, 5)
 
     def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
-        """Features of a given height and width."""
+        """Return features of a given height and width."""
         x = F.interpolate(x, size=size, mode="bilinear", align_corners=True)
         return F.relu(self.refine(F.relu(self.straight(x))) + self.shortcut(x))
 
 
 class DenseHead(nn.Module):
-    """The last convolution, 5 x 5, whose output is scaled to the target's units.
+    """Last convolution, 5 x 5, with outputs in target units.
 
     Args:
         n_features: number of channels d.
@@ -91,7 +91,7 @@ class DenseHead(nn.Module):
         """Take shift and scale from the mean and standard deviation of training pixels, ``(n,)``.
 
         Raises:
-            InputError: pixels of another shape, constant or not finite ones.
+            InputError: pixels of another shape, or that are constant or not finite.
         """
         y = np.asarray(y_train, dtype=np.float64)
         if y.ndim != 1:
@@ -133,14 +133,14 @@ class DenseHead(nn.Module):
 
 
 class DepthNet(nn.Module):
-    """Images to dense maps of half their height and width.
+    """Network from images to dense maps of half their height and width.
 
     Hu et al., *Revisiting Single Image Depth Estimation* (WACV 2019): a ResNet, a decoder of four up-projections, the
-    four scales of the encoder each brought to the size of the output and fused, and refinement by 5 x 5 convolutions.
+    four scales of the encoder brought to the size of the output and fused, and refinement by 5 x 5 convolutions.
 
     Args:
-        encoder: ``"small"`` (for small images and few), ``"resnet18"``, ``"resnet34"``, ``"resnet50"``, a local folder
-            with a ResNet of ``transformers``, whose weights are taken, or a configuration of one as a mapping.
+        encoder: ``"small"`` (for few and small images), ``"resnet18"``, ``"resnet34"``, ``"resnet50"``, a local folder
+            with a pretrained ResNet of ``transformers``, or a configuration of one as a mapping.
 
     Shape:
         Images ``(B, 3, H, W)``, of 64 pixels a side or more, as uint8 or as numbers from 0 to 1, to maps
@@ -182,7 +182,7 @@ class DepthNet(nn.Module):
 
     @property
     def shape(self) -> dict[str, Any]:
-        """The encoder's configuration, from which an untrained network of the same form is made."""
+        """Configuration of the encoder, from which an untrained network of the same form is made."""
         config = self.encoder.config
         return {"model_type": config.model_type} | {name: getattr(config, name) for name in _SHAPE}
 
@@ -192,14 +192,13 @@ class DepthNet(nn.Module):
         return self
 
     def encode(self, x: Tensor) -> Tensor:
-        """Features of each pixel of the output."""
+        """Return the features of each pixel of the output."""
         if x.ndim != 4 or x.shape[1] != 3 or min(x.shape[2:]) < FEWEST_PIXELS:
             raise InputError(
                 f"images must be (B, 3, H, W) with H and W of at least {FEWEST_PIXELS}, got {tuple(x.shape)}"
             )
         image = x.to(self.mean.dtype) / 255 if x.dtype == torch.uint8 else x
-        found = self.encoder((image - self.mean) / self.std, output_hidden_states=True)
-        stages = found.hidden_states[1:]
+        stages = self.encoder((image - self.mean) / self.std, output_hidden_states=True).hidden_states[1:]
         size = (-(-x.shape[2] // 2), -(-x.shape[3] // 2))
         decoded = F.relu(self.narrow(stages[-1]))
         for up, skipped in zip(self.up, (*reversed(stages[:-1]), None), strict=True):
@@ -209,28 +208,28 @@ class DepthNet(nn.Module):
         return features
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps in the target's units."""
+        """Return maps in target units."""
         pred: Tensor = self.head(self.encode(x))
         return pred
 
 
 def _convolution(n_inputs: int, n_outputs: int, size: int) -> nn.Sequential:
-    """A convolution that keeps height and width, and batch normalisation."""
+    """Return a convolution that keeps height and width, followed by batch normalisation."""
     return nn.Sequential(nn.Conv2d(n_inputs, n_outputs, size, padding=size // 2, bias=False), nn.BatchNorm2d(n_outputs))
 
 
 def _encoder(encoder: str | dict[str, Any]) -> Any:
-    made: Any
+    backbone: Any
     if isinstance(encoder, dict):
-        made = new_backbone(encoder)
+        backbone = new_backbone(encoder)
     elif encoder in _CONFIGURATIONS:
-        made = new_backbone(_CONFIGURATIONS[encoder])
+        backbone = new_backbone(_CONFIGURATIONS[encoder])
     elif Path(encoder).is_dir():
-        made = pretrained_backbone(encoder, extra="image")
+        backbone = pretrained_backbone(encoder, extra="image")
     else:
         raise InputError(f"there is no encoder {encoder!r} of maps; take {', '.join(ENCODERS)}, or a ResNet's folder")
-    kind = str(getattr(made.config, "model_type", ""))
+    kind = str(getattr(backbone.config, "model_type", ""))
     if kind != "resnet":
         raise InputError(f"encoder {encoder!r} is of the kind {kind!r}; maps need a 'resnet'")
-    made.pooler = nn.Identity()
-    return made
+    backbone.pooler = nn.Identity()
+    return backbone

@@ -21,13 +21,13 @@ _UNITS = 1000  # a metre in a file
 def render_scene(
     rng: np.random.Generator, size: tuple[int, int] = (64, 64)
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """A picture and the distance of each of its pixels along the line of sight's axis, in metres.
+    """Return a picture and the distance of each of its pixels along the viewing axis, in metres.
 
-    A chequered floor, a wall, and three to six balls and boxes, at distances of which few are long: 1 m and an
-    exponential with a mean of 3 m. Colours fade with distance. One pixel in fifty is unknown, as are those beyond 20 m.
+    A chequered floor, a wall, and three to six balls and boxes, few of them far away: at 1 m plus an exponential with a
+    mean of 3 m. Colours fade with distance. One pixel in fifty is unknown, as are those beyond 20 m.
 
     Args:
-        rng: draws the scene.
+        rng: generator that draws the scene.
         size: height and width, pixels.
 
     Returns:
@@ -74,7 +74,7 @@ def write_scenes(
     """Write scenes as pictures, maps of depth and an index table of their paths.
 
     Args:
-        folder: to make; it must not exist.
+        folder: new folder; it must not exist.
         n: number of scenes.
         size: height and width, pixels.
         seed: of the scenes.
@@ -115,7 +115,7 @@ def write_scenes(
 def _ball(
     rays: NDArray[np.float64], centre: NDArray[np.float64], radius: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Distance along the axis at which rays meet a ball, infinite where they do not, and its surface's direction."""
+    """Return the distance along the axis at which rays meet a ball, infinite if they do not, and its normals."""
     a, b = (rays * rays).sum(-1), rays @ centre
     inside = b * b - a * (centre @ centre - radius * radius)
     hit = np.where(inside > 0, (b - np.sqrt(np.maximum(inside, 0))) / a, np.inf)
@@ -125,7 +125,7 @@ def _ball(
 def _box(
     rays: NDArray[np.float64], centre: NDArray[np.float64], half: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The same for a cube whose sides lie along the axes."""
+    """Return the same for a cube whose sides are parallel to the axes."""
     first, second = (centre - half) / rays, (centre + half) / rays
     enter, leave = np.minimum(first, second), np.maximum(first, second)
     side = enter.argmax(-1)
@@ -138,7 +138,7 @@ def _put(
     old: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]],
     new: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Distance, direction and colour of what is seen once something stands in front."""
+    """Return distance, normals and colour with a new object in front of the old ones."""
     depth, normal, colour = (
         np.where(where if old_values.ndim == 2 else where[..., None], values, old_values)
         for old_values, values in zip(old, new, strict=True)
