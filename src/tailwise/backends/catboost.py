@@ -79,7 +79,7 @@ class CatBoostModel:
         nominal[self.fitted.get_cat_feature_indices()] = True
         return np.asarray(self.fitted.predict(_frame(x, nominal)), dtype=np.float64)
 
-    def outputs(self, x: NDArray[np.float64], *, features: bool = False) -> Outputs:  # noqa: ARG002
+    def outputs(self, x: NDArray[np.float64], *, features: bool = False, predictive: bool = False) -> Outputs:  # noqa: ARG002
         """Predictions alone."""
         return Outputs(self.predict(x))
 

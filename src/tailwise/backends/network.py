@@ -16,6 +16,7 @@ from tailwise.backends.network_rows import ROWS_AT_ONCE, NetworkRows, table_rows
 from tailwise.backends.protocol import Backend, Between, Outputs
 from tailwise.data.task import Task
 from tailwise.distributed import gather_objects, piece
+from tailwise.distributions.pooling import concatenate
 from tailwise.heads.attach import attach_head, shape_from_json, shape_to_json
 from tailwise.heads.point import Regressor
 from tailwise.methods.build import Method
@@ -47,10 +48,10 @@ class Network:
     def __init__(self, model: Regressor, encoder: dict[str, Any]) -> None:
         self.model, self.encoder = model, encoder
 
-    def outputs(self, x: NetworkInputs, *, features: bool = False) -> Outputs:
-        """Predictions, standard deviations and features from one pass."""
+    def outputs(self, x: NetworkInputs, *, features: bool = False, predictive: bool = False) -> Outputs:
+        """Predictions, standard deviations, features and distributions from one pass."""
         self.model.eval()
-        head, pred, std, encoded = self.model.head, [], [], []
+        head, pred, std, encoded, distributions = self.model.head, [], [], [], []
         with torch.inference_mode():
             for chunk in _chunks(x, _device(self.model)):
                 z = self.model.encode(chunk)
@@ -61,8 +62,14 @@ class Network:
                     std.append(_double(spread))
                 if features:
                     encoded.append(_double(z))
+                distribution = head.predictive(outputs) if predictive else None
+                if distribution is not None:
+                    distributions.append(distribution)
         return Outputs(
-            np.concatenate(pred), np.concatenate(std) if std else None, np.concatenate(encoded) if features else None
+            np.concatenate(pred),
+            np.concatenate(std) if std else None,
+            np.concatenate(encoded) if features else None,
+            concatenate(distributions) if distributions else None,
         )
 
     def predict(self, x: NetworkInputs) -> NDArray[np.float64]:

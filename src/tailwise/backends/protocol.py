@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tailwise.data.columns import Schema
 from tailwise.data.rows import Rows
 from tailwise.data.task import Task
+from tailwise.distributions.predictive import Predictive
 from tailwise.training.epoch import Epoch
 from tailwise.training.recipe import Recipe
 
@@ -29,11 +30,13 @@ class Outputs:
         pred: ``(n,)`` or ``(n, K)`` predictions, target units.
         std: ``(n,)`` standard deviations of the predictive distribution, target units; ``None`` if there is none.
         features: ``(n, d)`` features of the last layer; ``None`` if not asked for, or of a model without features.
+        predictive: distributions of the labels; ``None`` if not asked for, or of a model that predicts numbers alone.
     """
 
     pred: "NDArray[np.float64]"
     std: "NDArray[np.float64] | None" = None
     features: "NDArray[np.float64] | None" = None
+    predictive: Predictive | None = None
 
 
 class Inputs(Protocol):
@@ -52,8 +55,8 @@ class Inputs(Protocol):
 class Predictor(Protocol):
     """A trained model: inputs to outputs."""
 
-    def outputs(self, x: Any, /, *, features: bool = False) -> Outputs:
-        """Outputs from one pass, the features among them if asked for."""
+    def outputs(self, x: Any, /, *, features: bool = False, predictive: bool = False) -> Outputs:
+        """Outputs from one pass, features and distributions among them if asked for."""
 
     def predict(self, x: Any, /) -> "NDArray[np.float64]":
         """``(n,)`` or ``(n, K)`` predictions, target units."""
@@ -144,7 +147,7 @@ class Backend(Protocol):
         encoder: str = "auto",
         sample_weight: "NDArray[np.float64] | None" = None,
     ) -> Fitting:
-        """Set up a training; see :func:`tailwise.experiment.start.start_training`."""
+        """Set up a training; see :func:`tailwise.experiment.fit.start`."""
 
     def load(self, folder: Path, description: Mapping[str, Any], /) -> Predictor:
         """Read what :meth:`Predictor.save` wrote, without running code from a file.

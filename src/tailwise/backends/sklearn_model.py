@@ -39,7 +39,7 @@ class SklearnModel:
         """``(n,)`` predictions, target units."""
         return np.asarray(self.fitted.predict(x), dtype=np.float64)
 
-    def outputs(self, x: NDArray[np.float64], *, features: bool = False) -> Outputs:  # noqa: ARG002
+    def outputs(self, x: NDArray[np.float64], *, features: bool = False, predictive: bool = False) -> Outputs:  # noqa: ARG002
         """Predictions alone."""
         return Outputs(self.predict(x))
 

@@ -10,6 +10,7 @@ from tailwise._checks import InputError
 from tailwise.cli.bench import bench
 from tailwise.cli.compare import compare
 from tailwise.cli.diagnose import diagnose
+from tailwise.cli.dial import dial
 from tailwise.cli.evaluate_run import evaluate
 from tailwise.cli.flags import with_flags
 from tailwise.cli.launch import is_main, leave
@@ -21,6 +22,7 @@ from tailwise.cli.train import train
 from tailwise.cli.tune import tune
 
 USER_MISTAKE, INTERRUPTED = 2, 130
+_REPEATING = ("compare", "bench", "predict", "dial")  # commands whose options may take several values at once
 
 # typer exports no name for the parent of its usage errors (unknown option, missing argument, bad value).
 _UsageError: type[typer.BadParameter] = typer.BadParameter.__mro__[1]
@@ -37,6 +39,7 @@ app.command(rich_help_panel="Main job")(diagnose)
 app.command(rich_help_panel="Main job")(train)
 app.command(rich_help_panel="Main job")(predict)
 app.command(rich_help_panel="Main job")(evaluate)
+app.command(rich_help_panel="Main job")(dial)
 app.command(rich_help_panel="Main job")(compare)
 app.command(rich_help_panel="Main job")(tune)
 app.command(rich_help_panel="Main job")(serve)
@@ -65,7 +68,7 @@ def _tailwise(
 def run(arguments: Sequence[str]) -> int:
     """Run the command and return its exit status: 2, with one line on stderr, for an error of the user."""
     try:
-        words = repeat_options(arguments) if arguments and arguments[0] in ("compare", "bench") else list(arguments)
+        words = repeat_options(arguments) if arguments and arguments[0] in _REPEATING else list(arguments)
         code = app(args=words or ["--help"], standalone_mode=False)
     except InputError as mistake:
         return _say(str(mistake))

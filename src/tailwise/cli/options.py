@@ -11,10 +11,12 @@ import typer
 
 from tailwise.backends.names import MODELS
 from tailwise.cli.completion import complete_choice, complete_data, complete_method
+from tailwise.distributions.decisions import LOSSES
 from tailwise.modalities.encoder_names import AUTO, ENCODERS
 from tailwise.training.recipe import CRITERIA, PRECISIONS
 
-METHOD, ROWS, COLUMNS, TRAINING, OUTPUT = "Method", "Target and rows", "Columns", "Training", "Output"
+METHOD, ROWS, COLUMNS, TRAINING = "Method", "Target and rows", "Columns", "Training"
+DECISION, OUTPUT = "Decision", "Output"
 _SPLITS = ("auto", "column", "balanced", "random")
 _DEVICES = ("auto", "cpu", "cuda", "mps")
 _FILES = "A CSV, TSV or Parquet file"
@@ -255,6 +257,68 @@ Jobs = Annotated[int, typer.Option("--jobs", "-j", help="Number of trainings in 
 Backend = Annotated[
     str,
     typer.Option("--backend", help="Backend of joblib: loky, or dask or ray on a cluster.", rich_help_panel=TRAINING),
+]
+
+Balance = Annotated[
+    float | None,
+    typer.Option(
+        "--balance",
+        metavar="FROM 0 TO 1",
+        help="Predict for labels as they come (0), for values that are all equally likely (1), or between. "
+        "Nothing is trained again.",
+        show_default="the run's",
+        rich_help_panel=DECISION,
+    ),
+]
+Density = Annotated[
+    str | None,
+    typer.Option(
+        "--density",
+        metavar="uniform:LOW,HIGH|labels:FILE",
+        help="Instead of --balance: how the labels of the new rows are spread; FILE has the target column.",
+        rich_help_panel=DECISION,
+    ),
+]
+Loss = Annotated[
+    str | None,
+    typer.Option(
+        "--loss",
+        autocompletion=complete_choice(LOSSES),
+        metavar="|".join(LOSSES),
+        help="Predict the median (absolute) or the mean (squared) of each distribution.",
+        rich_help_panel=DECISION,
+    ),
+]
+Cost = Annotated[
+    str | None,
+    typer.Option(
+        "--cost",
+        metavar="under=COST,over=COST",
+        help="What predicting too low and too high costs, per unit.",
+        rich_help_panel=DECISION,
+    ),
+]
+Quantile = Annotated[
+    list[float] | None,
+    typer.Option(
+        "--quantile",
+        metavar="LEVEL",
+        help="Also write this quantile of each distribution, e.g. 0.1. Repeatable.",
+        rich_help_panel=DECISION,
+    ),
+]
+Above = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--above",
+        metavar="VALUE",
+        help="Also write the chance that the true value is above this one. Repeatable.",
+        rich_help_panel=DECISION,
+    ),
+]
+Below = Annotated[
+    list[str] | None,
+    typer.Option("--below", metavar="VALUE", help="The same for values below. Repeatable.", rich_help_panel=DECISION),
 ]
 
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing output.", rich_help_panel=OUTPUT)]

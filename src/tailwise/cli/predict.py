@@ -24,6 +24,13 @@ def predict(
     data: options.Data,
     out: Annotated[Path, options.out("File to write: .csv, .tsv or .parquet; a folder for maps.")],
     interval: Interval = None,
+    balance: options.Balance = None,
+    density: options.Density = None,
+    loss: options.Loss = None,
+    cost: options.Cost = None,
+    quantile: options.Quantile = None,
+    above: options.Above = None,
+    below: options.Below = None,
     ignore_extra: options.IgnoreExtra = False,
     overwrite: options.Overwrite = False,
 ) -> None:
@@ -31,26 +38,33 @@ def predict(
 
     With several targets each has its column: prediction_pitch, prediction_yaw.
 
-    Intervals are valid for rows that resemble the validation rows they were calibrated on.
-
     Rows keep their order; the region shows how many training rows had a target like the predicted one.
+
+    Intervals are valid for rows that resemble the validation rows they were calibrated on; those of another --balance,
+    --density, --loss or --cost are quantiles of the rows' distributions.
+
+    Example:  tailwise predict runs/demo new.csv --out new-predicted.csv --balance 0.7 --above 200
     """
     import pandas as pd
 
     from tailwise._checks import InputError
+    from tailwise.cli.decisions import Questions, parse_decision
     from tailwise.cli.dense_predict import predict_maps
     from tailwise.cli.out_file import check_parent
     from tailwise.cli.show import notes, print_line, warnings_as_notes
     from tailwise.data.source import load_source
     from tailwise.data.table_files import SUFFIXES, write_table
-    from tailwise.experiment.model import TableModel
+    from tailwise.experiment.model import FittedModel
     from tailwise.modalities.map_model import MapModel, is_map_model
     from tailwise.modalities.media_rows import with_full_paths
     from tailwise.runs.folder import MODEL, by_target, open_run
 
     if interval is not None and not 0 < interval < 1:
         raise InputError(f"--interval must be a fraction between 0 and 1, such as 0.9, got {interval:g}")
+    questions = Questions.parsed(quantile, above, below)
     if is_map_model(open_run(run) / MODEL):
+        if questions or any(option is not None for option in (balance, density, loss, cost)):
+            raise InputError("a model of maps has no distributions; leave out --balance and the options beside it")
         return predict_maps(MapModel.load(run / MODEL), data, out, overwrite=overwrite, interval=interval)
     if out.suffix.lower() not in SUFFIXES:
         raise InputError(f"--out must end in .csv, .tsv or .parquet, got {str(out)!r}")
@@ -58,24 +72,32 @@ def predict(
     if out.exists() and (out.is_dir() or not overwrite or (Path(data).exists() and out.samefile(data))):
         what = "is a folder" if out.is_dir() else "exists already" if not overwrite else "is the table itself"
         raise InputError(f"{str(out)!r} {what}; choose another --out" + ("" if overwrite else ", or pass --overwrite"))
-    model = TableModel.load(open_run(run) / MODEL)
+    model = FittedModel.load(open_run(run) / MODEL)
     targets = model.schema.targets
     if interval is not None and len(targets) > 1:
         raise InputError(f"a run on {len(targets)} targets has no intervals; leave out --interval")
+    decision = parse_decision(balance, density, loss, cost, target=model.schema.target)
+    asked = bool(questions) or decision.given
+    if asked:
+        model.check_distributions()
     source = load_source(data)
     model.schema.check(source.rows.columns, ignore_extra=ignore_extra)
     rows = with_full_paths(source.rows, model.schema, source.folder)
     notes(source.notes)
-    pred = model.predict(rows, ignore_extra=ignore_extra)
+    known = model.predictions(rows, ignore_extra=ignore_extra, predictive=asked or model.needs(decision))
+    pred = model.decided(known, decision)
     frame = pd.DataFrame({"row": range(len(pred)), **by_target("prediction", pred, targets)})
+    if known.std is not None:
+        frame["std"] = model.tilted(known, decision).std() if decision.given else known.std
     frame["region"] = model.shots.names(pred)
     if interval is not None:
         with warnings_as_notes() as warned:
-            ends = model.intervals_of(pred, interval)
+            if decision.given:
+                frame["low"], frame["high"] = model.tilted(known, decision).interval(interval)
+            else:
+                frame[["low", "high"]] = model.intervals_of(pred, interval)
         notes(warned)
-        frame[["low", "high"]] = ends
-    std = model.predict_std(rows, ignore_extra=ignore_extra)
-    if std is not None:
-        frame.insert(2, "std", std)
+    if questions:
+        frame = frame.assign(**questions.columns(model.tilted(known, decision)))
     write_table(frame, out)
     print_line(f"{len(frame):,} predictions: {out}")

@@ -7,7 +7,7 @@ from typing import Any
 
 from tailwise._checks import InputError
 
-_SEVERAL = ("--method", "-m", "--model")
+_SEVERAL = ("--method", "-m", "--model", "--quantile", "--above", "--below")
 
 
 def repeat_options(arguments: Sequence[str]) -> list[str]:

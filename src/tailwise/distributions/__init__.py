@@ -1,13 +1,13 @@
 """Predictive distributions, decisions about them, and the dial between common and rare values (NumPy and SciPy)."""
 
 from tailwise.distributions.conditional import ConditionalDensity
-from tailwise.distributions.decisions import Dial, decide
+from tailwise.distributions.decisions import Decision, Dial, decide
 from tailwise.distributions.dialed import DialedModel, cross_fitted, dial
 from tailwise.distributions.empirical import Empirical
 from tailwise.distributions.histograms import Histogram
 from tailwise.distributions.label_density import SmoothedDensity
 from tailwise.distributions.mixtures import Mixture
-from tailwise.distributions.pooling import mixture_of, predictive_from_arrays
+from tailwise.distributions.pooling import concatenate, mixture_of, predictive_from_arrays
 from tailwise.distributions.predictive import Predictive
 from tailwise.distributions.scores import DistributionScores, Reliability, pinball, pit, score_regions
 from tailwise.distributions.steps import StepFunction
@@ -15,6 +15,7 @@ from tailwise.distributions.tilted import TiltedMixture
 
 __all__ = [
     "ConditionalDensity",
+    "Decision",
     "Dial",
     "DialedModel",
     "DistributionScores",
@@ -26,6 +27,7 @@ __all__ = [
     "SmoothedDensity",
     "StepFunction",
     "TiltedMixture",
+    "concatenate",
     "cross_fitted",
     "decide",
     "dial",

@@ -11,10 +11,11 @@ from tailwise._checks import InputError, label_array, whole
 from tailwise.distributions.mixtures import Mixture
 from tailwise.distributions.row_arrays import Floats, finite, increasing
 
-_FEWEST = 20
+FEWEST = 20
 _LEVELS = np.array([0.0, 0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975, 1.0])
 _NODES = 40
-_FOLDS = 5
+_NODES_TO_CHOOSE = 12
+_FOLDS = 3
 _ROWS_TO_CHOOSE = 4000
 _GROWTH = 0.8  # of neighbours with rows, as a power
 _SHAPE_NEIGHBOURS = 4  # times as many for the shape as for the center and the spread
@@ -94,6 +95,15 @@ class ConditionalDensity:
         scales = np.stack([np.interp(pred, self.nodes, self.scales[:, j]) for j in columns], axis=1)
         return Mixture(np.broadcast_to(self.weights, offsets.shape), pred[:, None] + offsets, scales)
 
+    def to_json(self) -> dict[str, Any]:
+        """Plain values that :meth:`from_json` reads back exactly."""
+        return {name: np.asarray(array).tolist() for name, array in self.to_arrays().items()}
+
+    @classmethod
+    def from_json(cls, saved: Mapping[str, Any]) -> Self:
+        """Read the output of :meth:`to_json`."""
+        return cls.from_arrays(saved)
+
     def to_arrays(self) -> dict[str, Any]:
         """Return arrays that :meth:`from_arrays` reads back exactly."""
         arrays = {name: getattr(self, name) for name in ("nodes", "offsets", "scales", "weights")}
@@ -125,8 +135,8 @@ class _Rows:
             raise InputError(
                 f"y_val, pred_val and weights must have one shape, got {y.shape}, {pred.shape}, {weight.shape}"
             )
-        if y.size < _FEWEST:
-            raise InputError(f"y_val has {y.size} rows; a density given predictions needs at least {_FEWEST}")
+        if y.size < FEWEST:
+            raise InputError(f"y_val has {y.size} rows; a density given predictions needs at least {FEWEST}")
         if not (weight > 0).all():
             raise InputError(f"sample_weight must be above 0, got {weight.min():g}")
         order = np.argsort(pred, kind="stable")
@@ -154,10 +164,10 @@ class _Rows:
         return rows, weight / weight.sum(axis=1, keepdims=True)
 
 
-def _fit(rows: _Rows, neighbours: int) -> tuple[Floats, Floats, Floats, Floats]:
+def _fit(rows: _Rows, neighbours: int, n_nodes: int = _NODES) -> tuple[Floats, Floats, Floats, Floats]:
     """Nodes, offsets, scales and weights of the density."""
-    quantiles = np.quantile(rows.pred, np.linspace(0, 1, min(_NODES, rows.pred.size)))
-    nodes = np.unique(np.append(quantiles, np.linspace(rows.pred[0], rows.pred[-1], _NODES // 2)))
+    quantiles = np.quantile(rows.pred, np.linspace(0, 1, min(n_nodes, rows.pred.size)))
+    nodes = np.unique(np.append(quantiles, np.linspace(rows.pred[0], rows.pred[-1], n_nodes // 2)))
     floor = 1e-9 * max(float(np.abs(rows.error).max()), float(np.abs(rows.pred).max()), 1e-280)
     center, spread = _local_lines(rows, nodes, neighbours, floor)
     standardized = (rows.error - np.interp(rows.pred, nodes, center)) / np.interp(rows.pred, nodes, spread)
@@ -213,7 +223,7 @@ def _cross_validated_crps(rows: _Rows, neighbours: int) -> float:
     fold = np.arange(rows.pred.size) % _FOLDS
     total = 0.0
     for i in range(_FOLDS):
-        fitted = ConditionalDensity(*_fit(rows.take(fold != i), neighbours), neighbours)
+        fitted = ConditionalDensity(*_fit(rows.take(fold != i), neighbours, _NODES_TO_CHOOSE), neighbours)
         left_out = rows.take(fold == i)
         crps = fitted.predictive(left_out.pred).crps(left_out.pred + left_out.error)
         total += float((left_out.weight * crps).sum())

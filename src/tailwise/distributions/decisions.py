@@ -1,6 +1,6 @@
 """Decisions about predictive distributions, and the dial between common and rare values."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -46,6 +46,12 @@ def decide(
         >>> [float(decide(delay, **cost).round(1)[0]) for cost in ({}, {"loss": "squared"}, {"under": 19, "over": 1})]
         [5.3, 10.5, 60.0]
     """
+    level = _level(loss, under, over, quantile)
+    return predictive.mean() if level is None else predictive.quantile(level)
+
+
+def _level(loss: Loss | None, under: float | None, over: float | None, quantile: float | None) -> float | None:
+    """Return the level of the quantile that minimizes the loss; ``None`` for the mean."""
     given = [loss is not None, under is not None or over is not None, quantile is not None]
     if sum(given) > 1:
         raise InputError("give only one of loss, costs (under and over) and quantile")
@@ -53,13 +59,67 @@ def decide(
         if under is None or over is None:
             raise InputError(f"costs need both under and over, got under={under!r} and over={over!r}")
         too_low, too_high = positive(under, "under"), positive(over, "over")
-        return predictive.quantile(too_low / (too_low + too_high))
+        return too_low / (too_low + too_high)
     if quantile is not None:
-        level = probabilities(quantile, "quantile")
+        levels = probabilities(quantile, "quantile")
         if np.ndim(quantile) != 0:
             raise InputError(f"quantile must be one number between 0 and 1, got {quantile!r}")
-        return predictive.quantile(float(level[0]))
-    return predictive.mean() if one_of(loss or "absolute", "loss", LOSSES) == "squared" else predictive.median()
+        return float(levels[0])
+    return None if one_of(loss or "absolute", "loss", LOSSES) == "squared" else 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """How distributions become predictions, checked before there are any; see :meth:`Dial.decide`.
+
+    Args:
+        balance: from 0 (labels as they come) to 1 (every value equally likely); ``None`` leaves it to the model.
+        density: declared density of the labels to be predicted, see :meth:`SmoothedDensity.ratio`.
+        loss: ``"absolute"`` or ``"squared"``.
+        under: cost of predicting too low, per unit.
+        over: cost of predicting too high, per unit.
+        quantile: a level in (0, 1).
+
+    Raises:
+        InputError: a balance outside 0 to 1, more than one of a loss, costs and a quantile, values that do not work.
+
+    Example:
+        >>> Decision(under=10, over=1).given, Decision().given
+        (True, False)
+    """
+
+    balance: float | None = None
+    density: Target | None = None
+    loss: Loss | None = None
+    under: float | None = None
+    over: float | None = None
+    quantile: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.balance is not None:
+            check_balance(self.balance)
+        _level(self.loss, self.under, self.over, self.quantile)
+
+    @property
+    def given(self) -> bool:
+        """Whether anything is decided here."""
+        return any(getattr(self, one.name) is not None for one in fields(self))
+
+    def tilted(self, predictive: Predictive, dial: "Dial", balance: float = 0.0) -> Predictive:
+        """Return the distributions under labels spread as the balance or the density says.
+
+        Args:
+            predictive: distributions given labels as they come.
+            dial: of the training labels.
+            balance: used where neither a balance nor a density is given.
+        """
+        chosen = balance if self.balance is None and self.density is None else self.balance
+        return dial.tilted(predictive, chosen, density=self.density)
+
+    def of(self, predictive: Predictive, dial: "Dial", balance: float = 0.0) -> Floats:
+        """Return ``(n,)`` predictions; arguments as in :meth:`tilted`."""
+        tilted = self.tilted(predictive, dial, balance)
+        return decide(tilted, loss=self.loss, under=self.under, over=self.over, quantile=self.quantile)
 
 
 @dataclass(frozen=True)

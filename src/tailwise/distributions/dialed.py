@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from tailwise._checks import InputError, label_array, whole
 from tailwise.distributions.conditional import ConditionalDensity
-from tailwise.distributions.decisions import Dial, Loss
-from tailwise.distributions.label_density import Target, check_balance
+from tailwise.distributions.decisions import Decision, Dial, Loss
+from tailwise.distributions.label_density import SmoothedDensity, Target, check_balance
 from tailwise.distributions.mixtures import Mixture
 from tailwise.distributions.row_arrays import Floats
 from tailwise.labels.bins import Bins
@@ -49,27 +49,17 @@ class DialedModel:
         quantile: float | None = None,
     ) -> Floats:
         """Return ``(n,)`` decisions for ``(n,)`` predictions; arguments as in :meth:`Dial.decide`."""
-        if balance is None and density is None:
-            balance = self.balance
-        return self.dial.decide(
-            self.predictive(pred),
-            balance=balance,
-            density=density,
-            loss=loss,
-            under=under,
-            over=over,
-            quantile=quantile,
-        )
+        decision = Decision(balance=balance, density=density, loss=loss, under=under, over=over, quantile=quantile)
+        return decision.of(self.predictive(pred), self.dial, self.balance)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values that :meth:`from_json` reads back exactly."""
-        conditional = {name: np.asarray(array).tolist() for name, array in self.conditional.to_arrays().items()}
-        return {"conditional": conditional, "dial": self.dial.to_json(), "balance": self.balance}
+        return {"conditional": self.conditional.to_json(), "dial": self.dial.to_json(), "balance": self.balance}
 
     @classmethod
     def from_json(cls, saved: Mapping[str, Any]) -> Self:
         """Read the output of :meth:`to_json`."""
-        conditional = ConditionalDensity.from_arrays(saved["conditional"])
+        conditional = ConditionalDensity.from_json(saved["conditional"])
         return cls(conditional, Dial.from_json(saved["dial"]), saved["balance"])
 
 
@@ -105,6 +95,18 @@ def dial(
     """
     conditional = ConditionalDensity.fit(y_val, pred_val, sample_weight=sample_weight)
     return DialedModel(conditional, Dial.from_labels(y_val if y_train is None else y_train, bins), balance)
+
+
+def weights_as_rows_come(y_val: ArrayLike, density: SmoothedDensity, bins: Bins) -> Floats:
+    """Weights ``(m,)`` that give held-out labels the density of the training labels; their mean is 1.
+
+    For validation rows of a balanced split, which hold more rare labels than rows as they come.
+    """
+    y = label_array(y_val, "y_val")
+    ratio = density(y) / SmoothedDensity.from_labels(y, bins)(y)
+    least = ratio[ratio > 0].min(initial=1.0)  # labels outside the training labels' range
+    ratio = np.maximum(ratio, least)
+    return np.asarray(ratio / ratio.mean(), dtype=np.float64)
 
 
 def cross_fitted(

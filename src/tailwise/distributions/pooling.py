@@ -1,10 +1,11 @@
-"""Mixtures of several predictive distributions, such as those of the models of several folds."""
+"""Mixtures of several predictive distributions, such as those of several folds, and their rows in one object."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.sparse import vstack
 
 from tailwise._checks import InputError, one_of
 from tailwise.distributions.empirical import Empirical
@@ -15,6 +16,12 @@ from tailwise.distributions.row_arrays import finite, numbers, same_length, shar
 from tailwise.distributions.tilted import TiltedMixture
 
 _KINDS: dict[str, type[Predictive]] = {kind.kind: kind for kind in (Mixture, Histogram, Empirical, TiltedMixture)}
+_SHARED = {  # arrays that all rows of one object have in common
+    Mixture.kind: (),
+    Histogram.kind: ("edges",),
+    Empirical.kind: ("values",),
+    TiltedMixture.kind: ("edges", "values"),
+}
 
 
 def mixture_of(predictives: Sequence[Predictive], weights: ArrayLike | None = None) -> Predictive:
@@ -52,6 +59,40 @@ def mixture_of(predictives: Sequence[Predictive], weights: ArrayLike | None = No
     rows = np.broadcast_to(given, (n, len(parts)))
     pooled = parts[0]._pooled
     return pooled(parts, shares(finite(rows, "weights", 2), "weights"))  # type: ignore[arg-type]
+
+
+def concatenate(predictives: Sequence[Predictive]) -> Predictive:
+    """Return the distributions of the rows of several objects in one, in order.
+
+    Args:
+        predictives: distributions of one model: of one class, with the same number of components, the same edges or
+            the same values; at least one.
+
+    Raises:
+        InputError: no distributions, or distributions that do not belong together.
+
+    Example:
+        >>> parts = [Mixture([[1.0]], [[mean]], [[1.0]]) for mean in (3.0, 5.0)]
+        >>> concatenate(parts).mean().tolist()
+        [3.0, 5.0]
+    """
+    parts = list(predictives)
+    if not parts:
+        raise InputError("predictives is empty; at least one distribution is needed")
+    if len(parts) == 1:
+        return parts[0]
+    kind, arrays = type(parts[0]), [part.to_arrays() for part in parts]
+    shared = _SHARED[kind.kind]
+    fit = all(
+        type(part) is kind and all(np.array_equal(one[name], arrays[0][name]) for name in shared)
+        for part, one in zip(parts, arrays, strict=True)
+    )
+    if not fit:
+        raise InputError("predictives must be of one class and have the same edges or values")
+    if kind is Empirical:
+        return Empirical(arrays[0]["values"], vstack([part.weights for part in parts]))  # type: ignore[attr-defined]
+    joined = {name: np.concatenate([one[name] for one in arrays]) for name in arrays[0] if name not in shared}
+    return kind.from_arrays(joined | {name: arrays[0][name] for name in shared})
 
 
 def predictive_from_arrays(kind: str, arrays: Mapping[str, Any]) -> Predictive:

@@ -1,7 +1,7 @@
 """Evaluate a fitted model on one part of a task: predictions, errors by region, coverage, from one forward pass."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, overload
 
 import numpy as np
@@ -9,7 +9,11 @@ from numpy.typing import NDArray
 
 from tailwise.data.task import Task
 from tailwise.distributed import gather_objects, piece
+from tailwise.distributions.decisions import Decision
+from tailwise.distributions.pooling import concatenate
+from tailwise.distributions.predictive import Predictive
 from tailwise.experiment.model import FittedModel, Predictions
+from tailwise.experiment.trade_off import TradeOff, trade_off
 from tailwise.metrics.coverage import CONFIDENCE, RegionCoverage, coverage_by_region
 from tailwise.metrics.region_metrics import RegionMetrics, region_metrics
 from tailwise.modalities.map_evaluation import MapEvaluation, Store, evaluate_part
@@ -29,6 +33,7 @@ class PredictedPart:
         std: ``(n,)`` standard deviations, target units, where the model gives them.
         ends: ``(n, 2)`` low and high ends of the model's intervals, where it has some.
         features: ``(m, d)`` features of the rows that were asked for, where the model has features.
+        predictive: distributions of the labels, where the model has some.
     """
 
     part: str
@@ -38,6 +43,7 @@ class PredictedPart:
     std: NDArray[np.float64] | None
     ends: NDArray[np.float64] | None
     features: NDArray[np.float64] | None
+    predictive: Predictive | None = None
 
 
 @dataclass(frozen=True)
@@ -48,11 +54,13 @@ class Evaluation:
         predicted: the predictions.
         regions: metrics by region.
         coverage: coverage of the intervals by region; ``None`` where there are none.
+        trade_off: errors by region at several balances, and scores of the distributions; ``None`` of a model without.
     """
 
     predicted: PredictedPart
     regions: Mapping[str, RegionMetrics]
     coverage: Mapping[str, RegionCoverage] | None
+    trade_off: TradeOff | None = None
 
     def metrics(self) -> dict[str, dict[str, float]]:
         """Return number of rows and metrics by region as plain numbers, without intervals."""
@@ -85,9 +93,14 @@ def predict_part(
     if known is None:
         positions = np.arange(len(rows))[piece(len(rows))]
         wanted = None if features_of is None else np.isin(positions, features_of)
-        known = _gathered(model.predictions(rows.select(positions), features_of=wanted))
-    ends = None if model.intervals is None else model.intervals_of(known.pred, CONFIDENCE)
-    return PredictedPart(part, task.row[task.part == part], y, known.pred, known.std, ends, known.features)
+        scalar = len(task.schema.targets) == 1
+        known = _gathered(model.predictions(rows.select(positions), features_of=wanted, predictive=scalar))
+        if part == "val" and model.conditional is not None:  # it was fitted to these rows
+            known = replace(known, predictive=model.cross_fitted(y, known.pred))
+    pred = model.decided(known, Decision())
+    ends = None if model.intervals is None else model.intervals_of(pred, CONFIDENCE)
+    place = task.row[task.part == part]
+    return PredictedPart(part, place, y, pred, known.std, ends, known.features, known.predictive)
 
 
 @overload
@@ -144,14 +157,20 @@ def evaluate(
         return evaluate_part(model, task, part, store=store)
     predicted = predict_part(model, task, part, features_of=features_of)
     y, pred, ends = predicted.y, predicted.pred, predicted.ends
+    predictive, curve = predicted.predictive, None
+    if predictive is not None and model.dial is not None:
+        curve = trade_off(y, predictive, model.dial, task.shots, balance=model.balance)
     return Evaluation(
         predicted,
         region_metrics(y, pred, task.shots, relevance=task.relevance, resamples=resamples, seed=seed),
         None if ends is None else coverage_by_region(y, pred, ends[:, 0], ends[:, 1], task.shots),
+        curve,
     )
 
 
 def _gathered(mine: Predictions) -> Predictions:
     """Return the predictions of all processes, in the order of the rows."""
     parts = [mine.pred, mine.std, mine.features]
-    return Predictions(*(None if part is None else np.concatenate(gather_objects(part)) for part in parts))  # type: ignore[arg-type]
+    joined = (None if part is None else np.concatenate(gather_objects(part)) for part in parts)
+    predictive = None if mine.predictive is None else concatenate(gather_objects(mine.predictive))
+    return Predictions(*joined, predictive)  # type: ignore[arg-type]

@@ -50,7 +50,8 @@ class Running:
     def bare(self) -> FittedModel:
         """Return the fitted model without correction and intervals."""
         task, fitting = self.task, self.fitting
-        return FittedModel(task.schema, fitting.inputs, fitting.predictor, task.shots, task.relevance)
+        balance = self.experiment.balance
+        return FittedModel(task.schema, fitting.inputs, fitting.predictor, task.shots, task.relevance, balance=balance)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,12 @@ from tailwise.calibration.intervals import RegionIntervals
 from tailwise.data.columns import Schema
 from tailwise.data.rows import Rows, as_rows
 from tailwise.data.task import Task
+from tailwise.distributions.conditional import FEWEST, ConditionalDensity
+from tailwise.distributions.decisions import Decision, Dial, Loss
+from tailwise.distributions.dialed import cross_fitted, weights_as_rows_come
+from tailwise.distributions.label_density import Target
+from tailwise.distributions.pooling import concatenate
+from tailwise.distributions.predictive import Predictive
 from tailwise.labels.relevance import Relevance
 from tailwise.labels.shots import Shots
 from tailwise.modalities.table_inputs import TableInputs
@@ -48,11 +54,13 @@ class Predictions:
         pred: ``(n,)`` predictions, target units; ``(n, K)`` of K targets.
         std: ``(n,)`` standard deviations, target units, where the model gives them.
         features: ``(m, d)`` features of the rows that were asked for, where the model has features.
+        predictive: distributions of the labels, if asked for and the model has some.
     """
 
     pred: NDArray[np.float64]
     std: NDArray[np.float64] | None = None
     features: NDArray[np.float64] | None = None
+    predictive: Predictive | None = None
 
 
 @dataclass(frozen=True)
@@ -67,6 +75,11 @@ class FittedModel:
         relevance: φ of the target, if any value is extreme.
         correction: correction of the model's predictions, if there is one.
         intervals: conformal intervals by region, calibrated on validation rows.
+        dial: smoothed density of the training labels, for decisions between common and rare values; ``None`` of
+            several targets.
+        conditional: density of the label given a prediction, from validation rows, of a model that predicts numbers
+            alone or is corrected.
+        balance: of predictions where a call gives none, from 0 (labels as they come) to 1 (every value equally likely).
     """
 
     schema: Schema
@@ -76,6 +89,9 @@ class FittedModel:
     relevance: Relevance | None
     correction: Correction | None = None
     intervals: RegionIntervals | None = None
+    dial: Dial | None = None
+    conditional: ConditionalDensity | None = None
+    balance: float = 0.0
 
     @property
     def encoder(self) -> str | None:
@@ -100,7 +116,8 @@ class FittedModel:
         """
         _, y_train = task.rows_of("train")
         rows, y_val = task.rows_of("val")
-        raw = replace(self, correction=None).predictions(rows)
+        scalar = len(self.schema.targets) == 1
+        raw = replace(self, correction=None).predictions(rows, predictive=scalar)
         pred, fitted = raw.pred, None
         if correction is not None:
 
@@ -115,19 +132,146 @@ class FittedModel:
             crossed = pred.copy()
             for i in range(int(fold.max()) + 1):
                 crossed[fold == i] = (fit_to(fold != i) if fold.max() else fitted)(pred[fold == i])
-            raw, pred = replace(raw, pred=fitted(pred)), crossed
-        conformal = RegionIntervals.fit(y_val, pred, task.shots) if intervals and pred.ndim == 1 else None
-        return replace(self, correction=fitted, intervals=conformal), raw
+            raw, pred = Predictions(fitted(pred), raw.std, raw.features), crossed
+        calibrated = replace(self, correction=fitted)
+        if not scalar:
+            return calibrated, raw
+        calibrated = replace(calibrated, dial=Dial.from_labels(y_train, task.shots.scalar_bins))
+        if intervals and len(y_val) >= FEWEST and (correction is not None or raw.predictive is None):
+            weight = calibrated._as_rows_come(y_val)
+            calibrated = replace(calibrated, conditional=ConditionalDensity.fit(y_val, pred, sample_weight=weight))
+        if correction is not None and raw.std is not None:  # of the model's own predictions
+            given = calibrated.conditional
+            raw = replace(raw, std=None if given is None else given.predictive(raw.pred).std())
+        if calibrated.conditional is not None and self.balance > 0:
+            raw = replace(raw, predictive=calibrated.cross_fitted(y_val, pred))
+        pred = calibrated.decided(replace(raw, pred=pred), Decision())
+        if intervals:
+            calibrated = replace(calibrated, intervals=RegionIntervals.fit(y_val, pred, task.shots))
+        return calibrated, raw
 
-    def predict(self, frame: pd.DataFrame | Rows, *, ignore_extra: bool = False) -> NDArray[np.float64]:
+    def cross_fitted(self, y_val: NDArray[np.float64], pred: NDArray[np.float64]) -> Predictive | None:
+        """Return the distributions of validation rows, each from the others; ``None`` of too few rows.
+
+        Args:
+            y_val: ``(m,)`` labels of the rows that :attr:`conditional` was fitted to.
+            pred: ``(m,)`` predictions for them.
+        """
+        if len(y_val) < 2 * FEWEST:
+            return None
+        return cross_fitted(y_val, pred, sample_weight=self._as_rows_come(y_val))
+
+    def _as_rows_come(self, y_val: NDArray[np.float64]) -> NDArray[np.float64]:
+        return weights_as_rows_come(y_val, self._checked_dial().density, self.shots.scalar_bins)
+
+    def predict(
+        self,
+        frame: pd.DataFrame | Rows,
+        *,
+        balance: float | None = None,
+        density: Target | None = None,
+        loss: Loss | None = None,
+        under: float | None = None,
+        over: float | None = None,
+        quantile: float | None = None,
+        ignore_extra: bool = False,
+    ) -> NDArray[np.float64]:
         """Return ``(n,)`` predictions of raw rows, ``(n, K)`` of K targets.
 
-        Relative paths in cells start at the current folder.
+        Without an argument they are the model's own; otherwise they minimize the expected loss under the rows'
+        distributions, tilted as the balance or the density says. Nothing is trained again.
+
+        Args:
+            frame: the rows; relative paths in cells start at the current folder.
+            balance: from 0 (labels as they come) to 1 (every value equally likely); by default the model's.
+            density: declared density of the labels to be predicted, in place of a balance; see
+                :meth:`tailwise.distributions.SmoothedDensity.ratio`.
+            loss: ``"absolute"`` (the median; the default of a decision) or ``"squared"`` (the mean).
+            under: cost of predicting too low, per unit; with ``over`` the quantile under / (under + over).
+            over: cost of predicting too high, per unit.
+            quantile: a level in (0, 1).
+            ignore_extra: allow columns that the model was not trained on.
 
         Raises:
-            InputError: columns that are missing, unknown, or of another type.
+            InputError: columns that are missing, unknown, or of another type; a model without distributions; what
+                :class:`tailwise.distributions.Decision` refuses.
         """
-        return self.predictions(frame, ignore_extra=ignore_extra).pred
+        decision = Decision(balance=balance, density=density, loss=loss, under=under, over=over, quantile=quantile)
+        known = self.predictions(frame, ignore_extra=ignore_extra, predictive=self.needs(decision))
+        return self.decided(known, decision)
+
+    def needs(self, decision: Decision) -> bool:
+        """Whether a decision needs distributions; the model's own predictions do not."""
+        return decision.given or self.balance > 0
+
+    def decided(self, known: Predictions, decision: Decision) -> NDArray[np.float64]:
+        """Return ``(n,)`` predictions as a decision asks for them.
+
+        Args:
+            known: of the rows, with distributions if :meth:`needs` says so.
+            decision: the decision; without anything given the model's balance is used.
+
+        Raises:
+            InputError: a model without distributions.
+        """
+        if not self.needs(decision):
+            return known.pred
+        return decision.of(self._checked(known.predictive), self._checked_dial(), self.balance)
+
+    def tilted(self, known: Predictions, decision: Decision) -> Predictive:
+        """Return the distributions of rows under the balance or density of a decision, else the model's balance.
+
+        Args:
+            known: of the rows, with distributions.
+            decision: its loss, costs and quantile do not matter here.
+
+        Raises:
+            InputError: a model without distributions.
+        """
+        return decision.tilted(self._checked(known.predictive), self._checked_dial(), self.balance)
+
+    def predictive(
+        self,
+        frame: pd.DataFrame | Rows,
+        *,
+        balance: float | None = None,
+        density: Target | None = None,
+        ignore_extra: bool = False,
+    ) -> Predictive:
+        """Return the distributions of the labels of raw rows; arguments as in :meth:`predict`.
+
+        Raises:
+            InputError: columns that are missing, unknown, or of another type; a model without distributions.
+        """
+        decision = Decision(balance=balance, density=density)
+        return self.tilted(self.predictions(frame, ignore_extra=ignore_extra, predictive=True), decision)
+
+    def check_distributions(self) -> None:
+        """Raise unless the model can have distributions, before any row is predicted.
+
+        Raises:
+            InputError: several targets, a model without a density of the training labels.
+        """
+        if len(self.schema.targets) > 1:
+            raise InputError(f"there are no distributions of {len(self.schema.targets)} targets; predict without them")
+        self._checked_dial()
+
+    def _checked(self, predictive: Predictive | None) -> Predictive:
+        if predictive is not None:
+            return predictive
+        self.check_distributions()
+        raise InputError(
+            "this model has no distributions: it was trained without held-out rows, with fewer than 20 of them, or by "
+            "an earlier version; train it again on more rows"
+        )
+
+    def _checked_dial(self) -> Dial:
+        if self.dial is None:
+            raise InputError(
+                "this model has no density of the training labels, which a decision needs; train it again with this "
+                "version"
+            )
+        return self.dial
 
     def predict_std(self, frame: pd.DataFrame | Rows, *, ignore_extra: bool = False) -> NDArray[np.float64] | None:
         """Return ``(n,)`` standard deviations of the predictive distribution, target units; ``None`` if it has none.
@@ -150,6 +294,7 @@ class FittedModel:
         frame: pd.DataFrame | Rows,
         *,
         features_of: NDArray[np.bool_] | None = None,
+        predictive: bool = False,
         ignore_extra: bool = False,
     ) -> Predictions:
         """Return predictions, standard deviations and features of raw rows, from one pass through the model.
@@ -157,6 +302,7 @@ class FittedModel:
         Args:
             frame: the rows.
             features_of: ``(n,)`` rows whose features to keep; none if not given.
+            predictive: whether to return distributions too, of a model that has some.
             ignore_extra: allow columns that the model was not trained on.
 
         Raises:
@@ -164,20 +310,29 @@ class FittedModel:
         """
         rows = self._rows(frame, ignore_extra)
         k = len(self.schema.targets)
-        pred, std, features, start = [np.empty(0) if k == 1 else np.empty((0, k))], [], [], 0
+        pred, std, features, distributions = [np.empty(0) if k == 1 else np.empty((0, k))], [], [], []
+        start, head = 0, predictive and self.conditional is None and self.correction is None
         for x in self.inputs.pieces(self.schema, rows):
             n = _length(x)
             kept = None if features_of is None else features_of[start : start + n]
-            outputs = self.model.outputs(x, features=kept is not None and bool(kept.any()))
+            outputs = self.model.outputs(x, features=kept is not None and bool(kept.any()), predictive=head)
             pred.append(outputs.pred)
             std += [] if outputs.std is None else [outputs.std]
             features += [] if outputs.features is None else [outputs.features[kept]]
+            distributions += [] if outputs.predictive is None else [outputs.predictive]
             start += n
         joined = np.concatenate(pred)
+        if self.correction is not None:
+            joined = self.correction(joined)
+        given = None if self.conditional is None else self.conditional.predictive(joined)
+        spread = np.concatenate(std) if std else None
+        if spread is not None and self.correction is not None:  # of the corrected prediction, not of the model's own
+            spread = None if given is None else given.std()
         return Predictions(
-            joined if self.correction is None else self.correction(joined),
-            np.concatenate(std) if std else None,
+            joined,
+            spread,
             np.concatenate(features) if features else None,
+            (concatenate(distributions) if distributions else given) if predictive else None,
         )
 
     def predict_interval(
@@ -220,6 +375,9 @@ class FittedModel:
             "relevance": None if self.relevance is None else self.relevance.to_json(),
             "correction": None if self.correction is None else self.correction.to_json(),
             "intervals": None if self.intervals is None else self.intervals.to_json(),
+            "dial": None if self.dial is None else self.dial.to_json(),
+            "conditional": None if self.conditional is None else self.conditional.to_json(),
+            "balance": self.balance,
         }
         (folder / _DESCRIPTION).write_text(json.dumps(description, indent=2), encoding="utf-8")
 
@@ -244,6 +402,7 @@ class FittedModel:
             model = backend.load(folder, description["model"])
             inputs = _load_inputs(folder, description.get("inputs"), backend.dtype)
             relevance, correction, intervals = (description[k] for k in ("relevance", "correction", "intervals"))
+            dial, conditional = description.get("dial"), description.get("conditional")  # none in models before these
             return cls(
                 Schema.from_json(description["schema"]),
                 inputs,
@@ -252,6 +411,9 @@ class FittedModel:
                 None if relevance is None else Relevance.from_json(relevance),
                 None if correction is None else Correction.from_json(correction),
                 None if intervals is None else RegionIntervals.from_json(intervals),
+                None if dial is None else Dial.from_json(dial),
+                None if conditional is None else ConditionalDensity.from_json(conditional),
+                float(description.get("balance", 0.0)),
             )
         except InputError:
             raise

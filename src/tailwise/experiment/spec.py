@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from tailwise._checks import InputError, one_of
 from tailwise.backends.names import MODELS
+from tailwise.distributions.label_density import check_balance
 from tailwise.modalities.encoder_names import AUTO, ENCODERS
 from tailwise.training.recipe import Recipe
 
@@ -29,9 +30,11 @@ class Experiment:
         method_params: parameters of the method's parts, ``{"conr": {"window": 2.0}}``.
         params: parameters of the encoder, or of the model that is not a network.
         recipe: epochs, batch size, learning rate, seed and the like.
+        balance: of the predictions, from 0 (labels as they come) to 1 (every value equally likely); it changes
+            decisions alone, not the training.
 
     Raises:
-        InputError: a model that does not exist.
+        InputError: a model that does not exist, a balance outside 0 to 1.
 
     Example:
         >>> Experiment("sqinv+lds", encoder="tabm").name, Experiment("vanilla", model="lightgbm").name
@@ -46,9 +49,11 @@ class Experiment:
     method_params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     params: Mapping[str, Any] = field(default_factory=dict)
     recipe: Recipe = field(default_factory=Recipe)
+    balance: float = 0.0
 
     def __post_init__(self) -> None:
         one_of(self.model, "model", tuple(MODELS))
+        check_balance(self.balance)
 
     @property
     def name(self) -> str:
@@ -107,7 +112,7 @@ class Experiment:
             "params": dict(self.params),
             "recipe": {name: value for name, value in asdict(self.recipe).items() if value != _DEFAULTS[name]},
         }
-        return plain
+        return plain | ({"balance": self.balance} if self.balance else {})
 
     @classmethod
     def from_json(cls, saved: Mapping[str, Any]) -> Self:

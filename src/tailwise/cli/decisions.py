@@ -1,0 +1,134 @@
+"""Options about decisions and distributions: parsed, and applied to the rows of a table."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tailwise._checks import InputError
+
+if TYPE_CHECKING:
+    from tailwise.distributions.decisions import Decision
+    from tailwise.distributions.predictive import Predictive
+
+_COST = "--cost takes under=COST,over=COST such as under=10,over=1"
+_DENSITY = "--density takes uniform:LOW,HIGH such as uniform:0,100, or labels:FILE"
+
+
+@dataclass(frozen=True)
+class Questions:
+    """Columns that a command writes beside its predictions.
+
+    Args:
+        quantiles: levels.
+        above: values to exceed, as the user wrote them, and as numbers.
+        below: values to stay below.
+    """
+
+    quantiles: tuple[float, ...] = ()
+    above: tuple[tuple[str, float], ...] = ()
+    below: tuple[tuple[str, float], ...] = ()
+
+    @classmethod
+    def parsed(
+        cls, quantiles: Sequence[float] | None, above: Sequence[str] | None, below: Sequence[str] | None
+    ) -> "Questions":
+        """Return the questions that options ask.
+
+        Raises:
+            InputError: levels outside (0, 1), values that are not numbers.
+        """
+        for level in quantiles or ():
+            if not 0 < level < 1:
+                raise InputError(f"--quantile takes levels between 0 and 1, such as 0.9, got {level:g}")
+        return cls(
+            tuple(dict.fromkeys(quantiles or ())),
+            tuple(
+                (text, _number(text, f"--above takes a number, got {text!r}")) for text in dict.fromkeys(above or ())
+            ),
+            tuple(
+                (text, _number(text, f"--below takes a number, got {text!r}")) for text in dict.fromkeys(below or ())
+            ),
+        )
+
+    def __bool__(self) -> bool:
+        return bool(self.quantiles or self.above or self.below)
+
+    def columns(self, predictive: "Predictive") -> dict[str, Any]:
+        """Return a column for each question, ``quantile_0.9``, ``above_200`` and ``below_10``."""
+        columns: dict[str, Any] = {}
+        if self.quantiles:
+            values = predictive.quantile(self.quantiles)
+            columns |= {f"quantile_{level:g}": values[:, i] for i, level in enumerate(self.quantiles)}
+        columns |= {f"above_{text}": predictive.above(value) for text, value in self.above}
+        return columns | {f"below_{text}": predictive.below(value) for text, value in self.below}
+
+
+def parse_decision(
+    balance: float | None, density: str | None, loss: str | None, cost: str | None, *, target: str
+) -> "Decision":
+    """Return the decision that options ask for.
+
+    Args:
+        balance: ``--balance``.
+        density: ``--density``.
+        loss: ``--loss``.
+        cost: ``--cost``.
+        target: column of labels in a file of labels.
+
+    Raises:
+        InputError: values that do not work.
+    """
+    from tailwise.distributions.decisions import Decision
+
+    if balance is not None and density is not None:
+        raise InputError("give --balance or --density, not both")
+    if loss is not None and cost is not None:
+        raise InputError("give --loss or --cost, not both")
+    declared = None if density is None else _density(density, target)
+    return Decision(balance=balance, density=declared, loss=loss, **_costs(cost))  # type: ignore[arg-type]
+
+
+def _thresholds(texts: Sequence[str], option: str) -> tuple[tuple[str, float], ...]:
+    return tuple((text, _number(text, f"{option} takes a number, got {text!r}")) for text in dict.fromkeys(texts))
+
+
+def _costs(text: str | None) -> dict[str, float]:
+    if text is None:
+        return {}
+    costs: dict[str, float] = {}
+    for piece in text.split(","):
+        name, equals, value = piece.partition("=")
+        if name.strip() not in ("under", "over") or not equals or name.strip() in costs:
+            raise InputError(f"{_COST}, got {text!r}")
+        costs[name.strip()] = _number(value, f"{_COST}, got {text!r}")
+    if len(costs) < len(("under", "over")) or min(costs.values()) <= 0:
+        raise InputError(f"{_COST}, two numbers above 0, got {text!r}")
+    return costs
+
+
+def _density(text: str, target: str) -> Any:
+    kind, colon, rest = text.partition(":")
+    if kind == "uniform" and colon:
+        ends = rest.split(",")
+        if len(ends) == len(("low", "high")):
+            low, high = (_number(end, f"{_DENSITY}, got {text!r}") for end in ends)
+            if low < high:
+                return low, high
+        raise InputError(f"{_DENSITY}, with LOW below HIGH, got {text!r}")
+    if kind == "labels" and colon:
+        from tailwise.data.source import load_source
+        from tailwise.data.targets import target_rows
+
+        frame = load_source(rest).rows.frame()
+        return target_rows(frame, [target], drop=True)[0]
+    raise InputError(f"{_DENSITY}, got {text!r}")
+
+
+def _number(text: str, message: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise InputError(message) from None
+    if value != value or value in (float("inf"), float("-inf")):
+        raise InputError(message)
+    return value

@@ -1,0 +1,128 @@
+"""The trade-off between common and rare values that one trained model offers, and how well its distributions hold."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tailwise.distributions.decisions import Decision, Dial
+from tailwise.distributions.predictive import Predictive
+from tailwise.distributions.scores import DistributionScores, score_regions
+from tailwise.labels.shots import Shots
+from tailwise.metrics.confidence import Interval
+from tailwise.metrics.region_errors import region_errors, region_rows
+
+BALANCES = (0.0, 0.25, 0.5, 0.75, 1.0)
+_LEVELS = (0.5, 0.9, 0.99)  # of training labels below the thresholds whose exceedance is judged
+_NORMAL_95 = 1.959964
+
+
+@dataclass(frozen=True)
+class TradeOffPoint:
+    """Errors of the decisions at one balance.
+
+    Args:
+        balance: from 0 (labels as they come) to 1 (every value equally likely).
+        pred: ``(n,)`` decisions, target units.
+        mae: mean absolute error of each region that has rows, with a 95 % interval.
+        bias: mean of predicted minus true value of each region.
+        bmae: mean over bins of each bin's mean absolute error.
+    """
+
+    balance: float
+    pred: NDArray[np.float64]
+    mae: Mapping[str, Interval]
+    bias: Mapping[str, float]
+    bmae: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values, without the decisions."""
+        mae = {name: value.to_json() for name, value in self.mae.items()}
+        return {"balance": self.balance, "mae": mae, "bias": dict(self.bias), "bmae": self.bmae}
+
+
+@dataclass(frozen=True)
+class TradeOff:
+    """What the distributions of one model are worth on some rows.
+
+    Args:
+        balance: of the model's own predictions.
+        points: errors by region at several balances, increasing.
+        scores: scores of the distributions by region, given labels as they come.
+    """
+
+    balance: float
+    points: tuple[TradeOffPoint, ...]
+    scores: Mapping[str, DistributionScores]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {
+            "balance": self.balance,
+            "curve": [point.to_json() for point in self.points],
+            "scores": {name: scores.to_json() for name, scores in self.scores.items()},
+        }
+
+
+def trade_off(
+    y_true: NDArray[np.float64],
+    predictive: Predictive,
+    dial: Dial,
+    shots: Shots,
+    *,
+    balance: float = 0.0,
+    balances: Sequence[float] = BALANCES,
+) -> TradeOff:
+    """Decide at several balances and measure the errors by region.
+
+    Args:
+        y_true: ``(n,)`` labels of rows that neither the model nor its distributions were fitted to.
+        predictive: their distributions.
+        dial: of the training labels.
+        shots: regions, from training labels.
+        balance: of the model's own predictions.
+        balances: where to decide; the model's own is added.
+
+    Example:
+        >>> from tailwise.distributions import Mixture
+        >>> y = np.random.default_rng(0).exponential(10.0, 2000)
+        >>> rows = Mixture(np.ones((2000, 1)), (5 + 0.5 * y)[:, None], np.full((2000, 1), 4.0))
+        >>> curve = trade_off(y, rows, Dial.from_labels(y), Shots.from_labels(y), balances=(0, 1))
+        >>> [round(point.mae["few"].value, 1) for point in curve.points]
+        [21.4, 19.9]
+    """
+    masks, points = region_rows(y_true, shots), []
+    for value in sorted({*balances, balance}):
+        pred = Decision(balance=value).of(predictive, dial)
+        errors = region_errors(y_true, pred, shots)
+        points.append(
+            TradeOffPoint(
+                float(value),
+                pred,
+                {name: _mean(np.abs(pred - y_true)[mask]) for name, mask in masks.items() if mask.any()},
+                {name: error["bias"] for name, error in errors.items()},
+                errors["all"]["bmae"],
+            )
+        )
+    scores = score_regions(predictive, y_true, masks, thresholds=_thresholds(dial))
+    return TradeOff(balance, tuple(points), scores)
+
+
+def _mean(errors: NDArray[np.float64]) -> Interval:
+    """Return the mean with its 95 % interval by the central limit theorem."""
+    mean = float(errors.mean())
+    if errors.size < 2:
+        return Interval(mean)
+    half = _NORMAL_95 * float(errors.std(ddof=1)) / np.sqrt(errors.size)
+    return Interval(mean, mean - half, mean + half)
+
+
+def _thresholds(dial: Dial) -> list[float]:
+    """Return edges of cells below which about half, 90 % and 99 % of the training labels lie."""
+    density = dial.density
+    inner, below = density.edges[1:-1], density.counts.cumsum()[:-1] / density.counts.sum()
+    if not inner.size:
+        return []
+    return np.unique(inner[[int(np.abs(below - level).argmin()) for level in _LEVELS]]).tolist()
