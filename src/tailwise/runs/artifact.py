@@ -11,7 +11,7 @@ from tailwise._checks import InputError
 from tailwise._files import write_json
 from tailwise.data.task import Task
 from tailwise.experiment.evaluate import Evaluation, PredictedPart, evaluate, predict_part
-from tailwise.experiment.model import FittedModel
+from tailwise.experiment.model import FittedModel, Predictions
 from tailwise.experiment.spec import Experiment
 from tailwise.modalities.kinds import kinds
 from tailwise.report.against import OtherRun, compare
@@ -52,15 +52,16 @@ def write(
     out = Path(folder)
     run.check_out(out, overwrite=overwrite, resume=False)
     test = evaluation or evaluate(model, task, seed=experiment.recipe.seed, features_of=page_rows(task))
-    method, label = experiment.compose(), experiment.label(experiment.method)
+    method = experiment.compose()
+    label = experiment.label(method.name)
     with locked(out):
         try:
-            run.start_run(out, describe(task, experiment, label=label, encoder=model.encoder))
+            config = describe(task, experiment, label=label, encoder=model.encoder, method=method.name)
+            run.start_run(out, config)
             run.trim_history(out, 0)
             for line in history:
                 run.append_history(out, dict(line))
-            write_results(out, task, model, test, predict_part(model, task, "val"))
-            write_page(out, task, model, test, label=label, remarks=method.remarks)
+            write_results(out, task, model, test, label=label, remarks=method.remarks)
             run.finish_run(out)
         except (InputError, OSError):
             run.abandon_run(out)
@@ -110,6 +111,7 @@ def describe(
         },
         "label": label,
         "recipe": asdict(experiment.recipe),
+        **({"balance": experiment.balance} if experiment.balance else {}),
         "versions": run.versions(),
     }
 
@@ -119,8 +121,30 @@ def page_rows(task: Task) -> Any:
     return feature_rows(task.rows_of("test")[1], task.shots) if len(task.schema.targets) == 1 else None
 
 
-def write_results(out: Path, task: Task, model: FittedModel, test: Evaluation, val: PredictedPart) -> None:
-    """Write the model folder, predictions of validation and test rows, metrics and coverage."""
+def write_results(
+    out: Path,
+    task: Task,
+    model: FittedModel,
+    test: Evaluation,
+    *,
+    label: str,
+    remarks: Sequence[str] = (),
+    validated: Predictions | None = None,
+    other: OtherRun | None = None,
+) -> None:
+    """Write the model folder, predictions, metrics, coverage and the page of a run whose history is written.
+
+    Args:
+        out: the run folder.
+        task: the data.
+        model: the fitted model.
+        test: its evaluation on the test rows.
+        label: how the run is called.
+        remarks: what is particular about the method's predictions.
+        validated: predictions of the validation rows, where they were made before.
+        other: another run to show beside it.
+    """
+    val = predict_part(model, task, "val", known=validated)
     (out / run.MODEL).mkdir(exist_ok=True)
     model.save(out / run.MODEL)
     frame = pd.concat([_frame(task, part) for part in (val, test.predicted)], ignore_index=True)
@@ -128,6 +152,9 @@ def write_results(out: Path, task: Task, model: FittedModel, test: Evaluation, v
     write_json(out / run.METRICS, {name: region.to_json() for name, region in test.regions.items()})
     if test.coverage is not None:
         write_json(out / run.INTERVALS, {name: region.to_json() for name, region in test.coverage.items()})
+    if test.trade_off is not None:
+        write_json(out / run.TRADE_OFF, test.trade_off.to_json())
+    (out / run.REPORT).write_text(_page(out, task, model, test, label, remarks, other), encoding="utf-8")
 
 
 def _frame(task: Task, part: PredictedPart) -> pd.DataFrame:
@@ -140,33 +167,22 @@ def _frame(task: Task, part: PredictedPart) -> pd.DataFrame:
     return pd.DataFrame(columns).assign(region=task.shots.names(part.y))
 
 
-def write_page(
+def _page(
     out: Path,
     task: Task,
     model: FittedModel,
     test: Evaluation,
-    *,
     label: str,
-    remarks: Sequence[str] = (),
-    other: OtherRun | None = None,
-) -> None:
-    """Write the page of a run whose history and results are written.
-
-    Args:
-        out: the run folder.
-        task: the data.
-        model: the fitted model.
-        test: its evaluation on the test rows.
-        label: how the run is called.
-        remarks: what is particular about the method's predictions.
-        other: another run to show beside it.
-    """
+    remarks: Sequence[str],
+    other: OtherRun | None,
+) -> str:
+    """Return the page of a run."""
     predicted, conformal, features = test.predicted, model.intervals, None
     rows = page_rows(task)
     if rows is not None and predicted.features is not None:
         features = FeatureMap.of(predicted.features, predicted.y[rows], task.shots)
     name = "a data frame" if task.source is None else task.source.name
-    page = run_page(
+    return run_page(
         title=f"{task.schema.target} of {name}",
         target=task.schema.target,
         method=label,
@@ -186,5 +202,5 @@ def write_page(
         levels=None if conformal is None else coverage_by_level(conformal, predicted.y, predicted.pred),
         features=features,
         targets=task.schema.targets,
+        trade_off=test.trade_off,
     )
-    (out / run.REPORT).write_text(page, encoding="utf-8")

@@ -8,7 +8,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from tailwise._checks import InputError
 from tailwise.distributed import on_main, world
-from tailwise.experiment.evaluate import Evaluation, evaluate, predict_part
+from tailwise.experiment.evaluate import Evaluation, evaluate
 from tailwise.experiment.fit import Running
 from tailwise.report.against import OtherRun
 from tailwise.runs import artifact
@@ -70,9 +70,10 @@ def table_plan(
         model, validated = running.finish()
         test = evaluate(model, task, seed=experiment.recipe.seed, features_of=artifact.page_rows(task))
         if world()[0] == 0:
-            validation = predict_part(model, task, "val", known=validated)
-            artifact.write_results(folder, task, model, test, validation)
-            artifact.write_page(folder, task, model, test, label=label, remarks=running.method.remarks, other=other)
+            remarks = running.method.remarks
+            artifact.write_results(
+                folder, task, model, test, label=label, remarks=remarks, validated=validated, other=other
+            )
         return test
 
     name, encoder = running.method.name, running.fitting.encoder
