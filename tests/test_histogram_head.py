@@ -169,6 +169,13 @@ class TestHead:
         again.load_state_dict(load_file(tmp_path / "head.safetensors"))
         assert torch.equal(again.outputs(features), head.outputs(features))
 
+    def test_under_autocast_edges_keep_their_digits(self):
+        head = HistogramHead(5, n_cells=100).match_scale(Y)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            outputs = head.outputs(torch.randn(3, 5))
+        assert outputs.dtype == torch.float32
+        assert (outputs[..., 2] > outputs[..., 1]).all()
+
     def test_labels_far_from_zero(self):
         y = 1.6e9 + np.arange(50.0)
         head = HistogramHead(5, n_cells=50).match_scale(y)

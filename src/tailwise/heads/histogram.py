@@ -106,7 +106,8 @@ class HistogramHead(PointHead):
 
     def outputs(self, features: Tensor) -> Tensor:
         """``(B, C, 3)``: log mass of each cell, and its lower and upper edge in target units."""
-        log_masses = self.linear(features).log_softmax(1)
+        # In the type of the edges: under autocast the linear layer's would be too coarse for them.
+        log_masses = self.linear(features).to(self.edges.dtype).log_softmax(1)
         edges = torch.addcmul(self.shift, self.edges, self.scale).to(log_masses.dtype)
         return torch.stack((log_masses, edges[:-1].expand_as(log_masses), edges[1:].expand_as(log_masses)), dim=2)
 

@@ -24,8 +24,8 @@ class QuantileHead(PointHead):
 
     Between two quantiles the distribution is a Gaussian with the mean and standard deviation of a uniform distribution
     between them; beyond the outer ones, one with the mean and standard deviation of an exponential tail whose density
-    continues that of the neighbouring interval. At the quantiles of a Gaussian at the default levels, the distribution
-    function of this mixture differs from that Gaussian's by at most 0.02.
+    continues that of the neighbouring interval. From a Gaussian's quantiles at 0.05, 0.1, ..., 0.95 the distribution
+    function of this mixture differs by at most 0.006 at these quantiles and 0.007 elsewhere.
 
     Args:
         n_features: number of features d.
