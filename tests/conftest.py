@@ -11,17 +11,6 @@ import pytest
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
-APART = "TAILWISE_TESTS_OF_CATBOOST"  # set in the process that tests it
-
-
-def pytest_collection_modifyitems(config, items):
-    """Leave trainings of CatBoost to a process of their own (test_catboost.py): beside torch it spoils the memory."""
-    if APART not in os.environ:
-        apart = [item for item in items if "catboost" in item.name.lower() and item.path.name != "test_catboost.py"]
-        config.hook.pytest_deselected(items=apart)
-        items[:] = [item for item in items if item not in apart]
-
-
 @pytest.fixture(autouse=True)
 def fresh_rng(request):
     """Every test draws the same numbers, whichever ran before it."""

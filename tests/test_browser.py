@@ -101,7 +101,7 @@ def test_letters_can_be_read_on_a_phone(view):
     assert shown.evaluate("[...document.querySelectorAll('.scroll')].every(b => b.tabIndex === 0)")
 
 
-@pytest.mark.parametrize("title", ["How large the errors are", "Predicted against true", "Alike features"])
+@pytest.mark.parametrize("title", ["Size of the errors", "Predicted against true", "Similarity of the features"])
 def test_the_pointer_shows_a_value(view, title):
     shown = view("run")
     tip, chart = shown.locator("#tip"), run_chart(shown, title)

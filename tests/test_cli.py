@@ -308,7 +308,7 @@ class TestEveryPart:
         assert run(["predict", str(out), str(toy_csv), "-o", str(written)]) == 0
         frame = pd.read_csv(written)
         assert np.isfinite(frame["prediction"]).all()
-        assert ("std" in frame) == (name in ("uvote", "vir", "mixture"))
+        assert ("std" in frame) == (name in ("uvote", "vir", "mixture", "histogram", "pinball"))
         saved = pd.read_parquet(out / "predictions.parquet")
         again = frame.set_index("row").loc[saved["row"]]
         for column in {"prediction", "std"} & set(frame):

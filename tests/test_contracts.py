@@ -16,7 +16,8 @@ from tailwise.labels.bin_grid import BinGrid
 from tailwise.methods.catalog import PARTS
 from tailwise.methods.filling import Filling
 
-ON_OUTPUTS = {"uvote", "mixture"}  # they take all outputs of a head of their own: tests/test_heads.py, test_mixture.py
+# They take all outputs of a head: tests/test_heads.py, test_mixture.py, test_histogram_head.py, test_quantile_head.py.
+ON_OUTPUTS = {"uvote", "mixture", "histogram", "pinball"}
 LOSSES = [name for name, part in PARTS.items() if part.slot == "loss" and name not in ON_OUTPUTS]
 REGULARIZERS = [name for name, part in PARTS.items() if part.slot == "regularizer"]
 WEIGHTS = [name for name, part in PARTS.items() if part.slot == "weights"]

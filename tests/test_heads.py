@@ -22,6 +22,9 @@ SHAPES = [
     {"kind": "laplace", "n_heads": 3},
     {"kind": "variational"},
     {"kind": "variational", "n_latent": 3},
+    {"kind": "histogram", "n_cells": 4},
+    {"kind": "histogram", "n_cells": 30},
+    {"kind": "quantile", "levels": [0.1, 0.25, 0.5, 0.8]},
 ]
 
 
@@ -65,11 +68,11 @@ class TestHeads:
         before = {name: values.clone() for name, values in head.state_dict().items()}
         head.reset()
         same = {name for name, values in head.state_dict().items() if torch.equal(values, before[name])}
-        assert same == {"shift", "scale"}
+        assert same == {"shift", "scale"} | ({"edges"} if shape["kind"] == "histogram" else set())
 
     def test_every_weight_learns(self, shape):
         head = head_of(shape)
-        if isinstance(head, LaplaceHeads):
+        if not isinstance(head, VariationalHead):
             head.outputs(features()).square().sum().backward()
         else:
             mean, variance = head.latent(features())
@@ -95,6 +98,7 @@ class TestHeads:
 
 EVERY = [
     *SHAPES,
+    {"kind": "mixture", "n_components": 3},
     {"kind": "point"},
     {"kind": "point", "n_outputs": 2},
     {"kind": "ensemble", "members": 5},
@@ -122,8 +126,11 @@ class TestProtocol:
         assert head.point(outputs).shape == y.shape
         assert torch.equal(head(z), head.point(outputs))
         std = head.std(outputs)
-        assert (std is None) == (shape["kind"] not in ("laplace", "variational"))
+        assert (std is None) == (shape["kind"] in ("point", "ensemble", "dense"))
         assert std is None or std.shape == y.shape
+        predictive = head.predictive(outputs)
+        assert (predictive is None) == (std is None or "n_outputs" in shape)
+        assert predictive is None or len(predictive) == len(y)
 
     def test_losses_are_those_of_members_predictions_or_outputs(self, shape):
         class OnOutputs(nn.Module):
@@ -313,7 +320,7 @@ def test_evidence_is_a_soft_plus_of_a_linear_layer():
     ("make", "message"),
     [
         (lambda: head_from(5, {"kind": "laplaec"}), "did you mean 'laplace'"),
-        (lambda: head_from(5, {}), "known are ensemble, laplace, mixture, point, variational"),
+        (lambda: head_from(5, {}), "known are ensemble, histogram, laplace, mixture, point, quantile, variational"),
         (lambda: LaplaceHeads(5, n_heads=0), "n_heads must be"),
         (lambda: VariationalHead(5, n_latent=0), "n_latent must be"),
     ],

@@ -272,9 +272,10 @@ def same_predictions(encoder, description, x):
 class TestNetworks:
     @pytest.mark.parametrize("name", ["cnn", *CONFIGURATIONS])
     def test_from_a_name_and_back_from_its_description(self, name, monkeypatch):
-        # Each configuration as it is, but with fewer and narrower layers.
+        # Each configuration as it is, but with fewer and narrower layers; oneDNN's gradients of a ResNet with 4 channels
+        # corrupt the heap on processors without AVX-512.
         small = {
-            "resnet": {"embedding_size": 4, "hidden_sizes": [4, 4, 8, 16], "depths": [1, 1, 1, 1]},
+            "resnet": {"embedding_size": 8, "hidden_sizes": [8, 8, 16, 32], "depths": [1, 1, 1, 1]},
             "convnext": {"hidden_sizes": [4, 4, 8, 8], "depths": [1, 1, 1, 1]},
             "vit": {"hidden_size": 12, "num_hidden_layers": 1, "intermediate_size": 8},
         }

@@ -67,6 +67,48 @@ def test_beta_weighs_rows_by_their_predicted_variance():
     torch.testing.assert_close(loss(outputs, y), (nll * torch.tensor([2.0, 1.0])).mean())
 
 
+@pytest.mark.parametrize("k", [1, 2])
+@pytest.mark.parametrize("beta", [0.3, 1.0])
+def test_the_loss_with_beta_is_that_of_plain_loops(beta, k):
+    spread, coef, outputs, weight = 2.5, 0.7, outputs_of(k=k), torch.from_numpy(RNG.uniform(0.5, 2.0, 7))
+    y = torch.from_numpy(RNG.normal(size=(7, k)))
+    nll = mixture_nll(outputs, y).tolist()
+    shares, means, log_scales = (part.tolist() for part in components(outputs))
+    total = 0.0
+    for i in range(7):
+        variances, errors = [], []
+        for j in range(k):
+            mean = sum(shares[i][c] * means[i][c][j] for c in range(3))
+            second = sum(shares[i][c] * (means[i][c][j] ** 2 + math.exp(log_scales[i][c][j]) ** 2) for c in range(3))
+            variances.append((second - mean**2) / spread**2)
+            errors.append(((float(y[i, j]) - mean) / spread) ** 2)
+        row = (sum(variances) / k) ** beta * nll[i] + coef * sum(errors) / k
+        total += float(weight[i]) * row / 7
+    loss = MixtureLikelihood(spread, n_components=3, squared_error=coef, beta=beta)
+    assert float(loss(outputs, y[:, 0] if k == 1 else y, weight)) == pytest.approx(total)
+
+
+@pytest.mark.parametrize("n_components", [1, 4])
+def test_the_distributions_are_those_of_the_outputs(n_components):
+    head = MixtureHead(4, n_components=n_components).double().match_scale([0.0, 2.0, 9.0])
+    outputs = head.outputs(torch.from_numpy(RNG.normal(size=(6, 4))))
+    weights, means, log_scales = (part.detach().numpy() for part in components(outputs))
+    predictive = head.predictive(outputs)
+    np.testing.assert_allclose(predictive.mean(), head.point(outputs).detach())
+    np.testing.assert_allclose(predictive.std(), head.std(outputs).detach())
+    for t in (-1.0, 3.0):
+        expected = (weights * norm.cdf(t, means[..., 0], np.exp(log_scales[..., 0]))).sum(1)
+        np.testing.assert_allclose(predictive.cdf(t), expected)
+    np.testing.assert_allclose(
+        predictive.log_score(np.full(6, 3.0)), mixture_nll(outputs, torch.full((6,), 3.0)).detach()
+    )
+
+
+def test_targets_of_several_dimensions_have_no_distribution_of_a_scalar():
+    head = MixtureHead(4, 2)
+    assert head.predictive(head.outputs(torch.zeros(5, 4))) is None
+
+
 def test_a_description_builds_the_head_again():
     head = MixtureHead(8, 2, n_components=3)
     again = head_from(8, head.shape)

@@ -29,6 +29,7 @@ OTHER = {
     "epochs": 7,
     "head_epochs": 7,
     "head_lr": 0.5,
+    "levels": (0.1, 0.5, 0.9),
     "lr": 0.5,
     "momentum": 0.4,
     "padding": "reflect",

@@ -93,7 +93,7 @@ class TestEveryProtocol:
     def test_missing_data_is_named_with_what_belongs_there(self, name, tmp_path):
         with pytest.raises(InputError, match=f"{name}: there is no folder .*nowhere.* should hold: "):
             PROTOCOLS[name].prepare(tmp_path / "nowhere", tmp_path / "out")
-        with pytest.raises(InputError, match=rf"{name}: .*(absent|are there)\..* should hold: "):
+        with pytest.raises(InputError, match=rf"{name}: .*(absent|are there|too)\..* should hold: "):
             PROTOCOLS[name].prepare(tmp_path, tmp_path / "out")
         assert not (tmp_path / "out").exists()
 
@@ -126,9 +126,9 @@ class TestEveryProtocol:
 
     def test_settings_that_would_do_nothing_are_refused(self, made, tmp_path):
         for name, settings, rule in (
-            ("uci-dir", {"recipe": {"seed": 3}}, "each training has a seed of its own"),
+            ("uci-dir", {"recipe": {"seed": 3}}, "`recipe.seed` cannot be set: trainings have the seeds"),
             ("nyud2-dir", {"image": {"size": 64}}, "`image.size`: nyud2-dir takes image.encoder and depth.size"),
-            ("nyud2-dir", {"encoder": {"widths": [8]}}, "--set encoder.widths: nyud2-dir takes image.encoder"),
+            ("nyud2-dir", {"encoder": {"widths": [8]}}, "`encoder.widths`: nyud2-dir takes image.encoder"),
         ):
             with pytest.raises(InputError, match=rule):
                 protocol_cells(PROTOCOLS[name], made(name)[1], ["vanilla"], seeds=1, settings=settings, out=tmp_path)
@@ -189,7 +189,7 @@ class TestAges:
         protocol = PROTOCOLS["agedb-dir"]
         record = protocol.prepare(tmp_path, tmp_path / "out")["tables"]["index"]
         assert record["rows"] == {"train": 12_208, "val": 2_140, "test": 2_140}
-        assert record["split"] == "by the published rule, over the order of agedb.csv"
+        assert record["split"] == "by the published rule in the order of agedb.csv"
         ((_, _, table),) = prepared_tables(protocol, tmp_path / "out")
         assert (table.part == frame["split"].to_numpy()).all()
         codes = table.shots.bin_codes
@@ -298,7 +298,7 @@ class TestStress:
         assert frame[frame["split"] == "train"]["path"].duplicated().any()  # drawn with replacement
 
     def test_too_few_images_are_refused(self, made, tmp_path):
-        with pytest.raises(InputError, match="beside 50 test images an age only 0 are left"):
+        with pytest.raises(InputError, match="after 50 test images an age, only 0 are left for training"):
             PROTOCOLS["stress-extrapolation"].prepare(made("agedb-dir")[0], tmp_path / "out")
 
 

@@ -311,7 +311,7 @@ class TestTheCommand:
     def test_the_page(self, finished):
         page = (finished / "other" / "report.html").read_text()
         assert "Distance of both runs on the same test rows" in page
-        assert "Each target by itself" in page
+        assert "Each target</h2>" in page
         for picture in (
             "Training rows in 16 cells of pitch and yaw",
             "Mean distance between prediction and true value by cell of pitch and yaw",

@@ -116,6 +116,16 @@ def whole(value: object, name: str, *, least: int, most: int = 2**53) -> int:
     return int(number)
 
 
+def quantile_levels(values: object, name: str = "levels") -> list[float]:
+    """Return at least two increasing levels of quantiles between 0 and 1, raise otherwise."""
+    levels = [_number(value) for value in values] if isinstance(values, Iterable) else []
+    if len(levels) < 2 or not (np.diff([0.0, *levels, 1.0]) > 0).all():
+        raise InputError(
+            f"{name} must be at least two increasing numbers between 0 and 1, both excluded, got {values!r}"
+        )
+    return levels
+
+
 def label_array(y: ArrayLike, name: str = "y") -> NDArray[np.float64]:
     """Return labels as a float64 vector; raise if they are empty, not one-dimensional or not finite."""
     values = np.asarray(y, dtype=np.float64)

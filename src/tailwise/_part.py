@@ -141,7 +141,7 @@ class Part:
         source: paper, ``"-"`` for common knowledge.
         year: of the paper.
         remark: on the source.
-        cost: of a training step beside the network: B rows, d features, C bins, M heads or components.
+        cost: of a training step beside the network: B rows, d features, C bins, M heads, components or quantiles.
         use: the piece in a loop of one's own, at most three lines (docs/methods.md lists the names it may use).
         fixed: parameters that this name stands for.
         from_labels: defaults computed from the training labels.

@@ -9,9 +9,11 @@ from tailwise._checks import InputError, did_you_mean
 from tailwise.heads.ensemble import EnsembleHead
 from tailwise.heads.evidential import VariationalHead
 from tailwise.heads.head import as_head
+from tailwise.heads.histogram import HistogramHead
 from tailwise.heads.laplace import LaplaceHeads
 from tailwise.heads.mixture import MixtureHead
 from tailwise.heads.point import PointHead
+from tailwise.heads.quantile import QuantileHead
 
 HEADS: Mapping[str, type[PointHead]] = {
     "point": PointHead,
@@ -19,6 +21,8 @@ HEADS: Mapping[str, type[PointHead]] = {
     "variational": VariationalHead,
     "ensemble": EnsembleHead,
     "mixture": MixtureHead,
+    "histogram": HistogramHead,
+    "quantile": QuantileHead,
 }
 _POINT = {"kind": "point"}
 

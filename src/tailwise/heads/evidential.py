@@ -2,16 +2,23 @@
 
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812  the name torch itself uses
+from numpy.typing import NDArray
+from scipy.special import expit, gammainc, gammaincinv
 from torch import Tensor, nn
 
 from tailwise._checks import whole
+from tailwise.distributions.mixtures import Mixture
+from tailwise.heads.head import as_array
 from tailwise.heads.point import PointHead
 
 _SOFTPLUS = 0.1
 _LEAST_EVIDENCE = 2.0
 _PRIOR_ALPHA = 0.3
+_N_GAUSSIANS = 8
+_LOGITS_OF_CUTS = -3.75, 2.0  # of the probabilities at which the distribution of the precision is cut
 _FLOOR = 1e-6  # of variances, whose root and logarithm are taken
 
 
@@ -91,3 +98,36 @@ class VariationalHead(PointHead):
         """
         _, nu, alpha, beta = outputs.unbind(1)
         return (beta / (alpha - 1) * (1 + 1 / nu)).sqrt()
+
+    def predictive(self, outputs: Tensor) -> Mixture:
+        """The predictive distributions of B rows, as :func:`student_mixture`."""
+        return student_mixture(*as_array(outputs).T)
+
+
+def student_mixture(
+    gamma: NDArray[np.float64], nu: NDArray[np.float64], alpha: NDArray[np.float64], beta: NDArray[np.float64]
+) -> Mixture:
+    """Return predictive distributions of normal-inverse-gamma distributions as mixtures of 8 Gaussians.
+
+    They are Student's t with 2 α degrees of freedom, at γ with the scale √(β (1 + ν) / (ν α)): Gaussians of variance
+    σ² (1 + 1/ν) where 1/σ² has a gamma distribution (α, rate β). The gamma distribution is cut at fixed probabilities,
+    and each interval has one Gaussian with the mean variance within it: mean and standard deviation are exact, and for
+    α of 1.3 or more the distribution function has an error of at most 0.0025.
+
+    Args:
+        gamma: γ, ``(n,)``, target units.
+        nu: ν, ``(n,)``, above 0.
+        alpha: α, ``(n,)``, above 1.
+        beta: β, ``(n,)``, squared target units, above 0.
+
+    Example:
+        >>> student_mixture(*np.array([[30.0], [5.0], [3.0], [4.0]])).std().round(6).tolist()
+        [1.549193]
+    """
+    levels = np.concatenate([[0.0], expit(np.linspace(*_LOGITS_OF_CUTS, _N_GAUSSIANS - 1)), [1.0]])
+    cuts = gammaincinv(alpha[:, None], levels)
+    # E[1/g; g in an interval] of g ~ Gamma(α, 1) is the mass of Gamma(α - 1, 1) there, over α - 1.
+    weights = np.diff(levels)
+    ratio = np.diff(gammainc(alpha[:, None] - 1, cuts), axis=1) / weights
+    scales = np.sqrt((beta / (alpha - 1) * (1 + 1 / nu))[:, None] * ratio)
+    return Mixture(np.broadcast_to(weights, scales.shape), np.broadcast_to(gamma[:, None], scales.shape), scales)

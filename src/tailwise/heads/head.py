@@ -3,10 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
-from numpy.typing import ArrayLike
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from tailwise._checks import InputError
+from tailwise.distributions.predictive import Predictive
 
 
 class HeadLoss(Protocol):
@@ -39,6 +41,12 @@ class Head(Protocol):
 
     def std(self, outputs: Tensor, /) -> Tensor | None:
         """Standard deviations in target units, in the shape of the target; ``None`` from a head without them."""
+
+    def predictive(self, outputs: Tensor, /) -> Predictive | None:
+        """Distributions of the labels of the rows, for a scalar target; ``None`` from a head without them.
+
+        Where :meth:`point` and :meth:`std` are given they are the distributions' mean and standard deviation.
+        """
 
     def losses(self, loss: HeadLoss, outputs: Tensor, target: Tensor, weight: Tensor | None, /) -> Sequence[Tensor]:
         """The loss of each member of an ensemble, whose mean is to be minimised; one loss from any other head."""
@@ -85,6 +93,13 @@ class AdaptedHead:
         std: Tensor = self.module.std(outputs)
         return std
 
+    def predictive(self, outputs: Tensor) -> Predictive | None:
+        """Distributions of the labels, if the module has outputs and ``predictive``."""
+        if self.plain or not hasattr(self.module, "predictive"):
+            return None
+        predictive: Predictive | None = self.module.predictive(outputs)
+        return predictive
+
     def losses(self, loss: HeadLoss, outputs: Tensor, target: Tensor, weight: Tensor | None) -> Sequence[Tensor]:
         """One loss.
 
@@ -118,6 +133,11 @@ class AdaptedHead:
         """Predictions."""
         pred: Tensor = self.module(features)
         return pred
+
+
+def as_array(outputs: Tensor) -> NDArray[np.float64]:
+    """Outputs of a head as a NumPy array in float64, on the CPU and without gradient."""
+    return np.asarray(outputs.detach().cpu().double().numpy(), dtype=np.float64)
 
 
 def as_head(module: nn.Module) -> Head:

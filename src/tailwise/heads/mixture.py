@@ -2,10 +2,13 @@
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from tailwise._checks import whole
+from tailwise.distributions.mixtures import Mixture
+from tailwise.heads.head import as_array
 from tailwise.heads.point import PointHead
 
 _LOG_SCALES = -6.0, 1.5  # of standard deviations over that of the training labels
@@ -83,6 +86,13 @@ class MixtureHead(PointHead):
         variance = (weights * ((means - centre).square() + (2 * log_scales).exp())).sum(1)
         std = variance.sqrt()
         return std.squeeze(1) if self.n_outputs is None else std
+
+    def predictive(self, outputs: Tensor) -> Mixture | None:
+        """The mixtures of B rows; ``None`` for targets ``(B, K)``."""
+        if self.n_outputs is not None:
+            return None
+        log_weights, means, log_scales = np.moveaxis(as_array(outputs), 2, 0)
+        return Mixture(np.exp(log_weights), means, np.exp(log_scales))
 
     def _spread_components(self) -> None:
         """Set the components apart: with like means and scales all of them would learn alike."""

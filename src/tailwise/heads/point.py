@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from tailwise._checks import InputError
+from tailwise.distributions.predictive import Predictive
 from tailwise.heads.head import HeadLoss
 
 
@@ -65,6 +66,10 @@ class PointHead(nn.Module):
 
     def std(self, outputs: Tensor) -> Tensor | None:  # noqa: ARG002  the protocol's signature
         """``None``: a point head has no standard deviation."""
+        return None
+
+    def predictive(self, outputs: Tensor) -> Predictive | None:  # noqa: ARG002  the protocol's signature
+        """``None``: a point head has no distribution."""
         return None
 
     def losses(self, loss: HeadLoss, outputs: Tensor, target: Tensor, weight: Tensor | None) -> Sequence[Tensor]:

@@ -47,6 +47,8 @@ CATALOG: Mapping[str, Entry] = {
     "sera": Entry("loss", "tailwise.losses.sera:SERA_PART"),
     "gar": Entry("loss", "tailwise.losses.gar:GAR_PART"),
     "mixture": Entry("loss", "tailwise.losses.mixture_likelihood:MIXTURE_PART"),
+    "histogram": Entry("loss", "tailwise.losses.histogram_loss:HISTOGRAM_PART"),
+    "pinball": Entry("loss", "tailwise.losses.pinball_loss:PINBALL_PART"),
     "uvote": Entry("loss", "tailwise.methods.uvote:UVOTE_PART", also=("weights",)),
     "conr": Entry("regularizer", "tailwise.regularizers.conr:CONR_PART"),
     "ranksim": Entry("regularizer", "tailwise.regularizers.ranksim:RANKSIM_PART"),

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from tailwise._checks import InputError
+from tailwise.distributions.predictive import Predictive
 from tailwise.heads.head import HeadLoss
 from tailwise.modalities.hub import new_backbone, pretrained_backbone
 from tailwise.modalities.image import CONFIGURATIONS
@@ -121,6 +122,10 @@ class DenseHead(nn.Module):
 
     def std(self, outputs: Tensor) -> Tensor | None:  # noqa: ARG002  the protocol's signature
         """``None``: it has no standard deviation."""
+        return None
+
+    def predictive(self, outputs: Tensor) -> Predictive | None:  # noqa: ARG002  the protocol's signature
+        """``None``: it has no distribution."""
         return None
 
     def losses(self, loss: HeadLoss, outputs: Tensor, target: Tensor, weight: Tensor | None) -> Sequence[Tensor]:
