@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from tailwise._checks import InputError
     from tailwise.backends.lightgbm_objectives import BalancedMAEObjective, SERAObjective
     from tailwise.data.task import Task
+    from tailwise.distributions.dialed import dial
     from tailwise.estimators import ImbalancedRegressor, ResampledRegressor, WeightedRegressor
     from tailwise.experiment.evaluate import Evaluation, evaluate
     from tailwise.experiment.fit import fit
@@ -79,6 +80,7 @@ _WHERE = {
     "compose": "methods.build",
     "conr_loss": "regularizers.conr",
     "density_weights": "weights.by_density",
+    "dial": "distributions.dialed",
     "focal_loss": "losses.focal",
     "lds_weights": "weights.by_bins",
     "region_metrics": "metrics.region_metrics",
@@ -120,6 +122,7 @@ __all__ = [
     "compose",
     "conr_loss",
     "density_weights",
+    "dial",
     "evaluate",
     "fit",
     "focal_loss",

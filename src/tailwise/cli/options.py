@@ -60,6 +60,17 @@ def epochs(default: str | bool = True) -> Any:
     )
 
 
+def balance_of_run() -> Any:
+    """Return the option for the balance that a run's predictions use by default."""
+    return typer.Option(
+        "--balance",
+        metavar="FROM 0 TO 1",
+        help="Balance of the run's predictions: 0 for labels as they come, 1 for values that are all equally likely. "
+        "It changes decisions, not the training; predict can choose another.",
+        rich_help_panel=DECISION,
+    )
+
+
 def seeds(help: str, default: str | bool = True) -> Any:
     """Return the option for the number of seeds."""
     return typer.Option("--seeds", help=help, show_default=default, rich_help_panel=TRAINING)

@@ -19,6 +19,9 @@ from tailwise.data.columns import Column, Schema
 from tailwise.data.rows import FrameRows
 from tailwise.data.targets import FEWEST_ROWS
 from tailwise.data.task import Task
+from tailwise.distributions.decisions import Loss
+from tailwise.distributions.label_density import Target
+from tailwise.distributions.predictive import Predictive
 from tailwise.experiment.fit import choose, chosen, fit
 from tailwise.experiment.model import FittedModel
 from tailwise.experiment.prepare import assemble, bins_for
@@ -56,7 +59,9 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         criterion: validation score that chooses the epoch to keep, ``"bmae"``, ``"mae"`` or ``"rmse"``.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"mps"``.
         precision: ``"no"``, ``"bf16"`` or ``"fp16"``.
-        random_state: of everything random.
+        balance: of predictions where a call gives none, from 0 (labels as they come) to 1 (every value equally
+            likely); it changes decisions alone, not the training.
+        random_state: seed of the training and of the rows held out.
 
     Attributes:
         model_: the trained :class:`tailwise.FittedModel`, with regions, relevance and intervals.
@@ -104,6 +109,7 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         criterion: str = Recipe.criterion,
         device: str = Recipe.device,
         precision: str = Recipe.precision,
+        balance: float = 0.0,
         random_state: Any = None,
     ) -> None:
         self.method, self.method_params = method, method_params
@@ -111,7 +117,7 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self.bin_width, self.n_bins, self.nominal = bin_width, n_bins, nominal
         self.epochs, self.batch_size, self.lr, self.weight_decay = epochs, batch_size, lr, weight_decay
         self.patience, self.criterion, self.device, self.precision = patience, criterion, device, precision
-        self.random_state = random_state
+        self.balance, self.random_state = balance, random_state
 
     def fit(
         self,
@@ -160,6 +166,7 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
                 device=self.device,
                 precision=self.precision,
             ),
+            balance=self.balance,
         )
         self.auto_: dict[str, Any] | None = None
         self.history_: list[Epoch] = []
@@ -173,10 +180,56 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self.shots_ = task.shots
         return self
 
-    def predict(self, X: Any) -> NDArray[np.float64]:
-        """``(n,)`` predictions, target units."""
+    def predict(
+        self,
+        X: Any,
+        *,
+        balance: float | None = None,
+        density: Target | None = None,
+        loss: Loss | None = None,
+        under: float | None = None,
+        over: float | None = None,
+    ) -> NDArray[np.float64]:
+        """``(n,)`` predictions, target units; arguments as in :meth:`tailwise.FittedModel.predict`.
+
+        Raises:
+            InputError: a balance outside 0 to 1, costs that are not above 0, a model without distributions.
+        """
         check_is_fitted(self)
-        return self.model_.predict(self._frame(X, reset=False))
+        return self.model_.predict(
+            self._frame(X, reset=False), balance=balance, density=density, loss=loss, under=under, over=over
+        )
+
+    def predict_quantiles(
+        self, X: Any, levels: ArrayLike, *, balance: float | None = None, density: Target | None = None
+    ) -> NDArray[np.float64]:
+        """``(n, k)`` quantiles at k levels in (0, 1), target units.
+
+        Raises:
+            InputError: levels outside (0, 1), a model without distributions.
+        """
+        return self.predict_distribution(X, balance=balance, density=density).quantile(np.atleast_1d(levels))
+
+    def predict_above(
+        self, X: Any, threshold: ArrayLike, *, balance: float | None = None, density: Target | None = None
+    ) -> NDArray[np.float64]:
+        """``(n,)`` chance that the label is above a threshold, one number or ``(n,)``, target units.
+
+        Raises:
+            InputError: a threshold that is not a number, a model without distributions.
+        """
+        return self.predict_distribution(X, balance=balance, density=density).above(threshold)
+
+    def predict_distribution(
+        self, X: Any, *, balance: float | None = None, density: Target | None = None
+    ) -> Predictive:
+        """Distributions of the labels of n rows.
+
+        Raises:
+            InputError: a balance outside 0 to 1, a model without distributions.
+        """
+        check_is_fitted(self)
+        return self.model_.predictive(self._frame(X, reset=False), balance=balance, density=density)
 
     def predict_interval(self, X: Any, confidence: float = 0.9) -> NDArray[np.float64]:
         """``(n, 2)`` low and high end of conformal intervals, calibrated region by region, target units.

@@ -170,7 +170,10 @@ def evaluate(
 
 def _gathered(mine: Predictions) -> Predictions:
     """Return the predictions of all processes, in the order of the rows."""
-    parts = [mine.pred, mine.std, mine.features]
-    joined = (None if part is None else np.concatenate(gather_objects(part)) for part in parts)
-    predictive = None if mine.predictive is None else concatenate(gather_objects(mine.predictive))
-    return Predictions(*joined, predictive)  # type: ignore[arg-type]
+    std, features, predictive = mine.std, mine.features, mine.predictive
+    return Predictions(
+        np.concatenate(gather_objects(mine.pred)),
+        None if std is None else np.concatenate(gather_objects(std)),
+        None if features is None else np.concatenate(gather_objects(features)),
+        None if predictive is None else concatenate(gather_objects(predictive)),
+    )

@@ -10,6 +10,7 @@ from tailwise._checks import InputError
 from tailwise.backends.names import load_backend
 from tailwise.backends.protocol import Fitting
 from tailwise.data.task import Task
+from tailwise.distributions.conditional import FEWEST
 from tailwise.experiment.auto_choice import AutoSettings, Choice, choose_method, without_rows
 from tailwise.experiment.model import FittedModel, Predictions
 from tailwise.experiment.spec import AUTO_METHOD, Experiment
@@ -82,6 +83,8 @@ def start(task: Task | PreparedMaps, experiment: Experiment) -> Running | Runnin
     Raises:
         InputError: a model, encoder, method or parameter that does not exist or does not fit the task.
     """
+    if experiment.balance > 0:
+        _check_balance(task)
     if isinstance(task, PreparedMaps):
         method, params = map_method(experiment.method, experiment.method_params)
         maps = start_maps(task, method, experiment.recipe, encoder=experiment.encoder, params=experiment.params)
@@ -92,6 +95,17 @@ def start(task: Task | PreparedMaps, experiment: Experiment) -> Running | Runnin
         raise InputError(f"model {experiment.model!r} predicts one target, and there are {n_targets}; use the network")
     method = experiment.compose()
     return Running(task, experiment, method, _fitting(task, experiment, method))
+
+
+def _check_balance(task: Task | PreparedMaps) -> None:
+    """Raise unless predictions of this task can be decided at a balance."""
+    if isinstance(task, PreparedMaps) or len(task.schema.targets) > 1:
+        raise InputError("a `balance` is for one target, not for maps or several targets; leave it out")
+    if not task.held_out or task.count("val") < 2 * FEWEST:
+        raise InputError(
+            f"a `balance` needs {2 * FEWEST} validation rows, and there are "
+            f"{task.count('val') if task.held_out else 0}; leave it out or train on more rows"
+        )
 
 
 def _fitting(task: Task, experiment: Experiment, method: "Method") -> Fitting:

@@ -125,4 +125,4 @@ def _thresholds(dial: Dial) -> list[float]:
     inner, below = density.edges[1:-1], density.counts.cumsum()[:-1] / density.counts.sum()
     if not inner.size:
         return []
-    return np.unique(inner[[int(np.abs(below - level).argmin()) for level in _LEVELS]]).tolist()
+    return sorted({float(inner[np.abs(below - level).argmin()]) for level in _LEVELS})

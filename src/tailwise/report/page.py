@@ -9,6 +9,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from tailwise._numbers import number
+from tailwise.experiment.trade_off import TradeOff
 from tailwise.labels.shots import Shots
 from tailwise.metrics.coverage import CONFIDENCE, RegionCoverage
 from tailwise.metrics.region_metrics import DISTANCE_METRICS, METRICS, RegionMetrics, dimension_metrics, region_metrics
@@ -17,6 +18,7 @@ from tailwise.report.cell_charts import cell_error_chart, cells_chart
 from tailwise.report.charts import density_chart, error_chart, scatter_chart, training_chart
 from tailwise.report.features import FeatureMap, map_chart, similarity_chart
 from tailwise.report.rendering import render
+from tailwise.report.trade_off_charts import dial_data, pit_chart, reliability_chart, trade_off_chart
 from tailwise.report.trust_charts import calibration_chart, residual_chart
 
 
@@ -41,6 +43,7 @@ def run_page(
     levels: Mapping[float, Mapping[str, RegionCoverage]] | None = None,
     features: FeatureMap | None = None,
     targets: Sequence[str] = (),
+    trade_off: TradeOff | None = None,
 ) -> str:
     """Return the page of a finished run as HTML text.
 
@@ -64,6 +67,7 @@ def run_page(
         levels: coverage by region at several confidence levels.
         features: features of test rows.
         targets: names of the targets.
+        trade_off: errors by region at several balances, and scores of the distributions.
     """
     name, other_name = (method, "") if other is None else other.names(method, masked=shots.gaps is not None)
     runs = [(name, y_pred)]
@@ -94,8 +98,14 @@ def run_page(
         pictures |= {"predicted": calibration_chart(levels), "true": calibration_chart(levels, by="true")}
     if features is not None:
         pictures |= {"map": map_chart(features, target), "similarity": similarity_chart(features, target)}
+    if trade_off is not None:
+        pictures |= {"trade_off": trade_off_chart(trade_off), "pit": pit_chart(trade_off.scores)}
+        if trade_off.scores["all"].reliability:
+            pictures["reliability"] = reliability_chart(trade_off.scores["all"], target)
     return render(
         "run.html",
+        trade_off=trade_off,
+        dial=None if trade_off is None else dial_data(y_true, trade_off, shots),
         title=title,
         target=target,
         method=method,

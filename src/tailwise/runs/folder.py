@@ -21,18 +21,19 @@ from tailwise._checks import InputError, quoted
 from tailwise._files import write_json
 from tailwise.runs.lock import LOCK
 
-CONFIG, HISTORY, METRICS, INTERVALS, PREDICTIONS, MAPS, REPORT = (
+CONFIG, HISTORY, METRICS, INTERVALS, TRADE_OFF, PREDICTIONS, MAPS, REPORT = (
     "config.json",
     "history.jsonl",
     "metrics.json",
     "intervals.json",
+    "trade_off.json",
     "predictions.parquet",
     "predictions.npz",
     "report.html",
 )
 MODEL, CHECKPOINT, MANIFEST = "model", "checkpoints/last", "manifest.json"
 
-_TOP = (CONFIG, HISTORY, METRICS, INTERVALS, PREDICTIONS, MAPS, REPORT, MODEL, "checkpoints", MANIFEST)
+_TOP = (CONFIG, HISTORY, METRICS, INTERVALS, TRADE_OFF, PREDICTIONS, MAPS, REPORT, MODEL, "checkpoints", MANIFEST)
 CACHE = "tailwise-cache"  # rows on disk while a folder of Parquet files is trained on
 _ASIDE = "replaced"
 _FORMAT = "tailwise-run-1"
