@@ -272,8 +272,8 @@ def same_predictions(encoder, description, x):
 class TestNetworks:
     @pytest.mark.parametrize("name", ["cnn", *CONFIGURATIONS])
     def test_from_a_name_and_back_from_its_description(self, name, monkeypatch):
-        # Each configuration as it is, but with fewer and narrower layers; oneDNN's gradients of a ResNet with 4 channels
-        # corrupt the heap on processors without AVX-512.
+        # Each configuration as it is, but with fewer and narrower layers; with 4 channels oneDNN's gradients of a
+        # ResNet corrupt the heap on processors without AVX-512.
         small = {
             "resnet": {"embedding_size": 8, "hidden_sizes": [8, 8, 16, 32], "depths": [1, 1, 1, 1]},
             "convnext": {"hidden_sizes": [4, 4, 8, 8], "depths": [1, 1, 1, 1]},
