@@ -80,6 +80,7 @@ def diagnose(
         >>> diagnosis.density.ratio > 100, diagnosis.columns.suspects[0].column
         (True, 'x')
     """
+    media = media_columns(media_names, parameters=diagnose.__kwdefaults__ or ())
     seed = whole(seed, "`seed`", least=0, most=2**32 - 1)
     if bin_width is not None and n_bins is not None:
         raise InputError("give `bin_width` or `n_bins`, not both")
@@ -111,7 +112,6 @@ def diagnose(
     check_target(y, target)
     if group is not None:
         check_groups(table[group])
-    media = media_columns(media_names)
     schema = Schema.infer(
         table,
         target,
