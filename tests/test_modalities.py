@@ -160,7 +160,7 @@ class TestOneEntry:
             trained(point_table(folder), params={"points": 3})
         with pytest.raises(InputError, match="no column is one of point clouds; use `points`"):
             trained(prepared(folder), params={"points": {"width": 3}})
-        with pytest.raises(InputError, match="resampling and --model are for tables alone, not for point clouds"):
+        with pytest.raises(InputError, match="resampling and `model` are for tables alone, not for point clouds"):
             point_table(folder).training_features()
         frame = pd.read_csv(folder / "index.csv")
         np.save(tmp_path / "flat.npy", np.ones(3))
@@ -171,7 +171,7 @@ class TestOneEntry:
     def test_diagnosis_names_its_option(self, folder):
         frame = pd.read_csv(folder / "index.csv")
         assert list(media_hints(frame, Schema.infer(frame, "y"))) == [
-            "column 'cloud' names files: to train on them, pass --points cloud"
+            "column 'cloud' names files: to train on them, pass `points` cloud"
         ]
         found = diagnose(frame, "y", points=["cloud"])
         assert "the quick model looks at no point clouds, only at the other columns" in found.notes
