@@ -174,7 +174,7 @@ class TestOneEntry:
             "column 'cloud' names files: to train on them, pass `points` cloud"
         ]
         found = diagnose(frame, "y", points=["cloud"])
-        assert "the quick model looks at no point clouds, only at the other columns" in found.notes
+        assert "the quick model ignores point clouds and uses only the other columns" in found.notes
 
     def test_the_command_has_its_option(self):
         app = typer.Typer()
