@@ -68,12 +68,10 @@ class Score:
     eligible: bool
 
 
-def judge(
-    ground: Ground, predictions: Sequence[NDArray[np.float64]], *, tolerance: float = TOLERANCE
-) -> tuple[list[Score], int]:
+def judge(ground: Ground, predictions: Sequence[NDArray[np.float64]]) -> tuple[list[Score], int]:
     """Scores of candidates, and which is chosen.
 
-    1. A candidate is eligible if its overall error is at most ``tolerance`` above vanilla's, one standard error of
+    1. A candidate is eligible if its overall error is at most 3 % above vanilla's, one standard error of
        the difference included. Vanilla always is.
     2. Of these the best has the lowest balanced error.
     3. Chosen is the simplest whose balanced error is within one standard error of the best one's, the standard error
@@ -86,7 +84,6 @@ def judge(
     Args:
         ground: rows and shares.
         predictions: of each candidate ``(n,)``, from simple to complex; vanilla's first.
-        tolerance: how much worse overall a method may be, relative.
     """
     size = np.abs(np.column_stack(list(predictions)) - ground.y[:, None])
     overall, balanced = ground.errors(size)
@@ -94,7 +91,7 @@ def judge(
     left_out = np.stack(folds)  # (folds, 2, candidates)
     change = _ratio(overall) - 1
     change_error = _jackknife(np.stack([_ratio(one) for one in left_out[:, 0]]))
-    eligible = change + change_error <= tolerance
+    eligible = change + change_error <= TOLERANCE
     eligible[0] = True
     best = int(np.flatnonzero(eligible)[np.argmin(balanced[eligible])])
     behind = balanced - balanced[best]
