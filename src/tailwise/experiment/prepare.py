@@ -28,7 +28,7 @@ _CHOICES = (
     *("bin_width", "n_bins", "shots", "split", "split_column", "group", "drop_missing_target", "mask_target", "seed"),
     *("drop", "nominal", "numeric", "date"),
 )
-_ROLES = {"group": "it says the group", "split": "it says the split"}
+_ROLES = {"group": "it holds the groups", "split": "it holds the split"}
 
 
 def prepare(
