@@ -24,17 +24,21 @@ from scipy.stats import t
 
 from tailwise.compare.cell import Cell
 from tailwise.compare.grid import read_cell, run_grid
-from tailwise.methods.catalog import Entry
+from tailwise.experiment.spec import Experiment, recipe_of
 
 METHODS = ("vanilla", "sqinv+lds", "conr", "ranksim", "bmc", "sqinv+lds+conr")
 IMAGE = {"image": {"width": 8, "crop": 2, "size": 40}}
 SIGNAL = {"signal": {"width": 16, "blocks": 1}}
-RECIPE = {"epochs": 15, "patience": None, "batch_size": 64, "lr": 2e-3}
+RECIPE = recipe_of({"epochs": 15, "patience": None, "batch_size": 64, "lr": 2e-3})
 TASKS = {
     "cells": ("count", {"image": ["path"], "bin_width": 1.0}, IMAGE),
     "rotation": ("degrees", {"image": ["path"], "bin_width": 2.0, "mask_target": [(40, 50)]}, IMAGE),
     "digits": ("count", {"image": ["path"], "bin_width": 1.0}, IMAGE),
     "engines": ("rul", {"signal": ["path"], "bin_width": 5.0, "drop": ["unit"]}, SIGNAL),
+}
+ENTRIES = {
+    task: [Experiment(method, params=params, recipe=RECIPE) for method in METHODS]
+    for task, (_, _, params) in TASKS.items()
 }
 SENSORS = [f"s{i}" for i in (2, 3, 4, 7, 8, 9, 11, 12, 13, 14, 15, 17, 20, 21)]  # the others never change
 WINDOW, EVERY = 50, 5
@@ -59,19 +63,12 @@ def main() -> None:
         if not (folder / "index.csv").exists():
             folder.mkdir(parents=True, exist_ok=True)
             WRITE[task](given.data, folder).to_csv(folder / "index.csv", index=False)
-        target, choices, params = TASKS[task]
+        target, choices, _ = TASKS[task]
         choices = {**choices, "split": "column", "folder": str(folder)}
         cells += [
-            Cell(
-                task,
-                str(folder / "index.csv"),
-                target,
-                Entry(method, encoder="auto", params=params, recipe=RECIPE),
-                seed,
-                choices,
-            )
+            Cell(task, str(folder / "index.csv"), target, entry, seed, choices)
             for seed in range(given.seeds)
-            for method in METHODS
+            for entry in ENTRIES[task]
         ]
     if given.print_only:
         found = {(c.table, c.entry.method, c.seed): r for c in cells if (r := read_cell(c, given.out)) is not None}

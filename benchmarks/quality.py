@@ -18,25 +18,25 @@ from scipy.stats import t
 
 from tailwise.compare.cell import Cell
 from tailwise.compare.grid import read_cell, run_grid
-from tailwise.methods.catalog import Entry
+from tailwise.experiment.spec import Experiment, recipe_of
 
-TABM = {"lr": 2e-3, "patience": 15}
+TABM = recipe_of({"lr": 2e-3, "patience": 15})
 ENTRIES = (
-    Entry("vanilla", model="lightgbm"),
-    Entry("sqinv+lds", model="lightgbm"),
-    Entry("inv+lds", model="lightgbm"),
-    Entry("ro", model="lightgbm"),
-    Entry("smogn", model="lightgbm"),
-    Entry("smoter", model="lightgbm"),
-    Entry("vanilla"),
-    Entry("sqinv+lds"),
-    Entry("sqinv+lds+fds+conr"),
-    Entry("rrt+lds"),
-    Entry("smogn"),
-    Entry("vanilla", encoder="mlp-ple"),
-    Entry("sqinv+lds", encoder="mlp-ple"),
-    Entry("vanilla", encoder="tabm-ple", recipe=TABM),
-    Entry("sqinv+lds", encoder="tabm-ple", recipe=TABM),
+    Experiment("vanilla", model="lightgbm"),
+    Experiment("sqinv+lds", model="lightgbm"),
+    Experiment("inv+lds", model="lightgbm"),
+    Experiment("ro", model="lightgbm"),
+    Experiment("smogn", model="lightgbm"),
+    Experiment("smoter", model="lightgbm"),
+    Experiment("vanilla"),
+    Experiment("sqinv+lds"),
+    Experiment("sqinv+lds+fds+conr"),
+    Experiment("rrt+lds"),
+    Experiment("smogn"),
+    Experiment("vanilla", encoder="mlp-ple"),
+    Experiment("sqinv+lds", encoder="mlp-ple"),
+    Experiment("vanilla", encoder="tabm-ple", recipe=TABM),
+    Experiment("sqinv+lds", encoder="tabm-ple", recipe=TABM),
 )
 MEASURES = {"All": ("all", "mae"), "Many": ("many", "mae"), "Few": ("few", "mae"), "SERA": ("all", "sera")}
 COUNTED = ("All", "Few", "SERA")
@@ -84,7 +84,7 @@ def key(cell: Cell) -> tuple[str, str, int]:
     return cell.table, cell.entry.name, cell.seed
 
 
-def errors(found: dict, table: str, entry: Entry, measure: str, seeds: int) -> np.ndarray:
+def errors(found: dict, table: str, entry: Experiment, measure: str, seeds: int) -> np.ndarray:
     """A measure by seed; NaN where there is none."""
     region, metric = MEASURES[measure]
     results = [found.get((table, entry.name, seed), {}) for seed in range(seeds)]

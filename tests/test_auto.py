@@ -132,7 +132,7 @@ class Stub:
     """Trains nothing: predicts a constant, and remembers what it was given."""
 
     def __init__(self, fails=()):
-        self.given, self.fails = [], fails
+        self.given, self.fails, self.predicted = [], fails, 0
 
     def __call__(self, table, method):
         self.given.append((method.name, table))
@@ -140,11 +140,8 @@ class Stub:
             raise InputError("it broke")
         return self
 
-    def calibrated(self, table, correction, *, intervals):
-        assert not intervals
-        return self
-
     def predict(self, rows):
+        self.predicted += 1
         return np.ones(len(rows))
 
 
@@ -166,6 +163,23 @@ class TestOutOfFold:
         assert [one.candidate for one in found] == list(NETWORK)
         assert len(train.given) == 3 * 4
         assert sum(name == "vanilla" for name, _ in train.given) == 3
+        assert train.predicted == 3 * (4 + 1)  # each fold once a training, and vanilla's validation rows
+
+    def test_corrections_of_shared_predictions_are_those_of_the_model(self, table):
+        fold = fold_of_rows(table, 3)
+        seen = []
+
+        def train(rows, method):
+            seen.append((rows, LINEAR(rows, method)))
+            return seen[-1][1]
+
+        candidates = [VANILLA, Experiment("isotonic"), Experiment("quantile"), Experiment("debias")]
+        for one in out_of_fold(table, fold, candidates, train):
+            expected = np.empty(len(table.y))
+            for number, (rows, model) in enumerate(seen):
+                corrected = model.calibrated(rows, one.candidate.compose().correction, intervals=False)
+                expected[fold == number] = corrected.predict(rows.rows_of("test")[0])
+            assert (one.pred == expected[fold >= 0]).all()
 
     def test_a_candidate_that_fails_is_left_out(self, table):
         fold = fold_of_rows(table, 2)

@@ -10,12 +10,15 @@ import numpy as np
 import pytest
 import torch
 
+from tailwise import compose
+
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
 harness, page, pieces, catalogue = (import_module(name) for name in ("harness", "page", "pieces", "entries"))
 Curve, Entry, CURVES, ENTRIES = harness.Curve, harness.Entry, catalogue.CURVES, catalogue.ENTRIES
 BY_SETUP = [name for name, entry in ENTRIES.items() if entry.setup is not None]
 BY_MEASURE = [name for name, entry in ENTRIES.items() if entry.measure is not None and name != "two-processes"]
+SCRIPTS = sorted(path.stem for path in BENCHMARKS.glob("*.py"))
 STORED = json.loads(harness.RESULTS.read_text()) if harness.RESULTS.exists() else None
 
 
@@ -23,6 +26,22 @@ def numbers(value):
     """All numbers of a value, of an array, of a tensor, or of a tuple of them."""
     parts = value if isinstance(value, tuple) else (value,)
     return np.concatenate([np.ravel(np.asarray(part, dtype=float)) for part in parts])
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_every_script_can_be_imported(name):
+    try:
+        import_module(name)
+    except ModuleNotFoundError as error:
+        package = error.name.partition(".")[0]
+        if package == "tailwise" or package in SCRIPTS:
+            raise
+        pytest.skip(f"{name}.py needs {package}, which is not installed")
+
+
+def test_oversampling_by_bins_is_spelled_as_this_version_does():
+    method, params = import_module("same_estimators").oversampling()
+    assert compose(method, **params).resampler is not None
 
 
 @pytest.mark.filterwarnings("ignore:.*weights are extreme")

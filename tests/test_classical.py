@@ -149,7 +149,7 @@ class TestEveryModel:
 
     def test_correction_is_fitted(self, name, table):
         setup, _ = trained(table, name, "isotonic")
-        model, _ = saved_model(table, setup).calibrated(table, compose("isotonic").correction)
+        model = saved_model(table, setup).calibrated(table, compose("isotonic").correction)
         assert model.correction is not None
         assert model.predict_interval(table.rows).shape == (len(table.rows), 2)
 

@@ -360,7 +360,7 @@ class TestCompareGrid:
 
     def test_one_seed_concludes_nothing(self):
         found = compare_grid(made_up({"sqinv": -5.0}, seeds=1), "mlp vanilla")
-        assert {one.verdict for one in found.tables[0].compared} == {"cannot tell (one seed)"}
+        assert {one.verdict for one in found.tables[0].compared} == {"inconclusive (one seed)"}
         assert "nothing can be concluded" in page_of(found, "a page")
 
     def test_the_page_is_the_same_each_time(self):

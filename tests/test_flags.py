@@ -28,10 +28,9 @@ PYTHON_ONLY = {
 }
 # Modules that put whole commands together, word by word, for the user to copy.
 COMMANDS = {
-    "diagnose/commands.py",
     "diagnose/imbalance_advice.py",
-    "diagnose/table_diagnosis.py",
     "diagnose/value_advice.py",
+    "experiment/commands.py",
     "search/train_command.py",
 }
 # Modules with help of the command's options.

@@ -6,7 +6,7 @@ import pytest
 from golden import ABSENT, SHARED, golden
 from tailwise.labels.bins import Bins
 from tailwise.labels.shots import Shots
-from tailwise.metrics.depth import absolute_relative_error, delta_accuracy, log10_error
+from tailwise.metrics.depth import DepthErrors
 from tailwise.metrics.errors import (
     balanced_mean_absolute_error,
     geometric_mean_error,
@@ -166,6 +166,9 @@ class TestNYUD2:
         shots = shots_of_lists(bins, case.shared["shot_many"], case.shared["shot_medium"])
         codes = shots.codes(true)
         by_region = region_metrics(true, pred, shots, resamples=0)
+        errors = DepthErrors(shots)
+        errors.add(true, pred)
+        of_pixels = errors.metrics(resamples=0)
         for theirs, ours, rows in [
             ("overall", "all", codes >= 0),
             ("many", "many", codes == 0),
@@ -176,14 +179,14 @@ class TestNYUD2:
             if not rows.any():
                 continue
             values = {name: interval.value for name, interval in by_region[ours].metrics.items()}
-            y, p = true[rows], pred[rows]
+            depth = {name: interval.value for name, interval in of_pixels[ours].metrics.items()}
             for name, value in {
                 "MSE": values["rmse"] ** 2,
                 "RMSE": values["rmse"],
                 "MAE": values["mae"],
-                "ABS_REL": absolute_relative_error(y, p),
-                "LG10": log10_error(y, p),
-                **{f"DELTA{power}": delta_accuracy(y, p, power=power) for power in (1, 2, 3)},
+                "ABS_REL": depth["abs_rel"],
+                "LG10": depth["lg10"],
+                **{f"DELTA{power}": depth[f"delta{power}"] for power in (1, 2, 3)},
             }.items():
                 case.close(value, f"shot.{theirs}.{name}", single=True)
 

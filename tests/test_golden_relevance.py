@@ -7,13 +7,19 @@ from scipy.integrate import trapezoid
 
 from golden import golden, load_golden
 from tailwise import InputError, Relevance
-from tailwise.labels.relevance import density_relevance, medcouple, sigmoid_relevance
+from tailwise.labels.relevance import medcouple
 from tailwise.losses.pointwise import mse_loss
 from tailwise.losses.sera import SERA, sera_loss
 from tailwise.metrics.errors import sera as sera_metric
 
 SKEWED = np.random.default_rng(0).gamma(2, 10, 500)
 TWO_COLUMNS = "the reference raises for control points without slopes; ours works (tests of from_points)"
+WITHOUT = {
+    **dict.fromkeys(("c020", "c021"), TWO_COLUMNS),
+    **dict.fromkeys(
+        (f"c{number:03}" for number in range(22, 30)), "sigmoids and densities, which are no relevance here"
+    ),
+}
 
 
 @pytest.fixture
@@ -21,18 +27,10 @@ def rng():
     return np.random.default_rng(1)
 
 
-@pytest.mark.parametrize("case", golden("relevance_phi", without={"c020": TWO_COLUMNS, "c021": TWO_COLUMNS}))
+@pytest.mark.parametrize("case", golden("relevance_phi", without=WITHOUT))
 def test_relevance_equals_the_reference(case):
-    kind = case.params["kind"]
-    if kind == "resreg_sigmoid":
-        ours = sigmoid_relevance(case.inputs["y"], low=case.params["cl"], high=case.params["ch"])
-        case.close(ours, "relevance")
-        return
-    if kind == "resreg_pdf":
-        case.close(density_relevance(case.inputs["y"], bandwidth=case.params["bandwidth"]), "relevance")
-        return
     control = case.expected["ctrl_pts"]
-    if kind == "auto":
+    if case.params["kind"] == "auto":
         phi = Relevance.extremes(case.inputs["y"], coef=case.params["coef"], which=case.params["xtrm_type"])
         if phi is None:
             assert (control[:, 1] == 0).all()
@@ -193,34 +191,6 @@ class TestAdjustedBox:
     def test_mistakes(self, wrong):
         with pytest.raises(InputError, match=next(iter(wrong))):
             Relevance.extremes(SKEWED, **wrong)
-
-
-class TestOtherForms:
-    def test_both_ends_never_exceed_one(self):
-        y = np.linspace(1, 20, 50)
-        found = sigmoid_relevance(y, low=15.0, high=5.0)
-        assert found.max() == 1
-        assert found.min() > 0
-
-    def test_thresholds_below_zero_keep_their_side(self):
-        assert (np.diff(sigmoid_relevance(np.linspace(-20, -1, 50), high=-5.0)) > 0).all()
-        assert (np.diff(sigmoid_relevance(np.linspace(-20, -1, 50), low=-5.0)) < 0).all()
-
-    def test_no_label_is_rare_among_equals(self):
-        assert density_relevance([3.0, 3.0, 3.0]).tolist() == [0, 0, 0]
-
-    @pytest.mark.parametrize(
-        ("make", "message"),
-        [
-            (lambda: sigmoid_relevance([1.0]), "needs a threshold"),
-            (lambda: sigmoid_relevance([1.0, 1.0], low=0.0), "other than 0"),
-            (lambda: sigmoid_relevance([1.0, 2.0], high=np.inf), "finite"),
-            (lambda: density_relevance([1.0, 2.0], bandwidth=0.0), "bandwidth must be"),
-        ],
-    )
-    def test_mistakes(self, make, message):
-        with pytest.raises(InputError, match=message):
-            make()
 
 
 POINTS = [[0, 1], [20, 0], [40, 0.3], [70, 1]]

@@ -16,7 +16,7 @@ from tailwise import Bins, InputError, Shots
 from tailwise.calibration.intervals import _MOST_KEPT, RegionIntervals
 from tailwise.data.splits import balanced_split
 from tailwise.labels.shots import REGIONS
-from tailwise.metrics.coverage import coverage_by_region, interval_score
+from tailwise.metrics.coverage import coverage_by_region
 
 RNG = np.random.default_rng(0)
 # many, medium, few and zero on 0 to 10, 10 to 20, 20 to 30 and 30 to 40
@@ -198,8 +198,6 @@ def test_saved_and_read_again():
 def test_a_confidence_that_is_no_share(confidence):
     with pytest.raises(InputError, match="confidence"):
         pooled(np.arange(50.0)).intervals([1.0], confidence)
-    with pytest.raises(InputError, match="confidence"):
-        interval_score([1.0], [0.0], [2.0], confidence)
 
 
 @pytest.mark.parametrize(
@@ -296,28 +294,6 @@ def test_infinite_widths_are_null_in_json():
     assert saved["by_true"]["coverage"] == {"value": 1.0, "low": part.coverage.low, "high": part.coverage.high}
 
 
-def test_interval_score_against_plain_loops():
-    y, middle = RNG.normal(0, 3, 200), RNG.normal(size=200)
-    low, high = middle - RNG.random(200), middle + RNG.random(200)
-    alpha, total = 0.2, 0.0
-    for i in range(200):
-        total += high[i] - low[i]
-        if y[i] < low[i]:
-            total += 2 / alpha * (low[i] - y[i])
-        if y[i] > high[i]:
-            total += 2 / alpha * (y[i] - high[i])
-    assert interval_score(y, low, high, 0.8) == pytest.approx(total / 200)
-    assert interval_score(y, np.full(200, -np.inf), high, 0.8) == np.inf
-
-
-def test_interval_score_is_lowest_for_the_true_quantiles():
-    y = np.quantile(RNG.gamma(2.0, 3.0, 20_000), np.linspace(0, 1, 2001))
-    best = np.quantile(y, [0.05, 0.95])
-    ends = np.tile(best, (y.size, 1)).T
-    scores = [interval_score(y, ends[0] + low, ends[1] + high, 0.9) for low in (-1, 0, 0.5) for high in (-1, 0, 1)]
-    assert np.argmin(scores) == 4
-
-
 @pytest.mark.parametrize(
     ("low", "high", "message"),
     [
@@ -331,8 +307,6 @@ def test_interval_score_is_lowest_for_the_true_quantiles():
 def test_bad_ends(low, high, message):
     with pytest.raises(InputError, match=message):
         coverage_by_region([1.0, 2.0], [1.0, 2.0], low, high, SHOTS)
-    with pytest.raises(InputError, match=message):
-        interval_score([1.0, 2.0], low, high, 0.9)
 
 
 # The five tables with the most rows.

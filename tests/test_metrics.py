@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import pearsonr, spearmanr
 
 from tailwise import Bins, InputError, Relevance, Shots, region_metrics
-from tailwise.metrics.depth import absolute_relative_error, delta_accuracy, log10_error
+from tailwise.metrics.depth import DepthErrors
 from tailwise.metrics.errors import (
     balanced_mean_absolute_error,
     geometric_mean_error,
@@ -129,15 +129,21 @@ def test_intervals_are_repeatable():
 
 def test_depth_errors_leave_out_unknown_pixels():
     true, pred = np.array([[1.0, 2.0], [np.nan, 4.0]]), np.array([[1.2, 2.0], [9.0, 2.0]])
-    assert absolute_relative_error(true, pred) == pytest.approx((0.2 + 0 + 0.5) / 3)
-    assert delta_accuracy(true, pred) == pytest.approx(2 / 3)
-    assert delta_accuracy(true, pred, power=4) == pytest.approx(1)
-    assert log10_error(true, pred) == pytest.approx((np.log10(1.2) + np.log10(2)) / 3)
-    assert log10_error(true, -pred) is None
+
+    def values(true, pred):
+        errors = DepthErrors(Shots(Bins.from_edges([0, 5]), np.array([9]), many=5, few=2))
+        errors.add(true, pred)
+        return {name: interval.value for name, interval in errors.metrics(resamples=0)["all"].metrics.items()}
+
+    assert values(true, pred)["abs_rel"] == pytest.approx((0.2 + 0 + 0.5) / 3)
+    assert [values(true, pred)[f"delta{power}"] for power in (1, 2, 3)] == pytest.approx([2 / 3] * 3)
+    assert values(true, 1.25 * true)["delta1"] == pytest.approx(1)
+    assert values(true, pred)["lg10"] == pytest.approx((np.log10(1.2) + np.log10(2)) / 3)
+    assert "lg10" not in values(true, -pred)
     with pytest.raises(InputError, match="above 0"):
-        absolute_relative_error([0.0], [1.0])
+        values([0.0], [1.0])
     with pytest.raises(InputError, match="no pixel"):
-        absolute_relative_error([np.nan], [1.0])
+        values([np.nan], [1.0])
 
 
 def test_errors_by_bin_are_those_of_the_rows():

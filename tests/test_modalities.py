@@ -19,6 +19,7 @@ from tailwise.data.cell_paths import FileError, cells, read_files
 from tailwise.data.columns import Schema
 from tailwise.diagnose import diagnose
 from tailwise.diagnose.media import media_hints
+from tailwise.experiment.prepare import prepare
 from tailwise.modalities import kinds as catalog
 from tailwise.modalities.media_inputs import input_name, kind_of_input
 from tailwise.modalities.media_rows import media_columns
@@ -218,10 +219,16 @@ class TestColumns:
         assert media_columns({"image": [], "text_pair": None}) == []
 
     def test_mistakes(self):
-        with pytest.raises(InputError, match="no keyword 'imag' for columns; did you mean 'image'"):
+        with pytest.raises(InputError, match="no keyword 'imag'; did you mean 'image'"):
             media_columns({"imag": ["a"]})
         with pytest.raises(InputError, match="`text_pair` takes two columns, got 3"):
             media_columns({"text_pair": ["a", "b", "c"]})
+
+    @pytest.mark.parametrize("function", [prepare, diagnose])
+    def test_a_misspelled_parameter_is_named(self, function, toy):
+        for wrong, right in (("bin_widht", "bin_width"), ("nominla", "nominal"), ("imag", "image")):
+            with pytest.raises(InputError, match=f"no keyword '{wrong}'; did you mean '{right}'"):
+                function(toy, "price", **{wrong: 1})
 
     @pytest.mark.parametrize("kind", catalog.kinds())
     def test_names_of_inputs(self, kind):

@@ -1,5 +1,6 @@
-"""Files that are written as a whole or not at all."""
+"""Files that are written as a whole or not at all, and their digests."""
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -11,3 +12,9 @@ def write_json(path: Path, value: Any) -> None:
     fresh = path.with_name(path.name + ".new")
     fresh.write_text(json.dumps(value, indent=2, ensure_ascii=False), encoding="utf-8")
     os.replace(fresh, path)
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -20,7 +20,19 @@ _ERRORS = ("mae", "rmse", "gm", "balanced_mae")
 SCORERS = (*_ERRORS, *(f"{region}_shot_mae" for region in REGIONS), "sera")
 
 
-class StratifiedRegressionKFold(BaseCrossValidator):  # type: ignore[misc]
+class _RegressionFolds(BaseCrossValidator):  # type: ignore[misc]
+    """Base of the folds: number of folds and random seed."""
+
+    def __init__(self, n_splits: int = 5, *, shuffle: bool = True, random_state: Any = None) -> None:
+        self.n_splits = whole(n_splits, "n_splits", least=2)
+        self.shuffle, self.random_state = shuffle, random_state
+
+    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:  # noqa: ARG002
+        """Return K."""
+        return self.n_splits
+
+
+class StratifiedRegressionKFold(_RegressionFolds):
     """K folds stratified evenly over the range of the target.
 
     Rows are sorted by target, and each run of K neighbours is distributed over the K folds: any region with at least K
@@ -42,14 +54,6 @@ class StratifiedRegressionKFold(BaseCrossValidator):  # type: ignore[misc]
         [1, 1]
     """
 
-    def __init__(self, n_splits: int = 5, *, shuffle: bool = True, random_state: Any = None) -> None:
-        self.n_splits = whole(n_splits, "n_splits", least=2)
-        self.shuffle, self.random_state = shuffle, random_state
-
-    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:  # noqa: ARG002
-        """Return K."""
-        return self.n_splits
-
     def _iter_test_indices(self, X: Any = None, y: Any = None, groups: Any = None) -> Iterator[NDArray[np.int64]]:  # noqa: ARG002
         labels = _labels(y, self.n_splits)
         n, k = labels.size, self.n_splits
@@ -65,7 +69,7 @@ class StratifiedRegressionKFold(BaseCrossValidator):  # type: ignore[misc]
             yield np.flatnonzero(fold == number)
 
 
-class StratifiedRegressionGroupKFold(BaseCrossValidator):  # type: ignore[misc]
+class StratifiedRegressionGroupKFold(_RegressionFolds):
     """K folds that never split a group, stratified over the target as evenly as the groups allow.
 
     scikit-learn's ``StratifiedGroupKFold`` over the bins of the target, with neighbouring bins merged until each has at
@@ -79,14 +83,6 @@ class StratifiedRegressionGroupKFold(BaseCrossValidator):  # type: ignore[misc]
     Raises:
         InputError: fewer groups than folds, targets that are not finite.
     """
-
-    def __init__(self, n_splits: int = 5, *, shuffle: bool = True, random_state: Any = None) -> None:
-        self.n_splits = whole(n_splits, "n_splits", least=2)
-        self.shuffle, self.random_state = shuffle, random_state
-
-    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:  # noqa: ARG002
-        """Return K."""
-        return self.n_splits
 
     def _iter_test_indices(self, X: Any = None, y: Any = None, groups: Any = None) -> Iterator[NDArray[np.int64]]:
         labels = _labels(y, self.n_splits)

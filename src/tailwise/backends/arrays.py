@@ -1,22 +1,27 @@
-"""Train models that are not networks: rows as arrays in memory, and the training of a model on them."""
+"""Base classes of models that are not networks: rows as arrays in memory, training in one go, one saved file."""
 
-from collections.abc import Callable, Collection, Generator, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from tailwise._checks import InputError
+from tailwise.backends.model_file import check_file, describe_file
 from tailwise.backends.parameters import check_weight
-from tailwise.backends.protocol import Predictor
+from tailwise.backends.protocol import Between, Outputs, Predictor
 from tailwise.data.preprocessing import nominal_inputs, transform_features
 from tailwise.data.task import Task
 from tailwise.labels.shots import Shots
 from tailwise.methods.build import Method
 from tailwise.methods.label_weights import loss_and_weights
 from tailwise.metrics.region_errors import validation_errors
+from tailwise.modalities.encoder_names import AUTO
 from tailwise.modalities.table_inputs import TableInputs
 from tailwise.training.epoch import Epoch
 from tailwise.training.recipe import Recipe
@@ -153,3 +158,127 @@ class ArrayFitting:
             InputError: always.
         """
         raise InputError(f"model {self.name!r} is trained in one go and cannot be resumed; start without `resume`")
+
+
+class ArrayPredictor(ABC):
+    """Base of a trained model in one file: a subclass sets ``file`` and implements :meth:`write` and :meth:`read`.
+
+    Args:
+        kind: name of the model.
+        fitted: object of the library, with ``predict``.
+    """
+
+    file: str
+
+    def __init__(self, kind: str, fitted: Any) -> None:
+        self.kind, self.fitted = kind, fitted
+
+    def predict(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return ``(n,)`` predictions, target units."""
+        return np.asarray(self.fitted.predict(x), dtype=np.float64)
+
+    def outputs(
+        self,
+        x: NDArray[np.float64],
+        *,
+        features: bool = False,  # noqa: ARG002
+        predictive: bool = False,  # noqa: ARG002
+    ) -> Outputs:
+        """Return predictions; there are neither features nor predictive distributions."""
+        return Outputs(self.predict(x))
+
+    def cpu(self) -> None:  # noqa: B027 (it is a default)
+        """Do nothing: the model is on the CPU."""
+
+    def save(self, folder: Path) -> dict[str, Any]:
+        """Write the file into a folder; return its description."""
+        path = folder / self.file
+        self.write(path)
+        return describe_file(self.kind, path)
+
+    @classmethod
+    def load(cls, folder: Path, description: Mapping[str, Any]) -> Self:
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            OSError: a file that is missing.
+            ValueError: a file that was altered.
+        """
+        return cls(str(description["kind"]), cls.read(check_file(folder / cls.file, description)))
+
+    @abstractmethod
+    def write(self, path: Path) -> None:
+        """Write ``fitted`` without pickle."""
+
+    @staticmethod
+    @abstractmethod
+    def read(path: Path) -> Any:
+        """Return what :meth:`write` wrote, from a file whose digest was checked.
+
+        Raises:
+            ValueError: a file that the library cannot read.
+        """
+
+
+class ArrayBackend(ABC):
+    """Base of a :class:`tailwise.backends.protocol.Backend` whose model is trained on arrays in one go.
+
+    A subclass sets ``name``, ``losses``, ``varied`` and ``predictor``, and implements :meth:`parameters` and
+    :meth:`train`.
+    """
+
+    name: str
+    losses: Collection[str]
+    varied: Mapping[str, Between] = {}
+    predictor: type[ArrayPredictor]
+    dtype = np.float64
+
+    @abstractmethod
+    def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the parameters of the model; see :meth:`tailwise.backends.protocol.Backend.parameters`."""
+
+    @abstractmethod
+    def train(self, rows: Arrays, recipe: Recipe, params: Mapping[str, Any]) -> Training:
+        """Train: a generator of epochs that returns the predictor.
+
+        Raises:
+            InputError: parameters that the library refuses.
+        """
+
+    def check_installed(self) -> None:  # noqa: B027 (it is a default)
+        """Raise if an optional package of the model is not installed."""
+
+    def fit_inputs(self, features: pd.DataFrame) -> TableInputs:
+        """Return the conversion of rows to inputs: by default that of trees, with codes of categories."""
+        return TableInputs.fit_trees(features)
+
+    def start(
+        self,
+        task: Task,
+        method: Method,
+        recipe: Recipe,
+        *,
+        params: Mapping[str, Any],
+        encoder: str = AUTO,  # noqa: ARG002
+        sample_weight: NDArray[np.float64] | None = None,
+    ) -> ArrayFitting:
+        """Set up a training."""
+        self.check_installed()
+        checked = self.parameters(params)
+        rows = arrays_of(
+            task,
+            method,
+            recipe,
+            model=self.name,
+            losses=self.losses,
+            fit=self.fit_inputs,
+            sample_weight=sample_weight,
+        )
+        return ArrayFitting(self.name, recipe, rows, partial(self.train, rows, recipe, checked))
+
+    def load(self, folder: Path, description: Mapping[str, Any]) -> ArrayPredictor:
+        """Read a saved model."""
+        return self.predictor.load(folder, description)
+
+    def silence(self) -> None:  # noqa: B027 (it is a default)
+        """Do nothing: most libraries print nothing."""

@@ -3,27 +3,21 @@
 import re
 import warnings
 from collections.abc import Iterator, Mapping
-from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from tailwise._checks import InputError, positive
-from tailwise.backends.arrays import ArrayFitting, Arrays, Training, arrays_of
-from tailwise.backends.model_file import check_file, describe_file
+from tailwise.backends.arrays import ArrayBackend, ArrayPredictor, Arrays, Training
 from tailwise.backends.parameters import FIXED, checked_parameters
-from tailwise.backends.protocol import Backend, Between, Outputs
+from tailwise.backends.protocol import Backend, Between
 from tailwise.backends.rounds import PATIENCE, best_round
-from tailwise.data.task import Task
-from tailwise.methods.build import Method
-from tailwise.modalities.encoder_names import AUTO
 from tailwise.modalities.table_inputs import TableInputs
 from tailwise.training.recipe import Recipe
 
-_FILE = "model.cbm"
 _DEFAULTS: Mapping[str, Any] = {"iterations": 2000, "learning_rate": 0.05}
 _FIXED = {
     **FIXED,
@@ -63,54 +57,40 @@ _KNOWN = (
 )
 
 
-class CatBoostModel:
-    """A trained model of CatBoost.
+class CatBoostModel(ArrayPredictor):
+    """A trained regressor of CatBoost, cut after the best round."""
 
-    Args:
-        fitted: the regressor, of the rounds that are kept.
-    """
-
-    def __init__(self, fitted: Any) -> None:
-        self.fitted = fitted
+    file = "model.cbm"
 
     def predict(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
-        """``(n,)`` predictions, target units."""
+        """Return ``(n,)`` predictions, target units."""
         nominal = np.zeros(x.shape[1], dtype=bool)
         nominal[self.fitted.get_cat_feature_indices()] = True
         return np.asarray(self.fitted.predict(_frame(x, nominal)), dtype=np.float64)
 
-    def outputs(self, x: NDArray[np.float64], *, features: bool = False, predictive: bool = False) -> Outputs:  # noqa: ARG002
-        """Predictions alone."""
-        return Outputs(self.predict(x))
+    def write(self, path: Path) -> None:
+        """Write the regressor in CatBoost's own format."""
+        self.fitted.save_model(str(path), format="cbm")
 
-    def cpu(self) -> None:
-        """Nothing to move."""
-
-    def save(self, folder: Path) -> dict[str, Any]:
-        """Write ``model.cbm``, CatBoost's own format, into a folder; return its description."""
-        self.fitted.save_model(str(folder / _FILE), format="cbm")
-        return describe_file("catboost", folder / _FILE)
-
-    @classmethod
-    def load(cls, folder: Path, description: Mapping[str, Any]) -> Self:
-        """Read what :meth:`save` wrote."""
+    @staticmethod
+    def read(path: Path) -> Any:
+        """Read the regressor."""
         catboost = _library()
-        path = check_file(folder / _FILE, description)
         try:
-            return cls(catboost.CatBoostRegressor().load_model(str(path), format="cbm"))
+            return catboost.CatBoostRegressor().load_model(str(path), format="cbm")
         except catboost.CatBoostError as error:
-            raise ValueError(f"{_FILE}: {str(error).splitlines()[0]}") from error
+            raise ValueError(f"{path.name}: {str(error).splitlines()[0]}") from error
 
 
-class CatBoost:
-    """CatBoost, of at most 2,000 rounds where nothing else is given, with its own treatment of categories.
+class CatBoost(ArrayBackend):
+    """CatBoost, with at most 2,000 rounds by default and its own treatment of categories.
 
     The numbers do not depend on the number of threads.
     """
 
     name = "catboost"
     losses: Mapping[str, str] = {"mse": "RMSE", "l1": "MAE"}
-    dtype = np.float64
+    predictor = CatBoostModel
     varied: Mapping[str, Between] = {
         "learning_rate": Between(0.02, 0.2, log=True),
         "depth": Between(4, 10, whole=True),
@@ -118,38 +98,23 @@ class CatBoost:
     }
 
     def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Parameters of ``CatBoostRegressor`` that shape the trees."""
+        """Return the parameters of ``CatBoostRegressor`` that shape the trees."""
         params = checked_parameters(
             self.name, given, known=_KNOWN, defaults=_DEFAULTS, fixed=_FIXED, counts=("iterations",)
         )
         positive(params["learning_rate"], f"{self.name}: learning_rate")  # it trains with a negative one
         return params
 
-    def start(
-        self,
-        task: Task,
-        method: Method,
-        recipe: Recipe,
-        *,
-        params: Mapping[str, Any],
-        encoder: str = AUTO,  # noqa: ARG002
-        sample_weight: NDArray[np.float64] | None = None,
-    ) -> ArrayFitting:
-        """Set up a training."""
+    def check_installed(self) -> None:
+        """Raise if catboost is not installed."""
         _library()
-        checked = self.parameters(params)
-        rows = arrays_of(
-            task,
-            method,
-            recipe,
-            model=self.name,
-            losses=self.losses,
-            fit=partial(TableInputs.fit_trees, scaled=True),  # it rounds numbers to float32
-            sample_weight=sample_weight,
-        )
-        return ArrayFitting(self.name, recipe, rows, partial(self._train, rows, recipe, checked))
 
-    def _train(self, rows: Arrays, recipe: Recipe, params: Mapping[str, Any]) -> Training:
+    def fit_inputs(self, features: pd.DataFrame) -> TableInputs:
+        """Return the conversion of rows to inputs of trees, with scaled numbers: CatBoost rounds them to float32."""
+        return TableInputs.fit_trees(features, scaled=True)
+
+    def train(self, rows: Arrays, recipe: Recipe, params: Mapping[str, Any]) -> Training:
+        """Train until the validation error stops falling, and keep the rounds up to the best."""
         catboost = _library()
         try:
             model = catboost.CatBoostRegressor(
@@ -173,14 +138,7 @@ class CatBoost:
         except (catboost.CatBoostError, TypeError) as error:
             reason = re.sub(r"^\S+:\d+: ", "", str(error).splitlines()[-1].strip())  # without its file and line
             raise InputError(f"CatBoost cannot train with these parameters: {reason}") from error
-        return CatBoostModel(model)
-
-    def load(self, folder: Path, description: Mapping[str, Any]) -> CatBoostModel:
-        """Read a saved model."""
-        return CatBoostModel.load(folder, description)
-
-    def silence(self) -> None:
-        """Nothing to silence."""
+        return CatBoostModel(self.name, model)
 
 
 BACKEND: Backend = CatBoost()

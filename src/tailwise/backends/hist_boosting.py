@@ -1,33 +1,24 @@
 """scikit-learn's boosting by histograms, stopped early."""
 
 from collections.abc import Iterator, Mapping
-from functools import partial
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from tailwise.backends.arrays import ArrayFitting, Arrays, Training, arrays_of
+from tailwise.backends.arrays import ArrayBackend, Arrays, Training
 from tailwise.backends.parameters import checked_parameters
 from tailwise.backends.protocol import Backend, Between
 from tailwise.backends.rounds import best_round
 from tailwise.backends.sklearn_model import SklearnModel, fit_estimator
-from tailwise.data.task import Task
-from tailwise.methods.build import Method
-from tailwise.modalities.encoder_names import AUTO
-from tailwise.modalities.table_inputs import TableInputs
 from tailwise.training.recipe import Recipe
 
 _DEFAULTS: Mapping[str, Any] = {"max_iter": 500, "learning_rate": 0.05, "min_samples_leaf": 5}
 
 
-class HistBoosting:
+class HistBoosting(ArrayBackend):
     """scikit-learn's ``HistGradientBoostingRegressor``."""
 
     name = "hist-boosting"
     losses: Mapping[str, str] = {"mse": "squared_error", "l1": "absolute_error"}
-    dtype = np.float64
+    predictor = SklearnModel
     varied: Mapping[str, Between] = {
         "learning_rate": Between(0.02, 0.2, log=True),
         "max_leaf_nodes": Between(7, 127, log=True, whole=True),
@@ -35,36 +26,14 @@ class HistBoosting:
     }
 
     def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Parameters of ``HistGradientBoostingRegressor``, with at most 500 rounds where nothing is given."""
+        """Return the parameters of ``HistGradientBoostingRegressor``, at most 500 rounds by default."""
         from sklearn.ensemble import HistGradientBoostingRegressor
 
         known = HistGradientBoostingRegressor().get_params()
         return checked_parameters(self.name, given, known=known, defaults=_DEFAULTS, counts=("max_iter",))
 
-    def start(
-        self,
-        task: Task,
-        method: Method,
-        recipe: Recipe,
-        *,
-        params: Mapping[str, Any],
-        encoder: str = AUTO,  # noqa: ARG002
-        sample_weight: NDArray[np.float64] | None = None,
-    ) -> ArrayFitting:
-        """Set up a training."""
-        checked = self.parameters(params)
-        rows = arrays_of(
-            task,
-            method,
-            recipe,
-            model=self.name,
-            losses=self.losses,
-            fit=TableInputs.fit_trees,
-            sample_weight=sample_weight,
-        )
-        return ArrayFitting(self.name, recipe, rows, partial(self._train, rows, recipe, checked))
-
-    def _train(self, rows: Arrays, recipe: Recipe, params: Mapping[str, Any]) -> Training:
+    def train(self, rows: Arrays, recipe: Recipe, params: Mapping[str, Any]) -> Training:
+        """Train up to the best round."""
         best = yield from best_round(
             self._errors(rows, params, recipe.seed),
             criterion=recipe.criterion,
@@ -75,7 +44,7 @@ class HistBoosting:
         return SklearnModel(self.name, self._fit(rows, {**params, "max_iter": best + 1}, recipe.seed))
 
     def _errors(self, rows: Arrays, params: Mapping[str, Any], seed: int) -> Iterator[dict[str, float]]:
-        """Validation errors after each round."""
+        """Yield validation errors after each round."""
         return (rows.errors(pred) for pred in self._fit(rows, params, seed).staged_predict(rows.x_val))
 
     def _fit(self, rows: Arrays, params: Mapping[str, Any], seed: int) -> Any:
@@ -86,13 +55,6 @@ class HistBoosting:
             loss=self.losses[rows.loss], early_stopping=False, random_state=seed, **nominal, **params
         )
         return fit_estimator(estimator, rows, self.name)
-
-    def load(self, folder: Path, description: Mapping[str, Any]) -> SklearnModel:
-        """Read a saved model."""
-        return SklearnModel.load(folder, description)
-
-    def silence(self) -> None:
-        """Nothing to silence."""
 
 
 BACKEND: Backend = HistBoosting()

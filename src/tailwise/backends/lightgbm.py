@@ -1,26 +1,19 @@
 """LightGBM, stopped early."""
 
 from collections.abc import Iterator, Mapping
-from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tailwise._checks import InputError
-from tailwise.backends.arrays import ArrayFitting, Arrays, Training, arrays_of
-from tailwise.backends.model_file import check_file, describe_file
+from tailwise.backends.arrays import ArrayBackend, ArrayPredictor, Arrays, Training
 from tailwise.backends.parameters import checked_parameters
-from tailwise.backends.protocol import Backend, Between, Outputs
+from tailwise.backends.protocol import Backend, Between
 from tailwise.backends.rounds import best_round
-from tailwise.data.task import Task
-from tailwise.methods.build import Method
-from tailwise.modalities.encoder_names import AUTO
-from tailwise.modalities.table_inputs import TableInputs
 from tailwise.training.recipe import Recipe
 
-_FILE = "model.txt"
 _DEFAULTS: Mapping[str, Any] = {
     "n_estimators": 2000,
     "learning_rate": 0.05,
@@ -42,50 +35,32 @@ _PASSED_ON = (
 )
 
 
-class BoosterModel:
-    """A trained booster of LightGBM.
+class BoosterModel(ArrayPredictor):
+    """A trained booster of LightGBM, cut after the best round."""
 
-    Args:
-        fitted: the booster, of the rounds that are kept.
-    """
+    file = "model.txt"
 
-    def __init__(self, fitted: Any) -> None:
-        self.fitted = fitted
+    def write(self, path: Path) -> None:
+        """Write the booster in LightGBM's text format."""
+        self.fitted.save_model(path)
 
-    def predict(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
-        """``(n,)`` predictions, target units."""
-        return np.asarray(self.fitted.predict(x), dtype=np.float64)
-
-    def outputs(self, x: NDArray[np.float64], *, features: bool = False, predictive: bool = False) -> Outputs:  # noqa: ARG002
-        """Predictions alone."""
-        return Outputs(self.predict(x))
-
-    def cpu(self) -> None:
-        """Nothing to move."""
-
-    def save(self, folder: Path) -> dict[str, Any]:
-        """Write ``model.txt`` into a folder; return its description."""
-        self.fitted.save_model(folder / _FILE)
-        return describe_file("lightgbm", folder / _FILE)
-
-    @classmethod
-    def load(cls, folder: Path, description: Mapping[str, Any]) -> Self:
-        """Read what :meth:`save` wrote; LightGBM would take the process down with half a file."""
+    @staticmethod
+    def read(path: Path) -> Any:
+        """Read the booster; the digest was checked first, as LightGBM ends the process on a truncated file."""
         import lightgbm
 
-        path = check_file(folder / _FILE, description)
         try:
-            return cls(lightgbm.Booster(model_file=path))
+            return lightgbm.Booster(model_file=path)
         except lightgbm.basic.LightGBMError as error:
-            raise ValueError(f"{_FILE}: {error}") from error
+            raise ValueError(f"{path.name}: {error}") from error
 
 
-class LightGBM:
-    """LightGBM, of at most 2,000 rounds where nothing else is given."""
+class LightGBM(ArrayBackend):
+    """LightGBM, with at most 2,000 rounds by default."""
 
     name = "lightgbm"
     losses: Mapping[str, str] = {"mse": "regression", "l1": "regression_l1"}
-    dtype = np.float64
+    predictor = BoosterModel
     varied: Mapping[str, Between] = {
         "learning_rate": Between(0.02, 0.2, log=True),
         "num_leaves": Between(7, 127, log=True, whole=True),
@@ -94,7 +69,7 @@ class LightGBM:
     }
 
     def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Parameters of ``LGBMRegressor``, and ten more that it passes on."""
+        """Return the parameters of ``LGBMRegressor``, and ten more that it passes on."""
         from lightgbm import LGBMRegressor
 
         known = {*LGBMRegressor().get_params(), *_PASSED_ON}
@@ -108,30 +83,8 @@ class LightGBM:
             params.setdefault("subsample_freq", 1)  # without it LightGBM ignores subsample
         return params
 
-    def start(
-        self,
-        task: Task,
-        method: Method,
-        recipe: Recipe,
-        *,
-        params: Mapping[str, Any],
-        encoder: str = AUTO,  # noqa: ARG002
-        sample_weight: NDArray[np.float64] | None = None,
-    ) -> ArrayFitting:
-        """Set up a training."""
-        checked = self.parameters(params)
-        rows = arrays_of(
-            task,
-            method,
-            recipe,
-            model=self.name,
-            losses=self.losses,
-            fit=TableInputs.fit_trees,
-            sample_weight=sample_weight,
-        )
-        return ArrayFitting(self.name, recipe, rows, partial(self._train, rows, recipe, checked))
-
-    def _train(self, rows: Arrays, recipe: Recipe, params: Mapping[str, Any]) -> Training:
+    def train(self, rows: Arrays, recipe: Recipe, params: Mapping[str, Any]) -> Training:
+        """Train until the validation error stops falling, and keep the rounds up to the best."""
         import lightgbm
 
         settings = {name: value for name, value in params.items() if name != "n_estimators"}
@@ -156,13 +109,9 @@ class LightGBM:
                 learning_rate=params["learning_rate"],
             )
             kept = booster.model_to_string(num_iteration=best + 1)
-            return BoosterModel(lightgbm.Booster(model_str=kept))
+            return BoosterModel(self.name, lightgbm.Booster(model_str=kept))
         except lightgbm.basic.LightGBMError as error:
             raise InputError(f"LightGBM cannot train with these parameters: {error}") from error
-
-    def load(self, folder: Path, description: Mapping[str, Any]) -> BoosterModel:
-        """Read a saved model."""
-        return BoosterModel.load(folder, description)
 
     def silence(self) -> None:
         """Register a logger that writes nothing; errors are raised as well as printed."""

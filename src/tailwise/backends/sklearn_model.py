@@ -1,20 +1,14 @@
 """Estimators of scikit-learn as models: fit, and save without pickle."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Self
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
 from tailwise._checks import InputError
-from tailwise.backends.arrays import Arrays, Training
-from tailwise.backends.model_file import check_file, describe_file
-from tailwise.backends.protocol import Outputs
+from tailwise.backends.arrays import ArrayPredictor, Arrays, Training
 from tailwise.training.epoch import Epoch
 
-_FILE = "model.skops"
 # Types of scikit-learn's trees that skops does not know as its own.
 _TRUSTED = [
     "functools.partial",
@@ -24,42 +18,23 @@ _TRUSTED = [
 ]
 
 
-class SklearnModel:
-    """A fitted estimator of scikit-learn.
+class SklearnModel(ArrayPredictor):
+    """A fitted estimator of scikit-learn."""
 
-    Args:
-        kind: name of the model.
-        fitted: the estimator.
-    """
+    file = "model.skops"
 
-    def __init__(self, kind: str, fitted: Any) -> None:
-        self.kind, self.fitted = kind, fitted
-
-    def predict(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
-        """``(n,)`` predictions, target units."""
-        return np.asarray(self.fitted.predict(x), dtype=np.float64)
-
-    def outputs(self, x: NDArray[np.float64], *, features: bool = False, predictive: bool = False) -> Outputs:  # noqa: ARG002
-        """Predictions alone."""
-        return Outputs(self.predict(x))
-
-    def cpu(self) -> None:
-        """Nothing to move."""
-
-    def save(self, folder: Path) -> dict[str, Any]:
-        """Write ``model.skops`` into a folder; return its description."""
+    def write(self, path: Path) -> None:
+        """Write the estimator with skops."""
         import skops.io
 
-        skops.io.dump(self.fitted, folder / _FILE)
-        return describe_file(self.kind, folder / _FILE)
+        skops.io.dump(self.fitted, path)
 
-    @classmethod
-    def load(cls, folder: Path, description: Mapping[str, Any]) -> Self:
-        """Read what :meth:`save` wrote."""
+    @staticmethod
+    def read(path: Path) -> Any:
+        """Read the estimator; types that are not known to be safe are refused."""
         import skops.io
 
-        path = check_file(folder / _FILE, description)
-        return cls(str(description["kind"]), skops.io.load(path, trusted=_TRUSTED))
+        return skops.io.load(path, trusted=_TRUSTED)
 
 
 def fit_estimator(estimator: Any, rows: Arrays, name: str) -> Any:

@@ -75,4 +75,4 @@ def _check_options(context: typer.Context) -> None:
         if name not in _TAKEN and source is not None and source.name == "COMMANDLINE":
             raise InputError(f"--{name.replace('_', '-')} and --depth do not go together: leave one out")
     if len(context.params["image"] or []) != 1:
-        raise InputError("--depth needs one --image COLUMN: images, of which the maps are to be predicted")
+        raise InputError("--depth needs one --image COLUMN: a column with the image files of the maps")

@@ -71,17 +71,17 @@ def run(arguments: Sequence[str]) -> int:
         words = repeat_options(arguments) if arguments and arguments[0] in _REPEATING else list(arguments)
         code = app(args=words or ["--help"], standalone_mode=False)
     except InputError as mistake:
-        return _say(str(mistake))
+        return _print_error(str(mistake))
     except _UsageError as mistake:
-        return _say(mistake.format_message())
+        return _print_error(mistake.format_message())
     except OSError as error:
-        return _say(f"{error.strerror or error}: {error.filename!r}" if error.filename else str(error))
+        return _print_error(f"{error.strerror or error}: {error.filename!r}" if error.filename else str(error))
     if code == INTERRUPTED:  # typer turns Ctrl-C into this status and an empty line
         print("tailwise: interrupted", file=sys.stderr)
     return code if isinstance(code, int) else 0
 
 
-def _say(message: str) -> int:
+def _print_error(message: str) -> int:
     if is_main():  # of several processes all find the same mistake
         print("tailwise: " + " ".join(with_flags(message).split()), file=sys.stderr)
     return USER_MISTAKE

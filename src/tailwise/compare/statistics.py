@@ -11,9 +11,9 @@ from tailwise._checks import InputError
 from tailwise.compare.paired import Paired, compare_paired
 
 BETTER, WORSE, NO_DIFFERENCE = "better", "worse", "no difference"
-ONE_SEED = "cannot tell (one seed)"
-NO_SEED = "cannot tell (no cell has both)"
-COPIES = "cannot tell (the cells repeat each other)"
+ONE_SEED = "inconclusive (one seed)"
+NO_SEED = "inconclusive (no cell has both)"
+COPIES = "inconclusive (the cells repeat each other)"
 
 
 def holm(p_values: ArrayLike) -> NDArray[np.float64]:
@@ -52,7 +52,7 @@ class Compared:
         region: region of the target.
         paired: the paired test; its interval and p-value are not corrected for multiple testing.
         adjusted_p: p-value after Holm's correction over the family; missing if the cells are inconclusive.
-        verdict: ``better``, ``worse``, ``no difference``, or ``cannot tell`` with the reason.
+        verdict: ``better``, ``worse``, ``no difference``, or ``inconclusive`` with the reason.
     """
 
     method: str
@@ -100,7 +100,7 @@ def compare_methods(
         [('all', 'no difference'), ('few', 'better')]
         >>> one = {method: {"all": by_region["all"][:1]} for method, by_region in scores.items()}
         >>> compare_methods(one, "vanilla")[0].verdict
-        'cannot tell (one seed)'
+        'inconclusive (one seed)'
     """
     if reference not in scores or len(scores) < 2:
         raise InputError(f"the reference {reference!r} must be one of at least two methods, got {', '.join(scores)}")
@@ -149,7 +149,7 @@ def _verdict(pair: Paired, adjusted: float | None) -> str:
 
 @dataclass(frozen=True)
 class Tally:
-    """How often a method was better than the reference, not different, worse, or inconclusive (``unknown``)."""
+    """Number of comparisons in which a method was better than the reference, not different, worse, or inconclusive."""
 
     wins: int = 0
     ties: int = 0

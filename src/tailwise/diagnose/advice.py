@@ -1,10 +1,10 @@
 """Advice on a diagnosis, the most urgent first."""
 
-from tailwise.diagnose.commands import Commands
 from tailwise.diagnose.facts import Advice, Diagnosis
 from tailwise.diagnose.imbalance_advice import empty_ranges, heavy_weights, imbalance, no_relevance
 from tailwise.diagnose.table_advice import leak, same_rows, useless_columns, weak_columns
 from tailwise.diagnose.value_advice import few_values, fine_bins, heavy_tails, odd_values
+from tailwise.experiment.commands import Commands
 
 _RULES = (
     leak,

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from tailwise._numbers import number
-from tailwise.diagnose.commands import Commands
 from tailwise.diagnose.facts import FEW_VALUES, FEWEST, Advice, Contrast, Density, Diagnosis
+from tailwise.experiment.commands import Commands
 
 _EVEN = 0.9
 _HEAVY_WEIGHT = 20.0  # largest weight above which methods warn

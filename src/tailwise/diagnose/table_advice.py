@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from tailwise._checks import quoted
-from tailwise.diagnose.commands import Commands
 from tailwise.diagnose.facts import Advice, Diagnosis
+from tailwise.experiment.commands import Commands
 from tailwise.modalities.kinds import kinds
 
 _WEAK_R2 = 0.1

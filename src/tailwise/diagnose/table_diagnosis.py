@@ -13,7 +13,6 @@ from tailwise.data.splits import SPLIT_COLUMN, check_groups, looks_like_split
 from tailwise.data.targets import check_target, check_target_cells, require_column, target_values
 from tailwise.diagnose.advice import advise
 from tailwise.diagnose.column_checks import count_duplicates, describe_columns
-from tailwise.diagnose.commands import Commands
 from tailwise.diagnose.facts import Diagnosis
 from tailwise.diagnose.heaps import find_rounding, find_spikes
 from tailwise.diagnose.labels import (
@@ -25,6 +24,7 @@ from tailwise.diagnose.labels import (
 )
 from tailwise.diagnose.media import media_hints
 from tailwise.diagnose.quick_model import cross_validate
+from tailwise.experiment.commands import Commands
 from tailwise.labels.bins import Bins
 from tailwise.labels.shots import Shots
 from tailwise.modalities.kinds import column_options, how_to_name
@@ -80,6 +80,7 @@ def diagnose(
         >>> diagnosis.density.ratio > 100, diagnosis.columns.suspects[0].column
         (True, 'x')
     """
+    media = media_columns(media_names, parameters=diagnose.__kwdefaults__ or ())
     seed = whole(seed, "`seed`", least=0, most=2**32 - 1)
     if bin_width is not None and n_bins is not None:
         raise InputError("give `bin_width` or `n_bins`, not both")
@@ -111,7 +112,6 @@ def diagnose(
     check_target(y, target)
     if group is not None:
         check_groups(table[group])
-    media = media_columns(media_names)
     schema = Schema.infer(
         table,
         target,
@@ -157,23 +157,21 @@ def diagnose(
         advice=(),
         notes=tuple(notes),
     )
-    columns = {"--drop": drop, "--nominal": nominal, "--numeric": numeric, "--date": date}
-    named = {option: media_names.get(option.name) or () for _, option in column_options()}
-    columns |= {_flag(option.name): names for option, names in named.items() if option.together == 1}
-    thresholds = None if shots is None else f"{shots[0]:g},{shots[1]:g}"
-    single = {"--bin-width": bin_width, "--bins": n_bins, "--shots": thresholds, "--group": group}
-    options: list[tuple[str, ...]] = [(option, name) for option, chosen in columns.items() for name in chosen]
-    options += [(option, str(value)) for option, value in single.items() if value is not None]
-    options += [(_flag(option.name), *names) for option, names in named.items() if option.together > 1 and names]
-    options += [("--drop-missing-target",)] if drop_missing_target else []
-    options += [("--seed", str(seed))] if seed else []
-    commands = Commands(data, target, tuple(options))
+    choices = {
+        "drop": drop,
+        "nominal": nominal,
+        "numeric": numeric,
+        "date": date,
+        **{option.name: media_names.get(option.name) for _, option in column_options()},
+        "bin_width": bin_width,
+        "n_bins": n_bins,
+        "shots": shots,
+        "group": group,
+        "drop_missing_target": drop_missing_target,
+        "seed": seed,
+    }
+    commands = Commands.of(data, target, choices)
     return replace(diagnosis, advice=advise(diagnosis, commands))
-
-
-def _flag(keyword: str) -> str:
-    """Return the command's option for a keyword."""
-    return "--" + keyword.replace("_", "-")
 
 
 def _called_training(split: pd.Series) -> NDArray[np.bool_]:

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from tailwise._numbers import number
-from tailwise.diagnose.commands import Commands
 from tailwise.diagnose.facts import FEW_VALUES, Advice, Diagnosis
+from tailwise.experiment.commands import Commands
 
 _HEAVY_REACH = 10.0
 _CROWDED, _MOST_BINS = 0.1, 5_000

@@ -1,4 +1,4 @@
-"""What estimators around another one share."""
+"""Base of estimators that fit a clone of another one."""
 
 from typing import Any
 
@@ -20,16 +20,16 @@ class RegressorAround(MetaEstimatorMixin, RegressorMixin, BaseEstimator):  # typ
     estimator_: Any
 
     def predict(self, X: Any) -> NDArray[np.float64]:
-        """``(n,)`` predictions."""
+        """Return ``(n,)`` predictions."""
         check_is_fitted(self)
         pred: NDArray[np.float64] = self.estimator_.predict(X)
         return pred
 
     def get_metadata_routing(self) -> MetadataRouter:
-        """What ``fit`` passes on when metadata routing is enabled."""
+        """Return the metadata that ``fit`` passes on when metadata routing is enabled."""
         mapping = MethodMapping().add(caller="fit", callee="fit")
-        own = get_routing_for_object(super().get_metadata_routing())
-        return MetadataRouter(owner=self).add_self_request(own).add(estimator=self._inner(), method_mapping=mapping)
+        request = get_routing_for_object(super().get_metadata_routing())
+        return MetadataRouter(owner=self).add_self_request(request).add(estimator=self._inner(), method_mapping=mapping)
 
     def _inner(self) -> Any:
         return HistGradientBoostingRegressor() if self.estimator is None else self.estimator

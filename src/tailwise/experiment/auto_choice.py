@@ -1,4 +1,4 @@
-"""Choose a method for a table, and say why."""
+"""Choose a method for a table, and give the reason."""
 
 import time
 import warnings
@@ -21,13 +21,14 @@ from tailwise.training.recipe import Recipe
 
 @dataclass(frozen=True, kw_only=True)
 class AutoSettings:
-    """What ``method="auto"`` may spend.
+    """Limits of ``method="auto"``.
 
     Args:
-        folds: of the inner cross-validation; each candidate that is not a correction costs so many trainings.
-        epochs: most epochs of a stage of an inner training; those of the final training if not given.
-        budget: seconds after which no inner training but vanilla's is started. What is chosen then depends on the
-            speed of the machine; without it, on the seed alone.
+        folds: number of folds of the inner cross-validation; each candidate that is not a correction is trained once a
+            fold.
+        epochs: maximum number of epochs of a stage of an inner training; by default those of the final training.
+        budget: seconds after which no inner training except vanilla's is started. With a budget the choice depends on
+            the speed of the machine; without one, only on the seed.
 
     Raises:
         InputError: a number out of range.
@@ -68,11 +69,11 @@ class AutoSettings:
         return cls(**given)
 
     def recipe(self, recipe: Recipe) -> Recipe:
-        """The recipe of inner trainings."""
+        """Return the recipe of inner trainings."""
         return recipe if self.epochs is None else replace(recipe, epochs=self.epochs)
 
     def shortened(self, method: Method) -> Method:
-        """A method whose stages have no more epochs of their own than inner trainings may."""
+        """Return the method with the epochs of its stages limited to ``epochs``."""
         most = self.epochs
         if most is None:
             return method
@@ -82,12 +83,12 @@ class AutoSettings:
 
 @dataclass(frozen=True)
 class Choice:
-    """The method that was chosen, and why.
+    """The chosen method and the reason.
 
     Args:
-        candidate: what was chosen.
-        reason: why, in a sentence or two.
-        record: all of it as plain values: settings, each candidate's scores with standard errors, what was chosen.
+        candidate: chosen method.
+        reason: one or two sentences.
+        record: plain values: settings, scores of each candidate with standard errors, and the chosen method.
     """
 
     candidate: Experiment
@@ -113,23 +114,23 @@ def choose_method(
 ) -> Choice:
     """Choose among the candidates of the model by cross-validation on training and validation rows.
 
-    The test rows are not touched. Each candidate is trained with each fold left out and predicts that fold; see
+    The test rows are not used. Each candidate is trained with each fold left out and predicts that fold; see
     :func:`tailwise.experiment.one_standard_error.judge` for the rule.
 
-    *Overall* is measured on the distribution on which the chosen model will be tested. The balanced split tests rare
-    values far more often than they occur among training rows, so the plain mean of out-of-fold errors would be that of
-    another question. Within a bin, though, training, validation and test rows are drawn alike: the errors of a bin are
-    averaged over all its rows, and the bins are weighted by their share of the rows named by ``like``.
+    The overall error is estimated for the distribution of the test rows. In the balanced split, rare values are more
+    frequent among the test rows than among the training rows, so the mean of all out-of-fold errors would be biased.
+    Within a bin, training, validation and test rows have the same distribution: errors are averaged over all rows of a
+    bin, and bins are weighted by their fraction of the rows in ``like``.
 
     Args:
         table: a prepared table.
         train: from a task and a method to a model; see :func:`tailwise.experiment.fit.choose`.
-        settings: what may be spent.
+        settings: folds, epochs and budget.
         model: one of :data:`tailwise.backends.names.MODELS`.
-        groups: ``(n,)`` group of each row; none is ever in two folds.
-        like: ``(n,)`` rows whose labels are distributed as those to be predicted; by default the validation rows, which
-            every split draws as it draws the test rows, and after a random split the training rows too.
-        seed: of the folds.
+        groups: ``(n,)`` group of each row; all rows of a group are in one fold.
+        like: ``(n,)`` mask of rows with the label distribution of the rows to be predicted; by default the validation
+            rows, and after a random split the training rows too.
+        seed: random seed of the folds.
 
     Raises:
         InputError: too few rows or groups, or vanilla cannot be trained.
@@ -144,16 +145,16 @@ def choose_method(
     def inner(rows: Task, method: Method) -> Trained:
         return train(rows, settings.shortened(method))
 
-    with warnings.catch_warnings():  # those of the method that is chosen come when it is trained
+    with warnings.catch_warnings():  # the final training repeats the warnings of the chosen method
         warnings.simplefilter("ignore", UserWarning)
-        found = list(out_of_fold(table, fold, candidates, inner, budget=settings.budget))
-    done = [one for one in found if one.pred is not None]
+        results = list(out_of_fold(table, fold, candidates, inner, budget=settings.budget))
+    done = [one for one in results if one.pred is not None]
     bins = table.shots.bins
     counts = bins.histogram(table.y[like])
     ground = Ground(table.y[rows], fold[rows], bins.index(table.y[rows]), counts / counts.sum())
     scores, chosen = judge(ground, [one.pred for one in done if one.pred is not None])
     picked = done[chosen].candidate
-    reason = _reason(done, scores, chosen) + _left_out(found, candidates, settings)
+    reason = _reason(done, scores, chosen) + _left_out(results, candidates, settings)
     record = {
         "chosen": {
             "method": picked.method,
@@ -166,21 +167,21 @@ def choose_method(
         "tolerance": TOLERANCE,
         "seconds": time.perf_counter() - started,
         "candidates": _candidates(
-            candidates, found, dict(zip([one.candidate.method_name for one in done], scores, strict=True))
+            candidates, results, dict(zip([one.candidate.method_name for one in done], scores, strict=True))
         ),
     }
     return Choice(picked, reason, record)
 
 
 def without_rows(n: int) -> Choice:
-    """Vanilla, of a table with too few rows to compare anything."""
+    """Return vanilla, for a table with too few rows to compare methods."""
     reason = f"vanilla: {n} rows are too few to compare methods"
     return Choice(VANILLA, reason, {"chosen": {"method": VANILLA.method, "parameters": {}}, "reason": reason})
 
 
 def _reason(done: Sequence[Inner], scores: Sequence[Score], chosen: int) -> str:
     name, score, base = done[chosen].candidate.method_name, scores[chosen], scores[0]
-    refused = [one.candidate.method_name for one, its in zip(done, scores, strict=True) if not its.eligible]
+    refused = [one.candidate.method_name for one, each in zip(done, scores, strict=True) if not each.eligible]
     guard = f"; may cost more than {TOLERANCE:.0%} overall: {', '.join(refused)}" if refused else ""
     if chosen == 0:
         return f"vanilla: no other that is safe overall has a balanced error lower by a standard error{guard}"
@@ -191,26 +192,26 @@ def _reason(done: Sequence[Inner], scores: Sequence[Score], chosen: int) -> str:
     )
 
 
-def _left_out(found: Sequence[Inner], candidates: Sequence[Experiment], settings: AutoSettings) -> str:
-    said = [f"; {one.candidate.method_name} failed: {one.failed}" for one in found if one.failed is not None]
-    if len(found) < len(candidates):
-        names = ", ".join(candidate.method_name for candidate in candidates[len(found) :])
-        said.append(f"; the budget of {settings.budget:g} s ended before {names}")
-    return "".join(said)
+def _left_out(results: Sequence[Inner], candidates: Sequence[Experiment], settings: AutoSettings) -> str:
+    remarks = [f"; {one.candidate.method_name} failed: {one.failed}" for one in results if one.failed is not None]
+    if len(results) < len(candidates):
+        names = ", ".join(candidate.method_name for candidate in candidates[len(results) :])
+        remarks.append(f"; the budget of {settings.budget:g} s ended before {names}")
+    return "".join(remarks)
 
 
 def _candidates(
-    candidates: Sequence[Experiment], found: Sequence[Inner], scores: Mapping[str, Score]
+    candidates: Sequence[Experiment], results: Sequence[Inner], scores: Mapping[str, Score]
 ) -> list[dict[str, Any]]:
-    """What is known of each candidate, those that were not reached too."""
+    """Return a record of each candidate, including those that were not trained."""
     listed = []
     for place, candidate in enumerate(candidates):
         line: dict[str, Any] = {"name": candidate.method_name}
-        if place >= len(found):
+        if place >= len(results):
             line["left_out"] = "the budget ended first"
         else:
-            line["seconds"] = found[place].seconds
+            line["seconds"] = results[place].seconds
             score = scores.get(candidate.method_name)
-            line |= {"failed": found[place].failed} if score is None else asdict(score)
+            line |= {"failed": results[place].failed} if score is None else asdict(score)
         listed.append(line)
     return listed

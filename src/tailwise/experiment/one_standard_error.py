@@ -11,52 +11,52 @@ TOLERANCE = 0.03
 
 @dataclass(frozen=True)
 class Ground:
-    """On what candidates are judged: rows with a fold each, and how much the bins count.
+    """Rows on which candidates are compared, with their folds, and the weights of the bins.
 
     Args:
         y: ``(n,)`` labels, target units.
         fold: ``(n,)`` fold of each row.
         index: ``(n,)`` bin of each row.
-        share: ``(n_bins,)`` share of the bin among rows distributed as those to be predicted; 0 where there are none.
+        fraction: ``(n_bins,)`` estimated fraction of the rows to be predicted that are in the bin.
     """
 
     y: NDArray[np.float64]
     fold: NDArray[np.int64]
     index: NDArray[np.int64]
-    share: NDArray[np.float64]
+    fraction: NDArray[np.float64]
 
-    def errors(self, size: NDArray[np.float64], here: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
-        """Overall and balanced mean of errors, ``(2, ...)``.
+    def errors(self, size: NDArray[np.float64], used: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
+        """Return the overall and the balanced mean of errors, ``(2, ...)``.
 
-        Both are means over bins of the mean error in each: overall a bin counts as often as its rows will come,
-        balanced all bins that will come count the same.
+        Both are means over bins of the mean error in the bin: the overall one weights bins by ``fraction``, the
+        balanced one weights all bins with a positive fraction equally.
 
         Args:
             size: ``(n, ...)`` absolute errors.
-            here: ``(n,)`` which rows to take; all if not given.
+            used: ``(n,)`` mask of rows; all rows by default.
         """
-        rows = np.ones(len(self.y), dtype=bool) if here is None else here
-        count = np.bincount(self.index[rows], minlength=self.share.size)
-        total = np.zeros((self.share.size, *size.shape[1:]))
+        rows = np.ones(len(self.y), dtype=bool) if used is None else used
+        count = np.bincount(self.index[rows], minlength=self.fraction.size)
+        total = np.zeros((self.fraction.size, *size.shape[1:]))
         np.add.at(total, self.index[rows], size[rows])
-        there = (count > 0) & (self.share > 0)
-        mean = total[there] / count[there].reshape(-1, *[1] * (size.ndim - 1))
-        share = self.share[there] / self.share[there].sum()
-        return np.stack([np.tensordot(share, mean, axes=1), mean.mean(axis=0)])
+        kept = (count > 0) & (self.fraction > 0)
+        mean = total[kept] / count[kept].reshape(-1, *[1] * (size.ndim - 1))
+        weight = self.fraction[kept] / self.fraction[kept].sum()
+        return np.stack([np.tensordot(weight, mean, axes=1), mean.mean(axis=0)])
 
 
 @dataclass(frozen=True)
 class Score:
-    """How one candidate did.
+    """Errors of one candidate.
 
     Args:
-        overall: mean absolute error over rows that come as those to be predicted, target units.
+        overall: mean absolute error for the distribution of the rows to be predicted, target units.
         balanced: mean over bins of the mean absolute error in each, target units.
-        change: of the overall error, relative to vanilla's; 0.02 is 2 % worse.
-        change_error: standard error of that.
+        change: relative change of the overall error against vanilla; 0.02 is 2 % worse.
+        change_error: standard error of ``change``.
         behind: balanced error minus that of the best eligible candidate, target units.
-        behind_error: standard error of that.
-        eligible: whether the overall error is safe.
+        behind_error: standard error of ``behind``.
+        eligible: whether the overall error is within the tolerance.
     """
 
     overall: float
@@ -68,25 +68,21 @@ class Score:
     eligible: bool
 
 
-def judge(
-    ground: Ground, predictions: Sequence[NDArray[np.float64]], *, tolerance: float = TOLERANCE
-) -> tuple[list[Score], int]:
-    """Scores of candidates, and which is chosen.
+def judge(ground: Ground, predictions: Sequence[NDArray[np.float64]]) -> tuple[list[Score], int]:
+    """Return the scores of candidates, and the position of the chosen one.
 
-    1. A candidate is eligible if its overall error is at most ``tolerance`` above vanilla's, one standard error of
-       the difference included. Vanilla always is.
-    2. Of these the best has the lowest balanced error.
-    3. Chosen is the simplest whose balanced error is within one standard error of the best one's, the standard error
-       being that of the difference of the two (Breiman et al., *Classification and Regression Trees*, 1984, there with
-       that of the best alone).
+    1. A candidate is eligible if its overall error is at most 3 % above vanilla's, one standard error of
+       the difference included. Vanilla always is eligible.
+    2. The best candidate is the eligible one with the lowest balanced error.
+    3. The chosen candidate is the simplest one whose balanced error is within one standard error of the best one's. The
+       standard error is that of the difference of the two; Breiman et al., *Classification and Regression Trees*, 1984,
+       use that of the best one.
 
-    Standard errors are jackknifes over the folds of paired differences: what another draw of rows, and another
-    training, would change.
+    Standard errors are jackknife estimates over the folds, of paired differences.
 
     Args:
-        ground: rows and shares.
-        predictions: of each candidate ``(n,)``, from simple to complex; vanilla's first.
-        tolerance: how much worse overall a method may be, relative.
+        ground: rows and weights of bins.
+        predictions: ``(n,)`` predictions of each candidate, from simple to complex; vanilla first.
     """
     size = np.abs(np.column_stack(list(predictions)) - ground.y[:, None])
     overall, balanced = ground.errors(size)
@@ -94,7 +90,7 @@ def judge(
     left_out = np.stack(folds)  # (folds, 2, candidates)
     change = _ratio(overall) - 1
     change_error = _jackknife(np.stack([_ratio(one) for one in left_out[:, 0]]))
-    eligible = change + change_error <= tolerance
+    eligible = change + change_error <= TOLERANCE
     eligible[0] = True
     best = int(np.flatnonzero(eligible)[np.argmin(balanced[eligible])])
     behind = balanced - balanced[best]
@@ -108,14 +104,14 @@ def judge(
 
 
 def _ratio(overall: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Errors over vanilla's; of a vanilla without any error, 1 for none and 2 for any."""
+    """Return errors divided by vanilla's; if vanilla has no error, 1 for no error and 2 for any."""
     if overall[0] > 0:
         return np.asarray(overall / overall[0], dtype=np.float64)
     return np.where(overall > 0, 2.0, 1.0)
 
 
 def _jackknife(left_out: NDArray[np.float64]) -> NDArray[np.float64]:
-    """``(m,)`` standard errors from ``(folds, m)`` values that each leave out a fold."""
+    """Return ``(m,)`` standard errors from ``(folds, m)`` values that each leave out one fold."""
     folds = len(left_out)
     spread = np.square(left_out - left_out.mean(axis=0)).sum(axis=0)
     error: NDArray[np.float64] = np.sqrt((folds - 1) / folds * spread)

@@ -28,7 +28,7 @@ _CHOICES = (
     *("bin_width", "n_bins", "shots", "split", "split_column", "group", "drop_missing_target", "mask_target", "seed"),
     *("drop", "nominal", "numeric", "date"),
 )
-_ROLES = {"group": "it says the group", "split": "it says the split"}
+_ROLES = {"group": "it holds the groups", "split": "it holds the split"}
 
 
 def prepare(
@@ -85,6 +85,7 @@ def prepare(
         InputError: anything about the table or the choices that does not work, in one line.
     """
     given = locals()
+    media_roles = media_columns(media, parameters=prepare.__kwdefaults__ or ())
     choices = {name: given[name] for name in _CHOICES}
     for _, option in column_options():
         choices[option.name] = media.get(option.name, () if option.together == 1 else None)
@@ -128,7 +129,7 @@ def prepare(
             *([] if group is None else [(group, "group")]),
             *([(split_column or SPLIT_COLUMN, "split")] if kind == "column" else []),
         ],
-        media=media_columns(media),
+        media=media_roles,
         hint=how_to_name(),
     )
     rows = with_full_paths(rows, schema, Path(folder or ""))

@@ -1,4 +1,4 @@
-"""Relevance of a target value, φ(y) in [0, 1]: from control points, a box plot, thresholds or a density."""
+"""Relevance of a target value, φ(y) in [0, 1]: from control points or a box plot."""
 
 from dataclasses import dataclass
 from typing import Any, Literal, Self
@@ -6,10 +6,8 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import CubicHermiteSpline
-from scipy.special import expit
 
 from tailwise._checks import InputError, label_array, one_of, positive
-from tailwise.labels.kde import scalar_bandwidth
 
 Box = Literal["plain", "adjusted"]
 BOXES = ("plain", "adjusted")
@@ -175,63 +173,6 @@ def medcouple(y: ArrayLike) -> float:
     order = np.arange(1, k + 1)
     kernel[len(below) - k :, :k] = np.sign(order[:, None] + order - 1 - k)
     return float(np.median(kernel))
-
-
-def sigmoid_relevance(y: ArrayLike, *, low: float | None = None, high: float | None = None) -> NDArray[np.float64]:
-    """Compute a relevance that rises below ``low``, above ``high``, or both: a sum of sigmoids, at most 1.
-
-    A threshold is moved outwards by σ_y / 1000, and the slope is ± log(10⁴ - 1) over its distance from 0, so φ is 10⁻⁴
-    or 1 - 10⁻⁴ at y = 0: it depends on the zero of the target's units.
-
-    Args:
-        y: ``(n,)`` labels.
-        low: threshold of low values, target units, at which φ is about a half.
-        high: threshold of high values.
-
-    Returns:
-        ``(n,)`` φ of each label.
-
-    Raises:
-        InputError: no threshold, or one of 0.
-
-    Example:
-        >>> sigmoid_relevance([10.0, 60.0, 90.0], high=60.0).round(2).tolist()
-        [0.0, 0.5, 0.99]
-    """
-    labels = label_array(y)
-    total = np.zeros_like(labels)
-    ends = [(threshold, sign) for threshold, sign in ((low, -1.0), (high, 1.0)) if threshold is not None]
-    if not ends:
-        raise InputError("sigmoid relevance needs a threshold: low, high, or both")
-    for threshold, sign in ends:
-        center = threshold + sign * labels.std() / 1000
-        if not np.isfinite(center) or center == 0:
-            raise InputError(f"a sigmoid threshold must be a finite number other than 0, got {threshold!r}")
-        total += expit(sign * np.log(1e4 - 1) / abs(center) * (labels - center))
-    return np.minimum(total, 1.0)
-
-
-def density_relevance(y: ArrayLike, *, bandwidth: float | None = None) -> NDArray[np.float64]:
-    """Compute a relevance of rare labels: 1 minus a Gaussian kernel density of the labels, scaled to [0, 1].
-
-    Args:
-        y: ``(n,)`` labels.
-        bandwidth: target units, above 0; ``None`` takes 1.06 σ n^(-1/5).
-
-    Returns:
-        ``(n,)`` φ of each label: 1 for the rarest and 0 for the most common; 0 for all if all are equally common.
-
-    Example:
-        >>> density_relevance([1.0, 2.0, 2.0, 2.0, 9.0], bandwidth=1.0).round(2).tolist()
-        [0.3, 0.0, 0.0, 0.0, 1.0]
-    """
-    from sklearn.neighbors import KernelDensity
-
-    labels = label_array(y)
-    rows = labels.reshape(-1, 1)
-    density = np.exp(KernelDensity(bandwidth=scalar_bandwidth(labels, bandwidth)).fit(rows).score_samples(rows))
-    spread = float(np.ptp(density))
-    return np.zeros_like(labels) if spread == 0 else (density.max() - density) / spread
 
 
 def _monotone_slopes(points: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:

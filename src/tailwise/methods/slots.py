@@ -1,33 +1,9 @@
 """The protocols of the slots of a training step."""
 
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-
-
-class Resampler(Protocol):
-    """``fit_resample(X, y) -> X, y``: resampled training rows, before training."""
-
-    def fit_resample(self, X: Any, y: Any, /) -> tuple[Any, Any]:
-        """Resampled rows and labels."""
-
-
-class Augment(Protocol):
-    """Batch augmentation: inputs before the encoder, features after it, each with its labels."""
-
-    def inputs(self, x: Any, y: "Tensor", /) -> tuple[Any, "Tensor"]:
-        """Inputs and labels."""
-
-    def features(self, features: "Tensor", y: "Tensor", /) -> tuple["Tensor", "Tensor"]:
-        """Features and labels."""
-
-
-class Weights(Protocol):
-    """``w(target) -> (B,)``: the weight of each label in the loss."""
-
-    def __call__(self, target: "Tensor", /) -> "Tensor":
-        """Weights of labels."""
 
 
 @runtime_checkable
@@ -39,24 +15,6 @@ class Smoother(Protocol):
 
     def end_epoch(self) -> None:
         """Update statistics that change once an epoch."""
-
-
-class Regularizer(Protocol):
-    """``r(features, target, pred, weight=None) -> scalar``."""
-
-    def __call__(
-        self, features: "Tensor", target: "Tensor", pred: "Tensor", weight: "Tensor | None" = None, /
-    ) -> "Tensor":
-        """The term of a batch."""
-
-
-class Model(Protocol):
-    """Network as a method needs it: an encoder of inputs, and a head (:class:`tailwise.heads.head.Head`)."""
-
-    head: Any
-
-    def encode(self, x: Any, /) -> "Tensor":
-        """Features ``(B, d)``."""
 
 
 @runtime_checkable

@@ -32,6 +32,11 @@ class Interval:
         low, high = np.quantile(finite, _PERCENTILES).tolist()
         return cls(value, low, high)
 
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether both ends exist and are on the same side of 0."""
+        return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
+
     def to_json(self) -> dict[str, float | None]:
         """Return plain values."""
         return {"value": self.value, "low": self.low, "high": self.high}

@@ -1,4 +1,4 @@
-"""Metrics of prediction intervals: coverage and width by region, and the interval score."""
+"""Metrics of prediction intervals: coverage and width by region."""
 
 import math
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import binomtest
 
-from tailwise._checks import InputError, label_array, positive, same_shape
+from tailwise._checks import InputError, label_array, same_shape
 from tailwise.labels.shots import REGIONS, Shots
 from tailwise.metrics.confidence import Interval
 
@@ -96,38 +96,6 @@ def coverage_by_region(
         if both != [None, None]:
             regions[name] = RegionCoverage(*both)
     return regions
-
-
-def interval_score(y_true: ArrayLike, low: ArrayLike, high: ArrayLike, confidence: float) -> float:
-    """Mean over rows of the width plus 2 / (1 - c) times the true value's distance outside; lower is better.
-
-    Gneiting and Raftery, *Strictly proper scoring rules, prediction, and estimation* (JASA 2007): the expected score is
-    lowest for the interval between the true (1 - c) / 2 and (1 + c) / 2 quantiles.
-
-    Args:
-        y_true: ``(n,)`` labels, target units.
-        low: ``(n,)`` lower ends.
-        high: ``(n,)`` upper ends.
-        confidence: c, the nominal coverage, in (0, 1).
-
-    Returns:
-        The score, target units; infinite if an interval is.
-
-    Raises:
-        InputError: shapes that differ, labels that are not finite, ends that are NaN or not in order, a confidence
-            outside (0, 1).
-
-    Example:
-        >>> interval_score([1.0, 6.0], [0.0, 0.0], [4.0, 4.0], 0.5)
-        8.0
-    """
-    true = label_array(y_true, "y_true")
-    lower, upper = _ends(low, high, true)
-    nominal = positive(confidence, "confidence")
-    if nominal >= 1:
-        raise InputError(f"confidence must be a fraction below 1, such as 0.9, got {confidence!r}")
-    outside = np.maximum(lower - true, 0) + np.maximum(true - upper, 0)
-    return float((upper - lower + 2 / (1 - nominal) * outside).mean())
 
 
 def _ends(

@@ -15,14 +15,13 @@ from tailwise.metrics.confidence import Interval
 from tailwise.metrics.errors import error_sizes
 
 _DRAWS_AT_ONCE = 1_000_000
+_MAE_RESAMPLES, _CROSSED_RESAMPLES = 1000, 2000
 
 
-def mae_change(
-    y_true: ArrayLike, y_pred: ArrayLike, y_other: ArrayLike, *, resamples: int = 1000, seed: int = 0
-) -> Interval:
+def mae_change(y_true: ArrayLike, y_pred: ArrayLike, y_other: ArrayLike) -> Interval:
     """Return the MAE of one prediction minus the MAE of another on the same rows, with its 95 % bootstrap interval.
 
-    In target units. A single row has no interval.
+    In target units, from 1,000 resamples with a fixed seed. A single row has no interval.
 
     Raises:
         InputError: shapes that differ, values that are not finite.
@@ -30,12 +29,12 @@ def mae_change(
     gain = error_sizes(y_true, y_pred) - error_sizes(y_true, y_other)
     if gain.size < 2:
         return Interval(float(gain.mean()))
-    rng = np.random.default_rng(seed)
-    draws = np.array([gain[rng.integers(0, gain.size, gain.size)].mean() for _ in range(resamples)])
+    rng = np.random.default_rng(0)
+    draws = np.array([gain[rng.integers(0, gain.size, gain.size)].mean() for _ in range(_MAE_RESAMPLES)])
     return Interval.of_draws(float(gain.mean()), draws)
 
 
-def crossed_bootstrap(gains: NDArray[np.float64], *, resamples: int = 2000, seed: int = 0) -> Interval:
+def crossed_bootstrap(gains: NDArray[np.float64], *, seed: int = 0) -> Interval:
     """Return the mean of ``(seeds, rows)`` differences with its 95 % bootstrap interval over seeds and rows.
 
     All seeds are tested on the same rows, so each resample draws seeds, and rows once for all seeds (Art Owen, *The
@@ -43,7 +42,6 @@ def crossed_bootstrap(gains: NDArray[np.float64], *, resamples: int = 2000, seed
 
     Args:
         gains: differences of absolute errors, target units.
-        resamples: number of resamples.
         seed: random seed of the resampling.
 
     Example:
@@ -57,7 +55,7 @@ def crossed_bootstrap(gains: NDArray[np.float64], *, resamples: int = 2000, seed
     draws = np.array(
         [
             gains[:, rng.integers(0, n_rows, n_rows)].mean(axis=1)[rng.integers(0, n_seeds, n_seeds)].mean()
-            for _ in range(resamples)
+            for _ in range(_CROSSED_RESAMPLES)
         ]
     )
     return Interval.of_draws(float(gains.mean()), draws)

@@ -27,7 +27,7 @@ def image_augmentation(
     true_or_false(flip, "image.flip")
     not_negative(colour, "image.colour", most=1.0)
     if not not_negative(erase, "image.erase") <= 1:
-        raise InputError(f"image.erase, a share of the images, must be at most 1, got {erase!r}")
+        raise InputError(f"image.erase, a fraction of the images, must be at most 1, got {erase!r}")
     if not (crop or flip or colour or erase):
         return None
     try:

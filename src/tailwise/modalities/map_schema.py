@@ -13,7 +13,7 @@ _MOST_SIDE = 8192
 
 @dataclass(frozen=True)
 class MapSettings:
-    """How files of images and maps are read: the parameters of ``depth``.
+    """The parameters of ``depth``: how files of images and maps are read.
 
     Args:
         scale: target units of 1 in a file (0.001 for millimetres as metres).

@@ -1,6 +1,6 @@
 """Columns of a table that are media: recognised by their keywords, and their cells as paths or texts."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,14 @@ from tailwise.data.rows import FrameRows, Rows
 from tailwise.modalities.kinds import column_options, modality_named, plurals
 
 
-def media_columns(named: Mapping[str, Any]) -> list[Medium]:
+def media_columns(named: Mapping[str, Any], *, parameters: Iterable[str] = ()) -> list[Medium]:
     """Return the media that keywords such as ``image=["photo"]`` and ``text_pair=("question", "answer")`` name.
 
     Single columns come first, in the order of the modalities, then those that are read together.
 
     Args:
         named: columns by keyword; empty or ``None`` for none.
+        parameters: further keywords of the calling function, suggested for an unknown keyword.
 
     Raises:
         InputError: an unknown keyword, another number of columns than are read together.
@@ -31,7 +32,7 @@ def media_columns(named: Mapping[str, Any]) -> list[Medium]:
     known = [option.name for _, option in options]
     for name in named:
         if name not in known:
-            raise InputError(f"there is no keyword {name!r} for columns{did_you_mean(name, known)}")
+            raise InputError(f"there is no keyword {name!r}{did_you_mean(name, [*known, *parameters])}")
     single, together = [], []
     for modality, option in options:
         columns = named.get(option.name)

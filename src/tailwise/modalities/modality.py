@@ -37,11 +37,11 @@ class ColumnOption:
 class Modality:
     """A kind of column, described without anything heavy imported.
 
-    What reads and encodes it is named as ``"module:function"`` and imported on use.
+    Functions that read and encode it are given as ``"module:function"`` and imported on use.
 
     Args:
-        name: one of it, e.g. ``"image"``; names its parameters and its part of a saved model. Ends in a letter.
-        plural: several of them, for messages.
+        name: singular, e.g. ``"image"``; prefix of its parameters and of its part of a saved model. Ends in a letter.
+        plural: plural, for messages.
         options: keywords that name its columns.
         parameters: names of the parameters of reader and encoder.
         fit: ``(columns, frame, params, device) -> FittedMedium``: reader and encoder from training rows.

@@ -63,8 +63,7 @@ class Comparison:
     @property
     def differs(self) -> bool:
         """Whether the interval of the difference excludes 0."""
-        low, high = self.change.low, self.change.high
-        return low is not None and high is not None and (low > 0 or high < 0)
+        return self.change.excludes_zero
 
     @property
     def text(self) -> str:

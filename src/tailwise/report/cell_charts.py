@@ -91,7 +91,7 @@ def cells_chart(shots: Shots, targets: Sequence[str]) -> str:
                 drawn.axes.scatter([], [], marker="s", s=40, color=REGION_COLORS[region], linewidth=0, label=region)
         for i in filled.tolist():
             count = f"{number(rows[i])} rows a cell" if merged else _rows(rows[i])
-            _tell(drawn, blocks, i, f"{blocks.name(i, targets)}: {count}, {REGIONS[codes[i]]}")
+            _label(drawn, blocks, i, f"{blocks.name(i, targets)}: {count}, {REGIONS[codes[i]]}")
         several = f", mean of {together.max():.0f}" if merged else ""
         drawn.title(f"{short(targets[1])} (colour: training rows a cell{several})")
         drawn.legend()
@@ -123,7 +123,7 @@ def cell_error_chart(y_true: Array, y_pred: Array, shots: Shots, targets: Sequen
         faces = [to_rgba(OURS, _FAINTEST + (1 - _FAINTEST) * share[i]) for i in filled]
         _draw(drawn, blocks, filled, faces, targets)
         for i in filled.tolist():
-            _tell(drawn, blocks, i, f"{blocks.name(i, targets)}: mean distance {number(mean[i])} ({_rows(rows[i])})")
+            _label(drawn, blocks, i, f"{blocks.name(i, targets)}: mean distance {number(mean[i])} ({_rows(rows[i])})")
         drawn.title(f"{short(targets[1])} (colour: mean distance, {span})")
     return drawn.svg
 
@@ -150,6 +150,6 @@ def _rows(n: float) -> str:
     return "1 row" if n == 1 else f"{n:,.0f} rows"
 
 
-def _tell(drawn: Drawing, blocks: _Blocks, i: int, text: str) -> None:
+def _label(drawn: Drawing, blocks: _Blocks, i: int, text: str) -> None:
     (left, right), (low, high) = blocks.ends(i)
     drawn.tell((left + right) / 2, (low + high) / 2, text)

@@ -4,7 +4,6 @@ While training, the folder holds ``config.json``, ``history.jsonl`` and ``checkp
 ``manifest.json`` is there, which is written last and names every other file with its SHA-256.
 """
 
-import hashlib
 import json
 import platform
 import shutil
@@ -18,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tailwise._checks import InputError, quoted
-from tailwise._files import write_json
+from tailwise._files import file_digest, write_json
 from tailwise.runs.lock import LOCK
 
 CONFIG, HISTORY, METRICS, INTERVALS, TRADE_OFF, PREDICTIONS, MAPS, REPORT = (
@@ -166,7 +165,7 @@ def read_history(out: Path) -> list[dict[str, Any]]:
 
 def finish_run(out: Path) -> None:
     """Write the manifest that makes the run a finished one, and remove the one it replaces."""
-    write_json(out / MANIFEST, {"format": _FORMAT, "sha256": {name: _digest(out / name) for name in _files(out)}})
+    write_json(out / MANIFEST, {"format": _FORMAT, "sha256": {name: file_digest(out / name) for name in _files(out)}})
     if _is_run(out / _ASIDE):
         shutil.rmtree(out / _ASIDE)
     remove_cache(out)
@@ -199,7 +198,7 @@ def open_run(run: str | Path) -> Path:
     missing = [name for name in digests if not (out / name).is_file()]
     if missing:
         raise InputError(f"run {str(run)!r} is incomplete; missing {quoted(missing)}; train again")
-    altered = [name for name, digest in digests.items() if _digest(out / name) != digest]
+    altered = [name for name, digest in digests.items() if file_digest(out / name) != digest]
     if altered:
         raise InputError(f"run {str(run)!r} was altered after it finished: {quoted(altered)}; train again")
     return out
@@ -233,8 +232,3 @@ def _files(out: Path) -> list[str]:
     of_kind = [name for name in (MAPS, INTERVALS) if (out / name).is_file()]  # maps and several targets have none
     single = [CONFIG, HISTORY, METRICS, PREDICTIONS, *of_kind, REPORT]
     return single + sorted(str(path.relative_to(out).as_posix()) for path in (out / MODEL).rglob("*") if path.is_file())
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -94,10 +94,10 @@ def find_bumps(labels: Floats, phi: Floats, threshold: float) -> list[Bump]:
 
 
 def multipliers(bumps: Sequence[Bump], strategy: Strategy) -> NDArray[np.float64]:
-    """Compute C_b, the factor on the rows of each bump that a strategy wants.
+    """Compute C_b, the factor of a strategy on the number of rows of each bump.
 
-    With n rows in m bumps and B = n / m: ``"balance"`` wants C_b = B / |b|, the same number of rows of each bump;
-    ``"extreme"`` wants numbers in proportion to B² / |b|, n in total, so a smaller bump gets more rows.
+    With n rows in m bumps and B = n / m: ``"balance"`` is C_b = B / |b|, the same number of rows of each bump;
+    ``"extreme"`` gives numbers of rows in proportion to B² / |b|, n in total, so a smaller bump gets more rows.
 
     Raises:
         InputError: an unknown strategy; factors that are not one finite number above 0 per bump.

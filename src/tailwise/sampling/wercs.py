@@ -36,7 +36,7 @@ class WERCS(Resampler):
         InputError: from ``fit_resample``, parameters that are not allowed; with noise, missing values.
 
     Note:
-        A row of relevance 1 is never left out, and at least one row stays, even if ``under`` asks for more. Rows are
+        A row of relevance 1 is never left out, and at least one row stays, whatever ``under`` is. Rows are
         added and left out independently, both drawn from all rows. Without noise any column and missing values are
         allowed.
 

@@ -11,7 +11,7 @@ OBJECTIVES = ("few", "medium", "many", "bmae", "mae")
 
 @dataclass(frozen=True)
 class Aim:
-    """What a search minimises on the validation rows.
+    """Objective of a search on the validation rows.
 
     Args:
         minimise: one of :data:`OBJECTIVES`: the MAE of a region, bMAE, or the overall MAE.

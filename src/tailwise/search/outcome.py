@@ -43,8 +43,7 @@ class RegionOutcome:
     @property
     def differs(self) -> bool:
         """Whether the interval excludes 0."""
-        low, high = self.change.low, self.change.high
-        return low is not None and high is not None and (low > 0 or high < 0)
+        return self.change.excludes_zero
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON values."""

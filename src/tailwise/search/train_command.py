@@ -1,20 +1,11 @@
 """The ``tailwise train`` command that trains the settings of a search again."""
 
-import shlex
 from collections.abc import Mapping
 from typing import Any
 
+from tailwise.experiment.commands import Commands
 from tailwise.experiment.spec import Experiment
 from tailwise.training.recipe import Recipe
-
-_TABLE_FLAGS = {
-    "bin_width": "--bin-width",
-    "split": "--split",
-    "group": "--group",
-    "drop": "--drop",
-    "nominal": "--nominal",
-    "drop_missing_target": "--drop-missing-target",
-}
 
 
 def train_command(data: str, target: str, experiment: Experiment, recipe: Recipe, choices: Mapping[str, Any]) -> str:
@@ -29,17 +20,16 @@ def train_command(data: str, target: str, experiment: Experiment, recipe: Recipe
 
     Example:
         >>> train_command("a.csv", "y", Experiment("inv", "linear"), Recipe(), {"split": "random"})
-        'tailwise train a.csv --target y --method inv --model linear --seed 0 --criterion bmae --split random'
+        'tailwise train a.csv --target y --split random --method inv --model linear --seed 0 --criterion bmae'
     """
-    words = ["tailwise", "train", data, "--target", target, *_settings_words(experiment, recipe)]
-    words += ["--seed", str(recipe.seed), "--criterion", recipe.criterion]
+    words = [*_settings_words(experiment, recipe), "--seed", str(recipe.seed), "--criterion", recipe.criterion]
     if experiment.model == "network" and recipe.epochs != Recipe.epochs:
         words += ["--epochs", str(recipe.epochs)]
-    return shlex.join([*words, *_table_words(choices)])
+    return Commands.of(data, target, choices).train(experiment.method, *words)
 
 
 def _settings_words(experiment: Experiment, recipe: Recipe) -> list[str]:
-    words = ["--method", experiment.method]
+    words: list[str] = []
     for part, params in experiment.method_params.items():
         words += _set_words(part, params)
     if experiment.model == "network":
@@ -52,16 +42,3 @@ def _settings_words(experiment: Experiment, recipe: Recipe) -> list[str]:
 
 def _set_words(part: str, params: Mapping[str, Any]) -> list[str]:
     return [word for name, value in params.items() for word in ("--set", f"{part}.{name}={value!r}")]
-
-
-def _table_words(choices: Mapping[str, Any]) -> list[str]:
-    words: list[str] = []
-    for name, flag in _TABLE_FLAGS.items():
-        value = choices.get(name)
-        if value is True:
-            words.append(flag)
-        elif isinstance(value, list):
-            words += [word for item in value for word in (flag, item)]
-        elif value not in (None, False, "auto"):
-            words += [flag, str(value)]
-    return words

@@ -11,7 +11,8 @@ from tailwise._part import Part
 from tailwise.labels.bin_grid import BinGrid
 from tailwise.labels.bins import Bins
 from tailwise.labels.kernels import COMPATS, Compat, Kernel, kernel_window, smooth
-from tailwise.labels.tensors import BinIndex, FullPrecision
+from tailwise.labels.tensors import BinIndex
+from tailwise.smoothing.epoch_smoothing import EpochSmoothing
 from tailwise.smoothing.moments import BinMoments
 
 Covariance = Literal["diagonal", "full"]
@@ -101,7 +102,7 @@ def recolouring(covariance: Tensor, smoothed: Tensor) -> Tensor:
     return torch.where(varies, colouring @ whitening, identity)
 
 
-class FDS(FullPrecision):
+class FDS(EpochSmoothing):
     """Feature distribution smoothing.
 
     Yang et al., *Delving into Deep Imbalanced Regression* (ICML 2021): features of a label in bin b are
@@ -160,7 +161,6 @@ class FDS(FullPrecision):
 
     gathers = True
     kernel: Tensor
-    epoch: Tensor
     mean_weight: Tensor
     var_weight: Tensor
     running_mean: Tensor
@@ -232,7 +232,6 @@ class FDS(FullPrecision):
         self.register_buffer("scale", torch.eye(d).expand(spread).clone() if self.full else torch.ones(n, d))
         self.register_buffer("shift", torch.zeros(n, d))
         self.moments = BinMoments(n, d, full=self.full)
-        self._active = False
 
     def forward(self, features: Tensor, target: Tensor) -> Tensor:
         """Return smoothed features in training mode, unchanged features in evaluation mode."""
@@ -275,8 +274,7 @@ class FDS(FullPrecision):
             self.moments.merge_processes()
             self._fold(self.moments)
         self.moments.reset(self.running_mean)
-        self.epoch = self.epoch + 1
-        self._active = int(self.epoch) >= self.start_smooth
+        self._count_epoch()
         mean, var = self.smoothed_statistics()
         if self.full:
             scale = recolouring(self.running_var, var)
@@ -332,10 +330,6 @@ class FDS(FullPrecision):
         mask = known.to(self.kernel.dtype)
         total = (self.kernel @ mask).clamp(min=torch.finfo(self.kernel.dtype).tiny)
         return ((self.kernel * mask.T / total) @ statistic.flatten(1)).view_as(statistic)
-
-    def _load_from_state_dict(self, *args: object, **kwargs: object) -> None:
-        super()._load_from_state_dict(*args, **kwargs)
-        self._active = int(self.epoch) >= self.start_smooth
 
     def extra_repr(self) -> str:
         """Return bins, channels and parameters as text."""

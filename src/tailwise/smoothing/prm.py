@@ -7,13 +7,14 @@ from torch import Tensor
 from tailwise._checks import InputError, not_negative, number_range, whole
 from tailwise.labels.bins import Bins
 from tailwise.labels.kernels import Kernel, kernel_window, smooth
-from tailwise.labels.tensors import BinIndex, FullPrecision
+from tailwise.labels.tensors import BinIndex
+from tailwise.smoothing.epoch_smoothing import EpochSmoothing
 from tailwise.smoothing.moments import BinMoments
 
 _MOST_BINS = 5_000
 
 
-class PRM(FullPrecision):
+class PRM(EpochSmoothing):
     """Calibrate Gaussian features with uncertain statistics averaged over neighbouring bins.
 
     Wang and Wang, *Variational Imbalanced Regression* (NeurIPS 2023). The n_b features N(μ_i, σ_i²) in bin b have, per
@@ -65,7 +66,6 @@ class PRM(FullPrecision):
 
     gathers = True
     kernel: Tensor
-    epoch: Tensor
     mean_weight: Tensor
     spread_weight: Tensor
     running_mean: Tensor
@@ -113,7 +113,6 @@ class PRM(FullPrecision):
         self.register_buffer("shift", torch.zeros(n, d))
         self.register_buffer("added", torch.zeros(n, d))
         self.moments, self.variances = BinMoments(n, d), BinMoments(n, d)
-        self._active = False
 
     def forward(self, mean: Tensor, variance: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Return smoothed means and variances in training mode, unchanged ones in evaluation mode."""
@@ -143,8 +142,7 @@ class PRM(FullPrecision):
             self._fold()
         for statistics in (self.moments, self.variances):
             statistics.reset(self.running_mean)
-        self.epoch = self.epoch + 1
-        self._active = int(self.epoch) >= self.start_smooth
+        self._count_epoch()
         self._calibrate()
 
     def _fold(self) -> None:
@@ -186,10 +184,6 @@ class PRM(FullPrecision):
         """Return the kernel over the known bins, with rows that sum to 1."""
         taps = self.kernel * known.to(self.kernel.dtype).T
         return taps / taps.sum(1, keepdim=True).clamp(min=torch.finfo(taps.dtype).tiny)
-
-    def _load_from_state_dict(self, *args: object, **kwargs: object) -> None:
-        super()._load_from_state_dict(*args, **kwargs)
-        self._active = int(self.epoch) >= self.start_smooth
 
     def extra_repr(self) -> str:
         """Return bins, channels and momentum as text."""

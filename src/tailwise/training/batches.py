@@ -1,4 +1,4 @@
-"""Batches of training rows: what the loop asks of them, and batches of rows that are already tensors."""
+"""Batches of training rows: the protocol of the loop, and batches of tensors in memory."""
 
 from collections.abc import Iterator
 from typing import Any, Protocol
@@ -15,23 +15,23 @@ class BatchSource(Protocol):
 
     @property
     def batch_size(self) -> int:
-        """Most rows of a batch, of all processes together."""
+        """Maximum number of rows of a batch, over all processes."""
 
     def to(self, device: torch.device, /) -> "BatchSource":
-        """The same batches on another device."""
+        """Return the same batches on another device."""
 
     def __len__(self) -> int:
         """Number of batches of an epoch."""
 
     def pieces(self) -> Iterator[tuple[int, Any, Tensor]]:
-        """Of each batch of all processes its number of rows, and inputs and targets of this process's piece."""
+        """Yield the number of rows of each batch over all processes, and inputs and targets of this process's rows."""
 
 
 class Batches:
     """Shuffled batches ``(x, y)`` fetched by index from tensors on one device, never row by row.
 
-    The order follows torch's global generator, so one seed an epoch fixes it. Of several processes each gets its piece
-    of every batch; their generators must be seeded alike.
+    The order follows torch's global generator, so one seed an epoch fixes it. Each of several processes gets its piece
+    of every batch; their generators must have the same seed.
 
     Args:
         x: ``(n, ...)`` inputs.
@@ -55,7 +55,7 @@ class Batches:
         self.x, self.y, self.batch_size, self.weight = x, y, batch_size, weight
 
     def to(self, device: torch.device) -> "Batches":
-        """The same batches on another device."""
+        """Return the same batches on another device."""
         return Batches(self.x.to(device), self.y.to(device), batch_size=self.batch_size, weight=self.weight)
 
     def __len__(self) -> int:
@@ -65,7 +65,7 @@ class Batches:
         return ((x, y) for _, x, y in self.pieces())
 
     def pieces(self) -> Iterator[tuple[int, Tensor, Tensor]]:
-        """Of each batch of all processes its number of rows, and inputs and targets of this process's piece."""
+        """Yield the number of rows of each batch over all processes, and inputs and targets of this process's rows."""
         n = len(self.x)
         order = torch.randperm(n) if self.weight is None else torch.multinomial(self.weight, n, replacement=True)
         order = order.to(self.x.device)

@@ -1,20 +1,20 @@
-"""What one epoch of a training gave."""
+"""Results of one epoch of a training."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one epoch gave, or one round of boosting.
+    """Results of one epoch, or of one round of boosting.
 
     Args:
         stage: stage of the method, from 0.
         epoch: epoch of the stage, from 0.
-        of: epochs the stage has at most.
+        of: maximum number of epochs of the stage.
         terms: mean of each loss term over the batches.
         validation: validation errors by name, target units; none while the encoder trains alone.
         lr: learning rate; 0 where there is none.
-        seconds: time it took, validation included.
+        seconds: duration, validation included.
         best: whether this is the best epoch of the stage so far.
     """
 

@@ -38,14 +38,14 @@ class Training:
     epoch.
 
     Args:
-        method: what to train.
+        method: method to train.
         model: the network; trained in place, and holding the best epoch when :meth:`epochs` ends.
         batches: training rows.
         y_train: ``(n,)`` or ``(n, K)`` training labels, target units.
         bins: bins of the target, a grid of them for K-dimensional labels; counts of all labels (pixels) of which
             ``y_train`` is a random part.
         validate: from the model in evaluation mode to validation errors by name, ``recipe.criterion`` among them.
-        recipe: how to train.
+        recipe: settings of the training.
 
     Example:
         >>> from tailwise.methods.build import compose
@@ -102,7 +102,7 @@ class Training:
             yield self._one_epoch()
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Everything needed to go on after the last epoch: tensors, and numbers."""
+        """Return everything needed to go on after the last epoch: tensors, and numbers."""
         tensors = {f"objective.{name}": value for name, value in self.objective.state_dict().items()}
         tensors |= {f"best.{name}": value for name, value in self.best.items()}
         tensors |= {f"optimizer.{name}": value for name, value in optimizer_tensors(self.optimizer).items()}
@@ -134,15 +134,15 @@ class Training:
 
     @property
     def device(self) -> torch.device:
-        """Where the network is."""
+        """Device of the network."""
         device: torch.device = self.accelerator.device
         return device
 
     @property
     def stage_epochs(self) -> int:
-        """Epochs the current stage has at most."""
-        own = self.method.stages[self.stage].epochs
-        return self.recipe.epochs if own is None else own
+        """Maximum number of epochs of the current stage."""
+        epochs = self.method.stages[self.stage].epochs
+        return self.recipe.epochs if epochs is None else epochs
 
     def _start_stage(self) -> None:
         seed_everything(self.recipe.seed, self.stage, -1)
@@ -170,7 +170,7 @@ class Training:
             raise InputError("bsam takes the length of a gradient, which fp16 scales; use `precision` bf16 or no")
 
     def _set_aside(self, objective: nn.Module) -> None:
-        """Ask no gradient of parameters that this stage does not train: all processes would wait for it."""
+        """Disable gradients of parameters that this stage does not train, which all processes would wait for."""
         self._bring_back()
         trained = {id(p) for p in trained_parameters(objective)}
         self.set_aside = [p for p in objective.parameters() if p.requires_grad and id(p) not in trained]
@@ -242,7 +242,7 @@ class Training:
         return terms
 
     def _gradients(self, x: Any, y: Tensor) -> dict[str, Tensor]:
-        """Terms of a batch, whose gradients it leaves behind, clipped."""
+        """Return the terms of a batch; their clipped gradients are stored in the parameters."""
         terms: dict[str, Tensor] = self.step(x, y)
         self.accelerator.backward(reduce(add, terms.values()))
         self.accelerator.clip_grad_norm_(self.parameters, self.recipe.clip_norm)
@@ -255,21 +255,21 @@ def seed_everything(seed: int, stage: int, epoch: int) -> None:
 
 
 def accelerator_for(recipe: Recipe) -> Accelerator:
-    """The accelerator of a recipe's device and precision.
+    """Return the accelerator for a recipe's device and precision.
 
     Raises:
-        InputError: a device that is not there, or cannot compute in that precision.
+        InputError: a device that is not available, or does not support the precision.
     """
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     device = recipe.device
-    if device != "auto" and device not in there:
+    if device != "auto" and device not in available:
         raise InputError(f"`device` must be 'auto', 'cpu', 'cuda' or 'mps', got {device!r}")
-    if device != "auto" and not there[device]:
+    if device != "auto" and not available[device]:
         raise InputError(f"device {device!r} is not available here; use `device='auto'`")
-    on_cpu = device == "cpu" or (device == "auto" and not (there["cuda"] or there["mps"]))
+    on_cpu = device == "cpu" or (device == "auto" and not (available["cuda"] or available["mps"]))
     if recipe.precision == "fp16" and on_cpu:
         raise InputError("precision 'fp16' needs a GPU; on a CPU use `precision` bf16 or no")
-    # Buffers are the same in all processes, so sending them around before each step would be in vain.
+    # Buffers are the same in all processes, so they need not be sent before each step.
     # One process converts a large table while the others wait.
     handlers = [
         DistributedDataParallelKwargs(broadcast_buffers=False, gradient_as_bucket_view=True),
@@ -281,7 +281,7 @@ def accelerator_for(recipe: Recipe) -> Accelerator:
             return accelerator
     except ValueError:
         pass
-    # accelerate keeps the first device and precision of a process for good; this recipe wants others.
+    # accelerate keeps the first device and precision of a process; this recipe has others.
     AcceleratorState._reset_state(reset_partial_state=True)
     return Accelerator(mixed_precision=recipe.precision, cpu=on_cpu, kwargs_handlers=handlers)
 

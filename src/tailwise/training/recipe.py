@@ -1,4 +1,4 @@
-"""How to train: every number with its default, in one place, without anything heavy imported."""
+"""Settings of a training with their defaults; imports nothing heavy."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -12,18 +12,18 @@ PRECISIONS = ("no", "bf16", "fp16")
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How a method is trained.
+    """Settings of a training.
 
     Args:
         epochs: number of epochs (a stage may have its own).
         batch_size: rows a batch; ``None`` is n / 50 rounded down to a power of two between 32 and 256.
         lr: learning rate at the start; it falls to 0 along a half cosine, epoch by epoch.
-        weight_decay: of AdamW.
+        weight_decay: weight decay of AdamW.
         clip_norm: largest norm of the gradient.
         patience: epochs without a better validation score after which a stage stops; ``None`` never stops.
         criterion: validation score that chooses the epoch to keep: ``"bmae"`` (every bin counts the same), ``"mae"`` or
             ``"rmse"`` (every row counts the same, which selects for the majority).
-        seed: of everything random: split, initial weights, order of rows, dropout, bootstrap.
+        seed: random seed of split, initial weights, order of rows, dropout and bootstrap.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"mps"``.
         precision: ``"no"``, ``"bf16"`` or ``"fp16"``.
 
@@ -57,7 +57,7 @@ class Recipe:
             raise InputError(f"`seed` must be below 2**32, got {self.seed!r}")
 
     def batch_size_for(self, n_rows: int) -> int:
-        """Rows a batch for this many training rows."""
+        """Return the number of rows a batch for a number of training rows."""
         if self.batch_size is not None:
             return self.batch_size
         return min(256, max(32, 1 << (max(n_rows // 50, 1).bit_length() - 1)))

@@ -1,4 +1,4 @@
-"""Batches of rows that stay on disk, and what is learnt from them in one pass."""
+"""Batches of rows that stay on disk, and preprocessing fitted to them in one pass."""
 
 from collections.abc import Callable, Iterator
 
@@ -24,7 +24,7 @@ class StreamedBatches:
 
     Blocks of 64 neighbouring rows are shuffled, and rows within some 16,384 of them, so that the disk is read in pieces
     and a batch still holds rows from everywhere. The order follows torch's global generator, so one seed an epoch fixes
-    it. Of several processes each reads the rows of its piece of every batch.
+    it. Each of several processes reads the rows of its piece of every batch.
 
     Args:
         rows: training rows.
@@ -47,16 +47,16 @@ class StreamedBatches:
         self.batch_size, self.device = batch_size, torch.device(device)
 
     def to(self, device: torch.device) -> "StreamedBatches":
-        """The same batches on another device."""
+        """Return the same batches on another device."""
         return StreamedBatches(self.rows, self.y, self.inputs, batch_size=self.batch_size, device=device)
 
     def __len__(self) -> int:
         return -(-len(self.rows) // self.batch_size)
 
     def pieces(self) -> Iterator[tuple[int, Tensor, Tensor]]:
-        """Of each batch of all processes its number of rows, and inputs and targets of this process's piece."""
+        """Yield the number of rows of each batch over all processes, and inputs and targets of this process's rows."""
         n = len(self.rows)
-        # A generator of its own: what a step draws in between must not change the order.
+        # A separate generator: random draws of the training steps must not change the order.
         order_of = torch.Generator().manual_seed(int(torch.randint(2**62, ())))
         blocks = torch.randperm(-(-n // _BLOCK), generator=order_of).numpy()
         order = (blocks[:, None] * _BLOCK + np.arange(_BLOCK)).ravel()
@@ -66,10 +66,10 @@ class StreamedBatches:
             rows = order[start : start + group]
             rows = rows[torch.randperm(len(rows), generator=order_of).numpy()]
             batches = [rows[i : i + self.batch_size] for i in range(0, len(rows), self.batch_size)]
-            own = [batch[piece(len(batch))] for batch in batches]
-            index = np.concatenate(own)
+            pieces = [batch[piece(len(batch))] for batch in batches]
+            index = np.concatenate(pieces)
             x = np.concatenate([self.inputs(frame) for frame in self.rows.select(index).pieces(_AT_ONCE)] or [_NONE])
-            cuts = np.cumsum([len(batch) for batch in own])[:-1].tolist()
+            cuts = np.cumsum([len(batch) for batch in pieces])[:-1].tolist()
             parts = zip(
                 torch.from_numpy(x).tensor_split(cuts),
                 torch.from_numpy(self.y[index]).float().tensor_split(cuts),
@@ -83,15 +83,15 @@ _NONE = np.empty((0, 0), np.float32)
 
 
 def fit_streamed_preprocessor(schema: Schema, rows: Rows, sample: pd.DataFrame) -> ColumnTransformer:
-    """Preprocessing of training rows that are not in memory, in one pass over them.
+    """Fit the preprocessing to training rows that are not in memory, in one pass.
 
-    Means and standard deviations come from all rows; what needs them sorted or counted, medians and the most frequent
-    categories, from a sample. Every cell is checked.
+    Means and standard deviations come from all rows, medians and the most frequent categories from a sample.
+    Every cell is checked.
 
     Args:
         schema: columns of the table.
         rows: training rows.
-        sample: some of them, drawn uniformly.
+        sample: uniform random sample of the training rows.
 
     Raises:
         InputError: a cell that does not fit its column.

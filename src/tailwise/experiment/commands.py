@@ -1,8 +1,15 @@
-"""Commands in the advice."""
+"""Commands for the user to copy, with the options of a table that was prepared."""
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from numbers import Real
+from typing import Any, Self
+
+from tailwise.modalities.kinds import column_options
+
+_DEFAULTS: Mapping[str, Any] = {"split": "auto", "seed": 0}
+_FLAGS = {"n_bins": "--bins"}
 
 
 @dataclass(frozen=True)
@@ -15,7 +22,7 @@ class Commands:
         options: words of each option.
 
     Example:
-        >>> commands = Commands("houses.csv", "price", (("--bins", "20"), ("--drop", "row id")))
+        >>> commands = Commands.of("houses.csv", "price", {"n_bins": 20, "drop": ["row id"]})
         >>> commands.train("sqinv")
         "tailwise train houses.csv --target price --bins 20 --drop 'row id' --method sqinv"
         >>> commands.again("--bin-width", "5")
@@ -25,6 +32,11 @@ class Commands:
     data: str
     target: str
     options: tuple[tuple[str, ...], ...]
+
+    @classmethod
+    def of(cls, data: str, target: str, choices: Mapping[str, Any]) -> Self:
+        """Return the commands for keywords of :func:`tailwise.experiment.prepare.prepare`, in their order."""
+        return cls(data, target, tuple(words for name, value in choices.items() for words in _options(name, value)))
 
     def train(self, method: str, *more: str) -> str:
         """Return the command that trains a method."""
@@ -47,3 +59,20 @@ class Commands:
         replaced = ("--bin-width", "--bins") if "--bin-width" in more else ()
         kept = [word for words in self.options if words[0] not in replaced for word in words]
         return shlex.join(["tailwise", command, self.data, "--target", self.target, *kept, *more])
+
+
+def _options(name: str, value: Any) -> Iterator[tuple[str, ...]]:
+    """Yield the words of each option that a keyword needs; none for a default."""
+    flag = _FLAGS.get(name, "--" + name.replace("_", "-"))
+    if value is None or value is False or (name in _DEFAULTS and value == _DEFAULTS[name]):
+        return
+    if value is True:
+        yield (flag,)
+    elif isinstance(value, str | Real):
+        yield flag, str(value)
+    elif any(option.name == name and option.together > 1 for _, option in column_options()):
+        yield flag, *value
+    elif name == "shots":
+        yield flag, ",".join(f"{rows:g}" for rows in value)
+    else:
+        yield from ((flag, column) for column in value)
