@@ -16,7 +16,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").r
 
 def test_the_readmes_code_runs():
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.S)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     exec(compile("\n".join(blocks), "README.md", "exec"), {})
 
 
@@ -39,7 +39,7 @@ def test_make_targets_exist(command):
 
 
 def test_public_names():
-    assert len(tailwise.__all__) == len(set(tailwise.__all__)) <= 41
+    assert len(tailwise.__all__) == len(set(tailwise.__all__)) <= 42
     for name in tailwise.__all__:
         assert getattr(tailwise, name).__doc__, name
     with pytest.raises(AttributeError, match="has no attribute 'Conr'"):
@@ -52,7 +52,7 @@ def test_public_surface():
         Batches Bins ConR FDS FocalL1 FocalMSE Huber InputError L1 LDS LabelWeights MLP MSE Method Objective Recipe
         Regressor Relevance Shots Stage TableModel Training compose conr_loss density_weights focal_loss lds_weights
         region_metrics LabelDensity WeightedRegressor ImbalancedRegressor ResampledRegressor SERAObjective
-        BalancedMAEObjective Evaluation Experiment FittedModel Task evaluate fit prepare
+        BalancedMAEObjective Evaluation Experiment FittedModel Task dial evaluate fit prepare
     """
     assert set(tailwise.__all__) >= set(known.split())
 

@@ -26,8 +26,8 @@ def evaluate(
     from tailwise.cli.show import out as console
     from tailwise.data.source import load_source
     from tailwise.data.targets import target_rows
-    from tailwise.experiment.model import TableModel
-    from tailwise.metrics.region_metrics import region_metrics
+    from tailwise.experiment.evaluate import measure, predict_rows
+    from tailwise.experiment.model import FittedModel
     from tailwise.modalities.map_model import MapModel, is_map_model
     from tailwise.modalities.media_rows import with_full_paths
     from tailwise.runs.folder import MODEL, open_run
@@ -37,7 +37,7 @@ def evaluate(
     check_out_file(out, "--out", ".json", overwrite=True)
     if is_map_model(open_run(run) / MODEL):
         return evaluate_maps(MapModel.load(run / MODEL), data, out, seed=seed)
-    model = TableModel.load(open_run(run) / MODEL)
+    model = FittedModel.load(open_run(run) / MODEL)
     source = load_source(data)
     model.schema.check(source.rows.columns, ignore_extra=ignore_extra)
     rows = with_full_paths(source.rows, model.schema, source.folder)
@@ -47,9 +47,8 @@ def evaluate(
     frame = rows.frame()[has_target]
     if frame.empty:
         raise InputError(f"the table has no row with a target {target!r}")
-    regions = region_metrics(
-        y, model.predict(frame, ignore_extra=ignore_extra), model.shots, relevance=model.relevance, seed=seed
-    )
+    predicted = predict_rows(model, frame, y, ignore_extra=ignore_extra)
+    regions = measure(model, predicted, model.shots, model.relevance, seed=seed).regions
     if out is not None:
         write_json(out, {name: region.to_json() for name, region in regions.items()})
     title = f"errors on {len(y):,} rows"

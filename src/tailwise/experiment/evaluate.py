@@ -14,6 +14,8 @@ from tailwise.distributions.pooling import concatenate
 from tailwise.distributions.predictive import Predictive
 from tailwise.experiment.model import FittedModel, Predictions
 from tailwise.experiment.trade_off import TradeOff, trade_off
+from tailwise.labels.relevance import Relevance
+from tailwise.labels.shots import Shots
 from tailwise.metrics.coverage import CONFIDENCE, RegionCoverage, coverage_by_region
 from tailwise.metrics.region_metrics import RegionMetrics, region_metrics
 from tailwise.modalities.map_evaluation import MapEvaluation, Store, evaluate_part
@@ -97,10 +99,30 @@ def predict_part(
         known = _gathered(model.predictions(rows.select(positions), features_of=wanted, predictive=scalar))
         if part == "val" and model.conditional is not None:  # it was fitted to these rows
             known = replace(known, predictive=model.cross_fitted(y, known.pred))
+    return _decided(model, part, task.row[task.part == part], y, known)
+
+
+def predict_rows(model: FittedModel, rows: Any, y: NDArray[np.float64], *, ignore_extra: bool = False) -> PredictedPart:
+    """Predict rows that belong to no task, in one pass through the model.
+
+    Args:
+        model: a fitted model.
+        rows: a data frame, or rows.
+        y: their targets, ``(n,)`` or ``(n, K)``.
+        ignore_extra: allow columns that the model was not trained on.
+    """
+    scalar = len(model.schema.targets) == 1
+    known = model.predictions(rows, predictive=scalar, ignore_extra=ignore_extra)
+    return _decided(model, "new", np.arange(len(y)), y, known)
+
+
+def _decided(
+    model: FittedModel, part: str, row: NDArray[np.int64], y: NDArray[np.float64], known: Predictions
+) -> PredictedPart:
+    """Return predictions at the model's balance, with their intervals."""
     pred = model.decided(known, Decision())
     ends = None if model.intervals is None else model.intervals_of(pred, CONFIDENCE)
-    place = task.row[task.part == part]
-    return PredictedPart(part, place, y, pred, known.std, ends, known.features, known.predictive)
+    return PredictedPart(part, row, y, pred, known.std, ends, known.features, known.predictive)
 
 
 @overload
@@ -156,14 +178,36 @@ def evaluate(
     if isinstance(task, PreparedMaps):
         return evaluate_part(model, task, part, store=store)
     predicted = predict_part(model, task, part, features_of=features_of)
-    y, pred, ends = predicted.y, predicted.pred, predicted.ends
-    predictive, curve = predicted.predictive, None
+    return measure(model, predicted, task.shots, task.relevance, seed=seed, resamples=resamples)
+
+
+def measure(
+    model: FittedModel,
+    predicted: PredictedPart,
+    shots: Shots,
+    relevance: Relevance | None,
+    *,
+    seed: int = 0,
+    resamples: int = 1000,
+) -> Evaluation:
+    """Measure the errors of predictions by region.
+
+    Args:
+        model: the model that made them.
+        predicted: predictions of rows with labels.
+        shots: regions.
+        relevance: φ of the target, if any value is extreme.
+        seed: random seed of the bootstrap.
+        resamples: bootstrap resamples for the intervals of metrics; 0 for none.
+    """
+    y, pred, ends, predictive = predicted.y, predicted.pred, predicted.ends, predicted.predictive
+    curve = None
     if predictive is not None and model.dial is not None:
-        curve = trade_off(y, predictive, model.dial, task.shots, balance=model.balance)
+        curve = trade_off(y, predictive, model.dial, shots, balance=model.balance)
     return Evaluation(
         predicted,
-        region_metrics(y, pred, task.shots, relevance=task.relevance, resamples=resamples, seed=seed),
-        None if ends is None else coverage_by_region(y, pred, ends[:, 0], ends[:, 1], task.shots),
+        region_metrics(y, pred, shots, relevance=relevance, resamples=resamples, seed=seed),
+        None if ends is None else coverage_by_region(y, pred, ends[:, 0], ends[:, 1], shots),
         curve,
     )
 
