@@ -58,7 +58,7 @@ class Experiment:
     @property
     def name(self) -> str:
         """Model and method, with the parameters that are given for the method's parts."""
-        return f"{self.trained} {self.method_name}"
+        return f"{self.trained} {self.method_name}" + (f" at balance {self.balance:g}" if self.balance else "")
 
     @property
     def method_name(self) -> str:
@@ -75,7 +75,8 @@ class Experiment:
 
     def label(self, method: str) -> str:
         """Return how a run is called: the method, after the model where that is not the default network."""
-        return method if (self.model, self.encoder) == (_NETWORK, AUTO) else f"{self.trained} {method}"
+        named = method if (self.model, self.encoder) == (_NETWORK, AUTO) else f"{self.trained} {method}"
+        return named + (f" at balance {self.balance:g}" if self.balance else "")
 
     def check(self) -> Self:
         """Return the experiment if encoder and parameters belong to its model.
