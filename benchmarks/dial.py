@@ -12,6 +12,7 @@ the dial is compared with that of re-weighting; the mean of the difference over 
 import argparse
 import json
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -70,7 +71,7 @@ def curves(results: dict[str, dict]) -> dict[str, np.ndarray]:
 def lowest(curve: np.ndarray, many: np.ndarray) -> np.ndarray:
     """Lowest few-shot error that a curve, joined by straight lines, reaches with at most these many-shot errors."""
     steps = np.linspace(0, 1, 51)[:, None]
-    dense = np.concatenate([a + steps * (b - a) for a, b in zip(curve[:-1], curve[1:], strict=True)])
+    dense = np.concatenate([a + steps * (b - a) for a, b in pairwise(curve)])
     return np.array([dense[dense[:, 0] <= x + 1e-12, 1].min(initial=np.inf) for x in many])
 
 
