@@ -16,7 +16,7 @@ from tailwise.distributed import gather_all, gathered, sum_over_processes, world
 from tailwise.heads.head import Head, as_head
 from tailwise.losses.loss import as_loss
 from tailwise.losses.pointwise import MSE
-from tailwise.methods.slots import EndsEpochs, OwnRates
+from tailwise.methods.slots import EndsEpochs, Gathering, OwnFactor, OwnRates, PartlyTrained
 from tailwise.smoothing.fds import Keep
 from tailwise.weights.weight_function import UniformWeights
 
@@ -157,8 +157,7 @@ class Objective(nn.Module):
 
 def trained_parameters(objective: nn.Module) -> list[nn.Parameter]:
     """Parameters of an objective for the optimiser: its ``trained_parameters()``, else all."""
-    parameters: Any = getattr(objective, "trained_parameters", objective.parameters)
-    return list(parameters())
+    return objective.trained_parameters() if isinstance(objective, PartlyTrained) else list(objective.parameters())
 
 
 def parameter_groups(objective: nn.Module, lr: float) -> list[dict[str, Any]]:
@@ -181,9 +180,9 @@ def parameter_groups(objective: nn.Module, lr: float) -> list[dict[str, Any]]:
     }
     trained = trained_parameters(objective)
     factors = {
-        id(p): factor
+        id(p): piece.lr_factor
         for piece in pieces
-        if (factor := getattr(piece, "lr_factor", 1.0)) != 1
+        if isinstance(piece, OwnFactor) and piece.lr_factor != 1
         for p in piece.parameters()
     }
     groups = []
@@ -199,7 +198,7 @@ def parameter_groups(objective: nn.Module, lr: float) -> list[dict[str, Any]]:
 @contextmanager
 def without_gathering(objective: nn.Module) -> Iterator[None]:
     """Leave running statistics alone: for a second pass over a batch that was counted already."""
-    pieces: list[Any] = [piece for piece in objective.modules() if getattr(piece, "gathers", False)]
+    pieces = [piece for piece in objective.modules() if isinstance(piece, Gathering) and piece.gathers]
     for piece in pieces:
         piece.gathers = False
     try:

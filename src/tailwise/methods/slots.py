@@ -3,6 +3,8 @@
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from torch import Tensor, nn
 
 
@@ -34,3 +36,28 @@ class OwnRates(Protocol):
 
     def get_parameter(self, target: str) -> "nn.Parameter":
         """A parameter by name, as any ``nn.Module`` has it."""
+
+
+@runtime_checkable
+class OwnFactor(Protocol):
+    """A module whose learning rate is that of the others times a factor, such as a pretrained encoder."""
+
+    lr_factor: float
+
+    def parameters(self) -> "Iterator[nn.Parameter]":
+        """Return its parameters."""
+
+
+@runtime_checkable
+class PartlyTrained(Protocol):
+    """An objective that trains some of its parameters."""
+
+    def trained_parameters(self) -> "list[nn.Parameter]":
+        """Return the parameters for the optimiser."""
+
+
+@runtime_checkable
+class Gathering(Protocol):
+    """A module that gathers running statistics of the batches it sees, while ``gathers``."""
+
+    gathers: bool
