@@ -178,7 +178,8 @@ def evaluate(
     if isinstance(task, PreparedMaps):
         return evaluate_part(model, task, part, store=store)
     predicted = predict_part(model, task, part, features_of=features_of)
-    return measure(model, predicted, task.shots, task.relevance, seed=seed, resamples=resamples)
+    spread = predicted.y if task.split == "balanced" and part != "train" else None
+    return measure(model, predicted, task.shots, task.relevance, spread=spread, seed=seed, resamples=resamples)
 
 
 def measure(
@@ -187,6 +188,7 @@ def measure(
     shots: Shots,
     relevance: Relevance | None,
     *,
+    spread: NDArray[np.float64] | None = None,
     seed: int = 0,
     resamples: int = 1000,
 ) -> Evaluation:
@@ -197,13 +199,14 @@ def measure(
         predicted: predictions of rows with labels.
         shots: regions.
         relevance: φ of the target, if any value is extreme.
+        spread: see :func:`tailwise.experiment.trade_off.trade_off`.
         seed: random seed of the bootstrap.
         resamples: bootstrap resamples for the intervals of metrics; 0 for none.
     """
     y, pred, ends, predictive = predicted.y, predicted.pred, predicted.ends, predicted.predictive
     curve = None
     if predictive is not None and model.dial is not None:
-        curve = trade_off(y, predictive, model.dial, shots, balance=model.balance)
+        curve = trade_off(y, predictive, model.dial, shots, balance=model.balance, spread=spread)
     return Evaluation(
         predicted,
         region_metrics(y, pred, shots, relevance=relevance, resamples=resamples, seed=seed),

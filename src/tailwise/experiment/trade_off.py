@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from tailwise.distributions.decisions import Decision, Dial
 from tailwise.distributions.predictive import Predictive
@@ -50,7 +50,7 @@ class TradeOff:
     Args:
         balance: of the model's own predictions.
         points: errors by region at several balances, increasing.
-        scores: scores of the distributions by region, given labels as they come.
+        scores: scores of the distributions by region, given labels spread as those of the rows.
     """
 
     balance: float
@@ -74,6 +74,7 @@ def trade_off(
     *,
     balance: float = 0.0,
     balances: Sequence[float] = BALANCES,
+    spread: ArrayLike | None = None,
 ) -> TradeOff:
     """Decide at several balances and measure the errors by region.
 
@@ -84,6 +85,8 @@ def trade_off(
         shots: regions, from training labels.
         balance: of the model's own predictions.
         balances: where to decide; the model's own is added.
+        spread: labels spread as those of the rows, where these do not come as the training rows do (a balanced split):
+            the distributions are scored as tilted by this density.
 
     Example:
         >>> from tailwise.distributions import Mixture
@@ -106,7 +109,8 @@ def trade_off(
                 errors["all"]["bmae"],
             )
         )
-    scores = score_regions(predictive, y_true, masks, thresholds=_thresholds(dial))
+    scored = predictive if spread is None else dial.tilted(predictive, density=np.asarray(spread))
+    scores = score_regions(scored, y_true, masks, thresholds=_thresholds(dial))
     return TradeOff(balance, tuple(points), scores)
 
 
