@@ -122,7 +122,7 @@ class TestRun:
         for extra, rule in (
             (("-m", "conrr"), "unknown method part 'conrr'"),
             (("--set", "conr.window=2"), "--set names 'conr', which is part of no method that is run"),
-            (("--set", "recipe.speed=2"), "--set recipe.speed: there is no such setting"),
+            (("--set", "recipe.speed=2"), "--set recipe.speed is not a setting of training"),
             (("--set", "recipe.lr=-2"), "lr must be"),
             (("--set", "image.size=32"), "--set image.size: uci-dir has no images"),
             (("--select", "test"), "is published with validation rows"),

@@ -261,6 +261,13 @@ class TestPredict:
         assert message in refused(capsys, *arguments)
         assert not out.exists()
 
+    def test_no_rows(self, finished, tmp_path):
+        pd.read_csv(finished / "toy.csv").head(0).to_csv(tmp_path / "none.csv", index=False)
+        out = tmp_path / "out.csv"
+        words = ["predict", finished / "half", tmp_path / "none.csv", "--ignore-extra", "--out", out, "--above", "3"]
+        assert run([str(word) for word in words]) == 0
+        assert len(pd.read_csv(out)) == 0
+
     def test_rows_pass_through_the_model_once(self, finished, tmp_path, monkeypatch):
         from tailwise.backends.network import Network
 

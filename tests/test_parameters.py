@@ -99,7 +99,7 @@ def other_value(name, parameter):
     choices = [choice for choice in PARTS[name].choices().get(parameter, ()) if choice != default]
     if isinstance(default, bool):
         return not default
-    if parameter in OTHER and name != "srl":
+    if parameter in OTHER and name != "srl" and (name, parameter) != ("quantile", "levels"):
         return OTHER[parameter]
     if choices:
         return choices[0]

@@ -11,13 +11,13 @@ import typer
 
 from tailwise.backends.names import MODELS
 from tailwise.cli.completion import complete_choice, complete_data, complete_method
-from tailwise.distributions.decisions import LOSSES
 from tailwise.modalities.encoder_names import AUTO, ENCODERS
 from tailwise.training.recipe import CRITERIA, PRECISIONS
 
 METHOD, ROWS, COLUMNS, TRAINING = "Method", "Target and rows", "Columns", "Training"
 DECISION, OUTPUT = "Decision", "Output"
 _SPLITS = ("auto", "column", "balanced", "random")
+_LOSSES = ("absolute", "squared")
 _DEVICES = ("auto", "cpu", "cuda", "mps")
 _FILES = "A CSV, TSV or Parquet file"
 _EXAMPLE = "or example:NAME (see `tailwise examples`)"
@@ -57,17 +57,6 @@ def epochs(default: str | bool = True) -> Any:
         help="Maximum number of epochs of a stage (rrt: rrt.epochs).",
         show_default=default,
         rich_help_panel=TRAINING,
-    )
-
-
-def balance_of_run() -> Any:
-    """Return the option for the balance that a run's predictions use by default."""
-    return typer.Option(
-        "--balance",
-        metavar="FROM 0 TO 1",
-        help="Balance of the run's predictions: 0 for labels as they come, 1 for values that are all equally likely. "
-        "It changes decisions, not the training; predict can choose another.",
-        rich_help_panel=DECISION,
     )
 
 
@@ -275,9 +264,9 @@ Balance = Annotated[
     typer.Option(
         "--balance",
         metavar="FROM 0 TO 1",
-        help="Predict for labels as they come (0), for values that are all equally likely (1), or between. "
-        "Nothing is trained again.",
-        show_default="the run's",
+        help="Predict for labels as they come (0), for values that are all equally likely (1), or between; it changes "
+        "decisions, not the training.",
+        show_default="the run's, or none",
         rich_help_panel=DECISION,
     ),
 ]
@@ -294,8 +283,8 @@ Loss = Annotated[
     str | None,
     typer.Option(
         "--loss",
-        autocompletion=complete_choice(LOSSES),
-        metavar="|".join(LOSSES),
+        autocompletion=complete_choice(_LOSSES),
+        metavar="|".join(_LOSSES),
         help="Predict the median (absolute) or the mean (squared) of each distribution.",
         rich_help_panel=DECISION,
     ),

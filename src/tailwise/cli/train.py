@@ -59,7 +59,7 @@ def train(
     lr: options.LearningRate = _DEFAULT.lr,
     patience: options.Patience = _DEFAULT.patience,
     criterion: options.Criterion = _DEFAULT.criterion,
-    balance: Annotated[float, options.balance_of_run()] = 0.0,
+    balance: options.Balance = None,
     seed: options.Seed = _DEFAULT.seed,
     device: options.Device = _DEFAULT.device,
     precision: options.Precision = _DEFAULT.precision,
@@ -105,7 +105,7 @@ def train(
     _check_model(context, model, encoder, of_model)
     model_params = of_model["encoder" if model == "network" else "model"]
     model_params = model_params | {kind: of_model[kind] for kind in kinds() if of_model[kind]}
-    experiment = Experiment(method, model, encoder, params, model_params, recipe, balance)
+    experiment = Experiment(method, model, encoder, params, model_params, recipe, balance or 0.0)
     if method == AUTO_METHOD:
         automatic.check(experiment, target)
     with warnings_as_notes() as warned:

@@ -24,6 +24,7 @@ from tailwise.distributions.conditional import FEWEST, ConditionalDensity
 from tailwise.distributions.decisions import Decision, Dial, Loss
 from tailwise.distributions.dialed import cross_fitted, weights_as_rows_come
 from tailwise.distributions.label_density import Target
+from tailwise.distributions.mixtures import Mixture
 from tailwise.distributions.pooling import concatenate
 from tailwise.distributions.predictive import Predictive
 from tailwise.labels.relevance import Relevance
@@ -324,9 +325,13 @@ class FittedModel:
         joined = np.concatenate(pred)
         if self.correction is not None:
             joined = self.correction(joined)
-        given = None if self.conditional is None else self.conditional.predictive(joined)
-        spread = np.concatenate(std) if std else None
-        if spread is not None and self.correction is not None:  # of the corrected prediction, not of the model's own
+        spread, given = (np.concatenate(std) if std else None), None
+        corrected_std = spread is not None and self.correction is not None  # the model's own is of another prediction
+        if not len(joined) and predictive and k == 1:
+            given = Mixture(*np.zeros((3, 0, 1)))
+        elif self.conditional is not None and (predictive or corrected_std):
+            given = self.conditional.predictive(joined)
+        if corrected_std:
             spread = None if given is None else given.std()
         return Predictions(
             joined,

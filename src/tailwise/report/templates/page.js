@@ -83,7 +83,7 @@
   const span = (values) => [Math.min(...values), Math.max(...values)];
 
   for (const dial of document.querySelectorAll(".dial")) {
-    const data = JSON.parse(dial.querySelector("script").textContent);
+    const data = JSON.parse(dial.dataset.dial);
     const input = dial.querySelector("input"), output = dial.querySelector("output");
     const most = Math.max(...data.errors.flat()), ends = span([data.true, ...data.predicted].flat());
     const line = (values, x, y) => values.map((value, i) => `${x(data.values[i])},${y(value)}`).join(" ");
