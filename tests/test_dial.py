@@ -22,8 +22,11 @@ EXPERIMENTS = {
     "corrected": Experiment("vir+isotonic", recipe=Recipe(epochs=2, device="cpu")),
     "lightgbm": Experiment("vanilla", model="lightgbm", params={"n_estimators": 20}),
     "linear": Experiment("vanilla", model="linear"),
+    "weighted": Experiment("sqinv+mixture", recipe=Recipe(epochs=3, device="cpu")),
+    "forest": Experiment("vanilla", model="forest", params={"n_estimators": 20}),
+    "weighted forest": Experiment("sqinv", model="forest", params={"n_estimators": 20}),
 }
-OWN = ("mixture",)
+OWN = ("mixture", "forest")
 
 
 @pytest.fixture(scope="module")

@@ -78,8 +78,10 @@ class FittedModel:
         dial: smoothed density of the training labels, for decisions between common and rare values; ``None`` of
             several targets.
         conditional: density of the label given a prediction, from validation rows, of a model that predicts numbers
-            alone or is corrected.
+            alone, is corrected or ``reweighted``.
         balance: of predictions where a call gives none, from 0 (labels as they come) to 1 (every value equally likely).
+        reweighted: whether training rows were weighted or resampled by label. The distributions of the model itself
+            are then not those of labels as they come, and are not used.
     """
 
     schema: Schema
@@ -92,6 +94,7 @@ class FittedModel:
     dial: Dial | None = None
     conditional: ConditionalDensity | None = None
     balance: float = 0.0
+    reweighted: bool = False
 
     @property
     def encoder(self) -> str | None:
@@ -140,9 +143,9 @@ class FittedModel:
         if intervals and len(y_val) >= FEWEST and (correction is not None or raw.predictive is None):
             weight = calibrated._as_rows_come(y_val)
             calibrated = replace(calibrated, conditional=ConditionalDensity.fit(y_val, pred, sample_weight=weight))
-        if correction is not None and raw.std is not None:  # of the model's own predictions
-            given = calibrated.conditional
-            raw = replace(raw, std=None if given is None else given.predictive(raw.pred).std())
+        conditional = calibrated.conditional
+        given = None if conditional is None else conditional.predictive(raw.pred)
+        raw = replace(raw, std=calibrated._spread(raw.std, given))
         if calibrated.conditional is not None and self.balance > 0:
             raw = replace(raw, predictive=calibrated.cross_fitted(y_val, pred))
         pred = calibrated.decided(replace(raw, pred=pred), Decision())
@@ -311,7 +314,8 @@ class FittedModel:
         rows = self._rows(frame, ignore_extra)
         k = len(self.schema.targets)
         pred, std, features, distributions = [np.empty(0) if k == 1 else np.empty((0, k))], [], [], []
-        start, head = 0, predictive and self.conditional is None and self.correction is None
+        unchanged = self.correction is None and not self.reweighted
+        start, head = 0, predictive and self.conditional is None and unchanged
         for x in self.inputs.pieces(self.schema, rows):
             n = _length(x)
             kept = None if features_of is None else features_of[start : start + n]
@@ -325,15 +329,25 @@ class FittedModel:
         if self.correction is not None:
             joined = self.correction(joined)
         given = None if self.conditional is None else self.conditional.predictive(joined)
-        spread = np.concatenate(std) if std else None
-        if spread is not None and self.correction is not None:  # of the corrected prediction, not of the model's own
-            spread = None if given is None else given.std()
         return Predictions(
             joined,
-            spread,
+            self._spread(np.concatenate(std) if std else None, given),
             np.concatenate(features) if features else None,
             (concatenate(distributions) if distributions else given) if predictive else None,
         )
+
+    def _spread(self, std: NDArray[np.float64] | None, given: Predictive | None) -> NDArray[np.float64] | None:
+        """Return the standard deviations of the distributions that are used.
+
+        Args:
+            std: of the model itself.
+            given: distributions given the predictions, if there are some.
+        """
+        if std is None or (self.correction is None and not self.reweighted):
+            return std
+        if given is not None:
+            return given.std()
+        return std if self.correction is None else None
 
     def predict_interval(
         self, frame: pd.DataFrame | Rows, confidence: float = 0.9, *, ignore_extra: bool = False
@@ -378,6 +392,7 @@ class FittedModel:
             "dial": None if self.dial is None else self.dial.to_json(),
             "conditional": None if self.conditional is None else self.conditional.to_json(),
             "balance": self.balance,
+            "reweighted": self.reweighted,
         }
         (folder / _DESCRIPTION).write_text(json.dumps(description, indent=2), encoding="utf-8")
 
@@ -414,6 +429,7 @@ class FittedModel:
                 None if dial is None else Dial.from_json(dial),
                 None if conditional is None else ConditionalDensity.from_json(conditional),
                 float(description.get("balance", 0.0)),
+                bool(description.get("reweighted", False)),
             )
         except InputError:
             raise
