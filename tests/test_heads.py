@@ -320,7 +320,10 @@ def test_evidence_is_a_soft_plus_of_a_linear_layer():
     ("make", "message"),
     [
         (lambda: head_from(5, {"kind": "laplaec"}), "did you mean 'laplace'"),
-        (lambda: head_from(5, {}), "known are ensemble, histogram, laplace, mixture, point, quantile, variational"),
+        (
+            lambda: head_from(5, {}),
+            "known are ensemble, histogram, laplace, members, mixture, point, quantile, variational",
+        ),
         (lambda: LaplaceHeads(5, n_heads=0), "n_heads must be"),
         (lambda: VariationalHead(5, n_latent=0), "n_latent must be"),
     ],

@@ -46,6 +46,8 @@ class Arrays:
         y_val: ``(m,)`` their targets.
         nominal: ``(p,)`` which inputs come from nominal columns: for trees, those that are codes of categories.
         shots: bins and regions of the target.
+        reweighted: whether the method weights or resamples the rows, see
+            :attr:`tailwise.methods.build.Method.reweights`.
     """
 
     inputs: TableInputs
@@ -57,6 +59,7 @@ class Arrays:
     y_val: NDArray[np.float64]
     nominal: NDArray[np.bool_]
     shots: Shots
+    reweighted: bool = False
 
     def errors(self, pred: NDArray[np.float64]) -> dict[str, float]:
         """Validation errors of predictions ``(m,)`` by name, target units."""
@@ -106,7 +109,8 @@ def arrays_of(
         weight = sample_weight[origin] * (1.0 if weight is None else weight)
         weight = weight / weight.mean()
     nominal = nominal_inputs(inputs.preprocessor, x.shape[1])
-    return Arrays(inputs, x, y, weight, loss, inputs.of_frame(task.schema, val.frame()), y_val, nominal, task.shots)
+    x_val = inputs.of_frame(task.schema, val.frame())
+    return Arrays(inputs, x, y, weight, loss, x_val, y_val, nominal, task.shots, method.reweights)
 
 
 class ArrayFitting:

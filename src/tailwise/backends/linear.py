@@ -1,7 +1,6 @@
 """Ridge regression, with the penalty chosen by leaving out one row."""
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -38,7 +37,7 @@ class Linear(ArrayBackend):
         """Fit the estimator."""
         from sklearn.linear_model import RidgeCV
 
-        return at_once(partial(fit_estimator, RidgeCV(**params), rows, self.name), rows, self.name)
+        return at_once(lambda: SklearnModel(self.name, fit_estimator(RidgeCV(**params), rows, self.name)), rows)
 
 
 BACKEND: Backend = Linear()

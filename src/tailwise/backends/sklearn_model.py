@@ -49,16 +49,15 @@ def fit_estimator(estimator: Any, rows: Arrays, name: str) -> Any:
         raise InputError(f"the parameters of {name} do not work: {error}") from error
 
 
-def at_once(fit: Callable[[], Any], rows: Arrays, name: str) -> Training:
+def at_once(fit: Callable[[], SklearnModel], rows: Arrays) -> Training:
     """Yield the one epoch of a model without rounds; return the model.
 
     Args:
-        fit: fits and returns the estimator.
+        fit: fits and returns the model.
         rows: what it is fitted to and validated on.
-        name: of the model.
     """
     started = time.perf_counter()
-    model = SklearnModel(name, fit())
+    model = fit()
     errors = rows.errors(model.predict(rows.x_val))
     yield Epoch(0, 0, 1, {}, errors, 0.0, time.perf_counter() - started, True)
     return model

@@ -92,7 +92,7 @@ class RegionIntervals:
         true, pred = label_array(y_true, "y_true"), label_array(y_pred, "y_pred")
         same_shape(pred, true)
         codes = shots.codes(pred)
-        categories = _merged(np.bincount(codes, minlength=len(REGIONS)), whole(least, "least", least=1))
+        categories = merged_regions(np.bincount(codes, minlength=len(REGIONS)), whole(least, "least", least=1))
         category, residuals = np.asarray(categories)[codes], true - pred
         return cls(shots, categories, tuple(_thinned(residuals[category == i]) for i in range(max(categories) + 1)))
 
@@ -176,10 +176,10 @@ class RegionIntervals:
         return cls(Shots.from_json(saved["shots"]), tuple(saved["categories"]), residuals)
 
 
-def _merged(counts: NDArray[np.int64], least: int) -> tuple[int, ...]:
+def merged_regions(counts: NDArray[np.int64], least: int) -> tuple[int, ...]:
     """Return the category of each region, merged until each has at least ``least`` rows or one is left.
 
-    >>> _merged(np.array([500, 40, 20, 3]), 30)
+    >>> merged_regions(np.array([500, 40, 20, 3]), 30)
     (0, 1, 1, 1)
     """
     groups = [[region] for region in range(counts.size)]

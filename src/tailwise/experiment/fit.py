@@ -51,8 +51,15 @@ class Running:
     def bare(self) -> FittedModel:
         """Return the fitted model without correction and intervals."""
         task, fitting = self.task, self.fitting
-        balance = self.experiment.balance
-        return FittedModel(task.schema, fitting.inputs, fitting.predictor, task.shots, task.relevance, balance=balance)
+        return FittedModel(
+            task.schema,
+            fitting.inputs,
+            fitting.predictor,
+            task.shots,
+            task.relevance,
+            balance=self.experiment.balance,
+            reweighted=self.method.reweights,
+        )
 
 
 @dataclass(frozen=True)

@@ -79,8 +79,10 @@ class FittedModel:
         dial: smoothed density of the training labels, for decisions between common and rare values; ``None`` of
             several targets.
         conditional: density of the label given a prediction, from validation rows, of a model that predicts numbers
-            alone or is corrected.
+            alone, is corrected or ``reweighted``.
         balance: of predictions where a call gives none, from 0 (labels as they come) to 1 (every value equally likely).
+        reweighted: whether training rows were weighted or resampled by label. The distributions of the model itself
+            are then not those of labels as they come, and are not used.
     """
 
     schema: Schema
@@ -93,6 +95,7 @@ class FittedModel:
     dial: Dial | None = None
     conditional: ConditionalDensity | None = None
     balance: float = 0.0
+    reweighted: bool = False
 
     @property
     def encoder(self) -> str | None:
@@ -312,7 +315,8 @@ class FittedModel:
         rows = self._rows(frame, ignore_extra)
         k = len(self.schema.targets)
         pred, std, features, distributions = [np.empty(0) if k == 1 else np.empty((0, k))], [], [], []
-        start, head = 0, predictive and self.conditional is None and self.correction is None
+        unchanged = self.correction is None and not self.reweighted
+        start, head = 0, predictive and self.conditional is None and unchanged
         for x in self.inputs.pieces(self.schema, rows):
             n = _length(x)
             kept = None if features_of is None else features_of[start : start + n]
@@ -383,6 +387,7 @@ class FittedModel:
             "dial": None if self.dial is None else self.dial.to_json(),
             "conditional": None if self.conditional is None else self.conditional.to_json(),
             "balance": self.balance,
+            "reweighted": self.reweighted,
         }
         (folder / _DESCRIPTION).write_text(json.dumps(description, indent=2), encoding="utf-8")
 
@@ -419,6 +424,7 @@ class FittedModel:
                 None if dial is None else Dial.from_json(dial),
                 None if conditional is None else ConditionalDensity.from_json(conditional),
                 float(description.get("balance", 0.0)),
+                bool(description.get("reweighted", False)),
             )
         except InputError:
             raise

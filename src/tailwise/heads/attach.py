@@ -1,30 +1,42 @@
 """Build heads by their description, attach them to a model, and save their description."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from numpy.typing import ArrayLike
 
-from tailwise._checks import InputError, did_you_mean
+from tailwise._checks import InputError, did_you_mean, whole
 from tailwise.heads.ensemble import EnsembleHead
 from tailwise.heads.evidential import VariationalHead
 from tailwise.heads.head import as_head
 from tailwise.heads.histogram import HistogramHead
 from tailwise.heads.laplace import LaplaceHeads
+from tailwise.heads.members import MemberHeads
 from tailwise.heads.mixture import MixtureHead
 from tailwise.heads.point import PointHead
 from tailwise.heads.quantile import QuantileHead
 
-HEADS: Mapping[str, type[PointHead]] = {
+
+def _member_heads(n_features: int, *, members: int, head: Mapping[str, Any]) -> MemberHeads:
+    """Return a head of the given shape for each member; see :class:`MemberHeads`."""
+    width, rest = divmod(n_features, whole(members, "members", least=1))
+    if rest:
+        raise InputError(f"{n_features} features cannot be shared out to {members} members; use a multiple")
+    return MemberHeads([head_from(width, head) for _ in range(members)])
+
+
+HEADS: Mapping[str, Callable[..., PointHead]] = {
     "point": PointHead,
     "laplace": LaplaceHeads,
     "variational": VariationalHead,
     "ensemble": EnsembleHead,
+    "members": _member_heads,
     "mixture": MixtureHead,
     "histogram": HistogramHead,
     "quantile": QuantileHead,
 }
 _POINT = {"kind": "point"}
+_OF_MEMBERS = ("mixture", "histogram", "quantile")  # heads that each member of an ensemble has of its own
 
 
 def head_from(n_features: int, shape: Mapping[str, Any] | None) -> PointHead:
@@ -47,6 +59,21 @@ def head_from(n_features: int, shape: Mapping[str, Any] | None) -> PointHead:
         raise InputError(f"there is no head of kind {kind!r}{did_you_mean(kind, HEADS)}")
     parameters: dict[str, Any] = {name: value for name, value in shape.items() if name != "kind"}
     return HEADS[kind](n_features, **parameters)
+
+
+def for_members(current: Mapping[str, Any], shape: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the shape of a head that replaces another: one of the shape for each member if the other has members.
+
+    Args:
+        current: shape of the head to be replaced.
+        shape: shape of the new head.
+
+    Example:
+        >>> for_members({"kind": "ensemble", "members": 8}, {"kind": "mixture"})
+        {'kind': 'members', 'members': 8, 'head': {'kind': 'mixture'}}
+    """
+    members = current.get("members") if shape["kind"] in _OF_MEMBERS else None
+    return shape if members is None else {"kind": "members", "members": members, "head": dict(shape)}
 
 
 def attach_head(model: Any, shape: Mapping[str, Any] | None, y_train: ArrayLike | None = None) -> None:

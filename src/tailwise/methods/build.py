@@ -52,6 +52,20 @@ class Method:
     resampler: Any = None
 
     @property
+    def reweights(self) -> bool:
+        """Whether training rows are weighted or resampled by label, or the loss corrects for the label distribution.
+
+        Distributions that a model learns then are not those of labels as rows come. Corrections after training, and a
+        user's own row weights, which declare how often rows come, do not count.
+        """
+        return self.resampler is not None or any(
+            "weights" in stage.objects
+            or has_balanced_loss(stage.objects)
+            or any(filling.part.corrects for filling in stage.fillings)
+            for stage in self.stages
+        )
+
+    @property
     def remarks(self) -> list[str]:
         """Notes on the predictions for their reader."""
         remarks = []

@@ -11,7 +11,8 @@ from torch import nn
 
 from tailwise._checks import InputError, label_array, not_negative, one_of, positive, whole
 from tailwise._part import Part, Setting, Slot
-from tailwise.heads.attach import attach_head
+from tailwise.heads.attach import attach_head, for_members
+from tailwise.heads.head import as_head
 from tailwise.labels.bin_grid import BinGrid
 from tailwise.labels.bins import Bins
 from tailwise.labels.density import LDS
@@ -49,6 +50,7 @@ class Stage:
         self, model: nn.Module, y_train: ArrayLike, bins: Bins | BinGrid | LabelDensity | None = None
     ) -> nn.Module:
         """Build the training step for a model with an output in target units; see :meth:`Method.build`."""
+        network: Any = model
         setting = _setting(model, y_train, bins)
         augment, smoother, density = (self._make(slot, setting) for slot in ("augment", "smoother", "density"))
         # Parts of the model inside a piece stay the model's; all other state is copied.
@@ -71,7 +73,7 @@ class Stage:
         head = None if pieces["loss"] is None else as_loss(pieces["loss"]).head
         if head is not None:
             k = {} if setting.y.ndim == 1 else {"n_outputs": setting.y.shape[1]}
-            attach_head(model, {**head, **k}, y_train)
+            attach_head(model, for_members(as_head(network.head).shape, {**head, **k}), y_train)
         return Objective(
             model, **pieces, regularizers=regularizers, coefs=coefs, trains=self.trains, spread=setting.spread
         )

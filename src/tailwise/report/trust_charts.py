@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tailwise._numbers import number
+from tailwise.calibration.distribution_intervals import LEVELS
 from tailwise.calibration.intervals import RegionIntervals
 from tailwise.labels.shots import Shots
 from tailwise.metrics.coverage import Coverage, RegionCoverage, coverage_by_region
@@ -15,7 +16,6 @@ from tailwise.metrics.region_errors import region_rows
 from tailwise.report.drawing import INK, OTHER, OURS, REGION_COLORS, drawing, percent, short
 
 QUANTILES = (0.1, 0.5, 0.9)
-LEVELS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 
 _MARKS = {"all": "D", "many": "o", "medium": "s", "few": "^", "zero": "v"}
 
