@@ -3,11 +3,12 @@ BIN := $(VENV)/bin
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test lint types layers bench bench-check docs clean
+.PHONY: help demo test test-slow lint types layers bench bench-check docs clean
 
 help:
 	@echo "make demo    install, train on an example table with and without re-weighting, say where the report is"
-	@echo "make test    install and run the whole test suite"
+	@echo "make test    install and run the test suite but for its slow tests"
+	@echo "make test-slow  those: several processes, browsers, interrupted trainings"
 	@echo "make lint types layers    what CI checks besides"
 	@echo "make bench   measure times and memory, write docs/performance.md (about 8 minutes, on a quiet machine)"
 	@echo "make bench-check  measure ratios again, fail if one has grown by more than 30 %"
@@ -30,7 +31,10 @@ demo: $(VENV)/.core
 	$(BIN)/tailwise train example:airports --target elevation --out runs/demo --against runs/demo-vanilla --overwrite
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 -m "not slow"
+
+test-slow: $(VENV)/.dev
+	$(BIN)/python -m pytest -n 2 -m slow
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -269,6 +269,7 @@ def _timeless(record):
 class TestCommand:
     WORDS = ("-t", "price", "-m", "auto", "--model", "linear", "--set", "auto.folds=2")
 
+    @pytest.mark.slow
     def test_trains_what_it_chose_and_says_why(self, toy_csv, tmp_path, capsys):
         out = tmp_path / "run"
         assert run(["train", str(toy_csv), *self.WORDS, "-o", str(out)]) == 0
@@ -285,6 +286,7 @@ class TestCommand:
         ours, theirs = (json.loads((folder / "metrics.json").read_text()) for folder in (out, named))
         assert ours["all"]["mae"]["value"] == theirs["all"]["mae"]["value"]
 
+    @pytest.mark.slow
     def test_a_resumed_run_does_not_choose_again(self, toy_csv, tmp_path, monkeypatch):
         def stop(*given, **named):
             raise KeyboardInterrupt
@@ -310,6 +312,7 @@ class TestCommand:
         assert run(["train", str(toy_csv), *self.WORDS, "-o", out, "--resume"]) == 2
         assert "was started with another method" in capsys.readouterr().err
 
+    @pytest.mark.slow
     def test_groups_are_not_split(self, toy_csv, tmp_path, monkeypatch):
         frame = pd.read_csv(toy_csv)
         frame.assign(who=np.arange(len(frame)) % 50).to_csv(toy_csv, index=False)

@@ -60,6 +60,7 @@ def test_what_is_measured_runs_and_equals_the_formula(name):
 
 
 @pytest.mark.parametrize("name", BY_MEASURE)
+@pytest.mark.slow
 def test_what_measures_itself_measures(name):
     entry = ENTRIES[name]
     found = entry.measure(**entry.small)
@@ -143,6 +144,7 @@ def test_curves_have_setups_that_run(name):
     calls["floor"]()
 
 
+@pytest.mark.slow
 def test_an_entry_is_measured_in_a_process_of_its_own():
     found = harness.in_process("part-l1", "--quick")
     assert found["ratio"] > 0

@@ -233,6 +233,7 @@ print(high_water() - before)
         pytest.param("bmc_loss(pred, y, sigma=1.0)", 16_384, 1, 20, id="bmc"),
     ],
 )
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_square_of_the_batch(call, n, d, bound):
     code = _MEMORY.replace("{call}", call).replace("{n}", str(n)).replace("{d}", str(d))
     grown = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout

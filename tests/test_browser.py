@@ -13,7 +13,10 @@ from test_compare import made_up, page_of
 from test_report import FOUND, HELD, MAP, PRED, page
 
 CHROMIUM = shutil.which("chromium")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is absent: apt-get install chromium")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="chromium is absent: apt-get install chromium"),
+]
 
 PAGES = {
     "run": lambda: page(

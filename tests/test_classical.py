@@ -377,6 +377,7 @@ class TestObjectives:
 
 class TestCommand:
     @pytest.mark.parametrize("model", CLASSICAL)
+    @pytest.mark.slow
     def test_train_predict_evaluate(self, model, toy_csv, tmp_path, capsys):
         out = tmp_path / "run"
         few = [f"--set=model.{key}={value}" for key, value in FEW_TREES[model].items()]

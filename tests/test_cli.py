@@ -191,6 +191,7 @@ class TestBadInput:
         assert message in line
         assert not (tmp_path / "r").exists()
 
+    @pytest.mark.slow
     def test_a_finished_run_is_kept_unless_overwrite(self, finished, toy_csv, tmp_path, capsys):
         line = refused(capsys, "train", toy_csv, *TRAIN, "-o", finished / "run")
         assert "already holds a finished run; pass --overwrite" in line
@@ -278,6 +279,7 @@ class TestInterrupted:
         monkeypatch.setattr(Training, "_one_epoch", real)
         return code
 
+    @pytest.mark.slow
     def test_ctrl_c_leaves_a_run_that_resumes_to_the_same_model(self, toy_csv, tmp_path, monkeypatch, capsys):
         whole, cut = tmp_path / "whole", tmp_path / "cut"
         common = ["train", str(toy_csv), "--target", "price", "--epochs", "4"]
@@ -316,6 +318,7 @@ class TestEveryPart:
             assert (again[column] > 0).all() or column == "prediction"
         assert run(["evaluate", str(out), str(toy_csv)]) == 0
 
+    @pytest.mark.slow
     def test_a_correction_changes_what_is_predicted(self, toy_csv, tmp_path):
         common = ["train", str(toy_csv), "--target", "price", "--epochs", "2"]
         frames = []
@@ -342,6 +345,7 @@ class TestEveryPart:
 
 
 class TestMaskedTarget:
+    @pytest.mark.slow
     def test_gaps_are_reported_and_a_run_resumes(self, toy_csv, tmp_path, capsys):
         out = tmp_path / "r"
         arguments = [

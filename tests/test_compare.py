@@ -465,6 +465,7 @@ class TestPython:
 
 
 class TestCommand:
+    @pytest.mark.slow
     def test_compares_and_goes_on(self, toy_csv, tmp_path, capsys):
         out = tmp_path / "c"
         words = ["compare", str(toy_csv), "-t", "price", "-m", "vanilla", "sqinv+lds", "--model", "mlp", "linear"]
@@ -519,6 +520,7 @@ class TestCommand:
         entries = json.loads((tmp_path / "c" / "comparison.json").read_text())["entries"]
         assert entries[1:] == [f"linear reweight+lds (reweight.power={p})" for p in (0.25, 0.5, 0.75, 1.0)]
 
+    @pytest.mark.slow
     def test_a_part_that_does_not_fit_a_model_is_told_and_the_rest_goes_on(self, toy_csv, tmp_path, capsys):
         words = ["compare", str(toy_csv), "-t", "price", "-m", "vanilla", "conr", "--model", "linear", "mlp", *FAST[:4]]
         assert run([*words, "-o", str(tmp_path / "c")]) == 0
@@ -569,6 +571,7 @@ def test_values_after_an_option_belong_to_it():
 
 
 class TestTargetsOfTheirOwn:
+    @pytest.mark.slow
     def test_each_table_has_its_own(self, toy_csv, tmp_path):
         other = tmp_path / "other.csv"
         pd.read_csv(toy_csv).rename(columns={"price": "cost"}).to_csv(other, index=False)

@@ -260,6 +260,7 @@ class TestSmoothers:
 
 @pytest.mark.filterwarnings("ignore:.*(extreme|correct twice)")
 @pytest.mark.parametrize("kind", ["scalar", "k"])
+@pytest.mark.slow
 def test_every_pair_of_parts_trains_together_or_is_refused(kind):
     """Composition: any two parts that the grammar lets together take two epochs and stay finite."""
     inputs = torch.randn(48, 3)

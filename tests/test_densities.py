@@ -569,6 +569,7 @@ class TestEveryDensity:
 
 @pytest.mark.parametrize("recipe", ["kde", "knn"])
 @pytest.mark.filterwarnings(EXTREME)
+@pytest.mark.slow
 def test_a_sample_of_references_will_do(recipe):
     y = RNG.gamma(2, 2, (6000, 2))
     sampled = density_weights(y, density=RECIPES[recipe])

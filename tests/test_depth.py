@@ -551,6 +551,7 @@ def test_a_page_shows_maps_whose_shown_pixels_are_all_unknown():
     assert "nan" not in page.split("too low: red, to ")[1].split("<")[0]
 
 
+@pytest.mark.slow
 def test_a_network_learns_a_few_scenes(maps):
     # Without augmentation, and judged on what it was shown: the shape of things is learnt, not their mean.
     few = maps.rows_of("train")[0].select(range(4))

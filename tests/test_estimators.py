@@ -54,6 +54,7 @@ def not_by_weight(estimator):
     ],
     expected_failed_checks=not_by_weight,
 )
+@pytest.mark.slow
 def test_is_an_estimator_of_scikit_learn(estimator, check):
     check(estimator)
 
@@ -124,6 +125,7 @@ def snippets():
 
 
 @pytest.mark.parametrize("i", range(len(snippets())))
+@pytest.mark.slow
 def test_the_page_about_scikit_learn_runs(i, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {}
@@ -179,6 +181,7 @@ class TestImbalancedRegressor:
         with pytest.raises(InputError, match="holds no saved ImbalancedRegressor; for the model of a run"):
             ImbalancedRegressor.load(tmp_path / "model")
 
+    @pytest.mark.slow
     def test_pickle_clone_search_and_jobs(self, frame):
         X, y = frame
         search = GridSearchCV(

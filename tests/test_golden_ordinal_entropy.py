@@ -145,6 +145,7 @@ def test_falls_when_centres_spread_in_the_order_of_labels():
 
 @pytest.mark.parametrize("shape", [(12,), (12, 2), (2, 16, 16)])
 @pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # torch's own, while tracing
+@pytest.mark.slow
 def test_compiles_without_breaks(shape):
     y = torch.randint(0, 3, shape).float()
     if len(shape) == 3:

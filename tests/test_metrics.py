@@ -104,6 +104,7 @@ def test_intervals_equal_a_plain_bootstrap():
             assert ours[name].high == pytest.approx(high, abs=0.2 * width), name
 
 
+@pytest.mark.slow
 def test_intervals_hold_what_they_promise():
     rng = np.random.default_rng(0)
     covered = {"mae": 0, "bmae": 0}

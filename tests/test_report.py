@@ -212,6 +212,7 @@ def test_a_page_is_one_file_with_one_of_each_id(made):
     assert all(after <= before + 1 for before, after in pairwise(levels))
 
 
+@pytest.mark.slow
 def test_a_difference_inside_the_intervals_is_no_difference():
     text = page(other=OtherRun("vanilla", PRED + RNG.normal(scale=0.1, size=400)))
     assert ": no difference (" in text
@@ -276,6 +277,7 @@ def test_a_single_point_has_a_marker(history, marked):
     assert bool(re.findall(r"<use[^>]*fill: var\(--many", lines)) == marked
 
 
+@pytest.mark.slow
 def test_the_stages_are_explained():
     assert "dashed line" not in page(history=HISTORY[:3])
     assert "at the dashed line the second stage begins" in page()

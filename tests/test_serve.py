@@ -611,6 +611,7 @@ def visit(chromium, served):
     assert [fault for fault in faults if "404" not in fault] == []
 
 
+@pytest.mark.slow
 class TestBrowser:
     @pytest.mark.slow
     @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("dark", 390)])

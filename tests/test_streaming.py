@@ -291,6 +291,7 @@ needs_linux = pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason
 
 
 @needs_linux
+@pytest.mark.slow
 def test_20_million_labels_in_constant_memory():
     # The labels alone would take 160 MB, their bins as much.
     code = """

@@ -41,6 +41,7 @@ def equal(a, b):
     return all(torch.equal(a[name], b[name]) for name in a)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_model_and_another_does_not():
     runs = [training(seed=seed) for seed in (1, 1, 2)]
     for run in runs:
@@ -51,6 +52,7 @@ def test_the_same_seed_gives_the_same_model_and_another_does_not():
 
 
 @pytest.mark.parametrize("stop_after", range(1, 7))
+@pytest.mark.slow
 def test_resumed_training_is_bit_for_bit_the_same(tmp_path, stop_after):
     whole = training()
     expected = [(e.stage, e.epoch, e.terms, e.validation, e.best) for e in whole.epochs()]
@@ -72,6 +74,7 @@ def test_resumed_training_is_bit_for_bit_the_same(tmp_path, stop_after):
 @pytest.mark.parametrize(
     "method", ["vir", "uvote+fds+srl+bsam", "rnc_pretrain+twoviews", "sqinv+cmixup", "bmc+rrt", "fds+dist"]
 )
+@pytest.mark.slow
 def test_every_state_is_resumed(tmp_path, method):
     whole = list(training(method, epochs=3).epochs())
     for stop_after in sorted({1, 3, len(whole) - 1}):

@@ -296,6 +296,7 @@ class TestCommand:
         again = json.loads((out / "tune.json").read_text())
         assert again == report
 
+    @pytest.mark.slow
     def test_the_command_trains_what_was_judged(self, toy_csv, tmp_path):
         out = tmp_path / "t"
         words = ["tune", str(toy_csv), "-t", "price", *self.FAST, "--trials", "3", "--seeds", "1", "--split", "random"]
@@ -308,6 +309,7 @@ class TestCommand:
         assert metrics["all"]["mae"]["value"] == pytest.approx(report["outer"]["all"]["ours"], rel=1e-9)
         assert metrics["all"]["bmae"]["value"] == pytest.approx(report["outer"]["bmae"]["ours"], rel=1e-9)
 
+    @pytest.mark.slow
     def test_networks(self, toy_csv, tmp_path):
         words = ["tune", str(toy_csv), "-t", "price", "--minimise", "bmae", "--trials", "2", "--seeds", "1"]
         words += ["--epochs", "1", "--encoder", "mlp", "-m", "sqinv+lds", "-m", "conr", "-o", str(tmp_path / "t")]

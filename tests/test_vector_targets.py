@@ -323,6 +323,7 @@ class TestTheCommand:
         assert "Euclidean distance between prediction and true value over pitch, yaw" in page
         assert "nan" not in re.sub(r'data-tips="[^"]*"', "", page).lower()
 
+    @pytest.mark.slow
     def test_resume(self, finished, tmp_path, capsys, monkeypatch):
         options = ["--group", "subject", *QUICK, "--out", str(tmp_path / "run")]
         words = ["train", str(finished / "eyes.csv"), *TWO, *options]

@@ -74,8 +74,9 @@ class Forest(ArrayBackend):
     def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return the parameters of ``RandomForestRegressor``, with 200 trees and all cores where nothing is given.
 
-        Another one is ``leaves``: whether its distributions are the training labels weighted by shared leaves (Meinshausen,
-        *Quantile Regression Forests*, JMLR 2006), in place of the density of validation labels given the prediction.
+        Another one is ``leaves``: whether its distributions are the training labels weighted by shared leaves
+        (Meinshausen, *Quantile Regression Forests*, JMLR 2006), in place of the density of validation labels given the
+        prediction.
         """
         from sklearn.ensemble import RandomForestRegressor
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, Self
 
 from tailwise._checks import InputError, one_of
 from tailwise.backends.names import MODELS
-from tailwise.distributions.label_density import check_balance
 from tailwise.modalities.encoder_names import AUTO, ENCODERS
 from tailwise.training.recipe import Recipe
 
@@ -53,7 +52,10 @@ class Experiment:
 
     def __post_init__(self) -> None:
         one_of(self.model, "model", tuple(MODELS))
-        check_balance(self.balance)
+        if self.balance != 0:
+            from tailwise.distributions.label_density import check_balance  # needs SciPy, which `--help` does not load
+
+            check_balance(self.balance)
 
     @property
     def name(self) -> str:
