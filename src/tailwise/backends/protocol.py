@@ -73,7 +73,7 @@ class Fitting(Protocol):
 
     @property
     def recipe(self) -> Recipe:
-        """How it is trained."""
+        """Settings of the training."""
 
     @property
     def inputs(self) -> Inputs:

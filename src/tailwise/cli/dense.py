@@ -19,9 +19,9 @@ _TAKEN = frozenset(
 def train_maps(context: typer.Context) -> None:
     """Train on maps with the options of ``tailwise train``."""
     from tailwise.cli.dense_tables import region_table
-    from tailwise.cli.launch import several, told_how_to_resume
+    from tailwise.cli.launch import several, hint_at_resume
     from tailwise.cli.settings import parse_set, parse_shots
-    from tailwise.cli.show import epoch_bar, notes, out, print_line, warnings_as_notes, warnings_told
+    from tailwise.cli.show import epoch_bar, notes, out, print_line, warnings_as_notes, warnings_shown
     from tailwise.data.source import load_source
     from tailwise.experiment.fit import start
     from tailwise.experiment.spec import Experiment
@@ -61,7 +61,7 @@ def train_maps(context: typer.Context) -> None:
     plan = map_plan(running, source, choices=choices, label=label)
     run = RunInProgress(folder, plan, resume=given["resume"], overwrite=given["overwrite"])
     notes(source.notes + task.notes)
-    with run, told_how_to_resume(folder), warnings_told(task.notes), epoch_bar() as bar:
+    with run, hint_at_resume(folder), warnings_shown(task.notes), epoch_bar() as bar:
         evaluation = run.train(bar.show)
     title = f"{label}: errors on {len(evaluation.images):,} test images"
     out.print(region_table(evaluation.regions(seed=recipe.seed), title=title, unit=task.schema.target))

@@ -51,7 +51,7 @@ class _ProcessEndedError(Exception):
 
 
 @contextmanager
-def told_how_to_resume(folder: Path) -> Iterator[None]:
+def hint_at_resume(folder: Path) -> Iterator[None]:
     """Print how to resume a training that is interrupted, or loses a process, after its first checkpoint.
 
     Raises:

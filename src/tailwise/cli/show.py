@@ -157,7 +157,7 @@ def warnings_as_notes() -> Iterator[list[str]]:
 
 
 @contextmanager
-def warnings_told(known: list[str]) -> Iterator[None]:
+def warnings_shown(known: list[str]) -> Iterator[None]:
     """Print the package's warnings of a block as notes when they occur, each once, and append them to ``known``."""
     show_others = warnings.showwarning
 

@@ -72,9 +72,9 @@ def train(
     """
     from tailwise.cli.dense import train_maps
     from tailwise.cli.flags import with_flags
-    from tailwise.cli.launch import is_main, start_processes, told_how_to_resume
+    from tailwise.cli.launch import is_main, start_processes, hint_at_resume
     from tailwise.cli.settings import parse_set
-    from tailwise.cli.show import epoch_bar, notes, warnings_as_notes, warnings_told
+    from tailwise.cli.show import epoch_bar, notes, warnings_as_notes, warnings_shown
     from tailwise.data.source import load_source
     from tailwise.distributed import main_first, on_main
     from tailwise.experiment.fit import chosen, start
@@ -151,10 +151,10 @@ def train(
     plan = table_plan(running, label=label, choice=None if choice is None else choice.record, other=other)
     run = RunInProgress(folder, plan, resume=resume, overwrite=overwrite)
     notes(source.notes + task.notes)
-    with run, told_how_to_resume(folder), warnings_told(task.notes), epoch_bar() as bar:
+    with run, hint_at_resume(folder), warnings_shown(task.notes), epoch_bar() as bar:
         evaluation = run.train(bar.show)
     if is_main():
-        _tell(evaluation, task, label, folder, other)
+        _show_errors(evaluation, task, label, folder, other)
 
 
 def _check_model(context: typer.Context, model: str, encoder: str, params: dict[str, dict[str, Any]]) -> None:
@@ -177,7 +177,7 @@ def _check_model(context: typer.Context, model: str, encoder: str, params: dict[
         raise InputError(f"--model {model} trains in one process; start it without torchrun")
 
 
-def _tell(evaluation: "Evaluation", task: "Task", label: str, folder: Path, other: "OtherRun | None") -> None:
+def _show_errors(evaluation: "Evaluation", task: "Task", label: str, folder: Path, other: "OtherRun | None") -> None:
     """Print the errors by region, beside those of another run, and where the page is."""
     from tailwise.cli import show
     from tailwise.report.against import compare

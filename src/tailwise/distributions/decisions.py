@@ -70,7 +70,7 @@ def _level(loss: Loss | None, under: float | None, over: float | None, quantile:
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """How distributions become predictions, checked before there are any; see :meth:`Dial.decide`.
+    """Rule by which distributions become predictions, checked before there are any; see :meth:`Dial.decide`.
 
     Args:
         balance: from 0 (labels as they come) to 1 (every value equally likely); ``None`` leaves it to the model.

@@ -49,7 +49,7 @@ _DESCRIPTION = "model.json"
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a fitted model says of rows, from one pass through it.
+    """Predictions of rows, from one pass through a fitted model.
 
     Args:
         pred: ``(n,)`` predictions, target units; ``(n, K)`` of K targets.

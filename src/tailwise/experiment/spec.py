@@ -18,7 +18,7 @@ _NETWORK = "network"
 
 @dataclass(frozen=True)
 class Experiment:
-    """What is trained and how, without any data.
+    """Description of a training, without any data.
 
     Args:
         method: method string such as ``"sqinv+lds"``, see ``tailwise methods``; or ``"auto"``, which is chosen by

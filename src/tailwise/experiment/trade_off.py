@@ -45,7 +45,7 @@ class TradeOffPoint:
 
 @dataclass(frozen=True)
 class TradeOff:
-    """What the distributions of one model are worth on some rows.
+    """Errors by region that one model offers at several balances, and scores of its distributions.
 
     Args:
         balance: of the model's own predictions.

@@ -39,7 +39,7 @@ class Trainable(Protocol):
 
 @dataclass(frozen=True)
 class RunPlan(Generic[Result]):
-    """What is trained in a run folder, and what is written once it is trained.
+    """Training in a run folder, and the writing of its results.
 
     Args:
         fitting: the training.
