@@ -19,7 +19,7 @@ _TAKEN = frozenset(
 def train_maps(context: typer.Context) -> None:
     """Train on maps with the options of ``tailwise train``."""
     from tailwise.cli.dense_tables import region_table
-    from tailwise.cli.launch import several, hint_at_resume
+    from tailwise.cli.launch import hint_at_resume, several
     from tailwise.cli.settings import parse_set, parse_shots
     from tailwise.cli.show import epoch_bar, notes, out, print_line, warnings_as_notes, warnings_shown
     from tailwise.data.source import load_source

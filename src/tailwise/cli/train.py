@@ -72,7 +72,7 @@ def train(
     """
     from tailwise.cli.dense import train_maps
     from tailwise.cli.flags import with_flags
-    from tailwise.cli.launch import is_main, start_processes, hint_at_resume
+    from tailwise.cli.launch import hint_at_resume, is_main, start_processes
     from tailwise.cli.settings import parse_set
     from tailwise.cli.show import epoch_bar, notes, warnings_as_notes, warnings_shown
     from tailwise.data.source import load_source
