@@ -13,7 +13,12 @@ from matplotlib.ticker import MaxNLocator
 from tailwise._numbers import number
 from tailwise.report.drawing import INK, Drawing, drawing, short
 
-KINDS = {"regions": "MAE by region", "error": "Error by true value", "training": "Validation error"}
+KINDS = {
+    "regions": "MAE by region",
+    "dial": "Common against rare values",
+    "error": "Error by true value",
+    "training": "Validation error",
+}
 
 _MOST_MARKED, _MOST_TIPS, _SHARE_OF_X = 40, 250, 0.7
 _DRAWING = Lock()  # matplotlib's settings are global

@@ -10,7 +10,7 @@ from tailwise.serve.beside import MOST_RUNS, Column
 from tailwise.serve.chart_series import KINDS, Plot
 from tailwise.serve.library import Page
 from tailwise.serve.listing import ALL_REGIONS, Listing, Query, known, last
-from tailwise.serve.run_charts import CURVES, error_plot, regions_plot, training_plot
+from tailwise.serve.run_charts import CURVES, dial_plot, error_plot, regions_plot, training_plot
 from tailwise.serve.runs import Run
 from tailwise.serve.templating import render
 
@@ -65,6 +65,8 @@ def compared_plot(kind: str, columns: Sequence[Column], curve: str) -> Plot | No
     alike = [column for column in columns if column.run.target == columns[0].run.target]
     if kind == "regions":
         return regions_plot(alike)
+    if kind == "dial":
+        return dial_plot(alike)
     return error_plot(alike) if kind == "error" else training_plot({one.name: one.run for one in alike}, curve)
 
 

@@ -46,6 +46,26 @@ def regions_plot(columns: Sequence[Column]) -> Plot | None:
     )
 
 
+def dial_plot(columns: Sequence[Column]) -> Plot | None:
+    """Return few-shot against many-shot MAE: a curve over balances for a run with a dial, a point for another one.
+
+    ``None`` if no run has a dial.
+    """
+    series = []
+    for i, column in enumerate(columns):
+        points = [(many, few) for _, many, few in column.run.dial()]
+        if not points and {"many", "few"} <= set(column.errors):
+            points = [(column.errors["many"].value, column.errors["few"].value)]
+        if points:
+            x, y = zip(*points, strict=True)
+            none = [np.nan] * len(x)
+            series.append(Series(column.name, x, y, none, none, _COLORS[i], _MARKERS[i]))
+    if not any(len(one.x) > 1 for one in series):
+        return None
+    target = columns[0].run.target
+    return Plot("dial", "MAE where rows are many", f"MAE where rows are few ({target})", tuple(series))
+
+
 def error_plot(columns: Sequence[Column]) -> Plot | None:
     """Return mean signed error by true value with 95 % intervals; ``None`` if no test rows could be read."""
     shown = [(i, column, column.tested) for i, column in enumerate(columns) if column.tested is not None]

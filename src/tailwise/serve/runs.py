@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from tailwise._checks import InputError, quoted
 from tailwise.metrics.confidence import Interval
-from tailwise.runs.folder import CONFIG, HISTORY, MANIFEST, METRICS
+from tailwise.runs.folder import CONFIG, HISTORY, MANIFEST, METRICS, TRADE_OFF
 from tailwise.serve.files import read_lines, read_object
 
 State = Literal["finished", "in progress", "stopped", "broken"]
@@ -37,6 +37,7 @@ class Run:
         data: name of the table.
         seed: seed of the training.
         metrics: ``metrics.json`` by region; empty for an unfinished run.
+        trade_off: ``trade_off.json``; empty for a run without distributions.
         history: records of epochs, or of rounds of boosting.
     """
 
@@ -52,6 +53,7 @@ class Run:
     data: str = ""
     seed: int | None = None
     metrics: Mapping[str, Any] = field(default_factory=dict)
+    trade_off: Mapping[str, Any] = field(default_factory=dict)
     history: tuple[Mapping[str, Any], ...] = ()
 
     def error(self, region: str, metric: str = "mae") -> Interval | None:
@@ -59,6 +61,18 @@ class Run:
         saved = _mapping(_mapping(self.metrics.get(region)).get(metric))
         value = finite(saved.get("value"))
         return None if value is None else Interval(value, finite(saved.get("low")), finite(saved.get("high")))
+
+    def dial(self) -> list[tuple[float, float, float]]:
+        """Return the balance, and the MAE where rows are many and where they are few, of each point of its curve."""
+        points = []
+        curve = self.trade_off.get("curve")
+        for point in curve if isinstance(curve, list) else []:
+            mae = _mapping(_mapping(point).get("mae"))
+            many, few = (finite(_mapping(mae.get(name)).get("value")) for name in ("many", "few"))
+            balance = finite(_mapping(point).get("balance"))
+            if balance is not None and many is not None and few is not None:
+                points.append((balance, many, few))
+        return points
 
     def rows(self, region: str) -> int:
         """Return the number of test rows of a region."""
@@ -101,6 +115,7 @@ def read_run(root: Path, folder: Path, name: str, stamp: tuple[Any, ...]) -> Run
             _check_complete(root, folder)
         history = tuple(read_lines(root, folder / HISTORY)) if stamp[3] is not None else ()
         metrics = read_object(root, folder / METRICS) if finished else {}
+        trade_off = read_object(root, folder / TRADE_OFF) if finished and (folder / TRADE_OFF).exists() else {}
     except InputError as mistake:
         return Run(name, folder, "broken", changed, reason=str(mistake))
     method, model = _mapping(config.get("method")), _mapping(config.get("model"))
@@ -117,6 +132,7 @@ def read_run(root: Path, folder: Path, name: str, stamp: tuple[Any, ...]) -> Run
         data=_word(_mapping(config.get("data")).get("name", "")),
         seed=seed if isinstance(seed, int) else None,
         metrics=metrics,
+        trade_off=trade_off,
         history=history,
     )
 
