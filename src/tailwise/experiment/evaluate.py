@@ -99,11 +99,14 @@ def predict_part(
         known = _gathered(model.predictions(rows.select(positions), features_of=wanted, predictive=scalar))
         if part == "val" and model.conditional is not None:  # it was fitted to these rows
             known = replace(known, predictive=model.cross_fitted(y, known.pred))
-    return _decided(model, part, task.row[task.part == part], y, known)
+    pred = model.decided(known, Decision())
+    ends = None if model.intervals is None else model.intervals_of(pred, CONFIDENCE)
+    place = task.row[task.part == part]
+    return PredictedPart(part, place, y, pred, known.std, ends, known.features, known.predictive)
 
 
 def predict_rows(model: FittedModel, rows: Any, y: NDArray[np.float64], *, ignore_extra: bool = False) -> PredictedPart:
-    """Predict rows that belong to no task, in one pass through the model.
+    """Predict rows that belong to no task, in one pass through the model, without intervals.
 
     Args:
         model: a fitted model.
@@ -113,16 +116,8 @@ def predict_rows(model: FittedModel, rows: Any, y: NDArray[np.float64], *, ignor
     """
     scalar = len(model.schema.targets) == 1
     known = model.predictions(rows, predictive=scalar, ignore_extra=ignore_extra)
-    return _decided(model, "new", np.arange(len(y)), y, known)
-
-
-def _decided(
-    model: FittedModel, part: str, row: NDArray[np.int64], y: NDArray[np.float64], known: Predictions
-) -> PredictedPart:
-    """Return predictions at the model's balance, with their intervals."""
     pred = model.decided(known, Decision())
-    ends = None if model.intervals is None else model.intervals_of(pred, CONFIDENCE)
-    return PredictedPart(part, row, y, pred, known.std, ends, known.features, known.predictive)
+    return PredictedPart("new", np.arange(len(y)), y, pred, known.std, None, known.features, known.predictive)
 
 
 @overload
