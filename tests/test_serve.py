@@ -443,7 +443,7 @@ class TestCompare:
 
 
 class TestCharts:
-    @pytest.mark.parametrize("kind", ["regions", "error", "training"])
+    @pytest.mark.parametrize("kind", ["regions", "dial", "error", "training"])
     def test_each_is_picture_and_numbers(self, served, kind):
         query = {"kind": kind, "run": ["vanilla", "deep/lds"]}
         _, headers, body = ask(served, address("/chart", format="svg", **query))
@@ -461,6 +461,14 @@ class TestCharts:
         history = [json.loads(line) for line in (full / "vanilla" / "history.jsonl").read_text().splitlines()]
         rows = [row for row in csv.reader(io.StringIO(numbers)) if row[0] == "few"]
         assert [float(row[2]) for row in rows] == [line["validation"]["few"] for line in history]
+
+    def test_the_dial_is_that_of_the_run(self, served, full):
+        query = {"kind": "dial", "format": "csv", "run": ["vanilla", "deep/lds"]}
+        rows = [row for row in csv.reader(io.StringIO(text(served, address("/chart", **query)))) if row[0] == "vanilla"]
+        curve = json.loads((full / "vanilla" / "trade_off.json").read_text())["curve"]
+        assert [(float(row[1]), float(row[2])) for row in rows] == [
+            tuple(point["mae"][name]["value"] for name in ("many", "few")) for point in curve
+        ]
 
     @pytest.mark.parametrize("query", ["kind=pie&format=svg", "kind=error&format=exe", "kind=error&format=svg&curve=x"])
     def test_unknown_ones_are_refused(self, served, query):
