@@ -139,7 +139,7 @@ def train(
         if method == AUTO_METHOD:
             choice = automatic.recorded(folder) if resume else automatic.choose_with_note(task, experiment)
             experiment = chosen(experiment, choice)
-            label += f" ({choice.candidate.name})"
+            label += f" ({choice.candidate.method_name})"
             task.notes.append(with_flags(f"auto chose {choice.reason}"))
         with warnings_as_notes() as also:
             running = start(task, experiment)
