@@ -1,9 +1,12 @@
 """``tailwise evaluate``: errors of a finished run on new rows with a target."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from tailwise.cli import options
+
+if TYPE_CHECKING:
+    from tailwise.modalities.map_model import MapModel
 
 
 def evaluate(
@@ -20,7 +23,6 @@ def evaluate(
     """
     from tailwise._checks import InputError
     from tailwise._files import write_json
-    from tailwise.cli.dense_predict import evaluate_maps
     from tailwise.cli.out_file import check_out_file
     from tailwise.cli.show import notes, region_table
     from tailwise.cli.show import out as console
@@ -36,7 +38,7 @@ def evaluate(
         raise InputError(f"--seed must be at least 0, got {seed}")
     check_out_file(out, "--out", ".json", overwrite=True)
     if is_map_model(open_run(run) / MODEL):
-        return evaluate_maps(MapModel.load(run / MODEL), data, out, seed=seed)
+        return _evaluate_maps(MapModel.load(run / MODEL), data, out, seed=seed)
     model = FittedModel.load(open_run(run) / MODEL)
     source = load_source(data)
     model.schema.check(source.rows.columns, ignore_extra=ignore_extra)
@@ -53,3 +55,19 @@ def evaluate(
         write_json(out, {name: region.to_json() for name, region in regions.items()})
     title = f"errors on {len(y):,} rows"
     console.print(region_table(regions, title=title, unit=target, several=len(targets) > 1))
+
+
+def _evaluate_maps(model: "MapModel", data: str, out: Path | None, *, seed: int) -> None:
+    """Show errors by region on a table of images with maps; masks count if the run had masks."""
+    from tailwise._files import write_json
+    from tailwise.cli.show import out as console
+    from tailwise.cli.show_maps import map_region_table
+    from tailwise.data.source import load_source
+    from tailwise.modalities.map_evaluation import evaluate_maps as evaluate
+
+    source = load_source(data)
+    rows = model.rows(source.rows.frame(), source.folder, maps=True)
+    regions = evaluate(model, rows).regions(seed=seed)
+    if out is not None:
+        write_json(out, {name: region.to_json() for name, region in regions.items()})
+    console.print(map_region_table(regions, title=f"errors on {len(rows):,} images", unit=model.schema.target))

@@ -1,11 +1,14 @@
 """``tailwise predict``: predictions of a finished run for new rows."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tailwise.cli import options
+
+if TYPE_CHECKING:
+    from tailwise.modalities.map_model import MapModel
 
 Interval = Annotated[
     float | None,
@@ -49,7 +52,6 @@ def predict(
 
     from tailwise._checks import InputError
     from tailwise.cli.decisions import Questions, parse_decision
-    from tailwise.cli.dense_predict import predict_maps
     from tailwise.cli.out_file import check_parent
     from tailwise.cli.show import notes, print_line, warnings_as_notes
     from tailwise.data.source import load_source
@@ -65,7 +67,7 @@ def predict(
     if is_map_model(open_run(run) / MODEL):
         if questions or any(option is not None for option in (balance, density, loss, cost)):
             raise InputError("a model of maps has no distributions; leave out --balance and the options beside it")
-        return predict_maps(MapModel.load(run / MODEL), data, out, overwrite=overwrite, interval=interval)
+        return _predict_maps(MapModel.load(run / MODEL), data, out, overwrite=overwrite, interval=interval)
     if out.suffix.lower() not in SUFFIXES:
         raise InputError(f"--out must end in .csv, .tsv or .parquet, got {str(out)!r}")
     check_parent(out)
@@ -101,3 +103,22 @@ def predict(
         frame = frame.assign(**questions.columns(model.tilted(known, decision)))
     write_table(frame, out)
     print_line(f"{len(frame):,} predictions: {out}")
+
+
+def _predict_maps(model: "MapModel", data: str, out: Path, *, overwrite: bool, interval: float | None) -> None:
+    """Write a map for each image of a table into a new folder, and a table of their paths."""
+    from tailwise._checks import InputError
+    from tailwise.cli.show import print_line
+    from tailwise.data.source import load_source
+    from tailwise.modalities.map_store import check_map_folder, write_map_folder
+
+    if interval is not None:
+        raise InputError("a run on maps has no intervals; leave out --interval")
+    if out.suffix.lower() in (".csv", ".tsv", ".parquet"):
+        raise InputError(f"the run predicts maps, which go to a folder; --out must name one, got {str(out)!r}")
+    check_map_folder(out, overwrite=overwrite)
+    source = load_source(data)
+    frame = source.rows.frame()
+    rows = model.rows(frame, source.folder, maps=False)
+    write_map_folder(out, frame[[model.schema.image]], model.predict(rows))
+    print_line(f"{len(rows):,} maps: {out}")

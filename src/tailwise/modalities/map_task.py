@@ -1,14 +1,16 @@
 """A task of dense maps: an index table with its split, bins, regions and counts of pixels, ready for training."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from tailwise._checks import InputError
+from tailwise.data.source import Source
 from tailwise.data.splits import SPLIT_COLUMN, SplitName, check_groups, looks_like_split, split_rows
 from tailwise.data.targets import require_column
 from tailwise.labels.bins import Bins
@@ -35,6 +37,8 @@ class PreparedMaps:
         counts: counts of all training pixels.
         pixels: ``(m,)`` random training pixels, for methods that need labels themselves.
         notes: remarks for the user.
+        source: source of the index table, if it is known.
+        choices: how the table was prepared, as plain values.
     """
 
     rows: MapRows
@@ -46,6 +50,8 @@ class PreparedMaps:
     counts: LabelDensity
     pixels: NDArray[np.float64]
     notes: list[str]
+    source: Source | None = None
+    choices: Mapping[str, Any] = field(default_factory=dict)
 
     def rows_of(self, part: str) -> tuple[MapRows, Truths]:
         """Return the rows of one part and their maps, which are read when they are iterated."""
@@ -120,6 +126,12 @@ def prepare_maps(
     total = sum(height * width for height, width in train.shapes)
     notes = [f"{1 - summary.n / total:.1%} of the training pixels are unknown"] if summary.n < total else []
     return PreparedMaps(rows, np.arange(len(rows)), part, kind, schema, of_bins, counts, pixels, notes)
+
+
+def prepare_map_table(source: Source, image: str, depth: str, *, settings: MapSettings, **choices: Any) -> PreparedMaps:
+    """Prepare the index table of a source, which the task then knows; arguments as in :func:`prepare_maps`."""
+    task = prepare_maps(source.rows.frame(), source.folder, image, depth, settings=settings, **choices)
+    return replace(task, source=source, choices=choices)
 
 
 def _check_choices(

@@ -1,14 +1,11 @@
 """The plan of a run on maps: model, errors of each image, predicted maps, metrics and page."""
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from tailwise._files import write_json
-from tailwise.data.source import Source
 from tailwise.experiment.evaluate import evaluate
 from tailwise.experiment.fit import RunningMaps
 from tailwise.modalities.map_evaluation import MapEvaluation
@@ -18,22 +15,21 @@ from tailwise.runs import folder as run
 from tailwise.runs.training import RunPlan
 
 
-def map_plan(running: RunningMaps, source: Source, *, choices: Mapping[str, Any], label: str) -> RunPlan[MapEvaluation]:
+def map_plan(running: RunningMaps, *, label: str) -> RunPlan[MapEvaluation]:
     """Return the plan of a run on maps.
 
     Args:
         running: an experiment, set up by :func:`tailwise.experiment.fit.start`.
-        source: where the index table comes from.
-        choices: how its rows were split and binned, as plain values.
         label: how the run is called.
     """
-    task, experiment = running.task, running.experiment
+    task, experiment, source = running.task, running.experiment, running.task.source
+    name, digest = ("data frame", "") if source is None else (source.name, source.sha256)
     config = {
         "kind": "maps",
-        "data": {"name": source.name, "sha256": task.rows.digest(source.sha256)},
+        "data": {"name": name, "sha256": task.rows.digest(digest)},
         "target": task.schema.depth,
         "image": task.schema.image,
-        "table": dict(choices),
+        "table": dict(task.choices),
         "depth": asdict(task.schema.settings),
         "method": {
             "name": running.method.name,
@@ -57,17 +53,17 @@ def map_plan(running: RunningMaps, source: Source, *, choices: Mapping[str, Any]
         images.to_parquet(folder / run.PREDICTIONS, index=False)
         write_json(folder / run.METRICS, {name: region.to_json() for name, region in regions.items()})
         page = dense_page(
-            title=f"{task.schema.target} of {source.name}",
+            title=f"{task.schema.target} of {name}",
             target=task.schema.target,
             method=label,
-            data=source.name,
+            data=name,
             rows=task.sizes(),
             split=task.split,
             shots=task.shots,
             regions=regions,
             examples=test.examples,
             history=run.read_history(folder),
-            notes=source.notes + task.notes,
+            notes=[*([] if source is None else source.notes), *task.notes],
         )
         (folder / run.REPORT).write_text(page, encoding="utf-8")
         return test

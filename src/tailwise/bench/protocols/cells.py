@@ -8,15 +8,14 @@ import pandas as pd
 
 from tailwise._checks import InputError
 from tailwise.bench.protocols.base import SPLIT, Protocol, read_record
-from tailwise.bench.protocols.maps import run_map_cell
 from tailwise.compare.cell import Cell
-from tailwise.compare.grid import read_cell, read_result, run_grid
+from tailwise.compare.grid import read_cell, read_result, run_grid, run_with
 from tailwise.data.source import load_source
 from tailwise.data.table_files import read_table, write_table
 from tailwise.experiment.spec import Experiment, recipe_of
 from tailwise.modalities.encoder_names import AUTO
 from tailwise.modalities.kinds import column_options, kinds, modality_named
-from tailwise.modalities.map_schema import DEPTH
+from tailwise.modalities.map_schema import DEPTH, MapSettings
 
 SELECT = ("val", "test")
 _RECIPE, _ENCODER = "recipe", "encoder"
@@ -184,10 +183,41 @@ def _selecting_on_test(index: Path, out: Path) -> Path:
 def run_cells(cells: Sequence[Cell], folder: Path, *, jobs: int, backend: str) -> Iterator[tuple[Cell, dict[str, Any]]]:
     """Run missing cells, of tables or of maps; see :func:`tailwise.compare.grid.run_grid`."""
     of_maps = any(DEPTH in cell.choices for cell in cells)
-    functions: Any = {"read": read_result, "run": run_map_cell} if of_maps else {}
+    functions: Any = {"read": read_result, "run": _run_map_cell} if of_maps else {}
     yield from run_grid(cells, folder, jobs=jobs, backend=backend, **functions)
 
 
 def is_known(cell: Cell, folder: Path) -> bool:
     """Return whether a cell was already run with the same settings."""
     return (read_result if DEPTH in cell.choices else read_cell)(cell, folder) is not None
+
+
+def _run_map_cell(cell: Cell, folder: Path) -> tuple[Cell, dict[str, Any]]:
+    """Train one cell and write its result: metrics alone, because predicted maps would fill the disk."""
+    return run_with(_trained_on_maps, cell, folder)
+
+
+def _trained_on_maps(cell: Cell) -> dict[str, Any]:
+    from tailwise.experiment.evaluate import evaluate
+    from tailwise.experiment.fit import fit
+    from tailwise.modalities.map_task import prepare_maps
+
+    source = load_source(cell.data)
+    if cell.sha256 != source.sha256:
+        raise InputError(f"{cell.data!r} has changed since the run began; run it again")
+    choices = dict(cell.choices)
+    settings = MapSettings.of(choices.pop(DEPTH))
+    (image,) = choices.pop("image")
+    folder = Path(choices.pop("folder"))
+    task = prepare_maps(source.rows.frame(), folder, image, cell.target, settings=settings, seed=cell.seed, **choices)
+    epochs: list[Any] = []
+    model = fit(task, cell.entry.with_recipe(seed=cell.seed), on_epoch=epochs.append)
+    regions = evaluate(model, task).regions(resamples=0)
+    return {
+        "metrics": {
+            name: {"n": region.n, **{key: value.value for key, value in region.metrics.items()}}
+            for name, region in regions.items()
+        },
+        "rows": task.sizes(),
+        "epochs": len(epochs),
+    }

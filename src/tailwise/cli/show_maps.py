@@ -1,4 +1,4 @@
-"""Tables of runs on maps: errors by region."""
+"""Print runs on maps: errors by region."""
 
 from collections.abc import Mapping
 
@@ -13,7 +13,7 @@ from tailwise.metrics.region_metrics import RegionMetrics
 _COLUMNS = ("rmse", "abs_rel", "delta1")
 
 
-def region_table(regions: Mapping[str, RegionMetrics], *, title: str, unit: str) -> Table:
+def map_region_table(regions: Mapping[str, RegionMetrics], *, title: str, unit: str) -> Table:
     """Return errors by region, with 95 % intervals over images for the MAE."""
     caption = Text(f"in units of {unit}; pixels of all images together, intervals over images")
     table = Table(title=Text(title), caption=caption, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
