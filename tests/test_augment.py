@@ -134,6 +134,7 @@ def test_conr_sees_both_views():
     assert seen[1][0] == (6, 4)
 
 
+@pytest.mark.slow
 def test_bsam_is_the_formula():
     theta = torch.tensor([1.0, -2.0], requires_grad=True)
     scale = torch.tensor([1.0, 3.0])

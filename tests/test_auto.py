@@ -196,6 +196,7 @@ class TestOutOfFold:
 
 
 class TestChoose:
+    @pytest.mark.slow
     def test_says_why(self, table):
         choice = choose_method(table, LINEAR, AutoSettings(folds=2), model="linear", seed=0)
         record = json.loads(json.dumps(choice.record))
@@ -222,6 +223,7 @@ class TestChoose:
             records.append(_timeless(choice.record))
         assert records[0] == records[1]
 
+    @pytest.mark.slow
     def test_overall_is_measured_as_the_test_rows_come(self, toy):
         """The inner overall error is near that of the test rows, which the plain mean of out-of-fold errors is not."""
         wide = pd.concat([toy.assign(x1=toy["x1"] + RNG.normal(scale=0.3, size=len(toy))) for _ in range(3)])
@@ -376,6 +378,7 @@ class TestEstimator:
         model = ImbalancedRegressor("auto", epochs=1, random_state=0).fit(X, X[:, 0])
         assert "20 rows are too few" in model.auto_["reason"]
 
+    @pytest.mark.slow
     def test_weights_groups_and_rows_of_the_caller(self):
         X = RNG.normal(size=(90, 2))
         y = np.exp(X[:, 0])

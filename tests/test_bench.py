@@ -95,6 +95,7 @@ def pausing(n, ours=1.0, room=0):
     return {"ours": pause, "floor": lambda: time.sleep(n / 1000), "loops": lambda: time.sleep(20 * n / 1000)}
 
 
+@pytest.mark.slow
 def test_an_entry_is_measured(fast):
     entry = Entry("fake", "a fake", pausing, "a pause", {"n": 2, "ours": 3.0}, {"n": 0}, beside={"loops": {"n": 1}})
     entry = dataclasses.replace(entry, seconds=0.2)
@@ -110,6 +111,7 @@ def test_an_entry_is_measured(fast):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the high-water mark is read from /proc")
+@pytest.mark.slow
 def test_memory_is_the_growth_over_one_call(fast):
     entry = Entry("fake", "a fake", pausing, sizes={"n": 1, "room": 40_000_000}, small={"n": 0}, once=True)
     found = harness.measured(entry)
@@ -125,6 +127,7 @@ def test_full_changes_sizes():
     assert [harness.measured(entry, full=full)["n"] for full in (False, True)] == [1, 5]
 
 
+@pytest.mark.slow
 def test_a_curve_is_swept(fast):
     curve = Curve("fake", "a fake", "n", pausing, "n", (1, 4), {"ours": 2.0}, {"n": 0}, seconds=0.05)
     found = harness.swept(curve)

@@ -10,7 +10,7 @@ from tailwise.compare.comparison import compare_grid
 from tailwise.report.against import OtherRun
 from tailwise.report.diagnosis_page import diagnosis_page
 from test_compare import made_up, page_of
-from test_report import FOUND, HELD, MAP, PRED, page
+from test_report import DIAL, FOUND, HELD, MAP, PRED, page
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = [
@@ -24,6 +24,7 @@ PAGES = {
         features=MAP,
         coverage=HELD[0.9],
         other=OtherRun("vanilla", PRED + 3, "first"),
+        trade_off=DIAL,
     ),
     "diagnosis": lambda: diagnosis_page(FOUND, "toy.csv"),
     "comparison": lambda: page_of(
@@ -92,6 +93,28 @@ def test_renders_and_axe_finds_nothing_serious(view, name, scheme, size):
     assert (paper == "rgb(255, 255, 255)") == (scheme == "light")
     found = Axe().run(shown).response["violations"]
     assert [(fault["id"], fault["nodes"][0]["html"][:80]) for fault in found if fault["impact"] in GRAVE] == []
+
+
+def test_the_slider_moves_the_table_and_both_charts(view):
+    shown = view("run")
+    slider = shown.get_by_role("slider", name="Balance")
+    slider.focus()
+    at = {}
+    for key in ("Home", "End"):
+        slider.press(key)
+        chosen = shown.locator("tr.chosen").get_attribute("data-balance")
+        line = shown.locator("[data-draw=errors] polyline:not(.first)").get_attribute("points")
+        point = shown.locator("[data-draw=scatter] circle").first.get_attribute("cy")
+        at[key] = (chosen, slider.get_attribute("aria-valuetext"), line, point)
+    assert [at[key][:2] for key in at] == [("0", "balance 0"), ("1", "balance 1")]
+    assert at["Home"][2] != at["End"][2]
+    assert at["Home"][3] != at["End"][3]
+
+
+def test_without_scripts_the_dial_is_a_table(view):
+    shown = view("run", java_script_enabled=False)
+    assert shown.locator(".dial").is_hidden()
+    assert shown.locator("tr[data-balance]").count() == len(DIAL.points)
 
 
 def test_letters_can_be_read_on_a_phone(view):

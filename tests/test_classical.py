@@ -101,6 +101,7 @@ class TestEveryModel:
         origin = compose("ro").resample(*table.training_features(), seed=0)[2]
         np.testing.assert_allclose(resampled.rows.weight, weight[origin] / weight[origin].mean(), rtol=1e-12)
 
+    @pytest.mark.slow
     def test_sample_weights_act(self, name, table):
         n = int((table.part == "train").sum())
         weight = np.where(table.training_features()[1] > 20, 5.0, 1.0)
@@ -393,6 +394,7 @@ class TestCommand:
         run(["predict", str(out), str(toy_csv), "-o", str(tmp_path / "q.csv")])
         pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "q.csv"), first)
 
+    @pytest.mark.slow
     def test_encoder(self, toy_csv, tmp_path):
         out = tmp_path / "run"
         few = ["--epochs", "1", "--set", "encoder.members=2", "--set", "encoder.width=8"]

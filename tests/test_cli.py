@@ -87,12 +87,14 @@ class TestTrain:
             assert address not in page
         assert len(page) < 2_000_000
 
+    @pytest.mark.slow
     def test_the_table_goes_to_stdout(self, toy_csv, tmp_path, capsys):
         assert run(["train", str(toy_csv), *TRAIN, "--method", "vanilla", "-o", str(tmp_path / "r")]) == 0
         text = capsys.readouterr().out
         for word in ("All", "Many", "Medium", "Few", "Zero", "MAE", "report:"):
             assert word in text
 
+    @pytest.mark.slow
     def test_every_option_at_once(self, toy_csv, tmp_path):
         arguments = [
             "train",
@@ -113,6 +115,7 @@ class TestTrain:
         history = (tmp_path / "r" / "history.jsonl").read_text().splitlines()
         assert len(history) == 5
 
+    @pytest.mark.slow
     def test_groups_stay_whole(self, toy, tmp_path):
         toy["house"] = np.arange(len(toy)) // 5
         toy.to_csv(tmp_path / "g.csv", index=False)
@@ -120,12 +123,14 @@ class TestTrain:
         frame = pd.read_parquet(tmp_path / "r" / "predictions.parquet")
         assert frame.assign(house=frame["row"] // 5).groupby("house")["split"].nunique().max() == 1
 
+    @pytest.mark.slow
     def test_a_run_beside_another(self, finished, tmp_path, capsys):
         arguments = ["train", finished / "toy.csv", *TRAIN, "--method", "vanilla", "-o", tmp_path / "r"]
         assert run([str(a) for a in [*arguments, "--against", finished / "run"]]) == 0
         assert "vanilla beside sqinv+lds" in capsys.readouterr().out
         assert "Beside sqinv+lds" in (tmp_path / "r" / "report.html").read_text()
 
+    @pytest.mark.slow
     def test_a_run_is_told_from_one_of_the_same_method(self, finished, tmp_path):
         arguments = ["train", finished / "toy.csv", *TRAIN, "--mask-target", "40,60", "-o", tmp_path / "r"]
         assert run([str(a) for a in [*arguments, "--against", finished / "run"]]) == 0
@@ -210,6 +215,7 @@ class TestBadInput:
         assert "holds no run" in line
         assert (site / "model" / "precious.pt").exists()
 
+    @pytest.mark.slow
     def test_a_failed_replacement_keeps_the_finished_run(self, toy_csv, tmp_path, capsys):
         out = tmp_path / "r"
         assert run(["train", str(toy_csv), *TRAIN, "-o", str(out)]) == 0
@@ -218,6 +224,7 @@ class TestBadInput:
         assert (out / "model" / "model.safetensors").read_bytes() == before
         assert run(["evaluate", str(out), str(toy_csv)]) == 0
 
+    @pytest.mark.slow
     def test_what_is_put_aside_is_never_somebody_elses(self, toy_csv, tmp_path, capsys):
         out = tmp_path / "r"
         assert run(["train", str(toy_csv), *TRAIN, "-o", str(out)]) == 0
@@ -294,6 +301,7 @@ class TestInterrupted:
         assert files[0].read_bytes() == files[1].read_bytes()
         assert len((cut / "history.jsonl").read_text().splitlines()) == 4
 
+    @pytest.mark.slow
     def test_stopped_before_the_first_epoch(self, toy_csv, tmp_path, monkeypatch):
         assert self.stopped(toy_csv, tmp_path / "r", monkeypatch, after=0) == 130
         again = ["train", str(toy_csv), "--target", "price", "--epochs", "4", "-o", str(tmp_path / "r"), "--resume"]
@@ -302,6 +310,7 @@ class TestInterrupted:
 
 class TestEveryPart:
     @pytest.mark.parametrize("name", list(PARTS))
+    @pytest.mark.slow
     def test_trains_predicts_and_evaluates(self, name, toy_csv, tmp_path):
         out, written = tmp_path / "run", tmp_path / "p.csv"
         settings = ["--set", "rrt.epochs=2"] if name == "rrt" else []
@@ -337,6 +346,7 @@ class TestEveryPart:
         assert refused(capsys, *arguments).startswith("tailwise: quantile: ")
         assert not (tmp_path / "r").exists()
 
+    @pytest.mark.slow
     def test_warnings_are_notes(self, toy_csv, tmp_path, capsys):
         arguments = ["train", str(toy_csv), *TRAIN, "-m", "sqinv+bmc", "-o", str(tmp_path / "r")]
         assert run(arguments) == 0
@@ -465,6 +475,7 @@ class TestPredictAndEvaluate:
             assert len(pd.read_csv(out)) == n
         assert run(["evaluate", str(finished / "run"), str(tmp_path / "few.csv")]) == 0
 
+    @pytest.mark.slow
     def test_a_model_of_one_feature(self, toy, tmp_path):
         toy[["x1", "price"]].to_csv(tmp_path / "two.csv", index=False)
         toy[["x1"]].to_csv(tmp_path / "one.csv", index=False)
@@ -620,6 +631,7 @@ def test_real_tables(shared_table, tmp_path, name, target, method):
     assert metrics["all"]["pearson"]["value"] > 0.4
 
 
+@pytest.mark.slow
 def test_a_warning_while_training_is_a_note_in_the_terminal_and_on_the_page(tmp_path, capsys):
     out = tmp_path / "r"
     arguments = ["train", "example:diabetes", "-t", "progression", "-m", "bmc", "--batch-size", "1", "--epochs", "1"]

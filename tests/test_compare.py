@@ -345,6 +345,7 @@ class TestCompareGrid:
         assert found.changes()["mlp sqinv"]["few"] == pytest.approx(-50, abs=5)
         json.dumps(found.to_json())
 
+    @pytest.mark.slow
     def test_a_table_without_an_entry_is_left_out_of_the_ranks(self):
         results = made_up({"sqinv": -5.0, "inv": 5.0}, tables=["a", "b", "c"], seeds=3)
         results = [(c, {"error": "x"} if (c.entry.method, c.table) == ("inv", "b") else r) for c, r in results]
@@ -440,6 +441,7 @@ class TestPlan:
 
 
 class TestPython:
+    @pytest.mark.slow
     def test_a_comparison_in_a_few_lines_is_that_of_the_command(self, toy_csv, tmp_path):
         words = ["compare", str(toy_csv), "-t", "price", "-m", "vanilla", "inv", "--model", "linear"]
         assert run([*words, "--seeds", "2", "-o", str(tmp_path / "command")]) == 0
@@ -484,6 +486,7 @@ class TestCommand:
         assert [one["rows"]["value"] for one in told] == pytest.approx([one["difference"] for one in told])
         assert "8 of 8 trainings are there already" in capsys.readouterr().err
 
+    @pytest.mark.slow
     def test_a_table_that_changed_is_trained_again(self, toy_csv, tmp_path):
         words = ["compare", str(toy_csv), "-t", "price", "-m", "vanilla", "inv", "--model", "linear", "--seeds", "1"]
         found = []
@@ -495,6 +498,7 @@ class TestCommand:
             found.append(table["errors"]["linear vanilla"]["all"][0])
         assert found[1] == pytest.approx(10 * found[0], rel=1e-3)
 
+    @pytest.mark.slow
     def test_folds_test_every_row_once(self, toy_csv, tmp_path):
         words = ["compare", str(toy_csv), "-t", "price", "-m", "vanilla", "inv", "--model", "linear"]
         assert run([*words, "--seeds", "1", "--folds", "4", "-o", str(tmp_path / "c")]) == 0

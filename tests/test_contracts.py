@@ -372,6 +372,7 @@ def trainable(name, kind):
 @pytest.mark.parametrize(
     ("name", "kind"), [(name, kind) for name, part in IN_TRAINING.items() for kind in part.targets]
 )
+@pytest.mark.slow
 def test_a_few_epochs_beat_the_median(name, kind):
     inputs, target, y, bins, model = task(kind)
     there = ~torch.isnan(target)

@@ -67,6 +67,7 @@ def finished(scenes, tmp_path_factory):
 
 class TestNetwork:
     @pytest.mark.parametrize("size", [(64, 64), (65, 99)])
+    @pytest.mark.slow
     def test_maps_have_half_the_size_of_images(self, size):
         model = DepthNet("small").eval()
         features = model.encode(torch.rand(2, 3, *size))
@@ -606,6 +607,7 @@ class TestRun:
             truth = read_map(scenes.parent / pd.read_csv(scenes)["depth"][first["row"]], 0.001)
             assert np.nanmean(np.abs(predicted[f"row{first['row']}"] - truth)) == pytest.approx(first["mae"])
 
+    @pytest.mark.slow
     def test_predictions_on_the_same_images_are_the_same(self, finished, scenes, tmp_path, capsys):
         out = tmp_path / "maps"
         assert run(["predict", str(finished), str(scenes), "-o", str(out)]) == 0
@@ -638,6 +640,7 @@ class TestRun:
             if values["n"]:
                 assert again[region]["mae"]["value"] == pytest.approx(values["mae"]["value"], rel=1e-4)
 
+    @pytest.mark.slow
     def test_a_resumed_training_ends_as_an_uninterrupted_one(self, scenes):
         maps = prepared(scenes, pd.read_csv(scenes).head(12))
 

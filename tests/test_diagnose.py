@@ -580,6 +580,7 @@ class TestCommand:
                 arguments += [] if "--out" in arguments else ["--out", f"run{i}"]
             assert command(*arguments) == 0, line
 
+    @pytest.mark.slow
     def test_without_torch(self, toy_folder):
         script = (
             "import sys, typer\n"
@@ -596,6 +597,7 @@ class TestCommand:
 
 
 class TestRealTables:
+    @pytest.mark.slow
     def test_kc_house(self, shared_table):
         found = diagnose(pd.read_csv(shared_table("kc_house")), "price")
         assert found.target.rows == 21_613

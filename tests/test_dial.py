@@ -330,6 +330,7 @@ class TestDialCommand:
         assert "20" in refused(capsys, "dial", tmp_path / "few.csv", "-t", "y", "-p", "pred")
 
 
+@pytest.mark.slow
 def test_a_run_written_from_python_is_that_of_the_command(finished, tmp_path):
     from tailwise.data.source import load_source
 
@@ -364,6 +365,7 @@ class TestEstimator:
         again = ImbalancedRegressor.load(tmp_path / "model")
         np.testing.assert_array_equal(again.predict(X, balance=0.7), model.predict(X, balance=0.7))
 
+    @pytest.mark.slow
     def test_a_balance_of_its_own(self, data):
         X, y = data
         plain = ImbalancedRegressor("vanilla", epochs=2, random_state=0).fit(X, y)

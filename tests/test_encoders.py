@@ -63,6 +63,7 @@ class TestEveryEncoder:
         unseen = rows.assign(city="elsewhere", b=np.nan)
         assert np.isfinite(model.predict(unseen)).all()
 
+    @pytest.mark.slow
     def test_learns_what_the_target_depends_on(self, name, table):
         setup, _ = trained(table, "vanilla", name, epochs=40)
         rows, y = table.rows_of("test")
@@ -124,6 +125,7 @@ class TestEveryEncoder:
         "isotonic",
     ],
 )
+@pytest.mark.slow
 def test_every_slot_works_on_tabm(method, table, tmp_path):
     params = {"rrt": {"epochs": 1}} if "rrt" in method else {}
     setup, epochs = trained(table, method, "tabm-ple", **params)
@@ -236,6 +238,7 @@ def test_one_pass_gives_what_the_single_methods_give(method, table):
     np.testing.assert_array_equal(model.predict(table.rows), outputs.pred)
 
 
+@pytest.mark.slow
 def test_a_network_is_resumed_from_its_state(table):
     whole, part, resumed = (
         start_training(table, compose("vanilla"), Recipe(epochs=3, device="cpu"), encoder="mlp") for _ in range(3)

@@ -141,12 +141,14 @@ class TestImbalancedRegressor:
         return toy.drop(columns="price"), toy["price"]
 
     @pytest.mark.parametrize("method", ["vanilla", "sqinv+lds+fds+conr", "rrt+lds", "uvote", "smogn", "isotonic"])
+    @pytest.mark.slow
     def test_any_method(self, method, frame):
         params = {"rrt": {"epochs": 1}} if "rrt" in method else {}
         model = ImbalancedRegressor(method, method_params=params, **FAST).fit(*frame)
         assert np.isfinite(model.predict(frame[0])).all()
         assert model.history_[0].validation["bmae"] > 0
 
+    @pytest.mark.slow
     def test_is_what_the_training_gives(self, frame):
         X, y = frame
         model = ImbalancedRegressor(**{**FAST, "epochs": 60}).fit(X, y)
@@ -219,6 +221,7 @@ class TestImbalancedRegressor:
         with pytest.raises(ValueError, match="at least one non-zero"):
             ImbalancedRegressor(**FAST).fit(X, y, sample_weight=0 * weight)
 
+    @pytest.mark.slow
     def test_weights_draw_rows(self, frame):
         X, y = frame
         rare = (y > y.quantile(0.9)).to_numpy()
@@ -257,6 +260,7 @@ class TestImbalancedRegressor:
         with pytest.raises(ValueError, match="feature names should match"):
             model.predict(frame[0].rename(columns={"x1": "x3"}))
 
+    @pytest.mark.slow
     def test_intervals_hold_on_rows_as_they_come(self):
         rng = np.random.default_rng(0)
         X = rng.normal(size=(6000, 2))
@@ -271,6 +275,7 @@ class TestImbalancedRegressor:
             if here.sum() > 100:
                 assert inside[here].mean() > 0.8
 
+    @pytest.mark.slow
     def test_an_array_may_follow_a_frame(self):
         frame = pd.DataFrame(X, columns=list("abc"))
         model = ImbalancedRegressor(**FAST).fit(frame, Y)

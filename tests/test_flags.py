@@ -167,6 +167,7 @@ class TestTerminal:
         assert "`" not in line
         assert all(flag in line for flag in flags)
 
+    @pytest.mark.slow
     def test_notes_have_flags_too(self, toy, tmp_path, capsys):
         crowded = toy.assign(price=toy["price"].where(toy["price"] > 100, toy["price"] / 1000))
         crowded.to_csv(tmp_path / "toy.csv", index=False)

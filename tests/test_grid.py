@@ -27,6 +27,7 @@ def cell(toy_csv):
     )
 
 
+@pytest.mark.slow
 def test_a_cell_is_what_the_command_gives(cell, toy_csv, tmp_path):
     from tailwise.cli.main import run
 

@@ -184,6 +184,7 @@ class TestHead:
 
 
 @pytest.mark.parametrize("method", ["histogram", "sqinv+histogram"])
+@pytest.mark.slow
 def test_it_learns_the_distribution_of_labels(method):
     torch.manual_seed(0)
     x = torch.rand(3000, 1)

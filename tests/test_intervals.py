@@ -228,6 +228,7 @@ def test_a_region_without_residuals(categories):
         RegionIntervals(SHOTS, categories, (np.arange(3.0),))
 
 
+@pytest.mark.slow
 def test_crepes_is_not_imported_before_it_is_needed_and_leaves_the_filters_of_warnings_alone():
     code = """
 import sys, warnings

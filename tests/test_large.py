@@ -172,6 +172,7 @@ class TestBatches:
 
 
 class TestCommand:
+    @pytest.mark.slow
     def test_train_on_a_folder(self, folder, tmp_path):
         out = tmp_path / "run"
         assert run(["train", str(folder), "-t", "y", "--epochs", "2", "-o", str(out)]) == 0
@@ -182,6 +183,7 @@ class TestCommand:
             run(["predict", str(out), str(folder / "a.parquet"), "-o", str(tmp_path / "p.csv"), "--ignore-extra"]) == 0
         )
 
+    @pytest.mark.slow
     def test_a_mistake_leaves_nothing_that_is_in_the_way(self, folder, tmp_path, capsys):
         out = tmp_path / "run"
         assert run(["train", str(folder), "-t", "z", "-o", str(out)]) == 2

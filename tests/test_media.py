@@ -207,6 +207,7 @@ METHODS = [
 
 class TestMethods:
     @pytest.mark.parametrize("method", METHODS)
+    @pytest.mark.slow
     def test_every_kind_of_part_trains_on_them(self, method, folder):
         table = prepared(folder, image=["path"], text=["a"])
         settings = {"cmixup": {"mix": "features"}} if method == "cmixup" else {}
@@ -281,6 +282,7 @@ def on_disk(params, **image):
 
 class TestOnDisk:
     @pytest.mark.parametrize("crop", [0, 2])
+    @pytest.mark.slow
     def test_bit_for_bit_as_in_memory(self, folder, crop):
         table = prepared(folder, image=["path"])
         params = {"image": {"width": 4, "crop": crop}}
@@ -290,6 +292,7 @@ class TestOnDisk:
         assert [epoch.validation for epoch in epochs] == [epoch.validation for epoch in disk_epochs]
         assert_same(weights(model), weights(disk_model))
 
+    @pytest.mark.slow
     def test_beside_frozen_texts_which_are_read_once(self, folder, bert, monkeypatch):
         from tailwise.modalities.text_vectors import VectorReader
 
@@ -302,6 +305,7 @@ class TestOnDisk:
         n = {part: int((table.part == part).sum()) for part in ("train", "val")}
         assert calls == [n["train"], n["val"]]
 
+    @pytest.mark.slow
     def test_a_file_that_breaks_in_between_is_told(self, folder, tmp_path, capsys, monkeypatch):
         shutil.copytree(folder, tmp_path / "data")
         real = Training._one_epoch
@@ -484,6 +488,7 @@ class TestRuns:
         assert run(["evaluate", str(finished), str(folder / "index.csv"), "-o", str(tmp_path / "m.json")]) == 0
         assert json.loads((tmp_path / "m.json").read_text())["all"]["n"] == 72
 
+    @pytest.mark.slow
     def test_beside_another_run(self, finished, folder, tmp_path, capsys):
         command = [*TRAIN(folder), "--drop", "sig", "--drop", "a", "--drop", "b", "-m", "vanilla"]
         assert run([*command, "-o", str(tmp_path / "r"), "--against", str(finished)]) == 0
@@ -587,6 +592,7 @@ class TestRefused:
             command.remove("--set")
         assert message in refused(capsys, *command, *arguments, "-o", tmp_path / "r")
 
+    @pytest.mark.slow
     def test_a_table_needs_none_of_them(self, folder, tmp_path, monkeypatch):
         for name in ("PIL", "kornia", "transformers", "edfio"):
             for module in [module for module in sys.modules if module.partition(".")[0] == name] + [name]:

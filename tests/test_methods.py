@@ -315,6 +315,7 @@ def test_all_state_is_one_state_dict():
     assert torch.equal(ours["loss"], theirs["loss"])
 
 
+@pytest.mark.slow
 def test_composing_loads_neither_pandas_nor_scikit_learn():
     """A loop of one's own pays for torch alone."""
     code = "import sys, tailwise; tailwise.compose('lds+conr'); print(sorted({'pandas', 'sklearn'} & set(sys.modules)))"

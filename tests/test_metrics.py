@@ -81,6 +81,7 @@ def test_one_row_has_values_but_no_interval():
     assert "pearson" not in found["all"].metrics
 
 
+@pytest.mark.slow
 def test_intervals_equal_a_plain_bootstrap():
     phi = Relevance.extremes(Y)
     ours = region_metrics(Y, PRED, SHOTS, relevance=phi, resamples=2000)["all"].metrics

@@ -75,6 +75,7 @@ def test_other_dependencies_are_blocked():
 
 
 @pytest.mark.parametrize("piece", _PIECES)
+@pytest.mark.slow
 def test_a_piece_needs_torch_numpy_and_scipy_only(piece):
     code = _BLOCKED.format(blocked=_blocked()) + _PIECES[piece]
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

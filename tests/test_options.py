@@ -76,6 +76,7 @@ class TestTableChoices:
         assert len(every) == 13
         assert set(table_choices(**every)) <= set(inspect.signature(prepare).parameters)
 
+    @pytest.mark.slow
     def test_of_a_run_are_in_its_settings(self, toy_csv, tmp_path):
         words = ["train", str(toy_csv), "-t", "price", "-m", "vanilla", "--model", "linear", "--drop", "x2"]
         assert run([*words, "--bins", "12", "-o", str(tmp_path / "r")]) == 0

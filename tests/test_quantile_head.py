@@ -145,6 +145,7 @@ class TestHead:
 
 
 @pytest.mark.parametrize("method", ["pinball", "sqinv+pinball"])
+@pytest.mark.slow
 def test_it_learns_the_quantiles_of_labels(method):
     torch.manual_seed(0)
     x = torch.rand(3000, 1)

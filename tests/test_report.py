@@ -16,6 +16,8 @@ from tailwise.calibration.intervals import RegionIntervals
 from tailwise.cli.main import run
 from tailwise.cli.show import region_table
 from tailwise.diagnose import diagnose
+from tailwise.distributions import Dial, Mixture
+from tailwise.experiment.trade_off import trade_off
 from tailwise.metrics.coverage import coverage_by_region
 from tailwise.report.against import OtherRun, compare
 from tailwise.report.bands import Bands
@@ -24,6 +26,7 @@ from tailwise.report.diagnosis_charts import label_chart, quick_model_chart, rel
 from tailwise.report.diagnosis_page import diagnosis_page
 from tailwise.report.features import FeatureMap, feature_rows, map_chart, similarity_chart
 from tailwise.report.page import run_page
+from tailwise.report.trade_off_charts import pit_chart, reliability_chart, trade_off_chart
 from tailwise.report.trust_charts import LEVELS, calibration_chart, coverage_by_level, residual_chart
 
 RNG = np.random.default_rng(0)
@@ -41,6 +44,9 @@ INTERVALS = RegionIntervals.fit(Y_TRAIN[:400], Y_TRAIN[:400] + RNG.normal(scale=
 HELD = coverage_by_level(INTERVALS, Y, PRED)
 FEATURES = np.column_stack([np.sin(Y / 20), np.cos(Y / 20), Y / 40]) + RNG.normal(scale=0.1, size=(400, 3))
 MAP = FeatureMap.of(FEATURES, Y, SHOTS)
+DIAL = trade_off(
+    Y, Mixture(*np.stack([np.ones(400), PRED, np.full(400, 5.0)])[..., None]), Dial.from_labels(Y_TRAIN), SHOTS
+)
 FOUND = diagnose(toy_frame(), "price", data="toy.csv")
 
 CHARTS = {
@@ -53,6 +59,9 @@ CHARTS = {
     "calibration": lambda: calibration_chart(HELD),
     "map": lambda: map_chart(MAP, "price"),
     "similarity": lambda: similarity_chart(MAP, "price"),
+    "trade-off": lambda: trade_off_chart(DIAL),
+    "transforms": lambda: pit_chart(DIAL.scores),
+    "reliability": lambda: reliability_chart(DIAL.scores["all"], "price"),
     "labels": lambda: label_chart(FOUND.density, "price"),
     "relevance": lambda: relevance_chart(FOUND.relevance, FOUND.target),
     "quick model": lambda: quick_model_chart(FOUND.model, "price"),
@@ -188,6 +197,7 @@ class TestFeatures:
         assert FeatureMap.of(features, Y, SHOTS) is None
 
 
+@pytest.mark.slow
 def test_the_page_says_what_the_numbers_say():
     text = page()
     assert "Where training rows are few, errors are" in text
@@ -199,6 +209,7 @@ def test_the_page_says_what_the_numbers_say():
 
 
 @pytest.mark.parametrize("made", [lambda: page(levels=HELD, features=MAP), lambda: diagnosis_page(FOUND, "toy.csv")])
+@pytest.mark.slow
 def test_a_page_is_one_file_with_one_of_each_id(made):
     text = made()
     assert not re.search(r"""(src|href|action)=["']?[^"'#]|@import|url\((?!#)""", text)
@@ -362,6 +373,7 @@ class TestDiagnosisPage:
         assert run([*arguments, "d.html", "--overwrite"]) == 0
 
 
+@pytest.mark.slow
 def test_a_model_without_features_has_no_map_of_them(toy_csv, tmp_path):
     assert run(["train", str(toy_csv), "-t", "price", "--model", "linear", "-o", str(tmp_path / "r")]) == 0
     text = (tmp_path / "r" / "report.html").read_text()

@@ -182,6 +182,7 @@ class TestList:
         with serving(tmp_path) as server:
             assert "There are no runs here yet" in text(server, "/")
 
+    @pytest.mark.slow
     def test_a_thousand_runs_are_listed_at_once(self, trained, tmp_path):
         for i in range(1000):
             folder = tmp_path / f"group{i % 10}" / f"run{i:04d}"
@@ -547,6 +548,7 @@ class TestCommand:
             assert server.url == f"http://127.0.0.1:{server.server_port}/"
             assert ask(server, "/", host=["machine.example"])[0] == 200
 
+    @pytest.mark.slow
     def test_says_its_address_and_ends_with_ctrl_c(self, full):
         # A suite that runs in the background of a shell ignores Ctrl-C, and what it starts would too.
         heeding = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"

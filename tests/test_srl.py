@@ -241,6 +241,7 @@ def test_half_precision_keeps_the_sums_exact():
 
 
 @pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # torch's own, while tracing
+@pytest.mark.slow
 def test_compiles_without_breaks():
     srl, again = SRL(BINS, 3).train(), SRL(BINS, 3).train()
     compiled = torch.compile(srl, fullgraph=True, backend="aot_eager")

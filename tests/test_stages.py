@@ -85,6 +85,7 @@ def test_pretraining_refuses_what_it_already_does():
         compose("rnc_pretrain", rnc_pretrain={"head_epochs": 0})
 
 
+@pytest.mark.slow
 def test_pretraining_keeps_its_last_epoch_and_orders_features():
     x = torch.randn(400, 3)
     y = 10 * x[:, 0] + x[:, 1]

@@ -299,12 +299,14 @@ def test_without_a_difference_at_most_one_family_in_twenty_claims_one():
     assert np.mean(uncorrected) > 0.2
 
 
+@pytest.mark.slow
 def test_splits_of_one_table_claim_no_more_and_would_without_the_correction():
     errors = resplit_means(1000, np.random.default_rng(0))
     assert 0.02 < share_with_a_claim(errors, n_train=TRAIN, n_test=TEST) <= 0.05
     assert share_with_a_claim(errors[:300]) > 0.3
 
 
+@pytest.mark.slow
 def test_a_split_that_tests_more_of_the_rare_rows_claims_no_more_and_would_with_the_share_of_all():
     """A third of the medium and few rows, a tenth of the many: each region has the correction of its own share."""
     rng = np.random.default_rng(0)
@@ -431,6 +433,7 @@ def share_that_concludes(errors):
     return claims / len(errors)
 
 
+@pytest.mark.slow
 def test_a_comparison_without_a_difference_concludes_one_in_at_most_five_percent():
     """Splits of one table, four methods alike, the mean over bins as the mean of the regions."""
     errors = resplit_means(1000, np.random.default_rng(0))

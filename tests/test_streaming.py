@@ -306,6 +306,7 @@ def test_20_million_labels_in_constant_memory():
 
 
 @needs_linux
+@pytest.mark.slow
 def test_an_array_of_float32_is_not_copied():
     # Twice that array in float64 would be 160 MB, its bins the same.
     code = """
@@ -407,6 +408,7 @@ class TestParquet:
 
     @needs_linux
     @pytest.mark.parametrize("group", [500_000, 5_000_000])
+    @pytest.mark.slow
     def test_memory_stays_flat_beside_a_wide_column(self, tmp_path, group):
         # The target takes 40 MB, the text beside it 1 GB; in the file it is written once a row group.
         schema = pa.schema([("text", pa.dictionary(pa.int32(), pa.string())), ("y", pa.float64())])

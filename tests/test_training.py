@@ -90,6 +90,7 @@ def test_every_state_is_resumed(tmp_path, method):
         assert [(e.terms, e.validation) for e in rest] == [(e.terms, e.validation) for e in whole[stop_after:]]
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_another_method_is_refused(tmp_path):
     run = training()
     next(run.epochs())
@@ -136,6 +137,7 @@ def test_the_noise_of_balanced_mse_keeps_its_own_learning_rate():
 
 
 @pytest.mark.parametrize("unit", [1e-5, 1e7])
+@pytest.mark.slow
 def test_a_target_far_from_unit_scale_trains_as_well(unit):
     near, far = training("sqinv+lds+fds+conr", epochs=5), training("sqinv+lds+fds+conr", epochs=5, unit=unit)
     last = [list(run.epochs())[-1].validation["bmae"] for run in (near, far)]
@@ -179,6 +181,7 @@ def test_a_later_stage_holds_one_optimizer():
     assert len(run.accelerator._optimizers) == 1
 
 
+@pytest.mark.slow
 def test_a_later_recipe_may_want_another_device_and_precision():
     for precision in ("no", "bf16", "no"):
         run = training("vanilla", precision=precision, epochs=1)

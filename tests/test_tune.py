@@ -194,6 +194,7 @@ class TestSearch:
     def test_the_time_ends_it(self, search):
         assert list(search().run(5, timeout=1e-9)) == []
 
+    @pytest.mark.slow
     def test_two_workers_share_a_study(self, search, tmp_path):
         url = f"sqlite:///{tmp_path / 'shared.db'}"
         one, two = search(storage=url), search(storage=url, folder="other")
@@ -218,6 +219,7 @@ class TestSearch:
 
 
 class TestCrossed:
+    @pytest.mark.slow
     def test_covers_the_true_mean(self):
         rng = np.random.default_rng(0)
         hits = 0
@@ -281,6 +283,7 @@ class TestPython:
 class TestCommand:
     FAST = ("--model", "linear", "-m", "reweight+lds", "-m", "denseweight", "--minimise", "bmae", "--within", "none")
 
+    @pytest.mark.slow
     def test_tunes_and_reports(self, toy_csv, tmp_path, capsys):
         words = ["tune", str(toy_csv), "-t", "price", *self.FAST, "--trials", "4", "--seeds", "1", "-o"]
         out = tmp_path / "t"
@@ -328,6 +331,7 @@ class TestCommand:
         assert run(words) == 2
         assert "holds a study with another table" in capsys.readouterr().err
 
+    @pytest.mark.slow
     def test_interrupted(self, toy_csv, tmp_path, capsys, monkeypatch):
         def stop(*given):
             raise KeyboardInterrupt

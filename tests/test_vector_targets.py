@@ -236,6 +236,7 @@ class TestTraining:
         assert model.predict(rows.frame().head(0)).shape == (0, 2)
 
     @pytest.mark.parametrize("part", PARTS)
+    @pytest.mark.slow
     def test_parts_that_take_several_targets_train_and_the_others_say_no(self, table, part):
         def train():
             small = {"widths": (8,)}
@@ -362,12 +363,14 @@ class TestTheCommand:
         with pytest.raises(InputError, match="no intervals of 2 targets"):
             TableModel.load(finished / "run" / "model").predict_interval(eyes(5))
 
+    @pytest.mark.slow
     def test_targets_of_very_different_spread_are_told(self, tmp_path, capsys):
         eyes(150).assign(yaw=lambda f: 1000 * f["yaw"]).to_csv(tmp_path / "eyes.csv", index=False)
         words = ["train", str(tmp_path / "eyes.csv"), *TWO, "--drop", "subject", *QUICK, "--out", str(tmp_path / "run")]
         assert run(words) == 0
         assert "so dimension 1 dominates loss and distances" in capsys.readouterr().err
 
+    @pytest.mark.slow
     def test_three_targets_of_images(self, tmp_path):
         frame = media_frame(tmp_path)
         frame.assign(z=frame["x"] - frame["y"]).drop(columns=["sig", "a", "b"]).to_csv(
@@ -383,6 +386,7 @@ class TestTheCommand:
         assert "by cell of" not in page
 
 
+@pytest.mark.slow
 def test_gaze_is_one_benchmark_of_both_angles(tmp_path, capsys):
     protocol, data, prepared, out = PROTOCOLS["mpiigaze-dir"], *(tmp_path / name for name in ("data", "ready", "out"))
     protocol.toy(data, 0)
