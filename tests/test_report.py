@@ -215,7 +215,7 @@ def test_a_page_is_one_file_with_one_of_each_id(made):
     assert not re.search(r"""(src|href|action)=["']?[^"'#]|@import|url\((?!#)""", text)
     assert len(re.findall("<script", text)) == 1
     script = text[text.index("<script>") : text.index("</script>")]
-    assert len(script) < 8000
+    assert len(script) < 5000
     ids = re.findall(r' id="([^"]+)"', re.sub(r"<defs>.*?</defs>", "", text, flags=re.DOTALL))
     assert len(ids) == len(set(ids))
     levels = [int(level) for level in re.findall(r"<h([1-6])", text)]

@@ -58,7 +58,7 @@ def dial(
     """
     from tailwise._checks import InputError
     from tailwise.cli import show
-    from tailwise.cli.decisions import Questions, parse_decision
+    from tailwise.cli.decision_options import Questions, parse_decision
     from tailwise.cli.out_file import check_parent
     from tailwise.cli.settings import parse_shots
     from tailwise.data.table_files import SUFFIXES, write_table
@@ -84,7 +84,7 @@ def dial(
     y_train = y if labels is None else _columns(labels, target)[0]
     thresholds = parse_shots(shots) or (None, None)
     regions = Shots.from_labels(y_train, many=thresholds[0], few=thresholds[1])
-    dialed = dial_of(y, pred, y_train=y_train, bins=regions.scalar_bins)
+    dialed = dial_of(y, pred, balance=0.0, y_train=y_train, bins=regions.scalar_bins)
     curve = trade_off(y, cross_fitted(y, pred), dialed.dial, regions)
     show.out.print(show.trade_off_table(curve, title=f"{data}: MAE on {len(y):,} rows", as_given=(y, pred, regions)))
     if new is not None and out is not None:

@@ -51,7 +51,7 @@ def predict(
     import pandas as pd
 
     from tailwise._checks import InputError
-    from tailwise.cli.decisions import Questions, parse_decision
+    from tailwise.cli.decision_options import Questions, parse_decision
     from tailwise.cli.out_file import check_parent
     from tailwise.cli.show import notes, print_line, warnings_as_notes
     from tailwise.data.source import load_source

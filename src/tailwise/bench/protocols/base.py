@@ -199,7 +199,7 @@ def pillow() -> Any:
 
 
 def need(folder: Path, *names: str) -> list[Path]:
-    """Return the paths of files in a folder, all of which must exist.
+    """Return the paths of files in a folder, after checking that each exists.
 
     Raises:
         InputError: absent files, by name.
