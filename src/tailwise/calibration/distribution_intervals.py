@@ -1,7 +1,6 @@
 """Conformal intervals from predictive distributions, calibrated by the shot region of the prediction."""
 
 import math
-import warnings
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -9,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tailwise._checks import InputError, label_array, positive, same_shape, whole
-from tailwise.calibration.intervals import merged_regions
+from tailwise.calibration.intervals import merged_regions, warn_of_infinite
 from tailwise.distributions.predictive import Predictive
 from tailwise.labels.shots import REGIONS, Shots
 
@@ -148,16 +147,9 @@ class DistributionIntervals:
         infinite = [int(i) for i in present if np.isinf(offsets[i])]
         if not infinite:
             return
-        names = [" and ".join(r for r, c in zip(REGIONS, self.categories, strict=True) if c == i) for i in infinite]
-        sizes = [self.scores[i].shape[1] for i in infinite]
-        which = ", ".join(f"{name} ({n:,} calibration rows)" for name, n in zip(names, sizes, strict=True))
+        sizes = {i: self.scores[i].shape[1] for i in infinite}
         needed = math.ceil((nominal - _ROUNDING) / (1 - nominal))
-        more = "" if needed > _MOST_KEPT else "calibrate on more rows, or "
-        warnings.warn(
-            f"intervals of confidence {nominal:g} are infinite for predictions in {which}: at least {needed:,} rows "
-            f"are needed; {more}ask for a lower confidence",
-            stacklevel=3,
-        )
+        warn_of_infinite(self.categories, sizes, nominal, needed, enough=needed <= _MOST_KEPT)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values that :meth:`from_json` reads back exactly."""

@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -150,16 +151,9 @@ class RegionIntervals:
 
     def _warn_of(self, infinite: list[int], confidence: float, tail: float) -> None:
         """Warn about categories with too few rows."""
+        sizes = {i: self.residuals[i].size for i in infinite}
         needed = math.ceil(100 / tail) - 1
-        regions = [" and ".join(r for r, c in zip(REGIONS, self.categories, strict=True) if c == i) for i in infinite]
-        sizes = [self.residuals[i].size for i in infinite]
-        which = ", ".join(f"{names} ({n:,} calibration rows)" for names, n in zip(regions, sizes, strict=True))
-        more = "" if needed > _MOST_KEPT else "calibrate on more rows, or "
-        warnings.warn(
-            f"intervals of confidence {confidence:g} are infinite for predictions in {which}: at least {needed:,} rows "
-            f"are needed; {more}ask for a lower confidence",
-            stacklevel=3,
-        )
+        warn_of_infinite(self.categories, sizes, confidence, needed, enough=needed <= _MOST_KEPT)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values that :meth:`from_json` reads back exactly."""
@@ -174,6 +168,28 @@ class RegionIntervals:
         """Build intervals from the values of :meth:`to_json`."""
         residuals = tuple(np.asarray(r, dtype=np.float64) for r in saved["residuals"])
         return cls(Shots.from_json(saved["shots"]), tuple(saved["categories"]), residuals)
+
+
+def warn_of_infinite(
+    categories: Sequence[int], sizes: Mapping[int, int], confidence: float, needed: int, *, enough: bool
+) -> None:
+    """Warn, at the caller's caller of the public method, about categories with too few rows for finite intervals.
+
+    Args:
+        categories: category of each region.
+        sizes: calibration rows of the categories with infinite intervals.
+        confidence: of the intervals.
+        needed: rows that finite intervals need.
+        enough: whether more calibration rows would help.
+    """
+    regions = {i: " and ".join(r for r, c in zip(REGIONS, categories, strict=True) if c == i) for i in sizes}
+    which = ", ".join(f"{regions[i]} ({n:,} calibration rows)" for i, n in sizes.items())
+    more = "calibrate on more rows, or " if enough else ""
+    warnings.warn(
+        f"intervals of confidence {confidence:g} are infinite for predictions in {which}: at least {needed:,} rows "
+        f"are needed; {more}ask for a lower confidence",
+        stacklevel=4,
+    )
 
 
 def merged_regions(counts: NDArray[np.int64], least: int) -> tuple[int, ...]:
