@@ -75,7 +75,7 @@ def view(browser, files):
 
 
 def run_chart(shown, title):
-    return shown.locator("figure", has=shown.get_by_role("heading", name=title)).locator("svg")
+    return shown.locator("figure", has=shown.get_by_role("heading", name=title, exact=True)).locator("svg")
 
 
 @pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])

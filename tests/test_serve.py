@@ -664,7 +664,7 @@ class TestBrowser:
         assert page.locator("tbody tr").count() == 2
         page.select_option("select[name=curve]", "few")
         page.click("button:text-is('Show')")
-        assert "validation MAE, few" in page.inner_text("section:has(#training)")
+        page.wait_for_selector("section:has(#training):has-text('validation MAE, few')")
         page.click("text=All runs")
         assert page.inner_text("h1") == "Runs"
 
