@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tailwise._checks import InputError
 from tailwise.backends.model_file import check_file, describe_file
 from tailwise.backends.parameters import check_weight
-from tailwise.backends.protocol import Between, Outputs, Predictor
+from tailwise.backends.protocol import Between, Inputs, Outputs, Predictor
 from tailwise.data.preprocessing import nominal_inputs, transform_features
 from tailwise.data.task import Task
 from tailwise.labels.shots import Shots
@@ -22,6 +22,7 @@ from tailwise.methods.build import Method
 from tailwise.methods.label_weights import loss_and_weights
 from tailwise.metrics.region_errors import validation_errors
 from tailwise.modalities.encoder_names import AUTO
+from tailwise.modalities.saved_inputs import load_inputs
 from tailwise.modalities.table_inputs import TableInputs
 from tailwise.training.epoch import Epoch
 from tailwise.training.recipe import Recipe
@@ -125,6 +126,7 @@ class ArrayFitting:
 
     resumable = False
     encoder = None
+    held_out = None
 
     def __init__(self, name: str, recipe: Recipe, rows: Arrays, train: Callable[[], Training]) -> None:
         self.name, self.recipe, self.rows = name, recipe, rows
@@ -283,6 +285,10 @@ class ArrayBackend(ABC):
     def load(self, folder: Path, description: Mapping[str, Any]) -> ArrayPredictor:
         """Read a saved model."""
         return self.predictor.load(folder, description)
+
+    def load_inputs(self, folder: Path, saved: Mapping[str, Any] | None, model: Predictor) -> Inputs:  # noqa: ARG002
+        """Read saved inputs."""
+        return load_inputs(folder, saved, self.dtype)
 
     def silence(self) -> None:  # noqa: B027 (it is a default)
         """Do nothing: most libraries print nothing."""

@@ -131,6 +131,7 @@ class CatBoost(ArrayBackend):
             best = yield from best_round(
                 _errors(model, rows),
                 criterion=recipe.criterion,
+                seconds=recipe.seconds,
                 most=int(params["iterations"]),
                 learning_rate=params["learning_rate"],
             )

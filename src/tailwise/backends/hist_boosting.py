@@ -37,6 +37,7 @@ class HistBoosting(ArrayBackend):
         best = yield from best_round(
             self._errors(rows, params, recipe.seed),
             criterion=recipe.criterion,
+            seconds=recipe.seconds,
             most=int(params["max_iter"]),
             learning_rate=params["learning_rate"],
         )

@@ -105,6 +105,7 @@ class LightGBM(ArrayBackend):
             best = yield from best_round(
                 _errors(booster, rows, most),
                 criterion=recipe.criterion,
+                seconds=recipe.seconds,
                 most=most,
                 learning_rate=params["learning_rate"],
             )

@@ -14,6 +14,7 @@ BACKENDS: Mapping[str, str] = {
     "catboost": "tailwise.backends.catboost:BACKEND",
     "forest": "tailwise.backends.forest:BACKEND",
     "linear": "tailwise.backends.linear:BACKEND",
+    "stack": "tailwise.backends.stack.backend:BACKEND",
 }
 MODELS = tuple(BACKENDS)
 NETWORK = "network"

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from tailwise._checks import InputError
 from tailwise.backends.network_rows import ROWS_AT_ONCE, NetworkRows, table_rows
-from tailwise.backends.protocol import Backend, Between, Outputs
+from tailwise.backends.protocol import Backend, Between, Inputs, Outputs, Predictor
 from tailwise.data.task import Task
 from tailwise.distributed import gather_objects, piece
 from tailwise.distributions.pooling import concatenate
@@ -26,6 +26,7 @@ from tailwise.modalities.encoder_names import AUTO
 from tailwise.modalities.encoders import encoder_from
 from tailwise.modalities.media_inputs import MediaInputs
 from tailwise.modalities.media_setup import MediaSetup, check_kinds, media_setup
+from tailwise.modalities.saved_inputs import load_inputs
 from tailwise.modalities.table import TabM
 from tailwise.modalities.table_inputs import TableInputs
 from tailwise.training.epoch import Epoch
@@ -106,6 +107,7 @@ class NetworkFitting:
     inputs: TableInputs | MediaInputs
     recipe: Recipe
     resumable: bool = True
+    held_out: None = None
 
     @property
     def encoder(self) -> str:
@@ -178,6 +180,10 @@ class NetworkBackend:
     def load(self, folder: Path, description: Mapping[str, Any]) -> Network:
         """Read a saved network."""
         return Network.load(folder, description)
+
+    def load_inputs(self, folder: Path, saved: Mapping[str, Any] | None, model: Predictor) -> Inputs:  # noqa: ARG002
+        """Read saved inputs."""
+        return load_inputs(folder, saved, self.dtype)
 
     def silence(self) -> None:
         """Nothing to silence."""

@@ -39,6 +39,23 @@ class Outputs:
     predictive: Predictive | None = None
 
 
+@dataclass(frozen=True)
+class HeldOut:
+    """Predictions of rows by models that were not trained on them, where they are not those of the validation rows.
+
+    Args:
+        rows: ``(n,)`` which rows of the task.
+        outputs: what is known of these rows.
+        points: by name, ``(m,)`` predictions of the models that took part, target units.
+        plain: name of the plain network among them.
+    """
+
+    rows: "NDArray[np.bool_]"
+    outputs: Outputs
+    points: "Mapping[str, NDArray[np.float64]]"
+    plain: str
+
+
 class Inputs(Protocol):
     """Conversion of rows to the inputs of a model, learnt from training rows."""
 
@@ -86,6 +103,10 @@ class Fitting(Protocol):
     @property
     def encoder(self) -> str | None:
         """Name of the encoder of a network; ``None`` of other models."""
+
+    @property
+    def held_out(self) -> HeldOut | None:
+        """Predictions of rows that took part in the training; after the epochs; ``None`` of most models."""
 
     @property
     def resumable(self) -> bool:
@@ -155,6 +176,9 @@ class Backend(Protocol):
         Raises:
             ValueError: files that are missing, altered or of another kind.
         """
+
+    def load_inputs(self, folder: Path, saved: Mapping[str, Any] | None, model: Predictor, /) -> Inputs:
+        """Read the inputs of a loaded model; ``saved`` is what :meth:`Inputs.save` returned."""
 
     def silence(self) -> None:
         """Keep the library behind the model from printing, for a command that prints its own lines."""

@@ -11,6 +11,7 @@ import typer
 
 from tailwise.backends.names import MODELS
 from tailwise.cli.completion import complete_choice, complete_data, complete_method
+from tailwise.experiment.quality import DEFAULT_QUALITY, QUALITIES
 from tailwise.modalities.encoder_names import AUTO, ENCODERS
 from tailwise.training.recipe import CRITERIA, PRECISIONS
 
@@ -85,12 +86,25 @@ Targets = Annotated[
         rich_help_panel=ROWS,
     ),
 ]
+Quality = Annotated[
+    str | None,
+    typer.Option(
+        "--quality",
+        metavar="|".join(QUALITIES),
+        help="Without --method: one network (fast), or a stack of several models (good, best; slower).",
+        show_default=f"{DEFAULT_QUALITY}, if neither method nor model is named",
+        autocompletion=complete_choice(tuple(QUALITIES)),
+        rich_help_panel=METHOD,
+    ),
+]
 Method = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--method",
         "-m",
-        help="Parts joined by +, or vanilla (see `tailwise methods`); auto chooses by cross-validation.",
+        help="Train one model with a method: parts joined by +, or vanilla (see `tailwise methods`); auto chooses by "
+        "cross-validation.",
+        show_default=False,
         autocompletion=complete_method,
         rich_help_panel=METHOD,
     ),
@@ -253,6 +267,20 @@ Folds = Annotated[
     int | None,
     typer.Option("--folds", help="Test every fold of K instead of one split per seed.", rich_help_panel=TRAINING),
 ]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        "--jobs",
+        "-j",
+        help="Number of trainings of a stack in parallel.",
+        show_default="one a core",
+        rich_help_panel=TRAINING,
+    ),
+]
+TimeLimit = Annotated[
+    float | None,
+    typer.Option("--time-limit", metavar="SECONDS", help="Most seconds of training a stack.", rich_help_panel=TRAINING),
+]
 Jobs = Annotated[int, typer.Option("--jobs", "-j", help="Number of trainings in parallel.", rich_help_panel=TRAINING)]
 Backend = Annotated[
     str,
@@ -267,6 +295,16 @@ Balance = Annotated[
         help="Predict for labels as they come (0), for values that are all equally likely (1), or between; it changes "
         "decisions, not the training.",
         show_default="the run's, or none",
+        rich_help_panel=DECISION,
+    ),
+]
+Within = Annotated[
+    float,
+    typer.Option(
+        "--within",
+        metavar="SHARE",
+        help="Without --balance: how much larger than a plain network's the error as rows come may be for the sake of "
+        "rare values, e.g. 0.05.",
         rich_help_panel=DECISION,
     ),
 ]

@@ -12,7 +12,8 @@ from tailwise.backends.names import MODELS, load_backend
 from tailwise.cli import automatic
 from tailwise.cli.launch import several
 from tailwise.cli.table_choices import table_choices
-from tailwise.experiment.spec import AUTO_METHOD, Experiment
+from tailwise.experiment.quality import DEFAULT_METHOD, DEFAULT_QUALITY, experiment_for
+from tailwise.experiment.spec import AUTO_BALANCE, AUTO_METHOD, Experiment
 from tailwise.modalities.encoder_names import AUTO, ENCODERS
 from tailwise.modalities.kinds import kinds
 from tailwise.training.recipe import Recipe
@@ -20,6 +21,7 @@ from tailwise.training.recipe import Recipe
 if TYPE_CHECKING:
     from tailwise.data.source import Source
 
+_OF_ONE_MODEL = ("method", "model", "encoder", "settings", "criterion", "precision")
 _OF_NETWORKS = ("encoder", "epochs", "batch_size", "lr", "patience", "device", "precision")
 _OF_RECIPE = ("epochs", "batch_size", "lr", "criterion", "seed", "device", "precision")
 _OF_TABLES = (
@@ -59,14 +61,68 @@ def table_wanted(context: typer.Context, media: Mapping[str, Any]) -> Wanted:
         InputError: options that do not work or do not belong together.
     """
     from tailwise.cli.launch import start_processes
-    from tailwise.cli.settings import parse_set
     from tailwise.experiment.prepare import prepare
 
     given, target = context.params, context.params["target"]
     if not target:
         raise InputError("Missing option '--target' / '-t': the column to predict")
-    recipe, method, model, encoder = _recipe(given), given["method"], given["model"], given["encoder"]
+    recipe = _recipe(given)
     start_processes(recipe)
+    experiment = _by_quality(context, recipe, media) or _by_method(context, recipe)
+    label = experiment.label(AUTO_METHOD if experiment.method == AUTO_METHOD else experiment.compose().name)
+    stem = given["data"].removeprefix("example:").rsplit("/", 1)[-1].split(".")[0]
+    choices = table_choices(**{name: given[name] for name in _OF_TABLES}) | dict(media)
+    return Wanted(experiment, label, _folder(given, stem, label), lambda source: prepare(source, target, **choices))
+
+
+def _by_quality(context: typer.Context, recipe: Recipe, media: Mapping[str, Any]) -> Experiment | None:
+    """Return the default for a table, a stack or one network; ``None`` if the options name or need something else.
+
+    Raises:
+        InputError: options that do not belong together.
+    """
+    given = context.params
+    named = next((name for name in _OF_ONE_MODEL if _is_given(context, name)), None)
+    if named is None and any(media.values()):
+        named = "media"
+    if named is None and (len(given["target"]) > 1 or several()):
+        named = "target"
+    if named is not None:
+        for name in ("quality", "within", "jobs", "time_limit"):
+            if _is_given(context, name):
+                raise InputError(_apart(name, named))
+        return None
+    quality = given["quality"] or DEFAULT_QUALITY
+    params = {"jobs": given["jobs"], "seconds": given["time_limit"]}
+    params = {name: value for name, value in params.items() if value is not None}
+    if quality == "fast" and params:
+        raise InputError("--jobs and --time-limit are for --quality good and best, which train several models")
+    balance = AUTO_BALANCE if given["balance"] is None else given["balance"]
+    return experiment_for(quality, recipe, balance=balance, within=given["within"], params=params)
+
+
+def _apart(name: str, named: str) -> str:
+    """Return what to say of an option of the default beside something that needs one network."""
+    flag = "--" + name.replace("_", "-")
+    if named == "media":
+        return f"{flag} is for tables alone, not for images, texts and signals; leave it out"
+    if named == "target":
+        return f"{flag} is for one --target and one process; leave it out"
+    other = {"settings": "--set"}.get(named, f"--{named}")
+    return f"{flag} and {other} do not go together: {other} trains one model; leave one of them out"
+
+
+def _by_method(context: typer.Context, recipe: Recipe) -> Experiment:
+    """Return the training of one model, by a method.
+
+    Raises:
+        InputError: options that do not work or do not belong together.
+    """
+    from tailwise.cli.settings import parse_set
+
+    given = context.params
+    model, encoder = given["model"], given["encoder"]
+    method = given["method"] or ("vanilla" if model == "stack" else DEFAULT_METHOD)
     load_backend(one_of(model, "`model`", MODELS)).silence()  # what it has to report comes as an error
     params = parse_set(given["settings"] or [])
     of_model = {name: params.pop(name, {}) for name in ("model", "encoder", *kinds())}
@@ -75,11 +131,14 @@ def table_wanted(context: typer.Context, media: Mapping[str, Any]) -> Wanted:
     model_params = model_params | {kind: of_model[kind] for kind in kinds() if of_model[kind]}
     experiment = Experiment(method, model, encoder, params, model_params, recipe, given["balance"] or 0.0)
     if method == AUTO_METHOD:
-        automatic.check(experiment, target)
-    label = experiment.label(AUTO_METHOD if method == AUTO_METHOD else experiment.compose().name)
-    stem = given["data"].removeprefix("example:").rsplit("/", 1)[-1].split(".")[0]
-    choices = table_choices(**{name: given[name] for name in _OF_TABLES}) | dict(media)
-    return Wanted(experiment, label, _folder(given, stem, label), lambda source: prepare(source, target, **choices))
+        automatic.check(experiment, given["target"])
+    return experiment
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    """Whether an option was given on the command line."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def maps_wanted(context: typer.Context) -> Wanted:
@@ -99,9 +158,10 @@ def maps_wanted(context: typer.Context) -> Wanted:
         raise InputError("--depth trains in one process; start it without torchrun")
     recipe, params = _recipe(given), parse_set(given["settings"] or [])
     settings = MapSettings.of(params.pop(DEPTH, {}))
-    name = map_method(given["method"], params)[0].name
+    method = given["method"] or DEFAULT_METHOD
+    name = map_method(method, params)[0].name
     label = name if given["encoder"] == AUTO else f"{Path(given['encoder']).name} {name}"
-    experiment = Experiment(given["method"], encoder=given["encoder"], method_params=params, recipe=recipe)
+    experiment = Experiment(method, encoder=given["encoder"], method_params=params, recipe=recipe)
     choices = {name: given[name] for name in ("bin_width", "split", "split_column", "group")}
     choices |= {"n_bins": given["bins"], "shots": parse_shots(given["shots"]), "seed": recipe.seed}
     (image,) = given["image"]
@@ -130,8 +190,7 @@ def _check_model(context: typer.Context, model: str, encoder: str, params: dict[
             raise InputError("--set model... is for models that are not networks; use --set encoder.NAME=VALUE")
         return
     for name in _OF_NETWORKS:
-        source = context.get_parameter_source(name)
-        if source is not None and source.name == "COMMANDLINE":
+        if _is_given(context, name):
             option = "--" + name.replace("_", "-")
             raise InputError(f"{option} is for networks; --model {model} takes --set model.NAME=VALUE")
     for kind in ("encoder", *kinds()):
@@ -144,8 +203,7 @@ def _check_model(context: typer.Context, model: str, encoder: str, params: dict[
 def _check_options(context: typer.Context) -> None:
     """Raise for options that mean nothing for maps, and for an index that does not name its images."""
     for name in context.params:
-        source = context.get_parameter_source(name)
-        if name not in _TAKEN and source is not None and source.name == "COMMANDLINE":
+        if name not in _TAKEN and _is_given(context, name):
             raise InputError(f"--{name.replace('_', '-')} and --depth do not go together: leave one out")
     if len(context.params["image"] or []) != 1:
         raise InputError("--depth needs one --image COLUMN: a column with the image files of the maps")

@@ -13,7 +13,7 @@ from tailwise.data.task import Task
 from tailwise.distributions.conditional import FEWEST
 from tailwise.experiment.auto_choice import AutoSettings, Choice, choose_method, without_rows
 from tailwise.experiment.model import FittedModel, Predictions
-from tailwise.experiment.spec import AUTO_METHOD, Experiment
+from tailwise.experiment.spec import AUTO_BALANCE, AUTO_METHOD, Experiment
 from tailwise.modalities.map_method import map_method
 from tailwise.modalities.map_model import MapModel
 from tailwise.modalities.map_task import PreparedMaps
@@ -46,7 +46,13 @@ class Running:
 
         The model is corrected where the method says so, and has intervals where validation rows were held out.
         """
-        return self.bare().validated(self.task, self.method.correction, intervals=self.task.held_out)
+        return self.bare().validated(
+            self.task,
+            self.method.correction,
+            intervals=self.task.held_out,
+            held_out=self.fitting.held_out,
+            within=self.experiment.within if self.experiment.balance == AUTO_BALANCE else None,
+        )
 
     def bare(self) -> FittedModel:
         """Return the fitted model without correction and intervals."""
@@ -57,7 +63,7 @@ class Running:
             fitting.predictor,
             task.shots,
             task.relevance,
-            balance=self.experiment.balance,
+            balance=0.0 if isinstance(self.experiment.balance, str) else self.experiment.balance,
             reweighted=self.method.reweights,
         )
 
@@ -90,7 +96,7 @@ def start(task: Task | PreparedMaps, experiment: Experiment) -> Running | Runnin
     Raises:
         InputError: a model, encoder, method or parameter that does not exist or does not fit the task.
     """
-    if experiment.balance > 0:
+    if experiment.balance != 0:
         _check_balance(task)
     if isinstance(task, PreparedMaps):
         method, params = map_method(experiment.method, experiment.method_params)

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 
 from tailwise._checks import InputError
 from tailwise.backends.names import load_backend
-from tailwise.backends.protocol import Inputs, Predictor
+from tailwise.backends.protocol import HeldOut, Inputs, Predictor
 from tailwise.calibration.corrections import Correction, Fitting
 from tailwise.calibration.intervals import RegionIntervals
 from tailwise.data.columns import Schema
@@ -27,9 +27,10 @@ from tailwise.distributions.label_density import Target
 from tailwise.distributions.mixtures import Mixture
 from tailwise.distributions.pooling import concatenate
 from tailwise.distributions.predictive import Predictive
+from tailwise.experiment.balance_choice import choose_balance
+from tailwise.experiment.leaderboard import Leaderboard
 from tailwise.labels.relevance import Relevance
 from tailwise.labels.shots import Shots
-from tailwise.modalities.table_inputs import TableInputs
 
 _FORMAT = 2
 _UNREADABLE = (
@@ -63,6 +64,16 @@ class Predictions:
     features: NDArray[np.float64] | None = None
     predictive: Predictive | None = None
 
+    def of_rows(self, chosen: NDArray[np.bool_]) -> "Predictions":
+        """Return the predictions of some rows, without features."""
+        std, predictive = self.std, self.predictive
+        return Predictions(
+            self.pred[chosen],
+            None if std is None else std[chosen],
+            None,
+            None if predictive is None else predictive.select(np.flatnonzero(chosen)),
+        )
+
 
 @dataclass(frozen=True)
 class FittedModel:
@@ -83,6 +94,7 @@ class FittedModel:
         balance: of predictions where a call gives none, from 0 (labels as they come) to 1 (every value equally likely).
         reweighted: whether training rows were weighted or resampled by label. The distributions of the model itself
             are then not those of labels as they come, and are not used.
+        leaderboard: out-of-fold errors of a stack and its experts; ``None`` of other models.
     """
 
     schema: Schema
@@ -96,6 +108,7 @@ class FittedModel:
     conditional: ConditionalDensity | None = None
     balance: float = 0.0
     reweighted: bool = False
+    leaderboard: Leaderboard | None = None
 
     @property
     def encoder(self) -> str | None:
@@ -108,7 +121,13 @@ class FittedModel:
         return self.validated(task, correction, intervals=intervals)[0]
 
     def validated(
-        self, task: Task, correction: Any = None, *, intervals: bool = True
+        self,
+        task: Task,
+        correction: Any = None,
+        *,
+        intervals: bool = True,
+        held_out: HeldOut | None = None,
+        within: float | None = None,
     ) -> "tuple[FittedModel, Predictions]":
         """Return this model with what is fitted to its predictions of the validation rows, and these, corrected.
 
@@ -117,11 +136,18 @@ class FittedModel:
             correction: ``fit(fitting)``, see ``tailwise.calibration.corrections``; intervals are those of corrected
                 predictions.
             intervals: whether to calibrate intervals; several targets have none.
+            held_out: predictions of other rows than the validation rows, by models that were not trained on them.
+            within: choose the balance, see :func:`tailwise.experiment.balance_choice.choose_balance`.
         """
-        _, y_train = task.rows_of("train")
-        rows, y_val = task.rows_of("val")
         scalar = len(self.schema.targets) == 1
-        raw = replace(self, correction=None).predictions(rows, predictive=scalar)
+        if held_out is None:
+            y_train = task.rows_of("train")[1]
+            rows, y_val = task.rows_of("val")
+            raw = replace(self, correction=None).predictions(rows, predictive=scalar)
+        else:
+            y_train = y_val = task.y[held_out.rows]
+            outputs = held_out.outputs
+            raw = Predictions(outputs.pred, outputs.std, None, outputs.predictive)
         pred, fitted = raw.pred, None
         if correction is not None:
 
@@ -147,12 +173,21 @@ class FittedModel:
         if correction is not None and raw.std is not None:  # of the model's own predictions
             given = calibrated.conditional
             raw = replace(raw, std=None if given is None else given.predictive(raw.pred).std())
-        if calibrated.conditional is not None and self.balance > 0:
+        if calibrated.conditional is not None and (self.balance > 0 or within is not None):
             raw = replace(raw, predictive=calibrated.cross_fitted(y_val, pred))
+        choice = None
+        if within is not None and raw.predictive is not None:
+            plain = None if held_out is None else held_out.points[held_out.plain]
+            dial = calibrated._checked_dial()
+            choice = choose_balance(y_val, raw.predictive, dial, task.shots, plain=plain, within=within)
+            calibrated = replace(calibrated, balance=choice.balance)
         pred = calibrated.decided(replace(raw, pred=pred), Decision())
+        if held_out is not None:
+            leaderboard = Leaderboard.of(y_val, pred, held_out.points, task.shots, choice)
+            calibrated = replace(calibrated, leaderboard=leaderboard)
         if intervals:
             calibrated = replace(calibrated, intervals=RegionIntervals.fit(y_val, pred, task.shots))
-        return calibrated, raw
+        return calibrated, raw if held_out is None else raw.of_rows((task.part == "val")[held_out.rows])
 
     def cross_fitted(self, y_val: NDArray[np.float64], pred: NDArray[np.float64]) -> Predictive | None:
         """Return the distributions of validation rows, each from the others; ``None`` of too few rows.
@@ -388,6 +423,7 @@ class FittedModel:
             "conditional": None if self.conditional is None else self.conditional.to_json(),
             "balance": self.balance,
             "reweighted": self.reweighted,
+            "leaderboard": None if self.leaderboard is None else self.leaderboard.to_json(),
         }
         (folder / _DESCRIPTION).write_text(json.dumps(description, indent=2), encoding="utf-8")
 
@@ -410,9 +446,10 @@ class FittedModel:
                 )
             backend = load_backend(description["model"]["kind"])
             model = backend.load(folder, description["model"])
-            inputs = _load_inputs(folder, description.get("inputs"), backend.dtype)
+            inputs = backend.load_inputs(folder, description.get("inputs"), model)
             relevance, correction, intervals = (description[k] for k in ("relevance", "correction", "intervals"))
             dial, conditional = description.get("dial"), description.get("conditional")  # none in models before these
+            leaderboard = description.get("leaderboard")
             return cls(
                 Schema.from_json(description["schema"]),
                 inputs,
@@ -425,6 +462,7 @@ class FittedModel:
                 None if conditional is None else ConditionalDensity.from_json(conditional),
                 float(description.get("balance", 0.0)),
                 bool(description.get("reweighted", False)),
+                None if leaderboard is None else Leaderboard.from_json(leaderboard),
             )
         except InputError:
             raise
@@ -432,17 +470,9 @@ class FittedModel:
             raise InputError(f"{str(folder)!r} is not a complete model folder: {str(error).splitlines()[0]}") from error
 
 
-def _load_inputs(folder: Path, saved: Mapping[str, Any] | None, dtype: Any) -> Inputs:
-    if saved is None:
-        return TableInputs.load(folder, dtype)
-    from tailwise.modalities.media_inputs import MediaInputs
-
-    return MediaInputs.load(folder, saved)
-
-
 def _length(x: Any) -> int:
     """Return the number of rows of a model's inputs."""
-    return len(next(iter(x.values())) if isinstance(x, Mapping) else x)
+    return _length(next(iter(x.values()))) if isinstance(x, Mapping) else len(x)
 
 
 TableModel = FittedModel  # its public name until this version

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-from tailwise._checks import InputError, one_of
+from tailwise._checks import InputError, not_negative, one_of
 from tailwise.backends.names import MODELS
 from tailwise.modalities.encoder_names import AUTO, ENCODERS
 from tailwise.training.recipe import Recipe
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tailwise.methods.build import Method
 
 AUTO_METHOD = "auto"
+AUTO_BALANCE = "auto"
 _NETWORK = "network"
 
 
@@ -29,8 +30,10 @@ class Experiment:
         method_params: parameters of the method's parts, ``{"conr": {"window": 2.0}}``.
         params: parameters of the encoder, or of the model that is not a network.
         recipe: epochs, batch size, learning rate, seed and the like.
-        balance: of the predictions, from 0 (labels as they come) to 1 (every value equally likely); it changes
-            decisions alone, not the training.
+        balance: of the predictions, from 0 (labels as they come) to 1 (every value equally likely), or ``"auto"``,
+            which is chosen on held-out rows; it changes decisions alone, not the training.
+        within: with a balance of ``"auto"``, by how much the error as rows come may exceed that of the plain network
+            of a stack, or of the model itself at balance 0; 0.05 for 5 %.
 
     Raises:
         InputError: a model that does not exist, a balance outside 0 to 1.
@@ -48,11 +51,13 @@ class Experiment:
     method_params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     params: Mapping[str, Any] = field(default_factory=dict)
     recipe: Recipe = field(default_factory=Recipe)
-    balance: float = 0.0
+    balance: float | Literal["auto"] = 0.0
+    within: float = 0.0
 
     def __post_init__(self) -> None:
         one_of(self.model, "model", tuple(MODELS))
-        if self.balance != 0:
+        not_negative(self.within, "`within`")
+        if self.balance not in (0, AUTO_BALANCE):
             from tailwise.distributions.label_density import check_balance  # needs SciPy, which `--help` does not load
 
             check_balance(self.balance)
@@ -60,7 +65,7 @@ class Experiment:
     @property
     def name(self) -> str:
         """Model and method, with the parameters that are given for the method's parts."""
-        return f"{self.trained} {self.method_name}" + (f" at balance {self.balance:g}" if self.balance else "")
+        return (self.trained if self.model == "stack" else f"{self.trained} {self.method_name}") + self._balanced
 
     @property
     def method_name(self) -> str:
@@ -77,8 +82,14 @@ class Experiment:
 
     def label(self, method: str) -> str:
         """Return how a run is called: the method, after the model where that is not the default network."""
+        if self.model == "stack":
+            return self.trained + self._balanced
         named = method if (self.model, self.encoder) == (_NETWORK, AUTO) else f"{self.trained} {method}"
-        return named + (f" at balance {self.balance:g}" if self.balance else "")
+        return named + self._balanced
+
+    @property
+    def _balanced(self) -> str:
+        return f" at balance {self.balance:g}" if self.balance not in (0, AUTO_BALANCE) else ""
 
     def check(self) -> Self:
         """Return the experiment if encoder and parameters belong to its model.
@@ -115,7 +126,7 @@ class Experiment:
             "params": dict(self.params),
             "recipe": {name: value for name, value in asdict(self.recipe).items() if value != _DEFAULTS[name]},
         }
-        return plain | ({"balance": self.balance} if self.balance else {})
+        return plain | {name: getattr(self, name) for name in ("balance", "within") if getattr(self, name)}
 
     @classmethod
     def from_json(cls, saved: Mapping[str, Any]) -> Self:

@@ -59,6 +59,36 @@ def region_errors(y_true: ArrayLike, y_pred: ArrayLike, shots: Shots) -> dict[st
     return errors
 
 
+def error_as_rows_come(y_true: ArrayLike, y_pred: ArrayLike, shots: Shots) -> float:
+    """Return the mean absolute error of rows whose labels come as those of the training rows do.
+
+    The mean error of each bin counts by the bin's share of the training rows (post-stratification); bins without rows
+    here are left out. Rows of a balanced split say so how a model does on rows as they come.
+
+    Args:
+        y_true: ``(n,)`` or ``(n, K)`` labels, target units.
+        y_pred: predictions of that shape.
+        shots: bins and the training rows in each.
+
+    Raises:
+        InputError: shapes that differ, values that are not finite.
+
+    Example:
+        >>> from tailwise.labels.bins import Bins
+        >>> shots = Shots.from_labels([1.0] * 90 + [2.0] * 10, Bins.from_edges([0.5, 1.5, 2.5]))
+        >>> round(error_as_rows_come([1.0, 2.0], [2.0, 5.0], shots), 3)
+        1.2
+    """
+    true, pred = label_pair(y_true, y_pred)
+    index, bins = shots.bins.index(true), shots.bins.n_bins
+    rows = np.bincount(index, minlength=bins)
+    totals = np.bincount(index, weights=error_sizes(true, pred), minlength=bins)
+    share = np.where(rows > 0, shots.counts, 0)
+    if not share.any():
+        return float(totals.sum() / rows.sum())
+    return float((share * totals / np.maximum(rows, 1)).sum() / share.sum())
+
+
 def validation_errors(y_true: ArrayLike, y_pred: ArrayLike, shots: Shots) -> dict[str, float]:
     """Return ``mae``, ``rmse``, ``bmae`` over all rows and the MAE of each region that has rows."""
     errors = region_errors(y_true, y_pred, shots)

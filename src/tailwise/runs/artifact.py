@@ -110,7 +110,7 @@ def describe(
             "parameters": {"model": {} if network else rest, "encoder": rest if network else {}, **media},
         },
         "label": label,
-        "recipe": asdict(experiment.recipe),
+        "recipe": {name: value for name, value in asdict(experiment.recipe).items() if name != "seconds" or value},
         **({"balance": experiment.balance} if experiment.balance else {}),
         "versions": run.versions(),
     }

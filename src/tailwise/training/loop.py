@@ -82,7 +82,7 @@ class Training:
                 "`batch_size`, or fewer processes"
             )
         self.set_aside: list[nn.Parameter] = []
-        self.stage, self.epoch = 0, 0
+        self.stage, self.epoch, self.seconds = 0, 0, 0.0
         self.best_score, self.waited = math.inf, 0
         self.best: dict[str, Tensor] = {}
         for stage in method.stages[1:]:  # validate later stages before training starts
@@ -98,6 +98,7 @@ class Training:
                     self._bring_back()
                     return
                 self.stage, self.epoch, self.best_score, self.waited = self.stage + 1, 0, math.inf, 0
+                self.seconds = 0.0
                 self._start_stage()
             yield self._one_epoch()
 
@@ -183,8 +184,9 @@ class Training:
         self.set_aside = []
 
     def _stage_over(self) -> bool:
-        patience = self.recipe.patience
-        return self.epoch >= self.stage_epochs or (patience is not None and self.waited >= patience)
+        patience, limit = self.recipe.patience, self.recipe.seconds
+        late = limit is not None and self.epoch > 0 and self.seconds >= limit
+        return self.epoch >= self.stage_epochs or late or (patience is not None and self.waited >= patience)
 
     def _one_epoch(self) -> Epoch:
         started = time.perf_counter()
@@ -221,9 +223,9 @@ class Training:
         else:
             self.waited += 1
         self.epoch += 1
-        return Epoch(
-            self.stage, self.epoch - 1, self.stage_epochs, means, validation, lr, time.perf_counter() - started, best
-        )
+        seconds = time.perf_counter() - started
+        self.seconds += seconds
+        return Epoch(self.stage, self.epoch - 1, self.stage_epochs, means, validation, lr, seconds, best)
 
     def _step(self, x: Any, y: Tensor) -> dict[str, Tensor]:
         self.optimizer.zero_grad(set_to_none=True)

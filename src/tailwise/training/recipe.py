@@ -26,6 +26,7 @@ class Recipe:
         seed: random seed of split, initial weights, order of rows, dropout and bootstrap.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"mps"``.
         precision: ``"no"``, ``"bf16"`` or ``"fp16"``.
+        seconds: time after which a stage, or boosting, stops; ``None`` for no limit.
 
     Raises:
         InputError: a number out of range, an unknown choice.
@@ -41,6 +42,7 @@ class Recipe:
     seed: int = 0
     device: str = "auto"
     precision: str = "no"
+    seconds: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "patience"):
@@ -50,6 +52,8 @@ class Recipe:
             whole(value, f"`{name}`", least=1)
         positive(self.lr, "`lr`")
         positive(self.clip_norm, "`clip_norm`")
+        if self.seconds is not None:
+            positive(self.seconds, "`seconds`")
         not_negative(self.weight_decay, "`weight_decay`")
         one_of(self.criterion, "`criterion`", CRITERIA)
         one_of(self.precision, "`precision`", PRECISIONS)

@@ -1,0 +1,153 @@
+"""Hold the stack against plain and re-weighted models, on many tables and seeds.
+
+    python benchmarks/stack.py TABLES.json OUT --seeds 5 --jobs 2
+
+``TABLES.json`` lists tables with ``name``, ``file``, ``target``, ``nominal`` and ``drop``. Each training is kept in
+``OUT`` and not repeated. Test rows are those of a balanced split; errors as rows come weight their bins by the training
+rows. Every number is the change against one plain network of the same split, in percent; intervals are those of a
+hierarchical bootstrap: tables are drawn, then the seeds of each.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from joblib import Parallel, delayed
+
+import tailwise
+from tailwise._files import write_json
+from tailwise.data.source import load_source
+from tailwise.distributions.decisions import Decision
+from tailwise.experiment.spec import Experiment
+from tailwise.metrics.region_errors import error_as_rows_come, region_errors
+from tailwise.training.recipe import Recipe
+
+PLAIN = "plain network"
+SINGLE = {
+    PLAIN: Experiment("vanilla"),
+    "sqinv+lds": Experiment("sqinv+lds"),
+    "lightgbm": Experiment("vanilla", "lightgbm"),
+    "weighted lightgbm": Experiment("sqinv+lds", "lightgbm"),
+}
+BALANCES = (0.0, 0.25, 0.5, 0.75, 1.0)
+COLUMNS = ("as rows come", "many", "medium", "few", "bMAE")
+
+
+def run(table: dict, folder: Path, seed: int, name: str, given: argparse.Namespace) -> dict:
+    """Train one entry, unless it is there, and return errors by label of the row of the table of results."""
+    file = given.out / table["name"] / f"{name.replace(' ', '-')}-{seed}.json"
+    if file.exists():
+        return json.loads(file.read_text())
+    source = load_source(str(folder / table["file"]) if table["file"] else f"example:{table['name']}")
+    frame = source.rows.frame()
+    if len(frame) > given.rows:
+        frame = frame.sample(given.rows, random_state=seed)
+    task = tailwise.prepare(frame, table["target"], nominal=table["nominal"], drop=table["drop"], seed=seed)
+    recipe = Recipe(seed=seed, device="cpu")
+    experiment = SINGLE.get(name)
+    started = time.perf_counter()
+    if experiment is None:
+        params = {"jobs": 1, **({"experts": tuple(name.split("+"))} if name != "stack" else {})}
+        model = tailwise.fit(task, Experiment("vanilla", "stack", params=params, recipe=recipe, balance="auto"))
+    else:
+        model = tailwise.fit(task, Experiment(experiment.method, experiment.model, recipe=recipe))
+    seconds = time.perf_counter() - started
+    rows, y = task.rows_of("test")
+    known = model.predictions(rows, predictive=experiment is None)
+    result: dict = {"seconds": seconds, "rows": len(frame), "errors": {}}
+    if experiment is None:
+        result["balance"] = model.balance
+        for balance in (*BALANCES, "auto"):
+            pred = model.decided(known, Decision(balance=None if balance == "auto" else balance))
+            result["errors"][f"{name} {balance}"] = measured(y, pred, task.shots)
+        result["coverage"] = float(
+            np.mean((ends := known.predictive.interval(0.9))[:, 0] <= y) - np.mean(ends[:, 1] < y)
+        )
+    else:
+        result["errors"][name] = measured(y, known.pred, task.shots)
+        constant = np.full(len(y), np.median(task.rows_of("train")[1]))
+        result["errors"] |= {"constant": measured(y, constant, task.shots)} if name == PLAIN else {}
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_json(file, result)
+    return result
+
+
+def measured(y: np.ndarray, pred: np.ndarray, shots: "tailwise.Shots") -> dict[str, float]:
+    """Return the errors of predictions by column of the table of results."""
+    errors = region_errors(y, pred, shots)
+    regions = {name: errors[name]["mae"] for name in ("many", "medium", "few") if name in errors}
+    return {"as rows come": error_as_rows_come(y, pred, shots), **regions, "bMAE": errors["all"]["bmae"]}
+
+
+def main() -> None:
+    """Train what is missing and print the comparison as Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("tables", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--only", nargs="+", help="names of tables")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--rows", type=int, default=8000)
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--stacks", nargs="+", default=["stack"], help="stack, or experts joined by +")
+    given = parser.parse_args()
+    tables = json.loads(given.tables.read_text())
+    tables.append({"name": "airports", "file": "", "target": "elevation", "nominal": [], "drop": []})
+    tables = [one for one in tables if not given.only or one["name"] in given.only]
+    todo = [(one, seed, name) for seed in range(given.seeds) for one in tables for name in (*SINGLE, *given.stacks)]
+    done = Parallel(n_jobs=given.jobs, return_as="generator")(
+        delayed(run)(one, given.tables.parent, seed, name, given) for one, seed, name in todo
+    )
+    results: dict[tuple[str, int], dict[str, dict[str, float]]] = {}
+    for count, ((one, seed, name), result) in enumerate(zip(todo, done, strict=True), start=1):
+        results.setdefault((one["name"], seed), {}).update(result["errors"])
+        seconds = f"{result['seconds']:.0f} s"
+        print(f"{count}/{len(todo)} {one['name']} seed {seed} {name} {seconds}", file=sys.stderr, flush=True)
+    print("\n".join(markdown(results, [one["name"] for one in tables], given.seeds)))
+
+
+def markdown(results: dict, tables: list[str], seeds: int) -> Iterator[str]:
+    """Yield the lines of the tables of results."""
+    names = list(next(iter(results.values())))
+    changes = {
+        (name, column): np.array([[_change(results[table, s], name, column) for s in range(seeds)] for table in tables])
+        for name in names
+        for column in COLUMNS
+    }
+    yield f"| entry | {' | '.join(COLUMNS)} | better as rows come | worst table |"
+    yield "|---" * (len(COLUMNS) + 3) + "|"
+    for name in names:
+        if name == PLAIN:
+            continue
+        cells = [_with_interval(changes[name, column]) for column in COLUMNS]
+        by_table = np.nanmean(changes[name, "as rows come"], axis=1)
+        wins = f"{(by_table < 0).sum()} of {len(tables)}"
+        worst = int(np.argmax(by_table))
+        yield f"| {name} | {' | '.join(cells)} | {wins} | {tables[worst]} {by_table[worst]:+.0f} |"
+
+
+def _change(errors: dict[str, dict[str, float]], name: str, column: str) -> float:
+    if column not in errors[name]:
+        return np.nan
+    return 100 * (errors[name][column] / errors[PLAIN][column] - 1)
+
+
+def _with_interval(changes: np.ndarray, times: int = 2000) -> str:
+    """Return the median over tables of the mean over seeds, with the interval of a hierarchical bootstrap."""
+    changes = changes[~np.isnan(changes).all(axis=1)]
+    rng = np.random.default_rng(0)
+    n, k = changes.shape
+    medians = []
+    for _ in range(times):
+        drawn = changes[rng.integers(n, size=n)]
+        seeds = rng.integers(k, size=(n, k))
+        medians.append(np.median(np.nanmean(np.take_along_axis(drawn, seeds, axis=1), axis=1)))
+    low, high = np.nanquantile(medians, [0.025, 0.975])
+    return f"{np.median(np.nanmean(changes, axis=1)):+.0f} ({low:+.0f} to {high:+.0f})"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""The stack as a model among others."""
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tailwise._checks import InputError
+from tailwise.backends.protocol import Backend, Between, Inputs, Predictor
+from tailwise.backends.stack.fitting import StackFitting
+from tailwise.backends.stack.settings import StackSettings
+from tailwise.backends.stack.stacked_model import KIND, StackedModel
+from tailwise.data.task import Task
+from tailwise.methods.build import Method
+from tailwise.modalities.encoder_names import AUTO
+from tailwise.training.recipe import Recipe
+
+FEWEST_ROWS = 30
+
+
+class StackBackend:
+    """A stack of experts on tables, trained on rows as they come."""
+
+    name = KIND
+    losses: Collection[str] = ("mse",)
+    dtype = np.float64
+    varied: Mapping[str, Between] = {}
+
+    def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the settings of the stack, see :class:`tailwise.backends.stack.settings.StackSettings`."""
+        StackSettings.from_params(given)
+        return dict(given)
+
+    def start(
+        self,
+        task: Task,
+        method: Method,
+        recipe: Recipe,
+        *,
+        params: Mapping[str, Any],
+        encoder: str = AUTO,
+        sample_weight: NDArray[np.float64] | None = None,  # noqa: ARG002  each fold takes those of its rows
+    ) -> StackFitting:
+        """Set up a training.
+
+        Raises:
+            InputError: several targets, images or texts, a method, fewer than 30 training and validation rows.
+        """
+        settings = StackSettings.from_params(params)
+        if method.name != "vanilla":
+            raise InputError(f"a stack trains its experts on rows as they come, without {method.name!r}; leave it out")
+        if encoder != AUTO:
+            raise InputError("a stack has no encoder of its own; leave `encoder` out")
+        if len(task.schema.targets) > 1 or task.schema.media:
+            raise InputError("a stack is for one target of a table without images, texts or signals; use the network")
+        n = task.count("train") + task.count("val")
+        if n < FEWEST_ROWS:
+            raise InputError(f"a stack needs at least {FEWEST_ROWS} rows to train on, got {n}; choose another `model`")
+        return StackFitting(task, recipe, settings)
+
+    def load(self, folder: Path, description: Mapping[str, Any]) -> StackedModel:
+        """Read a saved stack."""
+        return StackedModel.load(folder, description)
+
+    def load_inputs(self, folder: Path, saved: Mapping[str, Any] | None, model: Predictor) -> Inputs:  # noqa: ARG002
+        """Return the inputs that were loaded with the models."""
+        if not isinstance(model, StackedModel):
+            raise TypeError(f"a stack was expected, got {type(model).__name__}")
+        return model.inputs
+
+    def silence(self) -> None:
+        """Nothing to silence: each expert is silenced where it is trained."""
+
+
+BACKEND: Backend = StackBackend()

@@ -1,0 +1,168 @@
+"""Training of a stack: every expert on every fold, resumable fold by fold, then the combiner."""
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from joblib import Parallel, delayed, parallel_config
+from numpy.typing import NDArray
+from torch import Tensor
+
+from tailwise._checks import InputError
+from tailwise.backends.protocol import HeldOut, Outputs
+from tailwise.backends.stack.combiner import Combiner, CombinerRecipe
+from tailwise.backends.stack.experts import PLAIN, Expert
+from tailwise.backends.stack.settings import StackSettings
+from tailwise.backends.stack.stacked_model import StackedModel, StackInputs, points_first
+from tailwise.backends.stack.trained_fold import TrainedFold, train_fold
+from tailwise.data.task import Task
+from tailwise.distributions.label_density import REACH
+from tailwise.metrics.region_errors import validation_errors
+from tailwise.model_selection import StratifiedRegressionGroupKFold, StratifiedRegressionKFold
+from tailwise.training.checkpoint import under
+from tailwise.training.epoch import Epoch
+from tailwise.training.recipe import Recipe
+
+
+class StackFitting:
+    """A training of a stack in progress.
+
+    Args:
+        task: the data; training and validation rows are shared out over the folds.
+        recipe: of the experts; its seed is that of the folds too.
+        settings: experts, folds, parallel trainings.
+    """
+
+    resumable = True
+    encoder = None
+
+    def __init__(self, task: Task, recipe: Recipe, settings: StackSettings) -> None:
+        self.task, self.recipe, self.settings = task, recipe, settings
+        self.fold = folds_of(task, settings, recipe.seed)
+        self.experts: Sequence[Expert] = settings.chosen
+        self.trained: list[TrainedFold] = []
+        self._model: StackedModel | None = None
+        self._held_out: HeldOut | None = None
+
+    @property
+    def inputs(self) -> StackInputs:
+        """Conversion of rows to inputs; after the epochs."""
+        return self.predictor.inputs
+
+    @property
+    def predictor(self) -> StackedModel:
+        """The trained stack.
+
+        Raises:
+            RuntimeError: before the epochs have ended.
+        """
+        if self._model is None:
+            raise RuntimeError("a stack is trained when epochs() has ended")
+        return self._model
+
+    @property
+    def held_out(self) -> HeldOut | None:
+        """Out-of-fold distributions of the training and validation rows; after the epochs."""
+        return self._held_out
+
+    def epochs(self) -> Iterator[Epoch]:
+        """Train expert by expert; one :class:`Epoch` a fold, whose errors are those of the fold left out."""
+        n_folds, started = int(self.fold.max()) + 1, time.perf_counter()
+        for place, expert in enumerate(self.experts):
+            done = [one for one in self.trained if one.expert == expert.name]
+            limit = self._seconds(time.perf_counter() - started, len(self.experts) - place, n_folds)
+            for one in self._train(expert, range(len(done), n_folds), limit):
+                self.trained.append(one)
+                y = self.task.y[self.fold == one.fold]
+                errors = validation_errors(y, one.columns[:, 0], self.task.shots)
+                yield Epoch(place, one.fold, n_folds, {}, errors, 0.0, one.seconds, best=True)
+        self._combine()
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Return everything needed to go on after the last fold: tensors, and numbers."""
+        tensors: dict[str, Tensor] = {}
+        plain = []
+        for place, one in enumerate(self.trained):
+            arrays, values = one.to_tensors()
+            tensors |= {f"{place}.{name}": array for name, array in arrays.items()}
+            plain.append(values)
+        return tensors, {"trained": plain}
+
+    def restore(self, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
+        """Go on from what :meth:`state` gave.
+
+        Raises:
+            InputError: the state of another training.
+        """
+        try:
+            self.trained = [
+                TrainedFold.from_tensors(under(f"{place}.", tensors), plain)
+                for place, plain in enumerate(numbers["trained"])
+            ]
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError("the checkpoint does not fit this run; choose another `out`, or `overwrite` it") from error
+
+    def _train(self, expert: Expert, folds: Sequence[int], seconds: float | None) -> Iterator[TrainedFold]:
+        jobs = min(self.settings.workers, len(folds)) or 1
+        calls = (delayed(train_fold)(self.task, self.fold, k, expert, self.recipe, seconds) for k in folds)
+        threads = {"inner_max_num_threads": 1} if self.settings.backend == "loky" and jobs > 1 else {}
+        with parallel_config(backend=self.settings.backend, n_jobs=jobs, **threads):
+            yield from Parallel(return_as="generator")(calls)
+
+    def _seconds(self, passed: float, experts_left: int, n_folds: int) -> float | None:
+        """Return the seconds that a fold of the next expert may take, for the budget to be kept."""
+        if self.settings.seconds is None:
+            return None
+        rounds = -(-n_folds // min(self.settings.workers, n_folds))
+        return max((self.settings.seconds - passed) / experts_left / rounds, 1e-3)
+
+    def _combine(self) -> None:
+        """Fit the combiner to the out-of-fold predictions."""
+        rows = self.fold >= 0
+        y, fold = self.task.y[rows], self.fold[rows]
+        columns = []
+        for expert in self.experts:
+            folds = [one for one in self.trained if one.expert == expert.name]
+            values = np.empty((len(self.fold), folds[0].columns.shape[1]))
+            for one in folds:
+                values[self.fold == one.fold] = one.columns
+            columns.append(values[rows])
+        every = points_first(columns)
+        margin = REACH * float(np.ptp(y))
+        combiner = Combiner.fit(
+            every,
+            y,
+            fold,
+            n_experts=len(self.experts),
+            reach=(float(y.min()) - margin, float(y.max()) + margin),
+            recipe=CombinerRecipe(seed=self.recipe.seed),
+        )
+        mixture = combiner.out_of_fold(every, fold)
+        points = {expert.name: one[:, 0] for expert, one in zip(self.experts, columns, strict=True)}
+        outputs = Outputs(mixture.median(), mixture.std(), None, mixture)
+        self._held_out = HeldOut(rows, outputs, points, plain=PLAIN)
+        self._model = StackedModel(self.experts, self.trained, combiner)
+
+
+def folds_of(task: Task, settings: StackSettings, seed: int) -> NDArray[np.int64]:
+    """Return ``(n,)`` fold of each training and validation row, stratified by target, groups whole; -1 for the rest.
+
+    Raises:
+        InputError: fewer than two groups.
+    """
+    rows = np.flatnonzero(np.isin(task.part, ["train", "val"]))
+    y, n_folds = task.y[rows], settings.folds_for(len(rows))
+    zeros = np.zeros((len(y), 1))
+    if task.group is None:
+        splits = StratifiedRegressionKFold(n_folds, random_state=seed).split(zeros, y)
+    else:
+        groups = task.group[rows]
+        n_folds = min(n_folds, len(np.unique(groups)))
+        if n_folds < 2:
+            raise InputError("a stack needs rows of at least 2 groups, got 1; choose another `model`")
+        splits = StratifiedRegressionGroupKFold(n_folds, random_state=seed).split(zeros, y, groups)
+    fold = np.full(len(task.y), -1)
+    for number, (_, held) in enumerate(splits):
+        fold[rows[held]] = number
+    return fold

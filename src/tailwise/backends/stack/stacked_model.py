@@ -1,0 +1,119 @@
+"""A trained stack: the experts' models by fold, and the combiner of what they say."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tailwise.backends.protocol import Inputs, Outputs, Predictor
+from tailwise.backends.stack.combiner import Combiner
+from tailwise.backends.stack.experts import Expert
+from tailwise.backends.stack.trained_fold import TrainedFold
+from tailwise.data.columns import Schema
+from tailwise.data.rows import Rows
+
+KIND = "stack"
+
+
+@dataclass(frozen=True)
+class StackInputs:
+    """Inputs of all models of a stack, by the position of the model.
+
+    Args:
+        parts: of each model.
+    """
+
+    parts: tuple[Inputs, ...]
+
+    def of_frame(self, schema: Schema, frame: pd.DataFrame) -> dict[str, Any]:
+        """Return the inputs of the rows of a data frame."""
+        return {str(place): part.of_frame(schema, frame) for place, part in enumerate(self.parts)}
+
+    def pieces(self, schema: Schema, rows: Rows) -> Iterator[dict[str, Any]]:
+        """Return the inputs of rows, a piece at a time, in order."""
+        for pieces in zip(*(part.pieces(schema, rows) for part in self.parts), strict=True):
+            yield {str(place): piece for place, piece in enumerate(pieces)}
+
+    def save(self, folder: Path) -> dict[str, Any]:  # noqa: ARG002  the files are written with the models
+        """Return a description for ``model.json``."""
+        return {"kind": KIND}
+
+
+class StackedModel:
+    """A trained stack.
+
+    Args:
+        experts: the experts.
+        trained: of each expert, its models by fold, in the order of the experts.
+        combiner: the conditional density of the label.
+    """
+
+    def __init__(self, experts: Sequence[Expert], trained: Sequence[TrainedFold], combiner: Combiner) -> None:
+        self.experts, self.trained, self.combiner = tuple(experts), tuple(trained), combiner
+        parts = [one.load() for one in trained]
+        self.inputs = StackInputs(tuple(inputs for inputs, _ in parts))
+        self.models: tuple[Predictor, ...] = tuple(model for _, model in parts)
+
+    def columns(self, x: Mapping[str, Any]) -> NDArray[np.float64]:
+        """Return ``(n, c)`` what the experts say of rows, each the mean of its folds: points first, then the rest."""
+        said = []
+        for expert in self.experts:
+            places = [place for place, one in enumerate(self.trained) if one.expert == expert.name]
+            outputs = (self.models[i].outputs(x[str(i)], predictive=bool(expert.levels)) for i in places)
+            said.append(np.mean([expert.columns(output) for output in outputs], axis=0))
+        return points_first(said)
+
+    def outputs(self, x: Any, *, features: bool = False, predictive: bool = False) -> Outputs:  # noqa: ARG002
+        """Return medians, standard deviations and distributions of rows; a stack has no features."""
+        mixture = self.combiner.predictive(self.columns(x))
+        return Outputs(mixture.median(), mixture.std(), None, mixture if predictive else None)
+
+    def predict(self, x: Any) -> NDArray[np.float64]:
+        """Return ``(n,)`` predictions, target units."""
+        return self.outputs(x).pred
+
+    def cpu(self) -> None:
+        """Move the models to the CPU."""
+        for model in self.models:
+            model.cpu()
+
+    def save(self, folder: Path) -> dict[str, Any]:
+        """Write a folder for each model, and the combiner; return a description for JSON."""
+        for place, one in enumerate(self.trained):
+            (folder / str(place)).mkdir()
+            one.write(folder / str(place))
+        return {
+            "kind": KIND,
+            "experts": [asdict(expert) for expert in self.experts],
+            "trained": [{"expert": one.expert, "fold": one.fold, "seconds": one.seconds} for one in self.trained],
+            "combiner": self.combiner.save(folder),
+        }
+
+    @classmethod
+    def load(cls, folder: Path, description: Mapping[str, Any]) -> Self:
+        """Read what :meth:`save` wrote."""
+        experts = [Expert(**{**plain, "levels": tuple(plain["levels"])}) for plain in description["experts"]]
+        trained = [
+            TrainedFold(
+                str(plain["expert"]),
+                int(plain["fold"]),
+                np.empty((0, 0)),
+                _files(folder / str(place)),
+                plain["seconds"],
+            )
+            for place, plain in enumerate(description["trained"])
+        ]
+        return cls(experts, trained, Combiner.load(folder, description["combiner"]))
+
+
+def points_first(columns: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Return ``(n, c)`` columns of all experts: the point of each, then what else they give."""
+    return np.concatenate([*(one[:, :1] for one in columns), *(one[:, 1:] for one in columns)], axis=1)
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}

@@ -1,0 +1,124 @@
+"""One expert, trained without one fold: its out-of-fold predictions, and its model as the bytes of a model folder."""
+
+import json
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from tailwise.backends.names import load_backend
+from tailwise.backends.protocol import Inputs, Predictor
+from tailwise.backends.stack.experts import Expert
+from tailwise.backends.stack.one_thread import one_thread
+from tailwise.data.task import Task
+from tailwise.methods.build import compose
+from tailwise.training.recipe import Recipe
+
+_DESCRIPTION = "expert.json"
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedFold:
+    """An expert trained without one fold.
+
+    Args:
+        expert: name of the expert.
+        fold: the fold that was left out.
+        columns: ``(m, c)`` what it says of the rows of the fold, see :meth:`Expert.columns`.
+        files: the files of its model folder by name, one of which describes the others.
+        seconds: duration of the training.
+    """
+
+    expert: str
+    fold: int
+    columns: NDArray[np.float64]
+    files: dict[str, bytes]
+    seconds: float
+
+    def load(self) -> tuple[Inputs, Predictor]:
+        """Return the inputs and the model; nothing in the files is executed."""
+        with TemporaryDirectory() as folder:
+            self.write(Path(folder))
+            return load_expert(Path(folder))
+
+    def write(self, folder: Path) -> None:
+        """Write the files into a folder that exists."""
+        for name, content in self.files.items():
+            (folder / name).write_bytes(content)
+
+    def to_tensors(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Return tensors and plain values that :meth:`from_tensors` reads back exactly."""
+        tensors = {
+            name: torch.frombuffer(bytearray(content), dtype=torch.uint8) for name, content in self.files.items()
+        }
+        plain = {"expert": self.expert, "fold": self.fold, "seconds": self.seconds}
+        return {"columns": torch.from_numpy(self.columns), **tensors}, plain
+
+    @classmethod
+    def from_tensors(cls, tensors: dict[str, Tensor], plain: dict[str, Any]) -> Self:
+        """Read the output of :meth:`to_tensors`."""
+        files = {name: values.numpy().tobytes() for name, values in tensors.items() if name != "columns"}
+        columns = tensors["columns"].numpy()
+        return cls(str(plain["expert"]), int(plain["fold"]), columns, files, float(plain["seconds"]))
+
+
+def load_expert(folder: Path) -> tuple[Inputs, Predictor]:
+    """Return the inputs and the model of an expert from the folder that holds its files."""
+    description = json.loads((folder / _DESCRIPTION).read_text(encoding="utf-8"))
+    backend = load_backend(description["model"]["kind"])
+    model = backend.load(folder, description["model"])
+    return backend.load_inputs(folder, description["inputs"], model), model
+
+
+def train_fold(
+    task: Task, fold: NDArray[np.int64], number: int, expert: Expert, recipe: Recipe, seconds: float | None = None
+) -> TrainedFold:
+    """Train an expert on the rows of all other folds, stopping early on the fold left out, and predict that fold.
+
+    Args:
+        task: a task.
+        fold: ``(n,)`` fold of each row of the task, -1 for rows that take no part.
+        number: the fold to leave out.
+        expert: the expert.
+        recipe: of the stack.
+        seconds: of training at most.
+    """
+    started = time.perf_counter()
+    part = np.where(fold == number, "val", np.where(fold < 0, "masked", "train"))
+    inner = replace(task, part=part, notes=[])
+    backend = load_backend(expert.model)
+    backend.silence()
+    with one_thread():
+        fitting = backend.start(
+            inner,
+            compose(expert.method),
+            replace(expert.recipe_for(recipe), seconds=seconds),
+            params=expert.params,
+            encoder=expert.encoder,
+            sample_weight=inner.weight_of("train"),
+        )
+        for _ in fitting.epochs():
+            pass
+        rows, _ = inner.rows_of("val")
+        predictive = bool(expert.levels)
+        columns = [
+            expert.columns(fitting.predictor.outputs(x, predictive=predictive))
+            for x in fitting.inputs.pieces(inner.schema, rows)
+        ]
+    files = _files_of(fitting.inputs, fitting.predictor)
+    return TrainedFold(expert.name, number, np.concatenate(columns), files, time.perf_counter() - started)
+
+
+def _files_of(inputs: Inputs, model: Predictor) -> dict[str, bytes]:
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        model.cpu()
+        description = {"model": model.save(folder), "inputs": inputs.save(folder)}
+        (folder / _DESCRIPTION).write_text(json.dumps(description), encoding="utf-8")
+        return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}

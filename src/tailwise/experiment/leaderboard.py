@@ -1,0 +1,87 @@
+"""Out-of-fold errors of a stack, its experts and a constant, by region."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tailwise.experiment.balance_choice import BalanceChoice
+from tailwise.labels.shots import Shots
+from tailwise.metrics.region_errors import error_as_rows_come, region_errors
+
+CONSTANT, STACK = "constant", "stack"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Out-of-fold errors of one model.
+
+    Args:
+        name: of the model.
+        as_rows_come: mean absolute error of rows as they come, target units.
+        evenly: mean over bins of each bin's mean absolute error, target units.
+        mae: mean absolute error of each region that has rows, target units.
+        bias: mean of predicted minus true value of each region that has rows, target units.
+    """
+
+    name: str
+    as_rows_come: float
+    evenly: float
+    mae: Mapping[str, float]
+    bias: Mapping[str, float]
+
+    @classmethod
+    def of(cls, name: str, y: NDArray[np.float64], pred: NDArray[np.float64], shots: Shots) -> Self:
+        """Measure ``(n,)`` predictions of rows with labels ``(n,)``."""
+        errors = region_errors(y, pred, shots)
+        regions = [region for region in errors if region != "all"]
+        return cls(
+            name,
+            error_as_rows_come(y, pred, shots),
+            errors["all"]["bmae"],
+            {region: errors[region]["mae"] for region in regions},
+            {region: errors[region]["bias"] for region in regions},
+        )
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """Out-of-fold errors of a stack and of what it is made of: no model is judged on rows it was trained on.
+
+    Args:
+        standings: the stack first, then its experts, then a constant (the median of the labels).
+        choice: how the balance of the stack was chosen; ``None`` if it was given.
+    """
+
+    standings: Sequence[Standing]
+    choice: BalanceChoice | None
+
+    @classmethod
+    def of(
+        cls,
+        y: NDArray[np.float64],
+        stack: NDArray[np.float64],
+        points: Mapping[str, NDArray[np.float64]],
+        shots: Shots,
+        choice: BalanceChoice | None,
+    ) -> Self:
+        """Measure out-of-fold predictions ``(n,)`` of a stack and of its experts by name."""
+        every = {STACK: stack, **points, CONSTANT: np.full(len(y), np.median(y))}
+        return cls(tuple(Standing.of(name, y, pred, shots) for name, pred in every.items()), choice)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values that :meth:`from_json` reads back exactly."""
+        choice = None if self.choice is None else asdict(self.choice)
+        return {"standings": [asdict(one) for one in self.standings], "choice": choice}
+
+    @classmethod
+    def from_json(cls, saved: Mapping[str, Any]) -> Self:
+        """Read the output of :meth:`to_json`."""
+        choice = saved["choice"]
+        if choice is not None:
+            choice = BalanceChoice(
+                choice["balance"], choice["bound"], tuple(choice["as_rows_come"]), tuple(choice["evenly"])
+            )
+        return cls(tuple(Standing(**one) for one in saved["standings"]), choice)

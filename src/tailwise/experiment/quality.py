@@ -1,0 +1,49 @@
+"""Levels of quality: what is trained where neither a method nor a model is named."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from tailwise._checks import one_of
+from tailwise.experiment.spec import AUTO_BALANCE, Experiment
+from tailwise.training.recipe import Recipe
+
+Quality = Literal["fast", "good", "best"]
+QUALITIES: Mapping[str, str] = {
+    "fast": "one network that predicts distributions, about as slow as a plain network",
+    "good": "a stack of three models by four folds, about five times as slow",
+    "best": "a stack of five models by eight folds, about twenty times as slow",
+}
+DEFAULT_QUALITY: Quality = "good"
+DEFAULT_METHOD = "sqinv+lds"  # of one network: of images, texts and signals, several targets, very small tables
+
+
+def experiment_for(
+    quality: str,
+    recipe: Recipe | None = None,
+    *,
+    balance: float | Literal["auto"] = AUTO_BALANCE,
+    within: float = 0.0,
+    params: Mapping[str, Any] | None = None,
+) -> Experiment:
+    """Return the experiment of a level of quality.
+
+    Args:
+        quality: one of :data:`QUALITIES`.
+        recipe: settings of the training.
+        balance: from 0 to 1, or ``"auto"``.
+        within: with a balance of ``"auto"``, see :class:`tailwise.experiment.spec.Experiment`.
+        params: of the stack, see :class:`tailwise.backends.stack.settings.StackSettings`; not of ``"fast"``.
+
+    Raises:
+        InputError: a quality that does not exist.
+
+    Example:
+        >>> experiment_for("fast").method, experiment_for("good").params
+        ('mixture', {'quality': 'good'})
+    """
+    one_of(quality, "`quality`", tuple(QUALITIES))
+    recipe = Recipe() if recipe is None else recipe
+    if quality == "fast":
+        return Experiment("mixture", recipe=recipe, balance=balance, within=within)
+    settings = {"quality": quality, **(params or {})}
+    return Experiment("vanilla", "stack", params=settings, recipe=recipe, balance=balance, within=within)
