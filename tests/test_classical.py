@@ -31,7 +31,7 @@ from tailwise.training.recipe import Recipe
 from trainings import start_training
 
 pytestmark = pytest.mark.filterwarnings("ignore:the weights are extreme")
-CLASSICAL = [name for name in MODELS if name != "network"]
+CLASSICAL = [name for name in MODELS if name not in ("network", "stack")]
 FEW_TREES = {
     "lightgbm": {"n_estimators": 40},
     "hist-boosting": {"max_iter": 30},

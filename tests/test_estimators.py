@@ -51,6 +51,7 @@ def not_by_weight(estimator):
         ResampledRegressor(Ridge(), SMOGN(random_state=0)),
         ResampledRegressor(HistGradientBoostingRegressor(max_iter=5), RandomOverSampler(random_state=0)),
         ImbalancedRegressor(epochs=40, lr=0.02, encoder_params={"widths": (32,)}, random_state=0),
+        ImbalancedRegressor(quality="fast", epochs=40, lr=0.02, random_state=0),
     ],
     expected_failed_checks=not_by_weight,
 )

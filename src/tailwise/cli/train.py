@@ -114,6 +114,7 @@ def train(
 def _show_errors(evaluation: Any, task: Any, label: str, folder: Path, other: "OtherRun | None", seed: int) -> None:
     """Print the errors by region, beside those of another run, and where the page is."""
     from tailwise.cli import show
+    from tailwise.cli.show_leaderboard import leaderboard_table
     from tailwise.cli.show_maps import map_region_table
     from tailwise.experiment.evaluate import Evaluation
     from tailwise.report.against import compare
@@ -123,6 +124,11 @@ def _show_errors(evaluation: Any, task: Any, label: str, folder: Path, other: "O
         predicted, several_targets = evaluation.predicted, len(task.schema.targets) > 1
         title = f"{label}: errors on {len(predicted.y):,} test rows"
         unit = task.schema.target
+        if evaluation.leaderboard is not None:
+            balance = evaluation.balance
+            show.out.print(leaderboard_table(evaluation.leaderboard, unit=task.schema.target, balance=balance))
+            for sentence in evaluation.leaderboard.verdict:
+                show.out.print(sentence)
         show.out.print(show.region_table(evaluation.regions, title=title, unit=unit, several=several_targets))
         if other is not None:
             names = other.names(label, masked=task.shots.gaps is not None)

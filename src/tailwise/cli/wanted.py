@@ -87,6 +87,8 @@ def _by_quality(context: typer.Context, recipe: Recipe, media: Mapping[str, Any]
         named = "media"
     if named is None and (len(given["target"]) > 1 or several()):
         named = "target"
+    if named is None and Path(given["data"]).is_dir():
+        named = "folder"
     if named is not None:
         for name in ("quality", "within", "jobs", "time_limit"):
             if _is_given(context, name):
@@ -106,6 +108,8 @@ def _apart(name: str, named: str) -> str:
     flag = "--" + name.replace("_", "-")
     if named == "media":
         return f"{flag} is for tables alone, not for images, texts and signals; leave it out"
+    if named == "folder":
+        return f"{flag} is for a file, whose rows are in memory, not for a folder of Parquet files; leave it out"
     if named == "target":
         return f"{flag} is for one --target and one process; leave it out"
     other = {"settings": "--set"}.get(named, f"--{named}")

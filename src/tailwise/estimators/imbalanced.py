@@ -4,7 +4,7 @@ import json
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -25,6 +25,8 @@ from tailwise.distributions.predictive import Predictive
 from tailwise.experiment.fit import choose, chosen, fit
 from tailwise.experiment.model import FittedModel
 from tailwise.experiment.prepare import assemble, bins_for
+from tailwise.experiment.quality import DEFAULT_METHOD, DEFAULT_QUALITY, experiment_for
+from tailwise.experiment.quality import FEWEST_ROWS as STACK_ROWS
 from tailwise.experiment.spec import AUTO_METHOD, Experiment
 from tailwise.labels.bin_grid import BinGrid
 from tailwise.labels.bins import Bins
@@ -38,13 +40,17 @@ _FOLDS = 8  # one of them is held out
 
 
 class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
-    """A network on a table, trained by any method of imbalanced regression.
+    """A stack of models on a table, or one network trained by any method of imbalanced regression.
 
     Args:
-        method: parts joined by ``+``, see ``tailwise methods``; or ``"auto"``, which chooses by cross-validation on the
-            rows given to :meth:`fit`, see :func:`tailwise.experiment.auto_choice.choose_method`.
+        method: train one network with this method: parts joined by ``+``, see ``tailwise methods``; or ``"auto"``,
+            which chooses by cross-validation on the rows given to :meth:`fit`, see
+            :func:`tailwise.experiment.auto_choice.choose_method`.
         method_params: parameters of the parts, ``{"conr": {"window": 2.0}}``; of ``"auto"``
             ``{"auto": {"folds": 5, "budget": 600}}``, see :class:`tailwise.experiment.auto_choice.AutoSettings`.
+        quality: without a method: ``"fast"`` (one network that predicts distributions), ``"good"`` (the default: a
+            stack of three models) or ``"best"`` (of five), see :mod:`tailwise.experiment.quality`. Of fewer than 30
+            rows one network is trained with ``"sqinv+lds"``.
         encoder: one of :data:`tailwise.modalities.encoder_names.ENCODERS`, or ``"auto"``, which chooses by rows
             and columns.
         encoder_params: parameters of the encoder, ``{"dropout": 0.2}``.
@@ -60,7 +66,10 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"mps"``.
         precision: ``"no"``, ``"bf16"`` or ``"fp16"``.
         balance: of predictions where a call gives none, from 0 (labels as they come) to 1 (every value equally
-            likely); it changes decisions alone, not the training.
+            likely), or ``"auto"``, chosen on held-out rows; it changes decisions alone, not the training. By default
+            ``"auto"`` with a quality and 0 with a method.
+        within: with a balance of ``"auto"``, see :class:`tailwise.experiment.spec.Experiment`.
+        jobs: trainings of a stack in parallel; by default one a core.
         random_state: seed of the training and of the rows held out.
 
     Attributes:
@@ -93,7 +102,7 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
     def __init__(
         self,
-        method: str = "sqinv+lds",
+        method: str | None = None,
         *,
         method_params: dict[str, dict[str, Any]] | None = None,
         encoder: str = AUTO,
@@ -109,7 +118,10 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         criterion: str = Recipe.criterion,
         device: str = Recipe.device,
         precision: str = Recipe.precision,
-        balance: float = 0.0,
+        quality: str | None = None,
+        balance: float | Literal["auto"] | None = None,
+        within: float = 0.0,
+        jobs: int | None = None,
         random_state: Any = None,
     ) -> None:
         self.method, self.method_params = method, method_params
@@ -117,7 +129,8 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self.bin_width, self.n_bins, self.nominal = bin_width, n_bins, nominal
         self.epochs, self.batch_size, self.lr, self.weight_decay = epochs, batch_size, lr, weight_decay
         self.patience, self.criterion, self.device, self.precision = patience, criterion, device, precision
-        self.balance, self.random_state = balance, random_state
+        self.quality, self.balance, self.within, self.jobs = quality, balance, within, jobs
+        self.random_state = random_state
 
     def fit(
         self,
@@ -150,24 +163,7 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             groups = None if groups is None else groups[kept]
         seed = self._seed()
         task = self._task(frame, labels, groups, weight, eval_set, seed)
-        experiment = Experiment(
-            self.method,
-            encoder=self.encoder,
-            method_params=self.method_params or {},
-            params=self.encoder_params or {},
-            recipe=Recipe(
-                epochs=self.epochs,
-                batch_size=self.batch_size,
-                lr=self.lr,
-                weight_decay=self.weight_decay,
-                patience=self.patience,
-                criterion=self.criterion,  # type: ignore[arg-type]
-                seed=seed,
-                device=self.device,
-                precision=self.precision,
-            ),
-            balance=self.balance,
-        )
+        experiment = self._experiment(len(labels), seed)
         self.auto_: dict[str, Any] | None = None
         self.history_: list[Epoch] = []
         with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
@@ -179,6 +175,41 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             self.model_ = fit(task, experiment, on_epoch=self.history_.append).on_cpu()
         self.shots_ = task.shots
         return self
+
+    def _experiment(self, n: int, seed: int) -> Experiment:
+        """Return what is trained on ``n`` rows.
+
+        Raises:
+            InputError: a method and a quality, parameters of one network with a quality.
+        """
+        recipe = Recipe(
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            lr=self.lr,
+            weight_decay=self.weight_decay,
+            patience=self.patience,
+            criterion=self.criterion,  # type: ignore[arg-type]
+            seed=seed,
+            device=self.device,
+            precision=self.precision,
+        )
+        of_network = self.method_params or self.encoder_params or self.encoder != AUTO
+        if self.quality is not None and (self.method is not None or of_network):
+            raise InputError("`quality` is without `method`, `encoder` and their parameters; leave one of them out")
+        if self.method is not None or of_network or (n < STACK_ROWS and self.quality is None):
+            return Experiment(
+                self.method or DEFAULT_METHOD,
+                encoder=self.encoder,
+                method_params=self.method_params or {},
+                params=self.encoder_params or {},
+                recipe=recipe,
+                balance=self.balance or 0.0,
+                within=self.within,
+            )
+        quality = self.quality or DEFAULT_QUALITY
+        params = {"jobs": self.jobs} if self.jobs is not None and quality != "fast" else {}
+        balance = "auto" if self.balance is None else self.balance
+        return experiment_for(quality, recipe, balance=balance, within=self.within, params=params)
 
     def predict(
         self,

@@ -12,6 +12,7 @@ from tailwise.distributed import gather_objects, piece
 from tailwise.distributions.decisions import Decision
 from tailwise.distributions.pooling import concatenate
 from tailwise.distributions.predictive import Predictive
+from tailwise.experiment.leaderboard import Leaderboard
 from tailwise.experiment.model import FittedModel, Predictions
 from tailwise.experiment.trade_off import TradeOff, trade_off
 from tailwise.labels.relevance import Relevance
@@ -57,12 +58,16 @@ class Evaluation:
         regions: metrics by region.
         coverage: coverage of the intervals by region; ``None`` where there are none.
         trade_off: errors by region at several balances, and scores of the distributions; ``None`` of a model without.
+        leaderboard: out-of-fold errors of a stack and its experts; ``None`` of other models.
+        balance: of the predictions.
     """
 
     predicted: PredictedPart
     regions: Mapping[str, RegionMetrics]
     coverage: Mapping[str, RegionCoverage] | None
     trade_off: TradeOff | None = None
+    leaderboard: Leaderboard | None = None
+    balance: float = 0.0
 
     def metrics(self) -> dict[str, dict[str, float]]:
         """Return number of rows and metrics by region as plain numbers, without intervals."""
@@ -207,6 +212,8 @@ def measure(
         region_metrics(y, pred, shots, relevance=relevance, resamples=resamples, seed=seed),
         None if ends is None else coverage_by_region(y, pred, ends[:, 0], ends[:, 1], shots),
         curve,
+        model.leaderboard,
+        model.balance,
     )
 
 

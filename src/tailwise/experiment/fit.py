@@ -13,6 +13,7 @@ from tailwise.data.task import Task
 from tailwise.distributions.conditional import FEWEST
 from tailwise.experiment.auto_choice import AutoSettings, Choice, choose_method, without_rows
 from tailwise.experiment.model import FittedModel, Predictions
+from tailwise.experiment.quality import default_for
 from tailwise.experiment.spec import AUTO_BALANCE, AUTO_METHOD, Experiment
 from tailwise.modalities.map_method import map_method
 from tailwise.modalities.map_model import MapModel
@@ -96,7 +97,7 @@ def start(task: Task | PreparedMaps, experiment: Experiment) -> Running | Runnin
     Raises:
         InputError: a model, encoder, method or parameter that does not exist or does not fit the task.
     """
-    if experiment.balance != 0:
+    if experiment.balance not in (0, AUTO_BALANCE) and experiment.model != "stack":
         _check_balance(task)
     if isinstance(task, PreparedMaps):
         method, params = map_method(experiment.method, experiment.method_params)
@@ -155,7 +156,7 @@ def fit(
     Args:
         task: data from :func:`tailwise.experiment.prepare.prepare`; of maps from
             :func:`tailwise.modalities.map_task.prepare_maps`.
-        experiment: what to train; ``Experiment()`` if not given.
+        experiment: what to train; by default :func:`tailwise.experiment.quality.default_for` the task.
         on_epoch: called with each :class:`tailwise.training.epoch.Epoch`, a round of boosting among them.
 
     Raises:
@@ -171,7 +172,8 @@ def fit(
         >>> model.predict(pd.DataFrame({"x": [0.0, 2.0]})).shape
         (2,)
     """
-    experiment = Experiment() if experiment is None else experiment
+    if experiment is None:
+        experiment = default_for(task) if isinstance(task, Task) else Experiment()
     if experiment.method == AUTO_METHOD and isinstance(task, Task):
         experiment = chosen(experiment, choose(task, experiment))
     running = start(task, experiment)

@@ -12,6 +12,7 @@ from tailwise.labels.shots import Shots
 from tailwise.metrics.region_errors import error_as_rows_come, region_errors
 
 CONSTANT, STACK = "constant", "stack"
+RIVALS: Mapping[str, str] = {"network": "a plain network", "lightgbm": "plain LightGBM"}
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,17 @@ class Leaderboard:
     standings: Sequence[Standing]
     choice: BalanceChoice | None
 
+    @property
+    def verdict(self) -> list[str]:
+        """One sentence a rival, a plain network and LightGBM: how the stack's errors differ from theirs."""
+        by_name = {one.name: one for one in self.standings}
+        ours = by_name[STACK]
+        return [
+            f"Against {words}, out of fold: {_changes(ours, by_name[name])}."
+            for name, words in RIVALS.items()
+            if name in by_name
+        ]
+
     @classmethod
     def of(
         cls,
@@ -85,3 +97,13 @@ class Leaderboard:
                 choice["balance"], choice["bound"], tuple(choice["as_rows_come"]), tuple(choice["evenly"])
             )
         return cls(tuple(Standing(**one) for one in saved["standings"]), choice)
+
+
+def _changes(ours: Standing, theirs: Standing) -> str:
+    """Return how errors differ, in words and percent."""
+    pairs = {
+        "as rows come": (ours.as_rows_come, theirs.as_rows_come),
+        "evenly over values": (ours.evenly, theirs.evenly),
+        **{f"{region}-shot": (error, theirs.mae[region]) for region, error in ours.mae.items()},
+    }
+    return ", ".join(f"{words} {mine / other - 1:+.0%}" for words, (mine, other) in pairs.items() if other > 0)

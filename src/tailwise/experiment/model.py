@@ -176,7 +176,7 @@ class FittedModel:
         if calibrated.conditional is not None and (self.balance > 0 or within is not None):
             raw = replace(raw, predictive=calibrated.cross_fitted(y_val, pred))
         choice = None
-        if within is not None and raw.predictive is not None:
+        if within is not None and raw.predictive is not None and len(y_val) >= 2 * FEWEST:
             plain = None if held_out is None else held_out.points[held_out.plain]
             dial = calibrated._checked_dial()
             choice = choose_balance(y_val, raw.predictive, dial, task.shots, plain=plain, within=within)

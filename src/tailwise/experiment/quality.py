@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from tailwise._checks import one_of
+from tailwise.data.task import Task
 from tailwise.experiment.spec import AUTO_BALANCE, Experiment
 from tailwise.training.recipe import Recipe
 
@@ -14,6 +15,7 @@ QUALITIES: Mapping[str, str] = {
     "best": "a stack of five models by eight folds, about twenty times as slow",
 }
 DEFAULT_QUALITY: Quality = "good"
+FEWEST_ROWS = 30  # of a stack
 DEFAULT_METHOD = "sqinv+lds"  # of one network: of images, texts and signals, several targets, very small tables
 
 
@@ -47,3 +49,13 @@ def experiment_for(
         return Experiment("mixture", recipe=recipe, balance=balance, within=within)
     settings = {"quality": quality, **(params or {})}
     return Experiment("vanilla", "stack", params=settings, recipe=recipe, balance=balance, within=within)
+
+
+def default_for(task: Task) -> Experiment:
+    """Return what is trained on a task if nothing is said: the stack, or one network where a stack cannot be trained.
+
+    That is of several targets, of images, texts and signals, of rows that are not in memory or fewer than 30.
+    """
+    rows = task.count("train") + task.count("val")
+    stacked = len(task.schema.targets) == 1 and not task.schema.media and task.rows.in_memory and rows >= FEWEST_ROWS
+    return experiment_for(DEFAULT_QUALITY) if stacked else Experiment(DEFAULT_METHOD)

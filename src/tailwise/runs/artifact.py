@@ -154,6 +154,8 @@ def write_results(
         write_json(out / run.INTERVALS, {name: region.to_json() for name, region in test.coverage.items()})
     if test.trade_off is not None:
         write_json(out / run.TRADE_OFF, test.trade_off.to_json())
+    if test.leaderboard is not None:
+        write_json(out / run.LEADERBOARD, test.leaderboard.to_json())
     (out / run.REPORT).write_text(_page(out, task, model, test, label, remarks, other), encoding="utf-8")
 
 
@@ -203,4 +205,6 @@ def _page(
         features=features,
         targets=task.schema.targets,
         trade_off=test.trade_off,
+        leaderboard=test.leaderboard,
+        balance=test.balance,
     )

@@ -20,19 +20,33 @@ from tailwise._checks import InputError, quoted
 from tailwise._files import file_digest, write_json
 from tailwise.runs.lock import LOCK
 
-CONFIG, HISTORY, METRICS, INTERVALS, TRADE_OFF, PREDICTIONS, MAPS, REPORT = (
+CONFIG, HISTORY, METRICS, INTERVALS, TRADE_OFF, LEADERBOARD, PREDICTIONS, MAPS, REPORT = (
     "config.json",
     "history.jsonl",
     "metrics.json",
     "intervals.json",
     "trade_off.json",
+    "leaderboard.json",
     "predictions.parquet",
     "predictions.npz",
     "report.html",
 )
 MODEL, CHECKPOINT, MANIFEST = "model", "checkpoints/last", "manifest.json"
 
-_TOP = (CONFIG, HISTORY, METRICS, INTERVALS, TRADE_OFF, PREDICTIONS, MAPS, REPORT, MODEL, "checkpoints", MANIFEST)
+_TOP = (
+    CONFIG,
+    HISTORY,
+    METRICS,
+    INTERVALS,
+    TRADE_OFF,
+    LEADERBOARD,
+    PREDICTIONS,
+    MAPS,
+    REPORT,
+    MODEL,
+    "checkpoints",
+    MANIFEST,
+)
 CACHE = "tailwise-cache"  # rows on disk while a folder of Parquet files is trained on
 _ASIDE = "replaced"
 _FORMAT = "tailwise-run-1"

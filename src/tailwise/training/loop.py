@@ -164,11 +164,18 @@ class Training:
         self.accelerator.free_memory()  # it keeps, and unscales, every optimiser it has ever prepared
         with warnings.catch_warnings():  # torch has a new name for broadcast_buffers, accelerate has not yet
             warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated", FutureWarning)
-            self.step, self.optimizer = self.accelerator.prepare(objective, optimizer)
+            self.step, self.optimizer = self.accelerator.prepare(objective), optimizer
+            if not self._alone:
+                self.optimizer = self.accelerator.prepare(optimizer)
         self.parameters = trained_parameters(objective)
         self.wrapper = stage.wrap(self.optimizer)
         if self.wrapper is not None and self.accelerator.scaler is not None:
             raise InputError("bsam takes the length of a gradient, which fp16 scales; use `precision` bf16 or no")
+
+    @property
+    def _alone(self) -> bool:
+        """Whether one process trains without scaled gradients: accelerate would only add calls to each step."""
+        return world()[1] == 1 and self.accelerator.scaler is None
 
     def _set_aside(self, objective: nn.Module) -> None:
         """Disable gradients of parameters that this stage does not train, which all processes would wait for."""
@@ -246,8 +253,13 @@ class Training:
     def _gradients(self, x: Any, y: Tensor) -> dict[str, Tensor]:
         """Return the terms of a batch; their clipped gradients are stored in the parameters."""
         terms: dict[str, Tensor] = self.step(x, y)
-        self.accelerator.backward(reduce(add, terms.values()))
-        self.accelerator.clip_grad_norm_(self.parameters, self.recipe.clip_norm)
+        loss = reduce(add, terms.values())
+        if self._alone:
+            loss.backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(self.parameters, self.recipe.clip_norm)
+        else:
+            self.accelerator.backward(loss)
+            self.accelerator.clip_grad_norm_(self.parameters, self.recipe.clip_norm)
         return terms
 
 

@@ -17,7 +17,7 @@ from tailwise.methods.build import Method
 from tailwise.modalities.encoder_names import AUTO
 from tailwise.training.recipe import Recipe
 
-FEWEST_ROWS = 30
+_FEWEST_ROWS = 30
 
 
 class StackBackend:
@@ -56,8 +56,8 @@ class StackBackend:
         if len(task.schema.targets) > 1 or task.schema.media:
             raise InputError("a stack is for one target of a table without images, texts or signals; use the network")
         n = task.count("train") + task.count("val")
-        if n < FEWEST_ROWS:
-            raise InputError(f"a stack needs at least {FEWEST_ROWS} rows to train on, got {n}; choose another `model`")
+        if n < _FEWEST_ROWS:
+            raise InputError(f"a stack needs at least {_FEWEST_ROWS} rows to train on, got {n}; choose another `model`")
         return StackFitting(task, recipe, settings)
 
     def load(self, folder: Path, description: Mapping[str, Any]) -> StackedModel:

@@ -13,7 +13,7 @@ from tailwise.training.recipe import Recipe
 
 PLAIN = "network"
 _DEFAULT = Recipe()
-NETWORK: Mapping[str, Any] = {"batch_size": 256, "lr": 3e-3, "epochs": 40, "patience": 15}
+NETWORK: Mapping[str, Any] = {"batch_size": 128, "lr": 2e-3, "patience": 20}
 
 
 @dataclass(frozen=True)
