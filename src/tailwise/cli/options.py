@@ -272,7 +272,7 @@ Workers = Annotated[
     typer.Option(
         "--jobs",
         "-j",
-        help="Number of trainings of a stack in parallel.",
+        help="Number of trainings in parallel.",
         show_default="one a core",
         rich_help_panel=TRAINING,
     ),
