@@ -50,11 +50,12 @@ def evaluate(
     if frame.empty:
         raise InputError(f"the table has no row with a target {target!r}")
     predicted = predict_rows(model, frame, y, ignore_extra=ignore_extra)
-    regions = measure(model, predicted, model.shots, model.relevance, seed=seed).regions
+    evaluation = measure(model, predicted, model.shots, model.relevance, seed=seed)
     if out is not None:
-        write_json(out, {name: region.to_json() for name, region in regions.items()})
-    title = f"errors on {len(y):,} rows"
-    console.print(region_table(regions, title=title, unit=target, several=len(targets) > 1))
+        write_json(out, evaluation.metrics_json())
+    title, several = f"errors on {len(y):,} rows", len(targets) > 1
+    come = evaluation.as_rows_come
+    console.print(region_table(evaluation.regions, title=title, unit=target, several=several, as_rows_come=come))
 
 
 def _evaluate_maps(model: "MapModel", data: str, out: Path | None, *, seed: int) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from tailwise.experiment.trade_off import TradeOff
     from tailwise.labels.shots import Shots
+    from tailwise.metrics.confidence import Interval
     from tailwise.report.against import Comparison
     from tailwise.training.epoch import Epoch
 
@@ -74,8 +75,23 @@ def epoch_bar() -> Iterator[EpochBar]:
         bar.finish()
 
 
-def region_table(regions: Mapping[str, RegionMetrics], *, title: str, unit: str, several: bool = False) -> Table:
-    """Return a table of errors by region, with 95 % intervals for the MAE; distances for several targets."""
+def region_table(
+    regions: Mapping[str, RegionMetrics],
+    *,
+    title: str,
+    unit: str,
+    several: bool = False,
+    as_rows_come: "Interval | None" = None,
+) -> Table:
+    """Return a table of errors by region, with 95 % intervals for the MAE; distances for several targets.
+
+    Args:
+        regions: metrics by region.
+        title: of the table.
+        unit: of the target.
+        several: whether errors are distances for several targets.
+        as_rows_come: error of rows as they come, for the first line; the second is the error evenly over values.
+    """
     metrics = DISTANCE_METRICS if several else METRICS
     columns = [name for name in _COLUMNS if name in metrics]
     about = "distances between prediction and true value" if several else "a bias below 0 is too low"
@@ -84,10 +100,15 @@ def region_table(regions: Mapping[str, RegionMetrics], *, title: str, unit: str,
     table.add_column("region", style="bold")
     for heading in ("n", metrics["mae"][0], "95 % interval", *(metrics[name][0] for name in columns)):
         table.add_column(heading, justify="right")
+    if as_rows_come is not None:
+        for name, error in (("As rows come", as_rows_come), ("Evenly", regions["all"].metrics["bmae"])):
+            table.add_row(name, "", number(error.value), _range(error), *("" for _ in columns))
     for name in regions:
         values = {key: interval.value for key, interval in regions[name].metrics.items()}
         cells = [number(values[key]) if key in values else "-" for key in ("mae", *columns)]
-        table.add_row(name.capitalize(), f"{regions[name].n:,}", cells[0], _range(regions[name], "mae"), *cells[1:])
+        table.add_row(
+            name.capitalize(), f"{regions[name].n:,}", cells[0], _range(regions[name].metrics.get("mae")), *cells[1:]
+        )
     return table
 
 
@@ -135,8 +156,7 @@ def trade_off_table(
     return table
 
 
-def _range(region: RegionMetrics, metric: str) -> str:
-    interval = region.metrics.get(metric)
+def _range(interval: "Interval | None") -> str:
     if interval is None or interval.low is None or interval.high is None:
         return ""
     return f"{number(interval.low)} .. {number(interval.high)}"

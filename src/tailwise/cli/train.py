@@ -129,7 +129,15 @@ def _show_errors(evaluation: Any, task: Any, label: str, folder: Path, other: "O
             show.out.print(leaderboard_table(evaluation.leaderboard, unit=task.schema.target, balance=balance))
             for sentence in evaluation.leaderboard.verdict:
                 show.out.print(sentence)
-        show.out.print(show.region_table(evaluation.regions, title=title, unit=unit, several=several_targets))
+        show.out.print(
+            show.region_table(
+                evaluation.regions,
+                title=title,
+                unit=unit,
+                several=several_targets,
+                as_rows_come=evaluation.as_rows_come,
+            )
+        )
         if other is not None:
             names = other.names(label, masked=task.shots.gaps is not None)
             changes = compare(predicted.y, predicted.pred, other.y_pred, task.shots)

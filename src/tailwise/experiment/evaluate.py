@@ -17,7 +17,9 @@ from tailwise.experiment.model import FittedModel, Predictions
 from tailwise.experiment.trade_off import TradeOff, trade_off
 from tailwise.labels.relevance import Relevance
 from tailwise.labels.shots import Shots
+from tailwise.metrics.confidence import Interval
 from tailwise.metrics.coverage import CONFIDENCE, RegionCoverage, coverage_by_region
+from tailwise.metrics.headlines import as_rows_come
 from tailwise.metrics.region_metrics import RegionMetrics, region_metrics
 from tailwise.modalities.map_evaluation import MapEvaluation, Store, evaluate_part
 from tailwise.modalities.map_model import MapModel
@@ -60,6 +62,8 @@ class Evaluation:
         trade_off: errors by region at several balances, and scores of the distributions; ``None`` of a model without.
         leaderboard: out-of-fold errors of a stack and its experts; ``None`` of other models.
         balance: of the predictions.
+        as_rows_come: mean absolute error of rows as they come, see :mod:`tailwise.metrics.headlines`; ``None`` of no
+            rows.
     """
 
     predicted: PredictedPart
@@ -68,13 +72,24 @@ class Evaluation:
     trade_off: TradeOff | None = None
     leaderboard: Leaderboard | None = None
     balance: float = 0.0
+    as_rows_come: Interval | None = None
 
     def metrics(self) -> dict[str, dict[str, float]]:
         """Return number of rows and metrics by region as plain numbers, without intervals."""
-        return {
+        metrics = {
             name: {"n": region.n, **{key: value.value for key, value in region.metrics.items()}}
             for name, region in self.regions.items()
         }
+        if self.as_rows_come is not None:
+            metrics["all"]["as_rows_come"] = self.as_rows_come.value
+        return metrics
+
+    def metrics_json(self) -> dict[str, Any]:
+        """Return what ``metrics.json`` of a run holds: metrics by region with their intervals."""
+        metrics: dict[str, Any] = {name: region.to_json() for name, region in self.regions.items()}
+        if self.as_rows_come is not None:
+            metrics["all"]["as_rows_come"] = self.as_rows_come.to_json()
+        return metrics
 
 
 def predict_part(
@@ -214,6 +229,7 @@ def measure(
         curve,
         model.leaderboard,
         model.balance,
+        as_rows_come(y, pred, shots) if len(y) else None,
     )
 
 

@@ -12,6 +12,7 @@ from tailwise._numbers import number
 from tailwise.experiment.leaderboard import Leaderboard
 from tailwise.experiment.trade_off import TradeOff
 from tailwise.labels.shots import Shots
+from tailwise.metrics.confidence import Interval
 from tailwise.metrics.coverage import CONFIDENCE, RegionCoverage
 from tailwise.metrics.region_metrics import DISTANCE_METRICS, METRICS, RegionMetrics, dimension_metrics, region_metrics
 from tailwise.report.against import FEWEST_TO_SPEAK, Comparison, OtherRun
@@ -47,6 +48,7 @@ def run_page(
     trade_off: TradeOff | None = None,
     leaderboard: Leaderboard | None = None,
     balance: float = 0.0,
+    as_rows_come: Interval | None = None,
 ) -> str:
     """Return the page of a finished run as HTML text.
 
@@ -73,6 +75,7 @@ def run_page(
         trade_off: errors by region at several balances, and scores of the distributions.
         leaderboard: out-of-fold errors of a stack and its experts.
         balance: of the predictions.
+        as_rows_come: error of rows as they come.
     """
     name, other_name = (method, "") if other is None else other.names(method, masked=shots.gaps is not None)
     runs = [(name, y_pred)]
@@ -112,6 +115,7 @@ def run_page(
         trade_off=trade_off,
         leaderboard=leaderboard,
         balance=balance,
+        as_rows_come=as_rows_come,
         dial=None if trade_off is None else dial_data(y_true, trade_off, shots),
         title=title,
         target=target,

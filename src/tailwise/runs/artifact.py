@@ -149,7 +149,7 @@ def write_results(
     model.save(out / run.MODEL)
     frame = pd.concat([_frame(task, part) for part in (val, test.predicted)], ignore_index=True)
     frame.to_parquet(out / run.PREDICTIONS, index=False)
-    write_json(out / run.METRICS, {name: region.to_json() for name, region in test.regions.items()})
+    write_json(out / run.METRICS, test.metrics_json())
     if test.coverage is not None:
         write_json(out / run.INTERVALS, {name: region.to_json() for name, region in test.coverage.items()})
     if test.trade_off is not None:
@@ -207,4 +207,5 @@ def _page(
         trade_off=test.trade_off,
         leaderboard=test.leaderboard,
         balance=test.balance,
+        as_rows_come=test.as_rows_come,
     )

@@ -13,7 +13,7 @@ from tailwise.training.recipe import Recipe
 
 PLAIN = "network"
 _DEFAULT = Recipe()
-NETWORK: Mapping[str, Any] = {"batch_size": 128, "lr": 2e-3, "patience": 20}
+_LARGE_BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,6 @@ class Expert:
         encoder: encoder of a network.
         levels: quantile levels of its distributions that the combiner sees beside its point.
         params: parameters of the model or the encoder.
-        recipe: settings in place of those that the recipe of the stack leaves at their defaults.
     """
 
     name: str
@@ -36,14 +35,17 @@ class Expert:
     encoder: str = AUTO
     levels: tuple[float, ...] = ()
     params: Mapping[str, Any] = field(default_factory=dict)
-    recipe: Mapping[str, Any] = field(default_factory=dict)
 
-    def recipe_for(self, recipe: Recipe) -> Recipe:
-        """Return the recipe of this expert in a stack with a recipe."""
-        changed = {
-            name: value for name, value in self.recipe.items() if getattr(recipe, name) == getattr(_DEFAULT, name)
-        }
-        return replace(recipe, criterion="mae", **changed)
+    def recipe_for(self, recipe: Recipe, n: int) -> Recipe:
+        """Return the recipe of this expert in a stack with a recipe, of ``n`` training rows.
+
+        The kept epoch, or round, is the best for rows as they come. Where the default batch has 64 rows or more and
+        neither batch nor learning rate is given, both are doubled: half as many steps lose nothing in a stack.
+        """
+        size = recipe.batch_size_for(n)
+        if recipe.batch_size is None and recipe.lr == _DEFAULT.lr and size >= _LARGE_BATCH:
+            recipe = replace(recipe, batch_size=min(2 * size, 256), lr=2 * recipe.lr)
+        return replace(recipe, criterion="mae")
 
     def columns(self, outputs: Outputs) -> NDArray[np.float64]:
         """Return ``(n, 1 + levels)`` numbers of rows: the point, and quantiles of the distributions."""
@@ -57,12 +59,12 @@ EXPERTS: Mapping[str, Expert] = {
     expert.name: expert
     for expert in (
         Expert("lightgbm", "lightgbm"),
-        Expert(PLAIN, "network", recipe=NETWORK),
-        Expert("mixture network", "network", "mixture", levels=(0.1, 0.5, 0.9), recipe=NETWORK),
-        Expert("tabm", "network", encoder="tabm", recipe=NETWORK),
+        Expert(PLAIN, "network"),
+        Expert("mixture network", "network", "mixture", levels=(0.1, 0.5, 0.9)),
+        Expert("tabm", "network", encoder="tabm"),
         Expert("catboost", "catboost"),
         Expert("forest", "forest"),
         Expert("linear", "linear"),
-        Expert("weighted network", "network", "sqinv+lds", recipe=NETWORK),
+        Expert("weighted network", "network", "sqinv+lds"),
     )
 }

@@ -98,7 +98,7 @@ def train_fold(
         fitting = backend.start(
             inner,
             compose(expert.method),
-            replace(expert.recipe_for(recipe), seconds=seconds),
+            replace(expert.recipe_for(recipe, inner.count("train")), seconds=seconds),
             params=expert.params,
             encoder=expert.encoder,
             sample_weight=inner.weight_of("train"),

@@ -1,0 +1,43 @@
+"""The headline of an evaluation: the error to expect on rows as they come."""
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from tailwise.labels.shots import Shots
+from tailwise.metrics.confidence import Interval
+from tailwise.metrics.errors import error_sizes, label_pair
+from tailwise.metrics.region_errors import error_as_rows_come
+
+_NORMAL_95 = 1.959964
+
+
+def as_rows_come(y_true: ArrayLike, y_pred: ArrayLike, shots: Shots) -> Interval:
+    """Return the mean absolute error of rows as they come, with a 95 % interval.
+
+    The value is that of :func:`tailwise.metrics.region_errors.error_as_rows_come`. The interval is that of a weighted
+    mean of independent rows; it takes no advantage of the strata, so that bins with a single row do not shrink it.
+
+    Args:
+        y_true: ``(n,)`` or ``(n, K)`` labels, target units.
+        y_pred: predictions of that shape.
+        shots: bins and the training rows in each.
+
+    Raises:
+        InputError: shapes that differ, values that are not finite.
+
+    Example:
+        >>> shots = Shots.from_labels([1.0] * 90 + [2.0] * 10)
+        >>> error = as_rows_come([1.0, 1.0, 2.0], [2.0, 1.5, 5.0], shots)
+        >>> round(error.value, 3), error.low < error.value < error.high
+        (0.975, True)
+    """
+    true, pred = label_pair(y_true, y_pred)
+    value = error_as_rows_come(true, pred, shots)
+    index = shots.bins.index(true)
+    rows = np.bincount(index, minlength=shots.bins.n_bins)
+    weight = (shots.counts / np.maximum(rows, 1))[index]
+    if len(true) < 2 or not weight.any():
+        return Interval(value)
+    share = weight / weight.sum()
+    half = _NORMAL_95 * float(np.sqrt(np.sum((share * (error_sizes(true, pred) - value)) ** 2)))
+    return Interval(value, max(value - half, 0.0), value + half)
