@@ -6,7 +6,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .PHONY: help demo test test-slow lint types layers bench bench-check docs clean
 
 help:
-	@echo "make demo    install, train on an example table with and without re-weighting, say where the report is"
+	@echo "make demo    install, train on an example table, show the errors by region, say where the page is"
 	@echo "make test    install and run the test suite but for its slow tests"
 	@echo "make test-slow  those: several processes, browsers, interrupted trainings"
 	@echo "make lint types layers    what CI checks besides"
@@ -27,8 +27,7 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@ $(VENV)/.core
 
 demo: $(VENV)/.core
-	$(BIN)/tailwise train example:airports --target elevation --method vanilla --out runs/demo-vanilla --overwrite
-	$(BIN)/tailwise train example:airports --target elevation --out runs/demo --against runs/demo-vanilla --overwrite
+	$(BIN)/tailwise train example:airports --target elevation --out runs/demo --overwrite
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 -m "not slow"

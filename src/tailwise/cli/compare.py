@@ -13,7 +13,6 @@ from tailwise.cli.table_choices import table_choices
 from tailwise.compare.presets import PRESETS
 from tailwise.modalities.encoder_names import AUTO
 
-_METHODS = ("vanilla", "sqinv+lds")
 
 Tables = Annotated[
     list[str],
@@ -71,7 +70,10 @@ def compare(
     data: Tables,
     target: Target = None,
     method: Annotated[
-        list[str] | None, options.methods("Methods, one or more: -m vanilla sqinv+lds.", "vanilla, sqinv+lds")
+        list[str] | None,
+        options.methods(
+            "Methods, one or more: -m vanilla sqinv+lds.", "vanilla, sqinv+lds; of networks, LightGBM and the stack"
+        ),
     ] = None,
     model: Models = None,
     reference: Reference = None,
@@ -106,7 +108,7 @@ def compare(
     from tailwise.compare.comparison import compare_grid
     from tailwise.compare.comparison_folder import PAGE, open_comparison, write_comparison
     from tailwise.compare.conclusions import WHERE, conclusions, of_tables
-    from tailwise.compare.entries import entries_of
+    from tailwise.compare.entries import DEFAULT_METHODS, DEFAULT_MODELS, entries_of
     from tailwise.compare.grid import check_parallel, read_cell, run_grid
     from tailwise.compare.plan import plan_cells
     from tailwise.report.compare_page import compare_page
@@ -114,8 +116,9 @@ def compare(
     cost = PRESETS[one_of(preset, "--preset", PRESETS)]
     check_parallel(jobs, backend)
     recipe = {**cost.recipe, **({} if epochs is None else {"epochs": whole(epochs, "--epochs", least=1)})}
+    models = model or ([AUTO] if method or settings or any((media or {}).values()) else DEFAULT_MODELS)
     entries = entries_of(
-        method or _METHODS, model or [AUTO], settings=parse_set(settings or []), recipe=recipe, sweep=sweep
+        method or DEFAULT_METHODS, models, settings=parse_set(settings or []), recipe=recipe, sweep=sweep
     )
     names = [entry.name for entry in entries]
     base = names[0] if reference is None else one_of(reference, "--reference", names)

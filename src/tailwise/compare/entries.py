@@ -6,11 +6,16 @@ from typing import Any
 from tailwise._checks import InputError, one_of
 from tailwise.backends.names import MODELS
 from tailwise.compare.sweep import swept_entries
+from tailwise.experiment.quality import DEFAULT_QUALITY, experiment_for
 from tailwise.experiment.spec import Experiment, recipe_of
 from tailwise.methods.build import compose
 from tailwise.methods.grammar import parse
 from tailwise.modalities.encoder_names import AUTO, ENCODERS
 from tailwise.modalities.kinds import kinds
+
+STACK = "stack"
+DEFAULT_METHODS = ("vanilla", "sqinv+lds")
+DEFAULT_MODELS = (AUTO, "lightgbm", STACK)  # of tables with one target
 
 
 def entries_of(
@@ -22,6 +27,8 @@ def entries_of(
     sweep: bool = False,
 ) -> list[Experiment]:
     """Return an entry for every method on every model, the methods of the first model first.
+
+    The stack, which has no method, is one entry.
 
     Args:
         methods: method strings.
@@ -46,6 +53,9 @@ def entries_of(
     unused = set(method_params)
     entries = []
     for model in dict.fromkeys(models):
+        if model == STACK:
+            entries.append(experiment_for(DEFAULT_QUALITY, recipe_of(recipe), params={"jobs": 1}))
+            continue
         for method in dict.fromkeys(methods):
             params = {part: values for part, values in method_params.items() if part in parse(method)}
             unused -= set(params)

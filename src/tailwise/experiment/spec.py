@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tailwise.methods.build import Method
 
 AUTO_METHOD = "auto"
-AUTO_BALANCE = "auto"
+AUTO_BALANCE: Literal["auto"] = "auto"
 _NETWORK = "network"
 
 
