@@ -13,7 +13,6 @@ from tailwise.cli.table_choices import table_choices
 from tailwise.compare.presets import PRESETS
 from tailwise.modalities.encoder_names import AUTO
 
-
 Tables = Annotated[
     list[str],
     typer.Argument(
