@@ -64,9 +64,8 @@ def run(table: dict, folder: Path, seed: int, name: str, given: argparse.Namespa
         for balance in (*BALANCES, "auto"):
             pred = model.decided(known, Decision(balance=None if balance == "auto" else balance))
             result["errors"][f"{name} {balance}"] = measured(y, pred, task.shots)
-        result["coverage"] = float(
-            np.mean((ends := known.predictive.interval(0.9))[:, 0] <= y) - np.mean(ends[:, 1] < y)
-        )
+        low, high = known.predictive.interval(0.9)
+        result["coverage"] = float(np.mean((low <= y) & (y <= high)))
     else:
         result["errors"][name] = measured(y, known.pred, task.shots)
         constant = np.full(len(y), np.median(task.rows_of("train")[1]))
