@@ -91,6 +91,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--rows", type=int, default=8000)
     parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--picture", type=Path, help="PNG of few-shot errors against errors as rows come")
     parser.add_argument("--stacks", nargs="+", default=["stack"], help="stack, or experts joined by +")
     given = parser.parse_args()
     tables = json.loads(given.tables.read_text())
@@ -105,7 +106,10 @@ def main() -> None:
         results.setdefault((one["name"], seed), {}).update(result["errors"])
         seconds = f"{result['seconds']:.0f} s"
         print(f"{count}/{len(todo)} {one['name']} seed {seed} {name} {seconds}", file=sys.stderr, flush=True)
-    print("\n".join(markdown(results, [one["name"] for one in tables], given.seeds)))
+    names = [one["name"] for one in tables]
+    print("\n".join(markdown(results, names, given.seeds)))
+    if given.picture is not None:
+        draw(results, names, given.seeds, given.picture)
 
 
 def markdown(results: dict, tables: list[str], seeds: int) -> Iterator[str]:
@@ -126,6 +130,40 @@ def markdown(results: dict, tables: list[str], seeds: int) -> Iterator[str]:
         wins = f"{(by_table < 0).sum()} of {len(tables)}"
         worst = int(np.argmax(by_table))
         yield f"| {name} | {' | '.join(cells)} | {wins} | {tables[worst]} {by_table[worst]:+.0f} |"
+
+
+def draw(results: dict, tables: list[str], seeds: int, file: Path) -> None:
+    """Draw the median changes of all entries: a point each, and the stack's balances as a curve."""
+    from matplotlib.figure import Figure
+
+    points = {
+        name: [
+            float(
+                np.nanmedian(np.nanmean([[_change(results[t, s], name, c) for s in range(seeds)] for t in tables], 1))
+            )
+            for c in ("as rows come", "few")
+        ]
+        for name in next(iter(results.values()))
+        if name != "constant"
+    }
+    figure = Figure(figsize=(7, 5), layout="constrained")
+    axes = figure.add_subplot()
+    curves = sorted({name.rsplit(" ", 1)[0] for name in points if name.endswith(" auto")})
+    for curve in curves:
+        dial = np.array([points[f"{curve} {balance}"] for balance in BALANCES])
+        axes.plot(*dial.T, "o-", label=f"{curve}, balance 0 to 1")
+        axes.plot(*points[f"{curve} auto"], "*", markersize=16, label=f"{curve}, balance chosen out of fold")
+    for name, (x, y) in points.items():
+        if not any(name.startswith(f"{curve} ") for curve in curves):
+            axes.plot(x, y, "s", color="gray")
+            axes.annotate(name, (x, y), textcoords="offset points", xytext=(6, 4))
+    axes.axhline(0, color="lightgray", zorder=0)
+    axes.axvline(0, color="lightgray", zorder=0)
+    axes.set_xlabel("error as rows come, change against a plain network, %")
+    axes.set_ylabel("few-shot error, change against a plain network, %")
+    axes.set_title(f"Median over {len(tables)} tables; lower left is better everywhere")
+    axes.legend()
+    figure.savefig(file, dpi=120)
 
 
 def _change(errors: dict[str, dict[str, float]], name: str, column: str) -> float:
