@@ -104,9 +104,13 @@ def test_the_distributions_are_those_of_the_outputs(n_components):
     )
 
 
-def test_targets_of_several_dimensions_have_no_distribution_of_a_scalar():
-    head = MixtureHead(4, 2)
-    assert head.predictive(head.outputs(torch.zeros(5, 4))) is None
+def test_several_targets_have_joint_distributions():
+    head = MixtureHead(4, 2, n_components=3).double().match_scale([[0.0, 5.0], [2.0, 9.0], [4.0, 1.0]])
+    outputs, y = head.outputs(torch.from_numpy(RNG.normal(size=(5, 4)))), torch.from_numpy(RNG.normal(size=(5, 2)))
+    joint = head.predictive(outputs)
+    np.testing.assert_allclose(joint.mean(), head.point(outputs).detach())
+    np.testing.assert_allclose(joint.std(), head.std(outputs).detach())
+    np.testing.assert_allclose(joint.log_score(y.numpy()), mixture_nll(outputs, y).detach())
 
 
 def test_a_description_builds_the_head_again():

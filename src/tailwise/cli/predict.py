@@ -39,7 +39,8 @@ def predict(
 ) -> None:
     """Predict the target of every row and write row, prediction and region, and std if the model gives one.
 
-    With several targets each has its column: prediction_pitch, prediction_yaw.
+    With several targets each has its column: prediction_pitch, prediction_yaw. Decisions about them need a run with
+    --method mixture.
 
     Rows keep their order; the region shows how many training rows had a target like the predicted one.
 
@@ -78,7 +79,8 @@ def predict(
     targets = model.schema.targets
     if interval is not None and len(targets) > 1:
         raise InputError(f"a run on {len(targets)} targets has no intervals; leave out --interval")
-    decision = parse_decision(balance, density, loss, cost, target=model.schema.target)
+    questions.check(len(targets))
+    decision = parse_decision(balance, density, loss, cost, targets=targets)
     asked = bool(questions) or decision.given
     if asked:
         model.check_distributions()
@@ -90,7 +92,8 @@ def predict(
     pred = model.decided(known, decision)
     frame = pd.DataFrame({"row": range(len(pred)), **by_target("prediction", pred, targets)})
     if known.std is not None:
-        frame["std"] = model.tilted(known, decision).std() if decision.given else known.std
+        std = model.tilted(known, decision).std() if decision.given else known.std
+        frame = frame.assign(**by_target("std", std, targets))
     frame["region"] = model.shots.names(pred)
     if interval is not None:
         with warnings_as_notes() as warned:
@@ -100,7 +103,7 @@ def predict(
                 frame[["low", "high"]] = model.intervals_of(pred, interval)
         notes(warned)
     if questions:
-        frame = frame.assign(**questions.columns(model.tilted(known, decision)))
+        frame = frame.assign(**questions.columns(model.tilted(known, decision), targets))
     write_table(frame, out)
     print_line(f"{len(frame):,} predictions: {out}")
 

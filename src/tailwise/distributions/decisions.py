@@ -11,7 +11,7 @@ from tailwise.distributions.grid_density import GridTarget
 from tailwise.distributions.label_density import REACH, SmoothedDensity, Target, check_balance
 from tailwise.distributions.predictive import Predictive
 from tailwise.distributions.row_arrays import Floats, probabilities
-from tailwise.distributions.vector_predictive import VectorPredictive
+from tailwise.distributions.vector_predictive import AnyPredictive, VectorPredictive
 from tailwise.labels.bins import Bins
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ LOSSES = ("absolute", "squared")
 
 
 def decide(
-    predictive: Predictive | VectorPredictive,
+    predictive: AnyPredictive,
     *,
     loss: Loss | None = None,
     under: float | None = None,

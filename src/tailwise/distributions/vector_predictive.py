@@ -123,3 +123,6 @@ class VectorPredictive(ABC):
 
     def _target(self, k: int) -> int:
         return whole(k, "k", least=0, most=self.n_targets - 1)
+
+
+AnyPredictive = Predictive | VectorPredictive  # of one target or of several

@@ -90,9 +90,9 @@ def start(task: Task | PreparedMaps, experiment: Experiment) -> Running | Runnin
     Raises:
         InputError: a model, encoder, method or parameter that does not exist or does not fit the task.
     """
-    if experiment.balance > 0:
-        _check_balance(task)
     if isinstance(task, PreparedMaps):
+        if experiment.balance > 0:
+            raise InputError("a `balance` is for one target, not for maps or several targets; leave it out")
         method, params = map_method(experiment.method, experiment.method_params)
         maps = start_maps(task, method, experiment.recipe, encoder=experiment.encoder, params=experiment.params)
         return RunningMaps(task, replace(experiment, method_params=params), method, maps)
@@ -101,13 +101,25 @@ def start(task: Task | PreparedMaps, experiment: Experiment) -> Running | Runnin
     if experiment.model != "network" and n_targets > 1:
         raise InputError(f"model {experiment.model!r} predicts one target, and there are {n_targets}; use the network")
     method = experiment.compose()
+    if experiment.balance > 0:
+        _check_balance(task, method)
     return Running(task, experiment, method, _fitting(task, experiment, method))
 
 
-def _check_balance(task: Task | PreparedMaps) -> None:
+def _check_balance(task: Task, method: "Method") -> None:
     """Raise unless predictions of this task can be decided at a balance."""
-    if isinstance(task, PreparedMaps) or len(task.schema.targets) > 1:
-        raise InputError("a `balance` is for one target, not for maps or several targets; leave it out")
+    k = len(task.schema.targets)
+    if k > 1 and (method.reweights or not method.gives("mixture")):
+        raise InputError(
+            f"with method {method.name!r} a `balance` is for one target, and there are {k}; leave it out, or use "
+            "`method='mixture'`, without weights"
+        )
+    if k == 1:
+        _check_validation_rows(task)
+
+
+def _check_validation_rows(task: Task) -> None:
+    """Raise unless there are enough validation rows for the density of the label given a prediction."""
     if not task.held_out or task.count("val") < 2 * FEWEST:
         raise InputError(
             f"a `balance` needs {2 * FEWEST} validation rows, and there are "

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from tailwise._checks import whole
 from tailwise.distributions.mixtures import Mixture
+from tailwise.distributions.vector_mixtures import VectorMixture
 from tailwise.heads.head import as_array
 from tailwise.heads.point import PointHead
 
@@ -87,10 +88,11 @@ class MixtureHead(PointHead):
         std = variance.sqrt()
         return std.squeeze(1) if self.n_outputs is None else std
 
-    def predictive(self, outputs: Tensor) -> Mixture | None:
-        """The mixtures of B rows; ``None`` for targets ``(B, K)``."""
+    def predictive(self, outputs: Tensor) -> Mixture | VectorMixture:
+        """The mixtures of B rows, of diagonal Gaussians for targets ``(B, K)``."""
         if self.n_outputs is not None:
-            return None
+            weights, centers, log_widths = (as_array(part) for part in components(outputs))
+            return VectorMixture(weights, centers, np.exp(log_widths))
         log_weights, means, log_scales = np.moveaxis(as_array(outputs), 2, 0)
         return Mixture(np.exp(log_weights), means, np.exp(log_scales))
 

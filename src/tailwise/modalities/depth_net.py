@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from tailwise._checks import InputError
-from tailwise.distributions.predictive import Predictive
+from tailwise.distributions.vector_predictive import AnyPredictive
 from tailwise.heads.head import HeadLoss
 from tailwise.modalities.hub import new_backbone, pretrained_backbone
 from tailwise.modalities.image import CONFIGURATIONS
@@ -124,7 +124,7 @@ class DenseHead(nn.Module):
         """``None``: it has no standard deviation."""
         return None
 
-    def predictive(self, outputs: Tensor) -> Predictive | None:  # noqa: ARG002  the protocol's signature
+    def predictive(self, outputs: Tensor) -> AnyPredictive | None:  # noqa: ARG002  the protocol's signature
         """``None``: it has no distribution."""
         return None
 
