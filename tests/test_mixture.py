@@ -7,6 +7,7 @@ from scipy.stats import norm
 
 from tailwise import MLP, InputError, Regressor, compose
 from tailwise.heads.attach import head_from
+from tailwise.heads.dense import DenseMixtureHead
 from tailwise.heads.mixture import MixtureHead, components
 from tailwise.losses.mixture_likelihood import MixtureLikelihood, mixture_nll
 
@@ -45,6 +46,34 @@ def test_point_and_std_are_those_of_the_mixture():
     second = (weights * (means**2 + np.exp(2 * log_scales))).sum(1)
     np.testing.assert_allclose(head.point(outputs).numpy(), mean)
     np.testing.assert_allclose(head.std(outputs).numpy(), np.sqrt(second - mean**2))
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.5])
+def test_the_loss_of_maps_is_that_of_their_known_pixels(beta):
+    loss = MixtureLikelihood(2.0, n_components=3, beta=beta)
+    outputs, target = outputs_of(n=2 * 3 * 4).view(2, 3, 4, 3, 3).requires_grad_(), torch.rand(2, 3, 4).double()
+    target[0, :2] = torch.nan
+    known, weight = ~torch.isnan(target), torch.rand(2, 3, 4).double()
+    value = loss(outputs, target, weight)
+    torch.testing.assert_close(value, loss(outputs[known], target[known], weight[known]))
+    value.backward()
+    assert (outputs.grad[~known] == 0).all()
+    assert (outputs.grad[known] != 0).any()
+    nothing = loss(outputs.detach(), torch.full((2, 3, 4), torch.nan))
+    assert float(nothing) == 0
+    with pytest.raises(InputError, match="outputs of maps must be"):
+        loss(outputs, target[:1])
+
+
+def test_each_pixel_has_the_distribution_of_its_outputs():
+    head = DenseMixtureHead(4, n_components=2).double().match_scale([1.0, 2.0, 9.0])
+    outputs = head.outputs(torch.from_numpy(RNG.normal(size=(2, 4, 5, 6))))
+    predictive = head.predictive(outputs)
+    np.testing.assert_allclose(predictive.mean(), head.point(outputs).detach().flatten())
+    np.testing.assert_allclose(predictive.std(), head.std(outputs).detach().flatten())
+    weights, means, log_scales = (part[1, 3, 2].detach().numpy() for part in components(outputs))
+    (row,) = predictive.select([1 * 30 + 3 * 6 + 2]).cdf(3.0)
+    assert row == pytest.approx((weights * norm.cdf(3.0, means[:, 0], np.exp(log_scales[:, 0]))).sum())
 
 
 def test_gradients_are_right():

@@ -178,5 +178,5 @@ class TestCommand:
 
     def test_a_balance_that_the_method_cannot_give_is_refused_before_training(self, finished, tmp_path, capsys):
         words = ["train", finished / "eyes.csv", *TWO, "-m", "vanilla", "--balance", "0.5", "--out", tmp_path / "run"]
-        assert "a --balance is for one target, and there are 2" in refused(capsys, *words)
+        assert "a --balance is for one target a row, and there are 2" in refused(capsys, *words)
         assert not (tmp_path / "run").exists()

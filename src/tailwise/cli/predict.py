@@ -8,6 +8,7 @@ import typer
 from tailwise.cli import options
 
 if TYPE_CHECKING:
+    from tailwise.distributions.decisions import Decision
     from tailwise.modalities.map_model import MapModel
 
 Interval = Annotated[
@@ -39,8 +40,8 @@ def predict(
 ) -> None:
     """Predict the target of every row and write row, prediction and region, and std if the model gives one.
 
-    With several targets each has its column: prediction_pitch, prediction_yaw. Decisions about them need a run with
-    --method mixture.
+    With several targets each has its column: prediction_pitch, prediction_yaw. Decisions about several targets and
+    about maps need a run with --method mixture.
 
     Rows keep their order; the region shows how many training rows had a target like the predicted one.
 
@@ -66,9 +67,11 @@ def predict(
         raise InputError(f"--interval must be a fraction between 0 and 1, such as 0.9, got {interval:g}")
     questions = Questions.parsed(quantile, above, below)
     if is_map_model(open_run(run) / MODEL):
-        if questions or any(option is not None for option in (balance, density, loss, cost)):
-            raise InputError("a model of maps has no distributions; leave out --balance and the options beside it")
-        return _predict_maps(MapModel.load(run / MODEL), data, out, overwrite=overwrite, interval=interval)
+        if questions:
+            raise InputError("--quantile, --above and --below add columns to a table, and a run on maps has none")
+        maps = MapModel.load(run / MODEL)
+        wanted = parse_decision(balance, density, loss, cost, targets=maps.schema.targets)
+        return _predict_maps(maps, data, out, wanted, overwrite=overwrite, interval=interval)
     if out.suffix.lower() not in SUFFIXES:
         raise InputError(f"--out must end in .csv, .tsv or .parquet, got {str(out)!r}")
     check_parent(out)
@@ -108,7 +111,9 @@ def predict(
     print_line(f"{len(frame):,} predictions: {out}")
 
 
-def _predict_maps(model: "MapModel", data: str, out: Path, *, overwrite: bool, interval: float | None) -> None:
+def _predict_maps(
+    model: "MapModel", data: str, out: Path, decision: "Decision", *, overwrite: bool, interval: float | None
+) -> None:
     """Write a map for each image of a table into a new folder, and a table of their paths."""
     from tailwise._checks import InputError
     from tailwise.cli.show import print_line
@@ -123,5 +128,5 @@ def _predict_maps(model: "MapModel", data: str, out: Path, *, overwrite: bool, i
     source = load_source(data)
     frame = source.rows.frame()
     rows = model.rows(frame, source.folder, maps=False)
-    write_map_folder(out, frame[[model.schema.image]], model.predict(rows))
+    write_map_folder(out, frame[[model.schema.image]], model.decided(rows, decision))
     print_line(f"{len(rows):,} maps: {out}")

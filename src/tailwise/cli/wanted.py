@@ -30,7 +30,7 @@ _TAKEN = frozenset(
     {
         *("data", "depth", "image", "method", "settings", "encoder", "out", "overwrite", "resume", "bin_width", "bins"),
         *("shots", "split", "split_column", "group", "epochs", "batch_size", "lr", "patience", "criterion", "seed"),
-        *("device", "precision"),
+        *("device", "precision", "balance"),
     }
 )
 
@@ -100,8 +100,12 @@ def maps_wanted(context: typer.Context) -> Wanted:
     recipe, params = _recipe(given), parse_set(given["settings"] or [])
     settings = MapSettings.of(params.pop(DEPTH, {}))
     name = map_method(given["method"], params)[0].name
+    balance = given["balance"] or 0.0
+    experiment = Experiment(
+        given["method"], encoder=given["encoder"], method_params=params, recipe=recipe, balance=balance
+    )
     label = name if given["encoder"] == AUTO else f"{Path(given['encoder']).name} {name}"
-    experiment = Experiment(given["method"], encoder=given["encoder"], method_params=params, recipe=recipe)
+    label += f" at balance {balance:g}" if balance else ""
     choices = {name: given[name] for name in ("bin_width", "split", "split_column", "group")}
     choices |= {"n_bins": given["bins"], "shots": parse_shots(given["shots"]), "seed": recipe.seed}
     (image,) = given["image"]

@@ -73,7 +73,8 @@ class RunningMaps:
 
     def finish(self) -> tuple[MapModel, None]:
         """Return the fitted model once all epochs are over; maps have neither corrections nor intervals."""
-        return MapModel.of(self.task, self.fitting.predictor), None
+        balance, reweighted = self.experiment.balance, self.method.reweights
+        return MapModel.of(self.task, self.fitting.predictor, balance=balance, reweighted=reweighted), None
 
 
 @overload
@@ -91,9 +92,9 @@ def start(task: Task | PreparedMaps, experiment: Experiment) -> Running | Runnin
         InputError: a model, encoder, method or parameter that does not exist or does not fit the task.
     """
     if isinstance(task, PreparedMaps):
-        if experiment.balance > 0:
-            raise InputError("a `balance` is for one target, not for maps or several targets; leave it out")
         method, params = map_method(experiment.method, experiment.method_params)
+        if experiment.balance > 0:
+            _check_mixture(method, "maps have none")
         maps = start_maps(task, method, experiment.recipe, encoder=experiment.encoder, params=experiment.params)
         return RunningMaps(task, replace(experiment, method_params=params), method, maps)
     experiment.check()
@@ -108,22 +109,21 @@ def start(task: Task | PreparedMaps, experiment: Experiment) -> Running | Runnin
 
 def _check_balance(task: Task, method: "Method") -> None:
     """Raise unless predictions of this task can be decided at a balance."""
-    k = len(task.schema.targets)
-    if k > 1 and (method.reweights or not method.gives("mixture")):
-        raise InputError(
-            f"with method {method.name!r} a `balance` is for one target, and there are {k}; leave it out, or use "
-            "`method='mixture'`, without weights"
-        )
-    if k == 1:
-        _check_validation_rows(task)
-
-
-def _check_validation_rows(task: Task) -> None:
-    """Raise unless there are enough validation rows for the density of the label given a prediction."""
-    if not task.held_out or task.count("val") < 2 * FEWEST:
+    if len(task.schema.targets) > 1:
+        _check_mixture(method, f"there are {len(task.schema.targets)}")
+    elif not task.held_out or task.count("val") < 2 * FEWEST:
         raise InputError(
             f"a `balance` needs {2 * FEWEST} validation rows, and there are "
             f"{task.count('val') if task.held_out else 0}; leave it out or train on more rows"
+        )
+
+
+def _check_mixture(method: "Method", targets: str) -> None:
+    """Raise unless a method gives distributions of labels as they come without a density of validation rows."""
+    if method.reweights or not method.gives("mixture"):
+        raise InputError(
+            f"with method {method.name!r} a `balance` is for one target a row, and {targets}; leave it out, or use "
+            "`method='mixture'`, without weights"
         )
 
 
