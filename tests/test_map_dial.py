@@ -88,6 +88,20 @@ class TestModel:
             (alone,) = maps_of(model, rows.select([i]), balance=0.5)
             np.testing.assert_allclose(alone, together[i], rtol=1e-4, atol=1e-4)
 
+    def test_maps_are_decided_as_they_are_asked_for(self, model, task, monkeypatch):
+        decoded, read = [], type(task.rows).decoded
+
+        def counted(rows):
+            decoded.append(len(rows))
+            return read(rows)
+
+        monkeypatch.setattr(type(task.rows), "decoded", counted)
+        monkeypatch.setattr("tailwise.modalities.map_network.IMAGES_AT_ONCE", 3)
+        maps = model.predict(task.rows, balance=0.5)
+        assert decoded == []
+        assert next(maps).shape == (64, 64)
+        assert decoded == [3]
+
     def test_a_higher_balance_predicts_rarer_depths(self, model, task):
         rows, _ = task.rows_of("test")
         density = [model.dial.density(np.stack(maps_of(model, rows, balance=a))).mean() for a in (0.0, 0.5, 1.0)]

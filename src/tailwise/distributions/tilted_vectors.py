@@ -91,8 +91,13 @@ class TiltedVectorMixture(VectorPredictive):
         weights, means, scales = (array[rows] for array in self._arrays)
         axes = [Components(weights, means[:, :, k], scales[:, :, k]) for k in range(self.n_targets)]
         masses = [cell_masses(axis, _ends(edges)) for axis, edges in zip(axes, self.grid.edges, strict=True)]
-        kept = _expectation((self.grid.values > 0).astype(np.float64), masses, 0) * masses[0]
-        lost = (weights * kept.sum(axis=2)).sum(axis=1) < NO_MASS
+        is_positive = self.grid.values > 0
+        kept = (
+            np.prod([mass.sum(axis=2) for mass in masses], axis=0)
+            if is_positive.all()
+            else (_expectation(is_positive.astype(np.float64), masses, 0) * masses[0]).sum(axis=2)
+        )
+        lost = (weights * kept).sum(axis=1) < NO_MASS
         if lost.any():
             points = self.grid.nearest(np.stack([axis.mean()[lost] for axis in axes], axis=1))
             axes = [axis.as_atoms(lost, points[:, k]) for k, axis in enumerate(axes)]

@@ -76,10 +76,11 @@ class MixtureHead(PointHead):
 
     def predictive(self, outputs: Tensor) -> Mixture | VectorMixture:
         """The mixtures of B rows, of diagonal Gaussians for targets ``(B, K)``."""
+        numbers = as_array(outputs)
         if self.n_outputs is not None:
-            weights, centers, log_widths = (as_array(part) for part in components(outputs))
-            return VectorMixture(weights, centers, np.exp(log_widths))
-        log_weights, means, log_scales = np.moveaxis(as_array(outputs), 2, 0)
+            k = self.n_outputs
+            return VectorMixture(np.exp(numbers[..., 0]), numbers[..., 1 : 1 + k], np.exp(numbers[..., 1 + k :]))
+        log_weights, means, log_scales = np.moveaxis(numbers, 2, 0)
         return Mixture(np.exp(log_weights), means, np.exp(log_scales))
 
 
