@@ -407,9 +407,9 @@ class TestProperties:
         moved = VectorDial.from_labels(shift + scale * y, BinGrid(tuple(Bins.from_edges(e) for e in edges)))
         dial = VectorDial.from_labels(y, grid)
         for loss in ("absolute", "squared"):
-            there = moved.decide(base.affine(shift, scale), balance=balance, loss=loss)
+            in_other_units = moved.decide(base.affine(shift, scale), balance=balance, loss=loss)
             plain = shift + scale * dial.decide(base, balance=balance, loss=loss)
-            np.testing.assert_allclose(there, plain, rtol=1e-4, atol=1e-4 * factor)
+            np.testing.assert_allclose(in_other_units, plain, rtol=1e-4, atol=1e-4 * factor)
         tilted = dial.tilted(base, balance)
         np.testing.assert_allclose(tilted.affine(shift, scale).mean(), shift + scale * tilted.mean(), rtol=1e-9)
         np.testing.assert_allclose(
