@@ -152,7 +152,7 @@ class TestModels:
         with pytest.raises(InputError, match="`balance` is for one target"):
             tailwise.fit(several, Experiment("vanilla", balance=0.5))
         model = tailwise.fit(several, Experiment("vanilla", recipe=Recipe(epochs=1)))
-        with pytest.raises(InputError, match="no distributions of 2 targets"):
+        with pytest.raises(InputError, match="no distributions of 2 targets in this model"):
             model.predict(frame.drop(columns="price"), balance=0.5)
         few = prepare(frame.head(60), "price")
         with pytest.raises(InputError, match="`balance` needs 40 validation rows"):

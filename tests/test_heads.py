@@ -14,7 +14,6 @@ from tailwise.heads.laplace import LaplaceHeads
 from tailwise.losses.evidential_loss import posterior
 from tailwise.losses.laplace_likelihood import UVote, laplace_nll
 from tailwise.losses.pointwise import L1
-from tailwise.modalities.depth_net import DenseHead
 
 Y = np.array([10.0, 20.0, 60.0, 35.0])
 SHAPES = [
@@ -103,6 +102,7 @@ EVERY = [
     {"kind": "point", "n_outputs": 2},
     {"kind": "ensemble", "members": 5},
     {"kind": "dense"},
+    {"kind": "dense-mixture", "n_components": 3},
 ]
 
 
@@ -110,11 +110,12 @@ EVERY = [
 class TestProtocol:
     def make(self, shape):
         torch.manual_seed(0)
-        return DenseHead(5) if shape["kind"] == "dense" else head_from(5, shape)
+        return head_from(5, shape)
 
     def batch(self, shape):
-        z = torch.randn(4, 5, 6, 6) if shape["kind"] == "dense" else torch.randn(4, 5)
-        dims = {"dense": (4, 6, 6)}.get(shape["kind"], (4, 2) if "n_outputs" in shape else (4,))
+        is_dense = shape["kind"].startswith("dense")
+        z = torch.randn(4, 5, 6, 6) if is_dense else torch.randn(4, 5)
+        dims = (4, 6, 6) if is_dense else (4, 2) if "n_outputs" in shape else (4,)
         return z, torch.randn(dims)
 
     def test_it_is_a_head_with_predictions_like_the_target(self, shape):
@@ -130,7 +131,7 @@ class TestProtocol:
         assert std is None or std.shape == y.shape
         predictive = head.predictive(outputs)
         assert (predictive is None) == (std is None or "n_outputs" in shape)
-        assert predictive is None or len(predictive) == len(y)
+        assert predictive is None or len(predictive) == (y.numel() if y.ndim == 3 else len(y))
 
     def test_losses_are_those_of_members_predictions_or_outputs(self, shape):
         class OnOutputs(nn.Module):
@@ -322,7 +323,7 @@ def test_evidence_is_a_soft_plus_of_a_linear_layer():
         (lambda: head_from(5, {"kind": "laplaec"}), "did you mean 'laplace'"),
         (
             lambda: head_from(5, {}),
-            "known are ensemble, histogram, laplace, members, mixture, point, quantile, variational",
+            "known are dense, dense-mixture, ensemble, histogram, laplace, members, mixture, point, quantile",
         ),
         (lambda: LaplaceHeads(5, n_heads=0), "n_heads must be"),
         (lambda: VariationalHead(5, n_latent=0), "n_latent must be"),

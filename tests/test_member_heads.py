@@ -7,7 +7,7 @@ import torch
 import tailwise
 from conftest import toy_frame
 from tailwise import Experiment, FittedModel, InputError, Recipe, Regressor, compose, prepare
-from tailwise.heads.attach import for_members, head_from, shape_from_json, shape_to_json
+from tailwise.heads.attach import head_from, replacement, shape_from_json, shape_to_json
 from tailwise.heads.ensemble import EnsembleHead
 from tailwise.heads.head import Head
 from tailwise.heads.members import MemberHeads
@@ -101,10 +101,10 @@ def test_bad_shapes():
 
 
 def test_a_head_without_members_is_replaced_as_it_is():
-    assert for_members({"kind": "point"}, {"kind": "mixture"}) == {"kind": "mixture"}
-    assert for_members({}, {"kind": "mixture"}) == {"kind": "mixture"}
+    assert replacement({"kind": "point"}, {"kind": "mixture"}) == {"kind": "mixture"}
+    assert replacement({}, {"kind": "mixture"}) == {"kind": "mixture"}
     members = {"kind": "members", "members": 4, "head": {"kind": "mixture"}}
-    assert for_members(members, {"kind": "mixture"}) == members
+    assert replacement(members, {"kind": "mixture"}) == members
 
 
 def test_the_training_loss_is_the_mean_of_the_members_likelihoods():

@@ -7,6 +7,7 @@ from scipy.stats import norm
 
 from tailwise import MLP, InputError, Regressor, compose
 from tailwise.heads.attach import head_from
+from tailwise.heads.dense import DenseMixtureHead
 from tailwise.heads.mixture import MixtureHead, components
 from tailwise.losses.mixture_likelihood import MixtureLikelihood, mixture_nll
 
@@ -45,6 +46,34 @@ def test_point_and_std_are_those_of_the_mixture():
     second = (weights * (means**2 + np.exp(2 * log_scales))).sum(1)
     np.testing.assert_allclose(head.point(outputs).numpy(), mean)
     np.testing.assert_allclose(head.std(outputs).numpy(), np.sqrt(second - mean**2))
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.5])
+def test_the_loss_of_maps_is_that_of_their_known_pixels(beta):
+    loss = MixtureLikelihood(2.0, n_components=3, beta=beta)
+    outputs, target = outputs_of(n=2 * 3 * 4).view(2, 3, 4, 3, 3).requires_grad_(), torch.rand(2, 3, 4).double()
+    target[0, :2] = torch.nan
+    known, weight = ~torch.isnan(target), torch.rand(2, 3, 4).double()
+    value = loss(outputs, target, weight)
+    torch.testing.assert_close(value, loss(outputs[known], target[known], weight[known]))
+    value.backward()
+    assert (outputs.grad[~known] == 0).all()
+    assert (outputs.grad[known] != 0).any()
+    nothing = loss(outputs.detach(), torch.full((2, 3, 4), torch.nan))
+    assert float(nothing) == 0
+    with pytest.raises(InputError, match="outputs of maps must be"):
+        loss(outputs, target[:1])
+
+
+def test_each_pixel_has_the_distribution_of_its_outputs():
+    head = DenseMixtureHead(4, n_components=2).double().match_scale([1.0, 2.0, 9.0])
+    outputs = head.outputs(torch.from_numpy(RNG.normal(size=(2, 4, 5, 6))))
+    predictive = head.predictive(outputs)
+    np.testing.assert_allclose(predictive.mean(), head.point(outputs).detach().flatten())
+    np.testing.assert_allclose(predictive.std(), head.std(outputs).detach().flatten())
+    weights, means, log_scales = (part[1, 3, 2].detach().numpy() for part in components(outputs))
+    (row,) = predictive.select([1 * 30 + 3 * 6 + 2]).cdf(3.0)
+    assert row == pytest.approx((weights * norm.cdf(3.0, means[:, 0], np.exp(log_scales[:, 0]))).sum())
 
 
 def test_gradients_are_right():
@@ -104,9 +133,13 @@ def test_the_distributions_are_those_of_the_outputs(n_components):
     )
 
 
-def test_targets_of_several_dimensions_have_no_distribution_of_a_scalar():
-    head = MixtureHead(4, 2)
-    assert head.predictive(head.outputs(torch.zeros(5, 4))) is None
+def test_several_targets_have_joint_distributions():
+    head = MixtureHead(4, 2, n_components=3).double().match_scale([[0.0, 5.0], [2.0, 9.0], [4.0, 1.0]])
+    outputs, y = head.outputs(torch.from_numpy(RNG.normal(size=(5, 4)))), torch.from_numpy(RNG.normal(size=(5, 2)))
+    joint = head.predictive(outputs)
+    np.testing.assert_allclose(joint.mean(), head.point(outputs).detach())
+    np.testing.assert_allclose(joint.std(), head.std(outputs).detach())
+    np.testing.assert_allclose(joint.log_score(y.numpy()), mixture_nll(outputs, y).detach())
 
 
 def test_a_description_builds_the_head_again():

@@ -52,7 +52,8 @@ class Network:
     def outputs(self, x: NetworkInputs, *, features: bool = False, predictive: bool = False) -> Outputs:
         """Predictions, standard deviations, features and distributions from one pass."""
         self.model.eval()
-        head, pred, std, encoded, distributions = self.model.head, [], [], [], []
+        head, pred, std, encoded = self.model.head, [], [], []
+        distributions: list[Any] = []
         with torch.inference_mode():
             for chunk in _chunks(x, _device(self.model)):
                 z = self.model.encode(chunk)

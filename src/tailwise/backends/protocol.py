@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tailwise.data.columns import Schema
 from tailwise.data.rows import Rows
 from tailwise.data.task import Task
-from tailwise.distributions.predictive import Predictive
+from tailwise.distributions.vector_predictive import AnyPredictive
 from tailwise.training.epoch import Epoch
 from tailwise.training.recipe import Recipe
 
@@ -36,7 +36,7 @@ class Outputs:
     pred: "NDArray[np.float64]"
     std: "NDArray[np.float64] | None" = None
     features: "NDArray[np.float64] | None" = None
-    predictive: Predictive | None = None
+    predictive: AnyPredictive | None = None
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from tailwise._checks import InputError
 
 if TYPE_CHECKING:
     from tailwise.distributions.decisions import Decision
-    from tailwise.distributions.predictive import Predictive
+    from tailwise.distributions.vector_predictive import AnyPredictive
 
 _COST = "--cost takes under=COST,over=COST such as under=10,over=1"
 _DENSITY = "--density takes uniform:LOW,HIGH such as uniform:0,100, or labels:FILE"
@@ -53,18 +53,38 @@ class Questions:
     def __bool__(self) -> bool:
         return bool(self.quantiles or self.above or self.below)
 
-    def columns(self, predictive: "Predictive") -> dict[str, Any]:
-        """Return a column for each question, ``quantile_0.9``, ``above_200`` and ``below_10``."""
+    def check(self, n_targets: int) -> None:
+        """Raise if a question makes no sense for several targets: they differ in unit, and one value is for one target.
+
+        Raises:
+            InputError: values to exceed or to stay below for more than one target.
+        """
+        if n_targets > 1 and (self.above or self.below):
+            raise InputError(
+                f"--above and --below are for a run on one target, and this one has {n_targets}; --quantile gives "
+                "quantiles of each"
+            )
+
+    def columns(self, predictive: "AnyPredictive", targets: Sequence[str]) -> dict[str, Any]:
+        """Return a column for each question, ``quantile_0.9``, ``above_200`` and ``below_10``.
+
+        Args:
+            predictive: distributions of the rows.
+            targets: names of the targets; of several each has its quantiles, ``quantile_0.9_pitch``.
+        """
+        from tailwise.runs.folder import by_target
+
         columns: dict[str, Any] = {}
-        if self.quantiles:
-            values = predictive.quantile(self.quantiles)
-            columns |= {f"quantile_{level:g}": values[:, i] for i, level in enumerate(self.quantiles)}
-        columns |= {f"above_{text}": predictive.above(value) for text, value in self.above}
-        return columns | {f"below_{text}": predictive.below(value) for text, value in self.below}
+        values = predictive.quantile(self.quantiles) if self.quantiles else None
+        for i, level in enumerate(self.quantiles):
+            columns |= {} if values is None else by_target(f"quantile_{level:g}", values[..., i], targets)
+        one: Any = predictive  # of one target, if there are such questions
+        columns |= {f"above_{text}": one.above(value) for text, value in self.above}
+        return columns | {f"below_{text}": one.below(value) for text, value in self.below}
 
 
 def parse_decision(
-    balance: float | None, density: str | None, loss: str | None, cost: str | None, *, target: str
+    balance: float | None, density: str | None, loss: str | None, cost: str | None, *, targets: Sequence[str]
 ) -> "Decision":
     """Return the decision that options ask for.
 
@@ -73,7 +93,7 @@ def parse_decision(
         density: ``--density``.
         loss: ``--loss``.
         cost: ``--cost``.
-        target: column of labels in a file of labels.
+        targets: columns of labels in a file of labels.
 
     Raises:
         InputError: values that do not work.
@@ -84,7 +104,7 @@ def parse_decision(
         raise InputError("give --balance or --density, not both")
     if loss is not None and cost is not None:
         raise InputError("give --loss or --cost, not both")
-    declared = None if density is None else _density(density, target)
+    declared = None if density is None else _density(density, targets)
     return Decision(balance=balance, density=declared, loss=loss, **_costs(cost))  # type: ignore[arg-type]
 
 
@@ -106,8 +126,10 @@ def _costs(text: str | None) -> dict[str, float]:
     return costs
 
 
-def _density(text: str, target: str) -> Any:
+def _density(text: str, targets: Sequence[str]) -> Any:
     kind, colon, rest = text.partition(":")
+    if kind == "uniform" and len(targets) > 1:
+        raise InputError(f"--density uniform is for one target, and there are {len(targets)}; take labels:FILE")
     if kind == "uniform" and colon:
         ends = rest.split(",")
         if len(ends) == len(("low", "high")):
@@ -120,7 +142,7 @@ def _density(text: str, target: str) -> Any:
         from tailwise.data.targets import target_rows
 
         frame = load_source(rest).rows.frame()
-        return target_rows(frame, [target], drop=True)[0]
+        return target_rows(frame, targets, drop=True)[0]
     raise InputError(f"{_DENSITY}, got {text!r}")
 
 

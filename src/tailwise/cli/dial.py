@@ -67,7 +67,7 @@ def dial(
     from tailwise.experiment.trade_off import trade_off
     from tailwise.labels.shots import Shots
 
-    decision = parse_decision(balance, density, loss, cost, target=target)
+    decision = parse_decision(balance, density, loss, cost, targets=(target,))
     questions = Questions.parsed(quantile, above, below)
     if (apply is None) != (out is None):
         raise InputError("give --apply, the new rows, together with --out, the file to write, or neither")
@@ -111,4 +111,4 @@ def _decided(dialed: "DialedModel", pred: "NDArray[np.float64]", decision: "Deci
     predictive = dialed.predictive(pred)
     decided = decision.of(predictive, dialed.dial, dialed.balance)
     frame = pd.DataFrame({"row": range(len(pred)), "given": pred, "prediction": decided})
-    return frame.assign(**questions.columns(decision.tilted(predictive, dialed.dial, dialed.balance)))
+    return frame.assign(**questions.columns(decision.tilted(predictive, dialed.dial, dialed.balance), ("given",)))

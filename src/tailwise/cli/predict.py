@@ -8,6 +8,7 @@ import typer
 from tailwise.cli import options
 
 if TYPE_CHECKING:
+    from tailwise.distributions.decisions import Decision
     from tailwise.modalities.map_model import MapModel
 
 Interval = Annotated[
@@ -39,7 +40,8 @@ def predict(
 ) -> None:
     """Predict the target of every row and write row, prediction and region, and std if the model gives one.
 
-    With several targets each has its column: prediction_pitch, prediction_yaw.
+    With several targets each has its column: prediction_pitch, prediction_yaw. Decisions about several targets and
+    about maps need a run with --method mixture.
 
     Rows keep their order; the region shows how many training rows had a target like the predicted one.
 
@@ -65,9 +67,11 @@ def predict(
         raise InputError(f"--interval must be a fraction between 0 and 1, such as 0.9, got {interval:g}")
     questions = Questions.parsed(quantile, above, below)
     if is_map_model(open_run(run) / MODEL):
-        if questions or any(option is not None for option in (balance, density, loss, cost)):
-            raise InputError("a model of maps has no distributions; leave out --balance and the options beside it")
-        return _predict_maps(MapModel.load(run / MODEL), data, out, overwrite=overwrite, interval=interval)
+        if questions:
+            raise InputError("--quantile, --above and --below add columns to a table, and a run on maps has none")
+        maps = MapModel.load(run / MODEL)
+        wanted = parse_decision(balance, density, loss, cost, targets=maps.schema.targets)
+        return _predict_maps(maps, data, out, wanted, overwrite=overwrite, interval=interval)
     if out.suffix.lower() not in SUFFIXES:
         raise InputError(f"--out must end in .csv, .tsv or .parquet, got {str(out)!r}")
     check_parent(out)
@@ -78,7 +82,8 @@ def predict(
     targets = model.schema.targets
     if interval is not None and len(targets) > 1:
         raise InputError(f"a run on {len(targets)} targets has no intervals; leave out --interval")
-    decision = parse_decision(balance, density, loss, cost, target=model.schema.target)
+    questions.check(len(targets))
+    decision = parse_decision(balance, density, loss, cost, targets=targets)
     asked = bool(questions) or decision.given
     if asked:
         model.check_distributions()
@@ -90,7 +95,8 @@ def predict(
     pred = model.decided(known, decision)
     frame = pd.DataFrame({"row": range(len(pred)), **by_target("prediction", pred, targets)})
     if known.std is not None:
-        frame["std"] = model.tilted(known, decision).std() if decision.given else known.std
+        std = model.tilted(known, decision).std() if decision.given else known.std
+        frame = frame.assign(**by_target("std", std, targets))
     frame["region"] = model.shots.names(pred)
     if interval is not None:
         with warnings_as_notes() as warned:
@@ -100,12 +106,14 @@ def predict(
                 frame[["low", "high"]] = model.intervals_of(pred, interval)
         notes(warned)
     if questions:
-        frame = frame.assign(**questions.columns(model.tilted(known, decision)))
+        frame = frame.assign(**questions.columns(model.tilted(known, decision), targets))
     write_table(frame, out)
     print_line(f"{len(frame):,} predictions: {out}")
 
 
-def _predict_maps(model: "MapModel", data: str, out: Path, *, overwrite: bool, interval: float | None) -> None:
+def _predict_maps(
+    model: "MapModel", data: str, out: Path, decision: "Decision", *, overwrite: bool, interval: float | None
+) -> None:
     """Write a map for each image of a table into a new folder, and a table of their paths."""
     from tailwise._checks import InputError
     from tailwise.cli.show import print_line
@@ -120,5 +128,5 @@ def _predict_maps(model: "MapModel", data: str, out: Path, *, overwrite: bool, i
     source = load_source(data)
     frame = source.rows.frame()
     rows = model.rows(frame, source.folder, maps=False)
-    write_map_folder(out, frame[[model.schema.image]], model.predict(rows))
+    write_map_folder(out, frame[[model.schema.image]], model.decided(rows, decision))
     print_line(f"{len(rows):,} maps: {out}")

@@ -28,7 +28,7 @@ _TAKEN = frozenset(
     {
         *("data", "depth", "image", "method", "settings", "encoder", "out", "overwrite", "resume", "bin_width", "bins"),
         *("shots", "split", "split_column", "group", "epochs", "batch_size", "lr", "patience", "criterion", "seed"),
-        *("device", "precision"),
+        *("device", "precision", "balance"),
     }
 )
 
@@ -88,10 +88,11 @@ def maps_wanted(context: typer.Context) -> Wanted:
         raise InputError("--depth trains in one process; start it without torchrun")
     recipe, params = _recipe(given), parse_set(given["settings"] or [])
     settings = MapSettings.of(params.pop(DEPTH, {}))
-    method = given["method"] or DEFAULT_METHOD
+    method, balance = given["method"] or DEFAULT_METHOD, given["balance"] or 0.0
     name = map_method(method, params)[0].name
     label = name if given["encoder"] == AUTO else f"{Path(given['encoder']).name} {name}"
-    experiment = Experiment(method, encoder=given["encoder"], method_params=params, recipe=recipe)
+    label += f" at balance {balance:g}" if balance else ""
+    experiment = Experiment(method, encoder=given["encoder"], method_params=params, recipe=recipe, balance=balance)
     choices = {name: given[name] for name in ("bin_width", "split", "split_column", "group")}
     choices |= {"n_bins": given["bins"], "shots": parse_shots(given["shots"]), "seed": recipe.seed}
     (image,) = given["image"]

@@ -4,6 +4,8 @@ from tailwise.distributions.conditional import ConditionalDensity
 from tailwise.distributions.decisions import Decision, Dial, decide
 from tailwise.distributions.dialed import DialedModel, cross_fitted, dial
 from tailwise.distributions.empirical import Empirical
+from tailwise.distributions.grid_density import GridDensity
+from tailwise.distributions.grid_steps import GridFunction
 from tailwise.distributions.histograms import Histogram
 from tailwise.distributions.label_density import SmoothedDensity
 from tailwise.distributions.mixtures import Mixture
@@ -12,6 +14,11 @@ from tailwise.distributions.predictive import Predictive
 from tailwise.distributions.scores import DistributionScores, Reliability, pinball, pit, score_regions
 from tailwise.distributions.steps import StepFunction
 from tailwise.distributions.tilted import TiltedMixture
+from tailwise.distributions.tilted_marginals import TiltedMarginal
+from tailwise.distributions.tilted_vectors import TiltedVectorMixture
+from tailwise.distributions.vector_dial import VectorDial
+from tailwise.distributions.vector_mixtures import VectorMixture
+from tailwise.distributions.vector_predictive import VectorPredictive
 
 __all__ = [
     "ConditionalDensity",
@@ -20,13 +27,20 @@ __all__ = [
     "DialedModel",
     "DistributionScores",
     "Empirical",
+    "GridDensity",
+    "GridFunction",
     "Histogram",
     "Mixture",
     "Predictive",
     "Reliability",
     "SmoothedDensity",
     "StepFunction",
+    "TiltedMarginal",
     "TiltedMixture",
+    "TiltedVectorMixture",
+    "VectorDial",
+    "VectorMixture",
+    "VectorPredictive",
     "concatenate",
     "cross_fitted",
     "decide",

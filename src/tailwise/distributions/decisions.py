@@ -1,23 +1,28 @@
 """Decisions about predictive distributions, and the dial between common and rare values."""
 
 from dataclasses import dataclass, fields
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from tailwise._checks import InputError, one_of, positive
+from tailwise.distributions.grid_density import GridTarget
 from tailwise.distributions.label_density import REACH, SmoothedDensity, Target, check_balance
 from tailwise.distributions.predictive import Predictive
 from tailwise.distributions.row_arrays import Floats, probabilities
+from tailwise.distributions.vector_predictive import AnyPredictive, VectorPredictive
 from tailwise.labels.bins import Bins
+
+if TYPE_CHECKING:
+    from tailwise.distributions.vector_dial import VectorDial
 
 Loss = Literal["absolute", "squared"]
 LOSSES = ("absolute", "squared")
 
 
 def decide(
-    predictive: Predictive,
+    predictive: AnyPredictive,
     *,
     loss: Loss | None = None,
     under: float | None = None,
@@ -26,15 +31,20 @@ def decide(
 ) -> Floats:
     """Return the prediction of each row that minimizes its expected loss.
 
+    For K targets the loss of a prediction is the sum of those of its targets, so each target is decided by its own
+    distribution: the median, mean or quantile of its marginal. For the squared error this is the mean, which minimizes
+    the expected squared distance too; the minimizer of the expected distance itself, which has no closed form, differs
+    from the medians.
+
     Args:
-        predictive: distributions of n rows.
+        predictive: distributions of n rows, of one target or of K.
         loss: ``"absolute"`` (the median; the default) or ``"squared"`` (the mean).
         under: cost of predicting too low, per unit; with ``over`` the quantile under / (under + over).
         over: cost of predicting too high, per unit.
         quantile: a level in (0, 1).
 
     Returns:
-        ``(n,)`` predictions, target units.
+        ``(n,)`` predictions, target units; ``(n, K)`` of K targets.
 
     Raises:
         InputError: more than one of a loss, costs and a quantile; one cost alone; costs that are not finite numbers
@@ -74,7 +84,8 @@ class Decision:
 
     Args:
         balance: from 0 (labels as they come) to 1 (every value equally likely); ``None`` leaves it to the model.
-        density: declared density of the labels to be predicted, see :meth:`SmoothedDensity.ratio`.
+        density: declared density of the labels to be predicted, see :meth:`SmoothedDensity.ratio`; of K targets
+            :meth:`GridDensity.ratio`.
         loss: ``"absolute"`` or ``"squared"``.
         under: cost of predicting too low, per unit.
         over: cost of predicting too high, per unit.
@@ -89,7 +100,7 @@ class Decision:
     """
 
     balance: float | None = None
-    density: Target | None = None
+    density: Target | GridTarget | None = None
     loss: Loss | None = None
     under: float | None = None
     over: float | None = None
@@ -105,19 +116,31 @@ class Decision:
         """Whether anything is decided here."""
         return any(getattr(self, one.name) is not None for one in fields(self))
 
-    def tilted(self, predictive: Predictive, dial: "Dial", balance: float = 0.0) -> Predictive:
+    @overload
+    def tilted(self, predictive: Predictive, dial: "Dial", balance: float = 0.0) -> Predictive: ...
+
+    @overload
+    def tilted(self, predictive: VectorPredictive, dial: "VectorDial", balance: float = 0.0) -> VectorPredictive: ...
+
+    def tilted(self, predictive: Any, dial: Any, balance: float = 0.0) -> Any:
         """Return the distributions under labels spread as the balance or the density says.
 
         Args:
-            predictive: distributions given labels as they come.
-            dial: of the training labels.
+            predictive: distributions given labels as they come, of one target or of K.
+            dial: of the training labels; for K targets a :class:`tailwise.distributions.VectorDial`.
             balance: used where neither a balance nor a density is given.
         """
         chosen = balance if self.balance is None and self.density is None else self.balance
         return dial.tilted(predictive, chosen, density=self.density)
 
-    def of(self, predictive: Predictive, dial: "Dial", balance: float = 0.0) -> Floats:
-        """Return ``(n,)`` predictions; arguments as in :meth:`tilted`."""
+    @overload
+    def of(self, predictive: Predictive, dial: "Dial", balance: float = 0.0) -> Floats: ...
+
+    @overload
+    def of(self, predictive: VectorPredictive, dial: "VectorDial", balance: float = 0.0) -> Floats: ...
+
+    def of(self, predictive: Any, dial: Any, balance: float = 0.0) -> Floats:
+        """Return ``(n,)`` predictions, ``(n, K)`` of K targets; arguments as in :meth:`tilted`."""
         tilted = self.tilted(predictive, dial, balance)
         return decide(tilted, loss=self.loss, under=self.under, over=self.over, quantile=self.quantile)
 

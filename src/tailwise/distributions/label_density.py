@@ -17,7 +17,7 @@ Target = StepFunction | Callable[[Floats], ArrayLike] | ArrayLike
 
 REACH = 0.1
 _CELLS = 200
-_POINTS = np.array([0.1, 0.3, 0.5, 0.7, 0.9])  # of a cell, at which a function is averaged
+POINTS = np.array([0.1, 0.3, 0.5, 0.7, 0.9])  # of a cell, at which a function is averaged
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +116,7 @@ class SmoothedDensity:
         Raises:
             InputError: a balance that is not a number from 0 to 1.
         """
-        return _power(self.edges, np.ones(self.values.size), self.values, balance)
+        return StepFunction(self.edges, balanced_ratio(np.ones(self.values.size), self.values, balance))
 
     def ratio(self, target: Target, balance: float = 1.0) -> StepFunction:
         """Weights (q(y) / p_train(y))^a for a declared density q, the largest being 1.
@@ -137,7 +137,7 @@ class SmoothedDensity:
                 f"density is 0 on all training labels, which run from {self.low:g} to {self.high:g}; "
                 "declare one that covers some of them"
             )
-        return _power(edges, values, self.values[cell], balance)
+        return StepFunction(edges, balanced_ratio(values, self.values[cell], balance))
 
     def _cells_of(self, target: Target) -> tuple[Floats, Floats]:
         """Cells that refine those of the density, and a declared density in each."""
@@ -155,7 +155,7 @@ class SmoothedDensity:
         if callable(target):
             parts = -(-_CELLS // self.values.size)
             edges = np.interp(np.arange(parts * self.values.size + 1) / parts, np.arange(self.edges.size), self.edges)
-            points = edges[:-1, None] + np.diff(edges)[:, None] * _POINTS
+            points = edges[:-1, None] + np.diff(edges)[:, None] * POINTS
             at = numbers(target(points.ravel()), "density")
             if at.shape != (points.size,) or not (np.isfinite(at).all() and (at >= 0).all()):
                 raise InputError("density must give one finite number of at least 0 for each label")
@@ -201,10 +201,19 @@ def _smoothed(counts: Floats, widths: Floats, lds: LDS) -> Floats:
     return np.asarray(density, dtype=np.float64)
 
 
-def _power(edges: Floats, target: Floats, density: Floats, balance: float) -> StepFunction:
+def balanced_ratio(target: Floats, density: Floats, balance: float) -> Floats:
+    """Return (target / density)^balance in each cell, the largest being 1; 0 where the target is.
+
+    Args:
+        target: density in each cell, at least 0, on any scale.
+        density: density of the training labels in each cell, above 0.
+        balance: from 0 to 1.
+
+    Raises:
+        InputError: a balance that is not a number from 0 to 1.
+    """
     with np.errstate(divide="ignore"):
         logs = np.log(target) - np.log(density)
     largest = logs.max()
     # A density that is declared to be 0 stays 0, whatever the balance.
-    values = np.where(target > 0, np.exp(check_balance(balance) * (np.maximum(logs, -1e6) - largest)), 0.0)
-    return StepFunction(edges, values)
+    return np.where(target > 0, np.exp(check_balance(balance) * (np.maximum(logs, -1e6) - largest)), 0.0)

@@ -1,7 +1,7 @@
 """Mixtures of several predictive distributions, such as those of several folds, and their rows in one object."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,14 +14,23 @@ from tailwise.distributions.mixtures import Mixture
 from tailwise.distributions.predictive import Predictive
 from tailwise.distributions.row_arrays import finite, numbers, same_length, shares
 from tailwise.distributions.tilted import TiltedMixture
+from tailwise.distributions.tilted_marginals import TiltedMarginal
+from tailwise.distributions.tilted_vectors import TiltedVectorMixture
+from tailwise.distributions.vector_mixtures import VectorMixture
+from tailwise.distributions.vector_predictive import VectorPredictive
 
-_KINDS: dict[str, type[Predictive]] = {kind.kind: kind for kind in (Mixture, Histogram, Empirical, TiltedMixture)}
+_SCALAR = (Mixture, Histogram, Empirical, TiltedMixture, TiltedMarginal)
+_KINDS: dict[str, type[Any]] = {kind.kind: kind for kind in (*_SCALAR, VectorMixture, TiltedVectorMixture)}
 _SHARED = {  # arrays that all rows of one object have in common
     Mixture.kind: (),
     Histogram.kind: ("edges",),
     Empirical.kind: ("values",),
     TiltedMixture.kind: ("edges", "values"),
+    TiltedMarginal.kind: ("edges",),
+    VectorMixture.kind: (),
+    TiltedVectorMixture.kind: ("edges_0", "edges_1", "edges_2", "values"),
 }
+_P = TypeVar("_P", Predictive, VectorPredictive)
 
 
 def mixture_of(predictives: Sequence[Predictive], weights: ArrayLike | None = None) -> Predictive:
@@ -61,7 +70,7 @@ def mixture_of(predictives: Sequence[Predictive], weights: ArrayLike | None = No
     return pooled(parts, shares(finite(rows, "weights", 2), "weights"))  # type: ignore[arg-type]
 
 
-def concatenate(predictives: Sequence[Predictive]) -> Predictive:
+def concatenate(predictives: Sequence[_P]) -> _P:
     """Return the distributions of the rows of several objects in one, in order.
 
     Args:
@@ -76,13 +85,14 @@ def concatenate(predictives: Sequence[Predictive]) -> Predictive:
         >>> concatenate(parts).mean().tolist()
         [3.0, 5.0]
     """
-    parts = list(predictives)
+    parts: list[Any] = list(predictives)
     if not parts:
         raise InputError("predictives is empty; at least one distribution is needed")
     if len(parts) == 1:
-        return parts[0]
+        only: _P = parts[0]
+        return only
     kind, arrays = type(parts[0]), [part.to_arrays() for part in parts]
-    shared = _SHARED[kind.kind]
+    shared = [name for name in _SHARED[kind.kind] if name in arrays[0]]
     fit = all(
         type(part) is kind and all(np.array_equal(one[name], arrays[0][name]) for name in shared)
         for part, one in zip(parts, arrays, strict=True)
@@ -90,12 +100,14 @@ def concatenate(predictives: Sequence[Predictive]) -> Predictive:
     if not fit:
         raise InputError("predictives must be of one class and have the same edges or values")
     if kind is Empirical:
-        return Empirical(arrays[0]["values"], vstack([part.weights for part in parts]))  # type: ignore[attr-defined]
+        whole: _P = kind(arrays[0]["values"], vstack([part.weights for part in parts]))
+        return whole
     joined = {name: np.concatenate([one[name] for one in arrays]) for name in arrays[0] if name not in shared}
-    return kind.from_arrays(joined | {name: arrays[0][name] for name in shared})
+    whole = kind.from_arrays(joined | {name: arrays[0][name] for name in shared})
+    return whole
 
 
-def predictive_from_arrays(kind: str, arrays: Mapping[str, Any]) -> Predictive:
+def predictive_from_arrays(kind: str, arrays: Mapping[str, Any]) -> Any:
     """Read distributions that ``to_arrays`` of a class gave, by the ``kind`` of that class.
 
     Raises:

@@ -260,7 +260,9 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             InputError: a balance outside 0 to 1, a model without distributions.
         """
         check_is_fitted(self)
-        return self.model_.predictive(self._frame(X, reset=False), balance=balance, density=density)
+        of_target: Any = self.model_.predictive(self._frame(X, reset=False), balance=balance, density=density)
+        predictive: Predictive = of_target  # estimators have one target
+        return predictive
 
     def predict_interval(self, X: Any, confidence: float = 0.9) -> NDArray[np.float64]:
         """``(n, 2)`` low and high end of conformal intervals, calibrated region by region, target units.

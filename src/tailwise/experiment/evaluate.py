@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from tailwise.data.task import Task
 from tailwise.distributed import gather_objects, piece
-from tailwise.distributions.decisions import Decision
+from tailwise.distributions.decisions import Decision, Dial
 from tailwise.distributions.pooling import concatenate
 from tailwise.distributions.predictive import Predictive
+from tailwise.distributions.vector_predictive import AnyPredictive
 from tailwise.experiment.leaderboard import Leaderboard
 from tailwise.experiment.model import FittedModel, Predictions
 from tailwise.experiment.trade_off import TradeOff, trade_off
@@ -48,7 +49,7 @@ class PredictedPart:
     std: NDArray[np.float64] | None
     ends: NDArray[np.float64] | None
     features: NDArray[np.float64] | None
-    predictive: Predictive | None = None
+    predictive: AnyPredictive | None = None
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,8 @@ class Evaluation:
         predicted: the predictions.
         regions: metrics by region.
         coverage: coverage of the intervals by region; ``None`` where there are none.
-        trade_off: errors by region at several balances, and scores of the distributions; ``None`` of a model without.
+        trade_off: errors by region at several balances, and scores of the distributions; ``None`` of a model without,
+            and of several targets.
         leaderboard: out-of-fold errors of a stack and its experts; ``None`` of other models.
         balance: of the predictions.
         as_rows_come: mean absolute error of rows as they come, see :mod:`tailwise.metrics.headlines`; ``None`` of no
@@ -115,8 +117,9 @@ def predict_part(
     if known is None:
         positions = np.arange(len(rows))[piece(len(rows))]
         wanted = None if features_of is None else np.isin(positions, features_of)
-        scalar = len(task.schema.targets) == 1
-        known = _gathered(model.predictions(rows.select(positions), features_of=wanted, predictive=scalar))
+        known = _gathered(
+            model.predictions(rows.select(positions), features_of=wanted, predictive=_needs_distributions(model))
+        )
         if part == "val" and model.conditional is not None:  # it was fitted to these rows
             known = replace(known, predictive=model.cross_fitted(y, known.pred))
     pred = model.decided(known, Decision())
@@ -134,8 +137,7 @@ def predict_rows(model: FittedModel, rows: Any, y: NDArray[np.float64], *, ignor
         y: their targets, ``(n,)`` or ``(n, K)``.
         ignore_extra: allow columns that the model was not trained on.
     """
-    scalar = len(model.schema.targets) == 1
-    known = model.predictions(rows, predictive=scalar, ignore_extra=ignore_extra)
+    known = model.predictions(rows, predictive=_needs_distributions(model), ignore_extra=ignore_extra)
     pred = model.decided(known, Decision())
     return PredictedPart("new", np.arange(len(y)), y, pred, known.std, None, known.features, known.predictive)
 
@@ -220,7 +222,7 @@ def measure(
     """
     y, pred, ends, predictive = predicted.y, predicted.pred, predicted.ends, predicted.predictive
     curve = None
-    if predictive is not None and model.dial is not None:
+    if isinstance(predictive, Predictive) and isinstance(model.dial, Dial):
         curve = trade_off(y, predictive, model.dial, shots, balance=model.balance, spread=spread)
     return Evaluation(
         predicted,
@@ -231,6 +233,11 @@ def measure(
         model.balance,
         as_rows_come(y, pred, shots) if len(y) else None,
     )
+
+
+def _needs_distributions(model: FittedModel) -> bool:
+    """Whether an evaluation needs distributions: of one target for its scores, of several for a stored balance."""
+    return len(model.schema.targets) == 1 or model.needs(Decision())
 
 
 def _gathered(mine: Predictions) -> Predictions:

@@ -80,7 +80,8 @@ class RunningMaps:
 
     def finish(self) -> tuple[MapModel, None]:
         """Return the fitted model once all epochs are over; maps have neither corrections nor intervals."""
-        return MapModel.of(self.task, self.fitting.predictor), None
+        balance, reweighted = self.experiment.balance, self.method.reweights
+        return MapModel.of(self.task, self.fitting.predictor, balance=balance, reweighted=reweighted), None
 
 
 @overload
@@ -97,10 +98,10 @@ def start(task: Task | PreparedMaps, experiment: Experiment) -> Running | Runnin
     Raises:
         InputError: a model, encoder, method or parameter that does not exist or does not fit the task.
     """
-    if experiment.balance not in (0, AUTO_BALANCE) and experiment.model != "stack":
-        _check_balance(task)
     if isinstance(task, PreparedMaps):
         method, params = map_method(experiment.method, experiment.method_params)
+        if _given(experiment.balance, "maps have several") > 0:
+            _check_mixture(method, "maps have none")
         maps = start_maps(task, method, experiment.recipe, encoder=experiment.encoder, params=experiment.params)
         return RunningMaps(task, replace(experiment, method_params=params), method, maps)
     experiment.check()
@@ -108,17 +109,37 @@ def start(task: Task | PreparedMaps, experiment: Experiment) -> Running | Runnin
     if experiment.model != "network" and n_targets > 1:
         raise InputError(f"model {experiment.model!r} predicts one target, and there are {n_targets}; use the network")
     method = experiment.compose()
+    if n_targets > 1:
+        _given(experiment.balance, f"there are {n_targets}")
+    if experiment.balance not in (0, AUTO_BALANCE) and experiment.model != "stack":
+        _check_balance(task, method)
     return Running(task, experiment, method, _fitting(task, experiment, method))
 
 
-def _check_balance(task: Task | PreparedMaps) -> None:
+def _given(balance: float | str, targets: str) -> float:
+    """Return a balance that is a number."""
+    if isinstance(balance, str):
+        raise InputError(f"a `balance` of {balance!r} is chosen for one target, and {targets}; give a number")
+    return balance
+
+
+def _check_balance(task: Task, method: "Method") -> None:
     """Raise unless predictions of this task can be decided at a balance."""
-    if isinstance(task, PreparedMaps) or len(task.schema.targets) > 1:
-        raise InputError("a `balance` is for one target, not for maps or several targets; leave it out")
-    if not task.held_out or task.count("val") < 2 * FEWEST:
+    if len(task.schema.targets) > 1:
+        _check_mixture(method, f"there are {len(task.schema.targets)}")
+    elif not task.held_out or task.count("val") < 2 * FEWEST:
         raise InputError(
             f"a `balance` needs {2 * FEWEST} validation rows, and there are "
             f"{task.count('val') if task.held_out else 0}; leave it out or train on more rows"
+        )
+
+
+def _check_mixture(method: "Method", targets: str) -> None:
+    """Raise unless a method gives distributions of labels as they come without a density of validation rows."""
+    if method.reweights or not method.gives("mixture"):
+        raise InputError(
+            f"with method {method.name!r} a `balance` is for one target a row, and {targets}; leave it out, or use "
+            "`method='mixture'`, without weights"
         )
 
 

@@ -23,12 +23,17 @@ from tailwise.data.task import Task
 from tailwise.distributions.conditional import FEWEST, ConditionalDensity
 from tailwise.distributions.decisions import Decision, Dial, Loss
 from tailwise.distributions.dialed import cross_fitted, weights_as_rows_come
+from tailwise.distributions.grid_density import GridTarget
 from tailwise.distributions.label_density import Target
 from tailwise.distributions.mixtures import Mixture
 from tailwise.distributions.pooling import concatenate
 from tailwise.distributions.predictive import Predictive
+from tailwise.distributions.vector_dial import VectorDial
+from tailwise.distributions.vector_mixtures import VectorMixture
+from tailwise.distributions.vector_predictive import AnyPredictive
 from tailwise.experiment.balance_choice import choose_balance
 from tailwise.experiment.leaderboard import Leaderboard
+from tailwise.labels.bin_grid import BinGrid
 from tailwise.labels.relevance import Relevance
 from tailwise.labels.shots import Shots
 
@@ -54,15 +59,15 @@ class Predictions:
 
     Args:
         pred: ``(n,)`` predictions, target units; ``(n, K)`` of K targets.
-        std: ``(n,)`` standard deviations, target units, where the model gives them.
+        std: ``(n,)`` or ``(n, K)`` standard deviations, target units, where the model gives them.
         features: ``(m, d)`` features of the rows that were asked for, where the model has features.
-        predictive: distributions of the labels, if asked for and the model has some.
+        predictive: distributions of the labels, joint ones of K targets, if asked for and the model has some.
     """
 
     pred: NDArray[np.float64]
     std: NDArray[np.float64] | None = None
     features: NDArray[np.float64] | None = None
-    predictive: Predictive | None = None
+    predictive: AnyPredictive | None = None
 
     def of_rows(self, chosen: NDArray[np.bool_]) -> "Predictions":
         """Return the predictions of some rows, without features."""
@@ -87,8 +92,8 @@ class FittedModel:
         relevance: φ of the target, if any value is extreme.
         correction: correction of the model's predictions, if there is one.
         intervals: conformal intervals by region, calibrated on validation rows.
-        dial: smoothed density of the training labels, for decisions between common and rare values; ``None`` of
-            several targets.
+        dial: smoothed density of the training labels, for decisions between common and rare values; of several targets
+            their joint density, ``None`` of a model without joint distributions.
         conditional: density of the label given a prediction, from validation rows, of a model that predicts numbers
             alone, is corrected or ``reweighted``.
         balance: of predictions where a call gives none, from 0 (labels as they come) to 1 (every value equally likely).
@@ -104,7 +109,7 @@ class FittedModel:
     relevance: Relevance | None
     correction: Correction | None = None
     intervals: RegionIntervals | None = None
-    dial: Dial | None = None
+    dial: Dial | VectorDial | None = None
     conditional: ConditionalDensity | None = None
     balance: float = 0.0
     reweighted: bool = False
@@ -143,7 +148,7 @@ class FittedModel:
         if held_out is None:
             y_train = task.rows_of("train")[1]
             rows, y_val = task.rows_of("val")
-            raw = replace(self, correction=None).predictions(rows, predictive=scalar)
+            raw = replace(self, correction=None).predictions(rows, predictive=True)
         else:
             y_train = y_val = task.y[held_out.rows]
             outputs = held_out.outputs
@@ -165,7 +170,8 @@ class FittedModel:
             raw, pred = Predictions(fitted(pred), raw.std, raw.features), crossed
         calibrated = replace(self, correction=fitted)
         if not scalar:
-            return calibrated, raw
+            joint = len(raw.pred) > 0 and raw.predictive is not None
+            return replace(calibrated, dial=VectorDial.from_labels(y_train, _grid(task)) if joint else None), raw
         calibrated = replace(calibrated, dial=Dial.from_labels(y_train, task.shots.scalar_bins))
         if intervals and len(y_val) >= FEWEST and (correction is not None or raw.predictive is None):
             weight = calibrated._as_rows_come(y_val)
@@ -201,14 +207,15 @@ class FittedModel:
         return cross_fitted(y_val, pred, sample_weight=self._as_rows_come(y_val))
 
     def _as_rows_come(self, y_val: NDArray[np.float64]) -> NDArray[np.float64]:
-        return weights_as_rows_come(y_val, self._checked_dial().density, self.shots.scalar_bins)
+        dial: Any = self._checked_dial()
+        return weights_as_rows_come(y_val, dial.density, self.shots.scalar_bins)
 
     def predict(
         self,
         frame: pd.DataFrame | Rows,
         *,
         balance: float | None = None,
-        density: Target | None = None,
+        density: Target | GridTarget | None = None,
         loss: Loss | None = None,
         under: float | None = None,
         over: float | None = None,
@@ -224,11 +231,12 @@ class FittedModel:
             frame: the rows; relative paths in cells start at the current folder.
             balance: from 0 (labels as they come) to 1 (every value equally likely); by default the model's.
             density: declared density of the labels to be predicted, in place of a balance; see
-                :meth:`tailwise.distributions.SmoothedDensity.ratio`.
-            loss: ``"absolute"`` (the median; the default of a decision) or ``"squared"`` (the mean).
+                :meth:`tailwise.distributions.SmoothedDensity.ratio`; of K targets
+                :meth:`tailwise.distributions.GridDensity.ratio`.
+            loss: ``"absolute"`` (the median; the default of a decision) or ``"squared"`` (the mean), of each target.
             under: cost of predicting too low, per unit; with ``over`` the quantile under / (under + over).
             over: cost of predicting too high, per unit.
-            quantile: a level in (0, 1).
+            quantile: a level in (0, 1), of each target.
             ignore_extra: allow columns that the model was not trained on.
 
         Raises:
@@ -244,7 +252,7 @@ class FittedModel:
         return decision.given or self.balance > 0
 
     def decided(self, known: Predictions, decision: Decision) -> NDArray[np.float64]:
-        """Return ``(n,)`` predictions as a decision asks for them.
+        """Return ``(n,)`` or ``(n, K)`` predictions as a decision asks for them.
 
         Args:
             known: of the rows, with distributions if :meth:`needs` says so.
@@ -255,9 +263,10 @@ class FittedModel:
         """
         if not self.needs(decision):
             return known.pred
-        return decision.of(self._checked(known.predictive), self._checked_dial(), self.balance)
+        dial: Any = self._checked_dial()
+        return decision.of(self._checked(known.predictive), dial, self.balance)
 
-    def tilted(self, known: Predictions, decision: Decision) -> Predictive:
+    def tilted(self, known: Predictions, decision: Decision) -> AnyPredictive:
         """Return the distributions of rows under the balance or density of a decision, else the model's balance.
 
         Args:
@@ -267,17 +276,19 @@ class FittedModel:
         Raises:
             InputError: a model without distributions.
         """
-        return decision.tilted(self._checked(known.predictive), self._checked_dial(), self.balance)
+        dial: Any = self._checked_dial()
+        tilted: AnyPredictive = decision.tilted(self._checked(known.predictive), dial, self.balance)
+        return tilted
 
     def predictive(
         self,
         frame: pd.DataFrame | Rows,
         *,
         balance: float | None = None,
-        density: Target | None = None,
+        density: Target | GridTarget | None = None,
         ignore_extra: bool = False,
-    ) -> Predictive:
-        """Return the distributions of the labels of raw rows; arguments as in :meth:`predict`.
+    ) -> AnyPredictive:
+        """Return the distributions of the labels of raw rows, joint ones of K targets; arguments as in :meth:`predict`.
 
         Raises:
             InputError: columns that are missing, unknown, or of another type; a model without distributions.
@@ -289,13 +300,11 @@ class FittedModel:
         """Raise unless the model can have distributions, before any row is predicted.
 
         Raises:
-            InputError: several targets, a model without a density of the training labels.
+            InputError: a model without a density of the training labels.
         """
-        if len(self.schema.targets) > 1:
-            raise InputError(f"there are no distributions of {len(self.schema.targets)} targets; predict without them")
         self._checked_dial()
 
-    def _checked(self, predictive: Predictive | None) -> Predictive:
+    def _checked(self, predictive: AnyPredictive | None) -> Any:
         if predictive is not None:
             return predictive
         self.check_distributions()
@@ -304,7 +313,13 @@ class FittedModel:
             "an earlier version; train it again on more rows"
         )
 
-    def _checked_dial(self) -> Dial:
+    def _checked_dial(self) -> Dial | VectorDial:
+        k = len(self.schema.targets)
+        if self.dial is None and k > 1:
+            raise InputError(
+                f"there are no distributions of {k} targets in this model; train it with this version and "
+                "`method='mixture'`, without weights, or predict without them"
+            )
         if self.dial is None:
             raise InputError(
                 "this model has no density of the training labels, which a decision needs; train it again with this "
@@ -349,9 +364,10 @@ class FittedModel:
         """
         rows = self._rows(frame, ignore_extra)
         k = len(self.schema.targets)
-        pred, std, features, distributions = [np.empty(0) if k == 1 else np.empty((0, k))], [], [], []
+        pred, std, features, distributions = [np.empty(0) if k == 1 else np.empty((0, k))], [], [], list[Any]()
         unchanged = self.correction is None and not self.reweighted
         start, head = 0, predictive and self.conditional is None and unchanged
+        given: AnyPredictive | None = None
         for x in self.inputs.pieces(self.schema, rows):
             n = _length(x)
             kept = None if features_of is None else features_of[start : start + n]
@@ -361,13 +377,13 @@ class FittedModel:
             features += [] if outputs.features is None else [outputs.features[kept]]
             distributions += [] if outputs.predictive is None else [outputs.predictive]
             start += n
-        joined = np.concatenate(pred)
+        joined, spread = np.concatenate(pred), np.concatenate(std) if std else None
         if self.correction is not None:
             joined = self.correction(joined)
-        spread, given = (np.concatenate(std) if std else None), None
         corrected_std = spread is not None and self.correction is not None  # the model's own is of another prediction
-        if not len(joined) and predictive and k == 1:
-            given = Mixture(*np.zeros((3, 0, 1)))
+        if not len(joined) and predictive:
+            none = np.zeros((0, 1, k))
+            given = Mixture(*np.zeros((3, 0, 1))) if k == 1 else VectorMixture(np.zeros((0, 1)), none, none)
         elif self.conditional is not None and (predictive or corrected_std):
             given = self.conditional.predictive(joined)
         if corrected_std:
@@ -458,7 +474,7 @@ class FittedModel:
                 None if relevance is None else Relevance.from_json(relevance),
                 None if correction is None else Correction.from_json(correction),
                 None if intervals is None else RegionIntervals.from_json(intervals),
-                None if dial is None else Dial.from_json(dial),
+                None if dial is None else _load_dial(dial),
                 None if conditional is None else ConditionalDensity.from_json(conditional),
                 float(description.get("balance", 0.0)),
                 bool(description.get("reweighted", False)),
@@ -468,6 +484,16 @@ class FittedModel:
             raise
         except _UNREADABLE as error:
             raise InputError(f"{str(folder)!r} is not a complete model folder: {str(error).splitlines()[0]}") from error
+
+
+def _grid(task: Task) -> BinGrid | None:
+    """Return the grid of bins of a task of several targets."""
+    return task.shots.bins if isinstance(task.shots.bins, BinGrid) else None
+
+
+def _load_dial(saved: dict[str, Any]) -> Dial | VectorDial:
+    """Return a saved dial; that of several targets has a lowest label for each."""
+    return VectorDial.from_json(saved) if isinstance(saved["density"]["low"], list) else Dial.from_json(saved)
 
 
 def _length(x: Any) -> int:

@@ -6,6 +6,7 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from tailwise._checks import InputError, did_you_mean, whole
+from tailwise.heads.dense import DenseHead, DenseMixtureHead
 from tailwise.heads.ensemble import EnsembleHead
 from tailwise.heads.evidential import VariationalHead
 from tailwise.heads.head import as_head
@@ -25,7 +26,7 @@ def _member_heads(n_features: int, *, members: int, head: Mapping[str, Any]) -> 
     return MemberHeads([head_from(width, head) for _ in range(members)])
 
 
-HEADS: Mapping[str, Callable[..., PointHead]] = {
+HEADS: Mapping[str, Callable[..., Any]] = {
     "point": PointHead,
     "laplace": LaplaceHeads,
     "variational": VariationalHead,
@@ -34,12 +35,15 @@ HEADS: Mapping[str, Callable[..., PointHead]] = {
     "mixture": MixtureHead,
     "histogram": HistogramHead,
     "quantile": QuantileHead,
+    "dense": DenseHead,
+    "dense-mixture": DenseMixtureHead,
 }
 _POINT = {"kind": "point"}
+_OF_MAPS = {"mixture": "dense-mixture"}  # heads of rows that have a counterpart for the pixels of maps
 _OF_MEMBERS = ("mixture", "histogram", "quantile")  # heads that each member of an ensemble has of its own
 
 
-def head_from(n_features: int, shape: Mapping[str, Any] | None) -> PointHead:
+def head_from(n_features: int, shape: Mapping[str, Any] | None) -> Any:
     """Build an untrained head from the ``shape`` of another.
 
     Args:
@@ -61,17 +65,19 @@ def head_from(n_features: int, shape: Mapping[str, Any] | None) -> PointHead:
     return HEADS[kind](n_features, **parameters)
 
 
-def for_members(current: Mapping[str, Any], shape: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the shape of a head that replaces another: one of the shape for each member if the other has members.
+def replacement(current: Mapping[str, Any], shape: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the shape of a head that replaces another: one for each member if that has members, of pixels if of maps.
 
     Args:
         current: shape of the head to be replaced.
         shape: shape of the new head.
 
     Example:
-        >>> for_members({"kind": "ensemble", "members": 8}, {"kind": "mixture"})
+        >>> replacement({"kind": "ensemble", "members": 8}, {"kind": "mixture"})
         {'kind': 'members', 'members': 8, 'head': {'kind': 'mixture'}}
     """
+    if current.get("kind") in ("dense", *_OF_MAPS.values()) and shape["kind"] in _OF_MAPS:
+        return {**shape, "kind": _OF_MAPS[shape["kind"]]}
     members = current.get("members") if shape["kind"] in _OF_MEMBERS else None
     return shape if members is None else {"kind": "members", "members": members, "head": dict(shape)}
 

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from tailwise._checks import InputError
-from tailwise.distributions.predictive import Predictive
+from tailwise.distributions.vector_predictive import AnyPredictive
 
 
 class HeadLoss(Protocol):
@@ -42,8 +42,8 @@ class Head(Protocol):
     def std(self, outputs: Tensor, /) -> Tensor | None:
         """Standard deviations in target units, in the shape of the target; ``None`` from a head without them."""
 
-    def predictive(self, outputs: Tensor, /) -> Predictive | None:
-        """Distributions of the labels of the rows, for a scalar target; ``None`` from a head without them.
+    def predictive(self, outputs: Tensor, /) -> AnyPredictive | None:
+        """Distributions of the labels of the rows, joint ones of K targets; ``None`` from a head without them.
 
         Where :meth:`point` and :meth:`std` are given they are the distributions' mean and standard deviation.
         """
@@ -93,11 +93,11 @@ class AdaptedHead:
         std: Tensor = self.module.std(outputs)
         return std
 
-    def predictive(self, outputs: Tensor) -> Predictive | None:
+    def predictive(self, outputs: Tensor) -> AnyPredictive | None:
         """Distributions of the labels, if the module has outputs and ``predictive``."""
         if self.plain or not hasattr(self.module, "predictive"):
             return None
-        predictive: Predictive | None = self.module.predictive(outputs)
+        predictive: AnyPredictive | None = self.module.predictive(outputs)
         return predictive
 
     def losses(self, loss: HeadLoss, outputs: Tensor, target: Tensor, weight: Tensor | None) -> Sequence[Tensor]:

@@ -88,7 +88,7 @@ class MemberHeads(PointHead):
     def predictive(self, outputs: Tensor) -> Predictive | None:
         """The mixtures of the members' distributions, of B rows; ``None`` if the members have none."""
         distributions = [head.predictive(part) for head, part in self._each(outputs)]
-        known = [distribution for distribution in distributions if distribution is not None]
+        known = [distribution for distribution in distributions if isinstance(distribution, Predictive)]
         return mixture_of(known) if len(known) == len(distributions) else None
 
     def losses(self, loss: HeadLoss, outputs: Tensor, target: Tensor, weight: Tensor | None) -> Sequence[Tensor]:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from tailwise._checks import whole
 from tailwise.distributions.mixtures import Mixture
+from tailwise.distributions.vector_mixtures import VectorMixture
 from tailwise.heads.head import as_array
 from tailwise.heads.point import PointHead
 
@@ -46,7 +47,7 @@ class MixtureHead(PointHead):
         super().__init__(n_features, n_outputs)
         self.n_components = whole(n_components, "n_components", least=1, most=100)
         self.linear = nn.Linear(n_features, self.n_components * (1 + 2 * (n_outputs or 1)))
-        self._spread_components()
+        set_components_apart(self.linear.bias, self.n_components)
 
     @property
     def shape(self) -> dict[str, Any]:
@@ -57,62 +58,94 @@ class MixtureHead(PointHead):
     def reset(self) -> None:
         """Draw new weights; shift and scale stay."""
         super().reset()
-        self._spread_components()
+        set_components_apart(self.linear.bias, self.n_components)
 
     def outputs(self, features: Tensor) -> Tensor:
         """``(B, C, 1 + 2 K)``: log weight, K means and K log standard deviations of each component, target units."""
-        raw = self.linear(features).unflatten(1, (self.n_components, -1))
-        logits, means, log_scales = raw.split((1, len(self.shift), len(self.shift)), dim=2)
-        return torch.cat(
-            (
-                logits.log_softmax(1),
-                torch.addcmul(self.shift, means, self.scale),
-                log_scales.clamp(*_LOG_SCALES) + self.scale.log(),
-            ),
-            dim=2,
-        )
+        return in_target_units(self.linear(features).unflatten(1, (self.n_components, -1)), self.shift, self.scale)
 
     def point(self, outputs: Tensor) -> Tensor:
         """Mean of the mixture, ``(B,)`` or ``(B, K)``."""
-        weights, means, _ = components(outputs)
-        pred = (weights.unsqueeze(2) * means).sum(1)
+        pred = mixture_mean(outputs)
         return pred.squeeze(1) if self.n_outputs is None else pred
 
     def std(self, outputs: Tensor) -> Tensor:
         """Standard deviation of the mixture, ``(B,)`` or ``(B, K)``, target units."""
-        weights, means, log_scales = components(outputs)
-        weights = weights.unsqueeze(2)
-        centre = (weights * means).sum(1, keepdim=True)
-        variance = (weights * ((means - centre).square() + (2 * log_scales).exp())).sum(1)
-        std = variance.sqrt()
+        std = mixture_std(outputs)
         return std.squeeze(1) if self.n_outputs is None else std
 
-    def predictive(self, outputs: Tensor) -> Mixture | None:
-        """The mixtures of B rows; ``None`` for targets ``(B, K)``."""
+    def predictive(self, outputs: Tensor) -> Mixture | VectorMixture:
+        """The mixtures of B rows, of diagonal Gaussians for targets ``(B, K)``."""
+        numbers = as_array(outputs)
         if self.n_outputs is not None:
-            return None
-        log_weights, means, log_scales = np.moveaxis(as_array(outputs), 2, 0)
+            k = self.n_outputs
+            return VectorMixture(np.exp(numbers[..., 0]), numbers[..., 1 : 1 + k], np.exp(numbers[..., 1 + k :]))
+        log_weights, means, log_scales = np.moveaxis(numbers, 2, 0)
         return Mixture(np.exp(log_weights), means, np.exp(log_scales))
 
-    def _spread_components(self) -> None:
-        """Set the components apart: with like means and scales all of them would learn alike."""
-        k = len(self.shift)
-        with torch.no_grad():
-            bias = self.linear.bias.view(self.n_components, 1 + 2 * k)
-            bias.zero_()
-            if self.n_components > 1:
-                at = torch.linspace(-_SPREAD_OF_MEANS, _SPREAD_OF_MEANS, self.n_components)
-                bias[:, 1 : 1 + k] = at.unsqueeze(1)
+
+def in_target_units(raw: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
+    """Return the outputs of a mixture head from those of its last layer.
+
+    Args:
+        raw: ``(..., C, 1 + 2 K)``: a number for the weight, K for the means and K for the scales of each component.
+        shift: ``(K,)`` mean of the training labels.
+        scale: ``(K,)`` their standard deviation.
+
+    Returns:
+        ``(..., C, 1 + 2 K)``: log weight, K means and K log standard deviations of each component, target units.
+    """
+    k = len(shift)
+    logits, means, log_scales = raw[..., :1], raw[..., 1 : 1 + k], raw[..., 1 + k :]
+    return torch.cat(
+        (
+            logits.log_softmax(-2),
+            torch.addcmul(shift, means, scale),
+            log_scales.clamp(*_LOG_SCALES) + scale.log(),
+        ),
+        dim=-1,
+    )
+
+
+def mixture_mean(outputs: Tensor) -> Tensor:
+    """Mean of mixtures, ``(..., K)``, from outputs ``(..., C, 1 + 2 K)``."""
+    weights, means, _ = components(outputs)
+    return (weights.unsqueeze(-1) * means).sum(-2)
+
+
+def mixture_std(outputs: Tensor) -> Tensor:
+    """Standard deviation of mixtures, ``(..., K)``, from outputs ``(..., C, 1 + 2 K)``."""
+    weights, means, log_scales = components(outputs)
+    weights = weights.unsqueeze(-1)
+    centre = (weights * means).sum(-2, keepdim=True)
+    variance = (weights * ((means - centre).square() + (2 * log_scales).exp())).sum(-2)
+    return variance.sqrt()
+
+
+def set_components_apart(bias: Any, n_components: int) -> None:
+    """Set the components apart: with like means and scales all of them would learn alike.
+
+    Args:
+        bias: ``(C (1 + 2 K),)`` bias of the last layer, changed in place.
+        n_components: C.
+    """
+    with torch.no_grad():
+        by_component = bias.view(n_components, -1)
+        by_component.zero_()
+        if n_components > 1:
+            at = torch.linspace(-_SPREAD_OF_MEANS, _SPREAD_OF_MEANS, n_components)
+            k = (by_component.shape[1] - 1) // 2
+            by_component[:, 1 : 1 + k] = at.unsqueeze(1)
 
 
 def components(outputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Split the outputs of a mixture head.
 
     Args:
-        outputs: ``(B, C, 1 + 2 K)`` as :meth:`MixtureHead.outputs` gives them.
+        outputs: ``(..., C, 1 + 2 K)`` as :meth:`MixtureHead.outputs` gives them.
 
     Returns:
-        Weights ``(B, C)``, means and log standard deviations ``(B, C, K)``.
+        Weights ``(..., C)``, means and log standard deviations ``(..., C, K)``.
     """
-    k = (outputs.shape[2] - 1) // 2
+    k = (outputs.shape[-1] - 1) // 2
     return outputs[..., 0].exp(), outputs[..., 1 : 1 + k], outputs[..., 1 + k :]

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from tailwise._checks import InputError
-from tailwise.distributions.predictive import Predictive
+from tailwise.distributions.vector_predictive import AnyPredictive
 from tailwise.heads.head import HeadLoss
 
 
@@ -68,7 +68,7 @@ class PointHead(nn.Module):
         """``None``: a point head has no standard deviation."""
         return None
 
-    def predictive(self, outputs: Tensor) -> Predictive | None:  # noqa: ARG002  the protocol's signature
+    def predictive(self, outputs: Tensor) -> AnyPredictive | None:  # noqa: ARG002  the protocol's signature
         """``None``: a point head has no distribution."""
         return None
 

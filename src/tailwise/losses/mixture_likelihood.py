@@ -10,6 +10,7 @@ from torch import Tensor
 from tailwise._checks import InputError, not_negative, positive, whole
 from tailwise._part import Part
 from tailwise.losses.loss import Loss
+from tailwise.losses.reduce import weighted_mean
 
 _HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
 
@@ -61,7 +62,9 @@ class MixtureLikelihood(Loss):
 
     Shape:
         ``outputs`` ``(B, C, 1 + 2 K)`` of a :class:`tailwise.heads.mixture.MixtureHead`, ``target`` ``(B,)`` or
-        ``(B, K)``, ``weight`` ``(B,)``.
+        ``(B, K)``, ``weight`` ``(B,)``; for maps ``outputs`` ``(B, h, w, C, 3)`` of a
+        :class:`tailwise.heads.dense.DenseMixtureHead`, ``target`` ``(B, h, w)`` with NaN where there is no label, and
+        ``weight`` of the same shape.
 
     Raises:
         InputError: numbers out of range, shapes that do not belong together.
@@ -90,6 +93,19 @@ class MixtureLikelihood(Loss):
 
     def forward(self, outputs: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
         """Return the loss of a batch."""
+        if target.ndim > 2:
+            if outputs.shape[:3] != target.shape:
+                raise InputError(
+                    f"outputs of maps must be (B, h, w, C, 3) for a target (B, h, w), got {tuple(outputs.shape)} with "
+                    f"{tuple(target.shape)}"
+                )
+            pixels = self._rows(outputs.flatten(0, 2), torch.nan_to_num(target).flatten())
+            return weighted_mean(pixels.view(target.shape), weight, target)
+        rows = self._rows(outputs, target)
+        return (rows if weight is None else weight * rows).mean()
+
+    def _rows(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """Loss of each row, ``(B,)``."""
         nll = mixture_nll(outputs, target)
         y = target.unsqueeze(1) if target.ndim == 1 else target
         k = y.shape[1]
@@ -100,8 +116,7 @@ class MixtureLikelihood(Loss):
             second = (proportions * (means.square() + (2 * log_scales).exp())).sum(1)
             variance = (second - mean.square()).mean(1).detach() / self.spread**2
             nll = nll * variance.clamp_min(0) ** self.beta
-        rows = nll + self.squared_error * ((y - mean) / self.spread).square().mean(1)
-        return (rows if weight is None else weight * rows).mean()
+        return nll + self.squared_error * ((y - mean) / self.spread).square().mean(1)
 
 
 MIXTURE_PART = Part(
@@ -117,7 +132,7 @@ MIXTURE_PART = Part(
 objective = compose("mixture", mixture={"n_components": 3}).build(model, y_train, bins)
 optimizer = torch.optim.Adam(objective.parameters())  # the model has a new head
 loss = sum(objective(x, y).values())""",
-    targets=("scalar", "k"),
+    targets=("scalar", "k", "dense"),
     needs=("spread",),
     most={"beta": 1.0, "n_components": 100},
     deviates=True,

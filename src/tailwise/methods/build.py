@@ -14,6 +14,7 @@ from tailwise.heads.head import as_head
 from tailwise.labels.bin_grid import BinGrid
 from tailwise.labels.bins import Bins
 from tailwise.labels.streaming import LabelDensity
+from tailwise.losses.loss import as_loss
 from tailwise.methods.catalog import CATALOG, PARTS
 from tailwise.methods.filling import Filling
 from tailwise.methods.grammar import VANILLA, parse
@@ -64,6 +65,13 @@ class Method:
             or any(filling.part.corrects for filling in stage.fillings)
             for stage in self.stages
         )
+
+    def gives(self, kind: str) -> bool:
+        """Whether the trained network has a head of a kind, such as ``"mixture"``, for its loss."""
+        last = self.stages[-1]
+        if "loss" in last.objects:
+            return (as_loss(last.objects["loss"]).head or {}).get("kind") == kind
+        return any(filling.part.slot == "loss" and filling.name == kind for filling in last.fillings)
 
     @property
     def remarks(self) -> list[str]:

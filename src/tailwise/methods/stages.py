@@ -11,7 +11,7 @@ from torch import nn
 
 from tailwise._checks import InputError, label_array, not_negative, one_of, positive, whole
 from tailwise._part import Part, Setting, Slot
-from tailwise.heads.attach import attach_head, for_members
+from tailwise.heads.attach import attach_head, replacement
 from tailwise.heads.head import as_head
 from tailwise.labels.bin_grid import BinGrid
 from tailwise.labels.bins import Bins
@@ -73,7 +73,7 @@ class Stage:
         head = None if pieces["loss"] is None else as_loss(pieces["loss"]).head
         if head is not None:
             k = {} if setting.y.ndim == 1 else {"n_outputs": setting.y.shape[1]}
-            attach_head(model, for_members(as_head(network.head).shape, {**head, **k}), y_train)
+            attach_head(model, replacement(as_head(network.head).shape, {**head, **k}), y_train)
         return Objective(
             model, **pieces, regularizers=regularizers, coefs=coefs, trains=self.trains, spread=setting.spread
         )

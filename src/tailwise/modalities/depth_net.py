@@ -1,19 +1,16 @@
 """A network from images to dense maps: an encoder, a decoder, fusion of all scales, refinement."""
 
-from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812  the name torch itself uses
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from tailwise._checks import InputError
-from tailwise.distributions.predictive import Predictive
-from tailwise.heads.head import HeadLoss
+from tailwise.heads.dense import DenseHead
 from tailwise.modalities.hub import new_backbone, pretrained_backbone
 from tailwise.modalities.image import CONFIGURATIONS
 
@@ -66,75 +63,6 @@ class UpProjection(nn.Module):
         """Return features of a given height and width."""
         x = F.interpolate(x, size=size, mode="bilinear", align_corners=True)
         return F.relu(self.refine(F.relu(self.straight(x))) + self.shortcut(x))
-
-
-class DenseHead(nn.Module):
-    """Last convolution, 5 x 5, with outputs in target units.
-
-    Args:
-        n_features: number of channels d.
-
-    Shape:
-        ``(B, d, h, w)`` to ``(B, h, w)``.
-    """
-
-    shift: Tensor
-    scale: Tensor
-
-    def __init__(self, n_features: int) -> None:
-        super().__init__()
-        self.n_features = n_features
-        self.convolution = nn.Conv2d(n_features, 1, 5, padding=2)
-        self.register_buffer("shift", torch.zeros(1))
-        self.register_buffer("scale", torch.ones(1))
-
-    def match_scale(self, y_train: ArrayLike) -> Self:
-        """Take shift and scale from the mean and standard deviation of training pixels, ``(n,)``.
-
-        Raises:
-            InputError: pixels of another shape, or that are constant or not finite.
-        """
-        y = np.asarray(y_train, dtype=np.float64)
-        if y.ndim != 1:
-            raise InputError(f"a dense head takes the labels of pixels, (n,), got shape {y.shape}")
-        if not np.isfinite(y.std()) or y.std() == 0:
-            raise InputError("the training pixels are constant or not finite; there is nothing to learn")
-        self.shift.fill_(float(y.mean()))
-        self.scale.fill_(float(y.std()))
-        return self
-
-    @property
-    def shape(self) -> dict[str, Any]:
-        """Its kind; :func:`tailwise.heads.attach.head_from` builds heads of rows alone."""
-        return {"kind": "dense"}
-
-    def reset(self) -> None:
-        """Draw new weights; shift and scale stay."""
-        self.convolution.reset_parameters()
-
-    def outputs(self, features: Tensor) -> Tensor:
-        """Maps in target units."""
-        return torch.addcmul(self.shift, self.convolution(features).squeeze(1), self.scale)
-
-    def point(self, outputs: Tensor) -> Tensor:
-        """Maps, which are the outputs."""
-        return outputs
-
-    def std(self, outputs: Tensor) -> Tensor | None:  # noqa: ARG002  the protocol's signature
-        """``None``: it has no standard deviation."""
-        return None
-
-    def predictive(self, outputs: Tensor) -> Predictive | None:  # noqa: ARG002  the protocol's signature
-        """``None``: it has no distribution."""
-        return None
-
-    def losses(self, loss: HeadLoss, outputs: Tensor, target: Tensor, weight: Tensor | None) -> Sequence[Tensor]:
-        """One loss over the pixels."""
-        return [loss(outputs, target, weight)]
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Maps in target units."""
-        return self.outputs(features)
 
 
 class DepthNet(nn.Module):

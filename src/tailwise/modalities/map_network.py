@@ -1,6 +1,6 @@
 """A trained network of maps: images in, maps of their size out; saved and loaded without running code from a file."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,16 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from tailwise._checks import InputError
+from tailwise.heads.attach import attach_head
+from tailwise.heads.head import as_head
 from tailwise.modalities.depth_net import DepthNet
 from tailwise.modalities.map_rows import MapRows
 from tailwise.modalities.map_schema import MapSchema
 
 IMAGES_AT_ONCE = 16
 _WEIGHTS = "model.safetensors"
+_POINT = {"kind": "dense"}
 
 
 @dataclass(frozen=True)
@@ -60,16 +64,48 @@ class MapNetwork:
         self.model.eval()
         return full_size_maps(self.model, x)
 
+    @property
+    def has_distributions(self) -> bool:
+        """Whether the head gives a distribution for each pixel."""
+        return bool(as_head(self.model.head).shape["kind"] == "dense-mixture")
+
+    def decided(self, x: Images, decide: Callable[[Any], NDArray[np.float64]]) -> list[NDArray[np.float32]]:
+        """Return a map of decisions for each image, of the image's stored size, target units.
+
+        Decisions are made at the network's own size, half the image's, for the pixels of one image at a time, and then
+        brought to full size as predictions are.
+
+        Args:
+            x: images.
+            decide: from the distributions of n pixels to ``(n,)`` decisions.
+
+        Raises:
+            InputError: a network without distributions.
+        """
+        self.model.eval()
+        head, device = as_head(self.model.head), next(self.model.parameters()).device
+        maps = []
+        with torch.inference_mode():
+            outputs = head.outputs(self.model.encode(x.pixels.to(device)))
+            for i, shape in enumerate(x.shapes):
+                distributions = head.predictive(outputs[i : i + 1])
+                if distributions is None:
+                    raise InputError("this network has no distributions; train it with `method='mixture'`")
+                small = torch.from_numpy(decide(distributions)).float().view(outputs.shape[1:3])
+                maps.append(_enlarged(small, shape))
+        return maps
+
     def save(self, folder: Path) -> dict[str, Any]:
         """Write the weights into a folder, and return the description that :meth:`load` needs."""
         tensors = {name: value.detach().cpu().contiguous() for name, value in self.model.state_dict().items()}
         save_file(tensors, folder / _WEIGHTS)
-        return {"encoder": self.model.shape}
+        return {"encoder": self.model.shape, "head": dict(as_head(self.model.head).shape)}
 
     @classmethod
     def load(cls, folder: Path, description: Mapping[str, Any]) -> "MapNetwork":
         """Read what :meth:`save` wrote."""
         model = DepthNet(description["encoder"])
+        attach_head(model, description.get("head", _POINT))  # models before these have no other head
         model.load_state_dict(load_file(folder / _WEIGHTS))
         return cls(model.eval())
 
@@ -85,9 +121,12 @@ def full_size_maps(model: nn.Module, x: Images) -> list[NDArray[np.float32]]:
     """
     device = next(model.parameters()).device
     with torch.inference_mode():
-        small = model(x.pixels.to(device)).unsqueeze(1)
-        maps = [
-            F.interpolate(small[i : i + 1], size=shape, mode="bilinear", align_corners=True)
-            for i, shape in enumerate(x.shapes)
-        ]
-        return [each[0, 0].float().cpu().numpy() for each in maps]
+        small = model(x.pixels.to(device))
+        return [_enlarged(small[i], shape) for i, shape in enumerate(x.shapes)]
+
+
+def _enlarged(small: Tensor, shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Return a map of another height and width."""
+    full = F.interpolate(small[None, None], size=shape, mode="bilinear", align_corners=True)
+    pixels: NDArray[np.float32] = full[0, 0].float().cpu().numpy()
+    return pixels

@@ -164,7 +164,7 @@ def _frame(task: Task, part: PredictedPart) -> pd.DataFrame:
     targets = task.schema.targets
     columns: dict[str, Any] = {"row": part.row, "split": part.part}
     columns |= run.by_target("target", part.y, targets) | run.by_target("prediction", part.pred, targets)
-    columns |= {} if part.std is None else {"std": part.std}
+    columns |= {} if part.std is None else run.by_target("std", part.std, targets)
     columns |= {} if part.ends is None else {"low": part.ends[:, 0], "high": part.ends[:, 1]}
     return pd.DataFrame(columns).assign(region=task.shots.names(part.y))
 
