@@ -80,7 +80,7 @@ class RunningMaps:
 
     def finish(self) -> tuple[MapModel, None]:
         """Return the fitted model once all epochs are over; maps have neither corrections nor intervals."""
-        balance, reweighted = self.experiment.balance, self.method.reweights
+        balance, reweighted = _given(self.experiment.balance, "maps have several"), self.method.reweights
         return MapModel.of(self.task, self.fitting.predictor, balance=balance, reweighted=reweighted), None
 
 

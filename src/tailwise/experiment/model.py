@@ -172,7 +172,8 @@ class FittedModel:
         if not scalar:
             joint = len(raw.pred) > 0 and raw.predictive is not None
             return replace(calibrated, dial=VectorDial.from_labels(y_train, _grid(task)) if joint else None), raw
-        calibrated = replace(calibrated, dial=Dial.from_labels(y_train, task.shots.scalar_bins))
+        dial = Dial.from_labels(y_train, task.shots.scalar_bins)
+        calibrated = replace(calibrated, dial=dial)
         if intervals and len(y_val) >= FEWEST and (correction is not None or raw.predictive is None):
             weight = calibrated._as_rows_come(y_val)
             calibrated = replace(calibrated, conditional=ConditionalDensity.fit(y_val, pred, sample_weight=weight))
@@ -182,9 +183,8 @@ class FittedModel:
         if calibrated.conditional is not None and (self.balance > 0 or within is not None):
             raw = replace(raw, predictive=calibrated.cross_fitted(y_val, pred))
         choice = None
-        if within is not None and raw.predictive is not None and len(y_val) >= 2 * FEWEST:
+        if within is not None and isinstance(raw.predictive, Predictive) and len(y_val) >= 2 * FEWEST:
             plain = None if held_out is None else held_out.points[held_out.plain]
-            dial = calibrated._checked_dial()
             choice = choose_balance(y_val, raw.predictive, dial, task.shots, plain=plain, within=within)
             calibrated = replace(calibrated, balance=choice.balance)
         pred = calibrated.decided(replace(raw, pred=pred), Decision())
