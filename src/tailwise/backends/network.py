@@ -185,6 +185,9 @@ class NetworkBackend:
         """Read saved inputs."""
         return load_inputs(folder, saved, self.dtype)
 
+    def check_installed(self) -> None:
+        """Nothing to check: torch is no extra."""
+
     def silence(self) -> None:
         """Nothing to silence."""
 
