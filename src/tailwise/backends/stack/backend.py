@@ -48,8 +48,8 @@ class StackBackend:
         """Set up a training.
 
         Raises:
-            InputError: several targets, images or texts, a method, rows that are not in memory, fewer than 30 training and
-                validation rows, a device that is not available, an expert whose package is not installed.
+            InputError: several targets, images or texts, a method, rows that are not in memory, fewer than 30 training
+                and validation rows, a device that is not available, an expert whose package is not installed.
         """
         settings = StackSettings.from_params(params)
         if method.name != "vanilla":
@@ -63,7 +63,8 @@ class StackBackend:
         n = task.count("train") + (task.count("val") if task.held_out else 0)
         if n < _FEWEST_ROWS:
             raise InputError(
-                f"a stack needs at least {_FEWEST_ROWS} rows to train on, got {n}; use `quality='fast'` or another `model`"
+                f"a stack needs at least {_FEWEST_ROWS} rows to train on, got {n}; "
+                "use `quality='fast'` or another `model`"
             )
         accelerator_for(recipe)  # refuse a device or precision before anything is trained
         for expert in settings.chosen:
