@@ -64,7 +64,7 @@ class TestChoice:
             (["--precision", "bf16"], Experiment("sqinv+lds", recipe=Recipe(precision="bf16"))),
             (["--target", "x1"], Experiment("sqinv+lds")),
         ],
-        ids=str,
+        ids=lambda value: " ".join(value) if isinstance(value, list) else value.name,
     )
     def test_of_options(self, words, experiment, toy_csv, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
@@ -120,11 +120,12 @@ class TestRefused:
         monkeypatch.chdir(tmp_path)
         (tmp_path / "parts").mkdir()
         toy.to_parquet(tmp_path / "parts" / "a.parquet")
-        line = refused(capsys, "train", "parts", "-t", "price", "--quality", "good")
+        words = ["train", "parts", "-t", "price", "-o", "r"]
+        line = refused(capsys, *words, "--quality", "good")
         assert "--quality is for a file, whose rows are in memory, not for a folder of Parquet files" in line
-        line = refused(capsys, "train", "parts", "-t", "price", "--model", "stack")
+        line = refused(capsys, *words, "--model", "stack")
         assert "a stack needs the rows in memory; give a file, not a folder" in line
-        assert not (tmp_path / "runs").exists()
+        assert not (tmp_path / "r").exists()
 
     def test_few_rows(self, toy, tmp_path, monkeypatch, capsys):
         monkeypatch.chdir(tmp_path)

@@ -202,7 +202,10 @@ def _fitting(task: Task, method: Method, recipe: Recipe, rows: NetworkRows | Med
 
     def validate(current: nn.Module) -> Mapping[str, float]:
         pred = np.concatenate([y_val[:0], *(predictions(current, x) for x in x_val)])
-        return validation_errors(y_val, np.concatenate(gather_objects(pred)), task.shots)
+        pred = np.concatenate(gather_objects(pred))
+        if not np.isfinite(pred).all():
+            raise InputError("predictions are not finite; use a smaller `lr`")
+        return validation_errors(y_val, pred, task.shots)
 
     training = Training(
         method, model, rows.batches, rows.y_train, bins=task.shots.bins, validate=validate, recipe=recipe

@@ -272,8 +272,8 @@ Workers = Annotated[
     typer.Option(
         "--jobs",
         "-j",
-        help="Number of trainings of a stack in parallel.",
-        show_default="one a core",
+        help="Number of trainings in parallel.",
+        show_default="of a stack, one a core",
         rich_help_panel=TRAINING,
     ),
 ]

@@ -11,9 +11,10 @@ from tailwise._checks import InputError, one_of
 from tailwise.backends.names import MODELS, load_backend
 from tailwise.cli import automatic
 from tailwise.cli.launch import several
+from tailwise.cli.quality_choice import by_quality, is_given
 from tailwise.cli.table_choices import table_choices
-from tailwise.experiment.quality import DEFAULT_METHOD, DEFAULT_QUALITY, experiment_for
-from tailwise.experiment.spec import AUTO_BALANCE, AUTO_METHOD, Experiment
+from tailwise.experiment.quality import DEFAULT_METHOD
+from tailwise.experiment.spec import AUTO_METHOD, Experiment
 from tailwise.modalities.encoder_names import AUTO, ENCODERS
 from tailwise.modalities.kinds import kinds
 from tailwise.training.recipe import Recipe
@@ -21,7 +22,6 @@ from tailwise.training.recipe import Recipe
 if TYPE_CHECKING:
     from tailwise.data.source import Source
 
-_OF_ONE_MODEL = ("method", "model", "encoder", "settings", "criterion", "precision")
 _OF_NETWORKS = ("encoder", "epochs", "batch_size", "lr", "patience", "device", "precision")
 _OF_RECIPE = ("epochs", "batch_size", "lr", "criterion", "seed", "device", "precision")
 _OF_TABLES = (
@@ -68,52 +68,11 @@ def table_wanted(context: typer.Context, media: Mapping[str, Any]) -> Wanted:
         raise InputError("Missing option '--target' / '-t': the column to predict")
     recipe = _recipe(given)
     start_processes(recipe)
-    experiment = _by_quality(context, recipe, media) or _by_method(context, recipe)
+    experiment = by_quality(context, recipe, media) or _by_method(context, recipe)
     label = experiment.label(AUTO_METHOD if experiment.method == AUTO_METHOD else experiment.compose().name)
     stem = given["data"].removeprefix("example:").rsplit("/", 1)[-1].split(".")[0]
     choices = table_choices(**{name: given[name] for name in _OF_TABLES}) | dict(media)
     return Wanted(experiment, label, _folder(given, stem, label), lambda source: prepare(source, target, **choices))
-
-
-def _by_quality(context: typer.Context, recipe: Recipe, media: Mapping[str, Any]) -> Experiment | None:
-    """Return the default for a table, a stack or one network; ``None`` if the options name or need something else.
-
-    Raises:
-        InputError: options that do not belong together.
-    """
-    given = context.params
-    named = next((name for name in _OF_ONE_MODEL if _is_given(context, name)), None)
-    if named is None and any(media.values()):
-        named = "media"
-    if named is None and (len(given["target"]) > 1 or several()):
-        named = "target"
-    if named is None and Path(given["data"]).is_dir():
-        named = "folder"
-    if named is not None:
-        for name in ("quality", "within", "jobs", "time_limit"):
-            if _is_given(context, name):
-                raise InputError(_apart(name, named))
-        return None
-    quality = given["quality"] or DEFAULT_QUALITY
-    params = {"jobs": given["jobs"], "seconds": given["time_limit"]}
-    params = {name: value for name, value in params.items() if value is not None}
-    if quality == "fast" and params:
-        raise InputError("--jobs and --time-limit are for --quality good and best, which train several models")
-    balance = AUTO_BALANCE if given["balance"] is None else given["balance"]
-    return experiment_for(quality, recipe, balance=balance, within=given["within"], params=params)
-
-
-def _apart(name: str, named: str) -> str:
-    """Return what to say of an option of the default beside something that needs one network."""
-    flag = "--" + name.replace("_", "-")
-    if named == "media":
-        return f"{flag} is for tables alone, not for images, texts and signals; leave it out"
-    if named == "folder":
-        return f"{flag} is for a file, whose rows are in memory, not for a folder of Parquet files; leave it out"
-    if named == "target":
-        return f"{flag} is for one --target and one process; leave it out"
-    other = {"settings": "--set"}.get(named, f"--{named}")
-    return f"{flag} and {other} do not go together: {other} trains one model; leave one of them out"
 
 
 def _by_method(context: typer.Context, recipe: Recipe) -> Experiment:
@@ -137,12 +96,6 @@ def _by_method(context: typer.Context, recipe: Recipe) -> Experiment:
     if method == AUTO_METHOD:
         automatic.check(experiment, given["target"])
     return experiment
-
-
-def _is_given(context: typer.Context, name: str) -> bool:
-    """Whether an option was given on the command line."""
-    source = context.get_parameter_source(name)
-    return source is not None and source.name == "COMMANDLINE"
 
 
 def maps_wanted(context: typer.Context) -> Wanted:
@@ -194,7 +147,7 @@ def _check_model(context: typer.Context, model: str, encoder: str, params: dict[
             raise InputError("--set model... is for models that are not networks; use --set encoder.NAME=VALUE")
         return
     for name in _OF_NETWORKS:
-        if _is_given(context, name):
+        if is_given(context, name):
             option = "--" + name.replace("_", "-")
             raise InputError(f"{option} is for networks; --model {model} takes --set model.NAME=VALUE")
     for kind in ("encoder", *kinds()):
@@ -207,7 +160,7 @@ def _check_model(context: typer.Context, model: str, encoder: str, params: dict[
 def _check_options(context: typer.Context) -> None:
     """Raise for options that mean nothing for maps, and for an index that does not name its images."""
     for name in context.params:
-        if name not in _TAKEN and _is_given(context, name):
+        if name not in _TAKEN and is_given(context, name):
             raise InputError(f"--{name.replace('_', '-')} and --depth do not go together: leave one out")
     if len(context.params["image"] or []) != 1:
         raise InputError("--depth needs one --image COLUMN: a column with the image files of the maps")
