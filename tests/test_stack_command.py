@@ -168,6 +168,7 @@ class TestRun:
         assert rows == [f"stack at balance {saved['choice']['balance']:g}", *names[1:]]
         for rival in ("a plain network", "plain LightGBM"):
             assert f"Against {rival}, out of fold: as rows come " in section
+        assert "The model of the best validation score is kept" not in page
 
     def test_the_leaderboard_is_printed(self, trained, tmp_path, capsys):
         words = ["train", str(trained / "toy.csv"), *TRAIN, "--within", "0.1", "-o", str(tmp_path / "r")]
