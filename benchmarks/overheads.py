@@ -50,7 +50,7 @@ def train(rows, epochs) -> Found:
     with tempfile.TemporaryDirectory() as name:
         table = Path(name, "generated.csv")
         frame.to_csv(table, index=False)
-        options = ["--epochs", str(epochs), "--patience", "0", "-o", f"{name}/run"]
+        options = ["-m", "sqinv+lds", "--epochs", str(epochs), "--patience", "0", "-o", f"{name}/run"]
         return {"ours_ms": command("-m", "tailwise", "train", str(table), "-t", "count", *options)}
 
 

@@ -49,8 +49,9 @@ WORDS = "--set text.units=4 --set text.width=8"
 
 
 def train(options: str, data: str = TABLE, *, epochs: int = 3) -> str:
-    """Train a network for a few epochs."""
-    return f"train {data} {options} --epochs {epochs} -o run"
+    """Train a network for a few epochs, by ``sqinv+lds`` where the options name no method."""
+    method = "" if "-m" in options.split() else "-m sqinv+lds "
+    return f"train {data} {method}{options} --epochs {epochs} -o run"
 
 
 def used(data: str) -> tuple[str, ...]:

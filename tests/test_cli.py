@@ -12,7 +12,8 @@ from tailwise import TableModel
 from tailwise.cli.main import run
 from tailwise.methods.catalog import PARTS
 
-TRAIN = ["--target", "price", "--epochs", "3", "--device", "cpu"]
+TRAIN = ["--target", "price", "--method", "sqinv+lds", "--epochs", "3", "--device", "cpu"]
+LONGER = ["--target", "price", "--method", "sqinv+lds", "--epochs", "4"]
 
 
 @pytest.fixture(scope="module")
@@ -282,14 +283,14 @@ class TestInterrupted:
             return real(training)
 
         monkeypatch.setattr(Training, "_one_epoch", stop)
-        code = run(["train", str(toy_csv), "--target", "price", "--epochs", "4", "-o", str(out)])
+        code = run(["train", str(toy_csv), *LONGER, "-o", str(out)])
         monkeypatch.setattr(Training, "_one_epoch", real)
         return code
 
     @pytest.mark.slow
     def test_ctrl_c_leaves_a_run_that_resumes_to_the_same_model(self, toy_csv, tmp_path, monkeypatch, capsys):
         whole, cut = tmp_path / "whole", tmp_path / "cut"
-        common = ["train", str(toy_csv), "--target", "price", "--epochs", "4"]
+        common = ["train", str(toy_csv), *LONGER]
         assert run([*common, "-o", str(whole)]) == 0
         assert self.stopped(toy_csv, cut, monkeypatch) == 130
         assert "--resume" in capsys.readouterr().err
@@ -304,8 +305,7 @@ class TestInterrupted:
     @pytest.mark.slow
     def test_stopped_before_the_first_epoch(self, toy_csv, tmp_path, monkeypatch):
         assert self.stopped(toy_csv, tmp_path / "r", monkeypatch, after=0) == 130
-        again = ["train", str(toy_csv), "--target", "price", "--epochs", "4", "-o", str(tmp_path / "r"), "--resume"]
-        assert run(again) == 0
+        assert run(["train", str(toy_csv), *LONGER, "-o", str(tmp_path / "r"), "--resume"]) == 0
 
 
 class TestEveryPart:

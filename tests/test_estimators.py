@@ -266,7 +266,7 @@ class TestImbalancedRegressor:
         rng = np.random.default_rng(0)
         X = rng.normal(size=(6000, 2))
         y = np.exp(X[:, 0] + rng.normal(size=6000) / 3)
-        model = ImbalancedRegressor(epochs=8, random_state=0).fit(X[:3000], y[:3000])
+        model = ImbalancedRegressor("sqinv+lds", epochs=8, random_state=0).fit(X[:3000], y[:3000])
         ends, pred = model.predict_interval(X[3000:], 0.9), model.predict(X[3000:])
         inside = (ends[:, 0] <= y[3000:]) & (y[3000:] <= ends[:, 1])
         assert 0.87 < inside.mean() < 0.94

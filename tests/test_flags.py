@@ -131,7 +131,7 @@ class TestLibrary:
         ids=str,
     )
     def test_a_user_of_estimators_reads_no_flag(self, toy, wrong):
-        model = ImbalancedRegressor(**{"epochs": 1, "device": "cpu", **wrong})
+        model = ImbalancedRegressor(**{"method": "sqinv+lds", "epochs": 1, "device": "cpu", **wrong})
         with pytest.raises(InputError) as error:
             model.fit(toy.drop(columns="price"), toy["price"])
         assert "--" not in str(error.value)
@@ -143,7 +143,7 @@ class TestTerminal:
         [
             (["train", "TOY", "-t", "price", "--bin-width", "1", "--bins", "5"], ["--bin-width", "--bins"]),
             (["train", "TOY", "-t", "price", "--lr", "-1"], ["--lr"]),
-            (["train", "TOY", "-t", "price", "--lr", "1e12", "--epochs", "2", "-o", "r"], ["--lr"]),
+            (["train", "TOY", "-t", "price", "-m", "sqinv+lds", "--lr", "1e12", "--epochs", "2", "-o", "r"], ["--lr"]),
             (["train", "TOY", "-t", "price", "--split", "halves"], ["--split"]),
             (["train", "TOY", "-t", "price", "--split", "random", "--split-column", "new"], ["--split random"]),
             (["train", "TOY", "-t", "price", "--resume", "--overwrite"], ["--resume", "--overwrite"]),
@@ -171,7 +171,7 @@ class TestTerminal:
     def test_notes_have_flags_too(self, toy, tmp_path, capsys):
         crowded = toy.assign(price=toy["price"].where(toy["price"] > 100, toy["price"] / 1000))
         crowded.to_csv(tmp_path / "toy.csv", index=False)
-        words = ["-t", "price", "--bins", "3", "--epochs", "1", "-o", str(tmp_path / "r")]
+        words = ["-t", "price", "-m", "sqinv+lds", "--bins", "3", "--epochs", "1", "-o", str(tmp_path / "r")]
         assert run(["train", str(tmp_path / "toy.csv"), *words]) == 0
         errors = capsys.readouterr().err
         assert re.search(r"--bin-width [\d.e-]+ would tell", errors)

@@ -600,8 +600,8 @@ class TestRefused:
                     monkeypatch.setitem(sys.modules, module, None)
         frame = pd.read_csv(folder / "index.csv")[["x", "y"]]
         frame.to_csv(tmp_path / "t.csv", index=False)
-        command = ["train", str(tmp_path / "t.csv"), "-t", "y", "--epochs", "1", "-o", str(tmp_path / "r")]
-        assert run(command) == 0
+        command = ["train", str(tmp_path / "t.csv"), "-t", "y", "-m", "sqinv+lds", "--epochs", "1"]
+        assert run([*command, "-o", str(tmp_path / "r")]) == 0
 
 
 @pytest.mark.slow

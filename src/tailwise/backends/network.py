@@ -186,6 +186,9 @@ class NetworkBackend:
         """Read saved inputs."""
         return load_inputs(folder, saved, self.dtype)
 
+    def check_installed(self) -> None:
+        """Nothing to check: torch is no extra."""
+
     def silence(self) -> None:
         """Nothing to silence."""
 
@@ -200,7 +203,10 @@ def _fitting(task: Task, method: Method, recipe: Recipe, rows: NetworkRows | Med
 
     def validate(current: nn.Module) -> Mapping[str, float]:
         pred = np.concatenate([y_val[:0], *(predictions(current, x) for x in x_val)])
-        return validation_errors(y_val, np.concatenate(gather_objects(pred)), task.shots)
+        pred = np.concatenate(gather_objects(pred))
+        if not np.isfinite(pred).all():
+            raise InputError("predictions are not finite; use a smaller `lr`")
+        return validation_errors(y_val, pred, task.shots)
 
     training = Training(
         method, model, rows.batches, rows.y_train, bins=task.shots.bins, validate=validate, recipe=recipe

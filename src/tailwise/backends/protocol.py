@@ -180,5 +180,12 @@ class Backend(Protocol):
     def load_inputs(self, folder: Path, saved: Mapping[str, Any] | None, model: Predictor, /) -> Inputs:
         """Read the inputs of a loaded model; ``saved`` is what :meth:`Inputs.save` returned."""
 
+    def check_installed(self) -> None:
+        """Raise if an optional package of the model is not installed.
+
+        Raises:
+            InputError: a package that is not installed.
+        """
+
     def silence(self) -> None:
         """Keep the library behind the model from printing, for a command that prints its own lines."""

@@ -93,7 +93,8 @@ def _by_method(context: typer.Context, recipe: Recipe) -> Experiment:
     _check_model(context, model, encoder, of_model)
     model_params = of_model["encoder" if model == "network" else "model"]
     model_params = model_params | {kind: of_model[kind] for kind in kinds() if of_model[kind]}
-    experiment = Experiment(method, model, encoder, params, model_params, recipe, given["balance"] or 0.0)
+    balance = given["balance"] if given["balance"] is not None else AUTO_BALANCE if model == "stack" else 0.0
+    experiment = Experiment(method, model, encoder, params, model_params, recipe, balance)
     if method == AUTO_METHOD:
         automatic.check(experiment, given["target"])
     return experiment
@@ -107,7 +108,7 @@ def _check_model(context: typer.Context, model: str, encoder: str, params: dict[
         if params["model"]:
             raise InputError("--set model... is for models that are not networks; use --set encoder.NAME=VALUE")
         return
-    for name in _OF_NETWORKS:
+    for name in _OF_NETWORKS[: 1 if model == "stack" else None]:  # recipe options go to the networks of a stack
         if is_given(context, name):
             option = "--" + name.replace("_", "-")
             raise InputError(f"{option} is for networks; --model {model} takes --set model.NAME=VALUE")

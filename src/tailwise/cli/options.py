@@ -273,7 +273,7 @@ Workers = Annotated[
         "--jobs",
         "-j",
         help="Number of trainings in parallel.",
-        show_default="one a core",
+        show_default="of a stack, one a core",
         rich_help_panel=TRAINING,
     ),
 ]

@@ -1,12 +1,14 @@
 """Levels of quality: what is trained where neither a method nor a model is named."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from tailwise._checks import one_of
-from tailwise.data.task import Task
 from tailwise.experiment.spec import AUTO_BALANCE, Experiment
 from tailwise.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from tailwise.data.task import Task
 
 Quality = Literal["fast", "good", "best"]
 QUALITIES: Mapping[str, str] = {
@@ -51,7 +53,7 @@ def experiment_for(
     return Experiment("vanilla", "stack", params=settings, recipe=recipe, balance=balance, within=within)
 
 
-def default_for(task: Task) -> Experiment:
+def default_for(task: "Task") -> Experiment:
     """Return what is trained on a task if nothing is said: the stack, or one network where a stack cannot be trained.
 
     That is of several targets, of images, texts and signals, of rows that are not in memory or fewer than 30.

@@ -100,7 +100,7 @@ def run_page(
             "cells": cells_chart(shots, targets),
             "cell_errors": cell_error_chart(y_true, y_pred, shots, targets),
         }
-    if len(history) > 1:
+    if len(history) > 1 and leaderboard is None:  # the records of a stack are folds, not steps of a training
         pictures["training"] = training_chart(history, target, steps.rstrip("s"), error=metrics["mae"][0])
     if levels:
         pictures |= {"predicted": calibration_chart(levels), "true": calibration_chart(levels, by="true")}

@@ -111,7 +111,7 @@ def describe(
         },
         "label": label,
         "recipe": {name: value for name, value in asdict(experiment.recipe).items() if name != "seconds" or value},
-        **({"balance": experiment.balance} if experiment.balance else {}),
+        **{name: value for name in ("balance", "within") if (value := getattr(experiment, name))},
         "versions": run.versions(),
     }
 

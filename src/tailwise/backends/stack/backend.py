@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tailwise._checks import InputError
+from tailwise.backends.names import load_backend
 from tailwise.backends.protocol import Backend, Between, Inputs, Predictor
 from tailwise.backends.stack.fitting import StackFitting
 from tailwise.backends.stack.settings import StackSettings
@@ -15,6 +16,7 @@ from tailwise.backends.stack.stacked_model import KIND, StackedModel
 from tailwise.data.task import Task
 from tailwise.methods.build import Method
 from tailwise.modalities.encoder_names import AUTO
+from tailwise.training.loop import accelerator_for
 from tailwise.training.recipe import Recipe
 
 _FEWEST_ROWS = 30
@@ -46,7 +48,8 @@ class StackBackend:
         """Set up a training.
 
         Raises:
-            InputError: several targets, images or texts, a method, fewer than 30 training and validation rows.
+            InputError: several targets, images or texts, a method, rows that are not in memory, fewer than 30 training
+                and validation rows, a device that is not available, an expert whose package is not installed.
         """
         settings = StackSettings.from_params(params)
         if method.name != "vanilla":
@@ -55,9 +58,17 @@ class StackBackend:
             raise InputError("a stack has no encoder of its own; leave `encoder` out")
         if len(task.schema.targets) > 1 or task.schema.media:
             raise InputError("a stack is for one target of a table without images, texts or signals; use the network")
-        n = task.count("train") + task.count("val")
+        if not task.rows.in_memory:
+            raise InputError("a stack needs the rows in memory; give a file, not a folder, or use the network")
+        n = task.count("train") + (task.count("val") if task.held_out else 0)
         if n < _FEWEST_ROWS:
-            raise InputError(f"a stack needs at least {_FEWEST_ROWS} rows to train on, got {n}; choose another `model`")
+            raise InputError(
+                f"a stack needs at least {_FEWEST_ROWS} rows to train on, got {n}; "
+                "use `quality='fast'` or another `model`"
+            )
+        accelerator_for(recipe)  # refuse a device or precision before anything is trained
+        for expert in settings.chosen:
+            load_backend(expert.model).check_installed()
         return StackFitting(task, recipe, settings)
 
     def load(self, folder: Path, description: Mapping[str, Any]) -> StackedModel:
@@ -69,6 +80,9 @@ class StackBackend:
         if not isinstance(model, StackedModel):
             raise TypeError(f"a stack was expected, got {type(model).__name__}")
         return model.inputs
+
+    def check_installed(self) -> None:
+        """Nothing to check before the experts are known."""
 
     def silence(self) -> None:
         """Nothing to silence: each expert is silenced where it is trained."""
