@@ -17,7 +17,7 @@ from conftest import toy_frame
 from tailwise import Bins, Experiment, FittedModel, ImbalancedRegressor, InputError, Recipe, Shots, prepare
 from tailwise.backends.stack import combiner as combiner_module
 from tailwise.backends.stack.combiner import Combiner, CombinerRecipe
-from tailwise.backends.stack.experts import EXPERTS, PLAIN, Expert
+from tailwise.backends.stack.experts import EXPERTS, PLAIN
 from tailwise.backends.stack.fitting import StackFitting, folds_of
 from tailwise.backends.stack.settings import QUALITIES, StackSettings
 from tailwise.distributions import Decision, Dial, Mixture
@@ -230,9 +230,14 @@ class TestSettings:
         assert StackSettings(jobs=3).workers == 3
 
     def test_an_expert_takes_the_recipe_of_the_stack_where_it_is_given(self):
-        expert = Expert("x", "network", recipe={"lr": 0.5, "batch_size": 64})
-        assert expert.recipe_for(Recipe(seed=4)) == Recipe(seed=4, lr=0.5, batch_size=64, criterion="mae")
-        assert expert.recipe_for(Recipe(lr=0.01)).lr == 0.01
+        expert = EXPERTS["network"]
+        assert expert.recipe_for(Recipe(), 6000) == Recipe(criterion="mae", batch_size=128, lr=2e-3)
+        assert expert.recipe_for(Recipe(), 100_000).batch_size == 256
+        assert expert.recipe_for(Recipe(), 2000) == Recipe(criterion="mae")  # a default batch of 32 rows
+        assert expert.recipe_for(Recipe(lr=1e-4), 6000) == Recipe(criterion="mae", lr=1e-4)
+        assert expert.recipe_for(Recipe(batch_size=64), 6000) == Recipe(criterion="mae", batch_size=64)
+        assert expert.recipe_for(Recipe(criterion="bmae", epochs=3), 50).epochs == 3
+
 
 
 class TestRefused:
@@ -518,7 +523,7 @@ class TestChooseBalance:
 @pytest.mark.parametrize("seed", range(5))
 def test_error_as_rows_come_is_a_plain_loop(seed):
     rng = np.random.default_rng(seed)
-    y_train, y = rng.exponential(10.0, 300), rng.uniform(0.0, 80.0, 60)
+    y_train, y = np.minimum(rng.exponential(10.0, 300), 79.0), rng.uniform(0.0, 80.0, 60)
     pred = y + rng.normal(size=60)
     shots = Shots.from_labels(y_train, Bins.from_edges(np.arange(0.0, 85.0, 5.0)))
     total = weight = 0.0
