@@ -18,7 +18,9 @@ from tailwise.experiment.prepare import prepare
 CLI = Path(tailwise.__file__).parent / "cli"
 MAIN = ("train", "diagnose", "compare", "tune", "predict", "evaluate")
 # Their help depends on the command.
-DIFFERENT = {"--out", "--set", "--method", "--model", "--encoder", "--epochs", "--seeds", "--target", "--data"}
+DIFFERENT = {
+    *("--out", "--set", "--method", "--model", "--encoder", "--epochs", "--seeds", "--target", "--data", "--within"),
+}
 
 
 def options_of(name):
