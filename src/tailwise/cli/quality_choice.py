@@ -39,7 +39,7 @@ def by_quality(context: typer.Context, recipe: Recipe, media: Mapping[str, Any])
     params = {name: value for name, value in params.items() if value is not None}
     if quality == "fast" and params:
         raise InputError("--jobs and --time-limit are for --quality good and best, which train several models")
-    balance = AUTO_BALANCE if given["balance"] is None else given["balance"]
+    balance: Any = AUTO_BALANCE if given["balance"] is None else given["balance"]
     return experiment_for(quality, recipe, balance=balance, within=given["within"], params=params)
 
 

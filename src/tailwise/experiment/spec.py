@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from tailwise._checks import InputError, not_negative, one_of
 from tailwise.backends.names import MODELS
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tailwise.methods.build import Method
 
 AUTO_METHOD = "auto"
-AUTO_BALANCE = "auto"
+AUTO_BALANCE: Final = "auto"
 _NETWORK = "network"
 
 
