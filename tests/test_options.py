@@ -19,16 +19,7 @@ CLI = Path(tailwise.__file__).parent / "cli"
 MAIN = ("train", "diagnose", "compare", "tune", "predict", "evaluate")
 # Their help depends on the command.
 DIFFERENT = {
-    "--out",
-    "--set",
-    "--method",
-    "--model",
-    "--encoder",
-    "--epochs",
-    "--seeds",
-    "--target",
-    "--data",
-    "--within",
+    *("--out", "--set", "--method", "--model", "--encoder", "--epochs", "--seeds", "--target", "--data", "--within"),
 }
 
 

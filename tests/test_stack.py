@@ -239,7 +239,6 @@ class TestSettings:
         assert expert.recipe_for(Recipe(criterion="bmae", epochs=3), 50).epochs == 3
 
 
-
 class TestRefused:
     @pytest.fixture
     def task(self, toy):

@@ -202,7 +202,7 @@ class TestRun:
             (
                 ([], {}),
                 (["--balance", "0.7"], {"balance": 0.7}),
-                (["--under", "9", "--over", "1"], {"under": 9.0, "over": 1.0}),
+                (["--cost", "under=9,over=1"], {"under": 9.0, "over": 1.0}),
             )
         ):
             out = tmp_path / f"{i}.csv"

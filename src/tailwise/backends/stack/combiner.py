@@ -94,8 +94,8 @@ class Members(nn.Module):
         for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             h = torch.baddbmm(bias, h, weight)
             h = silu(h) if layer < last else h
-        h = h.view(*h.shape[:2], self.components, -1)
-        shares, rest = h[..., : self.n_experts], h[..., self.n_experts :]
+        outputs = h.view(*h.shape[:2], self.components, -1)
+        shares, rest = outputs[..., : self.n_experts], outputs[..., self.n_experts :]
         means = (shares.softmax(-1) * points[:, None, :]).sum(-1) + self.shift * torch.tanh(rest[..., 0])
         return log_softmax(rest[..., 1], -1), means, rest[..., 2].clamp(*_LOG_SCALES)
 
@@ -202,8 +202,8 @@ class Combiner:
     def load(cls, folder: Path, description: Mapping[str, Any]) -> Self:
         """Read what :meth:`save` wrote."""
         recipe = CombinerRecipe(**description["recipe"])
-        n_columns, n_experts, folds = (int(description[name]) for name in ("n_columns", "n_experts", "members"))
-        members = Members(n_columns, n_experts, folds, recipe, torch.Generator())
+        n_columns, n_experts, count = (int(description[name]) for name in ("n_columns", "n_experts", "members"))
+        members = Members(n_columns, n_experts, count, recipe, torch.Generator())
         members.load_state_dict(load_file(folder / _FILE))
         center, scale, low, high = (float(description[name]) for name in ("center", "scale", "low", "high"))
         return cls(members, center, scale, low, high, recipe)
