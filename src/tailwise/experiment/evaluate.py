@@ -12,6 +12,7 @@ from tailwise.distributed import gather_objects, piece
 from tailwise.distributions.decisions import Decision
 from tailwise.distributions.pooling import concatenate
 from tailwise.distributions.predictive import Predictive
+from tailwise.experiment.interval_coverage import MeasuredIntervals, measured_intervals
 from tailwise.experiment.model import FittedModel, Predictions
 from tailwise.experiment.trade_off import TradeOff, trade_off
 from tailwise.labels.relevance import Relevance
@@ -57,12 +58,14 @@ class Evaluation:
         regions: metrics by region.
         coverage: coverage of the intervals by region; ``None`` where there are none.
         trade_off: errors by region at several balances, and scores of the distributions; ``None`` of a model without.
+        intervals: coverage of each kind of intervals by region of the true value, of a model with distributions.
     """
 
     predicted: PredictedPart
     regions: Mapping[str, RegionMetrics]
     coverage: Mapping[str, RegionCoverage] | None
     trade_off: TradeOff | None = None
+    intervals: tuple[MeasuredIntervals, ...] = ()
 
     def metrics(self) -> dict[str, dict[str, float]]:
         """Return number of rows and metrics by region as plain numbers, without intervals."""
@@ -199,14 +202,18 @@ def measure(
         resamples: bootstrap resamples for the intervals of metrics; 0 for none.
     """
     y, pred, ends, predictive = predicted.y, predicted.pred, predicted.ends, predicted.predictive
-    curve = None
+    curve, intervals = None, ()
     if predictive is not None and model.dial is not None:
         curve = trade_off(y, predictive, model.dial, shots, balance=model.balance, spread=spread)
+        if predicted.part != "val":  # the intervals are calibrated on these rows
+            known = Predictions(pred, predictive=predictive)
+            intervals = measured_intervals(model, y, known, ends, shots, balanced=spread is not None)
     return Evaluation(
         predicted,
         region_metrics(y, pred, shots, relevance=relevance, resamples=resamples, seed=seed),
         None if ends is None else coverage_by_region(y, pred, ends[:, 0], ends[:, 1], shots),
         curve,
+        intervals,
     )
 
 

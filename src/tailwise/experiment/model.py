@@ -20,13 +20,15 @@ from tailwise.calibration.intervals import RegionIntervals
 from tailwise.data.columns import Schema
 from tailwise.data.rows import Rows, as_rows
 from tailwise.data.task import Task
+from tailwise.distributions.atoms import Atoms, atoms_from_json, atoms_of
 from tailwise.distributions.conditional import FEWEST, ConditionalDensity
 from tailwise.distributions.decisions import Decision, Dial, Loss
-from tailwise.distributions.dialed import cross_fitted, weights_as_rows_come
+from tailwise.distributions.dialed import weights_as_rows_come
 from tailwise.distributions.label_density import Target
 from tailwise.distributions.mixtures import Mixture
 from tailwise.distributions.pooling import concatenate
 from tailwise.distributions.predictive import Predictive
+from tailwise.experiment.held_out import HeldOut
 from tailwise.labels.relevance import Relevance
 from tailwise.labels.shots import Shots
 from tailwise.modalities.table_inputs import TableInputs
@@ -83,6 +85,8 @@ class FittedModel:
         balance: of predictions where a call gives none, from 0 (labels as they come) to 1 (every value equally likely).
         reweighted: whether training rows were weighted or resampled by label. The distributions of the model itself
             are then not those of labels as they come, and are not used.
+        atoms: values that many training labels share, and so do the distributions.
+        held_out: validation rows that the intervals of a decision are calibrated on.
     """
 
     schema: Schema
@@ -96,6 +100,8 @@ class FittedModel:
     conditional: ConditionalDensity | None = None
     balance: float = 0.0
     reweighted: bool = False
+    atoms: Atoms | None = None
+    held_out: HeldOut | None = None
 
     @property
     def encoder(self) -> str | None:
@@ -140,19 +146,42 @@ class FittedModel:
         calibrated = replace(self, correction=fitted)
         if not scalar:
             return calibrated, raw
-        calibrated = replace(calibrated, dial=Dial.from_labels(y_train, task.shots.scalar_bins))
-        if intervals and len(y_val) >= FEWEST and (correction is not None or raw.predictive is None):
+        calibrated = replace(
+            calibrated, dial=Dial.from_labels(y_train, task.shots.scalar_bins), atoms=atoms_of(y_train)
+        )
+        held = None
+        if intervals and len(y_val) >= FEWEST:
             weight = calibrated._as_rows_come(y_val)
-            calibrated = replace(calibrated, conditional=ConditionalDensity.fit(y_val, pred, sample_weight=weight))
-        if correction is not None and raw.std is not None:  # of the model's own predictions
-            given = calibrated.conditional
-            raw = replace(raw, std=None if given is None else given.predictive(raw.pred).std())
-        if calibrated.conditional is not None and self.balance > 0:
-            raw = replace(raw, predictive=calibrated.cross_fitted(y_val, pred))
+            if correction is not None or raw.predictive is None:
+                calibrated = replace(calibrated, conditional=ConditionalDensity.fit(y_val, pred, sample_weight=weight))
+            held = HeldOut(y_val, pred, weight, task.split == "balanced", raw.predictive, calibrated.atoms)
+            calibrated = replace(calibrated, atoms=held.calibrated_atoms(), held_out=held.thinned())
+        raw = replace(raw, std=calibrated._std(raw.std, raw.predictive, raw.pred))
+        if held is not None and (self.balance > 0 or raw.predictive is not None):
+            raw = replace(raw, predictive=held.distributions)
         pred = calibrated.decided(replace(raw, pred=pred), Decision())
         if intervals:
             calibrated = replace(calibrated, intervals=RegionIntervals.fit(y_val, pred, task.shots))
         return calibrated, raw
+
+    def _std(
+        self, own: NDArray[np.float64] | None, predictive: Predictive | None, pred: NDArray[np.float64]
+    ) -> NDArray[np.float64] | None:
+        """Return standard deviations that belong to predictions, those of their distributions where they are others.
+
+        Args:
+            own: of the model.
+            predictive: distributions of the model, without atoms.
+            pred: its predictions, corrected.
+        """
+        corrected = self.correction is not None
+        if own is None or not (corrected or (self.atoms is not None and not self.reweighted)):
+            return own
+        given = predictive if not corrected else None if self.conditional is None else self.conditional.predictive(pred)
+        return None if given is None else self._of_atoms(given).std()
+
+    def _of_atoms(self, predictive: Predictive) -> Predictive:
+        return predictive if self.atoms is None else self.atoms.of(predictive)
 
     def cross_fitted(self, y_val: NDArray[np.float64], pred: NDArray[np.float64]) -> Predictive | None:
         """Return the distributions of validation rows, each from the others; ``None`` of too few rows.
@@ -161,9 +190,8 @@ class FittedModel:
             y_val: ``(m,)`` labels of the rows that :attr:`conditional` was fitted to.
             pred: ``(m,)`` predictions for them.
         """
-        if len(y_val) < 2 * FEWEST:
-            return None
-        return cross_fitted(y_val, pred, sample_weight=self._as_rows_come(y_val))
+        weight = self._as_rows_come(y_val)
+        return HeldOut(y_val, pred, weight, balanced=False, atoms=self.atoms).distributions
 
     def _as_rows_come(self, y_val: NDArray[np.float64]) -> NDArray[np.float64]:
         return weights_as_rows_come(y_val, self._checked_dial().density, self.shots.scalar_bins)
@@ -316,7 +344,7 @@ class FittedModel:
         k = len(self.schema.targets)
         pred, std, features, distributions = [np.empty(0) if k == 1 else np.empty((0, k))], [], [], []
         unchanged = self.correction is None and not self.reweighted
-        start, head = 0, predictive and self.conditional is None and unchanged
+        start, head = 0, (predictive or self.atoms is not None) and self.conditional is None and unchanged
         for x in self.inputs.pieces(self.schema, rows):
             n = _length(x)
             kept = None if features_of is None else features_of[start : start + n]
@@ -329,30 +357,72 @@ class FittedModel:
         joined = np.concatenate(pred)
         if self.correction is not None:
             joined = self.correction(joined)
-        spread, given = (np.concatenate(std) if std else None), None
-        corrected_std = spread is not None and self.correction is not None  # the model's own is of another prediction
-        if not len(joined) and predictive and k == 1:
-            given = Mixture(*np.zeros((3, 0, 1)))
-        elif self.conditional is not None and (predictive or corrected_std):
+        given: Predictive | None = concatenate(distributions) if distributions else None
+        spread = self._std(np.concatenate(std) if std else None, given, joined)
+        if predictive and given is None and self.conditional is not None:
             given = self.conditional.predictive(joined)
-        if corrected_std:
-            spread = None if given is None else given.std()
+        if predictive and k == 1 and not len(joined):
+            given = Mixture(*np.zeros((3, 0, 1)))
         return Predictions(
             joined,
             spread,
             np.concatenate(features) if features else None,
-            (concatenate(distributions) if distributions else given) if predictive else None,
+            self._of_atoms(given) if predictive and given is not None else None,
         )
 
     def predict_interval(
-        self, frame: pd.DataFrame | Rows, confidence: float = 0.9, *, ignore_extra: bool = False
+        self,
+        frame: pd.DataFrame | Rows,
+        confidence: float = 0.9,
+        *,
+        balance: float | None = None,
+        density: Target | None = None,
+        ignore_extra: bool = False,
     ) -> NDArray[np.float64]:
-        """Return ``(n, 2)`` low and high ends of conformal intervals, target units; see :class:`RegionIntervals`.
+        """Return ``(n, 2)`` low and high ends of conformal intervals, target units.
+
+        Without a balance or a density they are around the model's own predictions, see :class:`RegionIntervals`;
+        otherwise they are those of the rows' distributions, tilted as it says, see :meth:`intervals_of_decision`.
 
         Raises:
             InputError: a model without calibration rows, a confidence outside (0, 1), columns that do not fit.
         """
-        return self.intervals_of(self.predict(frame, ignore_extra=ignore_extra), confidence)
+        decision = Decision(balance=balance, density=density)
+        known = self.predictions(frame, ignore_extra=ignore_extra, predictive=self.needs(decision))
+        if decision.given:
+            return self.intervals_of_decision(known, decision, confidence)
+        return self.intervals_of(self.decided(known, decision), confidence)
+
+    @property
+    def has_decision_intervals(self) -> bool:
+        """Whether held-out rows suffice to calibrate the intervals of a decision."""
+        return self.held_out is not None and self.held_out.distributions is not None
+
+    def intervals_of_decision(
+        self, known: Predictions, decision: Decision, confidence: float = 0.9
+    ) -> NDArray[np.float64]:
+        """Return ``(n, 2)`` ends of the intervals of rows' distributions as a decision tilts them, conformalized.
+
+        They cover at least a fraction ``confidence`` of rows as they come, in each region of the decided prediction;
+        see :class:`tailwise.calibration.distribution_intervals.DistributionIntervals`.
+
+        Args:
+            known: of the rows, with distributions.
+            decision: the decision.
+            confidence: fraction of rows as they come to cover, in (0, 1).
+
+        Raises:
+            InputError: a model without distributions or without held-out rows, a confidence outside (0, 1).
+        """
+        tilted, pred = self.tilted(known, decision), self.decided(known, decision)
+        held = self.held_out
+        fitted = None if held is None else held.intervals(decision, self._checked_dial(), self.shots, self.balance)
+        if fitted is None:
+            raise InputError(
+                "this model has no held-out rows that intervals of a decision could be calibrated on: it was trained "
+                "on too few rows, or by an earlier version; train it again, or ask for quantiles"
+            )
+        return fitted.intervals(tilted, pred, confidence)
 
     def intervals_of(self, pred: NDArray[np.float64], confidence: float = 0.9) -> NDArray[np.float64]:
         """Return ``(n, 2)`` low and high ends around predictions of this model, ``(n,)``."""
@@ -388,6 +458,8 @@ class FittedModel:
             "conditional": None if self.conditional is None else self.conditional.to_json(),
             "balance": self.balance,
             "reweighted": self.reweighted,
+            "atoms": None if self.atoms is None else self.atoms.to_json(),
+            "held_out": None if self.held_out is None else self.held_out.save(folder),
         }
         (folder / _DESCRIPTION).write_text(json.dumps(description, indent=2), encoding="utf-8")
 
@@ -412,7 +484,9 @@ class FittedModel:
             model = backend.load(folder, description["model"])
             inputs = _load_inputs(folder, description.get("inputs"), backend.dtype)
             relevance, correction, intervals = (description[k] for k in ("relevance", "correction", "intervals"))
-            dial, conditional = description.get("dial"), description.get("conditional")  # none in models before these
+            optional = ("dial", "conditional", "atoms", "held_out")  # none in models before these
+            dial, conditional, saved_atoms, held_out = (description.get(name) for name in optional)
+            atoms = None if saved_atoms is None else atoms_from_json(saved_atoms)
             return cls(
                 Schema.from_json(description["schema"]),
                 inputs,
@@ -425,6 +499,8 @@ class FittedModel:
                 None if conditional is None else ConditionalDensity.from_json(conditional),
                 float(description.get("balance", 0.0)),
                 bool(description.get("reweighted", False)),
+                atoms,
+                None if held_out is None else HeldOut.load(folder, held_out, atoms),
             )
         except InputError:
             raise

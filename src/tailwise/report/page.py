@@ -9,6 +9,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from tailwise._numbers import number
+from tailwise.experiment.interval_coverage import MeasuredIntervals
 from tailwise.experiment.trade_off import TradeOff
 from tailwise.labels.shots import Shots
 from tailwise.metrics.coverage import CONFIDENCE, RegionCoverage
@@ -44,6 +45,7 @@ def run_page(
     features: FeatureMap | None = None,
     targets: Sequence[str] = (),
     trade_off: TradeOff | None = None,
+    intervals: Sequence[MeasuredIntervals] = (),
 ) -> str:
     """Return the page of a finished run as HTML text.
 
@@ -68,6 +70,7 @@ def run_page(
         features: features of test rows.
         targets: names of the targets.
         trade_off: errors by region at several balances, and scores of the distributions.
+        intervals: coverage of each kind of intervals.
     """
     name, other_name = (method, "") if other is None else other.names(method, masked=shots.gaps is not None)
     runs = [(name, y_pred)]
@@ -105,6 +108,7 @@ def run_page(
     return render(
         "run.html",
         trade_off=trade_off,
+        intervals=intervals,
         dial=None if trade_off is None else dial_data(y_true, trade_off, shots),
         title=title,
         target=target,

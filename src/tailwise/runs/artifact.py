@@ -153,7 +153,8 @@ def write_results(
     if test.coverage is not None:
         write_json(out / run.INTERVALS, {name: region.to_json() for name, region in test.coverage.items()})
     if test.trade_off is not None:
-        write_json(out / run.TRADE_OFF, test.trade_off.to_json())
+        intervals = {"intervals": [kind.to_json() for kind in test.intervals]} if test.intervals else {}
+        write_json(out / run.TRADE_OFF, test.trade_off.to_json() | intervals)
     (out / run.REPORT).write_text(_page(out, task, model, test, label, remarks, other), encoding="utf-8")
 
 
@@ -203,4 +204,5 @@ def _page(
         features=features,
         targets=task.schema.targets,
         trade_off=test.trade_off,
+        intervals=test.intervals,
     )
