@@ -55,7 +55,7 @@ def inside(y, ends):
 @pytest.mark.parametrize("name", EXPERIMENTS)
 class TestEveryModel:
     def test_ends_are_conformalized_on_held_out_rows(self, name, task, fitted):
-        model, (rows, y_val), (new, _) = fitted(name), task.rows_of("val"), task.rows_of("test")
+        model, (_, y_val), (new, _) = fitted(name), task.rows_of("val"), task.rows_of("test")
         held = model.held_out
         np.testing.assert_array_equal(held.y, y_val)
         assert held.balanced
@@ -95,7 +95,7 @@ class TestEveryModel:
 @pytest.mark.parametrize("name", CORRECTED)
 class TestCorrectedModels:
     def test_predictions_deviations_and_intervals_belong_together(self, name, task, fitted):
-        model, (rows, y) = fitted(name), task.rows_of("test")
+        model, (rows, _) = fitted(name), task.rows_of("test")
         known = model.predictions(rows, predictive=True)
         np.testing.assert_array_equal(known.pred, model.predict(rows))
         np.testing.assert_allclose(known.std, known.predictive.std(), rtol=1e-9)
@@ -222,7 +222,7 @@ def test_the_command_and_the_page(tmp_path, capsys):
     assert "Promised is the coverage of rows as they come" in page
     assert "Of distributions, balance 1" in page
     kinds = json.loads((tmp_path / "run" / "trade_off.json").read_text())["intervals"]
-    assert [kind["intervals"] for kind in kinds][0] == "around predictions"
+    assert next(kind["intervals"] for kind in kinds) == "around predictions"
 
 
 def test_the_estimator():

@@ -196,7 +196,7 @@ class TestPredict:
         predictive = model.predictive(pd.read_csv(table).drop(columns="price"), balance=0.7)
         for name, values in (
             ("prediction", predictive.median()),
-            ("low", predictive.interval(0.8)[0]),
+            ("low", model.predict_interval(pd.read_csv(table).drop(columns="price"), 0.8, balance=0.7)[:, 0]),
             ("quantile_0.1", predictive.quantile(0.1)),
             ("quantile_0.9", predictive.quantile(0.9)),
             ("above_30", predictive.above(30)),

@@ -90,8 +90,8 @@ class Lattice:
 class Inflated:
     """Labels of which many equal one value, such as days without rain, and the others differ.
 
-    Training labels near the value are nearly all equal to it, so that the mass m(x) a mixture has there, within ``reach``
-    and, of an outermost value, beyond, ranks rows by their chance of that value. The chance is
+    Training labels near the value are nearly all equal to it, so that the mass m(x) a mixture has there (within
+    ``reach`` and, of an outermost value, beyond) ranks rows by their chance of that value. The chance is
 
         logit P(y = value | x) = intercept + slope * logit m(x),
 
