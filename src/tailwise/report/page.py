@@ -19,7 +19,14 @@ from tailwise.report.cell_charts import cell_error_chart, cells_chart
 from tailwise.report.charts import density_chart, error_chart, scatter_chart, training_chart
 from tailwise.report.features import FeatureMap, map_chart, similarity_chart
 from tailwise.report.rendering import render
-from tailwise.report.trade_off_charts import dial_data, pit_chart, reliability_chart, trade_off_chart
+from tailwise.report.trade_off_charts import (
+    dial_data,
+    exchange_chart,
+    exchange_regions,
+    pit_chart,
+    reliability_chart,
+    trade_off_chart,
+)
 from tailwise.report.trust_charts import calibration_chart, residual_chart
 
 
@@ -103,6 +110,8 @@ def run_page(
         pictures |= {"map": map_chart(features, target), "similarity": similarity_chart(features, target)}
     if trade_off is not None:
         pictures |= {"trade_off": trade_off_chart(trade_off), "pit": pit_chart(trade_off.scores)}
+        if exchange_regions(trade_off) is not None:
+            pictures["exchange"] = exchange_chart(trade_off, y_true, runs, shots)
         if trade_off.scores["all"].reliability:
             pictures["reliability"] = reliability_chart(trade_off.scores["all"], target)
     return render(
