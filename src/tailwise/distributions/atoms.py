@@ -178,7 +178,7 @@ class Inflated:
         if self.side == "inner":
             return mixture
         ends = sorted([self.value, self.value + (self.far if self.side == "lowest" else -self.far)])
-        return mixture.tilt(StepFunction(ends, [1.0]))
+        return mixture.tilt(StepFunction(np.array(ends), np.ones(1)))
 
     def _tails(self, mixture: Mixture, reach: float) -> tuple[Floats, Floats]:
         """Mass of each component below ``value - reach`` and above ``value + reach``."""
@@ -213,7 +213,9 @@ def atoms_of(y_train: ArrayLike) -> Atoms | None:
 def atoms_from_json(saved: dict[str, Any]) -> Atoms:
     """Read the output of ``to_json``."""
     values = {name: value for name, value in saved.items() if name != "kind"}
-    return {"lattice": Lattice, "inflated": Inflated}[saved["kind"]](**values)
+    return (
+        Lattice(**values) if one_of(saved["kind"], "kind", ("lattice", "inflated")) == "lattice" else Inflated(**values)
+    )
 
 
 def with_atoms(atoms: Atoms, predictive: Predictive, y: ArrayLike, weight: ArrayLike) -> Predictive:

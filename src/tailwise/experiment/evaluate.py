@@ -202,7 +202,8 @@ def measure(
         resamples: bootstrap resamples for the intervals of metrics; 0 for none.
     """
     y, pred, ends, predictive = predicted.y, predicted.pred, predicted.ends, predicted.predictive
-    curve, intervals = None, ()
+    curve: TradeOff | None = None
+    intervals: tuple[MeasuredIntervals, ...] = ()
     if predictive is not None and model.dial is not None:
         curve = trade_off(y, predictive, model.dial, shots, balance=model.balance, spread=spread)
         if predicted.part != "val":  # the intervals are calibrated on these rows
