@@ -12,12 +12,12 @@ from tailwise.distributed import gather_objects, piece
 from tailwise.distributions.decisions import Decision
 from tailwise.distributions.pooling import concatenate
 from tailwise.distributions.predictive import Predictive
-from tailwise.experiment.interval_coverage import MeasuredIntervals, measured_intervals
+from tailwise.experiment.interval_coverage import measured_intervals
 from tailwise.experiment.model import FittedModel, Predictions
 from tailwise.experiment.trade_off import TradeOff, trade_off
 from tailwise.labels.relevance import Relevance
 from tailwise.labels.shots import Shots
-from tailwise.metrics.coverage import CONFIDENCE, RegionCoverage, coverage_by_region
+from tailwise.metrics.coverage import CONFIDENCE, MeasuredIntervals, RegionCoverage, coverage_by_region
 from tailwise.metrics.region_metrics import RegionMetrics, region_metrics
 from tailwise.modalities.map_evaluation import MapEvaluation, Store, evaluate_part
 from tailwise.modalities.map_model import MapModel

@@ -1,9 +1,6 @@
 """Coverage of a model's intervals, around predictions and of distributions, by the region of the true value."""
 
 import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,30 +9,10 @@ from tailwise.distributions.decisions import Decision
 from tailwise.distributions.dialed import weights_as_rows_come
 from tailwise.experiment.model import FittedModel, Predictions
 from tailwise.labels.shots import Shots
-from tailwise.metrics.coverage import CONFIDENCE, Coverage, weighted_coverage
+from tailwise.metrics.coverage import CONFIDENCE, MeasuredIntervals, weighted_coverage
 from tailwise.metrics.region_errors import region_rows
 
 BALANCES = (0.0, 1.0)
-
-
-@dataclass(frozen=True)
-class MeasuredIntervals:
-    """Coverage of one kind of intervals on test rows.
-
-    Args:
-        name: of the kind: ``"around predictions"``, or ``"of distributions, balance 0"``.
-        as_rows_come: over all rows, weighted to how training rows come.
-        by_true: over the rows whose true value lies in each region that has some.
-    """
-
-    name: str
-    as_rows_come: Coverage
-    by_true: Mapping[str, Coverage]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain values."""
-        regions = {name: coverage.to_json() for name, coverage in self.by_true.items()}
-        return {"intervals": self.name, "as_rows_come": self.as_rows_come.to_json(), "by_true": regions}
 
 
 def measured_intervals(

@@ -1,7 +1,9 @@
 """Metrics of prediction intervals: coverage and width by region."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -58,6 +60,26 @@ class RegionCoverage:
         """Return plain values; a coverage without rows is absent."""
         both = {"by_true": self.by_true, "by_predicted": self.by_predicted}
         return {name: coverage.to_json() for name, coverage in both.items() if coverage is not None}
+
+
+@dataclass(frozen=True)
+class MeasuredIntervals:
+    """Coverage of one kind of intervals on test rows.
+
+    Args:
+        name: of the kind: ``"around predictions"``, or ``"of distributions, balance 0"``.
+        as_rows_come: over all rows, weighted to how training rows come.
+        by_true: over the rows whose true value lies in each region that has some.
+    """
+
+    name: str
+    as_rows_come: Coverage
+    by_true: Mapping[str, Coverage]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        regions = {name: coverage.to_json() for name, coverage in self.by_true.items()}
+        return {"intervals": self.name, "as_rows_come": self.as_rows_come.to_json(), "by_true": regions}
 
 
 def coverage_by_region(

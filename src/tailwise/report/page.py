@@ -9,10 +9,9 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from tailwise._numbers import number
-from tailwise.experiment.interval_coverage import MeasuredIntervals
 from tailwise.experiment.trade_off import TradeOff
 from tailwise.labels.shots import Shots
-from tailwise.metrics.coverage import CONFIDENCE, RegionCoverage
+from tailwise.metrics.coverage import CONFIDENCE, MeasuredIntervals, RegionCoverage
 from tailwise.metrics.region_metrics import DISTANCE_METRICS, METRICS, RegionMetrics, dimension_metrics, region_metrics
 from tailwise.report.against import FEWEST_TO_SPEAK, Comparison, OtherRun
 from tailwise.report.cell_charts import cell_error_chart, cells_chart
