@@ -363,6 +363,14 @@ def test_means_of_many_rows_keep_memory_constant():
     assert peaks[1] - peaks[0] < 4200 * 8 * 8
 
 
+def test_moments_at_shared_edges_are_those_of_every_row():
+    rows, edges, center = mixture(30)._components, np.linspace(-20, 130, 60), np.linspace(0, 90, 30)
+    for pivot in (-1e3, 45.0, 1e3):
+        expected = rows.moments(np.broadcast_to(edges, (30, 60)), pivot, center)
+        for ours, theirs in zip(rows.moments_at(edges, pivot, center), expected, strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-9)
+
+
 def test_a_dial_decides_as_a_decision_does():
     dial, rows = Dial.from_labels(labels()), mixture()
     for asked in ({"balance": 0.7}, {"density": (10.0, 80.0)}, {"under": 3, "over": 1}, {"loss": "squared"}, {}):
