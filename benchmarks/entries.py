@@ -1,5 +1,6 @@
 """What is measured: a line for each entry, with its sizes, floor and targets, and one for each curve."""
 
+import distributions
 import overheads as over
 import pieces
 from harness import Curve, Entry
@@ -69,6 +70,16 @@ ROWS = [
     Entry("resampling-growth", "exponent of the time with n, 10,000 to 100,000 rows of 10 columns",
           measure=pieces.growth, sizes={"n": (10_000, 30_000, 100_000), "p": 10}, small={"n": (300, 600), "p": 3},
           targets={"smoter": 1.3, "smogn": 1.3}),
+    *(
+        Entry(f"{name}-100000", f"{name}s at balance 1 of 100,000 mixtures of 5 Gaussians, 400 cells",
+              distributions.decisions, sizes={"n": 100_000, "n_components": 5, "n_cells": 400, "decision": name},
+              small={"n": 50, "n_components": 5, "n_cells": 20, "decision": name}, targets={"ours_ms": 1000.0})
+        for name in ("median", "mean")
+    ),
+    Entry("mixture-head-256", "a step of three layers and a mixture head of 5 Gaussians, B = 256, width 256",
+          distributions.head_step, "the step with a point head and squared error",
+          {"batch": 256, "width": 256, "n_components": 5}, {"batch": 8, "width": 8, "n_components": 5},
+          targets={"ratio": 1.05}),
     Entry("labels-streamed", "streamed labels counted in bins, the time of their generator left out", pieces.labels,
           sizes={"n": 200_000_000}, small={"n": 1000}, full={"n": 1_000_000_000},
           targets={"million_per_s": 50, "memory_mb": 200}, measure=pieces.measured_labels),

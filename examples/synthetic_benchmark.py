@@ -8,7 +8,10 @@ a label is the same in training, where labels are skewed, and in the test, where
 skewed, squared error draws predictions towards the common ones; Balanced MSE should not.
 
 A linear model is fitted with each loss. Plain MSE starts from the labels' mean, every other loss from the plain fit, as
-when a head is re-trained. Prints a Markdown table, and writes one figure a family into FOLDER.
+when a head is re-trained. In one dimension a linear mixture head learns the distribution of labels as they come, by
+likelihood and without any balancing, and predicts at balance 1, every value equally likely: of those within a tenth of
+the training labels' range, as ``predict`` does, or of 0 to 10. Prints a Markdown table, and writes one figure a family
+into FOLDER.
 """
 
 import argparse
@@ -28,7 +31,10 @@ from scipy.stats import multivariate_normal, t
 from torch import Tensor, nn
 
 from tailwise import MSE, density_weights
+from tailwise.distributions import Dial
+from tailwise.heads.mixture import MixtureHead
 from tailwise.losses.balanced_mse import BMC, BNI, GAI
+from tailwise.losses.mixture_likelihood import mixture_nll
 from tailwise.metrics.errors import mean_absolute_error, root_mean_squared_error
 
 Array = NDArray[np.float64]
@@ -39,6 +45,8 @@ PLANE = np.array([[1.0, 0.5], [-0.5, 1.0]])  # A
 CORRELATION = 0.5
 FAMILIES = {"normal": (0.5, 0.75, 1.0), "exponential": (2.0, 1.5, 1.0), "two-dimensional": (0.5, 0.75, 1.0)}
 COLORS = {"MSE": "#D55E00", "re-weighted MSE": "#B8860B", "BMC": "#0072B2", "GAI": "#00795B", "BNI": "#A8508A"}
+COLORS |= {"mixture": "#404040", "mixture, 0 to 10": "#3B6E8F"}
+IN_THE_PLANE = 4  # of the colours, for labels of two dimensions
 BATCH, TEST_ROWS, MODEL_LR, SIGMA_LR = 128, 10_000, 0.02, 0.01
 DOTS = 80
 INK = "#606060"
@@ -116,10 +124,30 @@ class Map(NamedTuple):
         return float(np.trace(self.weight @ np.linalg.inv(truth.weight)) / len(self.offset))
 
 
+class Dialed(NamedTuple):
+    """Means of a mixture network's distributions at balance 1, in the units of the data."""
+
+    head: MixtureHead
+    shift: Array
+    scale: Array
+    dial: Dial
+
+    def __call__(self, x: Array) -> Array:
+        """``(n, 1)`` outputs for ``(n, 1)`` inputs."""
+        with torch.inference_mode():
+            outputs = self.head.outputs(torch.from_numpy((x - self.shift) / self.scale).float())
+        return self.dial.decide(self.head.predictive(outputs), balance=1.0, loss="squared")[:, None]
+
+    def slope(self, truth: Map) -> float:
+        """Slope of the line through the outputs of labels 0 to 10 without noise."""
+        labels = np.linspace(LOW, HIGH, 101)[:, None]
+        return float(np.polyfit(labels[:, 0], self(truth.inverse(labels))[:, 0], 1)[0])
+
+
 class Fit(NamedTuple):
     """A fitted map, and its slope, MSE and MAE on the test rows."""
 
-    map: Map
+    map: Map | Dialed
     slope: float
     mse: float
     mae: float
@@ -156,7 +184,18 @@ def training_rows(skew: Skew, seed: int, n: int) -> tuple[Array, Array]:
     return skew.truth.inverse(y - rng.normal(size=y.shape)), y
 
 
-def fit_all(skew: Skew, seed: int, *, rows: int, steps: int) -> dict[str, Map]:
+def train_mixture(head: MixtureHead, x: Tensor, y: Tensor, *, steps: int) -> None:
+    """The loop of :func:`train` with the likelihood of all outputs."""
+    optimizer = torch.optim.Adam(head.parameters())
+    for step in range(steps):
+        optimizer.param_groups[0]["lr"] = MODEL_LR * (1 - step / steps)
+        rows = torch.randint(len(x), (BATCH,))
+        optimizer.zero_grad()
+        mixture_nll(head.outputs(x[rows]), y[rows]).mean().backward()
+        optimizer.step()
+
+
+def fit_all(skew: Skew, seed: int, *, rows: int, steps: int) -> dict[str, Map | Dialed]:
     """The map that each loss learns from one training set."""
     x, y = training_rows(skew, seed, rows)
     torch.manual_seed(seed)
@@ -167,8 +206,8 @@ def fit_all(skew: Skew, seed: int, *, rows: int, steps: int) -> dict[str, Map]:
     plain = nn.Linear(skew.k, skew.k)
     nn.init.zeros_(plain.weight)
     plain.bias.data.copy_(torch.from_numpy(y.mean(axis=0)))
-    fitted = {}
-    for name in COLORS if skew.k == 1 else list(COLORS)[:-1]:
+    fitted: dict[str, Map | Dialed] = {}
+    for name in list(COLORS)[: -2 if skew.k == 1 else IN_THE_PLANE]:
         model = nn.Linear(skew.k, skew.k)
         model.load_state_dict(plain.state_dict())
         weight = inverse if name == "re-weighted MSE" else ones
@@ -177,6 +216,13 @@ def fit_all(skew: Skew, seed: int, *, rows: int, steps: int) -> dict[str, Map]:
             plain = model
         matrix = model.weight.detach().double().numpy() / scale
         fitted[name] = Map(matrix, model.bias.detach().double().numpy() - matrix @ shift)
+    if skew.k == 1:
+        head = MixtureHead(1).match_scale(y[:, 0])
+        train_mixture(head, inputs, targets, steps=steps)
+        low, high = y.min(), y.max()
+        wide = max(low - LOW, HIGH - high) / (high - low)
+        fitted["mixture"] = Dialed(head, shift, scale, Dial.from_labels(y[:, 0]))
+        fitted["mixture, 0 to 10"] = Dialed(head, shift, scale, Dial.from_labels(y[:, 0], reach=wide))
     return fitted
 
 
@@ -243,8 +289,9 @@ def draw_lines(axis: Any, skew: Skew, fits: list[Fit], color: str, x: Array, y: 
     """Training rows, the true line, and every seed's."""
     axis.plot(x[:, 0], y[:, 0], ".", color="#B0B0B0", markersize=2.5)
     ends = skew.truth.inverse(np.array([[LOW], [HIGH]]))
+    between = skew.truth.inverse(np.linspace(LOW, HIGH, 101)[:, None])
     for fit in fits:
-        axis.plot(ends[:, 0], fit.map(ends)[:, 0], color=color, linewidth=1.6, alpha=0.6)
+        axis.plot(between[:, 0], fit.map(between)[:, 0], color=color, linewidth=1.6, alpha=0.6)
     axis.plot(ends[:, 0], [LOW, HIGH], color="black", linewidth=1.1, linestyle=(0, (4, 3)))
 
 
@@ -265,7 +312,7 @@ def draw_meshes(axis: Any, skew: Skew, fits: list[Fit], color: str) -> None:
 def draw(family: str, results: dict[Skew, list[dict[str, Fit]]], rows: int) -> Figure:
     """A figure of a family: a row for each of its parameters."""
     plane = family == "two-dimensional"
-    losses = len(COLORS) - plane
+    losses = IN_THE_PLANE if plane else len(COLORS)
     figure = Figure(figsize=(2.05 * (losses + 1), 2.2 * len(results) + 0.5), layout="constrained")
     grid = figure.subplots(len(results), losses + 1, squeeze=False)
     for axes, (skew, runs) in zip(grid, results.items(), strict=True):

@@ -1,6 +1,7 @@
 """The dial through the whole flow: distributions of fitted models, decisions, the command, the estimator, the page."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ import pytest
 import tailwise
 from conftest import toy_frame
 from tailwise import Experiment, FittedModel, ImbalancedRegressor, InputError, Recipe, prepare
+from tailwise._numbers import number
 from tailwise.cli.main import run
 from tailwise.distributions import ConditionalDensity, Decision, Dial, Mixture, cross_fitted
 from tailwise.distributions.dialed import weights_as_rows_come
@@ -196,7 +198,7 @@ class TestPredict:
         predictive = model.predictive(pd.read_csv(table).drop(columns="price"), balance=0.7)
         for name, values in (
             ("prediction", predictive.median()),
-            ("low", predictive.interval(0.8)[0]),
+            ("low", model.predict_interval(pd.read_csv(table).drop(columns="price"), 0.8, balance=0.7)[:, 0]),
             ("quantile_0.1", predictive.quantile(0.1)),
             ("quantile_0.9", predictive.quantile(0.9)),
             ("above_30", predictive.above(30)),
@@ -294,6 +296,25 @@ def held_out(tmp_path_factory):
     frame.to_csv(folder / "held.csv", index=False)
     frame.head(50).drop(columns="y").to_csv(folder / "new.csv", index=False)
     return folder
+
+
+class TestPage:
+    def test_the_other_run_is_a_point_beside_the_curve(self, task, fitted):
+        from tailwise.report.trade_off_charts import exchange_chart, exchange_regions
+
+        evaluation, (rows, y) = tailwise.evaluate(fitted("linear"), task), task.rows_of("test")
+        curve = evaluation.trade_off
+        common, rare = exchange_regions(curve)
+        assert common == "many"
+        other = fitted("forest").predict(rows)
+        svg = exchange_chart(curve, y, [("linear", evaluation.predicted.pred), ("<forest>", other)], task.shots)
+        error = np.abs(other - y)[task.shots.names(y) == rare].mean()
+        assert "&lt;forest&gt;: many" in svg
+        assert f"{rare} {number(error)}" in svg
+        for point in curve.points:
+            assert f"balance {point.balance:g}: many {number(point.mae['many'].value)}" in svg
+        alone = replace(curve, points=tuple(replace(p, mae={"all": p.mae["all"]}) for p in curve.points))
+        assert exchange_regions(alone) is None
 
 
 class TestDialCommand:

@@ -226,3 +226,16 @@ def test_mistakes_are_one_line(call, message):
     with pytest.raises(InputError, match=message) as error:
         call()
     assert "\n" not in str(error.value)
+
+
+def test_the_example_of_the_readme():
+    """``decide`` as README.md shows it, of a model that pulls predictions to the middle."""
+    y, pred = held_out(3000)
+    y_val, pred_val, new, truth = y[:1000], pred[:1000], pred[1000:], y[1000:]
+    decide = dial(y_val, pred_val, y_train=y)
+    common, rare, careful = decide(new, balance=0), decide(new, balance=1), decide(new, under=10, over=1)
+    high = truth > np.quantile(y, 0.98)
+    assert np.abs(common - truth).mean() < np.abs(new - truth).mean()
+    assert np.abs(rare - truth)[high].mean() < np.abs(common - truth)[high].mean()
+    assert (careful >= decide(new)).all()
+    assert (truth > careful).mean() < 1 / 11 + 0.03

@@ -1,4 +1,5 @@
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from scipy.stats import norm
 from golden import golden
 from tailwise import LDS, Bins
 from tailwise.calibration.corrections import Debias, Fitting
-from tailwise.distributions import Dial, Empirical, Histogram, Mixture, SmoothedDensity, StepFunction, decide
+from tailwise.distributions import Decision, Dial, Empirical, Histogram, Mixture, SmoothedDensity, StepFunction, decide
 
 
 def labels(n=5000):
@@ -265,8 +266,6 @@ def test_a_balance_of_zero_returns_the_same_object():
 
 
 def test_millions_of_rows_keep_memory_constant():
-    import tracemalloc
-
     dial = Dial.from_labels(labels())
     peaks = []
     for n in (20_000, 80_000):
@@ -350,3 +349,32 @@ def test_mistakes_are_one_line(call, message):
     with pytest.raises(InputError, match=message) as error:
         call()
     assert "\n" not in str(error.value)
+
+
+def test_means_of_many_rows_keep_memory_constant():
+    weights = StepFunction(np.linspace(0, 90, 201), np.linspace(1, 5, 200))
+    peaks = []
+    for n in (600, 4800):
+        tilted = mixture(n).tilt(weights)
+        tracemalloc.start()
+        tilted.mean()
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] - peaks[0] < 4200 * 8 * 8
+
+
+def test_moments_at_shared_edges_are_those_of_every_row():
+    rows, edges, center = mixture(30)._components, np.linspace(-20, 130, 60), np.linspace(0, 90, 30)
+    for pivot in (-1e3, 45.0, 1e3):
+        expected = rows.moments(np.broadcast_to(edges, (30, 60)), pivot, center)
+        for ours, theirs in zip(rows.moments_at(edges, pivot, center), expected, strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-9)
+
+
+def test_a_dial_decides_as_a_decision_does():
+    dial, rows = Dial.from_labels(labels()), mixture()
+    for asked in ({"balance": 0.7}, {"density": (10.0, 80.0)}, {"under": 3, "over": 1}, {"loss": "squared"}, {}):
+        np.testing.assert_array_equal(dial.decide(rows, **asked), Decision(**asked).of(rows, dial))
+    np.testing.assert_array_equal(
+        dial.decide(rows, density=(10.0, 80.0)), dial.tilted(rows, density=(10.0, 80.0)).median()
+    )

@@ -342,17 +342,15 @@ class TestTraining:
         running = start(task, small())
         list(running.fitting.epochs())
         model, validated = running.finish()
-        held_out, fold = running.fitting.held_out, running.fitting.fold
-        assert (held_out.rows == (fold >= 0)).all()
+        oof, fold = running.fitting.out_of_fold, running.fitting.fold
+        assert (oof.rows == (fold >= 0)).all()
         for standing in model.leaderboard.standings[1:-1]:
             trained = [one for one in running.fitting.trained if one.expert == standing.name]
             errors = np.concatenate([np.abs(one.columns[:, 0] - task.y[fold == one.fold]) for one in trained])
-            mean = sum(
-                standing.mae[name] * (task.shots.names(task.y[held_out.rows]) == name).sum() for name in standing.mae
-            )
+            mean = sum(standing.mae[name] * (task.shots.names(task.y[oof.rows]) == name).sum() for name in standing.mae)
             assert mean == pytest.approx(errors.sum())
         constant = model.leaderboard.standings[-1]
-        y = task.y[held_out.rows]
+        y = task.y[oof.rows]
         assert constant.as_rows_come == pytest.approx(error_as_rows_come(y, np.full(len(y), np.median(y)), task.shots))
         assert len(validated.pred) == task.count("val")
 

@@ -126,7 +126,7 @@ class ArrayFitting:
 
     resumable = False
     encoder = None
-    held_out = None
+    out_of_fold = None
 
     def __init__(self, name: str, recipe: Recipe, rows: Arrays, train: Callable[[], Training]) -> None:
         self.name, self.recipe, self.rows = name, recipe, rows

@@ -108,7 +108,7 @@ class NetworkFitting:
     inputs: TableInputs | MediaInputs
     recipe: Recipe
     resumable: bool = True
-    held_out: None = None
+    out_of_fold: None = None
 
     @property
     def encoder(self) -> str:

@@ -40,7 +40,7 @@ class Outputs:
 
 
 @dataclass(frozen=True)
-class HeldOut:
+class OutOfFold:
     """Predictions of rows by models that were not trained on them, where they are not those of the validation rows.
 
     Args:
@@ -105,7 +105,7 @@ class Fitting(Protocol):
         """Name of the encoder of a network; ``None`` of other models."""
 
     @property
-    def held_out(self) -> HeldOut | None:
+    def out_of_fold(self) -> OutOfFold | None:
         """Predictions of rows that took part in the training; after the epochs; ``None`` of most models."""
 
     @property

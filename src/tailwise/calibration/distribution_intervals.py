@@ -34,14 +34,6 @@ class DistributionIntervals:
     are kept for these levels. The coverage holds for any level, so nothing is interpolated. Where the nearest level
     changes, the ends of one row's interval may jump.
 
-    To use it in a fitted model: fit it where ``RegionIntervals`` is fitted, with the distributions of the validation
-    rows under the model's balance, those of a :class:`tailwise.distributions.ConditionalDensity` cross-fitted::
-
-        distributions = model.tilted(validated, Decision())  # of FittedModel.validated, with its predictions decided
-        intervals = DistributionIntervals.fit(y_val, distributions, pred, task.shots)
-
-    and pass the distributions and decided predictions of new rows to :meth:`intervals`.
-
     Note:
         At most 999 scores for each level and category are kept, evenly spaced order statistics rounded up. The lower
         bound of the coverage still holds; the coverage rises by no more than 0.001, and confidences above 0.999 have
@@ -85,7 +77,16 @@ class DistributionIntervals:
         object.__setattr__(self, "scores", tuple(np.sort(scores, axis=1) for scores in arrays))
 
     @classmethod
-    def fit(cls, y_val: ArrayLike, predictive: Predictive, pred: ArrayLike, shots: Shots, *, least: int = 30) -> Self:
+    def fit(
+        cls,
+        y_val: ArrayLike,
+        predictive: Predictive,
+        pred: ArrayLike,
+        shots: Shots,
+        *,
+        sample_weight: ArrayLike | None = None,
+        least: int = 30,
+    ) -> Self:
         """Calibrate on rows that neither the model nor its distributions were fitted to.
 
         Args:
@@ -93,7 +94,11 @@ class DistributionIntervals:
             predictive: their distributions.
             pred: ``(n,)`` their predictions, which name the region of a row.
             shots: regions, from training labels.
-            least: smallest number of rows in a category, see
+            sample_weight: ``(n,)`` above 0, where the rows are not drawn as new rows come: how often a row would come.
+                Conformal quantiles are then weighted, and the coverage is approximate: in Podkopaev and Ramdas,
+                *Distribution-free uncertainty quantification for classification under label shift* (UAI 2021), the
+                new row has a weight that depends on its label, here the mean weight of the effective rows.
+            least: smallest number of rows in a category, the effective number of weighted ones, see
                 :meth:`tailwise.calibration.intervals.RegionIntervals.fit`. Finite intervals need 9 rows for 90 %, 19
                 for 95 %.
 
@@ -103,13 +108,17 @@ class DistributionIntervals:
         true, predicted = label_array(y_val, "y_val"), label_array(pred, "pred")
         same_shape(predicted, true)
         _check_rows(predictive, predicted)
-        codes = shots.codes(predicted)
-        categories = merged_regions(np.bincount(codes, minlength=len(REGIONS)), whole(least, "least", least=1))
+        weight = None if sample_weight is None else _weights(sample_weight, true)
+        codes, counted = shots.codes(predicted), np.ones(true.size) if weight is None else weight
+        sums, squares = (np.bincount(codes, counted**power, len(REGIONS)) for power in (1, 2))
+        categories = merged_regions(sums, whole(least, "least", least=1), squares)
         category = np.asarray(categories)[codes]
         ends = predictive.quantile([(1 + sign * level) / 2 for sign in (-1, 1) for level in LEVELS])
         low, high = ends[:, : len(LEVELS)], ends[:, len(LEVELS) :]
         scores = np.maximum(low - true[:, None], true[:, None] - high).T
-        return cls(shots, categories, tuple(_thinned(scores[:, category == i]) for i in range(max(categories) + 1)))
+        rows = [category == i for i in range(max(categories) + 1)]
+        kept = (_thinned(scores[:, of], None if weight is None else weight[of]) for of in rows)
+        return cls(shots, categories, tuple(kept))
 
     def intervals(self, predictive: Predictive, pred: ArrayLike, confidence: float = 0.9) -> NDArray[np.float64]:
         """Return the ``(n, 2)`` ends of each interval, target units; infinite, with a warning, for too few rows.
@@ -140,7 +149,7 @@ class DistributionIntervals:
 
     @property
     def rows(self) -> dict[str, int]:
-        """Number of scores behind the intervals of each region."""
+        """Number of scores behind the intervals of each region, effective ones of weighted rows."""
         return {name: self.scores[i].shape[1] for name, i in zip(REGIONS, self.categories, strict=True)}
 
     def _warn_of_infinite(self, present: NDArray[np.int64], offsets: NDArray[np.float64], nominal: float) -> None:
@@ -181,12 +190,29 @@ def _conformal_quantile(scores: NDArray[np.float64], confidence: float) -> float
     return float(scores[rank - 1]) if rank <= scores.size else math.inf
 
 
-def _thinned(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+def _weights(sample_weight: ArrayLike, y: NDArray[np.float64]) -> NDArray[np.float64]:
+    weight = label_array(sample_weight, "sample_weight")
+    same_shape(weight, y)
+    if not (weight > 0).all():
+        raise InputError(f"sample_weight must be above 0, got {weight.min():g}")
+    return weight
+
+
+def _thinned(scores: NDArray[np.float64], weight: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
     """Sort the scores of each level; if there are too many, keep evenly spaced ones.
 
-    The k-th of m kept scores is the ⌈k (n + 1) / (m + 1)⌉-th of n, so that conformal quantiles are never lower.
+    The k-th of m kept scores is the ⌈k (n + 1) / (m + 1)⌉-th of n, so that conformal quantiles are never lower. Of
+    weighted rows m is their effective number, and the k-th kept score the lowest with a cumulative weight of k / m:
+    the ⌈(m + 1) c⌉-th then has a cumulative weight of at least c among the rows and a new one of weight 1 / m.
     """
-    ordered, n = np.sort(scores, axis=1), scores.shape[1]
+    order, n = np.argsort(scores, axis=1, kind="stable"), scores.shape[1]
+    ordered = np.take_along_axis(scores, order, 1)
+    if weight is not None:
+        m = min(max(int(weight.sum() ** 2 / (weight**2).sum() + _ROUNDING), 1), _MOST_KEPT)
+        cumulative = weight[order].cumsum(axis=1)
+        goals = np.arange(1, m + 1) / m * (1 - _ROUNDING)
+        ranks = np.stack([np.searchsorted(row / row[-1], goals) for row in cumulative])
+        return np.take_along_axis(ordered, ranks, 1)
     if n <= _MOST_KEPT:
         return ordered
     ranks = -(-np.arange(1, _MOST_KEPT + 1) * (n + 1) // (_MOST_KEPT + 1))

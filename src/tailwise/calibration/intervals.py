@@ -192,17 +192,28 @@ def warn_of_infinite(
     )
 
 
-def merged_regions(counts: NDArray[np.int64], least: int) -> tuple[int, ...]:
+def merged_regions(counts: NDArray[Any], least: int, squares: NDArray[Any] | None = None) -> tuple[int, ...]:
     """Return the category of each region, merged until each has at least ``least`` rows or one is left.
+
+    Args:
+        counts: rows of each region, or the sum of their weights.
+        least: smallest number of rows of a category.
+        squares: sum of the squared weights of each region, of weighted rows; their number is then the effective one.
 
     >>> merged_regions(np.array([500, 40, 20, 3]), 30)
     (0, 1, 1, 1)
     """
+    second = counts if squares is None else squares
+
+    def size(group: list[int]) -> float:
+        total = float(counts[group].sum())
+        return total**2 / float(second[group].sum()) if total else 0.0
+
     groups = [[region] for region in range(counts.size)]
     for i in range(len(groups) - 1, 0, -1):
-        if counts[groups[i]].sum() < least:
+        if size(groups[i]) < least:
             groups[i - 1] += groups.pop(i)
-    if len(groups) > 1 and counts[groups[0]].sum() < least:
+    if len(groups) > 1 and size(groups[0]) < least:
         groups[0] += groups.pop(1)
     return tuple(i for i, group in enumerate(groups) for _ in group)
 

@@ -45,8 +45,9 @@ def predict(
 
     Rows keep their order; the region shows how many training rows had a target like the predicted one.
 
-    Intervals are valid for rows that resemble the validation rows they were calibrated on; those of another --balance,
-    --density, --loss or --cost are quantiles of the rows' distributions.
+    Intervals are calibrated on validation rows, apart for each region of the prediction. Without --balance, --density,
+    --loss or --cost they lie around the predictions; with one they are those of the rows' distributions, and hold for
+    rows as they come.
 
     Example:  tailwise predict runs/demo new.csv --out new-predicted.csv --balance 0.7 --above 200
     """
@@ -100,10 +101,14 @@ def predict(
     frame["region"] = model.shots.names(pred)
     if interval is not None:
         with warnings_as_notes() as warned:
-            if decision.given:
+            if decision.given and not model.has_decision_intervals:
                 frame["low"], frame["high"] = model.tilted(known, decision).interval(interval)
+            elif decision.given:
+                frame[["low", "high"]] = model.intervals_of_decision(known, decision, interval)
             else:
                 frame[["low", "high"]] = model.intervals_of(pred, interval)
+        if decision.given and not model.has_decision_intervals:
+            warned = [*warned, "low and high are quantiles that no held-out rows calibrated: the run has none for that"]
         notes(warned)
     if questions:
         frame = frame.assign(**questions.columns(model.tilted(known, decision), targets))

@@ -205,9 +205,9 @@ class Dial:
         over: float | None = None,
         quantile: float | None = None,
     ) -> Floats:
-        """Return ``(n,)`` predictions under the balance or a declared density; arguments as in :func:`decide`."""
-        tilted = self.tilted(predictive, balance, density=density)
-        return decide(tilted, loss=loss, under=under, over=over, quantile=quantile)
+        """Return ``(n,)`` predictions under the balance or a declared density; arguments as in :class:`Decision`."""
+        decision = Decision(balance=balance, density=density, loss=loss, under=under, over=over, quantile=quantile)
+        return decision.of(predictive, self)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values that :meth:`from_json` reads back exactly."""

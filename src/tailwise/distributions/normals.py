@@ -117,8 +117,7 @@ class Components:
         for j in range(self.count):
             sign, weight = self._signs(pivot, j), self.weights[:, j, None]
             mean, scale = self.means[:, j, None], self.scales[:, j, None]
-            first = int(np.searchsorted(edges, (mean - _REACH * scale).min(initial=np.inf), side="left"))
-            last = int(np.searchsorted(edges, (mean + _REACH * scale).max(initial=-np.inf), side="right"))
+            first, last = self._in_reach(edges, j)
             z = standardized(edges[first:last] - mean, sign * scale, strict=True)
             ndtr(z, out=z)
             z *= sign * weight
@@ -126,6 +125,30 @@ class Components:
             total[:, :first] -= weight * (sign < 0)
             total[:, last:] += weight * (sign > 0)
         return total
+
+    def _in_reach(self, edges: Floats, j: int) -> tuple[int, int]:
+        """First edge, and the one after the last, in reach of the j-th component of any row."""
+        mean, scale = self.means[:, j], self.scales[:, j]
+        first = np.searchsorted(edges, (mean - _REACH * scale).min(initial=np.inf), side="left")
+        last = np.searchsorted(edges, (mean + _REACH * scale).max(initial=-np.inf), side="right")
+        return int(first), int(last)
+
+    def moments_at(self, edges: Floats, pivot: float, center: Floats) -> tuple[Floats, Floats]:
+        """:meth:`moments` at increasing edges, the same for every row: ``(n, k)`` each; see :meth:`cumulative_at`."""
+        first, second = np.zeros((len(self), edges.size)), np.zeros((len(self), edges.size))
+        for j in range(self.count):
+            start, stop = self._in_reach(edges, j)
+            weight, scale, sign = self.weights[:, j, None], self.scales[:, j, None], self._signs(pivot, j)
+            gap, inner = self.means[:, j, None] - center[:, None], edges[start:stop]
+            square = gap**2 + scale**2
+            z = standardized(inner - self.means[:, j, None], scale, strict=True)
+            mass, slope = sign * ndtr(sign * z), scale * normal_density(z)
+            first[:, start:stop] += weight * (gap * mass - slope)
+            second[:, start:stop] += weight * (square * mass - slope * (gap + inner - center[:, None]))
+            for beyond, side in ((slice(0, start), sign < 0), (slice(stop, None), sign > 0)):
+                first[:, beyond] += weight * gap * sign * side
+                second[:, beyond] += weight * square * sign * side
+        return first, second
 
     def moments(self, t: Floats, pivot: Floats | float, center: Floats) -> tuple[Floats, Floats]:
         """First and second moment about each row's center of the mass below ``(n, k)`` points; see :meth:`cumulative`.

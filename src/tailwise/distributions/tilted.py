@@ -137,13 +137,13 @@ class TiltedMixture(Predictive):
         total = known.masses.sum(axis=1)
         first, second = (
             (np.diff(moment) * self.step.values).sum(axis=1) / total
-            for moment in known.components.moments(known.row_edges(), self._pivot, center)
+            for moment in known.components.moments_at(known.edges, self._pivot, center)
         )
         return np.stack([center + first, np.sqrt(np.maximum(second - first**2, 0.0))], axis=1)
 
     def _distance(self, y: Floats) -> Floats:
         known = self._prepared()
-        moment, _ = known.components.moments(known.row_edges(), self._pivot, y)
+        moment, _ = known.components.moments_at(known.edges, self._pivot, y)
         weighted = np.diff(moment) * self.step.values
         t = np.clip(y, known.edges[0], known.edges[-1])
         cell, rows = self.step.cell(t), np.arange(len(self))
@@ -182,7 +182,3 @@ class _Prepared(NamedTuple):
     edges: Floats
     below: Floats
     masses: Floats
-
-    def row_edges(self) -> Floats:
-        """Edges of every row."""
-        return np.broadcast_to(self.edges, self.below.shape)

@@ -264,14 +264,24 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         predictive: Predictive = of_target  # estimators have one target
         return predictive
 
-    def predict_interval(self, X: Any, confidence: float = 0.9) -> NDArray[np.float64]:
+    def predict_interval(
+        self, X: Any, confidence: float = 0.9, *, balance: float | None = None, density: Target | None = None
+    ) -> NDArray[np.float64]:
         """``(n, 2)`` low and high end of conformal intervals, calibrated region by region, target units.
+
+        Args:
+            X: the rows.
+            confidence: fraction of new rows to cover, in (0, 1).
+            balance: of the distributions whose intervals to return, from 0 (labels as they come) to 1 (every value
+                equally likely); without it and a density intervals lie around the predictions.
+            density: declared density of the labels, in place of a balance.
 
         Raises:
             InputError: a model without calibration rows, a confidence outside (0, 1).
         """
         check_is_fitted(self)
-        return self.model_.predict_interval(self._frame(X, reset=False), confidence)
+        frame = self._frame(X, reset=False)
+        return self.model_.predict_interval(frame, confidence, balance=balance, density=density)
 
     def save(self, folder: str | Path) -> None:
         """Write the trained model and the parameters into a new or empty folder.

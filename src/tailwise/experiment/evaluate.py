@@ -13,13 +13,14 @@ from tailwise.distributions.decisions import Decision, Dial
 from tailwise.distributions.pooling import concatenate
 from tailwise.distributions.predictive import Predictive
 from tailwise.distributions.vector_predictive import AnyPredictive
+from tailwise.experiment.interval_coverage import measured_intervals
 from tailwise.experiment.leaderboard import Leaderboard
 from tailwise.experiment.model import FittedModel, Predictions
 from tailwise.experiment.trade_off import TradeOff, trade_off
 from tailwise.labels.relevance import Relevance
 from tailwise.labels.shots import Shots
 from tailwise.metrics.confidence import Interval
-from tailwise.metrics.coverage import CONFIDENCE, RegionCoverage, coverage_by_region
+from tailwise.metrics.coverage import CONFIDENCE, MeasuredIntervals, RegionCoverage, coverage_by_region
 from tailwise.metrics.headlines import as_rows_come
 from tailwise.metrics.region_metrics import RegionMetrics, region_metrics
 from tailwise.modalities.map_evaluation import MapEvaluation, Store, evaluate_part
@@ -66,6 +67,7 @@ class Evaluation:
         balance: of the predictions.
         as_rows_come: mean absolute error of rows as they come, see :mod:`tailwise.metrics.headlines`; ``None`` of no
             rows.
+        intervals: coverage of each kind of intervals by region of the true value, of a model with distributions.
     """
 
     predicted: PredictedPart
@@ -75,6 +77,7 @@ class Evaluation:
     leaderboard: Leaderboard | None = None
     balance: float = 0.0
     as_rows_come: Interval | None = None
+    intervals: tuple[MeasuredIntervals, ...] = ()
 
     def metrics(self) -> dict[str, dict[str, float]]:
         """Return number of rows and metrics by region as plain numbers, without intervals."""
@@ -221,9 +224,13 @@ def measure(
         resamples: bootstrap resamples for the intervals of metrics; 0 for none.
     """
     y, pred, ends, predictive = predicted.y, predicted.pred, predicted.ends, predicted.predictive
-    curve = None
+    curve: TradeOff | None = None
+    intervals: tuple[MeasuredIntervals, ...] = ()
     if isinstance(predictive, Predictive) and isinstance(model.dial, Dial):
         curve = trade_off(y, predictive, model.dial, shots, balance=model.balance, spread=spread)
+        if predicted.part != "val":  # the intervals are calibrated on these rows
+            known = Predictions(pred, predictive=predictive)
+            intervals = measured_intervals(model, y, known, ends, shots, balanced=spread is not None)
     return Evaluation(
         predicted,
         region_metrics(y, pred, shots, relevance=relevance, resamples=resamples, seed=seed),
@@ -232,6 +239,7 @@ def measure(
         model.leaderboard,
         model.balance,
         as_rows_come(y, pred, shots) if len(y) else None,
+        intervals,
     )
 
 

@@ -50,8 +50,8 @@ class Running:
         return self.bare().validated(
             self.task,
             self.method.correction,
-            intervals=self.task.held_out,
-            held_out=self.fitting.held_out,
+            intervals=self.task.held_out or self.fitting.out_of_fold is not None,
+            out_of_fold=self.fitting.out_of_fold,
             within=self.experiment.within if self.experiment.balance == AUTO_BALANCE else None,
         )
 

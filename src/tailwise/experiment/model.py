@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, overload
 from zipfile import BadZipFile
 
 import numpy as np
@@ -14,15 +14,16 @@ from safetensors import SafetensorError
 
 from tailwise._checks import InputError
 from tailwise.backends.names import load_backend
-from tailwise.backends.protocol import HeldOut, Inputs, Predictor
+from tailwise.backends.protocol import Inputs, OutOfFold, Predictor
 from tailwise.calibration.corrections import Correction, Fitting
 from tailwise.calibration.intervals import RegionIntervals
 from tailwise.data.columns import Schema
 from tailwise.data.rows import Rows, as_rows
 from tailwise.data.task import Task
+from tailwise.distributions.atoms import Atoms, atoms_from_json, atoms_of
 from tailwise.distributions.conditional import FEWEST, ConditionalDensity
 from tailwise.distributions.decisions import Decision, Dial, Loss
-from tailwise.distributions.dialed import cross_fitted, weights_as_rows_come
+from tailwise.distributions.dialed import weights_as_rows_come
 from tailwise.distributions.grid_density import GridTarget
 from tailwise.distributions.label_density import Target
 from tailwise.distributions.mixtures import Mixture
@@ -32,6 +33,7 @@ from tailwise.distributions.vector_dial import VectorDial
 from tailwise.distributions.vector_mixtures import VectorMixture
 from tailwise.distributions.vector_predictive import AnyPredictive
 from tailwise.experiment.balance_choice import choose_balance
+from tailwise.experiment.held_out import HeldOut
 from tailwise.experiment.leaderboard import Leaderboard
 from tailwise.labels.bin_grid import BinGrid
 from tailwise.labels.relevance import Relevance
@@ -100,6 +102,8 @@ class FittedModel:
         reweighted: whether training rows were weighted or resampled by label. The distributions of the model itself
             are then not those of labels as they come, and are not used.
         leaderboard: out-of-fold errors of a stack and its experts; ``None`` of other models.
+        atoms: values that many training labels share, and so do the distributions.
+        held_out: validation rows that the intervals of a decision are calibrated on.
     """
 
     schema: Schema
@@ -114,6 +118,8 @@ class FittedModel:
     balance: float = 0.0
     reweighted: bool = False
     leaderboard: Leaderboard | None = None
+    atoms: Atoms | None = None
+    held_out: HeldOut | None = None
 
     @property
     def encoder(self) -> str | None:
@@ -131,7 +137,7 @@ class FittedModel:
         correction: Any = None,
         *,
         intervals: bool = True,
-        held_out: HeldOut | None = None,
+        out_of_fold: OutOfFold | None = None,
         within: float | None = None,
     ) -> "tuple[FittedModel, Predictions]":
         """Return this model with what is fitted to its predictions of the validation rows, and these, corrected.
@@ -141,17 +147,17 @@ class FittedModel:
             correction: ``fit(fitting)``, see ``tailwise.calibration.corrections``; intervals are those of corrected
                 predictions.
             intervals: whether to calibrate intervals; several targets have none.
-            held_out: predictions of other rows than the validation rows, by models that were not trained on them.
+            out_of_fold: predictions of other rows than the validation rows, by models that were not trained on them.
             within: choose the balance, see :func:`tailwise.experiment.balance_choice.choose_balance`.
         """
         scalar = len(self.schema.targets) == 1
-        if held_out is None:
+        if out_of_fold is None:
             y_train = task.rows_of("train")[1]
             rows, y_val = task.rows_of("val")
             raw = replace(self, correction=None).predictions(rows, predictive=True)
         else:
-            y_train = y_val = task.y[held_out.rows]
-            outputs = held_out.outputs
+            y_train = y_val = task.y[out_of_fold.rows]
+            outputs = out_of_fold.outputs
             raw = Predictions(outputs.pred, outputs.std, None, outputs.predictive)
         pred, fitted = raw.pred, None
         if correction is not None:
@@ -173,27 +179,56 @@ class FittedModel:
             joint = len(raw.pred) > 0 and raw.predictive is not None
             return replace(calibrated, dial=VectorDial.from_labels(y_train, _grid(task)) if joint else None), raw
         dial = Dial.from_labels(y_train, task.shots.scalar_bins)
-        calibrated = replace(calibrated, dial=dial)
-        if intervals and len(y_val) >= FEWEST and (correction is not None or raw.predictive is None):
+        calibrated = replace(calibrated, dial=dial, atoms=atoms_of(y_train))
+        held, known = None, _scalar(raw.predictive)
+        if intervals and len(y_val) >= FEWEST:
             weight = calibrated._as_rows_come(y_val)
-            calibrated = replace(calibrated, conditional=ConditionalDensity.fit(y_val, pred, sample_weight=weight))
-        if correction is not None and raw.std is not None:  # of the model's own predictions
-            given = calibrated.conditional
-            raw = replace(raw, std=None if given is None else given.predictive(raw.pred).std())
-        if calibrated.conditional is not None and (self.balance > 0 or within is not None):
-            raw = replace(raw, predictive=calibrated.cross_fitted(y_val, pred))
-        choice = None
-        if within is not None and isinstance(raw.predictive, Predictive) and len(y_val) >= 2 * FEWEST:
-            plain = None if held_out is None else held_out.points[held_out.plain]
-            choice = choose_balance(y_val, raw.predictive, dial, task.shots, plain=plain, within=within)
+            if correction is not None or known is None:
+                calibrated = replace(calibrated, conditional=ConditionalDensity.fit(y_val, pred, sample_weight=weight))
+            balanced = task.split == "balanced" and out_of_fold is None
+            held = HeldOut(y_val, pred, weight, balanced, known, calibrated.atoms)
+            calibrated = replace(calibrated, atoms=held.calibrated_atoms(), held_out=held.thinned())
+        raw = replace(raw, std=calibrated._std(raw.std, known, raw.pred))
+        if held is not None and (self.balance > 0 or within is not None or known is not None):
+            raw = replace(raw, predictive=held.distributions)
+        choice, known = None, _scalar(raw.predictive)
+        if within is not None and known is not None and len(y_val) >= 2 * FEWEST:
+            plain = None if out_of_fold is None else out_of_fold.points[out_of_fold.plain]
+            choice = choose_balance(y_val, known, dial, task.shots, plain=plain, within=within)
             calibrated = replace(calibrated, balance=choice.balance)
         pred = calibrated.decided(replace(raw, pred=pred), Decision())
-        if held_out is not None:
-            leaderboard = Leaderboard.of(y_val, pred, held_out.points, task.shots, choice)
+        if out_of_fold is not None:
+            leaderboard = Leaderboard.of(y_val, pred, out_of_fold.points, task.shots, choice)
             calibrated = replace(calibrated, leaderboard=leaderboard)
         if intervals:
             calibrated = replace(calibrated, intervals=RegionIntervals.fit(y_val, pred, task.shots))
-        return calibrated, raw if held_out is None else raw.of_rows((task.part == "val")[held_out.rows])
+        return calibrated, raw if out_of_fold is None else raw.of_rows((task.part == "val")[out_of_fold.rows])
+
+    def _std(
+        self, own: NDArray[np.float64] | None, predictive: Predictive | None, pred: NDArray[np.float64]
+    ) -> NDArray[np.float64] | None:
+        """Return standard deviations that belong to predictions, those of their distributions where they are others.
+
+        Args:
+            own: of the model.
+            predictive: distributions of the model, without atoms.
+            pred: its predictions, corrected.
+        """
+        corrected = self.correction is not None
+        if own is None or not (corrected or (self.atoms is not None and not self.reweighted)):
+            return own
+        given = predictive if not corrected else None if self.conditional is None else self.conditional.predictive(pred)
+        return None if given is None else self._of_atoms(given).std()
+
+    @overload
+    def _of_atoms(self, predictive: Predictive) -> Predictive: ...
+
+    @overload
+    def _of_atoms(self, predictive: AnyPredictive) -> AnyPredictive: ...
+
+    def _of_atoms(self, predictive: AnyPredictive) -> AnyPredictive:
+        scalar = _scalar(predictive)
+        return predictive if self.atoms is None or scalar is None else self.atoms.of(scalar)
 
     def cross_fitted(self, y_val: NDArray[np.float64], pred: NDArray[np.float64]) -> Predictive | None:
         """Return the distributions of validation rows, each from the others; ``None`` of too few rows.
@@ -202,9 +237,8 @@ class FittedModel:
             y_val: ``(m,)`` labels of the rows that :attr:`conditional` was fitted to.
             pred: ``(m,)`` predictions for them.
         """
-        if len(y_val) < 2 * FEWEST:
-            return None
-        return cross_fitted(y_val, pred, sample_weight=self._as_rows_come(y_val))
+        weight = self._as_rows_come(y_val)
+        return HeldOut(y_val, pred, weight, balanced=False, atoms=self.atoms).distributions
 
     def _as_rows_come(self, y_val: NDArray[np.float64]) -> NDArray[np.float64]:
         dial: Any = self._checked_dial()
@@ -366,8 +400,7 @@ class FittedModel:
         k = len(self.schema.targets)
         pred, std, features, distributions = [np.empty(0) if k == 1 else np.empty((0, k))], [], [], list[Any]()
         unchanged = self.correction is None and not self.reweighted
-        start, head = 0, predictive and self.conditional is None and unchanged
-        given: AnyPredictive | None = None
+        start, head = 0, (predictive or self.atoms is not None) and self.conditional is None and unchanged
         for x in self.inputs.pieces(self.schema, rows):
             n = _length(x)
             kept = None if features_of is None else features_of[start : start + n]
@@ -380,30 +413,74 @@ class FittedModel:
         joined, spread = np.concatenate(pred), np.concatenate(std) if std else None
         if self.correction is not None:
             joined = self.correction(joined)
-        corrected_std = spread is not None and self.correction is not None  # the model's own is of another prediction
+        given: AnyPredictive | None = concatenate(distributions) if distributions else None
+        spread = self._std(spread, _scalar(given), joined)
         if not len(joined) and predictive:
             none = np.zeros((0, 1, k))
             given = Mixture(*np.zeros((3, 0, 1))) if k == 1 else VectorMixture(np.zeros((0, 1)), none, none)
-        elif self.conditional is not None and (predictive or corrected_std):
+        elif predictive and given is None and self.conditional is not None:
             given = self.conditional.predictive(joined)
-        if corrected_std:
-            spread = None if given is None else given.std()
         return Predictions(
             joined,
             spread,
             np.concatenate(features) if features else None,
-            (concatenate(distributions) if distributions else given) if predictive else None,
+            self._of_atoms(given) if predictive and given is not None else None,
         )
 
     def predict_interval(
-        self, frame: pd.DataFrame | Rows, confidence: float = 0.9, *, ignore_extra: bool = False
+        self,
+        frame: pd.DataFrame | Rows,
+        confidence: float = 0.9,
+        *,
+        balance: float | None = None,
+        density: Target | None = None,
+        ignore_extra: bool = False,
     ) -> NDArray[np.float64]:
-        """Return ``(n, 2)`` low and high ends of conformal intervals, target units; see :class:`RegionIntervals`.
+        """Return ``(n, 2)`` low and high ends of conformal intervals, target units.
+
+        Without a balance or a density they are around the model's own predictions, see :class:`RegionIntervals`;
+        otherwise they are those of the rows' distributions, tilted as it says, see :meth:`intervals_of_decision`.
 
         Raises:
             InputError: a model without calibration rows, a confidence outside (0, 1), columns that do not fit.
         """
-        return self.intervals_of(self.predict(frame, ignore_extra=ignore_extra), confidence)
+        decision = Decision(balance=balance, density=density)
+        known = self.predictions(frame, ignore_extra=ignore_extra, predictive=self.needs(decision))
+        if decision.given:
+            return self.intervals_of_decision(known, decision, confidence)
+        return self.intervals_of(self.decided(known, decision), confidence)
+
+    @property
+    def has_decision_intervals(self) -> bool:
+        """Whether held-out rows suffice to calibrate the intervals of a decision."""
+        return self.held_out is not None and self.held_out.distributions is not None
+
+    def intervals_of_decision(
+        self, known: Predictions, decision: Decision, confidence: float = 0.9
+    ) -> NDArray[np.float64]:
+        """Return ``(n, 2)`` ends of the intervals of rows' distributions as a decision tilts them, conformalized.
+
+        They cover at least a fraction ``confidence`` of rows as they come, in each region of the decided prediction;
+        see :class:`tailwise.calibration.distribution_intervals.DistributionIntervals`.
+
+        Args:
+            known: of the rows, with distributions.
+            decision: the decision.
+            confidence: fraction of rows as they come to cover, in (0, 1).
+
+        Raises:
+            InputError: a model without distributions or without held-out rows, a confidence outside (0, 1).
+        """
+        tilted, pred = self.tilted(known, decision), self.decided(known, decision)
+        held, dial, fitted = self.held_out, self._checked_dial(), None
+        if held is not None and isinstance(dial, Dial):
+            fitted = held.intervals(decision, dial, self.shots, self.balance)
+        if fitted is None or not isinstance(tilted, Predictive):
+            raise InputError(
+                "this model has no held-out rows that intervals of a decision could be calibrated on: it was trained "
+                "on too few rows, or by an earlier version; train it again, or ask for quantiles"
+            )
+        return fitted.intervals(tilted, pred, confidence)
 
     def intervals_of(self, pred: NDArray[np.float64], confidence: float = 0.9) -> NDArray[np.float64]:
         """Return ``(n, 2)`` low and high ends around predictions of this model, ``(n,)``."""
@@ -440,6 +517,8 @@ class FittedModel:
             "balance": self.balance,
             "reweighted": self.reweighted,
             "leaderboard": None if self.leaderboard is None else self.leaderboard.to_json(),
+            "atoms": None if self.atoms is None else self.atoms.to_json(),
+            "held_out": None if self.held_out is None else self.held_out.save(folder),
         }
         (folder / _DESCRIPTION).write_text(json.dumps(description, indent=2), encoding="utf-8")
 
@@ -464,8 +543,10 @@ class FittedModel:
             model = backend.load(folder, description["model"])
             inputs = backend.load_inputs(folder, description.get("inputs"), model)
             relevance, correction, intervals = (description[k] for k in ("relevance", "correction", "intervals"))
-            dial, conditional = description.get("dial"), description.get("conditional")  # none in models before these
+            optional = ("dial", "conditional", "atoms", "held_out")  # none in models before these
+            dial, conditional, saved_atoms, held_out = (description.get(name) for name in optional)
             leaderboard = description.get("leaderboard")
+            atoms = None if saved_atoms is None else atoms_from_json(saved_atoms)
             return cls(
                 Schema.from_json(description["schema"]),
                 inputs,
@@ -479,11 +560,18 @@ class FittedModel:
                 float(description.get("balance", 0.0)),
                 bool(description.get("reweighted", False)),
                 None if leaderboard is None else Leaderboard.from_json(leaderboard),
+                atoms,
+                None if held_out is None else HeldOut.load(folder, held_out, atoms),
             )
         except InputError:
             raise
         except _UNREADABLE as error:
             raise InputError(f"{str(folder)!r} is not a complete model folder: {str(error).splitlines()[0]}") from error
+
+
+def _scalar(predictive: AnyPredictive | None) -> Predictive | None:
+    """Return distributions of one target; ``None`` of several targets, or where there are none."""
+    return predictive if isinstance(predictive, Predictive) else None
 
 
 def _grid(task: Task) -> BinGrid | None:

@@ -1,7 +1,9 @@
 """Metrics of prediction intervals: coverage and width by region."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,6 +14,7 @@ from tailwise.labels.shots import REGIONS, Shots
 from tailwise.metrics.confidence import Interval
 
 CONFIDENCE = 0.9  # of the intervals that a run reports
+_NORMAL_95 = 1.959964
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,26 @@ class RegionCoverage:
         return {name: coverage.to_json() for name, coverage in both.items() if coverage is not None}
 
 
+@dataclass(frozen=True)
+class MeasuredIntervals:
+    """Coverage of one kind of intervals on test rows.
+
+    Args:
+        name: of the kind: ``"around predictions"``, or ``"of distributions, balance 0"``.
+        as_rows_come: over all rows, weighted to how training rows come.
+        by_true: over the rows whose true value lies in each region that has some.
+    """
+
+    name: str
+    as_rows_come: Coverage
+    by_true: Mapping[str, Coverage]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        regions = {name: coverage.to_json() for name, coverage in self.by_true.items()}
+        return {"intervals": self.name, "as_rows_come": self.as_rows_come.to_json(), "by_true": regions}
+
+
 def coverage_by_region(
     y_true: ArrayLike, y_pred: ArrayLike, low: ArrayLike, high: ArrayLike, shots: Shots
 ) -> dict[str, RegionCoverage]:
@@ -96,6 +119,40 @@ def coverage_by_region(
         if both != [None, None]:
             regions[name] = RegionCoverage(*both)
     return regions
+
+
+def weighted_coverage(
+    y_true: ArrayLike, low: ArrayLike, high: ArrayLike, weight: ArrayLike | None = None
+) -> Coverage | None:
+    """Return coverage and width of the intervals of some rows, weighted; ``None`` without rows.
+
+    Args:
+        y_true: ``(n,)`` labels, target units.
+        low: ``(n,)`` lower ends, may be -inf.
+        high: ``(n,)`` upper ends, may be inf.
+        weight: ``(n,)`` above 0; how often each row would come. The Wilson interval takes their effective number, the
+            median width does not use them.
+
+    Raises:
+        InputError: shapes that differ, labels that are not finite, ends that are NaN or not in order.
+
+    Example:
+        >>> weighted_coverage([1.0, 9.0], [0.0, 0.0], [2.0, 2.0], [3.0, 1.0]).coverage.value
+        0.75
+    """
+    if np.size(y_true) == 0:
+        return None
+    true = label_array(y_true, "y_true")
+    share = np.ones(true.size) if weight is None else label_array(weight, "weight")
+    same_shape(share, true)
+    lower, upper = _ends(low, high, true)
+    inside, width = ((lower <= true) & (true <= upper)).astype(np.float64), upper - lower
+    value, n = float(np.average(inside, weights=share)), float(share.sum() ** 2 / (share**2).sum())
+    half = _NORMAL_95 / (1 + _NORMAL_95**2 / n) * math.sqrt(value * (1 - value) / n + _NORMAL_95**2 / (4 * n**2))
+    middle = (value + _NORMAL_95**2 / (2 * n)) / (1 + _NORMAL_95**2 / n)
+    mean = math.inf if np.isinf(width).any() else float(np.average(width, weights=share))
+    fraction = Interval(value, max(middle - half, 0.0), min(middle + half, 1.0))
+    return Coverage(true.size, fraction, mean, float(np.median(width)))
 
 
 def _ends(

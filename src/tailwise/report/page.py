@@ -13,14 +13,21 @@ from tailwise.experiment.leaderboard import Leaderboard
 from tailwise.experiment.trade_off import TradeOff
 from tailwise.labels.shots import Shots
 from tailwise.metrics.confidence import Interval
-from tailwise.metrics.coverage import CONFIDENCE, RegionCoverage
+from tailwise.metrics.coverage import CONFIDENCE, MeasuredIntervals, RegionCoverage
 from tailwise.metrics.region_metrics import DISTANCE_METRICS, METRICS, RegionMetrics, dimension_metrics, region_metrics
 from tailwise.report.against import FEWEST_TO_SPEAK, Comparison, OtherRun
 from tailwise.report.cell_charts import cell_error_chart, cells_chart
 from tailwise.report.charts import density_chart, error_chart, scatter_chart, training_chart
 from tailwise.report.features import FeatureMap, map_chart, similarity_chart
 from tailwise.report.rendering import render
-from tailwise.report.trade_off_charts import dial_data, pit_chart, reliability_chart, trade_off_chart
+from tailwise.report.trade_off_charts import (
+    dial_data,
+    exchange_chart,
+    exchange_regions,
+    pit_chart,
+    reliability_chart,
+    trade_off_chart,
+)
 from tailwise.report.trust_charts import calibration_chart, residual_chart
 
 
@@ -49,6 +56,7 @@ def run_page(
     leaderboard: Leaderboard | None = None,
     balance: float = 0.0,
     as_rows_come: Interval | None = None,
+    intervals: Sequence[MeasuredIntervals] = (),
 ) -> str:
     """Return the page of a finished run as HTML text.
 
@@ -76,6 +84,7 @@ def run_page(
         leaderboard: out-of-fold errors of a stack and its experts.
         balance: of the predictions.
         as_rows_come: error of rows as they come.
+        intervals: coverage of each kind of intervals.
     """
     name, other_name = (method, "") if other is None else other.names(method, masked=shots.gaps is not None)
     runs = [(name, y_pred)]
@@ -108,6 +117,8 @@ def run_page(
         pictures |= {"map": map_chart(features, target), "similarity": similarity_chart(features, target)}
     if trade_off is not None:
         pictures |= {"trade_off": trade_off_chart(trade_off), "pit": pit_chart(trade_off.scores)}
+        if exchange_regions(trade_off) is not None:
+            pictures["exchange"] = exchange_chart(trade_off, y_true, runs, shots)
         if trade_off.scores["all"].reliability:
             pictures["reliability"] = reliability_chart(trade_off.scores["all"], target)
     return render(
@@ -116,6 +127,7 @@ def run_page(
         leaderboard=leaderboard,
         balance=balance,
         as_rows_come=as_rows_come,
+        intervals=intervals,
         dial=None if trade_off is None else dial_data(y_true, trade_off, shots),
         title=title,
         target=target,

@@ -1,6 +1,6 @@
 """Charts of the trade-off between common and rare values, and of the calibration of distributions."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,10 +11,12 @@ from tailwise.distributions.scores import DistributionScores
 from tailwise.experiment.trade_off import TradeOff
 from tailwise.labels.shots import REGIONS, Shots
 from tailwise.metrics.confidence import Interval
-from tailwise.report.drawing import INK, OURS, REGION_COLORS, drawing, percent
+from tailwise.metrics.region_errors import region_rows
+from tailwise.report.drawing import INK, OTHER, OURS, REGION_COLORS, drawing, percent, short
 
 _COLORS = (REGION_COLORS["many"], REGION_COLORS["medium"], REGION_COLORS["few"])
 _GROUPS, _ROWS = 40, 400  # of true values, and shown at most, by the page's slider
+_RUN_MARKS = ("D", "s", "^", "v", "P")
 _MARKS = {"all": "D", "many": "o", "medium": "s", "few": "^", "zero": "v"}
 
 
@@ -42,6 +44,53 @@ def trade_off_chart(curve: TradeOff) -> str:
         axes.set_xlabel("balance: 0 labels as they come, 1 every value equally likely")
         drawn.title("change of the MAE, %")
         drawn.legend()
+    return drawn.svg
+
+
+def exchange_regions(curve: TradeOff) -> tuple[str, str] | None:
+    """Return the most common and the rarest region with test rows, zero-shot apart; ``None`` of fewer than two."""
+    present = [name for name in ("many", "medium", "few") if name in curve.points[0].mae]
+    return (present[0], present[-1]) if len(present) > 1 else None
+
+
+def exchange_chart(
+    curve: TradeOff, y_true: NDArray[np.float64], runs: Sequence[tuple[str, NDArray[np.float64]]], shots: Shots
+) -> str:
+    """Draw the error where values are rare against that where they are common, at each balance and of finished runs.
+
+    Args:
+        curve: decisions at several balances, with rows in two regions, see :func:`exchange_regions`.
+        y_true: ``(n,)`` labels.
+        runs: name and predictions ``(n,)`` of runs or methods, this one first.
+        shots: regions.
+    """
+    common, rare = exchange_regions(curve) or ("all", "all")
+    masks = region_rows(y_true, shots)
+    line = [(point.mae[common].value, point.mae[rare].value) for point in curve.points]
+    errors = [[float(np.abs(pred - y_true)[masks[name]].mean()) for name in (common, rare)] for _, pred in runs]
+    each = "; ".join(
+        f"balance {point.balance:g}: {number(x)} and {number(y)}"
+        for point, (x, y) in zip(curve.points, line, strict=True)
+    )
+    others = "; ".join(f"{name}: {number(x)} and {number(y)}" for (name, _), (x, y) in zip(runs, errors, strict=True))
+    alt = f"MAE where training rows are {common} and where they are {rare}. {each.capitalize()}. {others}."
+    with drawing(alt, 5.6, 4.0, grid="both", near="xy") as drawn:
+        axes = drawn.axes
+        x, y = np.array(line).T
+        axes.plot(x, y, color=OURS, marker="o", markersize=4, linewidth=1.6, label="the dial, balance 0 to 1")
+        for point, at_x, at_y in zip(curve.points, x, y, strict=True):
+            drawn.tell(at_x, at_y, f"balance {point.balance:g}: {common} {number(at_x)}, {rare} {number(at_y)}")
+        for i, ((name, _), (at_x, at_y)) in enumerate(zip(runs, errors, strict=True)):
+            color, mark = (OURS if i == 0 else OTHER), _RUN_MARKS[i % len(_RUN_MARKS)]
+            axes.plot([at_x], [at_y], color=color, marker=mark, markersize=9, linestyle="none", label=short(name))
+            drawn.tell(at_x, at_y, f"{name}: {common} {number(at_x)}, {rare} {number(at_y)}")
+        for i in (0, -1):
+            offset = {"xytext": (6, 6), "textcoords": "offset points"}
+            axes.annotate(f"{curve.points[i].balance:g}", (x[i], y[i]), color=INK, fontsize=9, **offset)
+        axes.margins(0.12)
+        axes.set_xlabel(f"MAE, {common}-shot")
+        drawn.title(f"MAE, {rare}-shot")
+        drawn.legend(2)
     return drawn.svg
 
 

@@ -153,7 +153,8 @@ def write_results(
     if test.coverage is not None:
         write_json(out / run.INTERVALS, {name: region.to_json() for name, region in test.coverage.items()})
     if test.trade_off is not None:
-        write_json(out / run.TRADE_OFF, test.trade_off.to_json())
+        intervals = {"intervals": [kind.to_json() for kind in test.intervals]} if test.intervals else {}
+        write_json(out / run.TRADE_OFF, test.trade_off.to_json() | intervals)
     if test.leaderboard is not None:
         write_json(out / run.LEADERBOARD, test.leaderboard.to_json())
     (out / run.REPORT).write_text(_page(out, task, model, test, label, remarks, other), encoding="utf-8")
@@ -208,4 +209,5 @@ def _page(
         leaderboard=test.leaderboard,
         balance=test.balance,
         as_rows_come=test.as_rows_come,
+        intervals=test.intervals,
     )

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tailwise._checks import InputError
-from tailwise.backends.protocol import HeldOut, Outputs
+from tailwise.backends.protocol import OutOfFold, Outputs
 from tailwise.backends.stack.combiner import Combiner, CombinerRecipe
 from tailwise.backends.stack.experts import PLAIN, Expert
 from tailwise.backends.stack.settings import StackSettings
@@ -43,7 +43,7 @@ class StackFitting:
         self.experts: Sequence[Expert] = settings.chosen
         self.trained: list[TrainedFold] = []
         self._model: StackedModel | None = None
-        self._held_out: HeldOut | None = None
+        self._out_of_fold: OutOfFold | None = None
 
     @property
     def inputs(self) -> StackInputs:
@@ -62,9 +62,9 @@ class StackFitting:
         return self._model
 
     @property
-    def held_out(self) -> HeldOut | None:
+    def out_of_fold(self) -> OutOfFold | None:
         """Out-of-fold distributions of the training and validation rows; after the epochs."""
-        return self._held_out
+        return self._out_of_fold
 
     def epochs(self) -> Iterator[Epoch]:
         """Train expert by expert; one :class:`Epoch` a fold, whose errors are those of the fold left out."""
@@ -141,7 +141,7 @@ class StackFitting:
         mixture = combiner.out_of_fold(every, fold)
         points = {expert.name: one[:, 0] for expert, one in zip(self.experts, columns, strict=True)}
         outputs = Outputs(mixture.median(), mixture.std(), None, mixture)
-        self._held_out = HeldOut(rows, outputs, points, plain=PLAIN)
+        self._out_of_fold = OutOfFold(rows, outputs, points, plain=PLAIN)
         self._model = StackedModel(self.experts, self.trained, combiner)
 
 
