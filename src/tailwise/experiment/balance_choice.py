@@ -56,8 +56,8 @@ def choose_balance(
         >>> y = np.random.default_rng(0).exponential(10.0, 2000)
         >>> rows = Mixture(np.ones((2000, 1)), (5 + 0.5 * y)[:, None], np.full((2000, 1), 4.0))
         >>> dial, shots = Dial.from_labels(y), Shots.from_labels(y)
-        >>> [choose_balance(y, rows, dial, shots, within=within).balance for within in (0.0, 0.1, 1.0)]
-        [0.0, 0.125, 1.0]
+        >>> [choose_balance(y, rows, dial, shots, within=within).balance for within in (0.0, 0.05, 1.0)]
+        [0.0, 0.5, 1.0]
     """
     decided = [Decision(balance=balance).of(predictive, dial) for balance in CANDIDATES]
     come = tuple(error_as_rows_come(y, pred, shots) for pred in decided)
