@@ -61,6 +61,7 @@ def dial(
     from tailwise.cli.decision_options import Questions, parse_decision
     from tailwise.cli.out_file import check_parent
     from tailwise.cli.settings import parse_shots
+    from tailwise.cli.show_trade_off import trade_off_table
     from tailwise.data.table_files import SUFFIXES, write_table
     from tailwise.distributions.dialed import cross_fitted
     from tailwise.distributions.dialed import dial as dial_of
@@ -86,7 +87,7 @@ def dial(
     regions = Shots.from_labels(y_train, many=thresholds[0], few=thresholds[1])
     dialed = dial_of(y, pred, balance=0.0, y_train=y_train, bins=regions.scalar_bins)
     curve = trade_off(y, cross_fitted(y, pred), dialed.dial, regions)
-    show.out.print(show.trade_off_table(curve, title=f"{data}: MAE on {len(y):,} rows", as_given=(y, pred, regions)))
+    show.out.print(trade_off_table(curve, title=f"{data}: MAE on {len(y):,} rows", as_given=(y, pred, regions)))
     if new is not None and out is not None:
         frame = _decided(dialed, new, decision, questions)
         write_table(frame, out)

@@ -91,7 +91,8 @@ def describe(
     targets, source = task.schema.targets, task.source
     network = experiment.model == "network"
     media = {kind: experiment.params[kind] for kind in kinds() if experiment.params.get(kind)}
-    rest = {name: value for name, value in experiment.params.items() if name not in kinds()}
+    left_out = (*kinds(), *(("jobs", "backend") if experiment.model == "stack" else ()))  # these change no number
+    rest = {name: value for name, value in experiment.params.items() if name not in left_out}
     described: dict[str, Any] = {
         "name": method or experiment.method,
         "parameters": {part: dict(params) for part, params in experiment.method_params.items()},

@@ -1,4 +1,4 @@
-"""A trained stack: the experts' models by fold, and the combiner of what they say."""
+"""A trained stack: the experts' models by fold, and the combiner of their predictions."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -59,13 +59,13 @@ class StackedModel:
         self.models: tuple[Predictor, ...] = tuple(model for _, model in parts)
 
     def columns(self, x: Mapping[str, Any]) -> NDArray[np.float64]:
-        """Return ``(n, c)`` what the experts say of rows, each the mean of its folds: points first, then the rest."""
-        said = []
+        """Return the ``(n, c)`` inputs of the combiner: of each expert the mean of its folds, points first, then quantiles."""
+        columns = []
         for expert in self.experts:
             places = [place for place, one in enumerate(self.trained) if one.expert == expert.name]
             outputs = (self.models[i].outputs(x[str(i)], predictive=bool(expert.levels)) for i in places)
-            said.append(np.mean([expert.columns(output) for output in outputs], axis=0))
-        return points_first(said)
+            columns.append(np.mean([expert.columns(output) for output in outputs], axis=0))
+        return points_first(columns)
 
     def outputs(self, x: Any, *, features: bool = False, predictive: bool = False) -> Outputs:  # noqa: ARG002
         """Return medians, standard deviations and distributions of rows; a stack has no features."""

@@ -30,7 +30,7 @@ class TrainedFold:
     Args:
         expert: name of the expert.
         fold: the fold that was left out.
-        columns: ``(m, c)`` what it says of the rows of the fold, see :meth:`Expert.columns`.
+        columns: ``(m, c)`` its predictions of the rows of the fold, see :meth:`Expert.columns`.
         files: the files of its model folder by name, one of which describes the others.
         seconds: duration of the training.
     """

@@ -1,0 +1,46 @@
+"""Print what a dial offers: errors by region at several balances."""
+
+from typing import TYPE_CHECKING
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from tailwise._numbers import number
+from tailwise.metrics.region_errors import region_errors
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from tailwise.experiment.trade_off import TradeOff
+    from tailwise.labels.shots import Shots
+
+
+def trade_off_table(
+    curve: "TradeOff",
+    *,
+    title: str,
+    as_given: "tuple[NDArray[np.float64], NDArray[np.float64], Shots] | None" = None,
+) -> Table:
+    """Return a table of the MAE by region at several balances.
+
+    Args:
+        curve: the errors.
+        title: of the table.
+        as_given: labels, predictions and regions for a first line without a decision.
+    """
+    regions = list(curve.points[0].mae)
+    caption = Text("balance 0: labels as they come; 1: every value equally likely; bMAE: mean over bins of the target")
+    table = Table(title=Text(title), caption=caption, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("balance", style="bold")
+    for heading in (*(name.capitalize() for name in regions), "bMAE"):
+        table.add_column(heading, justify="right")
+    if as_given is not None:
+        errors = region_errors(*as_given)
+        table.add_row("as given", *(number(errors[name]["mae"]) for name in regions), number(errors["all"]["bmae"]))
+    for point in curve.points:
+        mark = " *" if point.balance == curve.balance and as_given is None else ""
+        values = [number(point.mae[name].value) for name in regions]
+        table.add_row(f"{point.balance:g}{mark}", *values, number(point.bmae))
+    return table
