@@ -1,1 +1,1 @@
-"""A stack of experts: several models trained on folds, and one conditional density of the label given their predictions."""
+"""A stack of experts: models trained on folds, and one conditional density of the label given their predictions."""

@@ -59,7 +59,7 @@ class StackedModel:
         self.models: tuple[Predictor, ...] = tuple(model for _, model in parts)
 
     def columns(self, x: Mapping[str, Any]) -> NDArray[np.float64]:
-        """Return the ``(n, c)`` inputs of the combiner: of each expert the mean of its folds, points first, then quantiles."""
+        """Return the ``(n, c)`` inputs of the combiner: means over folds, points first, then quantiles."""
         columns = []
         for expert in self.experts:
             places = [place for place, one in enumerate(self.trained) if one.expert == expert.name]
