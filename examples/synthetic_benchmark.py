@@ -289,9 +289,10 @@ def draw_lines(axis: Any, skew: Skew, fits: list[Fit], color: str, x: Array, y: 
     """Training rows, the true line, and every seed's."""
     axis.plot(x[:, 0], y[:, 0], ".", color="#B0B0B0", markersize=2.5)
     ends = skew.truth.inverse(np.array([[LOW], [HIGH]]))
-    between = skew.truth.inverse(np.linspace(LOW, HIGH, 101)[:, None])
+    between = skew.truth.inverse(np.linspace(LOW, HIGH, 41)[:, None])
     for fit in fits:
-        axis.plot(between[:, 0], fit.map(between)[:, 0], color=color, linewidth=1.6, alpha=0.6)
+        at = between if isinstance(fit.map, Dialed) else ends
+        axis.plot(at[:, 0], fit.map(at)[:, 0], color=color, linewidth=1.6, alpha=0.6)
     axis.plot(ends[:, 0], [LOW, HIGH], color="black", linewidth=1.1, linestyle=(0, (4, 3)))
 
 
