@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from tailwise._checks import InputError
 from tailwise.backends.names import load_backend
+from tailwise.backends.parameters import check_weight
 from tailwise.backends.protocol import Backend, Between, Inputs, Predictor
 from tailwise.backends.stack.fitting import StackFitting
 from tailwise.backends.stack.settings import StackSettings
@@ -43,12 +44,12 @@ class StackBackend:
         *,
         params: Mapping[str, Any],
         encoder: str = AUTO,
-        sample_weight: NDArray[np.float64] | None = None,  # noqa: ARG002  each fold takes those of its rows
+        sample_weight: NDArray[np.float64] | None = None,
     ) -> StackFitting:
-        """Set up a training.
+        """Set up a training; each fold takes the weights of its rows from the task.
 
         Raises:
-            InputError: several targets, images or texts, a method, rows that are not in memory, fewer than 30 training
+            InputError: weights that do not work, several targets, images or texts, a method, rows that are not in memory, fewer than 30 training
                 and validation rows, a device that is not available, an expert whose package is not installed.
         """
         settings = StackSettings.from_params(params)
@@ -66,6 +67,8 @@ class StackBackend:
                 f"a stack needs at least {_FEWEST_ROWS} rows to train on, got {n}; "
                 "use `quality='fast'` or another `model`"
             )
+        if sample_weight is not None:
+            check_weight(sample_weight, task.count("train"))
         accelerator_for(recipe)  # refuse a device or precision before anything is trained
         for expert in settings.chosen:
             load_backend(expert.model).check_installed()
