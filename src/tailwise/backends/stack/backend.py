@@ -49,8 +49,9 @@ class StackBackend:
         """Set up a training; each fold takes the weights of its rows from the task.
 
         Raises:
-            InputError: weights that do not work, several targets, images or texts, a method, rows that are not in memory, fewer than 30 training
-                and validation rows, a device that is not available, an expert whose package is not installed.
+            InputError: weights that do not work, several targets, images or texts, a method, rows that are not in
+                memory, fewer than 30 training and validation rows, a device that is not available, an expert whose
+                package is not installed.
         """
         settings = StackSettings.from_params(params)
         if method.name != "vanilla":
