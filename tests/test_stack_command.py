@@ -150,11 +150,11 @@ class TestRun:
         config = json.loads((out / "config.json").read_text())
         assert config["label"] == "stack"
         assert config["model"]["name"] == "stack"
-        assert config["model"]["parameters"]["model"] == {"quality": "good", "jobs": 1}
+        assert config["model"]["parameters"]["model"] == {"quality": "good"}
         assert config["balance"] == "auto"
         assert len((out / "history.jsonl").read_text().splitlines()) == 12
         names = {path.name for path in (out / "model").iterdir()}
-        assert names == {*map(str, range(12)), "model.json", "combiner.safetensors"}
+        assert names == {*map(str, range(12)), "model.json", "combiner.safetensors", "held_out.safetensors"}
         suffixes = {path.suffix for path in (out / "model").rglob("*") if path.is_file()}
         assert suffixes == {".json", ".safetensors", ".skops", ".txt"}
 
@@ -167,7 +167,7 @@ class TestRun:
         rows = re.findall(r'<th scope="row">(.*?)</th>', section)
         assert rows == [f"stack at balance {saved['choice']['balance']:g}", *names[1:]]
         for rival in ("a plain network", "plain LightGBM"):
-            assert f"Against {rival}, out of fold: as rows come " in section
+            assert f"Against {rival}, out of fold: as rows come " in page
         assert "The model of the best validation score is kept" not in page
 
     def test_the_leaderboard_is_printed(self, trained, tmp_path, capsys):

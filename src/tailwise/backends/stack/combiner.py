@@ -37,7 +37,7 @@ class CombinerRecipe:
         epochs: number of epochs at most.
         patience: epochs without a better likelihood on the fold left out after which training ends.
         lr: learning rate at the start; it falls to 0 along a half cosine.
-        batch_size: rows a batch.
+        batch_size: rows a batch; a twentieth of the rows where that is more.
         weight_decay: of AdamW.
         seed: of initial weights and order of rows.
     """
@@ -214,7 +214,8 @@ def _train(
 ) -> None:
     """Train all members at once and keep the best epoch of each; ``held`` is 1 on the rows a member leaves out."""
     optimizer = torch.optim.AdamW(members.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay)
-    n, size = len(y), min(recipe.batch_size, len(y))
+    n = len(y)
+    size = min(max(recipe.batch_size, n // 20), n)
     steps = n // size
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, recipe.epochs * steps)
     best = torch.full((len(held),), torch.inf)
