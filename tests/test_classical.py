@@ -20,7 +20,7 @@ from tailwise import (
     TableModel,
     compose,
 )
-from tailwise.backends.names import MODELS, load_backend
+from tailwise.backends.names import MODELS, SINGLE_MODELS, load_backend
 from tailwise.cli.main import run
 from tailwise.data.preprocessing import fit_tree_preprocessor, nominal_inputs, transform_features
 from tailwise.experiment.prepare import prepare
@@ -31,7 +31,7 @@ from tailwise.training.recipe import Recipe
 from trainings import start_training
 
 pytestmark = pytest.mark.filterwarnings("ignore:the weights are extreme")
-CLASSICAL = [name for name in MODELS if name not in ("network", "stack")]
+CLASSICAL = [name for name in SINGLE_MODELS if name != "network"]
 FEW_TREES = {
     "lightgbm": {"n_estimators": 40},
     "hist-boosting": {"max_iter": 30},

@@ -19,7 +19,7 @@ from tailwise.backends.stack import combiner as combiner_module
 from tailwise.backends.stack.combiner import Combiner, CombinerRecipe
 from tailwise.backends.stack.experts import EXPERTS, PLAIN
 from tailwise.backends.stack.fitting import StackFitting, folds_of
-from tailwise.backends.stack.settings import QUALITIES, StackSettings
+from tailwise.backends.stack.stack_settings import QUALITIES, StackSettings
 from tailwise.distributions import Decision, Dial, Mixture
 from tailwise.experiment import quality
 from tailwise.experiment.balance_choice import CANDIDATES, choose_balance

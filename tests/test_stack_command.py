@@ -153,6 +153,8 @@ class TestRun:
         assert config["model"]["parameters"]["model"] == {"quality": "good"}
         assert config["balance"] == "auto"
         assert len((out / "history.jsonl").read_text().splitlines()) == 12
+        manifest = json.loads((out / "manifest.json").read_text())
+        assert {"trade_off.json", "leaderboard.json"} <= set(manifest["sha256"])
         names = {path.name for path in (out / "model").iterdir()}
         assert names == {*map(str, range(12)), "model.json", "combiner.safetensors", "held_out.safetensors"}
         suffixes = {path.suffix for path in (out / "model").rglob("*") if path.is_file()}

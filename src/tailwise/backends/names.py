@@ -17,7 +17,8 @@ BACKENDS: Mapping[str, str] = {
     "stack": "tailwise.backends.stack.backend:BACKEND",
 }
 MODELS = tuple(BACKENDS)
-NETWORK = "network"
+NETWORK, STACK = "network", "stack"
+SINGLE_MODELS = tuple(name for name in MODELS if name != STACK)
 
 
 def load_backend(name: str) -> "Backend":

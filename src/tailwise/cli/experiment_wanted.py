@@ -95,6 +95,8 @@ def _by_method(context: typer.Context, recipe: Recipe) -> Experiment:
     model_params = model_params | {kind: of_model[kind] for kind in kinds() if of_model[kind]}
     balance = given["balance"] if given["balance"] is not None else AUTO_BALANCE if model == "stack" else 0.0
     experiment = Experiment(method, model, encoder, params, model_params, recipe, balance)
+    if method == AUTO_METHOD and model == "stack":
+        raise InputError("--method auto chooses a method of one model, and a stack has none; leave one of them out")
     if method == AUTO_METHOD:
         automatic.check(experiment, given["target"])
     return experiment

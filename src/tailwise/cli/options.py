@@ -279,7 +279,12 @@ Workers = Annotated[
 ]
 TimeLimit = Annotated[
     float | None,
-    typer.Option("--time-limit", metavar="SECONDS", help="Most seconds of training a stack.", rich_help_panel=TRAINING),
+    typer.Option(
+        "--time-limit",
+        metavar="SECONDS",
+        help="Most seconds of training the models of a stack.",
+        rich_help_panel=TRAINING,
+    ),
 ]
 Jobs = Annotated[int, typer.Option("--jobs", "-j", help="Number of trainings in parallel.", rich_help_panel=TRAINING)]
 Backend = Annotated[

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from tailwise._checks import InputError, positive, whole
-from tailwise.backends.names import MODELS
+from tailwise.backends.names import SINGLE_MODELS
 from tailwise.cli import options
 from tailwise.cli.completion import complete_choice
 from tailwise.cli.settings import parse_within
@@ -40,8 +40,8 @@ Model = Annotated[
     str,
     typer.Option(
         "--model",
-        metavar="|".join(MODELS),
-        autocompletion=complete_choice(MODELS),
+        metavar="|".join(SINGLE_MODELS),
+        autocompletion=complete_choice(SINGLE_MODELS),
         help="Model to train.",
         rich_help_panel=options.METHOD,
     ),

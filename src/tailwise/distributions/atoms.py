@@ -88,7 +88,7 @@ class Lattice:
 
 @dataclass(frozen=True)
 class Inflated:
-    """Labels of which many equal one value, such as days without rain, and the others differ.
+    """Labels with one value that many rows share, such as days without rain; the others differ.
 
     Training labels near the value are nearly all equal to it, so that the mass m(x) a mixture has there (within
     ``reach`` and, of an outermost value, beyond) ranks rows by their chance of that value. The chance is

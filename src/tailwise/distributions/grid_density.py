@@ -234,7 +234,7 @@ class GridDensity:
 
 
 def _box_of(cells: Floats) -> tuple[slice, ...]:
-    """The smallest box of cells outside of which all are 0."""
+    """Return the smallest box that holds all cells other than 0."""
     box = []
     for j in range(cells.ndim):
         seen = np.flatnonzero(cells.any(axis=tuple(k for k in range(cells.ndim) if k != j)))

@@ -26,7 +26,7 @@ _MOST_NUMBERS = 2_000_000  # of saved distributions
 
 @dataclass(frozen=True, eq=False)
 class HeldOut:
-    """Validation rows with the model's predictions for them, neither of which the model was fitted to.
+    """Validation rows and the model's predictions for them; the model was not fitted to these rows.
 
     Args:
         y: ``(n,)`` labels, target units.

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 Quality = Literal["fast", "good", "best"]
 QUALITIES: Mapping[str, str] = {
     "fast": "one network that predicts distributions, about as slow as a plain network",
-    "good": "a stack of three models by four folds, about five times as slow",
-    "best": "a stack of five models by eight folds, about twenty times as slow",
+    "good": "a stack of three models by four folds, some five times as slow on two cores",
+    "best": "a stack of five models by eight folds, slower still",
 }
 DEFAULT_QUALITY: Quality = "good"
 FEWEST_ROWS = 30  # of a stack
@@ -36,7 +36,7 @@ def experiment_for(
         recipe: settings of the training.
         balance: from 0 to 1, or ``"auto"``.
         within: with a balance of ``"auto"``, see :class:`tailwise.experiment.spec.Experiment`.
-        params: of the stack, see :class:`tailwise.backends.stack.settings.StackSettings`; not of ``"fast"``.
+        params: of the stack, see :class:`tailwise.backends.stack.stack_settings.StackSettings`; not of ``"fast"``.
 
     Raises:
         InputError: a quality that does not exist.

@@ -243,6 +243,6 @@ def _remove_run(out: Path) -> None:
 
 def _files(out: Path) -> list[str]:
     """Every file of a finished run but the manifest and what only serves resuming."""
-    of_kind = [name for name in (MAPS, INTERVALS) if (out / name).is_file()]  # maps and several targets have none
+    of_kind = [name for name in (MAPS, INTERVALS, TRADE_OFF, LEADERBOARD) if (out / name).is_file()]
     single = [CONFIG, HISTORY, METRICS, PREDICTIONS, *of_kind, REPORT]
     return single + sorted(str(path.relative_to(out).as_posix()) for path in (out / MODEL).rglob("*") if path.is_file())

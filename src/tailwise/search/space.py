@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from tailwise._checks import InputError, one_of
-from tailwise.backends.names import MODELS, load_backend
+from tailwise.backends.names import SINGLE_MODELS, load_backend
 from tailwise.backends.protocol import Between
 from tailwise.experiment.spec import Experiment
 from tailwise.methods.build import compose
@@ -96,7 +96,7 @@ class Space:
 
     Args:
         methods: method strings.
-        model: one of :data:`tailwise.backends.names.MODELS`.
+        model: one of :data:`tailwise.backends.names.SINGLE_MODELS`.
         encoders: encoders of networks.
 
     Raises:
@@ -108,7 +108,7 @@ class Space:
     encoders: tuple[str, ...] = DEFAULT_ENCODERS
 
     def __post_init__(self) -> None:
-        one_of(self.model, "`model`", tuple(MODELS))
+        one_of(self.model, "`model`", SINGLE_MODELS)
         for method in self.methods:
             compose(method)
         for encoder in self.encoders if self.model == "network" else ():

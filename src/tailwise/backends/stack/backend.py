@@ -12,7 +12,7 @@ from tailwise.backends.names import load_backend
 from tailwise.backends.parameters import check_weight
 from tailwise.backends.protocol import Backend, Between, Inputs, Predictor
 from tailwise.backends.stack.fitting import StackFitting
-from tailwise.backends.stack.settings import StackSettings
+from tailwise.backends.stack.stack_settings import StackSettings
 from tailwise.backends.stack.stacked_model import KIND, StackedModel
 from tailwise.data.task import Task
 from tailwise.methods.build import Method
@@ -32,7 +32,7 @@ class StackBackend:
     varied: Mapping[str, Between] = {}
 
     def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the settings of the stack, see :class:`tailwise.backends.stack.settings.StackSettings`."""
+        """Return the settings of the stack, see :class:`tailwise.backends.stack.stack_settings.StackSettings`."""
         StackSettings.from_params(given)
         return dict(given)
 

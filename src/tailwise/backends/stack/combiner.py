@@ -108,7 +108,7 @@ class Members(nn.Module):
 
 @dataclass(frozen=True, eq=False)
 class Combiner:
-    """A fitted conditional density: one member for each fold, none of which was fitted to the rows of its fold.
+    """A fitted conditional density: one member for each fold, which was not fitted to the rows of that fold.
 
     Args:
         members: the networks.

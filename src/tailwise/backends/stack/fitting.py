@@ -13,7 +13,7 @@ from tailwise._checks import InputError
 from tailwise.backends.protocol import OutOfFold, Outputs
 from tailwise.backends.stack.combiner import Combiner, CombinerRecipe
 from tailwise.backends.stack.experts import PLAIN, Expert
-from tailwise.backends.stack.settings import StackSettings
+from tailwise.backends.stack.stack_settings import StackSettings
 from tailwise.backends.stack.stacked_model import StackedModel, StackInputs, points_first
 from tailwise.backends.stack.trained_fold import TrainedFold, train_fold
 from tailwise.data.task import Task

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tailwise.backends.protocol import Inputs, Outputs, Predictor
 from tailwise.backends.stack.combiner import Combiner
 from tailwise.backends.stack.experts import Expert
-from tailwise.backends.stack.trained_fold import TrainedFold
+from tailwise.backends.stack.trained_fold import TrainedFold, load_expert
 from tailwise.data.columns import Schema
 from tailwise.data.rows import Rows
 
@@ -50,11 +50,18 @@ class StackedModel:
         experts: the experts.
         trained: of each expert, its models by fold, in the order of the experts.
         combiner: the conditional density of the label.
+        parts: inputs and model of each of them, where they were loaded before.
     """
 
-    def __init__(self, experts: Sequence[Expert], trained: Sequence[TrainedFold], combiner: Combiner) -> None:
+    def __init__(
+        self,
+        experts: Sequence[Expert],
+        trained: Sequence[TrainedFold],
+        combiner: Combiner,
+        parts: Sequence[tuple[Inputs, Predictor]] | None = None,
+    ) -> None:
         self.experts, self.trained, self.combiner = tuple(experts), tuple(trained), combiner
-        parts = [one.load() for one in trained]
+        parts = [one.load() for one in trained] if parts is None else parts
         self.inputs = StackInputs(tuple(inputs for inputs, _ in parts))
         self.models: tuple[Predictor, ...] = tuple(model for _, model in parts)
 
@@ -107,7 +114,8 @@ class StackedModel:
             )
             for place, plain in enumerate(description["trained"])
         ]
-        return cls(experts, trained, Combiner.load(folder, description["combiner"]))
+        parts = [load_expert(folder / str(place)) for place in range(len(trained))]
+        return cls(experts, trained, Combiner.load(folder, description["combiner"]), parts)
 
 
 def points_first(columns: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:

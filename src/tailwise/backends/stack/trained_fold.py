@@ -31,7 +31,7 @@ class TrainedFold:
         expert: name of the expert.
         fold: the fold that was left out.
         columns: ``(m, c)`` its predictions of the rows of the fold, see :meth:`Expert.columns`.
-        files: the files of its model folder by name, one of which describes the others.
+        files: the files of its model folder by name, with a description.
         seconds: duration of the training.
     """
 
