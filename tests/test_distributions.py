@@ -209,7 +209,7 @@ def test_many_rows_are_computed_in_pieces(name, monkeypatch):
     dist = MAKERS[name](40)
     y = np.linspace(-3, 6, 40)
     whole = dist.quantile(LEVELS), dist.mean(), dist.crps(y), dist.log_score(y), dist.cdf(y)
-    monkeypatch.setattr(predictive, "pieces", lambda n, width: (slice(i, i + 3) for i in range(0, n, 3)))
+    monkeypatch.setattr(predictive, "pieces", lambda n, width, elements: (slice(i, i + 3) for i in range(0, n, 3)))
     pieces = dist.quantile(LEVELS), dist.mean(), dist.crps(y), dist.log_score(y), dist.cdf(y)
     for one, other in zip(whole, pieces, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-9)

@@ -185,3 +185,25 @@ def test_bad_parameters(params, match):
 def test_outputs_of_another_head_are_refused():
     with pytest.raises(InputError, match="a mixture head gives outputs"):
         mixture_nll(torch.zeros(5), torch.zeros(5))
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.5])
+@pytest.mark.parametrize("k", [1, 3])
+def test_the_gradient_in_closed_form_is_that_of_the_formula(beta, k):
+    torch.manual_seed(0)
+    outputs = torch.randn(7, 4, 1 + 2 * k, dtype=torch.float64)
+    outputs[..., 0] = outputs[..., 0].log_softmax(1)
+    outputs.requires_grad_()
+    target, weight = torch.randn(7, k, dtype=torch.float64), torch.rand(7, dtype=torch.float64)
+    loss = MixtureLikelihood(2.0, squared_error=0.7, beta=beta)(outputs, target, weight)
+
+    shares, means, scales = outputs[..., :1].exp(), outputs[..., 1 : 1 + k], outputs[..., 1 + k :].exp()
+    mean = (shares * means).sum(1)
+    variance = ((shares * (means**2 + scales**2)).sum(1) - mean**2).mean(1).detach() / 4
+    rows = mixture_nll(outputs, target) * variance**beta + 0.7 * ((target - mean) ** 2 / 4).mean(1)
+    expected = (weight * rows).mean()
+
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(
+        *(torch.autograd.grad(value, outputs, retain_graph=True)[0] for value in (loss, expected))
+    )

@@ -1,5 +1,6 @@
 """Components of Gaussian mixtures: sums over components, and the roots of their distribution functions."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
@@ -10,6 +11,7 @@ from scipy.special import ndtr, ndtri
 from tailwise._checks import InputError
 from tailwise.distributions.row_arrays import Floats, finite, shares
 
+_BLOCK = 64  # rows that share the edges at which they are evaluated
 _REACH = 8.3  # standard deviations beyond which a Gaussian has less mass than one rounding error of 1
 _SMALLEST_SCALE = 1e-300
 _FAR = 37.0  # standard deviations, beyond which the density is 0: smaller numbers are slow
@@ -109,46 +111,46 @@ class Components:
             return np.asarray(np.where(atoms > 0, np.log(atoms), log_density), dtype=np.float64)
 
     def cumulative_at(self, edges: Floats, pivot: float) -> Floats:
-        """:meth:`cumulative` at increasing edges, the same for every row, strict: ``(n, k)``.
+        """:meth:`cumulative` at increasing edges, the same for every row, strict: ``(n, k)``."""
+        return self.moments_at(edges, pivot, np.zeros(len(self)), most=0)[0]
 
-        Faster where neighbouring rows are alike: edges out of a component's reach in all rows are not evaluated.
+    def moments_at(self, edges: Floats, pivot: float, center: Floats, *, most: int) -> Floats:
+        """Moments of the mass below increasing edges, the same for every row: ``(most + 1, n, k)``; see :meth:`moments`.
+
+        The moment of order 0 is :meth:`cumulative`, strict. Edges out of a component's reach are not evaluated, so
+        rows are taken in blocks that are alike.
         """
-        total = np.zeros((len(self), edges.size))
+        totals = np.zeros((most + 1, len(self), edges.size))
         for j in range(self.count):
-            sign, weight = self._signs(pivot, j), self.weights[:, j, None]
-            mean, scale = self.means[:, j, None], self.scales[:, j, None]
-            first, last = self._in_reach(edges, j)
-            z = standardized(edges[first:last] - mean, sign * scale, strict=True)
-            ndtr(z, out=z)
-            z *= sign * weight
-            total[:, first:last] += z
-            total[:, :first] -= weight * (sign < 0)
-            total[:, last:] += weight * (sign > 0)
-        return total
+            for rows, start, stop in self._blocks(edges, j):
+                mean, scale, weight = (part[rows, j, None] for part in (self.means, self.scales, self.weights))
+                sign, gap, inner = np.where(mean < pivot, -1.0, 1.0), mean - center[rows, None], edges[start:stop]
+                z = standardized(inner - mean, sign * scale, strict=True)
+                mass = ndtr(z)
+                slope = scale * normal_density(z) if most else 0.0
+                mass *= sign
+                whole = (1.0, gap, gap**2 + scale**2)
+                for order, total in enumerate(totals):
+                    terms = mass if order == 0 else whole[order] * mass - slope
+                    if order == 1:
+                        slope = slope * (gap + inner - center[rows, None])
+                    total[rows, start:stop] += weight * terms
+                    beyond = weight * sign * whole[order]
+                    if start and (sign < 0).any():
+                        total[rows, :start] += np.where(sign < 0, beyond, 0.0)
+                    if stop < edges.size and (sign > 0).any():
+                        total[rows, stop:] += np.where(sign > 0, beyond, 0.0)
+        return totals
 
-    def _in_reach(self, edges: Floats, j: int) -> tuple[int, int]:
-        """First edge, and the one after the last, in reach of the j-th component of any row."""
+    def _blocks(self, edges: Floats, j: int) -> Iterator[tuple[NDArray[np.int64], int, int]]:
+        """Rows whose j-th components are alike, the first edge in reach of any, and the one after the last."""
         mean, scale = self.means[:, j], self.scales[:, j]
-        first = np.searchsorted(edges, (mean - _REACH * scale).min(initial=np.inf), side="left")
-        last = np.searchsorted(edges, (mean + _REACH * scale).max(initial=-np.inf), side="right")
-        return int(first), int(last)
-
-    def moments_at(self, edges: Floats, pivot: float, center: Floats) -> tuple[Floats, Floats]:
-        """:meth:`moments` at increasing edges, the same for every row: ``(n, k)`` each; see :meth:`cumulative_at`."""
-        first, second = np.zeros((len(self), edges.size)), np.zeros((len(self), edges.size))
-        for j in range(self.count):
-            start, stop = self._in_reach(edges, j)
-            weight, scale, sign = self.weights[:, j, None], self.scales[:, j, None], self._signs(pivot, j)
-            gap, inner = self.means[:, j, None] - center[:, None], edges[start:stop]
-            square = gap**2 + scale**2
-            z = standardized(inner - self.means[:, j, None], scale, strict=True)
-            mass, slope = sign * ndtr(sign * z), scale * normal_density(z)
-            first[:, start:stop] += weight * (gap * mass - slope)
-            second[:, start:stop] += weight * (square * mass - slope * (gap + inner - center[:, None]))
-            for beyond, side in ((slice(0, start), sign < 0), (slice(stop, None), sign > 0)):
-                first[:, beyond] += weight * gap * sign * side
-                second[:, beyond] += weight * square * sign * side
-        return first, second
+        order = np.lexsort((mean, np.frexp(scale * scale)[1]))
+        lows = np.searchsorted(edges, mean - _REACH * scale, side="left")
+        tops = np.searchsorted(edges, mean + _REACH * scale, side="right")
+        for at in range(0, len(self), _BLOCK):
+            rows = order[at : at + _BLOCK]
+            yield rows, int(lows[rows].min()), int(tops[rows].max())
 
     def moments(self, t: Floats, pivot: Floats | float, center: Floats) -> tuple[Floats, Floats]:
         """First and second moment about each row's center of the mass below ``(n, k)`` points; see :meth:`cumulative`.

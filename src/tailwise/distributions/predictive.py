@@ -26,6 +26,7 @@ class Predictive(ABC):
     """
 
     kind: ClassVar[str]
+    _elements: ClassVar[int] = 2**15  # numbers that a piece of rows takes in a computation, about
 
     @abstractmethod
     def __len__(self) -> int:
@@ -85,6 +86,10 @@ class Predictive(ABC):
     def _log_density(self, y: Floats) -> Floats:
         """Logarithm of the density at one y a row, of the mass where y is an atom."""
 
+    def _mean(self) -> Floats:
+        """Mean of each row."""
+        return self._moments()[:, 0]
+
     def _above(self, t: Floats) -> Floats:
         """P(Y > t) at ``(n, k)`` points; exact where it is tiny."""
         return np.asarray(1 - self._cdf(t, strict=False), dtype=np.float64)
@@ -96,7 +101,7 @@ class Predictive(ABC):
     def _by_pieces(self, compute: Callable[..., Floats], *columns: Floats, wider: int = 1) -> Floats:
         """Apply ``compute`` to few rows at a time and to their rows of the columns."""
         order, results = self._order(), []
-        for piece in pieces(len(self), self._width * wider) if len(self) else [slice(0, 0)]:
+        for piece in pieces(len(self), self._width * wider, self._elements) if len(self) else [slice(0, 0)]:
             rows = piece if order is None else order[piece]
             results.append(compute(self.select(rows), *(values[rows] for values in columns)))
         result = results[0] if len(results) == 1 else np.concatenate(results)
@@ -134,7 +139,7 @@ class Predictive(ABC):
 
     def mean(self) -> Floats:
         """Mean, ``(n,)``: the decision with the smallest expected squared error."""
-        return self._by_pieces(lambda part: part._moments())[:, 0]
+        return self._by_pieces(lambda part: part._mean())
 
     def std(self) -> Floats:
         """Standard deviation, ``(n,)``."""

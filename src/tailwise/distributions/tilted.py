@@ -28,6 +28,7 @@ class TiltedMixture(Predictive):
     """
 
     kind = "tilted-mixture"
+    _elements = 2**18  # enough rows for blocks that are alike, see Components.moments_at
 
     def __init__(self, components: Components, weights: StepFunction) -> None:
         self._components = components
@@ -83,16 +84,32 @@ class TiltedMixture(Predictive):
         return float(self.step.edges[0] + self.step.edges[-1]) / 2
 
     def _prepared(self) -> "_Prepared":
-        components, step = self._components, self.step
-        edges = np.append(
-            step.edges[:-1], np.nextafter(step.edges[-1], np.inf)
-        )  # the last cell includes its upper edge
-        below = components.cumulative_at(edges, self._pivot)
-        lost = np.diff(below)[:, step.values > 0].sum(axis=1) < NO_MASS
+        components, moments = self._moments_at_edges(None, 0)
+        return _Prepared(components, self._edges, moments[0], self._masses(moments[0]))
+
+    @property
+    def _edges(self) -> Floats:
+        """Edges of the cells; the last one moved up by a rounding error, as its cell includes it."""
+        return np.append(self.step.edges[:-1], np.nextafter(self.step.edges[-1], np.inf))
+
+    def _masses(self, below: Floats) -> Floats:
+        """Weighted mass of each cell, ``(n, k)``, from the components' cumulative mass at the edges."""
+        return np.maximum(np.diff(below), 0.0) * self.step.values
+
+    def _moments_at_edges(self, center: Floats | None, most: int) -> tuple[Components, Floats]:
+        """Components, and their moments up to an order below each edge, ``(most + 1, n, k + 1)``.
+
+        Rows without mass where the weights are above 0 are atoms here. Without a center it is the components' mean.
+        """
+        components, edges, step = self._components, self._edges, self.step
+        center = components.mean() if center is None else center
+        moments = components.moments_at(edges, self._pivot, center, most=most)
+        inside = np.diff(moments[0]) if step.values.all() else np.diff(moments[0])[:, step.values > 0]
+        lost = inside.sum(axis=1) < NO_MASS
         if lost.any():
             components = components.as_atoms(lost, step.nearest(components.mean()[lost]))
-            below[lost] = components.take(lost).cumulative_at(edges, self._pivot)
-        return _Prepared(components, edges, below, np.maximum(np.diff(below), 0.0) * step.values)
+            moments[:, lost] = components.take(lost).moments_at(edges, self._pivot, center[lost], most=most)
+        return components, moments
 
     def _sides(self, t: Floats, *, strict: bool) -> tuple[Floats, Floats]:
         """Mass up to each point and above it, not divided by the total mass."""
@@ -131,26 +148,31 @@ class TiltedMixture(Predictive):
         roots = known.components.repeat(levels.size).root(low, high, start, below, pivot)
         return np.clip(roots, self.step.edges[0], self.step.edges[-1]).reshape(n, levels.size)
 
+    def _mean(self) -> Floats:
+        center = self._components.mean()
+        _, moments = self._moments_at_edges(center, 1)
+        return np.asarray(center + self._ratio(moments, 1), dtype=np.float64)
+
     def _moments(self) -> Floats:
-        known = self._prepared()
-        center = known.components.mean()
-        total = known.masses.sum(axis=1)
-        first, second = (
-            (np.diff(moment) * self.step.values).sum(axis=1) / total
-            for moment in known.components.moments_at(known.edges, self._pivot, center)
-        )
+        center = self._components.mean()
+        _, moments = self._moments_at_edges(center, 2)
+        first, second = (self._ratio(moments, order) for order in (1, 2))
         return np.stack([center + first, np.sqrt(np.maximum(second - first**2, 0.0))], axis=1)
 
+    def _ratio(self, moments: Floats, order: int) -> Floats:
+        weighted = np.diff(moments[order]) @ self.step.values
+        return np.asarray(weighted / self._masses(moments[0]).sum(axis=1), dtype=np.float64)
+
     def _distance(self, y: Floats) -> Floats:
-        known = self._prepared()
-        moment, _ = known.components.moments_at(known.edges, self._pivot, y)
-        weighted = np.diff(moment) * self.step.values
-        t = np.clip(y, known.edges[0], known.edges[-1])
-        cell, rows = self.step.cell(t), np.arange(len(self))
-        at, _ = known.components.moments(t[:, None], self._pivot, y)
+        components, moments = self._moments_at_edges(y, 1)
+        weighted = np.diff(moments[1]) * self.step.values
+        edges, rows = self._edges, np.arange(len(self))
+        t = np.clip(y, edges[0], edges[-1])
+        cell = self.step.cell(t)
+        at, _ = components.moments(t[:, None], self._pivot, y)
         before = np.hstack([np.zeros((len(self), 1)), weighted.cumsum(axis=1)])
-        below = before[rows, cell] + self.step.values[cell] * (at[:, 0] - moment[rows, cell])
-        return np.asarray((before[:, -1] - 2 * below) / known.masses.sum(axis=1), dtype=np.float64)
+        below = before[rows, cell] + self.step.values[cell] * (at[:, 0] - moments[1][rows, cell])
+        return np.asarray((before[:, -1] - 2 * below) / self._masses(moments[0]).sum(axis=1), dtype=np.float64)
 
     def _half_difference(self) -> Floats:
         """∫ P(Y <= t) P(Y > t) dt by Gauss's rule between edges, atoms and multiples of every component's scale."""

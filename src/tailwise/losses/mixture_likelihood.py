@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from tailwise._checks import InputError, not_negative, positive, whole
 from tailwise._part import Part
@@ -33,17 +34,27 @@ def mixture_nll(outputs: Tensor, target: Tensor) -> Tensor:
         >>> (mixture_nll(outputs, torch.tensor([32.0])) - _HALF_LOG_TWO_PI).tolist()
         [2.0]
     """
+    y = labels_beside(outputs, target)
+    k = y.shape[1]
+    log_weights, means, log_scales = outputs.split((1, k, k), dim=2)
+    z = (y.unsqueeze(1) - means) * torch.exp(-log_scales)
+    log_density = -(0.5 * z.square() + log_scales + _HALF_LOG_TWO_PI).sum(2)
+    return -torch.logsumexp(log_weights.squeeze(2) + log_density, dim=1)
+
+
+def labels_beside(outputs: Tensor, target: Tensor) -> Tensor:
+    """Labels ``(B, K)`` for the outputs ``(B, C, 1 + 2 K)`` of a mixture head.
+
+    Raises:
+        InputError: shapes that do not belong together.
+    """
     y = target.unsqueeze(1) if target.ndim == 1 else target
     if outputs.ndim != 3 or y.ndim != 2 or outputs.shape[::2] != (len(y), 1 + 2 * y.shape[1]):
         raise InputError(
             f"a mixture head gives outputs (B, C, 1 + 2 K) for targets (B,) or (B, K), got {tuple(outputs.shape)} with "
             f"{tuple(target.shape)}"
         )
-    k = y.shape[1]
-    means, log_scales = outputs[..., 1 : 1 + k], outputs[..., 1 + k :]
-    z = (y.unsqueeze(1) - means) * torch.exp(-log_scales)
-    log_density = -(0.5 * z.square() + log_scales + _HALF_LOG_TWO_PI).sum(2)
-    return -torch.logsumexp(outputs[..., 0] + log_density, dim=1)
+    return y
 
 
 class MixtureLikelihood(Loss):
@@ -106,17 +117,51 @@ class MixtureLikelihood(Loss):
 
     def _rows(self, outputs: Tensor, target: Tensor) -> Tensor:
         """Loss of each row, ``(B,)``."""
-        nll = mixture_nll(outputs, target)
-        y = target.unsqueeze(1) if target.ndim == 1 else target
+        y = labels_beside(outputs, target)
+        return cast(Tensor, _RowLoss.apply(outputs, y, self.spread, self.squared_error, self.beta))
+
+
+class _RowLoss(torch.autograd.Function):
+    """Loss of each row, ``(B,)``, with the gradient in closed form: a tenth of the operations of a recorded one.
+
+    With the responsibilities r_c = w_c N_c / sum w N, z = (y - m) / s and the mean M = sum w_c m_c, the gradients of the
+    likelihood are -r_c, -r_c z_c / s_c and r_c (1 - z_c^2) for the log weight, mean and log scale of a component, and
+    those of M are w_c m_c, w_c and 0.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, outputs: Tensor, y: Tensor, spread: float, squared_error: float, beta: float) -> Tensor:
         k = y.shape[1]
-        proportions = outputs[..., :1].exp()
-        means, log_scales = outputs[..., 1 : 1 + k], outputs[..., 1 + k :]
-        mean = (proportions * means).sum(1)
-        if self.beta > 0:
-            second = (proportions * (means.square() + (2 * log_scales).exp())).sum(1)
-            variance = (second - mean.square()).mean(1).detach() / self.spread**2
-            nll = nll * variance.clamp_min(0) ** self.beta
-        return nll + self.squared_error * ((y - mean) / self.spread).square().mean(1)
+        by_number = outputs.permute(2, 1, 0).contiguous()  # (1 + 2 K, C, B): sums over components are over rows of it
+        log_weights, means, log_scales = by_number[0], by_number[1 : 1 + k], by_number[1 + k :]
+        labels = y.T.unsqueeze(1)
+        inverse = torch.exp(-log_scales)
+        z = (labels - means) * inverse
+        half_square = 0.5 * z.square()
+        log_terms = log_weights - (half_square + log_scales).sum(0)
+        log_sum = log_terms.logsumexp(0)
+        likelihood = k * _HALF_LOG_TWO_PI - log_sum
+        shares = log_weights.exp()
+        mean = (shares * means).sum(1)
+        scaled = (y.T - mean) / spread
+        responsible = (log_terms - log_sum).exp_()
+        if beta > 0:
+            second = (shares * (means.square() + (2 * log_scales).exp())).sum(1)
+            factor = ((second - mean.square()).mean(0) / spread**2).clamp_min(0) ** beta
+            likelihood, responsible = likelihood * factor, responsible * factor
+        pull = shares * (scaled * (-2 * squared_error / (spread * k))).unsqueeze(1)
+        gradient = torch.empty_like(by_number)
+        torch.sub((pull * means).sum(0), responsible, out=gradient[0])
+        torch.sub(pull, responsible * z * inverse, out=gradient[1 : 1 + k])
+        torch.mul(responsible, 1 - 2 * half_square, out=gradient[1 + k :])
+        ctx.save_for_backward(gradient)
+        return likelihood + squared_error * scaled.square().mean(0)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None, None, None, None]:
+        (gradient,) = ctx.saved_tensors
+        return (gradient * upstream).permute(2, 1, 0), None, None, None, None
 
 
 MIXTURE_PART = Part(
