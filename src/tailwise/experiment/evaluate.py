@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tailwise.data.task import Task
 from tailwise.distributed import gather_objects, piece
-from tailwise.distributions.decisions import Decision, Dial
+from tailwise.distributions.decisions import Decision
 from tailwise.distributions.pooling import concatenate
 from tailwise.distributions.predictive import Predictive
 from tailwise.distributions.vector_predictive import AnyPredictive
@@ -61,8 +61,8 @@ class Evaluation:
         predicted: the predictions.
         regions: metrics by region.
         coverage: coverage of the intervals by region; ``None`` where there are none.
-        trade_off: errors by region at several balances, and scores of the distributions; ``None`` of a model without,
-            and of several targets.
+        trade_off: errors by region at several balances, and scores of the distributions; ``None`` of a
+            model without distributions.
         leaderboard: out-of-fold errors of a stack and its experts; ``None`` of other models.
         balance: of the predictions.
         as_rows_come: mean absolute error of rows as they come, see :mod:`tailwise.metrics.headlines`; ``None`` of no
@@ -226,9 +226,9 @@ def measure(
     y, pred, ends, predictive = predicted.y, predicted.pred, predicted.ends, predicted.predictive
     curve: TradeOff | None = None
     intervals: tuple[MeasuredIntervals, ...] = ()
-    if isinstance(predictive, Predictive) and isinstance(model.dial, Dial):
+    if predictive is not None and model.dial is not None and len(y):
         curve = trade_off(y, predictive, model.dial, shots, balance=model.balance, spread=spread)
-        if predicted.part != "val":  # the intervals are calibrated on these rows
+        if isinstance(predictive, Predictive) and predicted.part != "val":  # the intervals are calibrated on these rows
             known = Predictions(pred, predictive=predictive)
             intervals = measured_intervals(model, y, known, ends, shots, balanced=spread is not None)
     return Evaluation(
@@ -244,8 +244,8 @@ def measure(
 
 
 def _needs_distributions(model: FittedModel) -> bool:
-    """Whether an evaluation needs distributions: of one target for its scores, of several for a stored balance."""
-    return len(model.schema.targets) == 1 or model.needs(Decision())
+    """Whether an evaluation asks for distributions: of several targets, a model without joint ones has no dial."""
+    return len(model.schema.targets) == 1 or model.dial is not None
 
 
 def _gathered(mine: Predictions) -> Predictions:

@@ -10,8 +10,11 @@ from numpy.typing import ArrayLike, NDArray
 from tailwise.distributions.decisions import Decision, Dial
 from tailwise.distributions.predictive import Predictive
 from tailwise.distributions.scores import DistributionScores, score_regions
+from tailwise.distributions.vector_dial import VectorDial
+from tailwise.distributions.vector_predictive import AnyPredictive
 from tailwise.labels.shots import Shots
 from tailwise.metrics.confidence import Interval
+from tailwise.metrics.errors import error_sizes
 from tailwise.metrics.region_errors import region_errors, region_rows
 
 BALANCES = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -25,9 +28,9 @@ class TradeOffPoint:
 
     Args:
         balance: from 0 (labels as they come) to 1 (every value equally likely).
-        pred: ``(n,)`` decisions, target units.
+        pred: ``(n,)`` or ``(n, K)`` decisions, target units.
         mae: mean absolute error of each region that has rows, with a 95 % interval.
-        bias: mean of predicted minus true value of each region.
+        bias: mean of predicted minus true value of each region, of one target.
         bmae: mean over bins of each bin's mean absolute error.
     """
 
@@ -50,7 +53,7 @@ class TradeOff:
     Args:
         balance: of the model's own predictions.
         points: errors by region at several balances, increasing.
-        scores: scores of the distributions by region, given labels spread as those of the rows.
+        scores: scores of the distributions by region, given labels spread as those of the rows; of one target.
     """
 
     balance: float
@@ -68,8 +71,8 @@ class TradeOff:
 
 def trade_off(
     y_true: NDArray[np.float64],
-    predictive: Predictive,
-    dial: Dial,
+    predictive: AnyPredictive,
+    dial: Dial | VectorDial,
     shots: Shots,
     *,
     balance: float = 0.0,
@@ -79,7 +82,7 @@ def trade_off(
     """Decide at several balances and measure the errors by region.
 
     Args:
-        y_true: ``(n,)`` labels of rows that neither the model nor its distributions were fitted to.
+        y_true: ``(n,)`` or ``(n, K)`` labels of rows that neither the model nor its distributions were fitted to.
         predictive: their distributions.
         dial: of the training labels.
         shots: regions, from training labels.
@@ -97,20 +100,23 @@ def trade_off(
         [26.4, 24.7]
     """
     masks, points = region_rows(y_true, shots), []
+    labels: Any = dial  # its distributions are of as many targets
     for value in sorted({*balances, balance}):
-        pred = Decision(balance=value).of(predictive, dial)
-        errors = region_errors(y_true, pred, shots)
+        pred = Decision(balance=value).of(predictive, labels)
+        errors, sizes = region_errors(y_true, pred, shots), error_sizes(y_true, pred)
         points.append(
             TradeOffPoint(
                 float(value),
                 pred,
-                {name: _mean(np.abs(pred - y_true)[mask]) for name, mask in masks.items() if mask.any()},
-                {name: error["bias"] for name, error in errors.items()},
+                {name: _mean(sizes[mask]) for name, mask in masks.items() if mask.any()},
+                {name: error["bias"] for name, error in errors.items() if "bias" in error},
                 errors["all"]["bmae"],
             )
         )
-    scored = predictive if spread is None else dial.tilted(predictive, density=np.asarray(spread))
-    scores = score_regions(scored, y_true, masks, thresholds=_thresholds(dial))
+    scores: Mapping[str, DistributionScores] = {}
+    if isinstance(predictive, Predictive) and isinstance(dial, Dial):
+        scored = predictive if spread is None else dial.tilted(predictive, density=np.asarray(spread))
+        scores = score_regions(scored, y_true, masks, thresholds=_thresholds(dial))
     return TradeOff(balance, tuple(points), scores)
 
 

@@ -116,9 +116,11 @@ def run_page(
     if features is not None:
         pictures |= {"map": map_chart(features, target), "similarity": similarity_chart(features, target)}
     if trade_off is not None:
-        pictures |= {"trade_off": trade_off_chart(trade_off), "pit": pit_chart(trade_off.scores)}
+        pictures["trade_off"] = trade_off_chart(trade_off)
         if exchange_regions(trade_off) is not None:
             pictures["exchange"] = exchange_chart(trade_off, y_true, runs, shots)
+    if trade_off is not None and not several:
+        pictures["pit"] = pit_chart(trade_off.scores)
         if trade_off.scores["all"].reliability:
             pictures["reliability"] = reliability_chart(trade_off.scores["all"], target)
     return render(
@@ -128,7 +130,7 @@ def run_page(
         balance=balance,
         as_rows_come=as_rows_come,
         intervals=intervals,
-        dial=None if trade_off is None else dial_data(y_true, trade_off, shots),
+        dial=None if trade_off is None or several else dial_data(y_true, trade_off, shots),
         title=title,
         target=target,
         method=method,

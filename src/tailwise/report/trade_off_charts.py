@@ -11,6 +11,7 @@ from tailwise.distributions.scores import DistributionScores
 from tailwise.experiment.trade_off import TradeOff
 from tailwise.labels.shots import REGIONS, Shots
 from tailwise.metrics.confidence import Interval
+from tailwise.metrics.errors import error_sizes
 from tailwise.metrics.region_errors import region_rows
 from tailwise.report.drawing import INK, OTHER, OURS, REGION_COLORS, drawing, percent, short
 
@@ -60,14 +61,14 @@ def exchange_chart(
 
     Args:
         curve: decisions at several balances, with rows in two regions, see :func:`exchange_regions`.
-        y_true: ``(n,)`` labels.
-        runs: name and predictions ``(n,)`` of runs or methods, this one first.
+        y_true: ``(n,)`` or ``(n, K)`` labels.
+        runs: name and predictions of that shape of runs or methods, this one first.
         shots: regions.
     """
     common, rare = exchange_regions(curve) or ("all", "all")
     masks = region_rows(y_true, shots)
     line = [(point.mae[common].value, point.mae[rare].value) for point in curve.points]
-    errors = [[float(np.abs(pred - y_true)[masks[name]].mean()) for name in (common, rare)] for _, pred in runs]
+    errors = [[float(error_sizes(y_true, pred)[masks[name]].mean()) for name in (common, rare)] for _, pred in runs]
     each = "; ".join(
         f"balance {point.balance:g}: {number(x)} and {number(y)}"
         for point, (x, y) in zip(curve.points, line, strict=True)
