@@ -26,7 +26,7 @@ from tailwise.compare.progress import GridProgress
 from tailwise.compare.ranks import rank_methods
 from tailwise.compare.shares import shares_tested
 from tailwise.compare.sweep import sweep_of
-from tailwise.compare.table_comparison import SCORES
+from tailwise.compare.table_comparison import HEADINGS, SCORES
 from tailwise.experiment.prepare import prepare
 from tailwise.experiment.spec import Experiment
 from tailwise.labels.bins import Bins
@@ -38,7 +38,14 @@ from tailwise.report.critical import critical_chart, critical_text
 from tailwise.training.recipe import Recipe
 
 ROWS = {"train": 800, "val": 100, "test": 100}
-TESTED = {"all": 0.15, "many": 0.1, "medium": 0.3, "few": 1 / 3, "balanced": 0.25}  # as the balanced split does
+TESTED = {
+    "all": 0.15,
+    "come": 0.12,
+    "evenly": 0.25,
+    "many": 0.1,
+    "medium": 0.3,
+    "few": 1 / 3,
+}  # as the balanced split does
 FAST = ["--seeds", "2", "--epochs", "1", "--set", "lds.sigma=1"]
 
 
@@ -51,7 +58,7 @@ def made_up(differences, tables=("t",), seeds=5):
             base = 10 + rng.normal()
             for order, (method, difference) in enumerate({"vanilla": 0.0, **differences}.items()):
                 error = base + difference + (rng.normal() / 10 if difference else 0)
-                metrics = {r: {"mae": error, "bmae": error} for r in ("all", "many", "medium")}
+                metrics = {r: {"mae": error, "bmae": error, "as_rows_come": error} for r in ("all", "many", "medium")}
                 metrics["few"] = {"n": 0} if table == "rare" else {"mae": error}
                 cell = Cell(table, f"{table}.csv", "y", Experiment(method, encoder="mlp"), seed, order=order)
                 found = {"metrics": metrics, "rows": ROWS, "tested": TESTED, "seconds": 1.5}
@@ -94,15 +101,27 @@ class TestRows:
             rows=[t.row[f] for t, f in zip(ours, few, strict=True)],
             resamples=1000,
         )
-        assert found["mlp sqinv", "few"] == expected
+        assert found["mlp sqinv", "few"].interval == expected
         assert expected.high < 0
         errors = [[np.mean([t.error[t.bin == b].mean() for b in range(3)]) for t in side] for side in (ours, base)]
-        assert found["mlp sqinv", "balanced"].value == pytest.approx(np.mean(errors[0]) - np.mean(errors[1]))
+        assert found["mlp sqinv", "evenly"].interval.value == pytest.approx(np.mean(errors[0]) - np.mean(errors[1]))
+        shares = np.array([500, 50, 3]) / 553
+        come = [
+            np.mean([sum(s * t.error[t.bin == b].mean() for b, s in enumerate(shares)) for t in side])
+            for side in (ours, base)
+        ]
+        assert found["mlp sqinv", "come"].interval.value == pytest.approx(come[0] - come[1])
+        gain = (ours[0].error - base[0].error)[few[0]]
+        assert found["mlp sqinv", "few"].variance[0, -1] == pytest.approx(gain.var(ddof=1) / gain.size)
 
-    def test_the_verdict_is_that_without_them(self, tmp_path):
+    def test_rows_are_the_least_variance_of_a_verdict(self, tmp_path):
         results = kept(made_up({"sqinv": -5.0, "inv": 0.001}), tmp_path)
         alone, beside = compare_grid(results, "mlp vanilla"), compare_grid(results, "mlp vanilla", folder=tmp_path)
-        assert alone.tables[0].compared == beside.tables[0].compared
+        for one, other in zip(alone.tables[0].compared, beside.tables[0].compared, strict=True):
+            assert one.paired.differences == other.paired.differences
+            assert one.paired.error <= other.paired.error
+            assert one.paired.degrees <= other.paired.degrees
+        assert any(one.paired.degrees > 4 for one in beside.tables[0].compared)
         told = {(o["method"], o["region"]): o for o in beside.to_json()["tables"][0]["compared"]}
         assert told["mlp sqinv", "few"]["rows"]["high"] < 0
         assert told["mlp sqinv", "few"]["wilcoxon_adjusted_p"] >= told["mlp sqinv", "few"]["wilcoxon_least"]
@@ -146,7 +165,7 @@ class TestShares:
                 here = own & ((code < 0) | (table.shots.codes(table.y) == code))
                 again += [] if not here.any() else [((tested.sum(0) - own) / (len(tables) - 1))[here].mean()]
             assert np.mean([of[name] for of in shares if name in of]) == pytest.approx(np.mean(again), abs=0.03)
-        assert tested.mean() < 0.13 < 0.16 < shares[0]["all"] < shares[0]["balanced"] < shares[0]["few"] <= 1 / 3
+        assert tested.mean() < 0.13 < 0.16 < shares[0]["all"] < shares[0]["evenly"] < shares[0]["few"] <= 1 / 3
 
     def test_a_random_split_tests_the_same_share_of_all(self):
         frame = pd.DataFrame({"x": np.arange(400.0), "y": np.random.default_rng(0).gamma(2, size=400)})
@@ -157,9 +176,9 @@ class TestConclusions:
     def test_every_entry_has_one_sentence(self):
         found = compare_grid(made_up({"sqinv": -5.0, "inv": 5.0, "conr": 0.001, "fds": 0.001}), "mlp vanilla")
         better, worse, rest = conclusions(found)
-        assert better.startswith("mlp sqinv is better over all test rows (-")
+        assert better.startswith("mlp sqinv is better as rows come (-")
         assert "where training rows are few (-" in better
-        assert worse.startswith("mlp inv is worse over all test rows (+")
+        assert worse.startswith("mlp inv is worse as rows come (+")
         assert rest == "No difference from mlp vanilla in any region: mlp conr and mlp fds."
 
     def test_one_split_concludes_nothing_and_folds_of_one_seed_are_several(self):
@@ -182,11 +201,11 @@ class TestConclusions:
         found = compare_grid(made_up({"sqinv": -5.0, "conr": 0.0}, tables=tables), "mlp vanilla")
         better, alike, *ranks = conclusions(found)
         assert better == (
-            "mlp sqinv, of 8 tables: better over all test rows on 8, where training rows are many on 8 and where "
+            "mlp sqinv, of 8 tables: better as rows come on 8, where training rows are many on 8 and where "
             "training rows are few on 8."
         )
         assert alike == (
-            "No difference from mlp vanilla on any table, over all test rows, where training rows are many or where "
+            "No difference from mlp vanilla on any table, as rows come, where training rows are many or where "
             "they are few: mlp conr."
         )
         assert ranks[1] == "Mean ranks where training rows are few differ: mlp sqinv is first (1.0)."
@@ -204,13 +223,15 @@ class TestConclusions:
 
 class TestCharts:
     def test_heat_has_the_numbers_and_the_verdicts(self):
-        changes = {"mlp <a>": {"all": -30.0, "few": 0.3}, "b": {"all": 12.0, "many": -80.0}}
-        svg = heat_chart(changes, {("mlp <a>", "all"): "better", ("b", "all"): "no difference"}, "base", list(WHERE))
+        changes = {"mlp <a>": {"come": -30.0, "few": 0.3}, "b": {"come": 12.0, "many": -80.0}}
+        svg = heat_chart(changes, {("mlp <a>", "come"): "better", ("b", "come"): "no difference"}, "base", list(WHERE))
         words = svg_words(svg)
         assert {"-30 %", "better", "0 %", "+12 %", "-80 %"} <= set(words)
         assert "no difference" not in words
         assert "mlp &lt;a&gt;" in words
-        assert 'aria-label="Change against base in percent, below 0 is better: mlp &lt;a&gt; all -30 %, few 0 %;' in svg
+        assert (
+            'aria-label="Change against base in percent, below 0 is better: mlp &lt;a&gt; come -30 %, few 0 %;' in svg
+        )
 
     def test_trade_off_has_the_sweep_as_its_backbone(self):
         powers = {f"p{power}": power for power in (0.5, 0.25, 1.0)}
@@ -257,7 +278,7 @@ class TestProgress:
     )
 
     def result(self, error, seconds=2.0):
-        return {"metrics": {"all": {"mae": error, "bmae": error}}, "seconds": seconds}
+        return {"metrics": {"all": {"as_rows_come": error, "bmae": error}}, "seconds": seconds}
 
     def test_means_failures_and_time_left(self):
         progress = GridProgress(self.CELLS, jobs=2)
@@ -271,7 +292,7 @@ class TestProgress:
         console = Console(width=100, record=True, file=io.StringIO())
         console.print(show_progress.progress_table(progress))
         shown = console.export_text()
-        assert re.search(r"mlp vanilla +2 +- +- +- +2 +2/3", shown)
+        assert re.search(r"mlp vanilla +2 +2 +- +- +- +2/3", shown)
         assert re.search(r"mlp inv +- +- +- +- +- +0/3 1 failed", shown)
 
     @pytest.mark.parametrize("terminal", [True, False])
@@ -286,7 +307,9 @@ class TestProgress:
         assert "1 of 6 trainings are there already" in said
         assert "failed: t, mlp inv, seed 0: it broke [here]" in said
         assert ("mean error so far" in said) == terminal
-        assert ("t, mlp vanilla, seed 1: all 3, balanced 3 (2.0 s); 3 of 6 trainings, 1 failed" in said) != terminal
+        assert (
+            "t, mlp vanilla, seed 1: as rows come 3, evenly 3 (2.0 s); 3 of 6 trainings, 1 failed" in said
+        ) != terminal
         assert "mlp vanilla, seed 0" not in said
 
 
@@ -341,7 +364,7 @@ class TestCompareGrid:
         results = made_up({"sqinv": -5.0, "inv": 5.0}, tables=[f"t{i}" for i in range(8)])
         found = compare_grid(results, "mlp vanilla")
         assert list(found.ranking["few"].mean_ranks) == ["mlp sqinv", "mlp vanilla", "mlp inv"]
-        assert found.tallies()["all"]["mlp inv"].losses == 8
+        assert found.tallies()["come"]["mlp inv"].losses == 8
         assert found.changes()["mlp sqinv"]["few"] == pytest.approx(-50, abs=5)
         json.dumps(found.to_json())
 
@@ -350,14 +373,14 @@ class TestCompareGrid:
         results = made_up({"sqinv": -5.0, "inv": 5.0}, tables=["a", "b", "c"], seeds=3)
         results = [(c, {"error": "x"} if (c.entry.method, c.table) == ("inv", "b") else r) for c, r in results]
         found = compare_grid(results, "mlp vanilla")
-        assert (found.ranking["all"].tables, found.ranking["all"].left_out) == (("a", "c"), ("b",))
+        assert (found.ranking["come"].tables, found.ranking["come"].left_out) == (("a", "c"), ("b",))
         page = page_of(found, "a page")
         assert "Over 3 tables" in page
         assert "Without b, where an entry has no result" in page
         assert "mlp inv, 3 trainings, left out: x" in page
         assert page.count("<svg") == 1 + 5 + 2 * 3
         nowhere = [(c, {"error": "x"} if c.entry.method == "inv" else r) for c, r in results]
-        assert list(compare_grid(nowhere, "mlp vanilla").ranking["all"].mean_ranks) == ["mlp sqinv", "mlp vanilla"]
+        assert list(compare_grid(nowhere, "mlp vanilla").ranking["come"].mean_ranks) == ["mlp sqinv", "mlp vanilla"]
 
     def test_one_seed_concludes_nothing(self):
         found = compare_grid(made_up({"sqinv": -5.0}, seeds=1), "mlp vanilla")
@@ -373,7 +396,7 @@ class TestCompareGrid:
             assert line in page
         assert "Total cost: 22 seconds of computing" in page
         for score in SCORES:
-            assert score.capitalize() in page
+            assert HEADINGS[score] in page
         links = set(re.findall(r"https?://[a-z0-9.]+", page))
         assert links <= {"http://www.w3.org", "http://purl.org", "http://creativecommons.org"}  # names, not places
 
@@ -391,8 +414,13 @@ class TestEntries:
     def test_a_sweep_has_each_entry_once(self):
         entries = entries_of(["vanilla"], ["tabm", "mlp"], sweep=True)
         assert [entry.name for entry in entries[2:]] == [
-            f"tabm reweight+lds (reweight.power={power})" for power in (0.25, 0.5, 0.75, 1.0)
+            "tabm reweight+lds (reweight.power=0.25)",
+            "tabm sqinv+lds",
+            "tabm reweight+lds (reweight.power=0.75)",
+            "tabm inv+lds",
         ]
+        twice = entries_of(["vanilla", "sqinv+lds"], ["tabm"], sweep=True)
+        assert len({entry.name for entry in twice}) == len(twice) == 5
         assert sweep_of(entries) == ("tabm vanilla", *(entry.name for entry in entries[2:]))
 
     def test_mistakes_name_parameters(self):
@@ -522,7 +550,12 @@ class TestCommand:
         ]
         assert run([*words, "-o", str(tmp_path / "c")]) == 0
         entries = json.loads((tmp_path / "c" / "comparison.json").read_text())["entries"]
-        assert entries[1:] == [f"linear reweight+lds (reweight.power={p})" for p in (0.25, 0.5, 0.75, 1.0)]
+        assert entries[1:] == [
+            "linear reweight+lds (reweight.power=0.25)",
+            "linear sqinv+lds",
+            "linear reweight+lds (reweight.power=0.75)",
+            "linear inv+lds",
+        ]
 
     @pytest.mark.slow
     def test_a_part_that_does_not_fit_a_model_is_told_and_the_rest_goes_on(self, toy_csv, tmp_path, capsys):

@@ -13,7 +13,8 @@ def test_the_curve_of_several_targets_is_that_of_distances():
     task = tailwise.prepare(frame, ["a", "b"])
     model = tailwise.fit(task, Experiment("mixture", recipe=Recipe(epochs=2, device="cpu")))
     evaluation = tailwise.evaluate(model, task, resamples=0)
-    assert evaluation.trade_off is not None and not evaluation.trade_off.scores
+    assert evaluation.trade_off is not None
+    assert not evaluation.trade_off.scores
     rows, y = task.rows_of("test")
     for point in evaluation.trade_off.points:
         np.testing.assert_array_equal(point.pred, model.predict(rows, balance=point.balance))

@@ -13,9 +13,9 @@ from tailwise.compare.comparison import GridComparison
 from tailwise.compare.conclusions import conclusions
 from tailwise.compare.ranks import Ranking
 from tailwise.compare.statistics import BETTER, NO_DIFFERENCE, WORSE, Compared
-from tailwise.compare.table_comparison import SCORES, TableComparison
+from tailwise.compare.table_comparison import HEADINGS, SCORES, TableComparison
 
-_RANKED = ("all", "few")  # the page has all scores
+_RANKED = ("come", "few")  # the page has all scores
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
@@ -51,12 +51,13 @@ def compared_table(table: TableComparison, reference: str) -> Table:
     """Return the errors of the reference and the changes of the other entries, with verdicts."""
     caption = (
         f"{reference}: mean error in units of {table.target}. Others: change from it; better and worse if "
-        "significant, = if no difference, ? if one seed is inconclusive"
+        "significant, = if no difference, ? if one seed is inconclusive. Last line: what 80 % of such comparisons "
+        "would find"
     )
     shown = Table(title=Text(f"{table.table}: {table.target}"), box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     shown.add_column("", overflow="fold")
     for score in SCORES:
-        shown.add_column("balanced" if score == "balanced" else score.capitalize(), justify="right")
+        shown.add_column(HEADINGS[score], justify="right")
     shown.add_column("seconds", justify="right")
     compared = {(one.method, one.region): one for one in table.compared}
     front = table.on_front()
@@ -67,6 +68,10 @@ def compared_table(table: TableComparison, reference: str) -> Table:
         else:
             cells = [_change(compared[name, score]) for score in SCORES]
         shown.add_row(Text(name + (" *" if front.get(name) else "")), *cells, f"{table.seconds[name]:.0f}")
+    smallest = table.smallest_found()
+    if smallest:
+        could = [Text("-" if score not in smallest else f"{smallest[score]:.0f} %", style="dim") for score in SCORES]
+        shown.add_row(Text("smallest difference found", style="dim"), *could, "")
     dominance = "*: no other has smaller many-shot and few-shot errors" if any(front.values()) else ""
     shown.caption = Text(". ".join(filter(None, (caption, dominance))))
     return shown
@@ -85,7 +90,8 @@ def ranks_table(score: str, ranking: Ranking) -> Table:
     """Return the mean ranks over tables, with letters for groups that do not differ."""
     distance = number(float(f"{ranking.critical_difference:.2g}"))
     caption = Text(f"{len(ranking.tables)} tables; ranks closer than {distance} do not differ (Nemenyi)")
-    shown = Table(title=Text(f"mean ranks, {score}"), caption=caption, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    title = Text(f"mean ranks, {HEADINGS[score].lower()}")
+    shown = Table(title=title, caption=caption, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     shown.add_column("")
     shown.add_column("mean rank", justify="right")
     shown.add_column("alike")

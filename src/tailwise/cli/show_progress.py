@@ -15,7 +15,7 @@ from tailwise.cli.flags import with_flags
 from tailwise.cli.show import err
 from tailwise.compare.cell import Cell
 from tailwise.compare.progress import GridProgress, mean_error
-from tailwise.compare.table_comparison import SCORES
+from tailwise.compare.table_comparison import HEADINGS, SCORES
 
 Result = Mapping[str, Any]
 
@@ -60,7 +60,7 @@ def shown_progress(cells: Sequence[Cell], jobs: int, known: int) -> Iterator[Cal
             _print(f"failed: {name}: {with_flags(result['error'])}", style="bold red")
         elif not err.is_terminal and progress.done > known:
             means = {score: mean_error([result], score) for score in SCORES}
-            errors = ", ".join(f"{score} {_short(mean)}" for score, mean in means.items() if mean is not None)
+            errors = ", ".join(f"{HEADINGS[s].lower()} {_short(mean)}" for s, mean in means.items() if mean is not None)
             _print(f"{name}: {errors} ({result['seconds']:.1f} s); {progress_line(progress)}")
 
     if not err.is_terminal:
@@ -88,7 +88,7 @@ def progress_table(progress: GridProgress) -> Group:
     shown = Table(title=Text(f"{progress.table}: mean error so far"), box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     shown.add_column("", overflow="fold")
     for score in SCORES:
-        shown.add_column(score if score == "balanced" else score.capitalize(), justify="right")
+        shown.add_column(HEADINGS[score], justify="right")
     shown.add_column("done", justify="right")
     for (table, entry), results in progress.results.items():
         if table == progress.table:

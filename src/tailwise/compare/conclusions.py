@@ -1,5 +1,6 @@
 """Conclusions of a comparison, in plain sentences."""
 
+import math
 from collections.abc import Sequence
 
 from tailwise.compare.comparison import GridComparison
@@ -8,13 +9,13 @@ from tailwise.compare.statistics import BETTER, NO_DIFFERENCE, WORSE, Compared
 from tailwise.compare.table_comparison import TableComparison
 
 WHERE = {
-    "all": "over all test rows",
+    "come": "as rows come",
+    "evenly": "evenly over values",
     "many": "where training rows are many",
     "medium": "where training rows are neither many nor few",
     "few": "where training rows are few",
-    "balanced": "in the mean over bins",
 }
-_SUMMARISED = ("all", "many", "few")  # over several tables; the page has all scores
+_SUMMARISED = ("come", "many", "few")  # over several tables; the page has all scores
 ONE_SPLIT = "One seed was run: nothing can be concluded. Use `seeds=5`."
 
 
@@ -30,7 +31,7 @@ def conclusions(comparison: GridComparison) -> list[str]:
     if comparison.splits == 1:
         return [ONE_SPLIT]
     if len(comparison.tables) == 1:
-        return of_table(comparison.tables[0], comparison.reference)
+        return of_table(comparison.tables[0], comparison.reference, folds=comparison.splits // comparison.seeds)
     return _over_tables(comparison)
 
 
@@ -42,11 +43,21 @@ def of_tables(comparison: GridComparison) -> dict[str, list[str]]:
     """
     if comparison.splits == 1 or len(comparison.tables) == 1:
         return {}
-    return {table.table: of_table(table, comparison.reference) for table in comparison.tables}
+    folds = comparison.splits // comparison.seeds
+    return {table.table: of_table(table, comparison.reference, folds=folds) for table in comparison.tables}
 
 
-def of_table(table: TableComparison, reference: str) -> list[str]:
-    """Return a sentence for each entry that differs from the reference in some region, and one for all others."""
+def of_table(table: TableComparison, reference: str, *, folds: int = 1) -> list[str]:
+    """Return what one table shows.
+
+    A sentence for each entry that differs from the reference in some region, one for all others, and one for each entry
+    with differences that more seeds would decide, with their number and cost.
+
+    Args:
+        table: comparison on the table.
+        reference: the reference.
+        folds: splits of a seed.
+    """
     sentences: list[str] = []
     alike: list[str] = []
     inconclusive: list[str] = []
@@ -65,7 +76,29 @@ def of_table(table: TableComparison, reference: str) -> list[str]:
         sentences.append(f"No difference from {reference} in any region: {_join(alike)}.")
     if inconclusive:
         sentences.append(_inconclusive(reference, inconclusive))
+    return [*sentences, *_open(table, reference, folds)]
+
+
+def _open(table: TableComparison, reference: str, folds: int) -> list[str]:
+    """Return a sentence for each entry whose splits all agree on a difference that is not beyond chance yet."""
+    sentences = []
+    for name in dict.fromkeys(one.method for one in table.compared):
+        pairs = [one for one in table.compared if one.method == name and one.needed is not None]
+        for word in (BETTER, WORSE):
+            undecided = [one for one in pairs if one.paired.lower_in == (one.paired.n if word == BETTER else 0)]
+            if undecided:
+                n, needed = undecided[0].paired.n, max(one.needed or 0 for one in undecided)
+                seeds = math.ceil(needed / folds)
+                seconds = (seeds * folds - n) * (table.seconds[name] + table.seconds[reference]) / n
+                sentences.append(
+                    f"{name}: {n} of {n} splits {word} {_join([_where(one) for one in undecided])}, not yet beyond "
+                    f"chance. Use `seeds={seeds}` to decide it, about {_duration(seconds)} more of computing."
+                )
     return sentences
+
+
+def _duration(seconds: float) -> str:
+    return f"{math.ceil(seconds)} seconds" if seconds < 100 else f"{math.ceil(seconds / 60)} minutes"
 
 
 def _inconclusive(reference: str, names: Sequence[str]) -> str:
@@ -89,12 +122,12 @@ def _over_tables(comparison: GridComparison) -> list[str]:
             (alike if any(one.ties for one in counts.values()) else inconclusive).append(name)
     if alike:
         sentences.append(
-            f"No difference from {comparison.reference} on any table, over all test rows, where training rows are "
+            f"No difference from {comparison.reference} on any table, as rows come, where training rows are "
             f"many or where they are few: {_join(alike)}."
         )
     if inconclusive:
         sentences.append(_inconclusive(comparison.reference, inconclusive))
-    for score in ("all", "few"):
+    for score in ("come", "few"):
         ranking = comparison.ranking.get(score)
         if ranking is not None and ranking.p_value is not None:
             sentences.append(f"Mean ranks {WHERE[score]} {_ranks(ranking)}.")

@@ -15,6 +15,8 @@ from tailwise._checks import InputError
 from tailwise.labels.shots import REGIONS, Shots
 from tailwise.metrics.errors import error_sizes
 
+_ARRAYS = ("row", "target", "prediction", "region", "bin", "share")
+
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
@@ -26,6 +28,7 @@ class Predictions:
         prediction: predictions of the same shape, target units.
         region: ``(n,)`` regions of the true values, as indices of :data:`tailwise.labels.shots.REGIONS`.
         bin: ``(n,)`` bins of the true values.
+        share: ``(n,)`` fraction of the training rows that the bin of each true value has.
     """
 
     row: NDArray[np.int64]
@@ -33,6 +36,7 @@ class Predictions:
     prediction: NDArray[np.float64]
     region: NDArray[np.int8]
     bin: NDArray[np.int32]
+    share: NDArray[np.float64]
 
     @classmethod
     def of(
@@ -40,7 +44,7 @@ class Predictions:
     ) -> Self:
         """Return the rows with regions and bins as learnt from the training rows."""
         region, bins = shots.codes(target).astype(np.int8), shots.bins.index(target).astype(np.int32)
-        return cls(row, target, prediction, region, bins)
+        return cls(row, target, prediction, region, bins, (shots.counts / shots.counts.sum())[bins])
 
     @property
     def error(self) -> NDArray[np.float64]:
@@ -55,7 +59,7 @@ class Predictions:
 
     def same_rows(self, other: "Predictions") -> bool:
         """Return whether both have the same rows in the same order, with the same true values, regions and bins."""
-        pairs = ((getattr(self, name), getattr(other, name)) for name in ("row", "target", "region", "bin"))
+        pairs = ((getattr(self, name), getattr(other, name)) for name in ("row", "target", "region", "bin", "share"))
         return all(np.array_equal(mine, theirs) for mine, theirs in pairs)
 
     def write(self, path: Path) -> str:
@@ -77,6 +81,6 @@ class Predictions:
         """
         try:
             with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
-                return cls(**{name: arrays[name] for name in ("row", "target", "prediction", "region", "bin")})
+                return cls(**{name: arrays[name] for name in _ARRAYS})
         except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
             raise InputError(f"predictions {str(path)!r} cannot be read; run the comparison again") from error

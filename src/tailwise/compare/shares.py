@@ -17,13 +17,14 @@ def shares_tested(table: "Task") -> dict[str, float]:
 
     Random splits and folds test the same fraction of all rows. The balanced split tests up to a third of a sparse bin
     and a much smaller fraction of a crowded one: a mean over test rows then has the mean of their bins' fractions, and
-    the mean over bins weights each bin's fraction by the variance of that bin's mean, one over its number of test rows.
+    a mean over bins weights each bin's fraction by the variance of that bin's mean, one over its number of test rows.
 
     Args:
         table: a prepared table.
 
     Returns:
-        Fractions of ``all``, ``many``, ``medium``, ``few`` and ``balanced``, without those that have no test rows.
+        Fractions of ``all``, ``come`` (bins by their training rows), ``evenly`` (all bins alike), ``many``, ``medium``
+        and ``few``, without those that have no test rows.
     """
     test = table.part == "test"
     bins = table.shots.bins
@@ -39,5 +40,7 @@ def shares_tested(table: "Task") -> dict[str, float]:
         if in_region.any():
             fractions[region] = float(by_row[in_region].mean())
     has_rows = tested > 0
-    fractions["balanced"] = float(np.average(by_bin[has_rows], weights=1 / tested[has_rows]))
+    fractions["evenly"] = float(np.average(by_bin[has_rows], weights=1 / tested[has_rows]))
+    squares = np.square(table.shots.counts[has_rows] / table.shots.counts.sum()) / tested[has_rows]
+    fractions["come"] = float(np.average(by_bin[has_rows], weights=squares)) if squares.any() else fractions["all"]
     return fractions

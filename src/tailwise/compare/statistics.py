@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tailwise._checks import InputError
 from tailwise.compare.paired import Paired, compare_paired
+from tailwise.compare.power import smallest_difference, splits_needed
 
 BETTER, WORSE, NO_DIFFERENCE = "better", "worse", "no difference"
 ONE_SEED = "inconclusive (one seed)"
@@ -53,6 +54,10 @@ class Compared:
         paired: the paired test; its interval and p-value are not corrected for multiple testing.
         adjusted_p: p-value after Holm's correction over the family; missing if the cells are inconclusive.
         verdict: ``better``, ``worse``, ``no difference``, or ``inconclusive`` with the reason.
+        smallest: mean difference that the test would have found with a chance of 80 %, target units; missing if the
+            cells are inconclusive.
+        needed: number of splits with which the mean difference would be found; missing where it was found, or where
+            100 splits would not do.
     """
 
     method: str
@@ -60,10 +65,12 @@ class Compared:
     paired: Paired
     adjusted_p: float | None
     verdict: str
+    smallest: float | None = None
+    needed: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON values."""
-        names = ("method", "region", "verdict", "adjusted_p")
+        names = ("method", "region", "verdict", "adjusted_p", "smallest", "needed")
         return {name: getattr(self, name) for name in names} | self.paired.to_json()
 
 
@@ -73,6 +80,7 @@ def compare_methods(
     *,
     n_train: float | Mapping[str, float] | None = None,
     n_test: float | Mapping[str, float] | None = None,
+    row_variance: Mapping[tuple[str, str], ArrayLike] | None = None,
     confidence: float = 0.95,
 ) -> tuple[Compared, ...]:
     """Compare every method with a reference in every region: paired tests, one family under Holm's correction.
@@ -84,6 +92,7 @@ def compare_methods(
         n_train: see :func:`tailwise.compare.paired.compare_paired`; give both if the cells are splits of one table, by
             region if the split does not test the same fraction of each.
         n_test: number of test rows of a cell.
+        row_variance: by method and region, see :func:`tailwise.compare.paired.compare_paired`.
         confidence: 1 minus the family-wise error rate.
 
     Returns:
@@ -113,12 +122,20 @@ def compare_methods(
                 ours = scores[method][region]
                 names.append((method, region))
                 rest, test = (n[region] if isinstance(n, Mapping) else n for n in (n_train, n_test))
-                pairs.append(compare_paired(ours, base, n_train=rest, n_test=test, confidence=confidence))
+                rows = (row_variance or {}).get((method, region))
+                pairs.append(
+                    compare_paired(ours, base, n_train=rest, n_test=test, row_variance=rows, confidence=confidence)
+                )
     adjusted = iter(holm([pair.p_value for pair in pairs if pair.p_value is not None]).tolist())
     p_values = [None if pair.p_value is None else next(adjusted) for pair in pairs]
-    return tuple(
-        Compared(*name, pair, p, _verdict(pair, p)) for name, pair, p in zip(names, pairs, p_values, strict=True)
-    )
+    level = (1 - confidence) / max(sum(p is not None for p in p_values), 1)  # Holm's, of the smallest p-value
+    return tuple(_compared(*name, pair, p, level) for name, pair, p in zip(names, pairs, p_values, strict=True))
+
+
+def _compared(method: str, region: str, pair: Paired, p: float | None, level: float) -> Compared:
+    verdict = _verdict(pair, p)
+    needed = splits_needed(pair, level) if verdict == NO_DIFFERENCE else None
+    return Compared(method, region, pair, p, verdict, smallest_difference(pair, level), needed)
 
 
 def wilcoxon_after_holm(compared: Sequence[Compared]) -> tuple[float | None, ...]:

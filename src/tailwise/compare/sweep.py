@@ -8,6 +8,7 @@ import numpy as np
 from tailwise.experiment.spec import Experiment
 
 _METHOD, _PART = "reweight+lds", "reweight"
+_NAMED = {"vanilla": 0.0, "sqinv+lds": 0.5, "inv+lds": 1.0}  # powers that have a name of their own
 _POWERS = (0.25, 0.5, 0.75, 1.0)
 
 
@@ -15,20 +16,31 @@ def swept_entries(first: Experiment) -> list[Experiment]:
     """Return the sweep on the model of an entry: vanilla, which is power 0, and weights of rising power.
 
     Example:
-        >>> [entry.name for entry in swept_entries(Experiment("sqinv", encoder="mlp"))][:2]
-        ['mlp vanilla', 'mlp reweight+lds (reweight.power=0.25)']
+        >>> [entry.name for entry in swept_entries(Experiment("sqinv", encoder="mlp"))][:3]
+        ['mlp vanilla', 'mlp reweight+lds (reweight.power=0.25)', 'mlp sqinv+lds']
     """
-    parameters = [("vanilla", {}), *((_METHOD, {_PART: {"power": power}}) for power in _POWERS)]
-    return [replace(first, method=method, method_params=params) for method, params in parameters]
+    names = {power: name for name, power in _NAMED.items()}
+    return [
+        replace(first, method=names[power], method_params={})
+        if power in names
+        else replace(first, method=_METHOD, method_params={_PART: {"power": power}})
+        for power in (0.0, *_POWERS)
+    ]
 
 
 def sweep_of(entries: Iterable[Experiment]) -> tuple[str, ...]:
-    """Return the names of the swept entries by power, after vanilla on the same model; none without a sweep."""
+    """Return the names of the swept entries by power, of one model; none without a sweep."""
     entries = tuple(entries)
     swept = [entry for entry in entries if entry.method == _METHOD and _PART in entry.method_params]
-    powers = {entry.name: float(entry.method_params[_PART].get("power", np.nan)) for entry in swept}
-    if not powers:
+    if not swept:
         return ()
     model = swept[0].model, swept[0].encoder
-    vanilla = [entry.name for entry in entries if entry.method == "vanilla" and (entry.model, entry.encoder) == model]
-    return (*dict.fromkeys(vanilla), *sorted(powers, key=lambda name: powers[name]))
+    powers = {entry.name: _power(entry) for entry in entries if (entry.model, entry.encoder) == model}
+    return tuple(sorted((name for name, power in powers.items() if power is not None), key=lambda n: powers[n] or 0.0))
+
+
+def _power(entry: Experiment) -> float | None:
+    """Return the power of an entry's weights; ``None`` of another method."""
+    if entry.method == _METHOD and _PART in entry.method_params:
+        return float(entry.method_params[_PART].get("power", np.nan))
+    return None if entry.method_params else _NAMED.get(entry.method)

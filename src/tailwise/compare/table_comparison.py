@@ -9,23 +9,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tailwise._checks import InputError
-from tailwise.compare.over_rows import over_rows
+from tailwise.compare.over_rows import OverRows, over_rows
 from tailwise.compare.ranks import pareto_front
 from tailwise.compare.statistics import Compared, compare_methods, wilcoxon_after_holm
 from tailwise.compare.sweep import sweep_of
-from tailwise.metrics.confidence import Interval
 
 if TYPE_CHECKING:
     from tailwise.compare.cell import Cell
 
 # Region and metric of each score that is compared.
 SCORES: dict[str, tuple[str, str]] = {
-    "all": ("all", "mae"),
+    "come": ("all", "as_rows_come"),
+    "evenly": ("all", "bmae"),
     "many": ("many", "mae"),
     "medium": ("medium", "mae"),
     "few": ("few", "mae"),
-    "balanced": ("all", "bmae"),
 }
+HEADINGS = {"come": "As rows come", **{score: score.capitalize() for score in SCORES if score != "come"}}
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,7 @@ class TableComparison:
         seconds: total time of all cells, by entry.
         failed: first error of the failed cells, by entry.
         n_failed: number of failed cells, by entry that has any.
-        rows: mean difference with its interval over test rows (see
-            :func:`tailwise.metrics.paired_bootstrap.paired_bootstrap`), by entry and score, if predictions were read.
+        rows: difference over test rows by entry and score, if predictions were read.
         sweep: entries with weights of rising power, vanilla first: the backbone of the trade-off.
     """
 
@@ -52,7 +51,7 @@ class TableComparison:
     seconds: Mapping[str, float]
     failed: Mapping[str, str]
     n_failed: Mapping[str, int] = field(default_factory=dict)
-    rows: Mapping[tuple[str, str], Interval] = field(default_factory=dict)
+    rows: Mapping[tuple[str, str], OverRows] = field(default_factory=dict)
     sweep: tuple[str, ...] = ()
 
     def mean(self, entry: str, score: str) -> float | None:
@@ -71,6 +70,14 @@ class TableComparison:
             return {}
         return dict(zip(errors, pareto_front(list(errors.values())).tolist(), strict=True))
 
+    def smallest_found(self) -> dict[str, float]:
+        """Return, by score, the median over entries of the change that 80 % of such comparisons would find, percent."""
+        by_score: dict[str, list[float]] = {}
+        for one in self.compared:
+            if one.smallest is not None and one.paired.base:
+                by_score.setdefault(one.region, []).append(100 * one.smallest / abs(one.paired.base))
+        return {score: float(np.median(values)) for score, values in by_score.items()}
+
     def wilcoxon(self) -> tuple[float | None, ...]:
         """Return the p-value of Wilcoxon's signed-rank test of each comparison, after Holm's correction."""
         return wilcoxon_after_holm(self.compared)
@@ -78,7 +85,7 @@ class TableComparison:
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON values."""
         compared = [
-            one.to_json() | {"wilcoxon_adjusted_p": p, "rows": None if rows is None else rows.to_json()}
+            one.to_json() | {"wilcoxon_adjusted_p": p, "rows": None if rows is None else rows.interval.to_json()}
             for one, p in zip(self.compared, self.wilcoxon(), strict=True)
             for rows in [self.rows.get((one.method, one.region))]
         ]
@@ -91,6 +98,7 @@ class TableComparison:
             "target": self.target,
             "errors": errors,
             "compared": compared,
+            "smallest_found": self.smallest_found(),
             "on_front": self.on_front(),
             "sweep": list(self.sweep),
             "seconds": dict(self.seconds),
@@ -129,13 +137,15 @@ def compare_table(
         for name in entries
     }
     first = results[0][0]
-    with_result = {name: by_score for name, by_score in scores.items() if np.isfinite(by_score["all"]).any()}
+    with_result = {name: by_score for name, by_score in scores.items() if np.isfinite(by_score["come"]).any()}
+    finished = [cell for cell, result in results if "metrics" in result]
+    tested = _fractions_tested(results)
+    rows = {} if folder is None else over_rows(finished, reference, folder, SCORES)
     compared: tuple[Compared, ...] = ()
     if len(with_result) > 1:
-        tested = _fractions_tested(results)
         rest = {score: 1 - fraction for score, fraction in tested.items()}
-        compared = compare_methods(with_result, reference, n_train=rest, n_test=tested)
-    finished = [cell for cell, result in results if "metrics" in result]
+        variance = {pair: [one.variance.get(split, np.nan) for split in splits] for pair, one in rows.items()}
+        compared = compare_methods(with_result, reference, n_train=rest, n_test=tested, row_variance=variance)
     failures = [cell.entry.name for cell, result in results if "error" in result]
     return TableComparison(
         first.table,
@@ -145,7 +155,7 @@ def compare_table(
         {name: sum(r.get("seconds", 0.0) for c, r in results if c.entry.name == name) for name in with_result},
         {c.entry.name: r["error"] for c, r in reversed(results) if "error" in r},
         {name: failures.count(name) for name in dict.fromkeys(failures)},
-        {} if folder is None else over_rows(finished, reference, folder, SCORES),
+        rows,
         sweep_of(cell.entry for cell in finished),
     )
 
@@ -155,7 +165,7 @@ def missing_reference(
 ) -> str | None:
     """Return why nothing can be compared on a table, if its reference has no result."""
     of_reference = [result for cell, result in results if cell.entry.name == reference]
-    if any(result.get("metrics", {}).get("all", {}).get("mae") is not None for result in of_reference):
+    if any(result.get("metrics", {}).get("all", {}).get("as_rows_come") is not None for result in of_reference):
         return None
     reasons = [result["error"] for result in of_reference if "error" in result]
     return f"the reference {reference!r} has no result on {results[0][0].table!r}" + (
@@ -166,7 +176,7 @@ def missing_reference(
 def _fractions_tested(results: Sequence[tuple["Cell", Mapping[str, Any]]]) -> dict[str, float]:
     """Return, by score, the mean fraction of its rows that a cell tests; that of all rows where no cell tests any."""
     finished = [result for _, result in results if "metrics" in result]
-    if not all("tested" in result for result in finished):
+    if not all("come" in result.get("tested", ()) for result in finished):
         raise InputError(
             f"results of {results[0][0].table!r} are of an earlier version; remove them, or choose another `out`"
         )

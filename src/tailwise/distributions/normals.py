@@ -115,7 +115,7 @@ class Components:
         return self.moments_at(edges, pivot, np.zeros(len(self)), most=0)[0]
 
     def moments_at(self, edges: Floats, pivot: float, center: Floats, *, most: int) -> Floats:
-        """Moments of the mass below increasing edges, the same for every row: ``(most + 1, n, k)``; see :meth:`moments`.
+        """Moments of the mass below increasing edges, the same for all rows, ``(most + 1, n, k)``; see :meth:`moments`.
 
         The moment of order 0 is :meth:`cumulative`, strict. Edges out of a component's reach are not evaluated, so
         rows are taken in blocks that are alike.

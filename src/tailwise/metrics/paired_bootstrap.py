@@ -67,6 +67,7 @@ def paired_bootstrap(
     *,
     rows: Sequence[ArrayLike] | None = None,
     bins: Sequence[ArrayLike] | None = None,
+    shares: Sequence[ArrayLike] | None = None,
     resamples: int = 2000,
     seed: int = 0,
 ) -> Interval:
@@ -88,6 +89,7 @@ def paired_bootstrap(
         rows: ``(rows,)`` row numbers in the table for each cell; if not given, all rows are distinct.
         bins: ``(rows,)`` bins for each cell; if given, a cell's difference is the mean over bins of the mean
             differences within bins.
+        shares: ``(rows,)`` weight of each row's bin in that mean, for each cell; all bins alike if not given.
         resamples: number of resamples.
         seed: random seed of the resampling.
 
@@ -108,12 +110,18 @@ def paired_bootstrap(
     gains = _gains(errors_ours, errors_base)
     numbers = _matching(gains, rows, "rows")
     strata = _matching(gains, bins, "bins")
+    if shares is not None and strata is None:
+        raise InputError("shares are those of bins; give bins too")
     with_rows = [cell for cell, gain in enumerate(gains) if gain.size]
     if not with_rows:
         raise InputError("no cell has a row; leave the region out")
     value, influences, row_numbers, first = 0.0, [], [], 0
     for cell in with_rows:
-        mean, influence = _mean_and_influence(gains[cell], None if strata is None else strata[cell])
+        mean, influence = _mean_and_influence(
+            gains[cell],
+            None if strata is None else strata[cell],
+            None if shares is None else np.asarray(shares[cell], dtype=np.float64),
+        )
         value += mean / len(with_rows)
         influences.append(influence / len(with_rows))
         row_numbers.append(np.arange(first, first + influence.size) if numbers is None else numbers[cell])
@@ -126,14 +134,18 @@ def paired_bootstrap(
     return Interval.of_draws(value, means)
 
 
-def _mean_and_influence(gain: NDArray[np.float64], bins: NDArray[np.int64] | None) -> tuple[float, NDArray[np.float64]]:
+def _mean_and_influence(
+    gain: NDArray[np.float64], bins: NDArray[np.int64] | None, shares: NDArray[np.float64] | None
+) -> tuple[float, NDArray[np.float64]]:
     """Return a cell's mean, over all rows or over bins, and the influence of each row on it."""
     if bins is None:
         mean = float(gain.mean())
         return mean, (gain - mean) / gain.size
-    _, index, count = np.unique(bins, return_inverse=True, return_counts=True)
+    _, first, index, count = np.unique(bins, return_index=True, return_inverse=True, return_counts=True)
     means = np.bincount(index, weights=gain) / count
-    return float(means.mean()), (gain - means[index]) / (count[index] * count.size)
+    weights = np.ones(count.size) if shares is None else shares[first]
+    weights = weights / weights.sum()
+    return float(weights @ means), (gain - means[index]) * (weights / count)[index]
 
 
 def _gains(ours: Sequence[ArrayLike], base: Sequence[ArrayLike]) -> list[NDArray[np.float64]]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
@@ -20,6 +21,7 @@ Box = tuple[float, float, float, float]
 
 _PALEST, _DARKEST = 10.0, 60.0  # percent at which the colours end, at least and at most
 _DIFFERENT = ("better", "worse")
+_PALE = 0.12  # of the deepest colour
 _HALF_LIGHT = 0.179  # luminance at which black and white text have the same contrast
 
 
@@ -28,6 +30,7 @@ def heat_chart(
     verdicts: Mapping[tuple[str, str], str],
     reference: str,
     scores: Sequence[str],
+    headings: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
     """Draw the change of each score against the reference in percent, as colours around 0 with the numbers in them.
 
@@ -36,12 +39,16 @@ def heat_chart(
         verdicts: by entry and score; "better" and "worse" are written under the number.
         reference: name of the reference.
         scores: columns of the chart.
+        headings: of the columns, by score.
     """
     names = list(changes)
     percent = np.array([[changes[name].get(score, np.nan) for score in scores] for name in names])
     end = float(np.clip(np.nanmax(np.abs(percent)), _PALEST, _DARKEST))
-    # Blue and orange-red differ under every common colour blindness, and in lightness from 0.
-    shades = mpl.colormaps["RdBu_r"]((percent + end) / (2 * end))
+    # Blue and orange-red differ under every common colour blindness, and in lightness from 0. Changes that may be
+    # chance stay pale.
+    sure = np.array([[not verdicts or verdicts.get((name, s)) in _DIFFERENT for s in scores] for name in names])
+    shown = np.where(sure, percent, np.clip(percent, -_PALE * end, _PALE * end))
+    shades = mpl.colormaps["RdBu_r"]((shown + end) / (2 * end))
     words = [f"{name} {', '.join(f'{s} {signed(changes[name][s])}' for s in changes[name])}" for name in names]
     alt = f"Change against {reference} in percent, below 0 is better: {'; '.join(words)}."
     with drawing(alt, 6.6, 0.5 + 0.43 * len(names), numbers=None, grid=None, near="xy") as drawn:
@@ -66,7 +73,7 @@ def heat_chart(
                 )
                 beside = f", {verdict}" if verdict else ""
                 drawn.tell(column, row, f"{names[row]}, {scores[column]}: {signed(value)}{beside}")
-        axes.set_xticks(range(len(scores)), [score.capitalize() for score in scores])
+        axes.set_xticks(range(len(scores)), [headings.get(score, score.capitalize()) for score in scores])
         axes.set_yticks(range(len(names)), [wrapped(name) for name in names])
         axes.tick_params(length=0)
         axes.xaxis.tick_top()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from tailwise._numbers import number
+from tailwise.compare.table_comparison import HEADINGS
 from tailwise.report.compare_charts import heat_chart, signed, trade_chart
 from tailwise.report.critical import critical_chart
 from tailwise.report.rendering import render
@@ -44,6 +45,7 @@ def compare_page(
         ],
         over=_over_tables(comparison, list(scores)) if len(comparison.tables) > 1 else None,
         scores=list(scores),
+        headings=HEADINGS,
         where=scores,
         verdict=conclusions,
         seconds=seconds,
@@ -69,6 +71,7 @@ def _of_table(
         "sentences": sentences,
         "compared": {(one.method, one.region): one for one in table.compared},
         "front": front,
+        "smallest": table.smallest_found(),
         "heat": _heat(changes, verdicts, comparison.reference, scores),
         "trade": Markup(trade_chart(table, comparison.reference)) if len(front) > 1 else None,
         "tests": [
@@ -98,7 +101,7 @@ def _heat(
     scores: Sequence[str],
 ) -> Markup | None:
     # matplotlib escapes the names in its SVG.
-    return Markup(heat_chart(changes, verdicts, reference, scores)) if changes else None
+    return Markup(heat_chart(changes, verdicts, reference, scores, HEADINGS)) if changes else None
 
 
 def _three_digits(value: float) -> str:
