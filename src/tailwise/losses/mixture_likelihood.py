@@ -125,8 +125,8 @@ class _RowLoss(torch.autograd.Function):
     """Loss of each row, ``(B,)``, with the gradient in closed form: a tenth of the operations of a recorded one.
 
     With the responsibilities r_c = w_c N_c / sum w N, z = (y - m) / s and the mean M = sum w_c m_c, the gradients of
-    the likelihood are -r_c, -r_c z_c / s_c and r_c (1 - z_c^2) for the log weight, mean and log scale of a component, and
-    those of M are w_c m_c, w_c and 0.
+    the likelihood are -r_c, -r_c z_c / s_c and r_c (1 - z_c^2) for the log weight, mean and log scale of a component,
+    and those of M are w_c m_c, w_c and 0.
     """
 
     @staticmethod
