@@ -653,3 +653,13 @@ class TestEstimatorMistakes:
         model = ImbalancedRegressor(epochs=1, random_state=0).fit(X, X[:, 0])
         assert model.model_.leaderboard is None
         assert model.history_[0].terms
+
+
+def test_auto_is_the_default_for_the_task():
+    task = prepare(noisy(200), "y")
+    running = start(task, Experiment("auto", recipe=Recipe(epochs=2, seed=3)))
+    assert running.experiment == experiment_for("good", Recipe(epochs=2, seed=3))
+    with pytest.raises(InputError, match="'auto' is the default for a table"):
+        start(task, Experiment("auto", model="lightgbm"))
+    with pytest.raises(InputError, match="'auto' is the default for a task"):
+        Experiment("auto").compose()

@@ -352,7 +352,6 @@ class TestTheCommand:
             (["-m", "isotonic"], "'isotonic' corrects predictions by one target"),
             (["-m", "smogn"], "'smogn' resamples rows by one target"),
             (["-m", "sera"], "sera: this part needs scalar labels"),
-            (["-m", "auto"], "--method auto chooses for one --target, got 2"),
             (["--target", "pitch"], "target 'pitch' is named twice"),
             (["--against", finished / "run"], "was tested on other rows"),
         ):

@@ -8,7 +8,6 @@ import typer
 
 from tailwise._checks import InputError, one_of
 from tailwise.backends.names import MODELS, load_backend
-from tailwise.cli import automatic
 from tailwise.cli.launch import several
 from tailwise.experiment.quality import DEFAULT_METHOD, DEFAULT_QUALITY, experiment_for
 from tailwise.experiment.spec import AUTO_BALANCE, AUTO_METHOD, Experiment
@@ -42,7 +41,8 @@ def _by_quality(context: typer.Context, recipe: Recipe, media: Mapping[str, Any]
         InputError: options that do not belong together.
     """
     given = context.params
-    named = next((name for name in _OF_ONE_MODEL if is_given(context, name)), None)
+    auto = given["method"] == AUTO_METHOD
+    named = next((name for name in _OF_ONE_MODEL if is_given(context, name) and not (auto and name == "method")), None)
     if named is None and any(media.values()):
         named = "media"
     if named is None and (len(given["target"]) > 1 or several()):
@@ -87,6 +87,10 @@ def _by_method(context: typer.Context, recipe: Recipe) -> Experiment:
     given = context.params
     model, encoder = given["model"], given["encoder"]
     method = given["method"] or ("vanilla" if model == "stack" else DEFAULT_METHOD)
+    if method == AUTO_METHOD:
+        if any(is_given(context, name) for name in _OF_ONE_MODEL if name != "method"):
+            raise InputError("--method auto trains what is trained without options of one model; leave them out, or it")
+        method = DEFAULT_METHOD
     load_backend(one_of(model, "`model`", MODELS)).silence()  # what it has to report comes as an error
     params = parse_set(given["settings"] or [])
     of_model = {name: params.pop(name, {}) for name in ("model", "encoder", *kinds())}
@@ -95,10 +99,6 @@ def _by_method(context: typer.Context, recipe: Recipe) -> Experiment:
     model_params = model_params | {kind: of_model[kind] for kind in kinds() if of_model[kind]}
     balance = given["balance"] if given["balance"] is not None else AUTO_BALANCE if model == "stack" else 0.0
     experiment = Experiment(method, model, encoder, params, model_params, recipe, balance)
-    if method == AUTO_METHOD and model == "stack":
-        raise InputError("--method auto chooses a method of one model, and a stack has none; leave one of them out")
-    if method == AUTO_METHOD:
-        automatic.check(experiment, given["target"])
     return experiment
 
 

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tailwise._checks import InputError
-from tailwise.cli import automatic, media_options, options
+from tailwise.cli import media_options, options
 from tailwise.cli.wanted import maps_wanted, table_wanted
-from tailwise.experiment.spec import AUTO_METHOD
 from tailwise.modalities.encoder_names import AUTO
 from tailwise.training.recipe import Recipe
 
@@ -74,7 +73,7 @@ def train(
     from tailwise.cli.show import epoch_bar, notes, warnings_as_notes, warnings_shown
     from tailwise.data.source import load_source
     from tailwise.distributed import main_first, on_main
-    from tailwise.experiment.fit import chosen, start
+    from tailwise.experiment.fit import start
     from tailwise.runs.folder import CACHE, check_out, remove_cache
     from tailwise.runs.other_run import read_other
     from tailwise.runs.plans import plan_of
@@ -89,12 +88,6 @@ def train(
         task = wanted.prepare(source)
         task = replace(task, notes=[with_flags(note) for note in task.notes])  # the page shows them too
         other = None if against is None else read_other(against, task)
-        choice = None
-        if method == AUTO_METHOD and depth is None:
-            choice = automatic.recorded(folder) if resume else automatic.choose_with_note(task, experiment)
-            experiment = chosen(experiment, choice)
-            label += f" ({choice.candidate.method_name})"
-            task.notes.append(with_flags(f"auto chose {choice.reason}"))
         with warnings_as_notes() as also:
             running = start(task, experiment)
     except InputError:
@@ -102,7 +95,7 @@ def train(
             remove_cache(folder)
         raise
     task.notes.extend(dict.fromkeys(warned + also))
-    plan = plan_of(running, label=label, choice=None if choice is None else choice.record, other=other)
+    plan = plan_of(running, label=label, other=other)
     run = RunInProgress(folder, plan, resume=resume, overwrite=overwrite)
     notes(source.notes + task.notes)
     with run, hint_at_resume(folder), warnings_shown(task.notes), epoch_bar() as bar:

@@ -12,7 +12,7 @@ from tailwise.cli.experiment_wanted import is_given, wanted_experiment
 from tailwise.cli.launch import several
 from tailwise.cli.table_choices import table_choices
 from tailwise.experiment.quality import DEFAULT_METHOD
-from tailwise.experiment.spec import AUTO_METHOD, Experiment
+from tailwise.experiment.spec import Experiment
 from tailwise.modalities.encoder_names import AUTO
 from tailwise.training.recipe import Recipe
 
@@ -65,7 +65,7 @@ def table_wanted(context: typer.Context, media: Mapping[str, Any]) -> Wanted:
     recipe = _recipe(given)
     start_processes(recipe)
     experiment = wanted_experiment(context, recipe, media)
-    label = experiment.label(AUTO_METHOD if experiment.method == AUTO_METHOD else experiment.compose().name)
+    label = experiment.label(experiment.compose().name)
     stem = given["data"].removeprefix("example:").rsplit("/", 1)[-1].split(".")[0]
     choices = table_choices(**{name: given[name] for name in _OF_TABLES}) | dict(media)
     return Wanted(experiment, label, _folder(given, stem, label), lambda source: prepare(source, target, **choices))

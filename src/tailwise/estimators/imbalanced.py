@@ -22,7 +22,7 @@ from tailwise.data.task import Task
 from tailwise.distributions.decisions import Loss
 from tailwise.distributions.label_density import Target
 from tailwise.distributions.predictive import Predictive
-from tailwise.experiment.fit import choose, chosen, fit
+from tailwise.experiment.fit import fit
 from tailwise.experiment.model import FittedModel
 from tailwise.experiment.prepare import assemble, bins_for
 from tailwise.experiment.quality import DEFAULT_METHOD, DEFAULT_QUALITY, experiment_for
@@ -43,11 +43,9 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     """A stack of models on a table, or one network trained by any method of imbalanced regression.
 
     Args:
-        method: train one network with this method: parts joined by ``+``, see ``tailwise methods``; or ``"auto"``,
-            which chooses by cross-validation on the rows given to :meth:`fit`, see
-            :func:`tailwise.experiment.auto_choice.choose_method`.
-        method_params: parameters of the parts, ``{"conr": {"window": 2.0}}``; of ``"auto"``
-            ``{"auto": {"folds": 5, "budget": 600}}``, see :class:`tailwise.experiment.auto_choice.AutoSettings`.
+        method: train one network with this method: parts joined by ``+``, see ``tailwise methods``; ``"auto"`` is
+            no method, as ``None``.
+        method_params: parameters of the parts, ``{"conr": {"window": 2.0}}``.
         quality: without a method: ``"fast"`` (one network that predicts distributions), ``"good"`` (the default: a
             stack of three models) or ``"best"`` (of five), see :mod:`tailwise.experiment.quality`. Of fewer than 30
             rows one network is trained with ``"sqinv+lds"``.
@@ -75,8 +73,6 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     Attributes:
         model_: the trained :class:`tailwise.FittedModel`, with regions, relevance and intervals.
         shots_: bins and regions of the target, from the training rows.
-        auto_: with ``method="auto"`` what was chosen and why: settings, scores of the candidates with standard errors;
-            ``None`` otherwise.
         history_: one record an epoch: loss terms, validation errors by region.
         n_features_in_: number of columns.
         feature_names_in_: their names, of a data frame.
@@ -164,14 +160,8 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         seed = self._seed()
         task = self._task(frame, labels, groups, weight, eval_set, seed)
         experiment = self._experiment(len(labels), seed)
-        self.auto_: dict[str, Any] | None = None
         self.history_: list[Epoch] = []
         with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-            if self.method == AUTO_METHOD:
-                # Validation rows that the caller gives are distributed as those to be predicted; others as all rows.
-                like = None if eval_set is not None else np.ones(len(task.y), dtype=bool)
-                choice = choose(task, experiment, like=like)
-                self.auto_, experiment = choice.record, chosen(experiment, choice)
             self.model_ = fit(task, experiment, on_epoch=self.history_.append).on_cpu()
         self.shots_ = task.shots
         return self
@@ -193,12 +183,13 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             device=self.device,
             precision=self.precision,
         )
+        method = None if self.method == AUTO_METHOD else self.method
         of_network = self.method_params or self.encoder_params or self.encoder != AUTO
-        if self.quality is not None and (self.method is not None or of_network):
+        if self.quality is not None and (method is not None or of_network):
             raise InputError("`quality` is without `method`, `encoder` and their parameters; leave one of them out")
-        if self.method is not None or of_network or (n < STACK_ROWS and self.quality is None):
+        if method is not None or of_network or (n < STACK_ROWS and self.quality is None):
             return Experiment(
-                self.method or DEFAULT_METHOD,
+                method or DEFAULT_METHOD,
                 encoder=self.encoder,
                 method_params=self.method_params or {},
                 params=self.encoder_params or {},
@@ -296,7 +287,6 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             "columns": self._columns,
             "n_features_in": self.n_features_in_,
             "named": hasattr(self, "feature_names_in_"),
-            "auto": self.auto_,
         }
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -322,7 +312,6 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             estimator.n_features_in_ = described["n_features_in"]
             if described["named"]:
                 estimator.feature_names_in_ = np.asarray(described["columns"], dtype=object)
-            estimator.auto_ = described.get("auto")
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(
                 f"{str(folder)!r} holds no saved ImbalancedRegressor; for the model of a run use FittedModel.load"

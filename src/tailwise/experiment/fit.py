@@ -2,16 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, overload
-
-import numpy as np
+from typing import TYPE_CHECKING, overload
 
 from tailwise._checks import InputError
 from tailwise.backends.names import load_backend
 from tailwise.backends.protocol import Fitting
 from tailwise.data.task import Task
 from tailwise.distributions.conditional import FEWEST
-from tailwise.experiment.auto_choice import AutoSettings, Choice, choose_method, without_rows
 from tailwise.experiment.model import FittedModel, Predictions
 from tailwise.experiment.quality import default_for
 from tailwise.experiment.spec import AUTO_BALANCE, AUTO_METHOD, Experiment
@@ -32,7 +29,7 @@ class Running:
 
     Args:
         task: the data.
-        experiment: the description, of a method that is named.
+        experiment: the description; the default in place of ``"auto"``.
         method: the composed method.
         fitting: the training of the experiment's model.
     """
@@ -104,6 +101,8 @@ def start(task: Task | PreparedMaps, experiment: Experiment) -> Running | Runnin
             _check_mixture(method, "maps have none")
         maps = start_maps(task, method, experiment.recipe, encoder=experiment.encoder, params=experiment.params)
         return RunningMaps(task, replace(experiment, method_params=params), method, maps)
+    if experiment.method == AUTO_METHOD:
+        experiment = default_for(task, experiment.for_default())
     experiment.check()
     n_targets = len(task.schema.targets)
     if experiment.model != "network" and n_targets > 1:
@@ -195,48 +194,8 @@ def fit(
     """
     if experiment is None:
         experiment = default_for(task) if isinstance(task, Task) else Experiment()
-    if experiment.method == AUTO_METHOD and isinstance(task, Task):
-        experiment = chosen(experiment, choose(task, experiment))
     running = start(task, experiment)
     for epoch in running.fitting.epochs():
         if on_epoch is not None:
             on_epoch(epoch)
     return running.finish()[0]
-
-
-def train_method(task: Task, experiment: Experiment, method: "Method") -> FittedModel:
-    """Train a composed method in place of the experiment's own; return the model without correction and intervals."""
-    running = Running(task, experiment, method, _fitting(task, experiment, method))
-    for _ in running.fitting.epochs():
-        pass
-    return running.bare()
-
-
-def choose(task: Task, experiment: Experiment, *, like: Any = None) -> Choice:
-    """Choose the method of an experiment whose method is ``"auto"``, by cross-validation without the test rows.
-
-    Args:
-        task: the data.
-        experiment: model, recipe and the settings of the choice (``method_params={"auto": {"folds": 5}}``).
-        like: ``(n,)`` rows whose labels are distributed as those to be predicted, see
-            :func:`tailwise.experiment.auto_choice.choose_method`.
-
-    Raises:
-        InputError: settings that do not exist, too few rows or groups.
-    """
-    settings = AutoSettings.from_params(experiment.method_params, experiment.model)
-    if not task.held_out:
-        return without_rows(int(np.sum(task.part == "train")))
-    plain = replace(experiment, method="vanilla", method_params={}, recipe=settings.recipe(experiment.recipe))
-
-    def train(rows: Task, method: "Method") -> FittedModel:
-        return train_method(rows, plain, method)
-
-    return choose_method(
-        task, train, settings, model=experiment.model, groups=task.group, like=like, seed=experiment.recipe.seed
-    )
-
-
-def chosen(experiment: Experiment, choice: Choice) -> Experiment:
-    """Return the experiment with the method that was chosen."""
-    return replace(experiment, method=choice.candidate.method, method_params=choice.candidate.method_params)

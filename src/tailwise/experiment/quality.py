@@ -53,11 +53,16 @@ def experiment_for(
     return Experiment("vanilla", "stack", params=settings, recipe=recipe, balance=balance, within=within)
 
 
-def default_for(task: "Task") -> Experiment:
+def default_for(task: "Task", recipe: Recipe | None = None) -> Experiment:
     """Return what is trained on a task if nothing is said: the stack, or one network where a stack cannot be trained.
 
-    That is of several targets, of images, texts and signals, of rows that are not in memory or fewer than 30.
+    One network is trained on several targets, images, texts and signals, rows that are not in memory or fewer than 30.
+
+    Args:
+        task: the data.
+        recipe: settings of the training.
     """
     rows = task.count("train") + task.count("val")
     stacked = len(task.schema.targets) == 1 and not task.schema.media and task.rows.in_memory and rows >= FEWEST_ROWS
-    return experiment_for(DEFAULT_QUALITY) if stacked else Experiment(DEFAULT_METHOD)
+    recipe = Recipe() if recipe is None else recipe
+    return experiment_for(DEFAULT_QUALITY, recipe) if stacked else Experiment(DEFAULT_METHOD, recipe=recipe)

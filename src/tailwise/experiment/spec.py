@@ -22,8 +22,8 @@ class Experiment:
     """Description of a training, without any data.
 
     Args:
-        method: method string such as ``"sqinv+lds"``, see ``tailwise methods``; or ``"auto"``, which is chosen by
-            cross-validation when the experiment is fitted.
+        method: method string such as ``"sqinv+lds"``, see ``tailwise methods``; or ``"auto"``, the default for
+            the task, see :func:`tailwise.experiment.quality.default_for`.
         model: one of :data:`tailwise.backends.names.MODELS`.
         encoder: encoder of a network, one of :data:`tailwise.modalities.encoder_names.ENCODERS`, or ``"auto"``; of
             maps also a network of images.
@@ -104,13 +104,26 @@ class Experiment:
         """Return the method.
 
         Raises:
-            InputError: ``"auto"``, which must be chosen first; what :func:`tailwise.compose` refuses.
+            InputError: ``"auto"``, which depends on the task; what :func:`tailwise.compose` refuses.
         """
         from tailwise.methods.build import compose
 
         if self.method == AUTO_METHOD:
-            raise InputError(f"method {AUTO_METHOD!r} is chosen by cross-validation; name a method, or fit it")
+            raise InputError(f"method {AUTO_METHOD!r} is the default for a task; name a method, or fit it")
         return compose(self.method, **{part: dict(params) for part, params in self.method_params.items()})
+
+    def for_default(self) -> Recipe:
+        """Return the recipe of an experiment of the method ``"auto"``.
+
+        Raises:
+            InputError: a model, an encoder or parameters, which the default chooses.
+        """
+        if self.model != _NETWORK or self.encoder != AUTO or self.method_params or self.params:
+            raise InputError(
+                f"method {AUTO_METHOD!r} is the default for a table, a stack with a model and parameters of its own; "
+                "leave `model`, `encoder` and their parameters out, or name a method"
+            )
+        return self.recipe
 
     def with_recipe(self, **changes: Any) -> Self:
         """Return the experiment with another recipe: ``experiment.with_recipe(seed=1)``."""

@@ -76,7 +76,6 @@ def describe(
     label: str,
     encoder: str | None,
     method: str | None = None,
-    choice: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the settings of a run as ``config.json`` keeps them.
 
@@ -86,7 +85,6 @@ def describe(
         label: how the run is called.
         encoder: encoder of the network, where ``"auto"`` stands for one.
         method: canonical name of the method, if the experiment's is not.
-        choice: how the method was chosen, if it was.
     """
     targets, source = task.schema.targets, task.source
     network = experiment.model == "network"
@@ -104,7 +102,7 @@ def describe(
         "target": targets[0] if len(targets) == 1 else list(targets),
         "table": dict(task.choices),
         "columns": task.schema.to_json(),
-        "method": described | ({} if choice is None else {"auto": dict(choice)}),
+        "method": described,
         "model": {
             "name": experiment.model,
             "encoder": encoder,

@@ -1,6 +1,5 @@
 """The plan of a run, of a table or of maps."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from tailwise.experiment.fit import Running, RunningMaps
@@ -13,7 +12,6 @@ def plan_of(
     running: Running | RunningMaps,
     *,
     label: str,
-    choice: Mapping[str, Any] | None = None,
     other: OtherRun | None = None,
 ) -> RunPlan[Any]:
     """Return the plan of a run.
@@ -21,9 +19,8 @@ def plan_of(
     Args:
         running: an experiment, set up by :func:`tailwise.experiment.fit.start`.
         label: how the run is called.
-        choice: how the method was chosen, as plain values, if it was.
         other: a finished run on a table to show beside this one.
     """
     if isinstance(running, RunningMaps):
         return map_plan(running, label=label)
-    return table_plan(running, label=label, choice=choice, other=other)
+    return table_plan(running, label=label, other=other)

@@ -53,15 +53,12 @@ class RunPlan(Generic[Result]):
     finish: Callable[[Path], Result]
 
 
-def table_plan(
-    running: Running, *, label: str, choice: Mapping[str, Any] | None = None, other: OtherRun | None = None
-) -> RunPlan[Evaluation]:
+def table_plan(running: Running, *, label: str, other: OtherRun | None = None) -> RunPlan[Evaluation]:
     """Return the plan of a run on a table.
 
     Args:
         running: an experiment, set up by :func:`tailwise.experiment.fit.start`.
         label: how the run is called.
-        choice: how the method was chosen, as plain values, if it was.
         other: a finished run to show beside this one.
     """
     task, experiment = running.task, running.experiment
@@ -77,7 +74,7 @@ def table_plan(
         return test
 
     name, encoder = running.method.name, running.fitting.encoder
-    config = artifact.describe(task, experiment, label=label, encoder=encoder, method=name, choice=choice)
+    config = artifact.describe(task, experiment, label=label, encoder=encoder, method=name)
     return RunPlan(running.fitting, config, finish)
 
 
