@@ -555,6 +555,7 @@ class TestCommand:
             "linear sqinv+lds",
             "linear reweight+lds (reweight.power=0.75)",
             "linear inv+lds",
+            "lightgbm vanilla",
         ]
 
     @pytest.mark.slow
@@ -568,7 +569,7 @@ class TestCommand:
     @pytest.mark.parametrize(
         ("options", "said"),
         [
-            (["-m", "vanilla"], "nothing to be compared with"),
+            (["-m", "vanilla", "--model", "lightgbm"], "nothing to be compared with"),
             (["-m", "vanilla", "sqinv+con"], "unknown method part 'con'"),
             (["--model", "mlpp"], "--model must be one of"),
             (["--preset", "fast"], "--preset must be one of"),

@@ -656,7 +656,7 @@ class TestEstimatorMistakes:
 
 
 def test_auto_is_the_default_for_the_task():
-    task = prepare(noisy(200), "y")
+    task = prepare(pd.DataFrame({"x": np.arange(200.0), "y": np.arange(200.0) ** 2}), "y")
     running = start(task, Experiment("auto", recipe=Recipe(epochs=2, seed=3)))
     assert running.experiment == experiment_for("good", Recipe(epochs=2, seed=3))
     with pytest.raises(InputError, match="'auto' is the default for a table"):

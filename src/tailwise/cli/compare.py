@@ -115,9 +115,15 @@ def compare(
     cost = PRESETS[one_of(preset, "--preset", PRESETS)]
     check_parallel(jobs, backend)
     recipe = {**cost.recipe, **({} if epochs is None else {"epochs": whole(epochs, "--epochs", least=1)})}
-    models = model or ([AUTO] if method or settings or any((media or {}).values()) else DEFAULT_MODELS)
+    in_columns = not any((media or {}).values())
+    models = model or ([AUTO] if method or settings or not in_columns else DEFAULT_MODELS)
     entries = entries_of(
-        method or DEFAULT_METHODS, models, settings=parse_set(settings or []), recipe=recipe, sweep=sweep
+        method or DEFAULT_METHODS,
+        models,
+        settings=parse_set(settings or []),
+        recipe=recipe,
+        sweep=sweep,
+        lightgbm=in_columns,
     )
     names = [entry.name for entry in entries]
     base = names[0] if reference is None else one_of(reference, "--reference", names)

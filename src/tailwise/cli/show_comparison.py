@@ -68,6 +68,8 @@ def compared_table(table: TableComparison, reference: str) -> Table:
         else:
             cells = [_change(compared[name, score]) for score in SCORES]
         shown.add_row(Text(name + (" *" if front.get(name) else "")), *cells, f"{table.seconds[name]:.0f}")
+    if table.constant:
+        shown.add_row(Text("constant", style="dim"), *(_constant(table, reference, score) for score in SCORES), "")
     smallest = table.smallest_found()
     if smallest:
         could = [Text("-" if score not in smallest else f"{smallest[score]:.0f} %", style="dim") for score in SCORES]
@@ -75,6 +77,12 @@ def compared_table(table: TableComparison, reference: str) -> Table:
     dominance = "*: no other has smaller many-shot and few-shot errors" if any(front.values()) else ""
     shown.caption = Text(". ".join(filter(None, (caption, dominance))))
     return shown
+
+
+def _constant(table: TableComparison, reference: str, score: str) -> Text:
+    """Return the change of the constant's error from the reference's."""
+    mean, error = table.mean(reference, score), table.constant.get(score)
+    return Text(f"{100 * (error / mean - 1):+.0f} %" if mean and error is not None else "-", style="dim")
 
 
 def _change(one: Compared) -> Text:

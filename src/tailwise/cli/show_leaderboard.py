@@ -1,11 +1,13 @@
-"""Print the leaderboard of a stack."""
+"""Print errors of several models, a line a model: the leaderboard of a stack, or plain models beside one."""
+
+from collections.abc import Sequence
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
 from tailwise._numbers import number
-from tailwise.experiment.leaderboard import STACK, Leaderboard
+from tailwise.experiment.leaderboard import STACK, Leaderboard, Standing
 
 
 def leaderboard_table(leaderboard: Leaderboard, *, unit: str, balance: float) -> Table:
@@ -16,18 +18,31 @@ def leaderboard_table(leaderboard: Leaderboard, *, unit: str, balance: float) ->
         unit: of the target.
         balance: of the stack.
     """
-    regions = list(leaderboard.standings[0].mae)
+    title = "Out of fold, no model judged on rows it was trained on"
+    return _table(leaderboard.standings, title, unit, {STACK: f"{STACK} at balance {balance:g}"})
+
+
+def references_table(references: Sequence[Standing], *, unit: str) -> Table:
+    """Return a table of the errors of a model, of plain LightGBM and of a constant on the same test rows.
+
+    Args:
+        references: the errors.
+        unit: of the target.
+    """
+    return _table(references, "Beside plain models, on the same test rows", unit, {})
+
+
+def _table(standings: Sequence[Standing], title: str, unit: str, names: dict[str, str]) -> Table:
+    regions = list(standings[0].mae)
     caption = Text(
         f"MAE in units of {unit}; as rows come: bins count by their training rows; evenly: every bin counts the same"
     )
-    table = Table(
-        title=Text("Out of fold, no model judged on rows it was trained on"), caption=caption, box=SIMPLE_HEAD
-    )
+    table = Table(title=Text(title), caption=caption, box=SIMPLE_HEAD)
     table.add_column("model", style="bold")
     for heading in ("as rows come", "evenly", *regions, f"bias {regions[-1]}"):
         table.add_column(heading, justify="right")
-    for one in leaderboard.standings:
-        name = f"{STACK} at balance {balance:g}" if one.name == STACK else one.name
+    for one in standings:
+        name = names.get(one.name, one.name)
         errors = [one.as_rows_come, one.evenly, *(one.mae[region] for region in regions), one.bias[regions[-1]]]
-        table.add_row(name, *(number(error) for error in errors))
+        table.add_row(Text(name), *(number(error) for error in errors))
     return table

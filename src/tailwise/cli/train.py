@@ -107,7 +107,7 @@ def train(
 def _show_errors(evaluation: Any, task: Any, label: str, folder: Path, other: "OtherRun | None", seed: int) -> None:
     """Print the errors by region, beside those of another run, and where the page is."""
     from tailwise.cli import show
-    from tailwise.cli.show_leaderboard import leaderboard_table
+    from tailwise.cli.show_leaderboard import leaderboard_table, references_table
     from tailwise.cli.show_maps import map_region_table
     from tailwise.experiment.evaluate import Evaluation
     from tailwise.report.against import compare
@@ -131,6 +131,8 @@ def _show_errors(evaluation: Any, task: Any, label: str, folder: Path, other: "O
                 as_rows_come=evaluation.as_rows_come,
             )
         )
+        if evaluation.references:
+            show.out.print(references_table(evaluation.references, unit=unit))
         if other is not None:
             names = other.names(label, masked=task.shots.gaps is not None)
             changes = compare(predicted.y, predicted.pred, other.y_pred, task.shots)

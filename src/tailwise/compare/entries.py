@@ -25,6 +25,7 @@ def entries_of(
     settings: Mapping[str, Mapping[str, Any]] | None = None,
     recipe: Mapping[str, Any] | None = None,
     sweep: bool = False,
+    lightgbm: bool = False,
 ) -> list[Experiment]:
     """Return an entry for every method on every model, the methods of the first model first.
 
@@ -36,6 +37,7 @@ def entries_of(
         settings: parameters by part of a method; under ``image``, ``text`` and ``signal`` those of their encoders.
         recipe: fields of :class:`tailwise.training.recipe.Recipe` of networks that differ from its defaults.
         sweep: whether to add, on the first model, weights with a power from 0 (vanilla) to 1.
+        lightgbm: whether to add plain LightGBM, which costs little.
 
     Raises:
         InputError: an unknown method or model, parameters of a part that no method has, fewer than two entries.
@@ -70,6 +72,9 @@ def entries_of(
         raise InputError(f"`settings` names {sorted(unused)[0]!r}, which is part of no method that is compared")
     if sweep:
         entries += [entry for entry in swept_entries(entries[0]) if entry not in entries]
+    plain = Experiment("vanilla", model="lightgbm")
+    if lightgbm and plain not in entries:
+        entries.append(plain)
     if len(entries) < 2:
         raise InputError("one method on one model has nothing to be compared with; give more with `method` or `model`")
     return entries

@@ -159,9 +159,19 @@ def _trained(cell: Cell) -> tuple[dict[str, Any], Predictions]:
         "coverage": {name: region.to_json() for name, region in (evaluation.coverage or {}).items()},
         "rows": {part: task.count(part) for part in ("train", "val", "test")},
         "tested": shares_tested(task),
+        **({"constant": _constant(task, predicted.y)} if predicted.y.ndim == 1 else {}),
         "epochs": len(epochs),
     }
     return result, Predictions.of(position[predicted.row], predicted.y, predicted.pred, task.shots)
+
+
+def _constant(task: "Task", y: NDArray[np.float64]) -> dict[str, float]:
+    """Return the errors of the median of the training labels, by score of a comparison."""
+    from tailwise.experiment.leaderboard import CONSTANT, Standing
+
+    median = np.median(task.rows_of("train")[1])
+    errors = Standing.of(CONSTANT, y, np.full(len(y), median), task.shots)
+    return {"come": errors.as_rows_come, "evenly": errors.evenly, **errors.mae}
 
 
 def _task(cell: Cell) -> tuple["Task", NDArray[np.int64]]:

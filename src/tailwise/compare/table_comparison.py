@@ -42,6 +42,7 @@ class TableComparison:
         n_failed: number of failed cells, by entry that has any.
         rows: difference over test rows by entry and score, if predictions were read.
         sweep: entries with weights of rising power, vanilla first: the backbone of the trade-off.
+        constant: mean error of the median of the training labels, by score; empty of several targets.
     """
 
     table: str
@@ -53,6 +54,7 @@ class TableComparison:
     n_failed: Mapping[str, int] = field(default_factory=dict)
     rows: Mapping[tuple[str, str], OverRows] = field(default_factory=dict)
     sweep: tuple[str, ...] = ()
+    constant: Mapping[str, float] = field(default_factory=dict)
 
     def mean(self, entry: str, score: str) -> float | None:
         """Return the mean error over the cells that have one, target units."""
@@ -98,6 +100,7 @@ class TableComparison:
             "target": self.target,
             "errors": errors,
             "compared": compared,
+            "constant": dict(self.constant),
             "smallest_found": self.smallest_found(),
             "on_front": self.on_front(),
             "sweep": list(self.sweep),
@@ -157,7 +160,14 @@ def compare_table(
         {name: failures.count(name) for name in dict.fromkeys(failures)},
         rows,
         sweep_of(cell.entry for cell in finished),
+        _constant({cell.split: result["constant"] for cell, result in results if "constant" in result}),
     )
+
+
+def _constant(by_split: Mapping[Any, Mapping[str, float]]) -> dict[str, float]:
+    """Return the mean over splits of each score that some split has."""
+    values = {score: [one[score] for one in by_split.values() if score in one] for score in SCORES}
+    return {score: float(np.mean(errors)) for score, errors in values.items() if errors}
 
 
 def missing_reference(

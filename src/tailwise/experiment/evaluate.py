@@ -14,7 +14,7 @@ from tailwise.distributions.pooling import concatenate
 from tailwise.distributions.predictive import Predictive
 from tailwise.distributions.vector_predictive import AnyPredictive
 from tailwise.experiment.interval_coverage import measured_intervals
-from tailwise.experiment.leaderboard import Leaderboard
+from tailwise.experiment.leaderboard import Leaderboard, Standing
 from tailwise.experiment.model import FittedModel, Predictions
 from tailwise.experiment.trade_off import TradeOff, trade_off
 from tailwise.labels.relevance import Relevance
@@ -67,6 +67,8 @@ class Evaluation:
         balance: of the predictions.
         as_rows_come: mean absolute error of rows as they come, see :mod:`tailwise.metrics.headlines`; ``None`` of no
             rows.
+        references: errors of this model, of plain LightGBM and of a constant on the same rows, if they were asked for;
+            see :func:`tailwise.experiment.references.references`.
         intervals: coverage of each kind of intervals by region of the true value, of a model with distributions.
     """
 
@@ -78,6 +80,7 @@ class Evaluation:
     balance: float = 0.0
     as_rows_come: Interval | None = None
     intervals: tuple[MeasuredIntervals, ...] = ()
+    references: tuple[Standing, ...] = ()
 
     def metrics(self) -> dict[str, dict[str, float]]:
         """Return number of rows and metrics by region as plain numbers, without intervals."""

@@ -9,7 +9,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from tailwise._numbers import number
-from tailwise.experiment.leaderboard import Leaderboard
+from tailwise.experiment.leaderboard import Leaderboard, Standing
 from tailwise.experiment.trade_off import TradeOff
 from tailwise.labels.shots import Shots
 from tailwise.metrics.confidence import Interval
@@ -54,6 +54,7 @@ def run_page(
     targets: Sequence[str] = (),
     trade_off: TradeOff | None = None,
     leaderboard: Leaderboard | None = None,
+    references: Sequence[Standing] = (),
     balance: float = 0.0,
     as_rows_come: Interval | None = None,
     intervals: Sequence[MeasuredIntervals] = (),
@@ -82,6 +83,7 @@ def run_page(
         targets: names of the targets.
         trade_off: errors by region at several balances, and scores of the distributions.
         leaderboard: out-of-fold errors of a stack and its experts.
+        references: errors of this model, of plain LightGBM and of a constant on the test rows.
         balance: of the predictions.
         as_rows_come: error of rows as they come.
         intervals: coverage of each kind of intervals.
@@ -127,6 +129,7 @@ def run_page(
         "run.html",
         trade_off=trade_off,
         leaderboard=leaderboard,
+        references=references,
         balance=balance,
         as_rows_come=as_rows_come,
         intervals=intervals,

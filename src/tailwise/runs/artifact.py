@@ -156,6 +156,8 @@ def write_results(
         write_json(out / run.TRADE_OFF, test.trade_off.to_json() | intervals)
     if test.leaderboard is not None:
         write_json(out / run.LEADERBOARD, test.leaderboard.to_json())
+    if test.references:
+        write_json(out / run.REFERENCES, [asdict(one) for one in test.references])
     (out / run.REPORT).write_text(_page(out, task, model, test, label, remarks, other), encoding="utf-8")
 
 
@@ -206,6 +208,7 @@ def _page(
         targets=task.schema.targets,
         trade_off=test.trade_off,
         leaderboard=test.leaderboard,
+        references=test.references,
         balance=test.balance,
         as_rows_come=test.as_rows_come,
         intervals=test.intervals,

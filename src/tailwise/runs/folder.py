@@ -20,13 +20,14 @@ from tailwise._checks import InputError, quoted
 from tailwise._files import file_digest, write_json
 from tailwise.runs.lock import LOCK
 
-CONFIG, HISTORY, METRICS, INTERVALS, TRADE_OFF, LEADERBOARD, PREDICTIONS, MAPS, REPORT = (
+CONFIG, HISTORY, METRICS, INTERVALS, TRADE_OFF, LEADERBOARD, REFERENCES, PREDICTIONS, MAPS, REPORT = (
     "config.json",
     "history.jsonl",
     "metrics.json",
     "intervals.json",
     "trade_off.json",
     "leaderboard.json",
+    "references.json",
     "predictions.parquet",
     "predictions.npz",
     "report.html",
@@ -40,6 +41,7 @@ _TOP = (
     INTERVALS,
     TRADE_OFF,
     LEADERBOARD,
+    REFERENCES,
     PREDICTIONS,
     MAPS,
     REPORT,

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -10,6 +10,7 @@ from tailwise._checks import InputError
 from tailwise.distributed import on_main, world
 from tailwise.experiment.evaluate import Evaluation, evaluate
 from tailwise.experiment.fit import Running
+from tailwise.experiment.references import references
 from tailwise.report.against import OtherRun
 from tailwise.runs import artifact
 from tailwise.runs import folder as run
@@ -67,6 +68,8 @@ def table_plan(running: Running, *, label: str, other: OtherRun | None = None) -
         model, validated = running.finish()
         test = evaluate(model, task, seed=experiment.recipe.seed, features_of=artifact.page_rows(task))
         if world()[0] == 0:
+            if model.leaderboard is None and len(task.schema.targets) == 1:
+                test = replace(test, references=references(task, test.predicted, experiment, name=label))
             remarks = running.method.remarks
             artifact.write_results(
                 folder, task, model, test, label=label, remarks=remarks, validated=validated, other=other
