@@ -26,7 +26,11 @@ _ABOUT: dict[str, tuple[str, Callable[[Run], Any]]] = {
     "data": ("Data", lambda run: run.data.lower()),
     "date": ("Date", lambda run: run.changed),
 }
-_OVERVIEW = (("all", "mae"), ("all", "bmae"), ("many", "mae"), ("medium", "mae"), ("few", "mae"), ("zero", "mae"))
+_HEADLINES = {
+    "as_rows_come": ("As rows come", "MAE where bins of the target count by their training rows, as new rows come"),
+    "bmae": ("Evenly", METRICS["bmae"][1]),
+}
+_OVERVIEW = (*(("all", name) for name in _HEADLINES), *((region, "mae") for region in REGIONS))
 _OF_A_REGION = ("mae", "rmse", "gm", "bias")
 
 
@@ -67,8 +71,7 @@ class Listing:
         return [
             (
                 f"{region}.{metric}",
-                "Balanced" if metric == "bmae" else region.capitalize(),
-                METRICS[metric][1] if metric == "bmae" else f"MAE of the test rows, {region}",
+                *_HEADLINES.get(metric, (region.capitalize(), f"MAE of the test rows, {region}")),
             )
             for region, metric in shown
         ]
