@@ -37,7 +37,12 @@ def errors(y, pred, shots) -> dict[str, float]:
     """Errors as rows come, by region and evenly over values."""
     by_region = region_errors(y, pred, shots)
     own = {name: by_region[name]["mae"] for name in REGIONS if name in by_region}
-    return {"come": error_as_rows_come(y, pred, shots), "bmae": by_region["all"]["bmae"], "mae": by_region["all"]["mae"], **own}
+    return {
+        "come": error_as_rows_come(y, pred, shots),
+        "bmae": by_region["all"]["bmae"],
+        "mae": by_region["all"]["mae"],
+        **own,
+    }
 
 
 def train(table: dict, folder: Path, seed: int, method: str, rows: int, out: Path) -> dict:
@@ -143,7 +148,10 @@ def rules(curves: list[dict]) -> dict[str, tuple[int, str]]:
         "bmae x as rows come, mean of 5 epochs": (stopped(trailing(both, 5)), "one"),
         "mean weights, bmae": (stopped(series("bmae", "mean")), "mean"),
         "mean weights, as rows come": (stopped(series("come", "mean")), "mean"),
-        "mean weights, bmae x as rows come": (stopped(np.sqrt(series("bmae", "mean") * series("come", "mean"))), "mean"),
+        "mean weights, bmae x as rows come": (
+            stopped(np.sqrt(series("bmae", "mean") * series("come", "mean"))),
+            "mean",
+        ),
         "mean weights, regions": (stopped(by_region("mean")), "mean"),
         "last epoch": (len(curves) - 1, "one"),
     }
@@ -178,11 +186,18 @@ def markdown(results: dict, tables: list[str], seeds: int) -> list[str]:
             for rule, scores in by_seed.items():
                 for name, values in scores.items():
                     changes.setdefault(rule, {}).setdefault(name, []).append(100 * np.expm1(np.mean(values)))
-        lines += [f"\n{method}: median (mean) over tables, worst table as rows come\n", "| rule | " + " | ".join(SCORES) + " | worst | epoch |"]
+        lines += [
+            f"\n{method}: median (mean) over tables, worst table as rows come\n",
+            "| rule | " + " | ".join(SCORES) + " | worst | epoch |",
+        ]
         lines.append("|---" * (len(SCORES) + 3) + "|")
         for rule, scores in changes.items():
             cells = [f"{np.median(scores[name]):+.1f} ({np.mean(scores[name]):+.1f})" for name in SCORES]
-            lines.append(f"| {rule} | " + " | ".join(cells) + f" | {max(scores['come']):+.0f} | {np.median(epochs[rule]) + 1:.0f} |")
+            lines.append(
+                f"| {rule} | "
+                + " | ".join(cells)
+                + f" | {max(scores['come']):+.0f} | {np.median(epochs[rule]) + 1:.0f} |"
+            )
     return lines
 
 

@@ -190,7 +190,7 @@ def test_both_gradients_of_bsam_are_of_the_same_draws():
         Batches(x, torch.from_numpy(y).float(), batch_size=32),
         y,
         bins=Bins.count(y, 5),
-        validate=lambda m: {"bmae": 1.0},
+        validate=lambda m: {"both": 1.0},
         recipe=Recipe(epochs=2, device="cpu"),
     )
     terms, gradients = [], training._gradients

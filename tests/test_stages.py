@@ -98,7 +98,7 @@ def test_pretraining_keeps_its_last_epoch_and_orders_features():
         Batches(x, y, batch_size=64),
         y.numpy(),
         bins=Bins.count(y.numpy(), 10),
-        validate=lambda m: {"bmae": float((m(x) - y).abs().mean())},
+        validate=lambda m: {"both": float((m(x) - y).abs().mean())},
         recipe=Recipe(epochs=3, lr=1e-2, patience=2, device="cpu"),
     )
     epochs = list(training.epochs())
@@ -106,7 +106,7 @@ def test_pretraining_keeps_its_last_epoch_and_orders_features():
     assert len(first) == 8
     assert all(not e.validation and e.best for e in first)
     assert first[-1].terms["rnc"] < first[0].terms["rnc"]
-    assert epochs[-1].validation["bmae"] < 0.5 * float((y - y.median()).abs().mean())
+    assert epochs[-1].validation["both"] < 0.5 * float((y - y.median()).abs().mean())
 
 
 def test_warns_of_two_corrections():
@@ -173,7 +173,7 @@ def test_bsam_refuses_a_scaled_gradient(monkeypatch):
     model = Regressor(MLP(3, widths=(8,)), 8)
     arguments = {
         "bins": Bins.count(y.numpy(), 5),
-        "validate": lambda m: {"bmae": 0.0},
+        "validate": lambda m: {"both": 0.0},
         "recipe": Recipe(device="cpu"),
     }
     training = Training(compose("bsam"), model, Batches(x, y, batch_size=8), y.numpy(), **arguments)

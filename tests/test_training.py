@@ -20,7 +20,7 @@ def training(method="sqinv+lds+fds+conr+rrt", *, unit=1.0, **recipe):
 
     @torch.no_grad()
     def validate(model):
-        return {"bmae": float((model(inputs) - target).abs().mean()), "mae": 1.0, "rmse": 1.0}
+        return {"both": float((model(inputs) - target).abs().mean()), "mae": 1.0, "rmse": 1.0}
 
     return Training(
         compose(method, **params),
@@ -111,9 +111,9 @@ def test_an_interrupted_replacement_leaves_a_checkpoint(tmp_path):
 
 def test_the_best_epoch_is_kept():
     run = training("vanilla", epochs=6, lr=0.05)
-    seen = [(run.validate(run.model.eval())["bmae"], epoch.best) for epoch in run.epochs()]
+    seen = [(run.validate(run.model.eval())["both"], epoch.best) for epoch in run.epochs()]
     best = min(score for score, _ in seen)
-    assert run.validate(run.model.eval())["bmae"] == pytest.approx(best, rel=1e-6)
+    assert run.validate(run.model.eval())["both"] == pytest.approx(best, rel=1e-6)
     assert next(is_best for score, is_best in seen if score == best)
 
 
@@ -140,14 +140,14 @@ def test_the_noise_of_balanced_mse_keeps_its_own_learning_rate():
 @pytest.mark.slow
 def test_a_target_far_from_unit_scale_trains_as_well(unit):
     near, far = training("sqinv+lds+fds+conr", epochs=5), training("sqinv+lds+fds+conr", epochs=5, unit=unit)
-    last = [list(run.epochs())[-1].validation["bmae"] for run in (near, far)]
+    last = [list(run.epochs())[-1].validation["both"] for run in (near, far)]
     assert last[1] / unit == pytest.approx(last[0], rel=0.02)
 
 
 def test_bfloat16_trains():
     run = training("sqinv+lds+fds+conr", precision="bf16", epochs=3, lr=1e-2)
     last = list(run.epochs())[-1]
-    assert last.validation["bmae"] < 0.9 * np.abs(Y - np.median(Y)).mean()
+    assert last.validation["both"] < 0.9 * np.abs(Y - np.median(Y)).mean()
 
 
 @pytest.mark.parametrize(

@@ -238,7 +238,7 @@ Criterion = Annotated[
         "--criterion",
         autocompletion=complete_choice(CRITERIA),
         metavar="|".join(CRITERIA),
-        help="Validation score that selects the epoch to keep.",
+        help="Validation score that selects the epoch to keep; both: evenly over values and as rows come.",
         rich_help_panel=TRAINING,
     ),
 ]

@@ -60,7 +60,8 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         lr: learning rate at the start of the cosine.
         weight_decay: of AdamW.
         patience: epochs without a better validation score before stopping; ``None`` never stops.
-        criterion: validation score that chooses the epoch to keep, ``"bmae"``, ``"mae"`` or ``"rmse"``.
+        criterion: validation score that chooses the epoch to keep, ``"both"``, ``"bmae"``, ``"mae"`` or ``"rmse"``, see
+            :class:`tailwise.Recipe`.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"mps"``.
         precision: ``"no"``, ``"bf16"`` or ``"fp16"``.
         balance: of predictions where a call gives none, from 0 (labels as they come) to 1 (every value equally

@@ -151,9 +151,13 @@ class DepthErrors:
         return regions
 
     def validation(self) -> dict[str, float]:
-        """Return ``mae``, ``rmse``, ``bmae`` over all pixels and the MAE of each region that has pixels."""
+        """Return ``mae``, ``rmse``, ``bmae`` and ``both`` over all pixels and the MAE of each region that has pixels.
+
+        ``both`` is the geometric mean of ``bmae`` and ``mae``: pixels come as they are.
+        """
         regions = self.metrics(resamples=0)
         over_all = {name: regions["all"].metrics[name].value for name in ("mae", "rmse", "bmae")}
+        over_all["both"] = float(np.sqrt(over_all["bmae"] * over_all["mae"]))
         return over_all | {name: regions[name].metrics["mae"].value for name in REGIONS if regions[name].n}
 
     def _stacked(self) -> NDArray[np.float64]:

@@ -90,9 +90,13 @@ def error_as_rows_come(y_true: ArrayLike, y_pred: ArrayLike, shots: Shots) -> fl
 
 
 def validation_errors(y_true: ArrayLike, y_pred: ArrayLike, shots: Shots) -> dict[str, float]:
-    """Return ``mae``, ``rmse``, ``bmae`` over all rows and the MAE of each region that has rows."""
+    """Return ``mae``, ``rmse``, ``bmae`` and ``both`` over all rows and the MAE of each region that has rows.
+
+    ``both`` is the geometric mean of ``bmae`` and of the error as rows come.
+    """
     errors = region_errors(y_true, y_pred, shots)
     over_all = {name: errors["all"][name] for name in ("mae", "rmse", "bmae")}
+    over_all["both"] = math.sqrt(over_all["bmae"] * error_as_rows_come(y_true, y_pred, shots))
     return over_all | {name: errors[name]["mae"] for name in REGIONS if name in errors}
 
 

@@ -55,7 +55,7 @@ class Training:
         >>> model = Regressor(nn.Linear(3, 4), n_features=4)
         >>> training = Training(
         ...     compose("sqinv+lds"), model, Batches(x, y, batch_size=32), y.numpy(), bins=Bins.count(y.numpy(), 5),
-        ...     validate=lambda m: {"bmae": float((m(x) - y).abs().mean())}, recipe=Recipe(epochs=2, device="cpu"),
+        ...     validate=lambda m: {"both": float((m(x) - y).abs().mean())}, recipe=Recipe(epochs=2, device="cpu"),
         ... )
         >>> [epoch.epoch for epoch in training.epochs()]
         [0, 1]

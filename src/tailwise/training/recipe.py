@@ -5,8 +5,8 @@ from typing import Literal
 
 from tailwise._checks import InputError, not_negative, one_of, positive, whole
 
-Criterion = Literal["bmae", "mae", "rmse"]
-CRITERIA = ("bmae", "mae", "rmse")
+Criterion = Literal["both", "bmae", "mae", "rmse"]
+CRITERIA = ("both", "bmae", "mae", "rmse")
 PRECISIONS = ("no", "bf16", "fp16")
 
 
@@ -21,8 +21,9 @@ class Recipe:
         weight_decay: weight decay of AdamW.
         clip_norm: largest norm of the gradient.
         patience: epochs without a better validation score after which a stage stops; ``None`` never stops.
-        criterion: validation score that chooses the epoch to keep: ``"bmae"`` (every bin counts the same), ``"mae"`` or
-            ``"rmse"`` (every row counts the same, which selects for the majority).
+        criterion: validation score that chooses the epoch, or round, to keep: ``"both"`` (the geometric mean of the
+            next one and of the error as rows come), ``"bmae"`` (every bin counts the same), ``"mae"`` or ``"rmse"``
+            (every validation row counts the same).
         seed: random seed of split, initial weights, order of rows, dropout and bootstrap.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"mps"``.
         precision: ``"no"``, ``"bf16"`` or ``"fp16"``.
@@ -38,7 +39,7 @@ class Recipe:
     weight_decay: float = 1e-4
     clip_norm: float = 1.0
     patience: int | None = 30
-    criterion: Criterion = "bmae"
+    criterion: Criterion = "both"
     seed: int = 0
     device: str = "auto"
     precision: str = "no"
