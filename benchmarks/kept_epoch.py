@@ -2,10 +2,10 @@
 
     python benchmarks/kept_epoch.py TABLES.json OUT --seeds 5 --jobs 2
 
-``TABLES.json`` lists tables with ``name``, ``file``, ``target``, ``nominal`` and ``drop``. Each training runs all of its
-epochs once and keeps, in ``OUT``, the errors on validation and test rows after every epoch, for the weights and for the
-mean of the weights of the last five epochs. Every rule is then applied to the same curves: it sees validation rows alone.
-Errors are relative to those of the epoch that the smallest error over bins of one epoch chooses.
+``TABLES.json`` lists tables with ``name``, ``file``, ``target``, ``nominal`` and ``drop``. Each training runs all of
+its epochs once and keeps, in ``OUT``, the errors on validation and test rows after every epoch, for the weights and for
+the mean of the weights of the last five epochs. Every rule is then applied to the same curves: it sees validation rows
+alone. Errors are relative to those of the epoch that the smallest error over bins of one epoch chooses.
 """
 
 import argparse
@@ -132,6 +132,7 @@ def rules(curves: list[dict]) -> dict[str, tuple[int, str]]:
         return np.mean([series(name, weights) / np.median(series(name, weights)) for name in present], axis=0)
 
     both = np.sqrt(series("bmae") * series("come"))
+    mean_both = np.sqrt(series("bmae", "mean") * series("come", "mean"))
     late = np.where(np.arange(len(curves)) < 20, np.inf, series("bmae"))
     chosen = {
         "bmae": (stopped(series("bmae")), "one"),
