@@ -365,7 +365,8 @@ def trainable(name, kind):
     """A method of this part alone, as it would be trained."""
     if name == "twoviews" and kind == "dense":
         return compose("vanilla", augment=TwoViews(view=nn.Dropout(0.1)))
-    longer = {"rrt": {"epochs": 5, "lr": 1e-2}, "rnc_pretrain": {"head_epochs": 10, "head_lr": 3e-2}}
+    head = {"head_epochs": 10, "head_lr": 3e-2}
+    longer = {"rrt": {"epochs": 5, "lr": 1e-2}, "rnc_pretrain": head, "supremix_pretrain": head}
     return compose(name, **{part: params for part, params in longer.items() if part == name})
 
 
