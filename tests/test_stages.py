@@ -66,13 +66,14 @@ def test_pretraining_trains_the_encoder_by_rnc_alone():
 
 def test_supremix_takes_its_window_from_the_labels():
     first, second = objective("supremix_pretrain"), objective("supremix_pretrain+sqinv", stage=1)
-    assert list(first(torch.randn(6, 3), torch.arange(6.0))) == ["supremix"]
-    term = first.regularizers["supremix"]
+    assert list(first(torch.randn(6, 3), torch.arange(6.0))) == ["supremix_pretrain"]
+    term = first.regularizers["supremix_pretrain"]
     assert term.window == pytest.approx(5 * term.bin_width)
     assert isinstance(second.loss, L1)
     assert not isinstance(second.weights, UniformWeights)
     given = objective("supremix_pretrain+twoviews", supremix_pretrain={"window": 3.0, "temperature": 0.1})
-    assert (given.regularizers["supremix"].window, given.regularizers["supremix"].temperature) == (3.0, 0.1)
+    term = given.regularizers["supremix_pretrain"]
+    assert (term.window, term.temperature) == (3.0, 0.1)
     with pytest.raises(InputError, match=r"supremix_pretrain\.window"):
         compose("supremix_pretrain", supremix_pretrain={"window": -1.0})
 

@@ -31,6 +31,7 @@ CATALOG: Mapping[str, Entry] = {
     "reweight": Entry("weights", "tailwise.weights.by_density:REWEIGHT_PART"),
     "effective": Entry("weights", "tailwise.weights.by_bins:EFFECTIVE_PART"),
     "denseweight": Entry("weights", "tailwise.weights.denseweight:DENSEWEIGHT_PART", also=("density",)),
+    "cisir": Entry("weights", "tailwise.weights.cisir:CISIR_PART"),
     "lds": Entry("density", "tailwise.labels.density:LDS_PART"),
     "kde": Entry("density", "tailwise.labels.density:KDE_PART"),
     "knn": Entry("density", "tailwise.labels.density:KNN_PART"),
@@ -46,6 +47,7 @@ CATALOG: Mapping[str, Entry] = {
     "dist": Entry("loss", "tailwise.losses.dist:DIST_PART"),
     "sera": Entry("loss", "tailwise.losses.sera:SERA_PART"),
     "gar": Entry("loss", "tailwise.losses.gar:GAR_PART"),
+    "correlation": Entry("loss", "tailwise.losses.correlation:CORRELATION_PART"),
     "mixture": Entry("loss", "tailwise.losses.mixture_likelihood:MIXTURE_PART"),
     "histogram": Entry("loss", "tailwise.losses.histogram_loss:HISTOGRAM_PART"),
     "pinball": Entry("loss", "tailwise.losses.pinball_loss:PINBALL_PART"),
@@ -54,6 +56,7 @@ CATALOG: Mapping[str, Entry] = {
     "ranksim": Entry("regularizer", "tailwise.regularizers.ranksim:RANKSIM_PART"),
     "rnc": Entry("regularizer", "tailwise.regularizers.rank_n_contrast:RNC_PART"),
     "ordinal_entropy": Entry("regularizer", "tailwise.regularizers.ordinal_entropy:ORDINAL_ENTROPY_PART"),
+    "accon": Entry("regularizer", "tailwise.regularizers.accon:ACCON_PART"),
     "srl": Entry("regularizer", "tailwise.regularizers.srl:SRL_PART"),
     "vir": Entry(
         "objective", "tailwise.methods.vir:VIR_PART", also=("weights", "smoother", "loss", "regularizer", "stage")

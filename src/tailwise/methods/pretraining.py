@@ -1,6 +1,7 @@
 """Pre-training of the encoder by a contrastive loss alone, then a head on frozen features."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from tailwise._checks import InputError, one_of, positive, whole
@@ -89,7 +90,8 @@ def supremix_stages(
         numbers["window"] = window
     for name, value in numbers.items():
         positive(value, f"supremix_pretrain.{name}")
-    return _pretraining(Filling(SUPREMIX_PART, {**numbers, "coef": 1.0}), fillings, objects, *schedule)
+    part = replace(SUPREMIX_PART, name="supremix_pretrain")  # the name in messages about its parameters
+    return _pretraining(Filling(part, {**numbers, "coef": 1.0}), fillings, objects, *schedule)
 
 
 def _schedule(

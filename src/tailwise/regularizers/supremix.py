@@ -85,7 +85,8 @@ def supremix_loss(
     closeness = closeness + torch.where(same, similarity, 0).sum(1) / temperature
     has_positive = n_positive > 0
     rows = torch.where(has_positive, log_total - closeness / n_positive.clamp(min=1), 0)
-    return (rows.sum() / has_positive.sum().clamp(min=1)).to(features.dtype)
+    value: Tensor = rows.sum() / has_positive.sum().clamp(min=1)
+    return value.to(features.dtype)
 
 
 def _pairs_at_once(n: int) -> int:
