@@ -188,6 +188,7 @@ class TestRegularizers:
             make(name)(features[:-1], target, pred)
 
 
+@pytest.mark.filterwarnings("ignore:the weights are extreme")
 @pytest.mark.parametrize("name", WEIGHTS)
 class TestWeights:
     def make(self, name, y):
