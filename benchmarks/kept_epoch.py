@@ -149,10 +149,7 @@ def rules(curves: list[dict]) -> dict[str, tuple[int, str]]:
         "bmae x as rows come, mean of 5 epochs": (stopped(trailing(both, 5)), "one"),
         "mean weights, bmae": (stopped(series("bmae", "mean")), "mean"),
         "mean weights, as rows come": (stopped(series("come", "mean")), "mean"),
-        "mean weights, bmae x as rows come": (
-            stopped(np.sqrt(series("bmae", "mean") * series("come", "mean"))),
-            "mean",
-        ),
+        "mean weights, bmae x as rows come": (stopped(mean_both), "mean"),
         "mean weights, regions": (stopped(by_region("mean")), "mean"),
         "last epoch": (len(curves) - 1, "one"),
     }

@@ -122,11 +122,13 @@ def arithmetic(z, y, n_bins, n_points):
         "dist": lambda p: (p.sort().values - y).abs().mean() + (p - y).abs().mean(),
         "sera": relevant,
         "gar": aligned,
+        "correlation": aligned,
         "conr": lambda f: (f @ f.T).exp().sum(1).log().mean(),
         # Labels are ranked once, features in the forward and in the backward pass.
         "ranksim": lambda f: (f @ f.T).sort(dim=1).values.mean() + 2 * gaps.sort(dim=1).values.mean() + argsorted(f),
         "rnc": lambda f: torch.logcumsumexp(torch.cdist(f, f).gather(1, gaps.sort(dim=1).indices), 1).mean(),
         "ordinal_entropy": lambda f: gathered(functional.normalize(f, dim=1), f),
+        "accon": lambda f: (f @ f.T).exp().sum(1).log().mean() + gaps.cos().mean() + gaps.sin().mean(),
         "srl": lambda f: (f @ surrogates.T).logsumexp(1).mean() + (points @ (surrogates + f.mean(0)).T).amax(1).mean(),
     }
 

@@ -27,10 +27,10 @@ SMOOTHERS = [name for name, part in PARTS.items() if part.slot == "smoother"]
 IN_TRAINING = {name: part for name, part in PARTS.items() if part.slot != "resample"}
 # Not 0 at the target: differences of log-likelihoods, a logarithm, a distance between distributions.
 NOT_ZERO = {"bmc", "gai", "bni", "gar", "dist"}
-NOT_LINEAR = {"gar", "dist"}  # in the weights: a logarithm, a term without weights
+NOT_LINEAR = {"gar", "dist", "correlation"}  # in the weights: a logarithm, a term without weights, a correlation
 # Gradients that are defined, not derived: ranks are piecewise constant, centroids detached.
 DEFINED = {"ranksim", "srl"}
-WITHOUT_PREDICTION = {"ranksim", "rnc", "ordinal_entropy", "srl"}
+WITHOUT_PREDICTION = {"ranksim", "rnc", "ordinal_entropy", "accon", "srl"}
 BINS = Bins.from_edges(np.arange(0, 11))
 SETTING = Setting(np.concatenate([np.linspace(4.0, 6.0, 180), np.linspace(0.0, 9.9, 20)]), BINS, 5)
 
@@ -188,6 +188,7 @@ class TestRegularizers:
             make(name)(features[:-1], target, pred)
 
 
+@pytest.mark.filterwarnings("ignore:the weights are extreme")
 @pytest.mark.parametrize("name", WEIGHTS)
 class TestWeights:
     def make(self, name, y):
@@ -365,7 +366,8 @@ def trainable(name, kind):
     """A method of this part alone, as it would be trained."""
     if name == "twoviews" and kind == "dense":
         return compose("vanilla", augment=TwoViews(view=nn.Dropout(0.1)))
-    longer = {"rrt": {"epochs": 5, "lr": 1e-2}, "rnc_pretrain": {"head_epochs": 10, "head_lr": 3e-2}}
+    head = {"head_epochs": 10, "head_lr": 3e-2}
+    longer = {"rrt": {"epochs": 5, "lr": 1e-2}, "rnc_pretrain": head, "supremix_pretrain": head}
     return compose(name, **{part: params for part, params in longer.items() if part == name})
 
 

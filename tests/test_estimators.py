@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from tailwise import Bins, InputError, lds_weights
-from tailwise.estimators import ImbalancedRegressor, ResampledRegressor, WeightedRegressor
+from tailwise.estimators import ImbalancedRegressor, RegionalRegressor, ResampledRegressor, WeightedRegressor
 from tailwise.methods.label_weights import label_weights
 from tailwise.model_selection import region_scorers
 from tailwise.sampling import SMOGN, RandomOverSampler, RandomUnderSampler
@@ -33,6 +33,8 @@ pytestmark = [
 FAST = {"epochs": 4, "encoder_params": {"widths": (16,)}, "random_state": 0}
 BY_ROWS = "labels are counted by rows: a row given twice is twice as common, a row of weight 2 is not"
 
+BY_QUANTILES = "regions are those of rows: a row of weight 2 counts once in the quantiles of the labels"
+
 
 DRAWN = "rows are drawn by their weight, so a weight of 2 is a row given twice only on average"
 
@@ -41,8 +43,10 @@ ROUNDED = "float32 sums of many rows differ from those of a few in their last di
 
 
 def expected_to_fail(estimator):
-    reason = {WeightedRegressor: BY_ROWS, ImbalancedRegressor: DRAWN}.get(type(estimator))
-    kinds = ("dense", "sparse") if reason == BY_ROWS else ("dense",) if reason else ()
+    reason = {WeightedRegressor: BY_ROWS, RegionalRegressor: BY_QUANTILES, ImbalancedRegressor: DRAWN}.get(
+        type(estimator)
+    )
+    kinds = ("dense", "sparse") if reason in (BY_ROWS, BY_QUANTILES) else ("dense",) if reason else ()
     failed = {f"check_sample_weight_equivalence_on_{kind}_data": reason for kind in kinds}
     wide = isinstance(estimator, ImbalancedRegressor) and estimator.encoder_params is None  # two layers of 256
     return failed | ({"check_methods_subset_invariance": ROUNDED} if wide else {})
@@ -53,6 +57,8 @@ def expected_to_fail(estimator):
         WeightedRegressor(Ridge()),
         WeightedRegressor(HistGradientBoostingRegressor(max_iter=5), weights="denseweight"),
         WeightedRegressor(RandomForestRegressor(n_estimators=5, random_state=0), weights="inv"),
+        RegionalRegressor(Ridge()),
+        RegionalRegressor(HistGradientBoostingRegressor(max_iter=30)),
         ResampledRegressor(Ridge(), SMOGN(random_state=0)),
         ResampledRegressor(HistGradientBoostingRegressor(max_iter=5), RandomOverSampler(random_state=0)),
         ImbalancedRegressor(epochs=40, lr=0.02, encoder_params={"widths": (32,)}, random_state=0),
@@ -63,6 +69,62 @@ def expected_to_fail(estimator):
 @pytest.mark.slow
 def test_is_an_estimator_of_scikit_learn(estimator, check):
     check(estimator)
+
+
+class TestRegionalRegressor:
+    def test_is_the_blend_of_regressors_of_three_ranges(self):
+        low, high, overlap, band = 5.0, 30.0, 2.0, 4.0
+        ours = RegionalRegressor(Ridge(), boundaries=(low, high), overlap=overlap, band=band).fit(X, Y)
+        everywhere = Ridge().fit(X, Y)
+        ranges = [(-np.inf, low + overlap), (low - overlap, high + overlap), (high - overlap, np.inf)]
+        rows = [(a <= Y) & (b > Y) for a, b in ranges]
+        experts = [Ridge().fit(X[inside], Y[inside]).predict(X) for inside in rows]
+        for i, g in enumerate(everywhere.predict(X)):
+            if g <= low - band:
+                plain = experts[0][i]
+            elif g < low + band:
+                share = (g - low + band) / (2 * band)
+                plain = (1 - share) * experts[0][i] + share * experts[1][i]
+            elif g <= high - band:
+                plain = experts[1][i]
+            elif g < high + band:
+                share = (g - high + band) / (2 * band)
+                plain = (1 - share) * experts[1][i] + share * experts[2][i]
+            else:
+                plain = experts[2][i]
+            assert ours.predict(X)[i] == pytest.approx(plain)
+
+    def test_rare_values_are_met_better_than_by_one_linear_model(self):
+        few = np.quantile(Y, 0.9) < Y
+        plain, ours = Ridge().fit(X, Y), RegionalRegressor(Ridge()).fit(X, Y)
+        assert np.abs(ours.predict(X) - Y)[few].mean() < 0.8 * np.abs(plain.predict(X) - Y)[few].mean()
+        assert len(ours.experts_) == 3
+
+    def test_equal_labels_leave_the_model_of_all_rows(self):
+        y = np.where(np.arange(500) < 5, Y, 1.0)
+        ours = RegionalRegressor(Ridge()).fit(X, y)
+        assert ours.experts_ == []
+        np.testing.assert_array_equal(ours.predict(X), Ridge().fit(X, y).predict(X))
+
+    def test_a_band_of_zero_and_weights(self):
+        weight = RNG.random(500)
+        ours = RegionalRegressor(Ridge(), band=0).fit(pd.DataFrame(X), pd.Series(Y), sample_weight=weight)
+        assert np.isfinite(ours.predict(pd.DataFrame(X))).all()
+        with pytest.raises(InputError, match="takes no sample_weight"):
+            RegionalRegressor(KNeighborsRegressor()).fit(X, Y, sample_weight=weight)
+
+    @pytest.mark.parametrize(
+        ("params", "message"),
+        [
+            ({"boundaries": (3, 1)}, "two increasing labels"),
+            ({"boundaries": (1, 3), "band": 2.0}, "at most half the distance of the boundaries, 1"),
+            ({"boundaries": (900, 1000)}, "no training row to the centre region"),
+            ({"overlap": -1}, "overlap must be"),
+        ],
+    )
+    def test_mistakes_are_refused(self, params, message):
+        with pytest.raises(InputError, match=message):
+            RegionalRegressor(Ridge(), **params).fit(X, Y)
 
 
 class TestWeightedRegressor:

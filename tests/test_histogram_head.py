@@ -82,6 +82,17 @@ class TestSoftLabels:
             plain = [norm.cdf(b, inside, sigma) - norm.cdf(a, inside, sigma) for a, b in itertools.pairwise(edges)]
             np.testing.assert_allclose(masses, np.array(plain) / sum(plain), atol=1e-9)
 
+    def test_cells_of_equal_width_have_the_masses_of_hl_gauss(self):
+        edges = np.linspace(0.0, 100.0, 51)
+        sigma, labels = 2 * (edges[1] - edges[0]), np.array([0.0, 3.3, 50.0, 99.0])
+        upto = norm.cdf((edges - labels[:, None]) / sigma)
+        plain = np.diff(upto) / (upto[:, -1:] - upto[:, :1])
+        masses = soft_labels(outputs_of(4, tuple(edges)), torch.tensor(labels), smoothing=2.0)
+        np.testing.assert_allclose(masses, plain, atol=1e-12)
+        centres = (edges[:-1] + edges[1:]) / 2
+        prediction = HistogramHead(3, n_cells=50).point(outputs_of(4, tuple(edges)))
+        np.testing.assert_allclose(prediction, outputs_of(4, tuple(edges))[..., 0].exp() @ torch.tensor(centres))
+
     def test_without_smoothing_a_label_has_its_cell(self):
         masses = soft_labels(outputs_of(3), torch.tensor([0.5, 3.5, 9.0]), smoothing=1e-6)
         np.testing.assert_allclose(masses, np.eye(4)[[0, 2, 3]])

@@ -88,3 +88,42 @@ def test_pixels_without_a_label_stay_as_they_are_bit_for_bit():
     assert int(fds.moments.count.sum()) == int((~torch.isnan(y)).sum())
     out.sum().backward()
     assert torch.equal(z.grad[~there], torch.ones_like(z.grad[~there]))
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e3])
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_large_maps_give_what_their_pixels_give_as_rows(offset, channels_last):
+    bins, generator = Bins.from_edges(range(7)), torch.Generator().manual_seed(0)
+    maps, rows = FDS(bins, 3), FDS(bins, 3)
+    y = 6 * torch.rand(3, 40, 33, generator=generator)
+    y[0, :20] = torch.nan
+    for _ in range(2):
+        z = offset + torch.randn(3, 3, 40, 33, generator=generator)
+        z = z.contiguous(memory_format=torch.channels_last) if channels_last else z
+        z.requires_grad_()
+        smoothed = maps(z, y)
+        known = ~torch.isnan(y)
+        pixels = z.detach().movedim(1, -1)[known].requires_grad_()
+        expected = rows(pixels, y[known])
+        torch.testing.assert_close(smoothed.movedim(1, -1)[known], expected, rtol=1e-5, atol=1e-5 * (1 + offset))
+        assert torch.equal(smoothed.movedim(1, -1)[~known], z.movedim(1, -1)[~known])
+        if smoothed is not z:
+            gradient = torch.randn(smoothed.shape, generator=generator)
+            smoothed.backward(gradient)
+            expected.backward(gradient.movedim(1, -1)[known])
+            torch.testing.assert_close(z.grad.movedim(1, -1)[known], pixels.grad)
+            assert torch.equal(z.grad.movedim(1, -1)[~known], gradient.movedim(1, -1)[~known])
+        for piece in (maps, rows):
+            piece.end_epoch()
+        for name in ("running_mean", "running_var"):
+            torch.testing.assert_close(getattr(maps, name), getattr(rows, name), rtol=1e-4, atol=1e-5)
+
+
+def test_large_maps_in_half_precision():
+    fds = FDS(Bins.from_edges(range(7)), 3)
+    y = 6 * torch.rand(1, 40, 40)
+    for _ in range(2):
+        out = fds(torch.randn(1, 3, 40, 40).bfloat16(), y)
+        fds.end_epoch()
+    assert out.dtype == torch.bfloat16
+    assert torch.isfinite(out).all()

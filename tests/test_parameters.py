@@ -40,6 +40,7 @@ OTHER = {
     "ramp": 7,
     "sigma": 3.0,
     "step": 0.4,
+    "target": (0.0, 30.0),
     "window": 7,
 }
 BESIDE = {("lds", "padding"): {"window": 3}}

@@ -15,10 +15,12 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from tailwise import InputError, Relevance
 from tailwise.labels.bins import Bins
 from tailwise.labels.density import LDS
+from tailwise.labels.density_relevance import DensityRelevance
 from tailwise.sampling import (
     SMOGN,
     SMOTER,
     WERCS,
+    DensityResampler,
     GaussianNoise,
     GeometricSMOTE,
     RandomOverSampler,
@@ -35,7 +37,8 @@ from tailwise.sampling.smoter import rows_between
 PHI = [(-2.0, 1.0), (-1.0, 0.0), (1.0, 0.0), (2.0, 1.0)]
 SYNTHETIC = [SMOTER, SMOGN, GaussianNoise, GeometricSMOTE]
 BY_BUMP = [*SYNTHETIC, RandomOverSampler, RandomUnderSampler]
-EVERY = [*BY_BUMP, WERCS, partial(RandomOverSampler, by="bins")]
+TO_DENSITY = [partial(DensityResampler, by=by) for by in ("distance", "ratio")]
+EVERY = [*BY_BUMP, WERCS, partial(RandomOverSampler, by="bins"), *TO_DENSITY]
 
 
 def numeric(n=400, p=3, seed=0):
@@ -899,7 +902,7 @@ def test_a_resampler_works_in_a_pipeline_and_cross_validation(cls):
     X, y = numeric(1200)
     scores = cross_val_score(Piped(made_with(cls), Ridge()), X, y, cv=3)
     assert (scores > 0.4).all()
-    name = "power" if is_by_bins(cls) else "over" if cls is WERCS else "strategy"
+    name = "over" if cls in (WERCS, *TO_DENSITY) else "power" if is_by_bins(cls) else "strategy"
     values = [0.5, 1.0] if name != "strategy" else ["balance", "extreme"]
     search = GridSearchCV(Piped(made_with(cls), Ridge()), {f"sampler__{name}": values}, cv=2).fit(X, y)
     assert search.best_params_[f"sampler__{name}"] in values
@@ -1099,3 +1102,56 @@ def test_euclidean_distances_of_nominal_columns_and_sparse_matrices_are_refused(
 
     with pytest.raises(InputError, match="sparse"):
         SMOTER(relevance=PHI).fit_resample(csr_array(np.eye(4)), np.arange(4.0))
+
+
+# -- a declared density
+
+
+def test_rows_are_drawn_by_the_square_of_the_distance_relevance():
+    y = np.repeat([0.0, 5.0, 10.0], [800, 150, 50])
+    X = np.arange(1000.0).reshape(-1, 1)
+    phi = DensityRelevance(y, bandwidth=0.5)
+    sampler = DensityResampler(bandwidth=0.5, over=20.0, under=0.0, random_state=0)
+    sampler.fit_resample(X, y)
+    copies = np.bincount(sampler.sample_indices_, minlength=1000) - 1
+    expected = phi(y) ** 2 / (phi(y) ** 2).sum() * 20_000
+    for value in np.unique(y):
+        assert copies[y == value].mean() == pytest.approx(expected[y == value].mean(), rel=0.06, abs=0.01)
+    sampler = DensityResampler(bandwidth=0.5, over=0.0, under=0.3, random_state=0)
+    sampler.fit_resample(X, y)
+    kept = np.bincount(sampler.sample_indices_, minlength=1000)
+    assert kept.sum() == 700
+    assert kept[y == 0].mean() < min(kept[y == 5].mean(), kept[y == 10].mean())
+
+
+def test_copies_are_the_ratio_of_the_densities_rounded_up_or_down():
+    y = np.random.default_rng(0).normal(0, 1, 2000)
+    sampler = DensityResampler(by="ratio", target=(-1.0, 3.0), random_state=0)
+    _, more_y = sampler.fit_resample(y.reshape(-1, 1), y)
+    ratio = DensityRelevance(y, (-1.0, 3.0)).ratio(y)
+    times, wanted = np.bincount(sampler.sample_indices_, minlength=2000), ratio / ratio.mean()
+    assert (np.abs(times - wanted) < 1).all()
+    assert len(more_y) == 2000
+    inside = (more_y > -0.5) & (more_y < 2.5)
+    counts = np.histogram(more_y[inside], 6)[0]
+    assert counts.min() > 0.6 * counts.mean()
+
+
+def test_a_declared_density_serves_as_relevance_of_every_resampler():
+    X, y = numeric()
+    sampler = SMOTER(relevance=DensityRelevance(y, (y.min(), y.max())), threshold=0.5, random_state=0)
+    _, more_y = sampler.fit_resample(X, y)
+    assert (np.abs(more_y) > 2).mean() > (np.abs(y) > 2).mean()
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"by": "both"}, "by must be one of"),
+        ({"target": (50, 60)}, "0 on all training labels"),
+        ({"under": 2}, "under"),
+    ],
+)
+def test_mistakes_with_a_declared_density_are_refused(params, message):
+    with pytest.raises(InputError, match=message):
+        DensityResampler(**params).fit_resample(*numeric())

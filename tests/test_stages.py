@@ -64,7 +64,21 @@ def test_pretraining_trains_the_encoder_by_rnc_alone():
     assert isinstance(objective("rnc_pretrain+huber", stage=1).loss, nn.Module)
 
 
-@pytest.mark.parametrize("name", ["rrt", "rnc_pretrain"])
+def test_supremix_takes_its_window_from_the_labels():
+    first, second = objective("supremix_pretrain"), objective("supremix_pretrain+sqinv", stage=1)
+    assert list(first(torch.randn(6, 3), torch.arange(6.0))) == ["supremix_pretrain"]
+    term = first.regularizers["supremix_pretrain"]
+    assert term.window == pytest.approx(5 * term.bin_width)
+    assert isinstance(second.loss, L1)
+    assert not isinstance(second.weights, UniformWeights)
+    given = objective("supremix_pretrain+twoviews", supremix_pretrain={"window": 3.0, "temperature": 0.1})
+    term = given.regularizers["supremix_pretrain"]
+    assert (term.window, term.temperature) == (3.0, 0.1)
+    with pytest.raises(InputError, match=r"supremix_pretrain\.window"):
+        compose("supremix_pretrain", supremix_pretrain={"window": -1.0})
+
+
+@pytest.mark.parametrize("name", ["rrt", "rnc_pretrain", "supremix_pretrain"])
 def test_a_frozen_encoder_is_in_evaluation_mode_from_the_start(name):
     encoder = nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8), nn.Dropout(0.5))
     second = compose(name).build(Regressor(encoder, 8), np.arange(40.0), stage=1)

@@ -5,12 +5,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tailwise.estimators.imbalanced import ImbalancedRegressor
+    from tailwise.estimators.regional import RegionalRegressor
     from tailwise.estimators.resampled import ResampledRegressor
     from tailwise.estimators.weighted import WeightedRegressor
 
-_WHERE = {"ImbalancedRegressor": "imbalanced", "ResampledRegressor": "resampled", "WeightedRegressor": "weighted"}
+_WHERE = {
+    "ImbalancedRegressor": "imbalanced",
+    "RegionalRegressor": "regional",
+    "ResampledRegressor": "resampled",
+    "WeightedRegressor": "weighted",
+}
 
-__all__ = ["ImbalancedRegressor", "ResampledRegressor", "WeightedRegressor"]
+__all__ = ["ImbalancedRegressor", "RegionalRegressor", "ResampledRegressor", "WeightedRegressor"]
 
 
 def __getattr__(name: str) -> Any:

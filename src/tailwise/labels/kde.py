@@ -1,6 +1,6 @@
 """Gaussian kernel density of scalar labels on a grid, and bandwidths of scalar and K-dimensional labels."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,7 +80,12 @@ def binned_density(
     left = np.clip(position.astype(np.int64), 0, _NODES - 2)
     fraction = position - left
     mass = np.bincount(left, 1 - fraction, minlength=_NODES) + np.bincount(left + 1, fraction, minlength=_NODES)
+    density = smoothed_masses(mass, step, bandwidth, margin=margin) / (y.size * bandwidth * np.sqrt(2 * np.pi))
+    return start, step, np.maximum(density, 0.0)
+
+
+def smoothed_masses(mass: NDArray[Any], step: float, bandwidth: float, *, margin: float) -> NDArray[np.float64]:
+    """Return masses at the nodes of a grid convolved with exp(-(distance / bandwidth)² / 2) up to the margin."""
     half = int(margin / step)
     kernel = np.exp(-((np.arange(-half, half + 1) * step / bandwidth) ** 2) / 2)
-    density = fftconvolve(mass, kernel)[half : half + _NODES] / (y.size * bandwidth * np.sqrt(2 * np.pi))
-    return start, step, np.maximum(density, 0.0)
+    return np.asarray(fftconvolve(mass, kernel)[half : half + mass.size], dtype=np.float64)

@@ -18,8 +18,8 @@ def soft_labels(outputs: Tensor, target: Tensor, *, smoothing: float = 0.75) -> 
     """Masses that Gaussians around labels have in the cells of a histogram, between its lowest and highest edge.
 
     (Φ((b - y)/σ) - Φ((a - y)/σ)) / Z for a cell from a to b, where σ is ``smoothing`` times the width of the label's
-    cell and Z makes the masses add up to 1; HL-Gaussian of Imani and White, *Improving Regression Performance with
-    Distributional Losses* (ICML 2018).
+    cell and Z makes the masses add up to 1; HL-Gaussian (HL-Gauss) of Imani and White, *Improving Regression
+    Performance with Distributional Losses* (ICML 2018).
 
     Args:
         outputs: ``(B, C, 3)`` of a histogram head: log mass, lower and upper edge of each cell, target units.
@@ -59,8 +59,7 @@ class HistogramLoss(Loss):
     Args:
         y_train: ``(n,)`` training labels, target units; the matching head has at most one cell for each different one.
         n_cells: C, largest number of cells.
-        smoothing: standard deviation of the soft labels in widths of the label's cell. 0.75 is the choice of
-            Farebrother et al., *Stop Regressing: Training Value Functions via Classification* (ICML 2024).
+        smoothing: standard deviation of the soft labels in widths of the label's cell; public code of HL-Gauss has 2.
 
     Shape:
         ``outputs`` ``(B, C, 3)`` of a :class:`tailwise.heads.histogram.HistogramHead`, ``target`` and ``weight``
@@ -107,7 +106,7 @@ HISTOGRAM_PART = Part(
     name="histogram",
     slot="loss",
     make=HistogramLoss,
-    summary="histogram head: cross-entropy of cells of the target with Gaussian soft labels",
+    summary="histogram head: cross-entropy of cells of the target with Gaussian soft labels (HL-Gauss)",
     source="Imani and White, Improving Regression Performance with Distributional Losses, ICML",
     year=2018,
     cost="O(B C)",

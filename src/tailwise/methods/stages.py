@@ -1,4 +1,4 @@
-"""The stages of a training: one by default, two for regressor re-training and Rank-N-Contrast pre-training."""
+"""The stages of a training: one by default, two for regressor re-training."""
 
 import copy
 from collections.abc import Iterable, Mapping
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from torch import nn
 
-from tailwise._checks import InputError, label_array, not_negative, one_of, positive, whole
+from tailwise._checks import label_array, not_negative, positive, whole
 from tailwise._part import Part, Setting, Slot
 from tailwise.heads.attach import attach_head, replacement
 from tailwise.heads.head import as_head
@@ -18,12 +18,9 @@ from tailwise.labels.bins import Bins
 from tailwise.labels.density import LDS
 from tailwise.labels.streaming import LabelDensity
 from tailwise.losses.loss import as_loss
-from tailwise.losses.pointwise import L1_PART
 from tailwise.methods.filling import Filling
 from tailwise.methods.objective import Objective, Trains
 from tailwise.optim.bsam import BSAM
-from tailwise.regularizers.pairs import LABEL_DISTANCES, LabelDistance
-from tailwise.regularizers.rank_n_contrast import RNC_PART
 
 
 @dataclass(frozen=True)
@@ -118,7 +115,7 @@ def rrt_stages(
             objects={slot: piece for slot, piece in objects.items() if slot not in second_only},
         ),
         Stage(
-            _of(fillings, "weights", "density", "loss", "optimizer"),
+            parts_of(fillings, "weights", "density", "loss", "optimizer"),
             trains="head",
             epochs=whole(epochs, "rrt.epochs", least=1),
             lr=positive(lr, "rrt.lr"),
@@ -127,67 +124,8 @@ def rrt_stages(
     )
 
 
-def rnc_stages(
-    fillings: tuple[Filling, ...],
-    objects: Mapping[str, Any],
-    *,
-    epochs: int | None = None,
-    head_epochs: int | None = None,
-    lr: float | None = None,
-    head_lr: float | None = None,
-    temperature: float = 2.0,
-    label_distance: LabelDistance = "l1",
-) -> tuple[Stage, Stage]:
-    """Rank-N-Contrast pre-training: the encoder by Rank-N-Contrast alone, then a head on frozen features.
-
-    Zha et al., *Rank-N-Contrast* (NeurIPS 2023). The head is trained with the method's loss, absolute error (the
-    authors') if it names none. Two views (``rnc_pretrain+twoviews``) and other regularizers act in the first stage,
-    weights in the second. The authors train 400 and 100 epochs on images.
-
-    Args:
-        fillings: the method's parts.
-        objects: a caller's own pieces.
-        epochs: epochs of the first stage; ``None`` leaves it to the recipe.
-        head_epochs: epochs of the second.
-        lr: learning rate of the first stage; ``None`` leaves it to the recipe.
-        head_lr: learning rate of the second.
-        temperature: τ.
-        label_distance: ``"l1"`` or ``"l2"``.
-
-    Raises:
-        InputError: a method that names ``rnc`` as well.
-    """
-    if any(f.name == "rnc" for f in fillings):
-        raise InputError("'rnc_pretrain' trains with rnc already; leave out 'rnc' and set rnc_pretrain.temperature")
-    for name, count in (("epochs", epochs), ("head_epochs", head_epochs)):
-        if count is not None:
-            whole(count, f"rnc_pretrain.{name}", least=1)
-    for name, rate in (("lr", lr), ("head_lr", head_lr)):
-        if rate is not None:
-            positive(rate, f"rnc_pretrain.{name}")
-    positive(temperature, "rnc_pretrain.temperature")
-    one_of(label_distance, "rnc_pretrain.label_distance", LABEL_DISTANCES)
-    rnc = Filling(RNC_PART, {"temperature": temperature, "label_distance": label_distance, "coef": 1.0})
-    loss = () if "loss" in objects or _of(fillings, "loss") else (Filling(L1_PART),)
-    return (
-        Stage(
-            (rnc, *_of(fillings, "augment", "regularizer", "optimizer")),
-            trains="encoder",
-            epochs=epochs,
-            lr=lr,
-            objects={slot: piece for slot, piece in objects.items() if slot in ("augment", "regularizers", "coefs")},
-        ),
-        Stage(
-            (*loss, *_of(fillings, "weights", "density", "loss", "optimizer")),
-            trains="head",
-            epochs=head_epochs,
-            lr=head_lr,
-            objects={slot: piece for slot, piece in objects.items() if slot in ("weights", "loss")},
-        ),
-    )
-
-
-def _of(fillings: Iterable[Filling], *slots: str) -> tuple[Filling, ...]:
+def parts_of(fillings: Iterable[Filling], *slots: str) -> tuple[Filling, ...]:
+    """Return the fillings of some slots."""
     return tuple(f for f in fillings if f.part.slot in slots)
 
 
@@ -218,21 +156,4 @@ optimizer = torch.optim.Adam(objective.trained_parameters())
 loss = sum(objective(x, y).values())""",
     units={"epochs": "epochs"},
     remark="after Kang et al., Decoupling, ICLR 2020",
-)
-RNC_PRETRAIN_PART = Part(
-    name="rnc_pretrain",
-    slot="stage",
-    make=rnc_stages,
-    summary="Rank-N-Contrast pre-training of the encoder, then a head on frozen features",
-    source="Zha et al., Rank-N-Contrast, NeurIPS",
-    year=2023,
-    cost="O(B^2 (d + log B)) time, O(B d) memory",
-    use="""\
-objective = compose("rnc_pretrain").build(model, y_train, bins)  # stage=1 for the head afterwards
-optimizer = torch.optim.Adam(objective.trained_parameters())
-loss = sum(objective(x, y).values())""",
-    units={"epochs": "epochs", "head_epochs": "epochs"},
-    targets=("scalar", "k"),
-    also=("smoother",),
-    of_none={"epochs": "as `epochs`", "head_epochs": "as `epochs`", "lr": "as `lr`", "head_lr": "as `lr`"},
 )

@@ -5,12 +5,14 @@ from tailwise.sampling.noise import GaussianNoise
 from tailwise.sampling.random import RandomOverSampler, RandomUnderSampler
 from tailwise.sampling.smogn import SMOGN
 from tailwise.sampling.smoter import SMOTER
+from tailwise.sampling.to_density import DensityResampler
 from tailwise.sampling.wercs import WERCS
 
 __all__ = [
     "SMOGN",
     "SMOTER",
     "WERCS",
+    "DensityResampler",
     "GaussianNoise",
     "GeometricSMOTE",
     "RandomOverSampler",

@@ -14,6 +14,7 @@ from tailwise.labels.kernels import COMPATS, Compat, Kernel, kernel_window, smoo
 from tailwise.labels.tensors import BinIndex
 from tailwise.smoothing.epoch_smoothing import EpochSmoothing
 from tailwise.smoothing.moments import BinMoments
+from tailwise.smoothing.pixels import FEWEST_PIXELS, add_pixels, affine_pixels
 
 Covariance = Literal["diagonal", "full"]
 COVARIANCES = ("diagonal", "full")
@@ -248,10 +249,22 @@ class FDS(EpochSmoothing):
                 f"(B, {self.n_features}, H, W) with (B, H, W); got {tuple(features.shape)} and {tuple(target.shape)}"
             )
         # Pixels without a label go to an extra bin after the others, which leaves them unchanged.
-        pixels = features.movedim(1, -1)
         index = self.bin_index(target).masked_fill_(torch.isnan(target), self.bins.n_bins)
+        if not self.full and index[0].numel() >= FEWEST_PIXELS:
+            return self._large_maps(features, index)
+        pixels = features.movedim(1, -1)
         smoothed = self._step(pixels.reshape(-1, self.n_features), index.flatten(), spare=True)
         return smoothed.view(pixels.shape).movedim(-1, 1)
+
+    def _large_maps(self, features: Tensor, index: Tensor) -> Tensor:
+        """Add pixels to the statistics and smooth them, without copies of all maps."""
+        if self.gathers:
+            add_pixels(features, index, self.moments)
+        return affine_pixels(features, index, *self._with_spare()) if self._active else features
+
+    def _with_spare(self) -> tuple[Tensor, Tensor]:
+        """Return scale and shift of each bin and of one after the others, which leaves features unchanged."""
+        return torch.cat([self.scale, self._identity()]), torch.cat([self.shift, torch.zeros_like(self.shift[:1])])
 
     def _step(self, features: Tensor, index: Tensor, *, spare: bool = False) -> Tensor:
         """Add rows to the statistics and smooth them; rows of a ``spare`` bin after the others stay unchanged."""
@@ -259,9 +272,7 @@ class FDS(EpochSmoothing):
             self.moments.add(features, index)
         if not self._active:
             return features
-        scales, shifts = self.scale, self.shift
-        if spare:
-            scales, shifts = torch.cat([scales, self._identity()]), torch.cat([shifts, torch.zeros_like(shifts[:1])])
+        scales, shifts = self._with_spare() if spare else (self.scale, self.shift)
         shift, scale = shifts.index_select(0, index), scales.index_select(0, index)
         if self.full:
             return (shift + torch.einsum("nij,nj->ni", scale, features.to(scale.dtype))).to(features.dtype)

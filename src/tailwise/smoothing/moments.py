@@ -11,6 +11,7 @@ from tailwise.distributed import sum_over_processes
 _STATE = ("count", "mean", "m2")
 _SINGLE = 4
 _PRODUCTS_AT_ONCE = 2**24
+_DEVIATIONS_AT_ONCE = 2**18  # fits into the cache of a CPU
 _ROWS_AT_ONCE = 8192
 
 
@@ -59,26 +60,39 @@ class BinMoments(nn.Module):
 
     def _add(self, z: Tensor, index: Tensor) -> None:
         """Add rows as deviations from the current mean; for a new bin, as deviations from one of its rows."""
-        n, d = self.n_bins, self.n_features
-        count = self.count.new_zeros(n + 1, 1).index_add_(0, index, torch.ones_like(index).unsqueeze(1))[:n]
+        n = self.n_bins
+        count = self.count.new_zeros(n + 1).index_add_(0, index, torch.ones_like(index))[:n].unsqueeze(1)
+        origin = self._origin(z, index, count)
+        sums = self.mean.new_zeros(n + 1, self.n_features)
+        m2 = self.m2.new_zeros(n + 1, *self.m2.shape[1:])
+        at_once = max(1, self._numbers_at_once() // m2[0].numel())
+        for rows, bins in zip(torch.split(z, at_once), torch.split(index, at_once), strict=True):
+            deviation = origin.index_select(0, bins)
+            torch.sub(rows, deviation, out=deviation)
+            sums.index_add_(0, bins, deviation)
+            m2.index_add_(0, bins, self._products(deviation) if self.full else deviation.square_())
+        sums, m2 = sums[:n], m2[:n]
+        self.count = self.count + count
+        mean_deviation = sums * self.count.clamp(min=1).to(sums.dtype).reciprocal()
+        self.mean = origin[:n] + mean_deviation
+        left, right = (sums.unsqueeze(-1), mean_deviation.unsqueeze(-2)) if self.full else (sums, mean_deviation)
+        self.m2 = m2.add_(self.m2).addcmul_(left, right, value=-1)
+
+    def _origin(self, z: Tensor, index: Tensor, count: Tensor) -> Tensor:
+        """Return the mean of each bin, or one of its rows if it has none, or 0; a last row for indices ``n_bins``."""
+        n = self.n_bins
+        # A GPU would have to synchronize to know.
+        if z.device.type == "cpu" and bool(self.count.all()) and int(index.max()) < n:
+            return self.mean
+        origin = self.mean.new_zeros(n + 1, self.n_features)
         one = index.new_zeros(n + 1).scatter_(0, index, torch.arange(len(index), device=index.device))
         first = z.index_select(0, one[:n]) * (count > 0)
-        origin = self.mean.new_zeros(n + 1, d)
         torch.where(self.count > 0, self.mean, first, out=origin[:n])
-        deviation = origin.index_select(0, index)
-        torch.sub(z, deviation, out=deviation)
-        sums = self.mean.new_zeros(n + 1, d).index_add_(0, index, deviation)[:n]
-        m2 = self.m2.new_zeros(n + 1, *self.m2.shape[1:])
-        if self.full:  # products of all channels need much memory, so a few rows at a time
-            at_once = max(1, _PRODUCTS_AT_ONCE // d**2)
-            for rows, bins in zip(torch.split(deviation, at_once), torch.split(index, at_once), strict=True):
-                m2.index_add_(0, bins, self._products(rows))
-        else:
-            m2.index_add_(0, index, deviation.square_())
-        self.count = self.count + count
-        per_row = self.count.clamp(min=1).to(sums.dtype).reciprocal()
-        self.mean = torch.addcmul(origin[:n], sums, per_row)
-        self.m2 = m2[:n].add_(self.m2).sub_(self._products(sums) * self.each(per_row))
+        return origin
+
+    def _numbers_at_once(self) -> int:
+        """Return how many deviations or products to hold at once."""
+        return _PRODUCTS_AT_ONCE if self.full or self.mean.device.type != "cpu" else _DEVIATIONS_AT_ONCE
 
     @torch.no_grad()
     def merge_processes(self) -> None:
