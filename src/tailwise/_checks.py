@@ -38,9 +38,26 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(choices)}"
 
 
+_LONGEST = 60  # characters of a name or a cell in a message
+
+
+def shown(value: object) -> str:
+    """Format a name or a cell for a message, in quotes and on one line, cut in the middle where it is long.
+
+    >>> shown("price"), len(shown("x" * 1000))
+    ("'price'", 63)
+    """
+    text = str(value)
+    if len(text) > _LONGEST:
+        half = _LONGEST // 2
+        text = f"{text[:half]}...{text[-half + 2 :]}"
+    quote = repr(text)
+    return quote if len(quote) <= 2 * _LONGEST else quote[: 2 * _LONGEST] + "...'"
+
+
 def quoted(names: Iterable[object], *, most: int = 10) -> str:
     """Format names for a message: ``'a', 'b' and 3 more``."""
-    items = [repr(str(name)) for name in names]
+    items = [shown(name) for name in names]
     tail = f" and {len(items) - most} more" if len(items) > most else ""
     return ", ".join(items[:most]) + tail
 
