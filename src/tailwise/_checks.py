@@ -47,12 +47,18 @@ def shown(value: object) -> str:
     >>> shown("price"), len(shown("x" * 1000))
     ("'price'", 63)
     """
-    text = str(value)
-    if len(text) > _LONGEST:
-        half = _LONGEST // 2
-        text = f"{text[:half]}...{text[-half + 2 :]}"
-    quote = repr(text)
+    quote = repr(short(value))
     return quote if len(quote) <= 2 * _LONGEST else quote[: 2 * _LONGEST] + "...'"
+
+
+def short(value: object) -> str:
+    """Return a name or a cell as text, cut in the middle where it is long.
+
+    >>> short("price"), len(short("x" * 1000))
+    ('price', 61)
+    """
+    text, half = str(value), _LONGEST // 2
+    return text if len(text) <= _LONGEST else f"{text[:half]}...{text[2 - half :]}"
 
 
 def quoted(names: Iterable[object], *, most: int = 10) -> str:

@@ -40,15 +40,16 @@ def evaluate(
     if is_map_model(open_run(run) / MODEL):
         return _evaluate_maps(MapModel.load(run / MODEL), data, out, seed=seed)
     model = FittedModel.load(open_run(run) / MODEL)
-    source = load_source(data)
+    source = load_source(data, text=model.schema.text_columns)
     model.schema.check(source.rows.columns, ignore_extra=ignore_extra)
     rows = with_full_paths(source.rows, model.schema, source.folder)
-    notes(source.notes)
     target, targets = model.schema.target, model.schema.targets
-    y, has_target = target_rows(rows.frame(), targets, drop=drop_missing_target)
+    readings = model.schema.target_readings
+    y, has_target = target_rows(rows.frame(), targets, drop=drop_missing_target, readings=readings)
     frame = rows.frame()[has_target]
     if frame.empty:
         raise InputError(f"the table has no row with a target {target!r}")
+    notes([*source.notes, *model.notes_on_unseen(frame)])
     predicted = predict_rows(model, frame, y, ignore_extra=ignore_extra)
     evaluation = measure(model, predicted, model.shots, model.relevance, seed=seed)
     if out is not None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from tailwise._checks import shown
+from tailwise._checks import short, shown
 from tailwise.data.cell_values import NA_WORDS, Kind, as_text, first_row, is_identifier
 from tailwise.data.date_forms import compact_dates
 from tailwise.data.reading import Reading
@@ -28,10 +28,11 @@ def note_on_odd_cells(series: pd.Series, odd: Iterable[object], what: str) -> st
     if not odd:
         return ""
     is_odd = series.astype("string").str.strip().isin(odd).fillna(False).astype(bool)
-    nominal = f"; correct them, or read all as categories with `nominal={series.name}`" if what == "numbers" else ""
+    first = f"e.g. {shown(series[is_odd].iloc[0])} in row {first_row(is_odd)}"
+    way_out = f"; correct them, or pass `nominal={short(series.name)}`" if what == "numbers" else ""
     return (
-        f"column {shown(series.name)} holds {what}; {int(is_odd.sum()):,} of {len(series):,} cells are none and count "
-        f"as missing, e.g. {shown(series[is_odd].iloc[0])} in row {first_row(is_odd)}{nominal}"
+        f"column {shown(series.name)} holds {what}; {int(is_odd.sum()):,} of {len(series):,} cells are read as "
+        f"missing, {first}{way_out}"
     )
 
 
@@ -43,10 +44,10 @@ def notes_on_cells(series: pd.Series, kind: Kind, reading: Reading) -> list[str]
         kind: the kind of the column.
         reading: how its cells are written.
     """
-    name = shown(series.name)
+    name, column = shown(series.name), short(series.name)
     if kind == "numeric" and pd.api.types.is_numeric_dtype(series):
         if pd.api.types.is_integer_dtype(series) and compact_dates(series):
-            return [f"column {name} holds numbers such as {series.iloc[0]}: if they are dates, pass `date={series.name}`"]
+            return [f"column {name} holds numbers such as {series.iloc[0]}: if they are dates, pass `date={column}`"]
         return []
     if kind not in ("numeric", "nominal") or isinstance(series.dtype, pd.CategoricalDtype):
         return []
@@ -56,7 +57,7 @@ def notes_on_cells(series: pd.Series, kind: Kind, reading: Reading) -> list[str]
         if padded.any() and reading.form.plain:
             return [
                 f"column {name} holds numbers with leading zeros, e.g. {shown(text[padded].iloc[0])} in row "
-                f"{first_row(padded)}: if they are codes, pass `nominal={series.name}`"
+                f"{first_row(padded)}: if they are codes, pass `nominal={short(series.name)}`"
             ]
         return []
     words = text.isin(NA_WORDS)
@@ -64,13 +65,13 @@ def notes_on_cells(series: pd.Series, kind: Kind, reading: Reading) -> list[str]
         return [
             f"column {name} has {int(words.sum()):,} cells {shown(text[words].iloc[0])} beside "
             f"{int(text.isna().sum()):,} empty ones: the former are a category of their own; if they are missing, pass "
-            f"`missing={series.name}={text[words].iloc[0]}`"
+            f"`missing={column}={text[words].iloc[0]}`"
         ]
     numbers = pd.to_numeric(text, errors="coerce")
     is_odd = numbers.isna() & text.notna()
     if is_odd.any() and int(is_odd.sum()) <= most_odd(int(text.notna().sum())) and not is_identifier(text):
         return [
             f"column {name} is read as categories, but only {int(is_odd.sum()):,} of its cells are no numbers, e.g. "
-            f"{shown(text[is_odd].iloc[0])} in row {first_row(is_odd)}: if they are errors, pass `numeric={series.name}`"
+            f"{shown(text[is_odd].iloc[0])} in row {first_row(is_odd)}: if they are errors, pass `numeric={column}`"
         ]
     return []

@@ -39,12 +39,18 @@ class CellRules:
             one_of(self.date_order, "`date_order`", DATE_ORDERS)
 
     @classmethod
+    def from_choices(cls, choices: Mapping[str, Any]) -> "CellRules":
+        """Return the rules among keywords of :func:`tailwise.experiment.prepare.prepare`."""
+        names = ("missing", "decimal", "thousands", "date_order")
+        return cls.of(**{name: choices[name] for name in names if name in choices})
+
+    @classmethod
     def of(
         cls,
-        missing: Mapping[str, Any] | Iterable[str] | None,
-        decimal: str | None,
-        thousands: str | None,
-        date_order: str | None,
+        missing: Mapping[str, Any] | Iterable[str] | None = None,
+        decimal: str | None = None,
+        thousands: str | None = None,
+        date_order: str | None = None,
     ) -> "CellRules":
         """Return the rules; ``missing`` maps columns to values, or lists texts such as ``"weight=-999"``.
 

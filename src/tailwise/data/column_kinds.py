@@ -130,9 +130,7 @@ def _as_numeric(
     return Recognised("numeric", reading, note=note_on_odd_cells(series, odd, "numbers") or told, example=example)
 
 
-def _as_date(
-    series: pd.Series, texts: NDArray[np.object_], reading: Reading, rules: CellRules
-) -> Recognised | None:
+def _as_date(series: pd.Series, texts: NDArray[np.object_], reading: Reading, rules: CellRules) -> Recognised | None:
     """Return the reading of a column of dates; ``None`` if cells are no dates."""
     name = str(series.name)
     empty = tuple(str(text) for text in texts if NO_DATE.fullmatch(str(text)))
@@ -156,7 +154,7 @@ def _as_date(
         return Recognised(
             "date",
             reading,
-            unclear=f"dates such as {shown(dates[0])} may have the day or the month first; give `date_order=dmy` or mdy",
+            unclear=f"dates such as {shown(dates[0])} may begin with the day or the month; give `date_order`",
         )
     meaning = {"dmy": "day, month, year", "mdy": "month, day, year", "ymd": "year, month, day"}[orders[0]]
     example = f"{shown(name)} ({shown(dates[0])} is {meaning})"

@@ -216,11 +216,12 @@ class Schema:
                 values |= date_parts(series, reading)
         return pd.DataFrame(values, index=frame.index)
 
-    def trained_on(self, frame: pd.DataFrame) -> Self:
+    def trained_on(self, frame: pd.DataFrame, *, required: bool = True) -> Self:
         """Return this schema with what the training rows have, without the columns that they cannot learn from.
 
         Args:
             frame: training rows.
+            required: whether a feature must be left; if not, and none is, all stay.
 
         Raises:
             InputError: no feature left.
@@ -232,6 +233,8 @@ class Schema:
             if (reason := useless(of_column)) is not None:
                 reasons[column.name] = reason
         kept = tuple(column for column in self.columns if column.name not in reasons)
+        if not kept and not self.media and not required:
+            kept, reasons = self.columns, {}
         if not kept and not self.media:
             name, reason = next(iter(reasons.items()))
             raise InputError(f"no feature column is left: {shown(name)}, for example, is {reason}")
@@ -250,6 +253,11 @@ class Schema:
         ]
         more = len(notes) - _MOST_UNUSED
         return notes[:_MOST_UNUSED] + ([f"{more} more columns are not inputs"] if more > 0 else [])
+
+    @property
+    def target_readings(self) -> dict[str, Reading]:
+        """How the cells of the targets are written, of a model that knows it; those of others are recognised."""
+        return {name: self.readings.get(name, PLAIN) for name in self.targets} if self.seen else {}
 
     @property
     def text_columns(self) -> tuple[str, ...]:

@@ -47,7 +47,7 @@ class Seen:
         return (values < self.low) | (values > self.high)
 
     def excess(self, values: pd.Series) -> "pd.Series[float]":
-        """Return how far numbers are outside, as a fraction of the range; 0 inside, infinite where there is no range."""
+        """Return how far numbers are outside, as a fraction of the range; infinite where it is empty."""
         if self.low is None or self.high is None:
             return pd.Series(0.0, index=values.index)
         beyond = np.maximum(self.low - values, values - self.high).clip(lower=0).fillna(0.0)
@@ -88,11 +88,8 @@ def useless(values: pd.Series) -> str | None:
         return f"{shown(_plain(filled.iloc[0]))} in every training row"
     if pd.api.types.is_float_dtype(values):
         largest = float(filled.abs().max())
-        if float(filled.max() - filled.min()) <= _NEARLY_CONSTANT * largest:
-            return (
-                f"nearly constant: numbers near {largest:.4g} that differ by {filled.max() - filled.min():.2g} at most; "
-                "subtract a constant to use it"
-            )
+        if float(np.ptp(filled)) <= _NEARLY_CONSTANT * largest:
+            return f"nearly constant: numbers near {largest:.4g} differ by {np.ptp(filled):.2g}; subtract a constant"
     return None
 
 
@@ -132,4 +129,6 @@ def _part(name: str, cell: Any, fraction: float, before: Seen) -> str:
     if name.endswith(" (days)"):
         days = [np.datetime64(round(value), "D") for value in (cell, before.low or 0, before.high or 0)]
         return f"{column} {percent}, e.g. {days[0]} (training: {days[1]} to {days[2]})"
-    return f"{column} {percent}, e.g. {number(cell)} (training: {number(before.low or 0)} to {number(before.high or 0)})"
+    return (
+        f"{column} {percent}, e.g. {number(cell)} (training: {number(before.low or 0)} to {number(before.high or 0)})"
+    )

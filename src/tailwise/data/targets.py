@@ -137,7 +137,8 @@ def check_target_cells(values: pd.Series, *, drop: bool) -> None:
     empty = int(values.isna().sum())
     if empty and not drop:
         raise InputError(
-            f"column {shown(values.name)} has {empty} empty cells in the target; drop them with `drop_missing_target=True`"
+            f"column {shown(values.name)} has {empty} empty cells in the target; drop them with "
+            "`drop_missing_target=True`"
         )
 
 

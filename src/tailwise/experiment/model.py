@@ -19,6 +19,7 @@ from tailwise.calibration.corrections import Correction, Fitting
 from tailwise.calibration.intervals import RegionIntervals
 from tailwise.data.columns import Schema
 from tailwise.data.rows import Rows, as_rows
+from tailwise.data.seen import note_on_unseen
 from tailwise.data.task import Task
 from tailwise.distributions.atoms import Atoms, atoms_from_json, atoms_of
 from tailwise.distributions.conditional import FEWEST, ConditionalDensity
@@ -360,6 +361,17 @@ class FittedModel:
                 "version"
             )
         return self.dial
+
+    def notes_on_unseen(self, frame: pd.DataFrame | Rows) -> list[str]:
+        """Return one note on values that no training row had, by column with their fraction; none if there are none.
+
+        Models of earlier versions do not know what they were trained on.
+
+        Raises:
+            InputError: columns that are missing, unknown, or of another type.
+        """
+        rows = self._rows(frame, ignore_extra=True)
+        return note_on_unseen(self.schema.features(rows.frame()), self.schema.seen) if self.schema.seen else []
 
     def predict_std(self, frame: pd.DataFrame | Rows, *, ignore_extra: bool = False) -> NDArray[np.float64] | None:
         """Return ``(n,)`` standard deviations of the predictive distribution, target units; ``None`` if it has none.

@@ -102,7 +102,13 @@ def prepare(
     rules = CellRules.of(missing, decimal, thousands, date_order)
     for _, option in column_options():
         choices[option.name] = media.get(option.name, () if option.together == 1 else None)
-    source = data if isinstance(data, Source) else load_source(str(data)) if isinstance(data, str | Path) else None
+    source = (
+        data
+        if isinstance(data, Source)
+        else load_source(str(data), text=nominal)
+        if isinstance(data, str | Path)
+        else None
+    )
     rows = as_rows(data) if source is None else source.rows  # type: ignore[arg-type]
     folder = source.folder if source is not None and folder is None else folder
     names = rows.columns
