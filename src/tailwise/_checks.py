@@ -171,7 +171,17 @@ def same_shape(pred: Shaped, target: Shaped) -> None:
     ``(B, 1)`` against ``(B,)`` would silently broadcast to ``(B, B)``.
     """
     if tuple(pred.shape) != tuple(target.shape):
+        wrong = "target" if len(target.shape) == 2 and target.shape[1] == 1 else "pred"
         raise InputError(
             f"pred has shape {tuple(pred.shape)} but target {tuple(target.shape)}; they must be equal "
-            "(scalar targets are (B,): use pred.squeeze(-1))"
+            f"(scalar targets are (B,): use {wrong}.squeeze(-1))"
+        )
+
+
+def not_a_column(target: Shaped) -> None:
+    """Raise if scalar targets have the shape ``(B, 1)``, where they must be ``(B,)``."""
+    if len(target.shape) == 2 and target.shape[1] == 1:
+        raise InputError(
+            f"target has shape {tuple(target.shape)}, but scalar targets are (B,); use target.squeeze(-1), and "
+            "pred.squeeze(-1) where there are predictions"
         )

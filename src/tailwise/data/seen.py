@@ -1,6 +1,6 @@
 """What a model has seen in training: the range of each number, the levels of each category."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -119,16 +119,47 @@ def note_on_unseen(features: pd.DataFrame, seen: Mapping[str, Seen]) -> list[str
     return ["values that no training row had: " + "; ".join(text for _, text in parts[:_COLUMNS_SHOWN]) + more]
 
 
-def _part(name: str, cell: Any, fraction: float, before: Seen) -> str:
-    percent = f"{fraction:.0%}" if fraction >= 0.01 else "under 1%"
+def note_on_bounded(
+    row: int,
+    n_rows: int,
+    pred: Any,
+    bound: Any,
+    labels: Sequence[str],
+    features: pd.DataFrame,
+    seen: Mapping[str, Seen],
+) -> str:
+    """Return the note on predictions that were set to the limit of the training labels, with the farthest one.
+
+    Args:
+        row: position of the farthest prediction, from 0.
+        n_rows: number of rows whose predictions were set to the limit.
+        pred: the farthest prediction.
+        bound: its limit.
+        labels: lowest and highest training label, as text.
+        features: of that row.
+        seen: by feature, what training had.
+    """
+    excess = {name: float(before.excess(features[name]).iloc[0]) for name, before in seen.items() if name in features}
+    name = max(excess, key=lambda key: excess[key], default=None)
+    cause = ""
+    if name is not None and excess[name] > 0:
+        cause = f"; its column {_part(name, features[name].iloc[0], None, seen[name])}"
+    others = f"; {n_rows - 1:,} other rows are bounded too" if n_rows > 1 else ""
+    before, after = (", ".join(number(float(v)) for v in np.atleast_1d(values)) for values in (pred, bound))
+    return (
+        f"row {row + 1:,}: prediction {before} is far from the training labels ({labels[0]} to {labels[1]}) and is "
+        f"set to {after}{cause}{others}"
+    )
+
+
+def _part(name: str, cell: Any, fraction: float | None, before: Seen) -> str:
+    percent = "is" if fraction is None else f"{fraction:.0%}, e.g." if fraction >= 0.01 else "under 1%, e.g."
     column = shown(name.removesuffix(" (days)"))
     if before.levels is not None:
         near = before.near(str(cell))
         hint = "" if near is None else f" (training has {shown(near)})"
-        return f"{column} {percent}, e.g. {shown(cell)}{hint}"
+        return f"{column} {percent} {shown(cell)}{hint}"
     if name.endswith(" (days)"):
         days = [np.datetime64(round(value), "D") for value in (cell, before.low or 0, before.high or 0)]
-        return f"{column} {percent}, e.g. {days[0]} (training: {days[1]} to {days[2]})"
-    return (
-        f"{column} {percent}, e.g. {number(cell)} (training: {number(before.low or 0)} to {number(before.high or 0)})"
-    )
+        return f"{column} {percent} {days[0]} (training: {days[1]} to {days[2]})"
+    return f"{column} {percent} {number(cell)} (training: {number(before.low or 0)} to {number(before.high or 0)})"
