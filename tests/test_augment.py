@@ -64,7 +64,7 @@ def test_whole_number_labels_are_mixed_as_floating_ones(mix):
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf])
 def test_labels_that_cannot_be_mixed_are_refused(bad):
     mixer = CMixup(bandwidth=1.0)
-    with pytest.raises(InputError, match="some are NaN or infinite"):
+    with pytest.raises(InputError, match="labels that are NaN or infinite"):
         mixer.inputs(torch.randn(3, 2), torch.tensor([0.0, bad, 1.0]))
     with pytest.raises(InputError, match="4 rows with 3 labels"):
         mixer.inputs(torch.randn(4, 2), torch.zeros(3))

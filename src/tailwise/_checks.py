@@ -38,9 +38,32 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(choices)}"
 
 
+_LONGEST = 60  # characters of a name or a cell in a message
+
+
+def shown(value: object) -> str:
+    """Format a name or a cell for a message, in quotes and on one line, cut in the middle where it is long.
+
+    >>> shown("price"), len(shown("x" * 1000))
+    ("'price'", 63)
+    """
+    quote = repr(short(value))
+    return quote if len(quote) <= 2 * _LONGEST else quote[: 2 * _LONGEST] + "...'"
+
+
+def short(value: object) -> str:
+    """Return a name or a cell as text, cut in the middle where it is long.
+
+    >>> short("price"), len(short("x" * 1000))
+    ('price', 61)
+    """
+    text, half = str(value), _LONGEST // 2
+    return text if len(text) <= _LONGEST else f"{text[:half]}...{text[2 - half :]}"
+
+
 def quoted(names: Iterable[object], *, most: int = 10) -> str:
     """Format names for a message: ``'a', 'b' and 3 more``."""
-    items = [repr(str(name)) for name in names]
+    items = [shown(name) for name in names]
     tail = f" and {len(items) - most} more" if len(items) > most else ""
     return ", ".join(items[:most]) + tail
 
@@ -148,7 +171,17 @@ def same_shape(pred: Shaped, target: Shaped) -> None:
     ``(B, 1)`` against ``(B,)`` would silently broadcast to ``(B, B)``.
     """
     if tuple(pred.shape) != tuple(target.shape):
+        wrong = "target" if len(target.shape) == 2 and target.shape[1] == 1 else "pred"
         raise InputError(
             f"pred has shape {tuple(pred.shape)} but target {tuple(target.shape)}; they must be equal "
-            "(scalar targets are (B,): use pred.squeeze(-1))"
+            f"(scalar targets are (B,): use {wrong}.squeeze(-1))"
+        )
+
+
+def not_a_column(target: Shaped) -> None:
+    """Raise if scalar targets have the shape ``(B, 1)``, where they must be ``(B,)``."""
+    if len(target.shape) == 2 and target.shape[1] == 1:
+        raise InputError(
+            f"target has shape {tuple(target.shape)}, but scalar targets are (B,); use target.squeeze(-1), and "
+            "pred.squeeze(-1) where there are predictions"
         )

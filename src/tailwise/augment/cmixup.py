@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from tailwise._checks import InputError, one_of, positive
 from tailwise._part import FromLabels, Part, Setting
 from tailwise.distributed import own_rows, rows_in_reach
+from tailwise.labels.tensors import step_labels
 
 Mix = Literal["inputs", "features"]
 MIXES = ("inputs", "features")
@@ -98,9 +99,7 @@ class CMixup(nn.Module):
             raise InputError(f"cmixup takes targets (B,) or (B, K), got {tuple(y.shape)}")
         if len(values) != len(y):
             raise InputError(f"cmixup mixes {len(values)} rows with {len(y)} labels; there must be one label a row")
-        if y.device.type == "cpu" and not bool(torch.isfinite(y).all()):  # a GPU would have to synchronize
-            raise InputError("cmixup draws partners by the distance of labels, and some are NaN or infinite; drop them")
-        y = y if y.is_floating_point() else y.to(torch.get_default_dtype())
+        y = step_labels(y)
         beta = torch.distributions.Beta(self.alpha, self.alpha)
         fraction = own_rows(lambda n: beta.sample((n,)), len(y)).to(y.device)
         if values.requires_grad:  # features of other processes would get no gradient

@@ -13,6 +13,7 @@ from torch import nn
 from tailwise._checks import InputError
 from tailwise.backends.parameters import check_weight
 from tailwise.data.preprocessing import categories_of, transform_features
+from tailwise.data.reach import Reach
 from tailwise.data.rows import sample_of
 from tailwise.data.task import Task
 from tailwise.methods.build import Method
@@ -81,7 +82,7 @@ def table_rows(
         if sample_weight is not None:
             check_weight(sample_weight, len(y_train))
         # Scales and categories are those of the rows as they are: resampled ones may leave out whole ranges.
-        inputs = TableInputs.fit(features)
+        inputs = TableInputs.fit(features, clamped=True)
         features, y_train, origin = method.resample(features, y_train, seed=recipe.seed)
         sample_weight = None if sample_weight is None else sample_weight[origin]
         if method.resampler is not None:
@@ -89,7 +90,8 @@ def table_rows(
         x_train = transform_features(inputs.preprocessor, features)
     else:
         sample = train.select(sample_of(len(train), recipe.seed)).frame()
-        inputs = TableInputs(fit_streamed_preprocessor(task.schema, train, sample))
+        preprocessor = fit_streamed_preprocessor(task.schema, train, sample)
+        inputs = TableInputs(preprocessor, reach=Reach.of(task.schema.features(sample)))
         x_train = inputs.of_frame(task.schema, sample)
 
     seed_everything(recipe.seed, 0, -2)

@@ -92,6 +92,10 @@ def compare(
     group: options.Group = None,
     drop: options.Drop = None,
     nominal: options.Nominal = None,
+    missing: options.Missing = None,
+    decimal: options.Decimal = None,
+    thousands: options.Thousands = None,
+    date_order: options.DateOrder = None,
     media: media_options.Media | None = None,
     drop_missing_target: options.DropMissingTarget = False,
 ) -> None:
@@ -132,6 +136,10 @@ def compare(
         group=group,
         drop=drop,
         nominal=nominal,
+        missing=missing,
+        decimal=decimal,
+        thousands=thousands,
+        date_order=date_order,
         drop_missing_target=drop_missing_target,
     )
     choices |= media or {}

@@ -38,6 +38,10 @@ def diagnose(
     nominal: options.Nominal = None,
     numeric: options.Numeric = None,
     date: options.Date = None,
+    missing: options.Missing = None,
+    decimal: options.Decimal = None,
+    thousands: options.Thousands = None,
+    date_order: options.DateOrder = None,
     media: media_options.Media | None = None,
     no_model: NoModel = False,
     seed: options.Seed = 0,
@@ -66,12 +70,16 @@ def diagnose(
         nominal=nominal,
         numeric=numeric,
         date=date,
+        missing=missing,
+        decimal=decimal,
+        thousands=thousands,
+        date_order=date_order,
         drop_missing_target=drop_missing_target,
         group=group,
         seed=seed,
     )
     choices |= media or {}
-    source = load_source(data)
+    source = load_source(data, text=nominal or ())
     diagnosis = diagnose_table(source.rows.frame(), target, **choices, quick_model=not no_model, data=data)
     notes([*source.notes, *diagnosis.notes])
     if out is not None:

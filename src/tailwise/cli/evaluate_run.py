@@ -21,10 +21,14 @@ def evaluate(
 
     Regions are those of the run's training rows. On rows that the run was trained on, errors are optimistic.
     """
+    from dataclasses import replace
+
+    import numpy as np
+
     from tailwise._checks import InputError
     from tailwise._files import write_json
     from tailwise.cli.out_file import check_out_file
-    from tailwise.cli.show import notes, region_table
+    from tailwise.cli.show import notes, region_table, warnings_as_notes
     from tailwise.cli.show import out as console
     from tailwise.data.source import load_source
     from tailwise.data.targets import target_rows
@@ -40,17 +44,21 @@ def evaluate(
     if is_map_model(open_run(run) / MODEL):
         return _evaluate_maps(MapModel.load(run / MODEL), data, out, seed=seed)
     model = FittedModel.load(open_run(run) / MODEL)
-    source = load_source(data)
+    source = load_source(data, text=model.schema.text_columns)
     model.schema.check(source.rows.columns, ignore_extra=ignore_extra)
     rows = with_full_paths(source.rows, model.schema, source.folder)
-    notes(source.notes)
     target, targets = model.schema.target, model.schema.targets
-    y, has_target = target_rows(rows.frame(), targets, drop=drop_missing_target)
+    readings = model.schema.target_readings
+    y, has_target = target_rows(rows.frame(), targets, drop=drop_missing_target, readings=readings)
     frame = rows.frame()[has_target]
     if frame.empty:
         raise InputError(f"the table has no row with a target {target!r}")
-    predicted = predict_rows(model, frame, y, ignore_extra=ignore_extra)
+    notes([*source.notes, *model.notes_on_unseen(frame)])
+    with warnings_as_notes() as warned:
+        predicted = predict_rows(model, frame, y, ignore_extra=ignore_extra)
+    predicted = replace(predicted, row=np.flatnonzero(has_target))
     evaluation = measure(model, predicted, model.shots, model.relevance, seed=seed)
+    notes([*warned, *evaluation.notes])
     if out is not None:
         write_json(out, evaluation.metrics_json())
     title, several = f"errors on {len(y):,} rows", len(targets) > 1

@@ -20,7 +20,7 @@ DECISION, OUTPUT = "Decision", "Output"
 _SPLITS = ("auto", "column", "balanced", "random")
 _LOSSES = ("absolute", "squared")
 _DEVICES = ("auto", "cpu", "cuda", "mps")
-_FILES = "A CSV, TSV or Parquet file"
+_FILES = "A table: CSV, TSV, Parquet, Feather, JSON lines or Excel"
 _EXAMPLE = "or example:NAME (see `tailwise examples`)"
 
 
@@ -211,6 +211,46 @@ Drop = Annotated[list[str] | None, _column("drop", "Column to leave out.")]
 Nominal = Annotated[list[str] | None, _column("nominal", "Column to read as categories, e.g. a code.")]
 Numeric = Annotated[list[str] | None, _column("numeric", "Column to read as numbers.")]
 Date = Annotated[list[str] | None, _column("date", "Column to read as dates.")]
+Missing = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--missing",
+        metavar="COLUMN=VALUE",
+        help="Value of a column, the target among them, that counts as missing, e.g. weight=-999. Repeatable.",
+        rich_help_panel=COLUMNS,
+    ),
+]
+Decimal = Annotated[
+    str | None,
+    typer.Option(
+        "--decimal",
+        metavar="MARK",
+        help="Mark before decimals, a point or a comma, where numbers could be read in two ways.",
+        show_default="recognized",
+        rich_help_panel=COLUMNS,
+    ),
+]
+Thousands = Annotated[
+    str | None,
+    typer.Option(
+        "--thousands",
+        metavar="MARK",
+        help="Mark between groups of three digits, where numbers could be read in two ways.",
+        show_default="recognized",
+        rich_help_panel=COLUMNS,
+    ),
+]
+DateOrder = Annotated[
+    str | None,
+    typer.Option(
+        "--date-order",
+        metavar="dmy|mdy",
+        autocompletion=complete_choice(("dmy", "mdy")),
+        help="Order of day, month and year, where dates could be read in two ways.",
+        show_default="recognized",
+        rich_help_panel=COLUMNS,
+    ),
+]
 IgnoreExtra = Annotated[
     bool,
     typer.Option("--ignore-extra", help="Allow columns that the model was not trained on.", rich_help_panel=COLUMNS),

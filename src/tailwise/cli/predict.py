@@ -88,11 +88,13 @@ def predict(
     asked = bool(questions) or decision.given
     if asked:
         model.check_distributions()
-    source = load_source(data)
+    source = load_source(data, text=model.schema.text_columns)
     model.schema.check(source.rows.columns, ignore_extra=ignore_extra)
     rows = with_full_paths(source.rows, model.schema, source.folder)
-    notes(source.notes)
-    known = model.predictions(rows, ignore_extra=ignore_extra, predictive=asked or model.needs(decision))
+    notes([*source.notes, *model.notes_on_unseen(rows)])
+    with warnings_as_notes() as bounded:
+        known = model.predictions(rows, ignore_extra=ignore_extra, predictive=asked or model.needs(decision))
+    notes(bounded)
     pred = model.decided(known, decision)
     frame = pd.DataFrame({"row": range(len(pred)), **by_target("prediction", pred, targets)})
     if known.std is not None:

@@ -23,6 +23,10 @@ class TableOptions(TypedDict, total=False):
     nominal: list[str] | None
     numeric: list[str] | None
     date: list[str] | None
+    missing: list[str] | None
+    decimal: str | None
+    thousands: str | None
+    date_order: str | None
 
 
 def table_choices(**given: Unpack[TableOptions]) -> dict[str, Any]:
@@ -45,6 +49,8 @@ def table_choices(**given: Unpack[TableOptions]) -> dict[str, Any]:
                 choices["shots"] = parse_shots(value)
             case "mask_target":
                 choices["mask_target"] = parse_ranges(value or [])
+            case "missing" | "decimal" | "thousands" | "date_order":
+                choices |= {name: value} if value else {}
             case _:
                 choices[name] = list(value or []) if name in _LISTS else value
     return choices

@@ -45,6 +45,10 @@ def train(
     nominal: options.Nominal = None,
     numeric: options.Numeric = None,
     date: options.Date = None,
+    missing: options.Missing = None,
+    decimal: options.Decimal = None,
+    thousands: options.Thousands = None,
+    date_order: options.DateOrder = None,
     media: media_options.Media | None = None,
     depth: options.Depth = None,
     mask_target: options.MaskTarget = None,
@@ -83,8 +87,9 @@ def train(
         wanted = maps_wanted(context) if depth is not None else table_wanted(context, media or {})
     experiment, label, folder = wanted.experiment, wanted.label, wanted.folder
     on_main(lambda: check_out(folder, overwrite=overwrite, resume=resume))
+    cache = folder / CACHE if depth is None else None
     try:
-        source = main_first(lambda: load_source(data, folder / CACHE if depth is None else None))
+        source = main_first(lambda: load_source(data, cache, text=nominal or ()))
         task = wanted.prepare(source)
         task = replace(task, notes=[with_flags(note) for note in task.notes])  # the page shows them too
         other = None if against is None else read_other(against, task)
@@ -117,6 +122,7 @@ def _show_errors(evaluation: Any, task: Any, label: str, folder: Path, other: "O
         predicted, several_targets = evaluation.predicted, len(task.schema.targets) > 1
         title = f"{label}: errors on {len(predicted.y):,} test rows"
         unit = task.schema.target
+        show.notes(evaluation.notes)
         if evaluation.leaderboard is not None:
             balance = evaluation.balance
             show.out.print(leaderboard_table(evaluation.leaderboard, unit=task.schema.target, balance=balance))

@@ -103,6 +103,10 @@ def tune(
     group: options.Group = None,
     drop: options.Drop = None,
     nominal: options.Nominal = None,
+    missing: options.Missing = None,
+    decimal: options.Decimal = None,
+    thousands: options.Thousands = None,
+    date_order: options.DateOrder = None,
     drop_missing_target: options.DropMissingTarget = False,
 ) -> None:
     """Search for the method and parameters that serve a region best, without a loss overall.
@@ -142,9 +146,13 @@ def tune(
         group=group,
         drop=drop,
         nominal=nominal,
+        missing=missing,
+        decimal=decimal,
+        thousands=thousands,
+        date_order=date_order,
         drop_missing_target=drop_missing_target,
     )
-    source = load_source(data)
+    source = load_source(data, text=nominal or ())
     table = prepare(source.rows, target, seed=seed, **choices)
     settings = study_settings(source.sha256, target, choices, space, aim, recipe)
     folder = out or Path("runs") / f"tune-{table_name(data)}"

@@ -177,10 +177,9 @@ def _constant(task: "Task", y: NDArray[np.float64]) -> dict[str, float]:
 def _task(cell: Cell) -> tuple["Task", NDArray[np.int64]]:
     """Return the prepared table of a cell, and the position of each of its rows in the source."""
     from tailwise.data.source import load_source
-    from tailwise.data.targets import target_values
     from tailwise.experiment.prepare import prepare
 
-    source = load_source(cell.data)
+    source = load_source(cell.data, text=cell.choices.get("nominal", ()))
     if cell.sha256 not in (None, source.sha256):
         raise InputError(f"{cell.data!r} has changed since the comparison began; run it again")
     frame = source.rows.frame()
@@ -190,19 +189,26 @@ def _task(cell: Cell) -> tuple["Task", NDArray[np.int64]]:
         frame = frame.iloc[position].reset_index(drop=True)
     choices = dict(cell.choices)
     if cell.folds is not None:
-        labelled = target_values(frame, cell.target).notna().to_numpy()
+        labelled = _target(frame, cell).notna().to_numpy()
         position = position[labelled]
         frame, choices = _with_fold(frame[labelled].reset_index(drop=True), cell)
     task = prepare(frame, [cell.target, *cell.also], seed=cell.seed, **{"folder": source.folder, **choices})
     return task, position
 
 
+def _target(frame: "pd.DataFrame", cell: Cell) -> "pd.Series[float]":
+    """Return the target of all rows, NaN where it is missing."""
+    from tailwise.data.cell_rules import CellRules
+    from tailwise.data.targets import target_reading, target_values
+
+    return target_values(frame, cell.target, target_reading(frame, cell.target, CellRules.from_choices(cell.choices)))
+
+
 def _with_fold(frame: "pd.DataFrame", cell: Cell) -> tuple["pd.DataFrame", dict[str, Any]]:
     """Return the table with a split column, one fold for test and one of the others for validation, and its choices."""
-    from tailwise.data.targets import target_values
     from tailwise.model_selection import StratifiedRegressionKFold
 
-    y = target_values(frame, cell.target).to_numpy()
+    y = _target(frame, cell).to_numpy()
     folds = StratifiedRegressionKFold(cell.folds or 2, random_state=cell.seed)
     rest, test = list(folds.split(y.reshape(-1, 1), y))[cell.fold or 0]
     _, held = next(folds.split(y[rest].reshape(-1, 1), y[rest]))

@@ -73,6 +73,6 @@ def _checked(data: str, target: str, choices: Mapping[str, Any], *, folded: bool
     from tailwise.data.source import load_source
     from tailwise.experiment.prepare import prepare
 
-    source = load_source(data)
+    source = load_source(data, text=choices.get("nominal", ()))
     prepare(source.rows, target, **{"folder": source.folder, **choices, **({"split": "random"} if folded else {})})
     return source.sha256

@@ -1,22 +1,26 @@
-"""Cells of a column: recognise its kind, read its values."""
+"""Cells of a column: read its values, as its kind and its way of writing say."""
 
-import re
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
-from tailwise._checks import InputError
+from tailwise._checks import InputError, shown
+from tailwise.data.date_forms import NO_DATE, RULE, iso
+from tailwise.data.reading import PLAIN, Reading
 
 Kind = Literal["numeric", "boolean", "nominal", "date"]
 
-_PAIRS = ({"true", "false"}, {"t", "f"}, {"yes", "no"}, {"y", "n"})
 _TRUE = frozenset({"true", "t", "yes", "y"})
 _FALSE = frozenset({"false", "f", "no", "n"})
 BLANK = frozenset({""})
-_MISSING = frozenset({"", "?", "-", "na", "n/a", "nan", "null", "none"})
+# Cells of text columns that pandas reads as missing, and those of numbers, in lower case.
+NA_WORDS = frozenset({"NA", "N/A", "NULL", "NaN", "None", "n/a", "nan", "null", "<NA>", "#N/A", "#NA", "#N/A N/A"})
+MISSING = frozenset({"", "?", "-", "na", "none"}) | {word.lower() for word in NA_WORDS}
+# Cells of spreadsheets and SAS that are missing numbers, and are told.
+TOLD_MISSING = frozenset({".", "#div/0!", "#value!", "#ref!", "#num!", "#name?", "#null!"})
 _LARGEST = 1e30
-_DATE = re.compile(r"\d{4}[-/]\d{1,2}[-/]\d{1,2}([T ]\d{1,2}:\d{2}.*)?$")
 _IDENTIFIER_FRACTION = 0.9
 _FEWEST_FOR_IDENTIFIER = 20
 
@@ -39,39 +43,12 @@ def check_cells(series: pd.Series) -> None:
     odd = series.map(lambda cell: isinstance(cell, bytes) or not (cell is None or pd.api.types.is_scalar(cell)))
     if odd.any():
         kind = type(series[odd].iloc[0]).__name__
-        raise InputError(f"column {str(series.name)!r} holds {kind} values, not single ones; unpack or `drop` it")
+        raise InputError(f"column {shown(series.name)} holds {kind} values, not single ones; unpack or `drop` it")
 
 
 def counts_rows(series: pd.Series) -> bool:
     """Return whether values count up one by one, as row numbers do."""
     return pd.api.types.is_integer_dtype(series) and bool((series.diff().dropna() == 1).all())
-
-
-def kind_of(series: pd.Series) -> Kind:
-    """Recognise the kind of a column from its values."""
-    check_cells(series)
-    if isinstance(series.dtype, pd.CategoricalDtype):
-        return "nominal"
-    if pd.api.types.is_bool_dtype(series):
-        return "boolean"
-    if pd.api.types.is_datetime64_any_dtype(series) or isinstance(series.dtype, pd.PeriodDtype):
-        return "date"
-    if pd.api.types.is_numeric_dtype(series):
-        return "numeric"
-    filled = as_text(series).dropna()
-    if filled.empty:
-        return "numeric"
-    lower = filled.str.lower()
-    if any(set(lower.unique()) <= pair for pair in _PAIRS):
-        return "boolean"
-    if pd.to_numeric(filled[~lower.isin(_MISSING)], errors="coerce").notna().all():
-        return "numeric"
-    if (
-        filled.str.match(_DATE).all()
-        and pd.to_datetime(filled, errors="coerce", format="ISO8601", utc=True).notna().all()
-    ):
-        return "date"
-    return "nominal"
 
 
 def is_identifier(series: pd.Series) -> bool:
@@ -80,10 +57,10 @@ def is_identifier(series: pd.Series) -> bool:
     return len(filled) >= _FEWEST_FOR_IDENTIFIER and filled.nunique() > _IDENTIFIER_FRACTION * len(filled)
 
 
-def _wrong_type(series: pd.Series, wrong: pd.Series, kind: str) -> InputError:
+def _wrong_type(series: pd.Series, wrong: pd.Series, kind: str, rule: str = "") -> InputError:
     return InputError(
-        f"column {str(series.name)!r} is {kind}, but {int(wrong.sum())} cells are not, "
-        f"e.g. {str(series[wrong].iloc[0])!r} in row {first_row(wrong)}"
+        f"column {shown(series.name)} is {kind}, but {int(wrong.sum())} cells are not, "
+        f"e.g. {shown(series[wrong].iloc[0])} in row {first_row(wrong)}{rule}"
     )
 
 
@@ -103,29 +80,83 @@ def as_text(series: pd.Series) -> pd.Series:
     return text.mask(text == "").astype(object).where(text.notna(), np.nan)
 
 
-def as_numbers(series: pd.Series) -> pd.Series:
+def as_numbers(series: pd.Series, reading: Reading = PLAIN) -> pd.Series:
     """Read numbers as float64, NaN where a cell is empty or infinite.
 
     Raises:
         InputError: a cell that is not a number, or is too large.
     """
     if is_time(series):
-        raise InputError(f"column {str(series.name)!r} is numeric, but its values are of type {series.dtype}")
+        raise InputError(f"column {shown(series.name)} is numeric, but its values are of type {series.dtype}")
     check_cells(series)
-    values = pd.to_numeric(series, errors="coerce").astype(np.float64)
-    wrong = unread(series, values, empty=_MISSING)
+    values = numbers_of(series, reading)
+    wrong = unread(series, values, empty=MISSING | TOLD_MISSING) & ~reading.is_missing(series)
     if wrong.any():
         raise _wrong_type(series, wrong, "numeric")
     huge = np.isfinite(values) & (values.abs() > _LARGEST)
     if huge.any():
         raise InputError(
-            f"column {str(series.name)!r} has {float(values[huge].iloc[0])!r} in row {first_row(huge)}; "
+            f"column {shown(series.name)} has {float(values[huge].iloc[0])!r} in row {first_row(huge)}; "
             f"values must not exceed {_LARGEST:g} in size"
         )
     return values.replace([np.inf, -np.inf], np.nan)
 
 
-def as_booleans(series: pd.Series) -> pd.Series:
+def numbers_of(series: pd.Series, reading: Reading = PLAIN) -> pd.Series:
+    """Return numbers as float64, NaN where a cell is no number or counts as missing."""
+    if pd.api.types.is_numeric_dtype(series) or reading.form.plain:
+        values = to_floats(series)
+    else:
+        texts = series.astype("string").str.strip()
+        different = texts.dropna().unique().astype(object)
+        numbers = dict(zip(different, reading.form.values(different), strict=True))
+        values = texts.map(numbers).astype(np.float64)
+        if reading.thousands != ".":  # a file that other programs wrote
+            values = values.fillna(to_floats(series))
+    return values.mask(reading.is_missing(series)) if reading.missing else values
+
+
+def to_floats(series: pd.Series) -> pd.Series:
+    """Return plain numbers as float64, NaN where a cell is no number."""
+    values = pd.to_numeric(series, errors="coerce")
+    return pd.Series(values.to_numpy(dtype=np.float64, na_value=np.nan), index=series.index, name=series.name)
+
+
+def as_categories(series: pd.Series, reading: Reading = PLAIN, levels: Sequence[str] | None = None) -> pd.Series:
+    """Read categories as text, NaN where a cell is missing.
+
+    ``NA`` and similar words are missing where the levels do not have them; without levels, where no cell is empty. A
+    number is the level of the same number, however it is written, if there is just one: ``1`` is ``01``.
+
+    Args:
+        series: the cells.
+        reading: values that count as missing.
+        levels: categories of the training rows, if they are known.
+    """
+    text = as_text(series)
+    if reading.missing:
+        text = text.mask(reading.is_missing(series))
+    different = text.dropna().unique()
+    if levels is None:
+        missing = frozenset() if text.isna().any() else NA_WORDS
+        replaced = {cell: np.nan for cell in different if cell in missing}
+    else:
+        known, by_number = frozenset(levels), _by_number(levels)
+        unknown = [cell for cell in different if cell not in known]
+        numbers = zip(unknown, pd.to_numeric(pd.Series(unknown, dtype=object), errors="coerce"), strict=True)
+        replaced = {cell: by_number.get(number, np.nan if cell in NA_WORDS else cell) for cell, number in numbers}
+    return text.replace(replaced) if replaced else text
+
+
+def _by_number(levels: Sequence[str]) -> dict[float, str]:
+    """Return the only level for each number."""
+    numbers = pd.to_numeric(pd.Series(list(levels), dtype=object), errors="coerce").astype(np.float64)
+    level_of = pd.Series(list(levels), index=numbers.to_numpy())
+    level_of = level_of[np.isfinite(numbers.to_numpy()) & ~numbers.duplicated(keep=False).to_numpy()]
+    return dict(level_of.items())
+
+
+def as_booleans(series: pd.Series, reading: Reading = PLAIN) -> pd.Series:
     """Read true and false as 1.0 and 0.0, NaN where a cell is empty.
 
     Raises:
@@ -136,6 +167,7 @@ def as_booleans(series: pd.Series) -> pd.Series:
         wrong = values.notna() & ~values.isin([0, 1])
     else:
         text = as_text(series).astype("string").str.lower()
+        text = text.mask(text.isin([word.lower() for word in NA_WORDS]) | reading.is_missing(series))
         values = pd.Series(pd.NA, index=series.index, dtype="Float64")
         values = values.mask(text.isin(_TRUE | {"1"}), 1.0).mask(text.isin(_FALSE | {"0"}), 0.0)
         wrong = text.notna() & values.isna()
@@ -144,20 +176,10 @@ def as_booleans(series: pd.Series) -> pd.Series:
     return values.astype(np.float64)
 
 
-def date_parts(series: pd.Series) -> dict[str, Any]:
+def date_parts(series: pd.Series, reading: Reading = PLAIN) -> dict[str, Any]:
     """Return days since 1970, and sine and cosine of the phases of year, week and day."""
     name = str(series.name)
-    if series.isna().all():
-        series = pd.Series(pd.NaT, index=series.index, name=name, dtype="datetime64[s]")
-    if pd.api.types.is_numeric_dtype(series):
-        raise _wrong_type(series, pd.Series(True, index=series.index), "a date")
-    if isinstance(series.dtype, pd.PeriodDtype):
-        series = series.dt.to_timestamp()
-    is_date = pd.api.types.is_datetime64_any_dtype(series)
-    when = pd.to_datetime(series, errors="coerce", format=None if is_date else "ISO8601", utc=True).dt.as_unit("s")
-    wrong = unread(series, when, empty=BLANK)
-    if wrong.any():
-        raise _wrong_type(series, wrong, "a date")
+    when = moments(series, reading)
     seconds = when.astype("int64").astype(np.float64).where(when.notna())
     day = seconds / 86_400
     phases = {
@@ -171,3 +193,33 @@ def date_parts(series: pd.Series) -> dict[str, Any]:
         parts[f"{name} (sine of {cycle})"] = np.sin(angle)
         parts[f"{name} (cosine of {cycle})"] = np.cos(angle)
     return parts
+
+
+def moments(series: pd.Series, reading: Reading = PLAIN) -> pd.Series:
+    """Read dates as moments in UTC with whole seconds, missing where a cell is empty.
+
+    Raises:
+        InputError: a cell that is not a date.
+    """
+    check_cells(series)
+    if series.isna().all():
+        series = pd.Series(pd.NaT, index=series.index, name=series.name, dtype="datetime64[s]")
+    if isinstance(series.dtype, pd.PeriodDtype):
+        series = series.dt.to_timestamp()
+    if pd.api.types.is_datetime64_any_dtype(series):
+        return pd.to_datetime(series, errors="coerce", utc=True).dt.as_unit("s")
+    if reading.order or pd.api.types.is_numeric_dtype(series):
+        texts = series.astype("string").str.strip()
+        different = texts.dropna().unique().astype(object)
+        order: Any = reading.order or "ymd"
+        when = iso(different, order)
+        when = when.where(when.notna(), iso(different, "ymd"))
+        when = pd.Series(when.array, index=different).reindex(texts).set_axis(series.index)
+    else:
+        when = pd.to_datetime(series, errors="coerce", format="ISO8601", utc=True).dt.as_unit("s")
+    wrong = unread(series, when, empty=BLANK) & ~reading.is_missing(series)
+    if wrong.any():
+        wrong[wrong] = ~series[wrong].astype(str).str.strip().str.fullmatch(NO_DATE)
+    if wrong.any():
+        raise _wrong_type(series, wrong, "a date", rule=f"; {RULE}")
+    return when

@@ -1,24 +1,30 @@
 """The schema of a table: inferred once, then required of later tables."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
 import pandas as pd
 
-from tailwise._checks import InputError, did_you_mean, quoted
+from tailwise._checks import InputError, did_you_mean, quoted, shown
+from tailwise.data.cell_notes import notes_on_cells
+from tailwise.data.cell_rules import NO_RULES, CellRules
 from tailwise.data.cell_values import (
     Kind,
     as_booleans,
+    as_categories,
     as_numbers,
-    as_text,
     check_cells,
     counts_rows,
     date_parts,
     is_identifier,
-    kind_of,
 )
+from tailwise.data.column_kinds import recognise
+from tailwise.data.reading import PLAIN, Reading
+from tailwise.data.seen import Seen, useless
 from tailwise.data.targets import named_target, require_column, target_names
+
+_MOST_NOTES, _MOST_UNUSED = 6, 10
 
 
 @dataclass(frozen=True)
@@ -56,12 +62,18 @@ class Schema:
         columns: feature columns in the order of the table.
         unused: columns that are allowed but ignored, each with the reason.
         media: columns with encoders of their own, such as images.
+        readings: how cells are written, by column, where it is not the plain way; targets are among them.
+        seen: by feature, what the training rows have.
+        notes: notes for the user; they are not saved.
     """
 
     targets: tuple[str, ...]
     columns: tuple[Column, ...]
     unused: dict[str, str]
     media: tuple[Medium, ...] = field(default=())
+    readings: Mapping[str, Reading] = field(default_factory=dict)
+    seen: Mapping[str, Seen] = field(default_factory=dict)
+    notes: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def target(self) -> str:
@@ -81,12 +93,14 @@ class Schema:
         not_features: Iterable[tuple[str, str]] = (),
         media: Sequence[Medium] = (),
         hint: str = "",
+        rules: CellRules = NO_RULES,
+        readings: Mapping[str, Reading] | None = None,
     ) -> Self:
-        """Infer the kind of each column.
+        """Infer the kind of each column, see :func:`tailwise.data.column_kinds.recognise`.
 
-        Numbers are numeric; true/false and yes/no are boolean; text with only ISO dates is a date; other text is
-        nominal. A text column in which nearly every value occurs once is an identifier and is left out, unless it is in
-        ``nominal``.
+        Numbers are numeric, also with decimal commas, currencies and the like; true/false and yes/no are boolean; text
+        with only dates is a date; other text is nominal. A text column in which nearly every value occurs once is an
+        identifier and is left out, unless it is in ``nominal``. So is a column that could be read in two ways.
 
         Args:
             frame: the table.
@@ -98,6 +112,8 @@ class Schema:
             not_features: columns with another role (group, split), with the reason.
             media: columns with encoders of their own; with them, no other feature is needed.
             hint: how such columns are named, for the error if no feature is left.
+            rules: what the user says about cells.
+            readings: how the targets are written.
 
         Raises:
             InputError: a name that is not a column or is named twice, or no feature left.
@@ -108,6 +124,8 @@ class Schema:
                 f"column names must be unique; repeated: {quoted(n for n in set(names) if names.count(n) > 1)}"
             )
         targets = target_names(target, names)
+        for name in rules.missing:
+            require_column(name, names, "`missing`")
         forced: dict[str, Kind] = {}
         for option, wanted in (("drop", drop), ("nominal", nominal), ("numeric", numeric), ("date", date)):
             for name in wanted:
@@ -132,19 +150,27 @@ class Schema:
                 check_cells(frame[name])
         of_media = {name for medium in media for name in medium.columns}
         unused = dict.fromkeys(drop, "dropped") | roles
-        columns = []
+        columns, how, notes, examples = [], dict(readings or {}), [], []
         for name in names:
             if name in targets or name in unused or name in of_media:
                 continue
-            kind = forced.get(name) or kind_of(frame[name])
-            if kind == "nominal" and name not in nominal and is_identifier(frame[name]):
+            known = recognise(frame[name], rules, forced=forced.get(name))
+            if known.unclear:
+                unused[name] = known.unclear
+                continue
+            if known.kind == "nominal" and name not in nominal and is_identifier(frame[name]):
                 unused[name] = "identifier: nearly every value occurs once"
                 continue
             if name.startswith("Unnamed:") and name not in forced and counts_rows(frame[name]):
                 unused[name] = "row numbers"
                 continue
-            columns.append(Column(name, kind))
-        schema = cls(targets, tuple(columns), unused, tuple(media))
+            columns.append(Column(name, known.kind))
+            if known.reading != PLAIN:
+                how[name] = known.reading
+            notes += [known.note] if known.note else []
+            notes += [] if name in forced else notes_on_cells(frame[name], known.kind, known.reading)
+            examples += [known.example] if known.example else []
+        schema = cls(targets, tuple(columns), unused, tuple(media), how, notes=_few(notes, examples))
         if not columns and not media:
             raise InputError(
                 f"no feature column is left besides the target {schema.target!r}; unused: {quoted(unused)}"
@@ -178,16 +204,67 @@ class Schema:
         """
         values: dict[str, Any] = {}
         for column in self.columns:
-            series = frame[column.name]
+            series, reading = frame[column.name], self.readings.get(column.name, PLAIN)
             if column.kind == "numeric":
-                values[column.name] = as_numbers(series)
+                values[column.name] = as_numbers(series, reading)
             elif column.kind == "boolean":
-                values[column.name] = as_booleans(series)
+                values[column.name] = as_booleans(series, reading)
             elif column.kind == "nominal":
-                values[column.name] = as_text(series)
+                before = self.seen.get(column.name)
+                values[column.name] = as_categories(series, reading, None if before is None else before.levels)
             else:
-                values |= date_parts(series)
+                values |= date_parts(series, reading)
         return pd.DataFrame(values, index=frame.index)
+
+    def trained_on(self, frame: pd.DataFrame, *, required: bool = True) -> Self:
+        """Return this schema with what the training rows have, without the columns that they cannot learn from.
+
+        Args:
+            frame: training rows.
+            required: whether a feature must be left; if not, and none is, all stay.
+
+        Raises:
+            InputError: no feature left.
+        """
+        features = self.features(frame)
+        reasons = {}
+        for column in self.columns:
+            of_column = features[column.name if column.kind != "date" else f"{column.name} (days)"]
+            if (reason := useless(of_column)) is not None:
+                reasons[column.name] = reason
+        kept = tuple(column for column in self.columns if column.name not in reasons)
+        if not kept and not self.media and not required:
+            kept, reasons = self.columns, {}
+        if not kept and not self.media:
+            name, reason = next(iter(reasons.items()))
+            raise InputError(f"no feature column is left: {shown(name)}, for example, is {reason}")
+        names = [name if kind != "date" else f"{name} (days)" for name, kind in ((c.name, c.kind) for c in kept)]
+        seen = {name: Seen.of(features[name]) for name in names}
+        return replace(self, columns=kept, unused=self.unused | reasons, seen=seen)
+
+    def notes_on_unused(self, roles: Mapping[str, str] | None = None) -> list[str]:
+        """Return notes on the columns that are no inputs, at most ten.
+
+        Args:
+            roles: reasons in the words of a user, where they are others than :attr:`unused` has.
+        """
+        notes = [
+            f"column {shown(name)} is not an input: {(roles or {}).get(why, why)}" for name, why in self.unused.items()
+        ]
+        more = len(notes) - _MOST_UNUSED
+        return notes[:_MOST_UNUSED] + ([f"{more} more columns are not inputs"] if more > 0 else [])
+
+    @property
+    def target_readings(self) -> dict[str, Reading]:
+        """How the cells of the targets are written, of a model that knows it; those of others are recognised."""
+        return {name: self.readings.get(name, PLAIN) for name in self.targets} if self.seen else {}
+
+    @property
+    def text_columns(self) -> tuple[str, ...]:
+        """Columns that a file must keep as text: categories, texts, numbers and dates that are not plain."""
+        nominal = [column.name for column in self.columns if column.kind == "nominal"]
+        media = [name for medium in self.media for name in medium.columns]
+        return (*nominal, *media, *(name for name, reading in self.readings.items() if reading.needs_text))
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON values that :meth:`from_json` reads."""
@@ -196,6 +273,8 @@ class Schema:
             "columns": [asdict(c) for c in self.columns],
             "unused": self.unused,
             "media": [{"kind": m.kind, "columns": m.columns} for m in self.media],
+            "readings": {name: reading.to_json() for name, reading in self.readings.items()},
+            "seen": {name: seen.to_json() for name, seen in self.seen.items()},
         }
 
     @classmethod
@@ -203,4 +282,18 @@ class Schema:
         """Return the schema from the values of :meth:`to_json`."""
         media = tuple(Medium(m["kind"], tuple(m["columns"])) for m in saved.get("media", ()))
         targets = (saved["target"],) if isinstance(saved["target"], str) else tuple(saved["target"])
-        return cls(targets, tuple(Column(**c) for c in saved["columns"]), dict(saved["unused"]), media)
+        return cls(
+            targets,
+            tuple(Column(**c) for c in saved["columns"]),
+            dict(saved["unused"]),
+            media,
+            {name: Reading.from_json(reading) for name, reading in saved.get("readings", {}).items()},
+            {name: Seen.from_json(seen) for name, seen in saved.get("seen", {}).items()},
+        )
+
+
+def _few(notes: list[str], examples: list[str]) -> tuple[str, ...]:
+    """Return at most six notes, and one on all columns that are not written plainly."""
+    more = [f"and {len(notes) - _MOST_NOTES} more notes on cells"] if len(notes) > _MOST_NOTES else []
+    written = ", ".join(examples[:_MOST_NOTES]) + (" and others" if len(examples) > _MOST_NOTES else "")
+    return (*notes[:_MOST_NOTES], *more, *([f"read as written: {written}"] if examples else []))

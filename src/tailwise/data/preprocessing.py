@@ -12,6 +12,7 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from tailwise._checks import InputError
 from tailwise.data.columns import Schema
+from tailwise.data.reach import Reach
 
 NUMBERS, CATEGORIES = "numbers", "categories"
 _MOST_CATEGORIES, _MOST_CODES = 256, 255
@@ -90,7 +91,13 @@ def categories_of(preprocessor: ColumnTransformer) -> list[int]:
     ]
 
 
-def transform(preprocessor: ColumnTransformer, schema: Schema, frame: pd.DataFrame, dtype: Any = np.float32) -> Any:
+def transform(
+    preprocessor: ColumnTransformer,
+    schema: Schema,
+    frame: pd.DataFrame,
+    dtype: Any = np.float32,
+    reach: Reach | None = None,
+) -> Any:
     """Return the inputs of the model for rows of a table, ``(n, n_inputs)``; those of tree models may be missing.
 
     Args:
@@ -98,8 +105,10 @@ def transform(preprocessor: ColumnTransformer, schema: Schema, frame: pd.DataFra
         schema: columns of the table.
         frame: its rows.
         dtype: float32 for networks; float64 where numbers are not scaled first.
+        reach: limits of the numbers, if there are some.
     """
-    return transform_features(preprocessor, schema.features(frame), dtype)
+    features = schema.features(frame)
+    return transform_features(preprocessor, features if reach is None else reach.clamped(features), dtype)
 
 
 def transform_features(preprocessor: ColumnTransformer, features: pd.DataFrame, dtype: Any = np.float32) -> Any:

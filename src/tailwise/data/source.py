@@ -1,6 +1,7 @@
 """The source of a table: a file, a folder of Parquet files, or an example."""
 
 import hashlib
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pandas as pd
 
 from tailwise.data.examples import PREFIX, load_example
 from tailwise.data.rows import FrameRows, Rows, open_folder
-from tailwise.data.table_files import read_table
+from tailwise.data.table_files import read_with_notes
 
 
 @dataclass(frozen=True)
@@ -33,12 +34,13 @@ class Source:
         return Path() if self.name.startswith(PREFIX) else Path(self.name).absolute().parent
 
 
-def load_source(name: str, cache: Path | None = None) -> Source:
-    """Read a file or an example; see :func:`tailwise.data.table_files.read_table`.
+def load_source(name: str, cache: Path | None = None, *, text: Collection[str] = ()) -> Source:
+    """Read a file or an example; see :func:`tailwise.data.table_files.read_with_notes`.
 
     Args:
         name: path, or ``example:NAME``.
         cache: folder for the converted rows of a folder of Parquet files, which is refused without it.
+        text: columns of a file whose cells stay text.
     """
     if name.startswith(PREFIX):
         frame, notes = load_example(name)
@@ -47,6 +49,6 @@ def load_source(name: str, cache: Path | None = None) -> Source:
     if cache is not None and Path(name).is_dir():
         mapped, digest = open_folder(name, cache)
         return Source(str(name), digest, mapped)
-    rows = FrameRows(read_table(name))
+    frame, notes = read_with_notes(name, text=text)
     with Path(name).open("rb") as file:
-        return Source(str(name), hashlib.file_digest(file, "sha256").hexdigest(), rows)
+        return Source(str(name), hashlib.file_digest(file, "sha256").hexdigest(), FrameRows(frame), notes)

@@ -1,52 +1,205 @@
-"""Read and write tables: CSV, TSV, Parquet."""
+"""Read and write tables in files: text, Parquet, Feather, JSON lines, Excel, each of them zipped."""
 
+import gzip
+import io
+import json
+import warnings
+import zipfile
+import zlib
+from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Any, TextIO
 
 import pandas as pd
 
-from tailwise._checks import InputError, quoted
+from tailwise._checks import InputError, quoted, shown
+from tailwise.data.text_tables import column_names, read_text_table
 
-SUFFIXES = {".csv": ",", ".tsv": "\t", ".parquet": None}
+SUFFIXES = {".csv": ",", ".tsv": "\t", ".parquet": None}  # of tables that are written
+_TEXT = {".csv": None, ".tsv": "\t"}
+_READ = (".csv", ".tsv", ".parquet", ".feather", ".jsonl", ".ndjson", ".xlsx")
+_KINDS = ".csv, .tsv, .parquet, .feather, .jsonl or .xlsx (.gz and .zip are allowed)"
+_UNREADABLE = (ValueError, OSError, EOFError, zlib.error, zipfile.BadZipFile, RuntimeError, NotImplementedError)
+_LINKS = ("__MACOSX/", ".")
 
 
-def read_table(path: str | Path) -> pd.DataFrame:
-    """Read a CSV, TSV or Parquet file, gzip allowed for the first two.
+@dataclass(frozen=True)
+class TableFile:
+    """Bytes of a table, wherever they are.
+
+    Args:
+        path: the file.
+        suffix: kind of the table, lower case.
+        packed: ``"gz"``, ``"zip"`` or nothing.
+        member: name within a zip file.
+    """
+
+    path: Path
+    suffix: str
+    packed: str = ""
+    member: str = ""
+
+    @classmethod
+    def of(cls, path: str | Path) -> "TableFile":
+        """Return the table in a file.
+
+        Raises:
+            InputError: no such file, a folder, another kind of file, a zip file without one table.
+        """
+        path = Path(path)
+        if not _exists(path):
+            raise InputError(f"no file {shown(path)}; give a CSV, TSV or Parquet file, or example:NAME")
+        if path.is_dir():
+            raise InputError(f"{shown(path)} is a folder; only `tailwise train` takes folders, of Parquet files")
+        suffixes = [suffix.lower() for suffix in path.suffixes]
+        if suffixes[-1:] == [".zip"]:
+            return cls._in_zip(path)
+        packed = suffixes[-1:] == [".gz"]
+        suffix = next((s for s in reversed(suffixes) if s != ".gz"), "")
+        if suffix not in _READ:
+            raise InputError(f"{shown(path)} is not a table: the file's name must end in {_KINDS}")
+        return cls(path, suffix, "gz" if packed else "")
+
+    @classmethod
+    def _in_zip(cls, path: Path) -> "TableFile":
+        try:
+            with zipfile.ZipFile(path) as archive:
+                names = [name for name in archive.namelist() if not name.endswith("/")]
+        except _UNREADABLE as error:
+            raise _unreadable(path, error) from error
+        tables = [
+            name
+            for name in names
+            if Path(name).suffix.lower() in _READ and not name.startswith(_LINKS) and "/." not in name
+        ]
+        if len(tables) != 1:
+            raise InputError(
+                f"{shown(path)} has {len(tables)} tables{': ' + quoted(tables, most=3) if tables else ''}; "
+                "a zip file must hold one"
+            )
+        return cls(path, Path(tables[0]).suffix.lower(), "zip", tables[0])
+
+    def open(self) -> IO[bytes]:
+        """Open the table's bytes, unpacked."""
+        if self.packed == "zip":
+            with zipfile.ZipFile(self.path) as archive:
+                return io.BytesIO(archive.read(self.member))
+        return gzip.open(self.path) if self.packed else self.path.open("rb")
+
+    def open_text(self) -> TextIO:
+        """Open the table's text, UTF-8 with or without a byte order mark."""
+        return io.TextIOWrapper(self.open(), encoding="utf-8-sig", newline="")
+
+
+def read_table(path: str | Path, *, text: Collection[str] = ()) -> pd.DataFrame:
+    """Read a table; see :func:`read_with_notes`, whose notes are left out."""
+    return read_with_notes(path, text=text)[0]
+
+
+def read_with_notes(path: str | Path, *, text: Collection[str] = ()) -> tuple[pd.DataFrame, list[str]]:
+    """Read a table from CSV, TSV, Parquet, Feather, JSON lines or an Excel workbook, and return notes for the user.
+
+    Text and JSON lines may be compressed by gzip; a zip file may hold one table of any kind.
+
+    Args:
+        path: the file.
+        text: columns whose cells stay text, as far as the file has them as text.
 
     Raises:
         InputError: a missing file, another kind of file, or one that cannot be read as a table.
     """
-    path = Path(path)
-    suffix = next((s for s in reversed(path.suffixes) if s.lower() != ".gz"), "").lower()
-    if not path.exists():
-        raise InputError(f"no file {str(path)!r}; give a CSV, TSV or Parquet file, or example:NAME")
-    if path.is_dir():
-        raise InputError(f"{str(path)!r} is a folder; only `tailwise train` takes folders, of Parquet files")
-    if suffix not in SUFFIXES:
-        raise InputError(f"{str(path)!r} is not a table: the file's name must end in .csv, .tsv or .parquet")
+    file = TableFile.of(path)
     try:
-        frame = pd.read_parquet(path) if suffix == ".parquet" else _read_text(path, SUFFIXES[suffix] or ",")
+        frame, notes = _read(file, text)
     except InputError:
         raise
     except UnicodeDecodeError as error:
-        raise InputError(f"{str(path)!r} cannot be read as a table: it is not UTF-8; save it as UTF-8") from error
-    except (ValueError, OSError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InputError(f"{str(path)!r} cannot be read as a table: {reason}") from error
+        raise InputError(f"{shown(path)} cannot be read as a table: it is not UTF-8; save it as UTF-8") from error
+    except _UNREADABLE as error:
+        raise _unreadable(path, error) from error
     if isinstance(frame.columns, pd.MultiIndex):
-        raise InputError(f"{str(path)!r} has column names of several levels; join them into one")
-    if frame.index.names != [None]:
-        frame = frame.reset_index()
+        raise InputError(f"{shown(path)} has column names of several levels; join them into one")
     frame.columns = frame.columns.astype(str)
-    return frame
+    named = [str(name) for name in frame.index.names if name is not None]
+    taken = [name for name in named if name in frame.columns]
+    if taken:
+        notes.append(f"the index of the file is named like a column, {quoted(taken, most=3)}, and is left out")
+        frame = frame.reset_index(drop=True)
+    elif frame.index.names != [None]:
+        frame = frame.reset_index()
+        frame.columns = frame.columns.astype(str)
+    return frame, notes
 
 
-def _read_text(path: Path, separator: str) -> pd.DataFrame:
-    """Read CSV or TSV; pandas would rename the second of two columns with one name."""
-    header = pd.read_csv(path, sep=separator, header=None, nrows=1, dtype=str).iloc[0].dropna()
-    twice = sorted(set(header[header.duplicated()]))
-    if twice:
-        raise InputError(f"{str(path)!r} has several columns named {quoted(twice)}; rename them")
-    return pd.read_csv(path, sep=separator, low_memory=False)
+def _read(file: TableFile, text: Collection[str]) -> tuple[pd.DataFrame, list[str]]:
+    if file.suffix in _TEXT:
+        return read_text_table(file.open_text, str(file.path), separator=_TEXT[file.suffix], text=text)
+    if file.suffix in (".jsonl", ".ndjson"):
+        return _read_json_lines(file), []
+    if file.suffix == ".xlsx":
+        return _read_workbook(file)
+    with file.open() as content:
+        read: Any = pd.read_parquet if file.suffix == ".parquet" else pd.read_feather
+        return read(content), []
+
+
+def _read_json_lines(file: TableFile) -> pd.DataFrame:
+    """Return one row for each line, an object of names and cells."""
+    rows = []
+    with file.open_text() as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                raise InputError(f"{shown(file.path)} cannot be read as a table: line {number:,} is no JSON") from error
+            if not isinstance(row, dict):
+                raise InputError(f"{shown(file.path)} cannot be read as a table: line {number:,} is no JSON object")
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _read_workbook(file: TableFile) -> tuple[pd.DataFrame, list[str]]:
+    """Return the first sheet of an Excel workbook; its first row names the columns."""
+    try:
+        import openpyxl
+    except ImportError as error:
+        raise InputError("Excel workbooks need openpyxl: pip install 'tailwise[excel]'") from error
+    try:
+        with warnings.catch_warnings(), file.open() as content:
+            warnings.simplefilter("ignore")  # about styles and charts
+            book = openpyxl.load_workbook(io.BytesIO(content.read()), read_only=True, data_only=True)
+            sheets = [str(name) for name in book.sheetnames]
+            rows = [row for row in book[sheets[0]].iter_rows(values_only=True) if any(c is not None for c in row)]
+    except Exception as error:  # the parsers of XML below it raise whatever a damaged file makes them raise
+        raise _unreadable(file.path, error) from error
+    if not rows:
+        raise InputError(f"{shown(file.path)} cannot be read as a table: its first sheet is empty")
+    header = rows[0]
+    names = column_names(["" if cell is None else str(cell) for cell in header], str(file.path))
+    width = max(len(row) for row in rows)
+    names += [f"Unnamed: {i}" for i in range(len(names), width)]
+    frame = pd.DataFrame([(*row, *[None] * (width - len(row))) for row in rows[1:]], columns=names).infer_objects()
+    if len(sheets) == 1:
+        return frame, []
+    return frame, [f"the workbook has {len(sheets)} sheets; {shown(sheets[0])}, the first, is read"]
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
+
+
+def _unreadable(path: str | Path, error: BaseException) -> InputError:
+    lines = str(error).strip().splitlines()
+    reason = lines[0][:120] if lines else type(error).__name__
+    if isinstance(error, EOFError | zlib.error):
+        reason = "the compressed file is cut off or damaged"
+    return InputError(f"{shown(path)} cannot be read as a table: {reason}")
 
 
 def write_table(frame: pd.DataFrame, path: str | Path) -> None:

@@ -1,20 +1,23 @@
 """Target columns: their names and their values."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tailwise._checks import InputError, did_you_mean, quoted
-from tailwise.data.cell_values import BLANK, check_cells, first_row, is_time, unread
+from tailwise._checks import InputError, did_you_mean, quoted, shown
+from tailwise.data.cell_rules import NO_RULES, CellRules
+from tailwise.data.cell_values import BLANK, NA_WORDS, as_text, check_cells, first_row, is_time, numbers_of, unread
+from tailwise.data.number_forms import differ, number_forms, surely_thousands
+from tailwise.data.reading import Reading
 from tailwise.labels.bin_grid import BinGrid
 
 
 def require_column(name: str, names: Sequence[str], role: str) -> None:
     """Raise unless ``name`` is a column, with the nearest name in the message."""
     if name not in names:
-        raise InputError(f"{role} {name!r} is not a column of the table{did_you_mean(name, names)}")
+        raise InputError(f"{role} {shown(name)} is not a column of the table{did_you_mean(name, names)}")
 
 
 def target_names(target: str | Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
@@ -35,7 +38,7 @@ def named_target(targets: Sequence[str]) -> str:
 
 
 def target_rows(
-    frame: pd.DataFrame, targets: Sequence[str], *, drop: bool
+    frame: pd.DataFrame, targets: Sequence[str], *, drop: bool, readings: Mapping[str, Reading] | None = None
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Return the targets of the rows that have them, and which rows these are.
 
@@ -43,6 +46,7 @@ def target_rows(
         frame: a table with the target columns.
         targets: their names.
         drop: drop rows without a target instead of refusing them.
+        readings: how the cells of the targets are written; by default as :func:`target_reading` recognises it.
 
     Returns:
         ``(m,)`` targets, of K > 1 columns ``(m, K)``, and an ``(n,)`` mask with m rows set.
@@ -50,7 +54,7 @@ def target_rows(
     Raises:
         InputError: a cell that is not a number, or infinite; empty cells unless rows are to be dropped.
     """
-    each = [target_values(frame, name) for name in targets]
+    each = [target_values(frame, name, (readings or {}).get(name)) for name in targets]
     for values in each:
         check_target_cells(values, drop=drop)
     labels = np.stack([values.to_numpy() for values in each], axis=1)
@@ -59,8 +63,48 @@ def target_rows(
     return (labels[:, 0].copy() if len(targets) == 1 else labels), is_labelled
 
 
-def target_values(frame: pd.DataFrame, target: str) -> pd.Series:
-    """Return the target as float64, with NaN for empty cells.
+_EMPTY = BLANK | {word.lower() for word in NA_WORDS}
+
+
+def target_reading(frame: pd.DataFrame, target: str, rules: CellRules = NO_RULES) -> Reading:
+    """Return how the cells of a target are written.
+
+    Raises:
+        InputError: numbers that could be read in two ways.
+    """
+    require_column(target, [str(name) for name in frame.columns], "target")
+    series, reading = frame[target], rules.of_column(target)
+    if pd.api.types.is_numeric_dtype(series) or is_time(series):
+        return reading
+    check_cells(series)
+    text = as_text(series)
+    text = text[text.notna() & ~text.isin(NA_WORDS) & ~reading.is_missing(series)]
+    texts = text.unique().astype(object)
+    if not len(texts) or pd.to_numeric(pd.Series(texts, dtype=object), errors="coerce").notna().all():
+        return reading
+    forms = number_forms(texts, rules.decimal, rules.thousands)
+    choices = [(form, values) for form, values in forms if np.isfinite(values).all()]
+    choices = [c for i, c in enumerate(choices) if all(differ(c[1], other) for _, other in choices[:i])]
+    if len(choices) > 1:
+        choices = [c for c in choices if c[0].thousands and surely_thousands(texts, c[0].thousands)] or choices
+    if len(choices) > 1:
+        raise InputError(
+            f"target {shown(target)} has cells such as {shown(texts[0])}, which may be {choices[0][1][0]:.10g} or "
+            f"{choices[1][1][0]:.10g}; give `thousands` or `decimal`"
+        )
+    if not choices:
+        return reading
+    form = choices[0][0]
+    return Reading(reading.missing, form.decimal, form.thousands, form.symbol)
+
+
+def target_values(frame: pd.DataFrame, target: str, reading: Reading | None = None) -> pd.Series:
+    """Return the target as float64, with NaN for empty cells and those that count as missing.
+
+    Args:
+        frame: a table with the target column.
+        target: its name.
+        reading: how its cells are written; by default as :func:`target_reading` recognises it.
 
     Raises:
         InputError: a cell that is not a number, or infinite.
@@ -68,20 +112,22 @@ def target_values(frame: pd.DataFrame, target: str) -> pd.Series:
     require_column(target, [str(name) for name in frame.columns], "target")
     series = frame[target]
     if is_time(series) or pd.api.types.is_bool_dtype(series):
-        raise InputError(f"target {target!r} must be numeric, but its values are of type {series.dtype}")
+        raise InputError(f"target {shown(target)} must be numeric, but its values are of type {series.dtype}")
+    reading = target_reading(frame, target) if reading is None else reading
     check_cells(series)
-    values = pd.to_numeric(series, errors="coerce").astype(np.float64)
-    wrong = unread(series, values, empty=BLANK)
+    values = numbers_of(series, reading)
+    wrong = unread(series, values, empty=_EMPTY) & ~reading.is_missing(series)
     if wrong.any():
+        cell = series[wrong].iloc[0]
         raise InputError(
-            f"target {target!r} must be numeric, but {int(wrong.sum())} cells are not, "
-            f"e.g. {str(series[wrong].iloc[0])!r} in row {first_row(wrong)}"
+            f"target {shown(target)} must be numeric, but {int(wrong.sum())} cells are not, "
+            f"e.g. {shown(cell)} in row {first_row(wrong)}; correct them, or pass `missing={target}={cell}`"
         )
     infinite = np.isinf(values)
     if infinite.any():
         raise InputError(
-            f"target {target!r} has {int(infinite.sum())} infinite cells, the first in row {first_row(infinite)}; "
-            "remove them"
+            f"target {shown(target)} has {int(infinite.sum())} infinite cells, the first in row "
+            f"{first_row(infinite)}; remove them"
         )
     return values
 
@@ -91,7 +137,8 @@ def check_target_cells(values: pd.Series, *, drop: bool) -> None:
     empty = int(values.isna().sum())
     if empty and not drop:
         raise InputError(
-            f"column {values.name!r} has {empty} empty cells in the target; drop them with `drop_missing_target=True`"
+            f"column {shown(values.name)} has {empty} empty cells in the target; drop them with "
+            "`drop_missing_target=True`"
         )
 
 
@@ -104,9 +151,9 @@ def check_target(y: NDArray[np.float64], target: str) -> None:
     if len(y) < FEWEST_ROWS:
         raise InputError(f"the table has {len(y)} rows with a target; at least {FEWEST_ROWS} are needed")
     if y.min() == y.max():
-        raise InputError(f"target {target!r} is constant ({y[0]:g} in every row); there is nothing to learn")
+        raise InputError(f"target {shown(target)} is constant ({y[0]:g} in every row); there is nothing to learn")
     if not _LEAST_SPREAD <= y.std() <= 1 / _LEAST_SPREAD:
         raise InputError(
-            f"target {target!r} has a standard deviation of {y.std():g}; choose a unit in which it lies between "
+            f"target {shown(target)} has a standard deviation of {y.std():g}; choose a unit in which it lies between "
             f"{_LEAST_SPREAD:g} and {1 / _LEAST_SPREAD:g}"
         )

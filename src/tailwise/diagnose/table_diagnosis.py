@@ -1,16 +1,18 @@
 """Diagnose a table."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from tailwise._checks import InputError, whole
+from tailwise.data.cell_rules import CellRules
 from tailwise.data.columns import Schema
 from tailwise.data.splits import SPLIT_COLUMN, check_groups, looks_like_split
-from tailwise.data.targets import check_target, check_target_cells, require_column, target_values
+from tailwise.data.targets import check_target, check_target_cells, require_column, target_reading, target_values
 from tailwise.diagnose.advice import advise
 from tailwise.diagnose.column_checks import count_duplicates, describe_columns
 from tailwise.diagnose.facts import Diagnosis
@@ -42,6 +44,10 @@ def diagnose(
     nominal: Sequence[str] = (),
     numeric: Sequence[str] = (),
     date: Sequence[str] = (),
+    missing: Mapping[str, Any] | Sequence[str] = (),
+    decimal: str | None = None,
+    thousands: str | None = None,
+    date_order: str | None = None,
     drop_missing_target: bool = False,
     group: str | None = None,
     seed: int = 0,
@@ -61,6 +67,10 @@ def diagnose(
         nominal: columns to take as nominal.
         numeric: columns to take as numeric.
         date: columns to take as dates.
+        missing: values that count as missing, by column; see :func:`tailwise.experiment.prepare.prepare`.
+        decimal: mark before decimals, see :func:`tailwise.experiment.prepare.prepare`.
+        thousands: mark between groups of three digits.
+        date_order: order of day, month and year.
         drop_missing_target: leave rows without a target out instead of refusing them.
         group: column whose groups stay in one fold.
         seed: random seed of folds, samples and bootstrap.
@@ -92,7 +102,9 @@ def diagnose(
             "a target and at least one feature are needed (is the separator right?)"
         )
     require_column(target, names, "target")
-    values = target_values(frame, target)
+    rules = CellRules.of(missing, decimal, thousands, date_order)
+    reading = target_reading(frame, target, rules)
+    values = target_values(frame, target, reading)
     check_target_cells(values, drop=drop_missing_target)
     roles: list[tuple[str, str]] = []
     notes: list[str] = []
@@ -122,7 +134,9 @@ def diagnose(
         not_features=roles,
         media=media,
         hint=how_to_name(),
+        rules=rules,
     )
+    notes += schema.notes
     features = schema.features(table)
     notes += media_hints(table, schema)
     regions = _regions(y, bin_width, n_bins, shots)
@@ -162,6 +176,10 @@ def diagnose(
         "nominal": nominal,
         "numeric": numeric,
         "date": date,
+        "missing": missing,
+        "decimal": decimal,
+        "thousands": thousands,
+        "date_order": date_order,
         **{option.name: media_names.get(option.name) for _, option in column_options()},
         "bin_width": bin_width,
         "n_bins": n_bins,

@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length, check_is_fitted, validate_data
 
-from tailwise._checks import InputError, label_array, one_of
+from tailwise._checks import InputError, label_array, one_of, shown
 from tailwise.data.columns import Column, Schema
 from tailwise.data.rows import FrameRows
 from tailwise.data.targets import FEWEST_ROWS
@@ -373,7 +373,7 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             labels,
             np.where(np.arange(len(labels)) < n_train, "train", "val"),
             "column",
-            self._schema(frame, labels),
+            self._schema(frame, labels, n_train),
             self._bins(y_train),
             weight=None if weight is None else np.where(row < 0, 1.0, weight[row]),
             group=None if groups is None else _codes(groups, row),
@@ -400,7 +400,17 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             raise InputError("give `bin_width` or `n_bins`, not both")
         return bins_for(y, self.bin_width, self.n_bins)
 
-    def _schema(self, frame: pd.DataFrame, labels: NDArray[np.float64]) -> Schema:
+    def _schema(self, frame: pd.DataFrame, labels: NDArray[np.float64], n_train: int) -> Schema:
+        """Return the columns, with what the first ``n_train`` rows have; warn about columns that are no inputs."""
+        schema = self._columns_of(frame, labels).trained_on(frame[:n_train], required=False)
+        for name, reason in schema.unused.items():
+            hint = "; name it in nominal" if reason.startswith("identifier") else ""
+            warnings.warn(f"column {shown(name)} is not an input: {reason}{hint}", UserWarning, stacklevel=4)
+        for note in schema.notes:
+            warnings.warn(note, UserWarning, stacklevel=4)
+        return schema
+
+    def _columns_of(self, frame: pd.DataFrame, labels: NDArray[np.float64]) -> Schema:
         target = "target"
         while target in frame:
             target += "_"
@@ -410,10 +420,7 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             if unknown:
                 raise InputError(f"nominal names {unknown[0]!r}, but the columns of an array are x0, x1, ...")
             return Schema((target,), tuple(Column(name, kind) for name, kind in kinds.items()), {})
-        schema = Schema.infer(frame.assign(**{target: labels}), target, nominal=list(self.nominal))
-        for name, reason in schema.unused.items():
-            warnings.warn(f"column {name!r} is not an input: {reason}; name it in nominal", UserWarning, stacklevel=3)
-        return schema
+        return Schema.infer(frame.assign(**{target: labels}), target, nominal=list(self.nominal))
 
     def _seed(self) -> int:
         if isinstance(self.random_state, int | np.integer) and not isinstance(self.random_state, bool):

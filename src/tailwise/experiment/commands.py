@@ -61,6 +61,10 @@ class Commands:
         return shlex.join(["tailwise", command, self.data, "--target", self.target, *kept, *more])
 
 
+def _listed(given: Any) -> Iterable[Any]:
+    return given if isinstance(given, list | tuple | set) else [given]
+
+
 def _options(name: str, value: Any) -> Iterator[tuple[str, ...]]:
     """Yield the words of each option that a keyword needs; none for a default."""
     flag = _FLAGS.get(name, "--" + name.replace("_", "-"))
@@ -72,6 +76,9 @@ def _options(name: str, value: Any) -> Iterator[tuple[str, ...]]:
         yield flag, str(value)
     elif any(option.name == name and option.together > 1 for _, option in column_options()):
         yield flag, *value
+    elif isinstance(value, Mapping):
+        cells = ((column, cell) for column, given in value.items() for cell in _listed(given))
+        yield from ((flag, f"{column}={cell}") for column, cell in cells)
     elif name == "shots":
         yield flag, ",".join(f"{rows:g}" for rows in value)
     else:

@@ -22,6 +22,7 @@ from tailwise.labels.shots import Shots
 from tailwise.metrics.confidence import Interval
 from tailwise.metrics.coverage import CONFIDENCE, MeasuredIntervals, RegionCoverage, coverage_by_region
 from tailwise.metrics.headlines import as_rows_come
+from tailwise.metrics.heavy_rows import notes_on_heavy_row
 from tailwise.metrics.region_metrics import RegionMetrics, region_metrics
 from tailwise.modalities.map_evaluation import MapEvaluation, Store, evaluate_part
 from tailwise.modalities.map_model import MapModel
@@ -81,6 +82,11 @@ class Evaluation:
     as_rows_come: Interval | None = None
     intervals: tuple[MeasuredIntervals, ...] = ()
     references: tuple[Standing, ...] = ()
+
+    @property
+    def notes(self) -> list[str]:
+        """Notes for the user: a row that carries much of an error."""
+        return notes_on_heavy_row(self.predicted.y, self.predicted.pred, self.predicted.row)
 
     def metrics(self) -> dict[str, dict[str, float]]:
         """Return number of rows and metrics by region as plain numbers, without intervals."""

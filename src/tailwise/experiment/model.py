@@ -1,6 +1,7 @@
 """A fitted model: raw rows in, predictions out; saved as a folder that loads without running code from it."""
 
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,19 +14,21 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 
 from tailwise._checks import InputError
+from tailwise._numbers import number
 from tailwise.backends.names import load_backend
 from tailwise.backends.protocol import Inputs, OutOfFold, Predictor
 from tailwise.calibration.corrections import Correction, Fitting
 from tailwise.calibration.intervals import RegionIntervals
 from tailwise.data.columns import Schema
 from tailwise.data.rows import Rows, as_rows
+from tailwise.data.seen import note_on_bounded, note_on_unseen
 from tailwise.data.task import Task
 from tailwise.distributions.atoms import Atoms, atoms_from_json, atoms_of
 from tailwise.distributions.conditional import FEWEST, ConditionalDensity
 from tailwise.distributions.decisions import Decision, Dial, Loss
 from tailwise.distributions.dialed import weights_as_rows_come
 from tailwise.distributions.grid_density import GridTarget
-from tailwise.distributions.label_density import Target
+from tailwise.distributions.label_density import REACH, Target
 from tailwise.distributions.mixtures import Mixture
 from tailwise.distributions.pooling import concatenate
 from tailwise.distributions.predictive import Predictive
@@ -104,6 +107,7 @@ class FittedModel:
         leaderboard: out-of-fold errors of a stack and its experts; ``None`` of other models.
         atoms: values that many training labels share, and so do the distributions.
         held_out: validation rows that the intervals of a decision are calibrated on.
+        bounded: whether predictions far beyond the training labels are set to the limit that decisions have too.
     """
 
     schema: Schema
@@ -120,6 +124,7 @@ class FittedModel:
     leaderboard: Leaderboard | None = None
     atoms: Atoms | None = None
     held_out: HeldOut | None = None
+    bounded: bool = True
 
     @property
     def encoder(self) -> str | None:
@@ -361,6 +366,17 @@ class FittedModel:
             )
         return self.dial
 
+    def notes_on_unseen(self, frame: pd.DataFrame | Rows) -> list[str]:
+        """Return one note on values that no training row had, by column with their fraction; none if there are none.
+
+        Models of earlier versions do not know what they were trained on.
+
+        Raises:
+            InputError: columns that are missing, unknown, or of another type.
+        """
+        rows = self._rows(frame, ignore_extra=True)
+        return note_on_unseen(self.schema.features(rows.frame()), self.schema.seen) if self.schema.seen else []
+
     def predict_std(self, frame: pd.DataFrame | Rows, *, ignore_extra: bool = False) -> NDArray[np.float64] | None:
         """Return ``(n,)`` standard deviations of the predictive distribution, target units; ``None`` if it has none.
 
@@ -413,6 +429,7 @@ class FittedModel:
         joined, spread = np.concatenate(pred), np.concatenate(std) if std else None
         if self.correction is not None:
             joined = self.correction(joined)
+        joined = self._bounded(joined, rows)
         given: AnyPredictive | None = concatenate(distributions) if distributions else None
         spread = self._std(spread, _scalar(given), joined)
         if not len(joined) and predictive:
@@ -426,6 +443,27 @@ class FittedModel:
             np.concatenate(features) if features else None,
             self._of_atoms(given) if predictive and given is not None else None,
         )
+
+    def _bounded(self, pred: NDArray[np.float64], rows: Rows) -> NDArray[np.float64]:
+        """Return predictions inside the range of the training labels widened by ``REACH``, with one warning if need be.
+
+        Models without a density of the training labels have no bounds.
+        """
+        if self.dial is None or not self.bounded:
+            return pred
+        low, high = np.asarray(self.dial.density.low), np.asarray(self.dial.density.high)
+        inside = np.clip(pred, low - REACH * (high - low), high + REACH * (high - low))
+        beyond = np.flatnonzero((inside != pred).reshape(len(pred), -1).any(axis=1))
+        if len(beyond):
+            worst = beyond[np.abs(inside - pred)[beyond].reshape(len(beyond), -1).max(axis=1).argmax()]
+            features = self.schema.features(rows.select(np.array([worst])).frame())
+            texts = [", ".join(number(float(v)) for v in np.atleast_1d(values)) for values in (low, high)]
+            warnings.warn(
+                note_on_bounded(int(worst), len(beyond), pred[worst], inside[worst], texts, features, self.schema.seen),
+                UserWarning,
+                stacklevel=4,
+            )
+        return inside
 
     def predict_interval(
         self,

@@ -9,11 +9,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tailwise._checks import InputError
+from tailwise.data.cell_rules import CellRules
 from tailwise.data.columns import Schema
+from tailwise.data.reading import PLAIN
 from tailwise.data.rows import Rows, as_rows, sample
 from tailwise.data.source import Source, load_source
 from tailwise.data.splits import SPLIT_COLUMN, SplitName, check_groups, split_rows
-from tailwise.data.targets import check_target, require_column, target_names, target_rows
+from tailwise.data.targets import check_target, require_column, target_names, target_reading, target_rows
 from tailwise.data.task import Task
 from tailwise.labels.bin_grid import BinGrid
 from tailwise.labels.bins import Bins
@@ -28,6 +30,7 @@ _CHOICES = (
     *("bin_width", "n_bins", "shots", "split", "split_column", "group", "drop_missing_target", "mask_target", "seed"),
     *("drop", "nominal", "numeric", "date"),
 )
+_OF_CELLS = ("missing", "decimal", "thousands", "date_order")  # written where they are given
 _ROLES = {"group": "it holds the groups", "split": "it holds the split"}
 
 
@@ -47,6 +50,10 @@ def prepare(
     nominal: Sequence[str] = (),
     numeric: Sequence[str] = (),
     date: Sequence[str] = (),
+    missing: Mapping[str, Any] | Sequence[str] = (),
+    decimal: str | None = None,
+    thousands: str | None = None,
+    date_order: str | None = None,
     folder: str | Path | None = None,
     drop_missing_target: bool = False,
     mask_target: Sequence[tuple[float, float]] = (),
@@ -72,6 +79,11 @@ def prepare(
         nominal: columns to take as nominal.
         numeric: columns to take as numeric.
         date: columns to take as dates.
+        missing: values that count as missing, by column, ``{"weight": [-999]}``, or as texts ``["weight=-999"]``; of
+            features and of the target.
+        decimal: mark before decimals in text, ``","`` or ``"."``, where cells could be read in two ways.
+        thousands: mark between groups of three digits in text, ``","``, ``"."``, ``" "`` or ``"'"``.
+        date_order: ``"dmy"`` or ``"mdy"``, where dates could be read in two ways.
         folder: where relative paths of files start; the current folder if not given.
         drop_missing_target: drop rows without a target instead of refusing them.
         mask_target: ranges ``[low, high)`` of the target whose rows are removed from training and validation, not from
@@ -86,10 +98,17 @@ def prepare(
     """
     given = locals()
     media_roles = media_columns(media, parameters=prepare.__kwdefaults__ or ())
-    choices = {name: given[name] for name in _CHOICES}
+    choices = {name: given[name] for name in _CHOICES} | {name: given[name] for name in _OF_CELLS if given[name]}
+    rules = CellRules.of(missing, decimal, thousands, date_order)
     for _, option in column_options():
         choices[option.name] = media.get(option.name, () if option.together == 1 else None)
-    source = data if isinstance(data, Source) else load_source(str(data)) if isinstance(data, str | Path) else None
+    source = (
+        data
+        if isinstance(data, Source)
+        else load_source(str(data), text=nominal)
+        if isinstance(data, str | Path)
+        else None
+    )
     rows = as_rows(data) if source is None else source.rows  # type: ignore[arg-type]
     folder = source.folder if source is not None and folder is None else folder
     names = rows.columns
@@ -101,7 +120,9 @@ def prepare(
     _check_bins(bin_width, n_bins, edges, shots, regions)
     targets = target_names(target, names)
     _check_several(targets, edges=edges, mask_target=mask_target)
-    values, labelled = target_rows(rows.frame(list(targets)), targets, drop=drop_missing_target)
+    of_targets = rows.frame(list(targets))
+    readings = {name: target_reading(of_targets, name, rules) for name in targets}
+    values, labelled = target_rows(of_targets, targets, drop=drop_missing_target, readings=readings)
     row = np.flatnonzero(labelled)
     notes = [] if labelled.all() else [f"{int((~labelled).sum()):,} rows dropped: no target"]
     rows = rows if labelled.all() else rows.select(row)
@@ -131,7 +152,10 @@ def prepare(
         ],
         media=media_roles,
         hint=how_to_name(),
+        rules=rules,
+        readings={name: reading for name, reading in readings.items() if reading != PLAIN},
     )
+    schema = schema.trained_on(sample(rows.select(np.flatnonzero(part == "train")), seed))
     rows = with_full_paths(rows, schema, Path(folder or ""))
     y_train = values[part == "train"]
     for name, column in zip(targets, _columns(y_train), strict=True):
@@ -146,7 +170,8 @@ def prepare(
             raise InputError("the masked ranges leave no validation row; mask less, or choose another `split`")
         notes.append(f"{int(hidden.sum()):,} rows removed from training and validation: `mask_target`")
     y_train = values[part == "train"]
-    notes += [f"column {name!r} is not an input: {_ROLES.get(why, why)}" for name, why in schema.unused.items()]
+    notes += schema.notes_on_unused(_ROLES)
+    notes += schema.notes
     task = assemble(
         rows,
         row,

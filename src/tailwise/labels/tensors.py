@@ -25,6 +25,36 @@ def float_bits(values: ArrayLike) -> Tensor:
     return torch.from_numpy(np.array(values, dtype=np.float32)).view(torch.int32)
 
 
+def step_labels(target: Tensor, *, infinite: bool = False) -> Tensor:
+    """Return the labels of a training step as floating-point numbers; differences of unsigned ones would wrap round.
+
+    NaN marks a pixel of a map without a label. Labels of rows must be finite; those on a GPU are not looked at, because
+    the step would have to wait for it.
+
+    Args:
+        target: ``(B,)``, ``(B, K)`` or dense ``(B, H, W)``.
+        infinite: whether infinite labels are allowed.
+
+    Raises:
+        InputError: labels of rows that are NaN or infinite.
+
+    Example:
+        >>> step_labels(torch.tensor([3, 5], dtype=torch.uint8)).dtype
+        torch.float32
+    """
+    if not target.is_floating_point():
+        return target.to(torch.get_default_dtype())
+    if target.ndim < 3 and target.device.type == "cpu" and not torch.compiler.is_compiling():
+        known = ~torch.isnan(target) if infinite else torch.isfinite(target)
+        if not known.all():
+            wrong = ~known if target.ndim < 2 else ~known.all(1)
+            raise InputError(
+                f"target has {int(wrong.sum())} labels that are NaN or infinite, the first at position "
+                f"{int(wrong.int().argmax())}; drop or impute them first"
+            )
+    return target
+
+
 def edge_bits(bins: Bins) -> Tensor:
     """Return the ``(n_bins - 1,)`` edges between the bins for :func:`bin_index`, as a buffer."""
     return float_bits(bins.edges[1:-1])

@@ -7,12 +7,13 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from tailwise._checks import InputError, label_array, positive, same_shape, true_or_false, whole
+from tailwise._checks import InputError, label_array, not_a_column, positive, same_shape, true_or_false, whole
 from tailwise._part import FromLabels, Part, Setting
 from tailwise.distributed import gather_all
 from tailwise.labels.bins import Bins
 from tailwise.labels.density import LDS
 from tailwise.labels.streaming import LabelDensity
+from tailwise.labels.tensors import step_labels
 from tailwise.losses.loss import Loss
 from tailwise.losses.own_label import own_label_nll
 from tailwise.losses.reduce import weighted_mean
@@ -48,6 +49,7 @@ def bmc_loss(
         0.0
     """
     same_shape(pred, target)
+    target = step_labels(target)
     if target.ndim >= 3:
         pred, target, weight = _draw(pred, target, weight, pixels)
     if len(target) == 1:
@@ -88,6 +90,7 @@ def gai_loss(
         InputError: shapes that differ, a mixture of labels of another dimension.
     """
     same_shape(pred, target)
+    target = step_labels(target)
     dimensions = target.shape[1] if target.ndim == 2 else 1
     if means.shape[1] != dimensions:
         raise InputError(
@@ -142,6 +145,8 @@ def bni_loss(
         InputError: shapes that differ, or K-dimensional targets.
     """
     same_shape(pred, target)
+    target = step_labels(target)
+    not_a_column(target)
     if target.ndim == 2:
         raise InputError("bni integrates over scalar labels; for targets (B, K) use bmc or gai")
     if target.ndim >= 3:

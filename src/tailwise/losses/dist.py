@@ -9,10 +9,11 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import gaussian_kde
 from torch import Tensor
 
-from tailwise._checks import InputError, label_array, not_negative, one_of, positive, same_shape
+from tailwise._checks import InputError, label_array, not_a_column, not_negative, one_of, positive, same_shape
 from tailwise._part import Part
 from tailwise.labels.kde import binned_density
 from tailwise.labels.kernels import COMPATS, Compat
+from tailwise.labels.tensors import step_labels
 from tailwise.losses.focal import focal_factor
 from tailwise.losses.loss import Loss
 from tailwise.losses.reduce import weighted_mean
@@ -74,6 +75,8 @@ def dist_loss(
         2.0
     """
     same_shape(pred, target)
+    target = step_labels(target)
+    not_a_column(target)
     if target.ndim == 2:
         raise InputError("dist sorts scalar labels; for targets (B, K) use mse, bmc or gai")
     if weight is not None and weight.shape != target.shape:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from tailwise._checks import InputError, positive, same_shape
 from tailwise._part import SPREAD, Part
+from tailwise.labels.tensors import step_labels
 from tailwise.losses.loss import Loss
 from tailwise.losses.reduce import difference
 
@@ -33,6 +34,7 @@ def gar_terms(
         InputError: shapes that do not belong together.
     """
     same_shape(pred, target)
+    target = step_labels(target)
     if weight is not None and weight.shape not in (target.shape, target.shape[:1]):
         raise InputError(
             f"weight has shape {tuple(weight.shape)}; it must be that of target, {tuple(target.shape)}, "

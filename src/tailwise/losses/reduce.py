@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from tailwise._checks import InputError
+from tailwise.labels.tensors import step_labels
 
 
 def weighted_mean(values: Tensor, weight: Tensor | None, target: Tensor) -> Tensor:
@@ -15,7 +16,7 @@ def weighted_mean(values: Tensor, weight: Tensor | None, target: Tensor) -> Tens
         target: ``(B,)``, ``(B, K)`` or dense ``(B, H, W)``, where NaN marks a pixel without a label.
 
     Raises:
-        InputError: a weight of any other shape.
+        InputError: a weight of any other shape, labels of rows that are NaN or infinite.
     """
     if weight is not None:
         if weight.shape == target.shape:
@@ -28,6 +29,7 @@ def weighted_mean(values: Tensor, weight: Tensor | None, target: Tensor) -> Tens
                 "or (B,) for a target (B, K)"
             )
     if target.ndim < 3:
+        step_labels(target)
         return values.mean()
     known = ~torch.isnan(target)
     return torch.where(known, values, torch.zeros_like(values)).sum() / known.sum().clamp(min=1)

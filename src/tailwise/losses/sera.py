@@ -7,10 +7,10 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from tailwise._checks import InputError, label_array, positive, same_shape
+from tailwise._checks import InputError, label_array, not_a_column, positive, same_shape
 from tailwise._part import Part
 from tailwise.labels.relevance import Box, Relevance, Which
-from tailwise.labels.tensors import float_bits
+from tailwise.labels.tensors import float_bits, step_labels
 from tailwise.losses.loss import Loss
 from tailwise.losses.reduce import difference, weighted_mean
 
@@ -36,6 +36,8 @@ def sera_loss(pred: Tensor, target: Tensor, weight: Tensor | None = None, *, rel
         2.0
     """
     same_shape(pred, target)
+    not_a_column(target)
+    target = step_labels(target)
     if target.ndim == 2:
         raise InputError("sera needs the relevance of scalar labels; for targets (B, K) use mse or a weighting")
     if relevance.shape != target.shape:

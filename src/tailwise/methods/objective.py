@@ -14,6 +14,7 @@ from tailwise._checks import InputError, one_of, positive
 from tailwise.augment.views import NoAugment
 from tailwise.distributed import gather_all, gathered, sum_over_processes, world
 from tailwise.heads.head import Head, as_head
+from tailwise.labels.tensors import step_labels
 from tailwise.losses.loss import as_loss
 from tailwise.losses.pointwise import MSE
 from tailwise.methods.slots import EndsEpochs, Gathering, OwnFactor, OwnRates, PartlyTrained
@@ -106,7 +107,7 @@ class Objective(nn.Module):
 
     def forward(self, x: Any, y: Tensor) -> dict[str, Tensor]:
         """Named scalar terms, whose sum is to be minimised."""
-        x, y = self.augment.inputs(x, y)
+        x, y = self.augment.inputs(x, step_labels(y))
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.trains != "head"):
             features = self.model.encode(x)
         features, y = self.augment.features(features, y)

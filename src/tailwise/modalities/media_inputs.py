@@ -12,6 +12,7 @@ from sklearn.compose import ColumnTransformer
 
 from tailwise.data.columns import Schema
 from tailwise.data.preprocessing import transform
+from tailwise.data.reach import Reach
 from tailwise.data.rows import Rows
 from tailwise.modalities.kinds import modality_named
 from tailwise.modalities.media_rows import with_full_paths
@@ -44,15 +45,19 @@ class MediaInputs:
     Args:
         readers: by input.
         preprocessor: of the ordinary columns, if there are any.
+        reach: limits of their numbers.
     """
 
     readers: Mapping[str, Reader]
     preprocessor: ColumnTransformer | None
+    reach: Reach | None = None
 
     def of_frame(self, schema: Schema, frame: pd.DataFrame) -> dict[str, NDArray[Any]]:
         """Return the inputs of rows by name, each ``(n, ...)``; paths are taken as they are."""
         x = {name: reader.read(frame) for name, reader in self.readers.items()}
-        return x if self.preprocessor is None else x | {TABLE: transform(self.preprocessor, schema, frame)}
+        if self.preprocessor is None:
+            return x
+        return x | {TABLE: transform(self.preprocessor, schema, frame, reach=self.reach)}
 
     def pieces(self, schema: Schema, rows: Rows) -> Iterator[dict[str, NDArray[Any]]]:
         """Return the inputs of at most 1,024 rows at a time; relative paths start at the current folder.
@@ -73,7 +78,8 @@ class MediaInputs:
             saved[name] = reader.save(folder / name)
             if not any((folder / name).iterdir()):
                 (folder / name).rmdir()
-        return {"readers": saved, "table": self.preprocessor is not None}
+        reach = None if self.reach is None else self.reach.to_json()
+        return {"readers": saved, "table": self.preprocessor is not None, "reach": reach}
 
     @classmethod
     def load(cls, folder: Path, saved: Mapping[str, Any]) -> "MediaInputs":
@@ -83,4 +89,4 @@ class MediaInputs:
             name: modality_named(kind_of_input(name)).load_reader(folder / name, description)
             for name, description in saved["readers"].items()
         }
-        return cls(readers, preprocessor)
+        return cls(readers, preprocessor, Reach.from_json(saved["reach"]) if saved.get("reach") else None)

@@ -15,6 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from tailwise._checks import InputError
 from tailwise.data.columns import Schema
 from tailwise.data.preprocessing import categories_of, fit_preprocessor, transform_features
+from tailwise.data.reach import Reach
 from tailwise.data.task import Task
 from tailwise.distributed import world
 from tailwise.modalities.encoder_names import AUTO, encoder_for
@@ -88,15 +89,15 @@ def media_setup(
     encoders = {name: medium.encoder for name, medium in fitted.items()}
     on_disk = {name for name, medium in fitted.items() if medium.stays_on_disk(len(table.y))}
     x = {name: _training_inputs(medium, frame, on_disk=name in on_disk) for name, medium in fitted.items()}
-    preprocessor = None
+    preprocessor, reach = None, None
     if schema.columns:
         features = schema.features(frame)
-        preprocessor = fit_preprocessor(features)
+        preprocessor, reach = fit_preprocessor(features), Reach.of(features)
         x_table = transform_features(preprocessor, features)
         encoders[TABLE], description = _table_encoder(encoder, x_table, preprocessor, of_table)
         described[TABLE] = {"kind": TABLE, **description}
         x[TABLE] = torch.from_numpy(x_table)
-    inputs = MediaInputs({name: medium.reader for name, medium in fitted.items()}, preprocessor)
+    inputs = MediaInputs({name: medium.reader for name, medium in fitted.items()}, preprocessor, reach)
     network = MediaEncoder(encoders)
     batches = MediaBatches(x, torch.from_numpy(y_train).float(), batch_size=batch_size)
     _check_batches(network, batches, len(y_train))
@@ -133,7 +134,9 @@ class ValidationInputs:
 
     def __init__(self, inputs: MediaInputs, schema: Schema, frame: pd.DataFrame, on_disk: Collection[str]) -> None:
         in_memory = {name: reader for name, reader in inputs.readers.items() if name not in on_disk}
-        self.kept = MediaInputs(in_memory, inputs.preprocessor).of_frame(schema, frame) if len(frame) else {}
+        self.kept = (
+            MediaInputs(in_memory, inputs.preprocessor, inputs.reach).of_frame(schema, frame) if len(frame) else {}
+        )
         self.on_disk, self.frame = {name: inputs.readers[name] for name in on_disk}, frame
 
     def __iter__(self) -> Iterator[dict[str, NDArray[Any]]]:

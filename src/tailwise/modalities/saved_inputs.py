@@ -15,11 +15,11 @@ def load_inputs(folder: Path, saved: Mapping[str, Any] | None, dtype: Any) -> "T
 
     Args:
         folder: where they were saved.
-        saved: what their ``save`` returned: ``None`` of a table.
+        saved: what their ``save`` returned; of a table ``None`` or its limits.
         dtype: of a table's numbers.
     """
-    if saved is None:
-        return TableInputs.load(folder, dtype)
+    if saved is None or "readers" not in saved:
+        return TableInputs.load(folder, saved, dtype)
     from tailwise.modalities.media_inputs import MediaInputs
 
     return MediaInputs.load(folder, saved)

@@ -1,6 +1,6 @@
 """Conversion of a table's ordinary columns to the inputs of a model."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -12,6 +12,7 @@ from sklearn.compose import ColumnTransformer
 
 from tailwise.data.columns import Schema
 from tailwise.data.preprocessing import fit_preprocessor, fit_tree_preprocessor, transform
+from tailwise.data.reach import Reach
 from tailwise.data.rows import Rows
 
 # scikit-learn's own types are known to skops; a fitted imputer also holds the type of the numbers it saw.
@@ -26,6 +27,7 @@ class TableInputs:
     Args:
         preprocessor: from features, as :meth:`Schema.features` gives them, to inputs.
         dtype: float32 for networks; float64 where numbers are not scaled first.
+        reach: limits of the numbers that a network takes; ``None`` of other models, and of those of earlier versions.
 
     Example:
         >>> features = pd.DataFrame({"size": [1.0, 2.0, 3.0]})
@@ -36,11 +38,18 @@ class TableInputs:
 
     preprocessor: ColumnTransformer
     dtype: Any = np.float32
+    reach: Reach | None = None
 
     @classmethod
-    def fit(cls, features: pd.DataFrame, dtype: Any = np.float32) -> Self:
-        """Learn from features of training rows: imputed, scaled, and one input a category."""
-        return cls(fit_preprocessor(features), dtype)
+    def fit(cls, features: pd.DataFrame, dtype: Any = np.float32, *, clamped: bool = False) -> Self:
+        """Learn from features of training rows: imputed, scaled, and one input a category.
+
+        Args:
+            features: as :meth:`Schema.features` gives them.
+            dtype: of the inputs.
+            clamped: numbers far outside those of the training rows are taken as at :class:`Reach`'s limit.
+        """
+        return cls(fit_preprocessor(features), dtype, Reach.of(features) if clamped else None)
 
     @classmethod
     def fit_trees(cls, features: pd.DataFrame, *, scaled: bool = False) -> Self:
@@ -54,17 +63,19 @@ class TableInputs:
 
     def of_frame(self, schema: Schema, frame: pd.DataFrame) -> Any:
         """``(n, p)`` inputs of rows."""
-        return transform(self.preprocessor, schema, frame, self.dtype)
+        return transform(self.preprocessor, schema, frame, self.dtype, self.reach)
 
     def pieces(self, schema: Schema, rows: Rows, *, size: int = _ROWS_AT_ONCE) -> Iterator[Any]:
         """Inputs of at most ``size`` rows at a time, in order: columns of categories make a large table dense."""
         return (self.of_frame(schema, frame) for frame in rows.pieces(size))
 
-    def save(self, folder: Path) -> None:
-        """Write the preprocessor into a folder."""
+    def save(self, folder: Path) -> dict[str, Any] | None:
+        """Write the preprocessor into a folder, and return the description that :meth:`load` needs, if there is one."""
         skops.io.dump(self.preprocessor, folder / _FILE)
+        return None if self.reach is None else {"reach": self.reach.to_json()}
 
     @classmethod
-    def load(cls, folder: Path, dtype: Any = np.float32) -> Self:
+    def load(cls, folder: Path, saved: Mapping[str, Any] | None = None, dtype: Any = np.float32) -> Self:
         """Read what :meth:`save` wrote; nothing in it is executed."""
-        return cls(skops.io.load(folder / _FILE, trusted=_TRUSTED), dtype)
+        reach = None if saved is None else Reach.from_json(saved["reach"])
+        return cls(skops.io.load(folder / _FILE, trusted=_TRUSTED), dtype, reach)

@@ -64,7 +64,7 @@ def ordinal_entropy_loss(
         known = ~torch.isnan(labels)
         gaps = (labels.unsqueeze(1) - labels.unsqueeze(2)).abs()
     else:
-        check_batch(features, target)
+        target = check_batch(features, target)
         rows, gaps = features.unsqueeze(0), label_gaps(target, label_distance).unsqueeze(0)
         known = torch.ones(gaps.shape[:2], dtype=torch.bool, device=gaps.device)
     if rows.dtype in (torch.float16, torch.bfloat16):  # torch has no pairwise distances in half precision

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from tailwise._checks import InputError, same_shape
+from tailwise.labels.tensors import step_labels
 
 LabelDistance = Literal["l1", "l2"]
 LABEL_DISTANCES = ("l1", "l2")
@@ -33,13 +34,18 @@ def unit(rows: Tensor) -> Tensor:
     return torch.where(nonzero, rows / torch.where(nonzero, length, 1), 0)
 
 
-def check_batch(features: Tensor, target: Tensor) -> None:
-    """Raise unless there is one row of features per label, ``(B, d)`` with ``(B,)`` or ``(B, K)``."""
+def check_batch(features: Tensor, target: Tensor) -> Tensor:
+    """Return the labels as floating-point numbers.
+
+    Raises:
+        InputError: not one row of features per label, ``(B, d)`` with ``(B,)`` or ``(B, K)``; labels not finite.
+    """
     if features.ndim != 2 or target.ndim not in (1, 2) or len(features) != len(target):
         raise InputError(
             f"features must be (B, d) with one row a label, got {tuple(features.shape)} "
             f"for target {tuple(target.shape)}"
         )
+    return step_labels(target)
 
 
 def flatten_views(
@@ -63,6 +69,7 @@ def flatten_views(
         )
     if weight is not None and weight.shape != target.shape[:1]:
         raise InputError(f"weight must be (B,) = {tuple(target.shape[:1])}, got {tuple(weight.shape)}")
+    target = step_labels(target)
     pred = target if pred is None else pred
     if features.ndim == 2:
         same_shape(pred, target)

@@ -57,7 +57,7 @@ def ranksim_loss(
         0.0
     """
     features = features.flatten(1)
-    check_batch(features, target)
+    target = check_batch(features, target)
     gaps = label_gaps(target, label_distance)
     chosen = _one_of_each(gaps, random=compat == "paper")
     pairs = chosen.unsqueeze(0) & chosen.unsqueeze(1)

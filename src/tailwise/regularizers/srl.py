@@ -8,7 +8,7 @@ from torch import Tensor
 from tailwise._checks import InputError, not_negative, positive, whole
 from tailwise._part import Part
 from tailwise.labels.bins import Bins
-from tailwise.labels.tensors import BinIndex, FullPrecision
+from tailwise.labels.tensors import BinIndex, FullPrecision, step_labels
 from tailwise.regularizers.pairs import unit
 
 
@@ -162,7 +162,7 @@ class SRL(FullPrecision):
                 f"{tuple(features.shape)} and {tuple(target.shape)}"
             )
         z = unit(features.to(torch.promote_types(features.dtype, torch.float32)))
-        index = self.bin_index(target)
+        index = self.bin_index(step_labels(target))
         sums = z.new_zeros(self.surrogate.shape).index_add(0, index, z)
         in_batch = torch.zeros_like(self.seen).index_fill(0, index, True)
         if self.training and self.gathers:

@@ -11,7 +11,7 @@ from tailwise._part import Part
 from tailwise.labels.bin_grid import BinGrid
 from tailwise.labels.bins import Bins
 from tailwise.labels.kernels import COMPATS, Compat, Kernel, kernel_window, smooth
-from tailwise.labels.tensors import BinIndex
+from tailwise.labels.tensors import BinIndex, step_labels
 from tailwise.smoothing.epoch_smoothing import EpochSmoothing
 from tailwise.smoothing.moments import BinMoments
 from tailwise.smoothing.pixels import FEWEST_PIXELS, add_pixels, affine_pixels
@@ -240,7 +240,7 @@ class FDS(EpochSmoothing):
             return features
         axes = 2 if isinstance(self.bins, BinGrid) else 1
         if features.ndim == 2 and features.shape == (len(target), self.n_features) and target.ndim == axes:
-            return self._step(features, self.bin_index(target))
+            return self._step(features, self.bin_index(step_labels(target)))
         dense = features.ndim == 4 and target.shape == (features.shape[0], *features.shape[2:])
         if axes == 2 or not dense or features.shape[1] != self.n_features:
             raise InputError(

@@ -5,8 +5,9 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from tailwise._checks import InputError, label_array
+from tailwise._checks import InputError, label_array, not_a_column
 from tailwise.labels.bin_grid import label_rows
+from tailwise.labels.tensors import step_labels
 
 
 class UniformWeights(nn.Module):
@@ -39,12 +40,14 @@ class WeightFunction(nn.Module):
 
     def forward(self, target: Tensor) -> Tensor:
         """Return the weight of each label, in the type of ``target`` if that is floating-point, else float32."""
+        if self.k is None:
+            not_a_column(target)
         if self.k is None and target.ndim == 2:
             raise InputError(f"weights need a scalar target (B,) or a dense one (B, H, W), got {tuple(target.shape)}")
         if self.k is not None and (target.ndim != 2 or target.shape[1] != self.k):
             raise InputError(f"weights of {self.k}-dimensional labels need (B, {self.k}), got {tuple(target.shape)}")
         if target.ndim < 3:
-            weight = self.weigh(target.float())
+            weight = self.weigh(step_labels(target, infinite=True).float())
         else:
             known = ~torch.isnan(target)
             weight = self.weigh(torch.where(known, target, 0.0).float()) * known

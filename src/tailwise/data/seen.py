@@ -1,0 +1,165 @@
+"""What a model has seen in training: the range of each number, the levels of each category."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+
+from tailwise._checks import shown
+from tailwise._numbers import number
+
+_MOST_LEVELS = 20_000
+_NEARLY_CONSTANT = 1e-9
+_COLUMNS_SHOWN = 4
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Values of a feature in the training rows.
+
+    Args:
+        low: lowest number.
+        high: highest number.
+        levels: categories, in order; ``None`` of numbers, and where there are too many.
+    """
+
+    low: float | None = None
+    high: float | None = None
+    levels: tuple[str, ...] | None = None
+
+    @classmethod
+    def of(cls, values: pd.Series) -> Self:
+        """Return the range of numbers, or the levels of text."""
+        filled = values.dropna()
+        if pd.api.types.is_float_dtype(values):
+            return cls() if filled.empty else cls(float(filled.min()), float(filled.max()))
+        levels = sorted(str(level) for level in filled.unique())
+        return cls(levels=tuple(levels) if len(levels) <= _MOST_LEVELS else None)
+
+    def unseen(self, values: pd.Series) -> "pd.Series[bool]":
+        """Return which cells are outside the range, or no level; missing ones are not."""
+        if self.levels is not None:
+            return values.notna() & ~values.isin(self.levels)
+        if self.low is None or not pd.api.types.is_float_dtype(values):
+            return pd.Series(False, index=values.index)
+        return (values < self.low) | (values > self.high)
+
+    def excess(self, values: pd.Series) -> "pd.Series[float]":
+        """Return how far numbers are outside, as a fraction of the range; infinite where it is empty."""
+        if self.low is None or self.high is None:
+            return pd.Series(0.0, index=values.index)
+        beyond = np.maximum(self.low - values, values - self.high).clip(lower=0).fillna(0.0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return (beyond / (self.high - self.low)).fillna(0.0)
+
+    def near(self, cell: str) -> str | None:
+        """Return the level that differs from a cell in case and spaces alone."""
+        folded = " ".join(cell.split()).casefold()
+        return next((level for level in self.levels or () if " ".join(level.split()).casefold() == folded), None)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return JSON values that :meth:`from_json` reads."""
+        if self.levels is not None:
+            return {"levels": list(self.levels)}
+        return {} if self.low is None else {"low": self.low, "high": self.high}
+
+    @classmethod
+    def from_json(cls, saved: Mapping[str, Any]) -> Self:
+        """Return what :meth:`to_json` gave."""
+        if "levels" in saved:
+            return cls(levels=tuple(str(level) for level in saved["levels"]))
+        return cls(float(saved["low"]), float(saved["high"])) if "low" in saved else cls()
+
+
+def useless(values: pd.Series) -> str | None:
+    """Return the reason why a column of training rows has nothing to learn from; ``None`` if it may have.
+
+    Args:
+        values: a feature, as :meth:`tailwise.data.columns.Schema.features` gives it.
+    """
+    filled = values.dropna()
+    if filled.empty:
+        return "empty in every training row"
+    if len(filled) < len(values):
+        return None
+    if filled.nunique() == 1:
+        return f"{shown(_plain(filled.iloc[0]))} in every training row"
+    if pd.api.types.is_float_dtype(values):
+        largest = float(filled.abs().max())
+        if float(np.ptp(filled)) <= _NEARLY_CONSTANT * largest:
+            return f"nearly constant: numbers near {largest:.4g} differ by {np.ptp(filled):.2g}; subtract a constant"
+    return None
+
+
+def _plain(cell: object) -> str:
+    return f"{cell:.10g}" if isinstance(cell, float) else str(cell)
+
+
+def note_on_unseen(features: pd.DataFrame, seen: Mapping[str, Seen]) -> list[str]:
+    """Return one note on the columns with values that training had not; none if there are none.
+
+    Args:
+        features: of new rows, as :meth:`tailwise.data.columns.Schema.features` gives them.
+        seen: by feature, what training had.
+    """
+    parts = []
+    for name, before in seen.items():
+        if name not in features or not len(features):
+            continue
+        values = features[name]
+        outside = before.unseen(values)
+        if outside.any():
+            parts.append((float(outside.mean()), _part(name, values[outside].iloc[0], float(outside.mean()), before)))
+    if not parts:
+        return []
+    parts.sort(key=lambda part: -part[0])
+    more = f"; and {len(parts) - _COLUMNS_SHOWN} more columns" if len(parts) > _COLUMNS_SHOWN else ""
+    return ["values that no training row had: " + "; ".join(text for _, text in parts[:_COLUMNS_SHOWN]) + more]
+
+
+def note_on_bounded(
+    row: int,
+    n_rows: int,
+    pred: Any,
+    bound: Any,
+    labels: Sequence[str],
+    features: pd.DataFrame,
+    seen: Mapping[str, Seen],
+) -> str:
+    """Return the note on predictions that were set to the limit of the training labels, with the farthest one.
+
+    Args:
+        row: position of the farthest prediction, from 0.
+        n_rows: number of rows whose predictions were set to the limit.
+        pred: the farthest prediction.
+        bound: its limit.
+        labels: lowest and highest training label, as text.
+        features: of that row.
+        seen: by feature, what training had.
+    """
+    excess = {name: float(before.excess(features[name]).iloc[0]) for name, before in seen.items() if name in features}
+    name = max(excess, key=lambda key: excess[key], default=None)
+    cause = ""
+    if name is not None and excess[name] > 0:
+        cause = f"; its column {_part(name, features[name].iloc[0], None, seen[name])}"
+    others = f"; {n_rows - 1:,} other rows are bounded too" if n_rows > 1 else ""
+    before, after = (", ".join(number(float(v)) for v in np.atleast_1d(values)) for values in (pred, bound))
+    return (
+        f"row {row + 1:,}: prediction {before} is far from the training labels ({labels[0]} to {labels[1]}) and is "
+        f"set to {after}{cause}{others}"
+    )
+
+
+def _part(name: str, cell: Any, fraction: float | None, before: Seen) -> str:
+    percent = "is" if fraction is None else f"{fraction:.0%}, e.g." if fraction >= 0.01 else "under 1%, e.g."
+    column = shown(name.removesuffix(" (days)"))
+    if before.levels is not None:
+        near = before.near(str(cell))
+        hint = "" if near is None else f" (training has {shown(near)})"
+        return f"{column} {percent} {shown(cell)}{hint}"
+    if name.endswith(" (days)"):
+        days = [np.datetime64(round(value), "D") for value in (cell, before.low or 0, before.high or 0)]
+        return f"{column} {percent} {days[0]} (training: {days[1]} to {days[2]})"
+    return f"{column} {percent} {number(cell)} (training: {number(before.low or 0)} to {number(before.high or 0)})"

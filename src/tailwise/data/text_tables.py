@@ -1,0 +1,188 @@
+"""Tables in text files: separators, rows with too many or too few fields, and cells that must stay text."""
+
+import csv
+import re
+import sys
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import StringIO
+from typing import TextIO
+
+import numpy as np
+import pandas as pd
+
+from tailwise._checks import InputError, quoted, shown
+
+SEPARATORS = (",", ";", "\t", "|")
+Opener = Callable[[], TextIO]
+
+
+@dataclass(frozen=True)
+class Fields:
+    """Numbers of fields in the rows of a file.
+
+    Args:
+        header: names of the columns, as the file has them.
+        longest: most fields of a row.
+        shortest: fewest fields of a row.
+        first_long: first row with more fields than the header, counted from 1 after it; 0 if there is none.
+        first_short: first row with fewer fields than the header; 0 if there is none.
+        n_short: number of rows with fewer fields.
+        extra_filled: first row with a cell that is not empty beyond the header's fields; 0 if there is none.
+        padded: whether a cell begins with a zero and another digit.
+    """
+
+    header: list[str]
+    longest: int
+    shortest: int
+    first_long: int
+    first_short: int
+    n_short: int
+    extra_filled: int
+    padded: bool
+
+
+def read_text_table(
+    opened: Opener, name: str, *, separator: str | None = None, text: Collection[str] = ()
+) -> tuple[pd.DataFrame, list[str]]:
+    """Return the table of a text file, and notes on rows that do not fit the header.
+
+    Columns of numbers are numbers. All other columns, and numbers with leading zeros, are text as the file has it, with
+    NaN for empty cells only: ``NA`` stays text.
+
+    Args:
+        opened: opens the file anew.
+        name: of the file, for messages.
+        separator: between the fields; by default the one of ``, ; tab |`` that splits the header into most fields.
+        text: columns whose cells stay text.
+
+    Raises:
+        InputError: two columns of one name, a row with more cells than the header has names.
+    """
+    separator = _separator(opened) if separator is None else separator
+    fields = _fields(opened, separator, name)
+    names = column_names(fields.header, name)
+    notes = []
+    shift = fields.longest == fields.shortest == len(names) + 1 and fields.extra_filled > 0
+    if fields.first_long and fields.extra_filled and not shift:
+        row = fields.extra_filled
+        raise InputError(
+            f"{shown(name)} cannot be read as a table: it has {len(names)} columns, but row {row:,} has more cells; "
+            f"put quotes around cells that contain {separator!r}, or remove the cells"
+        )
+    if shift:
+        notes.append("the first cell of each row has no column name and is left out")
+    elif fields.first_long:
+        notes.append(f"rows end in a stray {separator!r}, the first is row {fields.first_long:,}; it is left out")
+    if fields.n_short:
+        notes.append(
+            f"{fields.n_short:,} rows have fewer cells than there are columns, the first is row "
+            f"{fields.first_short:,}; their last cells are empty"
+        )
+    source = opened if not (fields.first_long or shift) else _trimmed(opened, separator, len(names), int(shift))
+    return _typed(source, separator, names, set(text), padded=fields.padded), notes
+
+
+def _typed(source: Opener, separator: str, names: list[str], text: set[str], *, padded: bool) -> pd.DataFrame:
+    """Return columns of numbers as numbers, all others as text."""
+
+    def read(**options: object) -> pd.DataFrame:
+        with source() as file:
+            frame: pd.DataFrame = pd.read_csv(  # type: ignore[call-overload]
+                file, sep=separator, header=0, names=names, index_col=False, **options
+            )
+            return frame
+
+    frame = read(low_memory=False, dtype=dict.fromkeys(text & set(names), str))
+    kept = [
+        name
+        for name in names
+        if name in text or not (pd.api.types.is_numeric_dtype(frame[name]) or frame[name].isna().all()) or padded
+    ]
+    if kept:
+        cells = read(usecols=kept, dtype=str, keep_default_na=False)
+        for name in kept:
+            column = cells[name].replace("", np.nan)
+            if name in text or not pd.api.types.is_numeric_dtype(frame[name]) or _is_padded(column):
+                frame[name] = column
+    return frame
+
+
+def _is_padded(cells: pd.Series) -> bool:
+    """Return whether a cell begins with a zero and another digit."""
+    return bool(cells.str.match(r"\s*[+-]?0\d").fillna(False).any())
+
+
+def _separator(opened: Opener) -> str:
+    """Return the separator that splits the header into most fields; the comma if none does."""
+    with opened() as file:
+        header = next((line for line in file if line.strip()), "")
+    return max(SEPARATORS, key=re.sub(r'"[^"]*"', "", header).count)
+
+
+def column_names(header: list[str], name: str) -> list[str]:
+    """Return the names of the columns; those without a name are called as pandas calls them."""
+    names = [cell or f"Unnamed: {i}" for i, cell in enumerate(header)]
+    repeated = sorted({cell for cell in names if names.count(cell) > 1}) if len(set(names)) < len(names) else []
+    if repeated:
+        raise InputError(f"{shown(name)} has several columns named {quoted(repeated, most=3)}; rename them")
+    return names
+
+
+def _fields(opened: Opener, separator: str, name: str) -> Fields:
+    """Count the fields of each row."""
+    padded = re.compile(rf'(?:^|["{re.escape(separator)}])0\d')
+    has_padded = False
+
+    def lines(file: TextIO) -> Iterator[str]:
+        nonlocal has_padded
+        for line in file:
+            has_padded = has_padded or padded.search(line) is not None
+            yield line
+
+    with opened() as file, _long_cells():
+        try:
+            rows = (row for row in csv.reader(lines(file), delimiter=separator) if _holds_cells(row))
+            header = next(rows, None)
+            if header is None:
+                raise InputError(f"{shown(name)} cannot be read as a table: it is empty")
+            width, number = len(header), 0
+            longest, shortest, first_long, first_short, n_short, extra = 0, sys.maxsize, 0, 0, 0, 0
+            for number, row in enumerate(rows, 1):
+                n = len(row)
+                longest, shortest = max(longest, n), min(shortest, n)
+                if n > width:
+                    first_long = first_long or number
+                    extra = extra or (number if any(cell.strip() for cell in row[width:]) else 0)
+                elif n < width:
+                    first_short, n_short = first_short or number, n_short + 1
+        except csv.Error as error:
+            raise InputError(f"{shown(name)} cannot be read as a table: {error}") from error
+    return Fields(header, longest, shortest, first_long, first_short, n_short, extra, has_padded)
+
+
+def _holds_cells(row: list[str]) -> bool:
+    """Return whether a line is a row; pandas skips lines that are empty or hold only spaces."""
+    return len(row) > 1 or (len(row) == 1 and bool(row[0].strip()))
+
+
+def _trimmed(opened: Opener, separator: str, width: int, start: int) -> Opener:
+    """Return an opener of the same rows with ``width`` cells each, after the first ``start`` cells of a row."""
+    lines = StringIO(newline="")
+    writer = csv.writer(lines, delimiter=separator)
+    with opened() as file, _long_cells():
+        rows = (row for row in csv.reader(file, delimiter=separator) if _holds_cells(row))
+        writer.writerow(next(rows))
+        writer.writerows(row[start : start + width] for row in rows)
+    return lambda: StringIO(lines.getvalue(), newline="")
+
+
+@contextmanager
+def _long_cells() -> Iterator[None]:
+    """Allow cells of any length, which the csv module limits for the whole process."""
+    limit = csv.field_size_limit(sys.maxsize)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(limit)

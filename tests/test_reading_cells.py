@@ -1,0 +1,298 @@
+"""Columns and cells are read as a careful person reads them, or a note says how."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tailwise import Experiment, FittedModel, ImbalancedRegressor, InputError, fit, prepare
+from tailwise.data.columns import Schema
+from tailwise.data.seen import note_on_unseen
+from tailwise.data.table_files import read_table
+from tailwise.data.targets import target_values
+from tailwise.diagnose import diagnose
+
+RNG = np.random.default_rng(0)
+N = 120
+
+
+def base(**columns):
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=N)
+    return pd.DataFrame({"x": x, "y": np.exp(x) + rng.normal(size=N) / 10}).assign(**columns)
+
+
+def kinds(task):
+    return {column.name: column.kind for column in task.schema.columns}
+
+
+def linear(task):
+    return fit(task, Experiment("vanilla", model="linear"))
+
+
+class TestOddCells:
+    @pytest.mark.parametrize("cell", ["#DIV/0!", ".", "12 kg", "Total", "<0.5"])
+    def test_one_odd_cell_neither_loses_a_column_nor_makes_it_nominal(self, cell):
+        numbers = [f"{v:.4f}" for v in RNG.normal(size=N)]
+        numbers[7] = cell
+        task = prepare(base(b=numbers), "y")
+        assert kinds(task)["b"] == "numeric"
+        (note,) = [note for note in task.notes if "'b'" in note]
+        assert f"1 of 120 cells are read as missing, e.g. {cell!r} in row 8" in note
+        assert "`nominal=b`" in note
+        features = Schema.from_json(task.schema.to_json()).features(base(b=numbers))
+        assert np.flatnonzero(features["b"].isna()).tolist() == [7]
+
+    def test_another_odd_cell_in_a_new_table_is_refused_by_row(self):
+        numbers = [f"{v:.4f}" for v in RNG.normal(size=N)]
+        schema = prepare(base(b=["12 kg", *numbers[1:]]), "y").schema
+        with pytest.raises(InputError, match=r"column 'b' is numeric, but 1 cells are not, e.g. '13 kg' in row 3"):
+            schema.features(base(b=[*numbers[:2], "13 kg", *numbers[3:]]))
+
+    def test_codes_with_a_few_letters_stay_categories_and_the_note_says_so(self):
+        codes = RNG.choice(["1", "2", "3"], N).astype(object)
+        codes[5] = "X"
+        task = prepare(base(b=codes), "y")
+        assert kinds(task)["b"] == "nominal"
+        assert any("read as categories, but only 1 of its cells are no numbers" in note for note in task.notes)
+
+    def test_missing_values_of_the_user(self):
+        b = np.where(np.arange(N) % 10 == 0, -999.0, RNG.normal(size=N))
+        frame = base(b=b, c=RNG.choice(["red", "blue", "unknown"], N))
+        frame.loc[:9, "y"] = -999
+        task = prepare(frame, "y", missing=["b=-999", "y=-999", "c=unknown"], drop_missing_target=True)
+        again = prepare(frame, "y", missing={"b": -999, "y": [-999], "c": "unknown"}, drop_missing_target=True)
+        assert task.schema == again.schema
+        assert len(task.y) == N - 10
+        features = task.schema.features(frame)
+        assert features["b"].isna().sum() == 12
+        assert features["c"].isna().sum() == (frame["c"] == "unknown").sum()
+        written = frame.astype({"b": str, "y": str})
+        assert task.schema.features(written)["b"].isna().sum() == 12
+        assert target_values(written, "y", task.schema.target_readings["y"]).isna().sum() == 10
+        with pytest.raises(InputError, match="10 empty cells in the target"):
+            prepare(frame, "y", missing=["y=-999"])
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"missing": ["b"]}, "takes COLUMN=VALUE"),
+            ({"missing": ["z=1"]}, "`missing` 'z' is not a column"),
+            ({"decimal": ";"}, "`decimal` must be one of"),
+            ({"decimal": ",", "thousands": ","}, "two different marks"),
+            ({"date_order": "dym"}, "`date_order` must be one of"),
+        ],
+    )
+    def test_bad_rules(self, options, message):
+        with pytest.raises(InputError, match=message):
+            prepare(base(), "y", **options)
+
+
+class TestNumbers:
+    @pytest.mark.parametrize(
+        ("write", "options"),
+        [
+            (lambda v: f"{v:.3g}".replace(".", ","), {}),
+            (lambda v: f"${v * 1000:,.2f}", {}),
+            (lambda v: f"{v * 1000:,.1f} €", {}),
+            (lambda v: f"{v:.1f}%", {}),
+            (lambda v: f"{v * 1e5:,.2f}".replace(",", "\u202f"), {}),
+            (lambda v: f"{v * 1e5:,.2f}".replace(",", "_").replace(".", ",").replace("_", "."), {}),
+            (lambda v: f"{int(v * 1e5):,}", {"thousands": ","}),
+            (lambda v: f"{v + 1:.3f}".replace(".", ","), {"decimal": ","}),
+        ],
+    )
+    def test_ways_of_writing(self, write, options):
+        values = RNG.uniform(1.0, 99, N)
+        task = prepare(base(b=[write(v) for v in values]), "y", **options)
+        assert kinds(task)["b"] == "numeric"
+        read = task.schema.features(base(b=[write(v) for v in values]))["b"]
+        assert np.corrcoef(read, values)[0, 1] > 0.999
+        assert len([note for note in task.notes if "read as written: 'b'" in note]) == 1
+
+    def test_two_ways_are_left_to_the_user(self):
+        written = [f"{v:,}" for v in RNG.integers(100_000, 999_999, N)]
+        task = prepare(base(b=written), "y")
+        assert "b" in task.schema.unused
+        assert any("give `thousands` or `decimal`" in note for note in task.notes)
+
+    def test_thousands_beside_whole_numbers_are_sure(self):
+        values = RNG.integers(1, 5000, N)
+        schema = prepare(base(b=[f"{v:,}" for v in values]), "y").schema
+        assert schema.features(base(b=[f"{v:,}" for v in values]))["b"].tolist() == values.tolist()
+
+    def test_a_target_is_read_the_same_way(self):
+        frame = base()
+        written = frame.assign(y=[f"{v:.4f}".replace(".", ",") for v in frame["y"]])
+        task = prepare(written, "y")
+        assert np.allclose(task.y, frame["y"].round(4))
+        assert task.schema.target_readings["y"].decimal == ","
+        with pytest.raises(InputError, match=r"which may be .* or .*; give `thousands` or `decimal`"):
+            prepare(frame.assign(y=[f"{v:,}" for v in RNG.integers(100_000, 999_999, N)]), "y")
+
+    def test_a_later_file_is_read_by_the_schema(self, tmp_path):
+        values = np.round(RNG.uniform(1, 9999, N), 2)
+        write = [f"{v:,.2f}".replace(",", "_").replace(".", ",").replace("_", ".") for v in values]
+        schema = prepare(base(b=write), "y").schema
+        (tmp_path / "new.csv").write_text('x,b\n1,"1.234"\n2,"2.000"\n')
+        frame = read_table(tmp_path / "new.csv", text=schema.text_columns)
+        assert schema.features(frame)["b"].tolist() == [1234.0, 2000.0]
+
+
+class TestDates:
+    DAYS = pd.date_range("2020-01-01", periods=N, freq="9D")
+
+    @pytest.mark.parametrize(
+        ("form", "options"),
+        [
+            ("%d/%m/%Y", {}),
+            ("%m/%d/%Y", {}),
+            ("%d.%m.%Y", {}),
+            ("%d.%m.%Y %H:%M", {}),
+            ("%Y/%m/%d", {}),
+            ("%Y%m%d", {"date": ["when"]}),
+            ("%d-%m-%Y", {"date": ["when"]}),
+        ],
+    )
+    def test_orders(self, form, options):
+        task = prepare(base(when=self.DAYS.strftime(form)), "y", **options)
+        assert kinds(task)["when"] == "date"
+        days = task.schema.features(base(when=self.DAYS.strftime(form)))["when (days)"]
+        assert (np.diff(days) == 9).all()
+        assert days[0] == 18262
+
+    def test_two_orders_are_left_to_the_user(self):
+        days = [f"{1 + i % 12:02}/{1 + i % 11:02}/2020" for i in range(N)]
+        task = prepare(base(when=days), "y")
+        assert any("may begin with the day or the month; give `date_order`" in note for note in task.notes)
+        chosen = prepare(base(when=days), "y", date_order="mdy").schema
+        assert chosen.features(base(when=days))["when (days)"][1] == 18262 + 32
+
+    def test_a_zero_date_is_missing_and_told(self):
+        days = self.DAYS.strftime("%Y-%m-%d").to_numpy(dtype=object)
+        days[3] = "0000-00-00"
+        task = prepare(base(when=days), "y")
+        assert kinds(task)["when"] == "date"
+        assert any("'0000-00-00' in row 4" in note for note in task.notes)
+        assert task.schema.features(base(when=days))["when (days)"].isna().sum() == 1
+
+    def test_whole_numbers_that_may_be_dates_are_told_and_the_error_says_the_rule(self):
+        numbers = self.DAYS.strftime("%Y%m%d").astype(int)
+        assert any("if they are dates, pass `date=when`" in note for note in prepare(base(when=numbers), "y").notes)
+        with pytest.raises(InputError, match="dates are written 2022-01-23, 23/01/2022"):
+            prepare(base(when=["soon"] * N), "y", date=["when"])
+
+
+class TestCategories:
+    def test_codes_of_digits_alone_are_the_levels_of_training(self, tmp_path):
+        codes = RNG.choice(["01", "02", "2A", "2B"], N)
+        task = prepare(base(code=codes), "y")
+        model = linear(task)
+        (tmp_path / "new.csv").write_text("x,code\n0.5,01\n0.5,02\n")
+        frame = read_table(tmp_path / "new.csv", text=model.schema.text_columns)
+        same = pd.DataFrame({"x": [0.5, 0.5], "code": ["01", "02"]})
+        assert model.predict(frame).tolist() == model.predict(same).tolist()
+        assert model.predict(same.assign(code=[1, 2])).tolist() == model.predict(same).tolist()
+        assert model.notes_on_unseen(frame) == []
+
+    def test_numbers_with_leading_zeros_are_told(self, tmp_path):
+        rows = "\n".join(f"{i % 7:03},{v}" for i, v in enumerate(base()["y"]))
+        (tmp_path / "t.csv").write_text("zip,y\n" + rows)
+        notes = prepare(str(tmp_path / "t.csv"), "y").notes
+        assert any(
+            "leading zeros, e.g. '000' in row 1: if they are codes, pass `nominal=zip`" in note for note in notes
+        )
+        task = prepare(str(tmp_path / "t.csv"), "y", nominal=["zip"])
+        assert task.schema.seen["zip"].levels == tuple(f"{i:03}" for i in range(7))
+
+    def test_na_beside_empty_cells_is_a_category_and_told(self):
+        country = RNG.choice(["NA", "DE", "FR", None], N)
+        task = prepare(base(country=country), "y")
+        assert "NA" in task.schema.seen["country"].levels
+        assert any("beside" in note and "`missing=country=NA`" in note for note in task.notes)
+        assert task.schema.features(base(country=country))["country"].isna().sum() == pd.isna(country).sum()
+        only = task.schema.features(base(country="NA"))["country"]
+        assert (only == "NA").all()
+
+    def test_na_without_empty_cells_is_missing(self):
+        task = prepare(base(country=RNG.choice(["NA", "DE", "FR"], N)), "y")
+        assert task.schema.seen["country"].levels == ("DE", "FR")
+
+    def test_unseen_values_are_told_by_column_in_one_note(self):
+        task = prepare(base(c=RNG.choice(["red", "blue"], N), d=TestDates.DAYS), "y")
+        model = linear(task)
+        new = pd.DataFrame(
+            {"x": [0.0, 999.0], "c": [" Red ", "red"], "d": pd.to_datetime(["2020-02-01", "2030-01-01"])}
+        )
+        (note,) = model.notes_on_unseen(new)
+        assert note.startswith("values that no training row had: ")
+        assert "'c' 50%, e.g. 'Red' (training has 'red')" in note
+        assert "'x' 50%, e.g. 999 (training: " in note
+        assert "'d' 50%, e.g. 2030-01-01 (training: 2020-" in note
+        assert note_on_unseen(task.schema.features(new[:0]), task.schema.seen) == []
+
+
+class TestColumns:
+    @pytest.mark.parametrize(
+        ("column", "reason"),
+        [
+            (4, "'4' in every training row"),
+            (1718000000123456789, "in every training row"),
+            ("89014103211118510720", "in every training row"),
+            (np.nan, "empty in every training row"),
+            ("red", "'red' in every training row"),
+            (1718000000123456000 + np.arange(N), "in every training row"),
+            (1e12 + np.arange(N) / 1e3, "nearly constant"),
+        ],
+    )
+    def test_columns_to_learn_nothing_from_are_left_out(self, column, reason):
+        frame = base(plant=column)
+        task = prepare(frame, "y")
+        assert reason in task.schema.unused["plant"]
+        model, plain = linear(task), linear(prepare(base(), "y"))
+        assert model.predict(frame.assign(plant=7)).tolist() == plain.predict(base()).tolist()
+
+    def test_a_column_that_is_constant_or_empty_stays(self):
+        frame = base(plant=np.where(np.arange(N) % 3 == 0, np.nan, 5.0))
+        assert "plant" in kinds(prepare(frame, "y"))
+
+    def test_constant_in_the_training_rows_alone(self):
+        split = np.resize(["train", "train", "val", "test"], N)
+        task = prepare(base(plant=np.where(split == "train", 1, np.arange(N)), split=split), "y")
+        assert task.schema.unused["plant"] == "'1' in every training row"
+
+    @pytest.mark.parametrize("model", ["network", "lightgbm", "linear"])
+    def test_a_table_of_empty_columns_has_no_feature(self, model):
+        with pytest.raises(InputError, match="no feature column is left: 'empty', for example, is empty in every"):
+            fit(prepare(base()[["y"]].assign(empty=np.nan), "y"), Experiment("vanilla", model=model))
+
+    def test_estimators_leave_them_out_with_a_warning(self):
+        frame = base(plant=4)
+        with pytest.warns(UserWarning, match="column 'plant' is not an input: '4' in every training row"):
+            model = ImbalancedRegressor("vanilla", epochs=1, random_state=0).fit(frame[["x", "plant"]], frame["y"])
+        new = frame[["x", "plant"]].assign(plant=10**9)
+        assert np.allclose(model.predict(new), model.predict(frame[["x", "plant"]]))
+
+    def test_diagnose_reads_the_same(self):
+        numbers = [f"{v:.4f}".replace(".", ",") for v in RNG.normal(size=N)]
+        numbers[7] = "12 kg"
+        found = diagnose(base(b=numbers), "y", quick_model=False)
+        assert found.columns.kinds == {"numeric": 2}
+        assert any("'12 kg' in row 8" in note for note in found.notes)
+
+
+def test_a_model_knows_how_its_table_was_read(tmp_path):
+    numbers = [f"{v:.4f}".replace(".", ",") for v in RNG.normal(size=N)]
+    frame = base(b=numbers, c=RNG.choice(["01", "2A"], N))
+    model = linear(prepare(frame, "y"))
+    model.save(tmp_path)
+    again = FittedModel.load(tmp_path)
+    assert again.schema == model.schema
+    assert again.predict(frame).tolist() == model.predict(frame).tolist()
+
+
+def test_models_of_earlier_versions_are_read():
+    saved = Schema.infer(base(), "y").to_json()
+    del saved["readings"], saved["seen"]
+    schema = Schema.from_json(saved)
+    assert schema.features(base())["x"].tolist() == base()["x"].tolist()
+    assert schema.target_readings == {}
