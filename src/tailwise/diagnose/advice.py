@@ -1,7 +1,13 @@
 """Advice on a diagnosis, the most urgent first."""
 
 from tailwise.diagnose.facts import Advice, Diagnosis
-from tailwise.diagnose.imbalance_advice import empty_ranges, heavy_weights, imbalance, no_relevance
+from tailwise.diagnose.imbalance_advice import (
+    empty_ranges,
+    heavy_weights,
+    imbalance,
+    no_relevance,
+    weights_tried,
+)
 from tailwise.diagnose.table_advice import leak, same_rows, useless_columns, weak_columns
 from tailwise.diagnose.value_advice import few_values, fine_bins, heavy_tails, odd_values
 from tailwise.experiment.commands import Commands
@@ -12,6 +18,7 @@ _RULES = (
     weak_columns,
     same_rows,
     imbalance,
+    weights_tried,
     heavy_weights,
     empty_ranges,
     fine_bins,

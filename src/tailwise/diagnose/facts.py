@@ -164,13 +164,34 @@ class Contrast:
 
 
 @dataclass(frozen=True)
+class WeightTrial:
+    """Change that weights made to out-of-fold errors of the quick model, in percent, with 95 % bootstrap intervals.
+
+    ``change`` is that of the MAE of the region ``rare``, ``overall`` that of all rows, which come as they are.
+    """
+
+    method: str
+    rare: str
+    change: float
+    low: float
+    high: float
+    overall: float
+    overall_low: float
+    overall_high: float
+
+
+@dataclass(frozen=True)
 class QuickModel:
-    """Errors of a cross-validated boosted model by region; ``contrast`` is ``None`` if regions have too few rows."""
+    """Errors of a cross-validated boosted model by region, and of the same with weights.
+
+    ``contrast`` and ``trial`` are ``None`` if regions have too few rows.
+    """
 
     rows: int
     folds: int
     errors: tuple[RegionError, ...]
     contrast: Contrast | None
+    trial: WeightTrial | None = None
 
     def of(self, region: str) -> RegionError | None:
         """Return the errors of a region, if it has rows."""

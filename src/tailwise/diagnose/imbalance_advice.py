@@ -14,43 +14,69 @@ _WIDE_GAP = 0.05
 
 
 def imbalance(diagnosis: Diagnosis, commands: Commands) -> Iterator[Advice]:
-    """Advise whether to re-weight, by the effect of the weights and the errors of the quick model."""
-    plain = commands.train("vanilla", "--out", commands.vanilla)
-    method = _method(diagnosis)
-    pair = (plain, commands.train(method, "--against", commands.vanilla))
-    contrast = None if diagnosis.model is None else diagnosis.model.contrast
+    """Advise what to train, by the errors of the quick model and by what weights changed of them."""
+    default = commands.train()
+    model = diagnosis.model
+    contrast = None if model is None else model.contrast
     if _even(diagnosis):
         yield Advice(
             "the target is nearly balanced: all of its values have about as many rows",
-            "train the plain network; re-weighting will hardly help",
+            "train the default; re-weighting will hardly help",
             "square-root inverse weights would be almost equal: the effective sample size would be "
             f"{diagnosis.weighting('sqinv').share:.0%} of the rows",
-            (plain,),
+            (default,),
         )
     elif contrast is None:
         yield Advice(
             f"the target is imbalanced: the fullest bin has {diagnosis.density.ratio:,.0f} times the rows of the "
             "sparsest",
-            "train the plain network and a re-weighted one, and compare their errors by region",
+            "train the default, and compare its errors by region with those of plain models in its report",
             "the errors of rare values were not measured"
-            + (": too few rows are rare, or crowded" if diagnosis.model else " (no quick model)"),
-            pair,
+            + (": too few rows are rare, or crowded" if model else " (no quick model)"),
+            (default,),
         )
     elif contrast.low > 1:
         yield Advice(
             _contrast_words(diagnosis, contrast) + _bias_of(diagnosis, contrast.rare),
-            f"train the plain network, then one with square-root inverse weights ({method}) beside it",
+            "train the default, a stack with a dial between common and rare values, and look at its errors by region",
             "rare values have little weight in a mean loss, so predictions shrink towards common values. No method "
-            "removes all of this error: extreme values are larger, and partly noise. Expect the errors of common "
-            "values to rise in return, and keep the weights only if the trade-off is worth it to you",
-            pair,
+            "removes all of this error: extreme values are larger, and partly noise",
+            (default,),
         )
     else:
         yield Advice(
             f"the target is imbalanced, without a clear effect on errors: {_contrast_words(diagnosis, contrast)}",
-            "train the plain network and look at its errors by region first",
+            "train the default and look at its errors by region",
             "if rare values are predicted as well as common ones, re-weighting only adds errors on common ones",
-            (plain,),
+            (default,),
+        )
+
+
+def weights_tried(diagnosis: Diagnosis, commands: Commands) -> Iterator[Advice]:
+    """Say what weights changed in a trial, and advise a weighted training where they lowered rare rows' errors."""
+    trial = None if diagnosis.model is None else diagnosis.model.trial
+    if trial is None or _even(diagnosis):
+        return
+    finding = (
+        f"tried on the quick model, weights ({trial.method}) change {trial.rare}-shot errors by {trial.change:+.0f} % "
+        f"({trial.low:+.0f} to {trial.high:+.0f}) and those of all rows by {trial.overall:+.0f} % "
+        f"({trial.overall_low:+.0f} to {trial.overall_high:+.0f})"
+    )
+    if trial.high < 0:
+        yield Advice(
+            finding,
+            "a weighted network may be worth training beside a plain one, if the common values may pay for it",
+            "the dial of the default trades common for rare values without another training",
+            (
+                commands.train("vanilla", "--out", commands.vanilla),
+                commands.train(_method(diagnosis), "--against", commands.vanilla),
+            ),
+        )
+    else:
+        yield Advice(
+            finding,
+            "leave re-weighting out",
+            "it did not lower the errors of rare rows beyond chance",
         )
 
 
@@ -111,11 +137,12 @@ def empty_ranges(diagnosis: Diagnosis, commands: Commands) -> Iterator[Advice]:
     widest = max(density.empty, key=lambda run: run.high - run.low)
     if widest.high - widest.low < _WIDE_GAP * (diagnosis.target.high - diagnosis.target.low):
         return
-    method, action = _method(diagnosis), "try a regularizer that orders features like the target"
-    tries = [commands.train(f"{method}+ranksim")]
-    if (stretch := _stretch_to_hide(density, widest.bins)) is not None:
-        action += "; mask a range that has rows to measure how well a model interpolates"
-        tries.append(commands.train(method, "--mask-target", f"{stretch[0]:.7g},{stretch[1]:.7g}"))
+    stretch = _stretch_to_hide(density, widest.bins)
+    if stretch is None:
+        action, tries = "do not trust predictions there", []
+    else:
+        action = "mask a range that has rows, to measure how well a model interpolates"
+        tries = [commands.train("vanilla", "--mask-target", f"{stretch[0]:.7g},{stretch[1]:.7g}")]
     yield Advice(
         f"{density.empty_share:.0%} of the target's range has no row; the widest empty range is "
         f"{number(widest.low)} to {number(widest.high)}",

@@ -8,7 +8,8 @@ from sklearn.metrics import r2_score
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from tailwise.data.preprocessing import fit_tree_preprocessor, nominal_inputs
-from tailwise.diagnose.facts import FEWEST, Contrast, QuickModel, RegionError
+from tailwise.diagnose.facts import FEWEST, Contrast, QuickModel, RegionError, WeightTrial
+from tailwise.labels.density import LDS
 from tailwise.labels.shots import REGIONS, Shots
 from tailwise.model_selection import StratifiedRegressionGroupKFold, StratifiedRegressionKFold
 
@@ -19,6 +20,7 @@ MOST_ROWS = 20_000
 _MOST_CELLS, _FEWEST_ROWS = 2_000_000, 2_000
 _FOLDS = 5
 _RESAMPLES = 1000
+_TRIED = "sqinv+lds"
 _TINY = np.finfo(np.float64).tiny
 
 
@@ -42,14 +44,27 @@ def cross_validate(features: pd.DataFrame, y: Array, shots: Shots, groups: pd.Se
     y = y[rows]
     member = None if groups is None else pd.factorize(groups)[0][rows]
     folds = _FOLDS if member is None else min(_FOLDS, np.unique(member).size)
-    predicted = _out_of_fold(x, y, nominal_inputs(preprocessor, x.shape[1]), member, folds, seed)
+    settings = (nominal_inputs(preprocessor, x.shape[1]), member, folds, seed)
+    predicted = _out_of_fold(x, y, None, *settings)
     parts = _parts(y, shots)
     errors = tuple(_region_error(name, y[part], predicted[part]) for name, part in parts.items() if part.any())
-    return QuickModel(len(y), folds, errors, _contrast(np.abs(predicted - y), parts, rng))
+    contrast = _contrast(np.abs(predicted - y), parts, rng)
+    trial = None
+    if contrast is not None:
+        weight = 1 / LDS().effective(shots.counts, power=0.5)[shots.scalar_bins.index(y)]
+        weighted = _out_of_fold(x, y, weight / weight.mean(), *settings)
+        trial = _trial(np.abs(predicted - y), np.abs(weighted - y), contrast.rare, parts[contrast.rare], rng)
+    return QuickModel(len(y), folds, errors, contrast, trial)
 
 
 def _out_of_fold(
-    x: Array, y: Array, nominal: NDArray[np.bool_], member: NDArray[np.int64] | None, folds: int, seed: int
+    x: Array,
+    y: Array,
+    weight: Array | None,
+    nominal: NDArray[np.bool_],
+    member: NDArray[np.int64] | None,
+    folds: int,
+    seed: int,
 ) -> Array:
     splitter = StratifiedRegressionKFold if member is None else StratifiedRegressionGroupKFold
     model = HistGradientBoostingRegressor(
@@ -65,7 +80,8 @@ def _out_of_fold(
     with threadpool_limits(1, user_api="openmp"):
         for train, held in splitter(folds, random_state=seed).split(x, y, member):
             mean, std = y[train].mean(), y[train].std() or 1.0
-            predicted[held] = model.fit(x[train], (y[train] - mean) / std).predict(x[held]) * std + mean
+            rows = None if weight is None else weight[train]
+            predicted[held] = model.fit(x[train], (y[train] - mean) / std, rows).predict(x[held]) * std + mean
     return predicted
 
 
@@ -94,6 +110,20 @@ def _contrast(size: Array, parts: dict[str, NDArray[np.bool_]], rng: np.random.G
     ratio = float(size[parts[rare]].mean()) / max(float(size[parts[crowd]].mean()), _TINY)
     low, high = np.quantile(drawn_rare / np.maximum(drawn_crowd, _TINY), [0.025, 0.975]).tolist()
     return Contrast(rare, crowd, ratio, low, high)
+
+
+def _trial(
+    plain: Array, weighted: Array, rare: str, in_rare: NDArray[np.bool_], rng: np.random.Generator
+) -> WeightTrial:
+    """Compare the error sizes of both models, row by row, where rows are rare and over all rows."""
+    changes = []
+    for rows in (in_rare, np.ones_like(in_rare)):
+        both = np.stack([plain[rows], weighted[rows]])
+        draws = np.stack([both[:, rng.integers(0, both.shape[1], both.shape[1])].mean(1) for _ in range(_RESAMPLES)])
+        base, ours = draws.T
+        ends = np.quantile(100 * (ours / np.maximum(base, _TINY) - 1), [0.025, 0.975]).tolist()
+        changes += [100 * (float(both[1].mean()) / max(float(both[0].mean()), _TINY) - 1), *ends]
+    return WeightTrial(_TRIED, rare, *changes)
 
 
 def _means(values: Array, rng: np.random.Generator) -> Array:

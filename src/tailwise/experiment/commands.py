@@ -38,9 +38,9 @@ class Commands:
         """Return the commands for keywords of :func:`tailwise.experiment.prepare.prepare`, in their order."""
         return cls(data, target, tuple(words for name, value in choices.items() for words in _options(name, value)))
 
-    def train(self, method: str, *more: str) -> str:
-        """Return the command that trains a method."""
-        return self._line("train", "--method", method, *more)
+    def train(self, method: str | None = None, *more: str) -> str:
+        """Return the command that trains a method, or the default."""
+        return self._line("train", *(() if method is None else ("--method", method)), *more)
 
     def again(self, *more: str) -> str:
         """Return the command that diagnoses with further options; a bin width replaces the width or number given."""
