@@ -299,7 +299,7 @@ class TestPrepare:
             (lambda f: f.assign(x1=f["x1"].mask(f.index == 4, 1e300)), r"'x1' has 1e\+300 in row 5"),
             (lambda f: f.assign(x1=[[1, 2]] * 400), "holds list values"),
             (lambda f: f.assign(x1=[b"a"] * 400), "holds bytes values"),
-            (lambda f: f.assign(split=["train", "test"] * 200), "leaves no row for 'val'"),
+            (lambda f: f.assign(split=["train", "val"] * 200), "leaves no row for 'test'"),
             (lambda f: f.assign(split=["train", "val", "test", None] * 100), "must have train, val or test"),
         ],
     )

@@ -18,7 +18,7 @@ N = 120
 def base(**columns):
     rng = np.random.default_rng(1)
     x = rng.normal(size=N)
-    return pd.DataFrame({"x": x, "y": np.exp(x) + rng.normal(size=N) / 10}).assign(**columns)
+    return pd.DataFrame({"x": x, "y": 10 + 3 * x + rng.normal(size=N) / 10}).assign(**columns)
 
 
 def kinds(task):
@@ -269,6 +269,7 @@ class TestColumns:
         frame = base(plant=4)
         with pytest.warns(UserWarning, match="column 'plant' is not an input: '4' in every training row"):
             model = ImbalancedRegressor("vanilla", epochs=1, random_state=0).fit(frame[["x", "plant"]], frame["y"])
+        frame = frame[frame["x"].abs() < 1]
         new = frame[["x", "plant"]].assign(plant=10**9)
         assert np.allclose(model.predict(new), model.predict(frame[["x", "plant"]]))
 
@@ -296,3 +297,85 @@ def test_models_of_earlier_versions_are_read():
     schema = Schema.from_json(saved)
     assert schema.features(base())["x"].tolist() == base()["x"].tolist()
     assert schema.target_readings == {}
+
+
+class TestMissingCodes:
+    def test_of_features_and_the_target_are_told(self):
+        rng = np.random.default_rng(2)
+        frame = base(b=np.where(np.arange(N) % 10 == 0, -999.0, rng.normal(size=N)))
+        frame.loc[:11, "y"] = 9999
+        notes = prepare(frame, "y").notes
+        assert any(
+            "'b' has 12 cells -999, far from all others" in note and "`missing=b=-999`" in note for note in notes
+        )
+        assert any("'y' has 12 cells 9999" in note for note in notes)
+        assert not any("far from" in note for note in prepare(base(b=np.arange(N)), "y").notes)
+
+    def test_diagnose_considers_a_code_before_censoring(self):
+        frame = base().assign(y=np.r_[np.full(12, -999.0), np.random.default_rng(0).gamma(2, 5, N - 12)])
+        found = diagnose(frame, "y", quick_model=False, data="t.csv")
+        assert [spike.code for spike in found.spikes] == [True]
+        (advice,) = [one for one in found.advice if "-999" in one.finding]
+        assert "missing value" in advice.action
+        assert "--missing y=-999" in advice.commands[0]
+
+    def test_a_crowd_among_few_values_is_a_spike(self):
+        y = np.r_[np.zeros(293), np.arange(1.0, 8.0)]
+        found = diagnose(pd.DataFrame({"x": np.arange(300.0), "y": y}), "y", quick_model=False)
+        assert [(spike.value, spike.rows) for spike in found.spikes] == [(0.0, 293)]
+        stars = np.repeat([1.0, 2.0, 3.0, 4.0, 5.0], [10, 20, 40, 80, 150])
+        found = diagnose(pd.DataFrame({"x": np.arange(300.0), "y": stars}), "y", quick_model=False)
+        assert found.spikes == ()
+
+
+class TestSplits:
+    def test_validation_rows_come_from_training_rows(self):
+        frame = base(split=np.resize(["train", "train", "test"], N))
+        task = prepare(frame, "y")
+        assert task.count("val") == 12
+        assert (task.part[frame["split"] == "test"] == "test").all()
+        assert any("names no validation rows: 12 of the training rows are used" in note for note in task.notes)
+        assert prepare(frame, "y").part.tolist() == task.part.tolist()
+
+    def test_groups_stay_whole(self):
+        frame = base(split=np.resize(["train", "train", "test"], N), g=np.arange(N) % 30)
+        frame["split"] = np.where(frame["g"] < 20, "train", "test")
+        task = prepare(frame, "y", group="g")
+        assert pd.Series(task.part).groupby(frame["g"]).nunique().max() == 1
+        assert task.count("val") == 12
+        with pytest.raises(InputError, match="leaves one group for training and validation"):
+            prepare(frame.assign(g=np.where(frame["split"] == "test", np.arange(N) % 2, 2)), "y", group="g")
+
+    def test_no_rare_test_row_is_told(self):
+        y = np.r_[np.zeros(293), 3 + np.arange(7) * 1.3]
+        task = prepare(pd.DataFrame({"x": np.arange(300.0), "y": y}), "y")
+        assert any("no test row is few-shot, 7 training rows are" in note for note in task.notes)
+        assert not any("no test row" in note for note in prepare(base().assign(y=lambda f: np.exp(f["x"])), "y").notes)
+
+
+class TestFrames:
+    def test_nullable_and_arrow_types(self):
+        frame = base(c=RNG.choice(["red", "blue"], N), n=RNG.integers(0, 9, N), b=RNG.random(N) > 0.5)
+        frame["c"] = frame["c"].mask(np.arange(N) == 3)
+        plain = prepare(frame, "y")
+        for backend in ("numpy_nullable", "pyarrow"):
+            other = frame.convert_dtypes(dtype_backend=backend)
+            other.loc[5, "n"] = pd.NA
+            task = prepare(other, "y")
+            assert kinds(task) == kinds(plain)
+            features = task.schema.features(other)
+            assert features.dtypes.astype(str).to_dict()["n"] == "float64"
+            assert np.isnan(features["n"][5])
+            assert linear(task).predict(other).shape == (N,)
+            model = ImbalancedRegressor("vanilla", epochs=1, random_state=0).fit(other.drop(columns="y"), frame["y"])
+            assert np.isfinite(model.predict(other.drop(columns="y"))).all()
+
+    def test_polars(self):
+        polars = pytest.importorskip("polars")
+        frame = base(c=RNG.choice(["red", "blue"], N))
+        table = polars.from_pandas(frame)
+        task, same = prepare(table, "y"), prepare(frame, "y")
+        assert task.schema == same.schema
+        assert linear(task).predict(table).tolist() == linear(same).predict(frame).tolist()
+        model = ImbalancedRegressor("vanilla", epochs=1, random_state=0).fit(table.drop("y"), table["y"])
+        assert model.predict(table.drop("y")).tolist() == model.predict(frame.drop(columns="y")).tolist()

@@ -7,6 +7,7 @@ import pandas as pd
 from tailwise._checks import short, shown
 from tailwise.data.cell_values import NA_WORDS, Kind, as_text, first_row, is_identifier
 from tailwise.data.date_forms import compact_dates
+from tailwise.data.missing_codes import notes_on_codes
 from tailwise.data.reading import Reading
 
 _ODD_FRACTION, _FEWEST_FOR_ODD = 0.02, 20
@@ -48,7 +49,7 @@ def notes_on_cells(series: pd.Series, kind: Kind, reading: Reading) -> list[str]
     if kind == "numeric" and pd.api.types.is_numeric_dtype(series):
         if pd.api.types.is_integer_dtype(series) and compact_dates(series):
             return [f"column {name} holds numbers such as {series.iloc[0]}: if they are dates, pass `date={column}`"]
-        return []
+        return notes_on_codes(str(series.name), series.mask(reading.is_missing(series)))
     if kind not in ("numeric", "nominal") or isinstance(series.dtype, pd.CategoricalDtype):
         return []
     text = as_text(series)

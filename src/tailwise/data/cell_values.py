@@ -90,16 +90,19 @@ def as_numbers(series: pd.Series, reading: Reading = PLAIN) -> pd.Series:
         raise InputError(f"column {shown(series.name)} is numeric, but its values are of type {series.dtype}")
     check_cells(series)
     values = numbers_of(series, reading)
-    wrong = unread(series, values, empty=MISSING | TOLD_MISSING) & ~reading.is_missing(series)
-    if wrong.any():
-        raise _wrong_type(series, wrong, "numeric")
-    huge = np.isfinite(values) & (values.abs() > _LARGEST)
+    if not pd.api.types.is_numeric_dtype(series):
+        wrong = unread(series, values, empty=MISSING | TOLD_MISSING) & ~reading.is_missing(series)
+        if wrong.any():
+            raise _wrong_type(series, wrong, "numeric")
+    size = np.abs(values.to_numpy())
+    infinite = np.isinf(size)
+    huge = (size > _LARGEST) & ~infinite
     if huge.any():
         raise InputError(
             f"column {shown(series.name)} has {float(values[huge].iloc[0])!r} in row {first_row(huge)}; "
             f"values must not exceed {_LARGEST:g} in size"
         )
-    return values.replace([np.inf, -np.inf], np.nan)
+    return values.mask(infinite) if infinite.any() else values
 
 
 def numbers_of(series: pd.Series, reading: Reading = PLAIN) -> pd.Series:
@@ -118,6 +121,8 @@ def numbers_of(series: pd.Series, reading: Reading = PLAIN) -> pd.Series:
 
 def to_floats(series: pd.Series) -> pd.Series:
     """Return plain numbers as float64, NaN where a cell is no number."""
+    if series.dtype == np.float64:
+        return series
     values = pd.to_numeric(series, errors="coerce")
     return pd.Series(values.to_numpy(dtype=np.float64, na_value=np.nan), index=series.index, name=series.name)
 

@@ -126,9 +126,15 @@ class MappedRows:
         return frame.iloc[np.argsort(order, kind="stable")].reset_index(drop=True)
 
 
+def as_frame(table: Any) -> Any:
+    """Return a frame of polars or another library with ``to_pandas`` as a data frame; anything else unchanged."""
+    return table.to_pandas() if not isinstance(table, pd.DataFrame) and hasattr(table, "to_pandas") else table
+
+
 def as_rows(table: "pd.DataFrame | Rows") -> Rows:
-    """Return the rows of a data frame; other rows unchanged."""
-    return FrameRows(table) if isinstance(table, pd.DataFrame) else table
+    """Return the rows of a data frame, of pandas or polars; other rows unchanged."""
+    frame = as_frame(table)
+    return FrameRows(frame) if isinstance(frame, pd.DataFrame) else frame
 
 
 def open_folder(folder: str | Path, cache: Path) -> tuple[MappedRows, str]:

@@ -1,5 +1,6 @@
 """Split rows into training, validation and test."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -17,6 +18,7 @@ PARTS = ("train", "val", "test")
 SPLIT_COLUMN = "split"
 
 _HELD_OUT_FRACTION = 0.13
+_VALIDATION_FRACTION = 0.15
 _MOST_CELLS = 0.5
 _SPELLINGS = {
     "train": "train",
@@ -32,8 +34,10 @@ _SPELLINGS = {
 def split_column(values: pd.Series) -> NDArray[np.str_]:
     """Return the part of each row from a column with train, val (valid, validation, dev) or test.
 
+    A column without validation rows is allowed: :func:`split_rows` takes some of the training rows.
+
     Raises:
-        InputError: any other value, or a part without rows.
+        InputError: any other value, or no row for training or test.
     """
     coded = values.astype("category")
     parts = [_SPELLINGS.get(str(value).strip().lower()) for value in coded.cat.categories]
@@ -42,7 +46,7 @@ def split_column(values: pd.Series) -> NDArray[np.str_]:
         wrong.append("an empty cell")
     if wrong:
         raise InputError(f"column {values.name!r} must have train, val or test in every row, but has {quoted(wrong)}")
-    return _all_present(np.asarray(parts, dtype=str)[coded.cat.codes], f"column {values.name!r}")
+    return _all_present(np.asarray(parts, dtype=str)[coded.cat.codes], f"column {values.name!r}", ("train", "test"))
 
 
 def looks_like_split(values: pd.Series) -> bool:
@@ -160,11 +164,25 @@ def split_rows(
                 raise InputError(
                     f"group {spread.index[spread > 1][0]!r} of column {group!r} is in several parts of {column!r}"
                 )
-        return parts, "column"
+        groups = None if group is None else _codes(frame[group])
+        return (parts if (parts == "val").any() else _with_validation(parts, groups, seed)), "column"
     groups = None if group is None else _codes(frame[group])
     if split == "random":
         return random_split(len(y), groups=groups, seed=seed), "random"
     return balanced_split(y, bins, groups=groups, seed=seed), "balanced"
+
+
+def _with_validation(parts: NDArray[np.str_], groups: NDArray[np.int64] | None, seed: int) -> NDArray[np.str_]:
+    """Return the parts with 15 % of the training rows, or of their groups, for validation."""
+    train = np.flatnonzero(parts == "train")
+    member = np.arange(len(train)) if groups is None else np.unique(groups[train], return_inverse=True)[1]
+    order = np.random.default_rng(seed).permutation(int(member.max()) + 1)
+    held = np.isin(member, order[: max(1, round(_VALIDATION_FRACTION * order.size))])
+    if held.all():
+        raise InputError("the split leaves one group for training and validation; add validation rows or groups")
+    divided = parts.copy()
+    divided[train[held]] = "val"
+    return divided
 
 
 def _codes(groups: pd.Series) -> NDArray[np.int64]:
@@ -204,8 +222,8 @@ def _by_group(
     return parts
 
 
-def _all_present(parts: NDArray[np.str_], what: str) -> NDArray[np.str_]:
-    for part in PARTS:
+def _all_present(parts: NDArray[np.str_], what: str, needed: Sequence[str] = PARTS) -> NDArray[np.str_]:
+    for part in needed:
         if not (parts == part).any():
             raise InputError(f"{what} leaves no row for {part!r}; give more rows or groups, or another `split`")
     return parts

@@ -92,12 +92,16 @@ class RelevanceSummary:
 
 @dataclass(frozen=True)
 class Spike:
-    """A value with many more rows than its neighbours; at the ``low`` or ``high`` end, or ``inside``."""
+    """A value with many more rows than its neighbours; at the ``low`` or ``high`` end, or ``inside``.
+
+    ``code`` says whether it may stand for a missing value, such as -999 far from all others.
+    """
 
     value: float
     rows: int
     share: float
     where: str
+    code: bool = False
 
 
 @dataclass(frozen=True)

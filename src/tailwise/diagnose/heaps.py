@@ -3,11 +3,12 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from tailwise.data.missing_codes import missing_codes
 from tailwise.diagnose.facts import FEW_VALUES, FEWEST, Rounding, Spike
 
 Array = NDArray[np.float64]
 
-_SPIKE_SHARE, _SPIKE_TIMES = 0.01, 5.0
+_SPIKE_SHARE, _SPIKE_TIMES, _CROWD_TIMES = 0.01, 5.0, 10.0
 _HEAPED, _STEPS_A_VALUE = 0.8, 100
 _FINEST_DIGITS = 10
 
@@ -15,20 +16,39 @@ _FINEST_DIGITS = 10
 def find_spikes(y: Array) -> tuple[Spike, ...]:
     """Return values with at least 1 % of the rows and five times those of the two nearest values on either side.
 
+    Of at most nine different values, only one that most rows have is a spike.
+
     Args:
         y: ``(n,)`` labels.
     """
     values, counts = np.unique(y, return_counts=True)
     if values.size <= FEW_VALUES:
-        return ()
+        return _single_crowd(values, counts)
     around = np.pad(counts, 2)
     nearest = np.max([around[shift : shift + counts.size] for shift in (0, 1, 3, 4)], axis=0)
     high = (counts >= max(_SPIKE_SHARE * y.size, FEWEST)) & (counts >= _SPIKE_TIMES * nearest)
     ends = {0: "low", values.size - 1: "high"}
+    codes = missing_codes(y)
     return tuple(
-        Spike(float(values[i]), int(counts[i]), float(counts[i] / y.size), ends.get(int(i), "inside"))
+        Spike(
+            float(values[i]),
+            int(counts[i]),
+            float(counts[i] / y.size),
+            ends.get(int(i), "inside"),
+            float(values[i]) in codes,
+        )
         for i in np.flatnonzero(high)
     )
+
+
+def _single_crowd(values: Array, counts: NDArray[np.int64]) -> tuple[Spike, ...]:
+    """Return the value of most rows, of a target with few different values, if it has ten times those of any other."""
+    top, n = int(counts.argmax()), int(counts.sum())
+    others = np.delete(counts, top)
+    if not others.size or counts[top] < max(n / 2, FEWEST, _CROWD_TIMES * others.max()):
+        return ()
+    ends = {0: "low", values.size - 1: "high"}
+    return (Spike(float(values[top]), int(counts[top]), float(counts[top] / n), ends.get(top, "inside")),)
 
 
 def find_rounding(y: Array, spikes: tuple[Spike, ...]) -> Rounding | None:

@@ -25,7 +25,7 @@ from tailwise.diagnose.labels import (
     describe_weightings,
 )
 from tailwise.diagnose.media import media_hints
-from tailwise.diagnose.quick_model import cross_validate
+from tailwise.diagnose.quick_model import MOST_COLUMNS, cross_validate
 from tailwise.experiment.commands import Commands
 from tailwise.labels.bins import Bins
 from tailwise.labels.shots import Shots
@@ -75,7 +75,7 @@ def diagnose(
         group: column whose groups stay in one fold.
         seed: random seed of folds, samples and bootstrap.
         quick_model: whether to cross-validate a boosted model, on at most 20,000 rows (fewer of tables wider than 100
-            columns, but at least 2,000).
+            columns) and 200 columns.
         data: name of the table in the commands of the advice.
         media_names: columns of images, texts and signals, by the keywords of
             :func:`tailwise.experiment.prepare.prepare`. Neither files nor texts are read; these columns are only
@@ -146,6 +146,11 @@ def diagnose(
         model = cross_validate(features[varying], y, regions, None if group is None else table[group], seed)
         if model.rows < len(y):
             notes.append(f"the quick model used a random {model.rows:,} of the {len(y):,} rows")
+        if len(varying) > MOST_COLUMNS:
+            notes.append(
+                f"the quick model used {MOST_COLUMNS} of the {len(varying):,} columns, those that correlate most with "
+                "the target"
+            )
     elif quick_model and not media:
         notes.append("no column varies, so no model was trained")
     if quick_model and media:

@@ -69,11 +69,20 @@ def _bin_width(diagnosis: Diagnosis) -> float:
     return float(np.median(np.diff(diagnosis.density.edges)))
 
 
-def odd_values(diagnosis: Diagnosis, _: Commands) -> Iterator[Advice]:
-    """Advise on heaps at a limit or at a value inside."""
+def odd_values(diagnosis: Diagnosis, commands: Commands) -> Iterator[Advice]:
+    """Advise on codes of missing values, and on heaps at a limit or at a value inside."""
     inside = [spike for spike in diagnosis.spikes if spike.where == "inside"]
     for spike in diagnosis.spikes:
         if spike.where == "inside":
+            continue
+        if spike.code:
+            code = f"{spike.value:.10g}"
+            yield Advice(
+                f"{spike.rows:,} rows ({spike.share:.1%}) have the value {code}, far from all others",
+                "find out whether it stands for a missing value; if so, read it as missing and drop these rows",
+                "a model learns to predict the code as if it had been measured",
+                (commands.again("--missing", f"{diagnosis.target.name}={code}", "--drop-missing-target"),),
+            )
             continue
         least, beyond = ("smallest", "below") if spike.where == "low" else ("largest", "above")
         yield Advice(

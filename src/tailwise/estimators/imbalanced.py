@@ -16,7 +16,7 @@ from sklearn.utils.validation import _check_sample_weight, check_consistent_leng
 
 from tailwise._checks import InputError, label_array, one_of, shown
 from tailwise.data.columns import Column, Schema
-from tailwise.data.rows import FrameRows
+from tailwise.data.rows import FrameRows, as_frame
 from tailwise.data.targets import FEWEST_ROWS
 from tailwise.data.task import Task
 from tailwise.distributions.decisions import Loss
@@ -140,7 +140,8 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         """Train.
 
         Args:
-            X: ``(n, p)`` numbers, NaN where missing, or a data frame, whose text and category columns are nominal.
+            X: ``(n, p)`` numbers, NaN where missing, or a data frame, of pandas or polars, whose text and category
+                columns are nominal.
             y: ``(n,)`` targets.
             sample_weight: ``(n,)`` weights: how often a row is drawn, relative to others.
             groups: ``(n,)`` group of each row; no group is divided between training and validation rows.
@@ -322,6 +323,7 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
     def _frame(self, X: Any, *, reset: bool) -> pd.DataFrame:
         """Rows as a data frame, checked as scikit-learn does."""
+        X = as_frame(X)
         if isinstance(X, pd.DataFrame):
             validate_data(self, X, skip_check_array=True, reset=reset)
             _check_finite(X)

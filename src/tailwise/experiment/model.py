@@ -20,7 +20,7 @@ from tailwise.backends.protocol import Inputs, OutOfFold, Predictor
 from tailwise.calibration.corrections import Correction, Fitting
 from tailwise.calibration.intervals import RegionIntervals
 from tailwise.data.columns import Schema
-from tailwise.data.rows import Rows, as_rows
+from tailwise.data.rows import Rows, as_frame, as_rows
 from tailwise.data.seen import note_on_bounded, note_on_unseen
 from tailwise.data.task import Task
 from tailwise.distributions.atoms import Atoms, atoms_from_json, atoms_of
@@ -449,7 +449,7 @@ class FittedModel:
 
         Models without a density of the training labels have no bounds.
         """
-        if self.dial is None or not self.bounded:
+        if self.dial is None or not self.bounded or not len(pred):
             return pred
         low, high = np.asarray(self.dial.density.low), np.asarray(self.dial.density.high)
         inside = np.clip(pred, low - REACH * (high - low), high + REACH * (high - low))
@@ -529,6 +529,7 @@ class FittedModel:
         return self.intervals.intervals(pred, confidence)
 
     def _rows(self, frame: pd.DataFrame | Rows, ignore_extra: bool) -> Rows:
+        frame = as_frame(frame)
         rows = as_rows(frame.rename(columns=str) if isinstance(frame, pd.DataFrame) else frame)
         self.schema.check(rows.columns, ignore_extra=ignore_extra)
         return rows

@@ -8,20 +8,22 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tailwise._checks import InputError
+from tailwise._checks import InputError, shown
 from tailwise.data.cell_rules import CellRules
 from tailwise.data.columns import Schema
+from tailwise.data.missing_codes import notes_on_codes
 from tailwise.data.reading import PLAIN
 from tailwise.data.rows import Rows, as_rows, sample
 from tailwise.data.source import Source, load_source
 from tailwise.data.splits import SPLIT_COLUMN, SplitName, check_groups, split_rows
+from tailwise.data.splits import split_column as split_column_parts
 from tailwise.data.targets import check_target, require_column, target_names, target_reading, target_rows
 from tailwise.data.task import Task
 from tailwise.labels.bin_grid import BinGrid
 from tailwise.labels.bins import Bins
 from tailwise.labels.gaps import Gaps
 from tailwise.labels.relevance import Relevance
-from tailwise.labels.shots import Shots
+from tailwise.labels.shots import REGIONS, Shots
 from tailwise.modalities.kinds import column_options, how_to_name
 from tailwise.modalities.media_rows import media_columns, with_full_paths
 
@@ -63,9 +65,9 @@ def prepare(
     """Recognise columns, split rows, and choose bins and regions from the training labels.
 
     Args:
-        data: the table: a data frame, a file, ``example:NAME``, or a source that was read before. Of rows that are not
-            in memory only the target, and columns that split or group, are read whole; the columns are recognised from
-            a sample.
+        data: the table: a data frame of pandas or polars, a file, ``example:NAME``, or a source that was read before.
+            Of rows that are not in memory only the target, and columns that split or group, are read whole; the
+            columns are recognised from a sample.
         target: target column; or two or three of one unit, which are predicted together.
         bin_width: width of the bins, target units; by default :meth:`Bins.auto`. Of several targets, width along each.
         n_bins: number of bins instead; of several targets, along each.
@@ -125,6 +127,8 @@ def prepare(
     values, labelled = target_rows(of_targets, targets, drop=drop_missing_target, readings=readings)
     row = np.flatnonzero(labelled)
     notes = [] if labelled.all() else [f"{int((~labelled).sum()):,} rows dropped: no target"]
+    for name, column in zip(targets, _columns(values), strict=True):
+        notes += notes_on_codes(name, pd.Series(column))
     rows = rows if labelled.all() else rows.select(row)
     for name, column in zip(targets, _columns(values), strict=True):
         check_target(column, name)
@@ -139,6 +143,11 @@ def prepare(
         column=split_column,
         seed=seed,
     )
+    if kind == "column" and not _names_validation(rows, split_column or SPLIT_COLUMN):
+        notes.append(
+            f"column {shown(split_column or SPLIT_COLUMN)} names no validation rows: {int((part == 'val').sum()):,} of "
+            "the training rows are used for validation"
+        )
     schema = Schema.infer(
         sample(rows, seed),
         targets,
@@ -189,6 +198,7 @@ def prepare(
         group=groups,
     )
     task.notes.extend(_crowded_bin(y_train, task.shots))
+    task.notes.extend(_no_rare_tested(task))
     return task
 
 
@@ -270,6 +280,23 @@ def _crowded_bin(y_train: NDArray[np.float64], shots: Shots) -> list[str]:
     return [
         f"one bin of {bins.n_bins} holds {fullest / len(y_train):.0%} of the training rows; "
         f"{way_out} would tell its labels apart"
+    ]
+
+
+def _names_validation(rows: Rows, column: str) -> bool:
+    """Return whether a split column has validation rows."""
+    return bool((split_column_parts(rows.frame([column])[column]) == "val").any())
+
+
+def _no_rare_tested(task: Task) -> list[str]:
+    """Return a note where training rows are few-shot and no test row is."""
+    rare = task.shots.codes(task.y) >= REGIONS.index("few")
+    n_train, n_test = (int((rare & (task.part == part)).sum()) for part in ("train", "test"))
+    if n_test or not n_train:
+        return []
+    return [
+        f"no test row is few-shot, {n_train:,} training rows are: errors on rare values are not measured; give more "
+        "rows, or another `split`"
     ]
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tailwise._numbers import number
 from tailwise.experiment.leaderboard import Leaderboard, Standing
 from tailwise.experiment.trade_off import TradeOff
-from tailwise.labels.shots import Shots
+from tailwise.labels.shots import REGIONS, Shots
 from tailwise.metrics.confidence import Interval
 from tailwise.metrics.coverage import CONFIDENCE, MeasuredIntervals, RegionCoverage
 from tailwise.metrics.region_metrics import DISTANCE_METRICS, METRICS, RegionMetrics, dimension_metrics, region_metrics
@@ -145,6 +145,7 @@ def run_page(
         shots=shots,
         region_names=list(regions),
         regions=regions,
+        no_rare_tested=not_tested(regions, shots),
         others=others,
         metrics=metrics,
         by_target=_by_target(y_true, y_pred, shots, targets) if several else {},
@@ -162,6 +163,12 @@ def run_page(
         alike="" if features is None else " to ".join(f"{end:.2f}" for end in features.span),
         n=len(y_true),
     )
+
+
+def not_tested(regions: Mapping[str, RegionMetrics], shots: Shots) -> bool:
+    """Return whether training rows are few-shot, and no test row is few-shot or zero-shot."""
+    tested = sum(regions[name].n for name in ("few", "zero") if name in regions)
+    return "few" in regions and not tested and bool((shots.bin_codes[shots.counts > 0] == REGIONS.index("few")).any())
 
 
 def _by_target(
