@@ -57,11 +57,13 @@ FLAGS = {
     "split_column": "--split-column",
     "storage": "--storage",
     "target": "--target",
+    "test": "--test",
     "text": "--text",
     "text_pair": "--text-pair",
     "thousands": "--thousands",
     "timeout": "--timeout",
     "trials": "--trials",
+    "valid": "--valid",
     "within": "--within",
 }
 

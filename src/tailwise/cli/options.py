@@ -174,6 +174,16 @@ SplitColumn = Annotated[
     str | None,
     typer.Option("--split-column", help="Column with the values train, val and test.", rich_help_panel=ROWS),
 ]
+TestFile = Annotated[
+    str | None,
+    typer.Option(
+        "--test", metavar="FILE", help="Table of the test rows; DATA then has none of them.", rich_help_panel=ROWS
+    ),
+]
+ValidFile = Annotated[
+    str | None,
+    typer.Option("--valid", metavar="FILE", help="Table of the validation rows.", rich_help_panel=ROWS),
+]
 Group = Annotated[
     str | None,
     typer.Option("--group", help="Column whose groups (patients, engines) are never split.", rich_help_panel=ROWS),

@@ -40,6 +40,8 @@ def train(
     shots: options.Shots = None,
     split: options.Split = "auto",
     split_column: options.SplitColumn = None,
+    test: options.TestFile = None,
+    valid: options.ValidFile = None,
     group: options.Group = None,
     drop: options.Drop = None,
     nominal: options.Nominal = None,

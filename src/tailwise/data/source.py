@@ -1,8 +1,8 @@
 """The source of a table: a file, a folder of Parquet files, or an example."""
 
 import hashlib
-from collections.abc import Collection
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
@@ -27,6 +27,12 @@ class Source:
     sha256: str
     rows: Rows
     notes: list[str] = field(default_factory=list)
+
+    def beside(self, others: "Iterable[Source]") -> "Source":
+        """Return this source with a digest and notes that include those of other tables."""
+        others = list(others)
+        digest = hashlib.sha256("".join([self.sha256, *(one.sha256 for one in others)]).encode()).hexdigest()
+        return replace(self, sha256=digest, notes=[*self.notes, *(note for one in others for note in one.notes)])
 
     @property
     def folder(self) -> Path:

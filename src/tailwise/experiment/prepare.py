@@ -8,12 +8,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tailwise._checks import InputError, shown
+from tailwise._checks import InputError, one_of, shown
 from tailwise.data.cell_rules import CellRules
 from tailwise.data.columns import Schema
 from tailwise.data.missing_codes import notes_on_codes
+from tailwise.data.own_parts import text_columns, with_own_parts
 from tailwise.data.reading import PLAIN
-from tailwise.data.rows import Rows, as_rows, sample
+from tailwise.data.rows import FrameRows, Rows, as_rows, sample
 from tailwise.data.source import Source, load_source
 from tailwise.data.splits import SPLIT_COLUMN, SplitName, check_groups, split_rows
 from tailwise.data.splits import split_column as split_column_parts
@@ -33,6 +34,7 @@ _CHOICES = (
     *("drop", "nominal", "numeric", "date"),
 )
 _OF_CELLS = ("missing", "decimal", "thousands", "date_order")  # written where they are given
+_OF_PARTS = ("test", "valid")
 _ROLES = {"group": "it holds the groups", "split": "it holds the split"}
 
 
@@ -47,6 +49,8 @@ def prepare(
     regions: Mapping[str, Sequence[int]] | None = None,
     split: SplitName = "auto",
     split_column: str | None = None,
+    test: "str | Path | pd.DataFrame | None" = None,
+    valid: "str | Path | pd.DataFrame | None" = None,
     group: str | None = None,
     drop: Sequence[str] = (),
     nominal: Sequence[str] = (),
@@ -76,6 +80,9 @@ def prepare(
         regions: bins that are ``many`` and ``medium``, all others few, instead of thresholds; with ``edges`` alone.
         split: see :func:`tailwise.data.splits.split_rows`.
         split_column: column that says train, val or test; ``"split"`` if there is one.
+        test: table of the test rows, with the columns of ``data``, whose rows are then not tested; they are counted
+            after those of ``data``.
+        valid: table of the validation rows; with ``test`` alone these are taken from ``data``.
         group: column whose groups are never split.
         drop: columns to leave out.
         nominal: columns to take as nominal.
@@ -113,6 +120,15 @@ def prepare(
     )
     rows = as_rows(data) if source is None else source.rows  # type: ignore[arg-type]
     folder = source.folder if source is not None and folder is None else folder
+    own_notes: list[str] = []
+    parts = {name: given[name] for name in _OF_PARTS if given[name] is not None}
+    if parts:
+        one_of(split, "`split`", ("auto", "column"))
+        sources = {name: _part_source(table, rows) for name, table in parts.items()}
+        choices |= {name: one.name for name, one in sources.items()}
+        tables = {name: one.rows.frame() for name, one in sources.items()}
+        rows, own_notes = with_own_parts(rows, tables, column=split_column)
+        source = None if source is None else source.beside(sources.values())
     names = rows.columns
     if len(names) < 2 or len(rows) == 0:
         raise InputError(
@@ -126,7 +142,7 @@ def prepare(
     readings = {name: target_reading(of_targets, name, rules) for name in targets}
     values, labelled = target_rows(of_targets, targets, drop=drop_missing_target, readings=readings)
     row = np.flatnonzero(labelled)
-    notes = [] if labelled.all() else [f"{int((~labelled).sum()):,} rows dropped: no target"]
+    notes = own_notes + ([] if labelled.all() else [f"{int((~labelled).sum()):,} rows dropped: no target"])
     for name, column in zip(targets, _columns(values), strict=True):
         notes += notes_on_codes(name, pd.Series(column))
     rows = rows if labelled.all() else rows.select(row)
@@ -240,6 +256,13 @@ def assemble(
         of_bins = Shots.from_labels(y_train, bins, many=many, few=few, gaps=gaps)
     relevance = Relevance.extremes(y_train) if y_train.ndim == 1 else None
     return Task(rows, row, y, part, split, schema, of_bins, relevance, **{"notes": [], **more})
+
+
+def _part_source(table: "str | Path | pd.DataFrame", rows: Rows) -> Source:
+    """Return the source of the rows of one part, with text where the training rows have text."""
+    if isinstance(table, pd.DataFrame):
+        return Source("data frame", "", FrameRows(table))
+    return load_source(str(table), text=text_columns(rows))
 
 
 def _check_bins(
