@@ -24,9 +24,9 @@ from tailwise.compare.predictions import Predictions
 from tailwise.compare.presets import PRESETS
 from tailwise.compare.progress import GridProgress
 from tailwise.compare.ranks import rank_methods
+from tailwise.compare.scores import HEADINGS, SCORES
 from tailwise.compare.shares import shares_tested
 from tailwise.compare.sweep import sweep_of
-from tailwise.compare.table_comparison import HEADINGS, SCORES
 from tailwise.experiment.prepare import prepare
 from tailwise.experiment.spec import Experiment
 from tailwise.labels.bins import Bins

@@ -30,7 +30,7 @@ def test_parts_are_the_tables(parts):
 
 
 def test_validation_rows_come_from_the_training_table_where_none_are_given(parts):
-    frame, folder = parts
+    frame, _ = parts
     task = prepare(frame[:250], "price", test=frame[250:])
     assert task.count("train") + task.count("val") == 250
     assert task.count("val") > 0

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+import tailwise
 from conftest import toy_frame
 from tailwise import Bins, Shots, region_metrics
 from tailwise.calibration.intervals import RegionIntervals
@@ -18,6 +19,7 @@ from tailwise.cli.show import region_table
 from tailwise.diagnose import diagnose
 from tailwise.distributions import Dial, Mixture
 from tailwise.experiment.trade_off import trade_off
+from tailwise.experiment.worst_rows import in_common, worst_rows
 from tailwise.metrics.coverage import coverage_by_region
 from tailwise.report.against import OtherRun, compare
 from tailwise.report.bands import Bands
@@ -402,3 +404,24 @@ def test_letters_and_lines_stand_out_in_both_schemes(place):
         assert min(contrast(colors[letters], ground) for letters in ("ink", "soft", "accent")) > 4.5
         for role in ("many", "medium", "few", "zero", "ours", "other"):
             assert contrast(colors[role], ground) > 3
+
+
+def test_the_page_lists_the_rows_with_the_largest_errors_and_what_they_share(tmp_path):
+    rng = np.random.default_rng(0)
+    hidden = rng.random(1200) < 0.1
+    frame = pd.DataFrame({"x": rng.normal(size=1200), "kind": np.where(hidden, "odd", "usual")})
+    frame["y"] = rng.normal(size=1200) + 40 * hidden * rng.random(1200)
+    task = tailwise.prepare(frame, "y", split="random", drop=["kind"])
+    model = tailwise.fit(task, tailwise.Experiment("vanilla", model="linear"))
+    predicted = tailwise.evaluate(model, task, resamples=0).predicted
+    worst = worst_rows(task, predicted)
+    errors = np.abs(predicted.pred - predicted.y)
+    assert len(worst.rows) == 20
+    assert [abs(one.predicted - one.true) for one in worst.rows] == pytest.approx(np.sort(errors)[::-1][:20])
+    for one in worst.rows:
+        assert one.true == frame["y"][one.row]
+    few = (task.shots.codes(predicted.y) == 2) & (predicted.pred < predicted.y)
+    assert worst.n_too_low == few.sum()
+    tested = frame.iloc[predicted.row].reset_index(drop=True)
+    shared = in_common(tested[["x", "kind"]], predicted.y > 10)
+    assert shared[0].startswith("kind is 'odd' in 100 %")

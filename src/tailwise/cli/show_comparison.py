@@ -12,8 +12,9 @@ from tailwise.cli.show import notes, out, print_line
 from tailwise.compare.comparison import GridComparison
 from tailwise.compare.conclusions import conclusions
 from tailwise.compare.ranks import Ranking
+from tailwise.compare.scores import HEADINGS, SCORES
 from tailwise.compare.statistics import BETTER, NO_DIFFERENCE, WORSE, Compared
-from tailwise.compare.table_comparison import HEADINGS, SCORES, TableComparison
+from tailwise.compare.table_comparison import TableComparison
 
 _RANKED = ("come", "few")  # the page has all scores
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"

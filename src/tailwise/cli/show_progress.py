@@ -15,7 +15,7 @@ from tailwise.cli.flags import with_flags
 from tailwise.cli.show import err
 from tailwise.compare.cell import Cell
 from tailwise.compare.progress import GridProgress, mean_error
-from tailwise.compare.table_comparison import HEADINGS, SCORES
+from tailwise.compare.scores import HEADINGS, SCORES
 
 Result = Mapping[str, Any]
 

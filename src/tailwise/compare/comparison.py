@@ -9,8 +9,9 @@ import numpy as np
 
 from tailwise._checks import InputError
 from tailwise.compare.ranks import Ranking, rank_methods
+from tailwise.compare.scores import SCORES
 from tailwise.compare.statistics import Tally, tally
-from tailwise.compare.table_comparison import SCORES, TableComparison, compare_table, missing_reference
+from tailwise.compare.table_comparison import TableComparison, compare_table, missing_reference
 
 if TYPE_CHECKING:
     from tailwise.compare.cell import Cell

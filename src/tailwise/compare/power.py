@@ -43,7 +43,7 @@ def splits_needed(paired: Paired, level: float) -> int | None:
     Example:
         >>> from tailwise.compare.paired import compare_paired
         >>> splits_needed(compare_paired([2.7, 3.0, 2.8], [3.0, 3.2, 2.9]), 0.05)
-        6
+        5
     """
     if paired.error is None or paired.degrees is None or not paired.difference:
         return None

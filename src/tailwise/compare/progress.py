@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from tailwise.compare.cell import Cell
-from tailwise.compare.table_comparison import SCORES
+from tailwise.compare.scores import SCORES
 
 Results = Sequence[Mapping[str, Any]]
 

@@ -11,21 +11,12 @@ from numpy.typing import NDArray
 from tailwise._checks import InputError
 from tailwise.compare.over_rows import OverRows, over_rows
 from tailwise.compare.ranks import pareto_front
+from tailwise.compare.scores import SCORES
 from tailwise.compare.statistics import Compared, compare_methods, wilcoxon_after_holm
 from tailwise.compare.sweep import sweep_of
 
 if TYPE_CHECKING:
     from tailwise.compare.cell import Cell
-
-# Region and metric of each score that is compared.
-SCORES: dict[str, tuple[str, str]] = {
-    "come": ("all", "as_rows_come"),
-    "evenly": ("all", "bmae"),
-    "many": ("many", "mae"),
-    "medium": ("medium", "mae"),
-    "few": ("few", "mae"),
-}
-HEADINGS = {"come": "As rows come", **{score: score.capitalize() for score in SCORES if score != "come"}}
 
 
 @dataclass(frozen=True)

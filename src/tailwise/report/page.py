@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from markupsafe import Markup
@@ -30,6 +30,9 @@ from tailwise.report.trade_off_charts import (
 )
 from tailwise.report.trust_charts import calibration_chart, residual_chart
 
+if TYPE_CHECKING:
+    from tailwise.experiment.worst_rows import WorstRows
+
 
 def run_page(
     *,
@@ -55,6 +58,7 @@ def run_page(
     trade_off: TradeOff | None = None,
     leaderboard: Leaderboard | None = None,
     references: Sequence[Standing] = (),
+    worst: "WorstRows | None" = None,
     balance: float = 0.0,
     as_rows_come: Interval | None = None,
     intervals: Sequence[MeasuredIntervals] = (),
@@ -83,6 +87,7 @@ def run_page(
         targets: names of the targets.
         trade_off: errors by region at several balances, and scores of the distributions.
         leaderboard: out-of-fold errors of a stack and its experts.
+        worst: test rows with the largest errors.
         references: errors of this model, of plain LightGBM and of a constant on the test rows.
         balance: of the predictions.
         as_rows_come: error of rows as they come.
@@ -130,6 +135,7 @@ def run_page(
         trade_off=trade_off,
         leaderboard=leaderboard,
         references=references,
+        worst=worst,
         balance=balance,
         as_rows_come=as_rows_come,
         intervals=intervals,

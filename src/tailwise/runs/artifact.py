@@ -13,6 +13,7 @@ from tailwise.data.task import Task
 from tailwise.experiment.evaluate import Evaluation, PredictedPart, evaluate, predict_part
 from tailwise.experiment.model import FittedModel, Predictions
 from tailwise.experiment.spec import Experiment
+from tailwise.experiment.worst_rows import worst_rows
 from tailwise.modalities.kinds import kinds
 from tailwise.report.against import OtherRun, compare
 from tailwise.report.features import FeatureMap, feature_rows
@@ -212,4 +213,5 @@ def _page(
         balance=test.balance,
         as_rows_come=test.as_rows_come,
         intervals=test.intervals,
+        worst=worst_rows(task, predicted),
     )

@@ -1,0 +1,16 @@
+"""Scores that a comparison compares."""
+
+from collections.abc import Mapping
+
+# Region and metric of each score that is compared.
+SCORES: Mapping[str, tuple[str, str]] = {
+    "come": ("all", "as_rows_come"),
+    "evenly": ("all", "bmae"),
+    "many": ("many", "mae"),
+    "medium": ("medium", "mae"),
+    "few": ("few", "mae"),
+}
+HEADINGS: Mapping[str, str] = {
+    "come": "As rows come",
+    **{score: score.capitalize() for score in SCORES if score != "come"},
+}
