@@ -1,5 +1,6 @@
 import csv
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,9 @@ from PIL import Image
 
 from golden import ABSENT, SHARED, golden
 from tailwise import InputError
-from tailwise.bench.protocols import PROTOCOLS, ages, imdb_wiki_curated, nyud2_dir, stress, sts_b_dir
+from tailwise.bench.protocols import PROTOCOLS, ages, c_mapss, imdb_wiki_curated, nyud2_dir, stress, sts_b_dir
 from tailwise.bench.protocols.base import read_record
-from tailwise.bench.protocols.cells import benchmark, protocol_cells, with_loss, without_loss
+from tailwise.bench.protocols.cells import benchmark, is_known, protocol_cells, run_cells, with_loss, without_loss
 from tailwise.bench.published import TAGS, published
 from tailwise.bench.standings import SCORES, Mean, bench_table, same_method
 from tailwise.data.table_files import read_table
@@ -19,6 +20,7 @@ from tailwise.experiment.prepare import prepare
 from tailwise.labels.bins import Bins
 from tailwise.labels.density import LDS
 from tailwise.labels.shots import Shots
+from tailwise.metrics.remaining_life import nasa_score
 from tailwise.modalities.map_schema import MapSettings
 from tailwise.modalities.map_task import prepare_maps
 from tailwise.training.recipe import Recipe
@@ -46,7 +48,7 @@ def made(tmp_path_factory):
 def prepared_tables(protocol, folder):
     """Each table of a prepared folder as it is trained on."""
     for name, table in json.loads((folder / "protocol.json").read_text())["tables"].items():
-        choices = {**protocol.choices, "split": "column", "split_column": "split"}
+        choices = {**protocol.choices_of(name), "split": "column", "split_column": "split"}
         frame = read_table(folder / table["file"])
         if "depth" in choices:
             settings = MapSettings.of(choices.pop("depth"))
@@ -409,6 +411,98 @@ class TestTablesOfOneIndex:
         data, out = made("mpiigaze-dir")
         subject = pd.read_csv(data / "gaze.csv")["subject"]
         assert (read_table(out / "index.csv").groupby(subject)["split"].nunique() == 1).all()
+
+
+class TestTablesOfIMContext:
+    def test_bins_and_regions_are_the_published_ones(self, made, tmp_path):
+        protocol, (data, out) = PROTOCOLS["im-context"], made("im-context")
+        bins = {name: ready.shots for name, _, ready in prepared_tables(protocol, out)}
+        assert {name: shots.bins.n_bins for name, shots in bins.items()} == {
+            "boston": 10,
+            "concrete": 10,
+            "abalone": 50,
+            "kin8nm": 50,
+            "communities": 50,
+        }
+        assert {(shots.many, shots.few) for shots in bins.values()} == {(100, 20)}
+        assert "sex" in pd.read_csv(data / "abalone.csv")
+        assert "sex" not in read_table(out / "abalone.csv")
+        cells = protocol_cells(protocol, out, ["vanilla"], seeds=1, settings={}, out=tmp_path)
+        assert [cell.choices["n_bins"] for cell in cells] == [10, 10, 50, 50, 50]
+
+
+class TestCMAPSS:
+    def test_the_released_engines(self, tmp_path):
+        frames = {part: pd.read_csv(shared("cmapss", f"fd001_{part}.csv.gz")) for part in ("train", "test")}
+        for part, frame in frames.items():
+            np.savetxt(tmp_path / f"{part}_FD001.txt", frame.drop(columns="rul").to_numpy(), fmt="%.4f")
+        last = frames["test"].groupby("unit")["rul"].last()
+        np.savetxt(tmp_path / "RUL_FD001.txt", last.to_numpy(), fmt="%d")
+        record = PROTOCOLS["c-mapss-fd001"].prepare(tmp_path, tmp_path / "out")["tables"]["index"]
+        frame = read_table(tmp_path / "out" / "index.csv")
+        assert record["rows"]["test"] == 100
+        assert record["rows"]["train"] + record["rows"]["val"] == 20_631
+        test = frame[frame["split"] == "test"]
+        assert test["rul"].tolist() == last.tolist()
+        assert frame[frame["split"] != "test"]["rul"].tolist() == frames["train"]["rul"].tolist()
+        assert "unit" not in frame
+
+    def test_engines_are_in_one_part_and_their_last_cycle_is_judged(self, made):
+        data, out = made("c-mapss-fd001")
+        frame = read_table(out / "index.csv")
+        units = np.loadtxt(data / "train_FD001.txt")[:, 0]
+        parts = frame["split"].to_numpy()[: len(units)]
+        assert all(len(set(parts[units == unit])) == 1 for unit in np.unique(units))
+        assert (frame["split"] == "test").sum() == 10
+
+    def test_files_that_do_not_belong_together_are_refused(self, made, tmp_path):
+        c_mapss.toy(tmp_path, 0)
+        (tmp_path / "RUL_FD001.txt").write_text("1\n2\n")
+        with pytest.raises(InputError, match=r"one number for each of the 10 engines .*got shape \(2, 1\)"):
+            PROTOCOLS["c-mapss-fd001"].prepare(tmp_path, tmp_path / "out")
+        np.savetxt(tmp_path / "train_FD001.txt", np.ones((3, 5)))
+        with pytest.raises(InputError, match="must have 26 columns"):
+            PROTOCOLS["c-mapss-fd001"].prepare(tmp_path, tmp_path / "out")
+
+    def test_the_score_by_hand(self):
+        true, pred = [100.0, 100.0, 50.0], [110.0, 87.0, 50.0]
+        assert nasa_score(true, pred) == pytest.approx(2 * (math.e - 1))
+        assert math.isfinite(nasa_score([0.0], [1e9]))
+        with pytest.raises(InputError, match="one remaining life"):
+            nasa_score(np.zeros((2, 2)), np.zeros((2, 2)))
+
+    def test_results_have_the_score(self, made, tmp_path):
+        protocol, out = PROTOCOLS["c-mapss-fd001"], made("c-mapss-fd001")[1]
+        settings = {"encoder": {"widths": [4]}, "recipe": {"epochs": 1}}
+        (cell,) = protocol_cells(protocol, out, ["vanilla"], seeds=1, settings=settings, out=tmp_path)
+        ((_, result),) = run_cells([cell], tmp_path, jobs=1, backend="loky")
+        assert result["metrics"]["all"]["nasa"] > 0
+        assert is_known(cell, tmp_path)
+
+
+class TestCellCounts:
+    @pytest.mark.parametrize("name", ["vgg-cells", "mbm-cells"])
+    def test_dots_are_counted(self, made, name):
+        data, out = made(name)
+        frame = read_table(out / "index.csv")
+        for path, count in zip(frame["path"][:10], frame["count"][:10], strict=True):
+            with Image.open((out / path).with_name(Path(path).name.replace("cell", "dots"))) as dots:
+                assert (np.asarray(dots).max(axis=2) > 0).sum() == count
+        assert frame["count"].nunique() > 8
+        assert len(list(data.glob("*cell.png"))) == len(frame) == 80
+
+    def test_a_list_with_a_split_takes_precedence(self, made, tmp_path):
+        data, _ = made("vgg-cells")
+        for file in data.glob("*cell.png"):
+            (tmp_path / file.name).symlink_to(file)
+        names = sorted(file.name for file in data.glob("*cell.png"))
+        parts = ["train"] * 50 + ["val"] * 10 + ["test"] * 20
+        pd.DataFrame({"path": names, "count": range(80), "split": parts}).to_csv(tmp_path / "counts.csv", index=False)
+        record = PROTOCOLS["vgg-cells"].prepare(tmp_path, tmp_path / "out")["tables"]["index"]
+        assert record["rows"] == {"train": 50, "val": 10, "test": 20}
+        pd.DataFrame({"path": names, "count": -1}).to_csv(tmp_path / "counts.csv", index=False)
+        with pytest.raises(InputError, match="a number of at least 0"):
+            PROTOCOLS["vgg-cells"].prepare(tmp_path, tmp_path / "other")
 
 
 class TestListedShots:

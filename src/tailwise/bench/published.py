@@ -16,7 +16,8 @@ class Published:
         benchmark: protocol, or ``protocol/table`` for a protocol with several tables.
         method: method string, without the loss of the protocol; empty if there is none.
         label: name of the method in the source.
-        metric: ``mae``, ``gm``, ``mse``, ``rmse``, ``bmae``, ``pearson`` (in percent), ``delta1`` (a fraction).
+        metric: ``mae``, ``gm``, ``mse``, ``rmse``, ``bmae``, ``pearson`` (in percent), ``delta1`` (a fraction),
+            ``nasa``.
         region: ``all``, ``many``, ``medium``, ``few``, or ``seen``, ``interpolation``, ``extrapolation``.
         value: the number.
         source: paper and table.

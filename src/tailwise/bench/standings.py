@@ -42,6 +42,7 @@ SCORES: dict[str, Score] = {
     "mse": Score("MSE", _squared("rmse")),
     "rmse": Score("RMSE", _same("rmse")),
     "pearson": Score("Pearson %", _times("pearson", 100.0)),
+    "nasa": Score("NASA score", _same("nasa")),
     "delta1": Score("delta1", _same("delta1")),
 }
 

@@ -11,7 +11,7 @@ from typing import Any
 from tailwise._checks import InputError
 from tailwise.experiment.spec import Experiment
 
-_OMITTED_IF_EMPTY = ("also", "angles")
+_OMITTED_IF_EMPTY = ("also", "angles", "extra")
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class Cell:
         order: position of the entry in the comparison.
         also: further target columns, predicted together with ``target``.
         angles: whether the targets are pitch and yaw in degrees, so that the angular error is reported too.
+        extra: a further score of the test rows, a key of :data:`tailwise.compare.grid.EXTRA`.
     """
 
     table: str
@@ -47,6 +48,7 @@ class Cell:
     order: int = 0
     also: tuple[str, ...] = ()
     angles: bool = False
+    extra: str = ""
 
     @property
     def split(self) -> tuple[int, int]:

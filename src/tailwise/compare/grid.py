@@ -18,6 +18,7 @@ from tailwise.compare.predictions import Predictions
 from tailwise.compare.shares import shares_tested
 from tailwise.metrics.angles import angular_error
 from tailwise.metrics.region_errors import region_rows
+from tailwise.metrics.remaining_life import nasa_score
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 _FOLD = "tailwise fold"
 
 Result = dict[str, Any]
+EXTRA: dict[str, Callable[[NDArray[np.float64], NDArray[np.float64]], float]] = {"nasa": nasa_score}
 
 
 def run_grid(
@@ -154,6 +156,10 @@ def _trained(cell: Cell) -> tuple[dict[str, Any], Predictions]:
         angles = angular_error(predicted.y, predicted.pred)
         for name, chosen in region_rows(predicted.y, task.shots).items():
             metrics[name] |= {"angular": float(angles[chosen].mean())} if chosen.any() else {}
+    if cell.extra:
+        for name, chosen in region_rows(predicted.y, task.shots).items():
+            score = EXTRA[cell.extra]
+            metrics[name] |= {cell.extra: score(predicted.y[chosen], predicted.pred[chosen])} if chosen.any() else {}
     result = {
         "metrics": metrics,
         "coverage": {name: region.to_json() for name, region in (evaluation.coverage or {}).items()},

@@ -3,6 +3,9 @@
 from tailwise._checks import InputError, did_you_mean
 from tailwise.bench.protocols import (
     agedb_dir,
+    c_mapss,
+    cell_counts,
+    im_context,
     imdb_wiki_curated,
     imdb_wiki_dir,
     mpiigaze_dir,
@@ -28,6 +31,10 @@ PROTOCOLS: dict[str, Protocol] = {
         stress.EXTRAPOLATION,
         stress.INTERPOLATION,
         stress.BLIND_SPOT,
+        im_context.PROTOCOL,
+        c_mapss.PROTOCOL,
+        cell_counts.VGG,
+        cell_counts.MBM,
     )
 }
 

@@ -50,9 +50,11 @@ class Protocol:
         target: target column, by table if they differ.
         also: further target columns, predicted together with ``target``.
         angles: whether the targets are pitch and yaw in degrees, with an angular error.
+        extra: a further score of the test rows, ``"nasa"`` (:func:`tailwise.metrics.remaining_life.nasa_score`).
         unit: unit of the target.
         choices: arguments of :func:`tailwise.experiment.prepare.prepare`;
             for maps also ``depth``, fields of :class:`tailwise.modalities.map_schema.MapSettings`.
+        table_choices: further arguments, by table.
         metrics: metrics of the published table, keys of :data:`tailwise.bench.standings.SCORES`.
         regions: columns of the published table.
         recipe: the published training, as far as :class:`tailwise.training.recipe.Recipe` covers it.
@@ -89,11 +91,17 @@ class Protocol:
     selects_on_test: bool = False
     also: tuple[str, ...] = ()
     angles: bool = False
+    extra: str = ""
+    table_choices: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     convert: Callable[[Index, Path], Index] | None = None
 
     def target_of(self, table: str) -> str:
         """Return the target column of a table."""
         return self.target if isinstance(self.target, str) else self.target[table]
+
+    def choices_of(self, table: str) -> dict[str, Any]:
+        """Return how a table is prepared."""
+        return {**self.choices, **self.table_choices.get(table, {})}
 
     def prepare(self, data: Path, out: Path) -> dict[str, Any]:
         """Write an index of each table, and ``protocol.json`` with its counts and SHA-256, into a folder.

@@ -59,7 +59,7 @@ def protocol_cells(
         if select == "test":
             file = _selecting_on_test(file, out / f"select-test-{name}.csv")
         digest = load_source(str(file)).sha256
-        choices = {**protocol.choices, "split": "column", "split_column": SPLIT}
+        choices = {**protocol.choices_of(name), "split": "column", "split_column": SPLIT}
         if any(option.name in choices for modality, option in column_options() if modality.holds_paths):
             choices["folder"] = str(prepared.resolve())
         if DEPTH in choices:
@@ -77,6 +77,7 @@ def protocol_cells(
                     order=order,
                     also=protocol.also,
                     angles=protocol.angles,
+                    extra=protocol.extra,
                 )
                 for seed in range(seeds)
             ]

@@ -4,6 +4,7 @@ The paper's splits and regions are not known. Here the split is balanced by seed
 validation and as many for test, and the regions are those of :class:`tailwise.labels.shots.Shots`.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,10 +24,20 @@ _TOYS = {"airfoil": (5, 110.0, -9.0), "abalone": (7, 6.0, 5.0), "real_estate": (
 def read_uci(folder: Path) -> dict[str, Index]:
     """Return the four tables, each with a balanced split."""
     files = need(folder, *(f"{name}.csv" for name in TARGETS))
-    return {name: _split(file, target) for file, (name, target) in zip(files, TARGETS.items(), strict=True)}
+    return {name: balanced_index(file, target) for file, (name, target) in zip(files, TARGETS.items(), strict=True)}
 
 
-def _split(file: Path, target: str) -> Index:
+def balanced_index(file: Path, target: str, *, without: Sequence[str] = ()) -> Index:
+    """Return a table with a balanced split by seed 0.
+
+    Args:
+        file: a CSV file with a header.
+        target: target column.
+        without: columns that are left out where the table has them, in any case of letters.
+
+    Raises:
+        InputError: a table without the target, or a target that is not a number in every row.
+    """
     frame = read_table(file)
     need_columns(frame, file, [target])
     y = pd.to_numeric(frame[target], errors="coerce")
@@ -34,6 +45,7 @@ def _split(file: Path, target: str) -> Index:
         raise InputError(f"column {target!r} of {file.name!r} must hold a number in every row")
     labels = y.to_numpy(dtype=np.float64)
     parts = balanced_split(labels, Bins.auto(labels), seed=SEED)
+    frame = frame.drop(columns=[name for name in frame if str(name).lower() in without])
     return Index(frame.assign(**{SPLIT: parts}), f"balanced by seed {SEED}: the paper's split is not known")
 
 
