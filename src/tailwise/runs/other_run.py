@@ -36,7 +36,7 @@ def read_other(run: str | Path, task: Task) -> OtherRun:
     if not np.array_equal(labels.reshape(y_true.shape), y_true):
         raise _other_rows(run)
     masked = bool(config["table"].get("mask_target"))
-    return OtherRun(config["label"], pred.reshape(y_true.shape), folder.resolve().name, masked)
+    return OtherRun(config["label"], pred.reshape(y_true.shape), Path(run).resolve().name, masked)
 
 
 def _other_rows(run: str | Path) -> InputError:
