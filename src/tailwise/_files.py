@@ -70,7 +70,8 @@ def disk_error(error: BaseException, path: Path) -> OSError | None:
     Libraries in Rust and C++ raise exceptions of other types, with the number in their text.
     """
     if isinstance(error, OSError) and error.errno is not None:
-        return error if error.filename is not None else OSError(error.errno, os.strerror(error.errno), str(path))
+        is_named = error.filename is not None and not str(error.filename).endswith(UNFINISHED)
+        return error if is_named else OSError(error.errno, os.strerror(error.errno), str(path))
     code = _CODE_IN_TEXT.search(str(error))
     if code is None:
         return None

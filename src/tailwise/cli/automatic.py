@@ -1,6 +1,5 @@
 """``tailwise train --method auto``: choose a method, and show what is being done."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,9 +35,9 @@ def recorded(folder: Path) -> "Choice":
         InputError: a run that began with a method that was named.
     """
     from tailwise.experiment.auto_choice import Choice
-    from tailwise.runs.folder import CONFIG
+    from tailwise.runs.folder import read_settings
 
-    config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    config = read_settings(folder)
     if "auto" not in config["method"]:
         raise InputError(f"{str(folder)!r} was started with another method; resume with the same settings")
     return Choice.from_record(config["method"]["auto"])

@@ -1,6 +1,7 @@
 """The ``tailwise`` command: its subcommands, and how errors of the user are reported."""
 
 import errno
+import re
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -20,11 +21,14 @@ from tailwise.cli.lists import examples, methods
 from tailwise.cli.predict import predict
 from tailwise.cli.serve import serve
 from tailwise.cli.settings import repeat_options
+from tailwise.cli.signals import as_interrupts
 from tailwise.cli.streams import OutputError, silence_output, watched_streams
 from tailwise.cli.train import train
 from tailwise.cli.tune import tune
 
 NOT_PRINTED, USER_MISTAKE, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
+_LONGEST = 300  # characters of an error
+_QUOTED = re.compile(r"""(?<!\w)(['"])(?:\\.|(?!\1).)*\1(?!\w)""")
 _CANNOT_WRITE = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS, errno.EIO)
 _REPEATING = ("compare", "bench", "predict", "dial")  # commands whose options may take several values at once
 
@@ -112,10 +116,30 @@ def _of_system(error: OSError) -> str:
 def _print_error(message: str, status: int = USER_MISTAKE) -> int:
     if is_main():  # of several processes all find the same mistake
         with suppress(OSError):
-            print("tailwise: " + " ".join(with_flags(message).split()), file=sys.stderr)
+            print(_shortened("tailwise: " + " ".join(with_flags(message).split())), file=sys.stderr)
     return status
 
 
 def main() -> None:
     """Entry point of the console script."""
-    leave(run(sys.argv[1:]))
+    with as_interrupts() as signals:
+        status = run(sys.argv[1:])
+    leave(128 + signals[0] if signals and status == INTERRUPTED else status)
+
+
+def _shortened(message: str) -> str:
+    """Return a message of at most 300 characters: first its long quoted words are shortened, then its middle."""
+    for longest in (80, 40, 20):
+        if len(message) > _LONGEST:
+            message = _QUOTED.sub(lambda word, longest=longest: _cut(word[0], longest), message)
+    return _cut(message, _LONGEST)
+
+
+def _cut(text: str, longest: int) -> str:
+    """Return a text with its middle left out if it is too long; the end of a message is the way out.
+
+    >>> _cut("abcdefghij", 8)
+    'abcde…ij'
+    """
+    tail = longest // 3
+    return text if len(text) <= longest else text[: longest - tail - 1] + "…" + text[len(text) - tail :]

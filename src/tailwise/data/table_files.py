@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from tailwise._checks import InputError, quoted
+from tailwise._files import replacing
 
 SUFFIXES = {".csv": ",", ".tsv": "\t", ".parquet": None}
 
@@ -52,13 +53,11 @@ def _read_text(path: Path, separator: str) -> pd.DataFrame:
 def write_table(frame: pd.DataFrame, path: str | Path) -> None:
     """Write CSV, TSV or Parquet, as the file's name says: the whole file or none."""
     path = Path(path)
-    fresh = path.with_name(path.name + ".new")
     try:
-        if path.suffix.lower() == ".parquet":
-            frame.to_parquet(fresh, index=False)
-        else:
-            frame.to_csv(fresh, index=False, sep=SUFFIXES[path.suffix.lower()] or ",")
-        fresh.replace(path)
+        with replacing(path) as fresh:
+            if path.suffix.lower() == ".parquet":
+                frame.to_parquet(fresh, index=False)
+            else:
+                frame.to_csv(fresh, index=False, sep=SUFFIXES[path.suffix.lower()] or ",")
     except OSError as error:
-        fresh.unlink(missing_ok=True)
         raise InputError(f"cannot write {str(path)!r}: {error.strerror or error}") from error

@@ -13,6 +13,7 @@ from sklearn.compose import ColumnTransformer
 from tailwise.data.columns import Schema
 from tailwise.data.preprocessing import fit_preprocessor, fit_tree_preprocessor, transform
 from tailwise.data.rows import Rows
+from tailwise.data.skops_file import write_skops
 
 # scikit-learn's own types are known to skops; a fitted imputer also holds the type of the numbers it saw.
 _FILE, _TRUSTED = "preprocess.skops", ["numpy.dtype"]
@@ -62,7 +63,7 @@ class TableInputs:
 
     def save(self, folder: Path) -> None:
         """Write the preprocessor into a folder."""
-        skops.io.dump(self.preprocessor, folder / _FILE)
+        write_skops(self.preprocessor, folder / _FILE)
 
     @classmethod
     def load(cls, folder: Path, dtype: Any = np.float32) -> Self:

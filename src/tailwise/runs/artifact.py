@@ -58,7 +58,6 @@ def write(
         try:
             config = describe(task, experiment, label=label, encoder=model.encoder, method=method.name)
             run.start_run(out, config)
-            run.trim_history(out, 0)
             for line in history:
                 run.append_history(out, dict(line))
             write_results(out, task, model, test, label=label, remarks=method.remarks)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from tailwise._checks import InputError, quoted
 from tailwise._files import UNFINISHED, file_digest, names_besides, naming, sync, write_json, write_text
+from tailwise._stored import read_stored, read_stored_lines
 from tailwise.runs.lock import locked
 from tailwise.runs.set_aside import (
     DISCARDED,
@@ -60,6 +61,17 @@ _TOP = (
 )
 CACHE = "tailwise-cache"  # rows on disk while a folder of Parquet files is trained on
 _FORMAT = "tailwise-run-1"
+_SETTINGS: Any = {
+    "format": str,
+    "data": {"name": str, "sha256": str},
+    "target": (str, [str]),
+    "table": dict,
+    "method": {"name": str, "parameters": dict},
+    "model": dict,
+    "label": str,
+    "recipe": dict,
+}
+_EPOCH: Any = {"stage": int, "epoch": int, "of": int, "terms": dict, "validation": dict, "seconds": float, "best": bool}
 _PACKAGES = (
     "tailwise",
     "torch",
@@ -132,7 +144,7 @@ def check_same(out: Path, config: dict[str, Any]) -> None:
 
     Versions may differ, and so may the path of the data as long as its bytes are the same.
     """
-    saved, now = _read_config(out) or {}, json.loads(json.dumps(config))
+    saved, now = read_settings(out), json.loads(json.dumps(config))
     differ = [key for key in now if key not in ("versions", "data") and saved.get(key) != now[key]]
     if saved.get("data", {}).get("sha256") != now["data"]["sha256"]:
         differ.insert(0, "data")
@@ -144,7 +156,7 @@ def check_same(out: Path, config: dict[str, Any]) -> None:
 
 
 def start_run(out: Path, config: dict[str, Any]) -> None:
-    """Make the folder and write ``config.json``; a finished run there is put aside until this one is finished.
+    """Write ``config.json`` and an empty history; a finished run there is put aside until this one is finished.
 
     Raises:
         InputError: a folder that cannot be written; a finished run in it is as it was.
@@ -156,10 +168,11 @@ def start_run(out: Path, config: dict[str, Any]) -> None:
         _remove_run(out)
         out.mkdir(parents=True, exist_ok=True)
         write_json(out / CONFIG, {"format": _FORMAT, **config})
+        write_text(out / HISTORY, "")
     except OSError as error:
         with suppress(OSError):
             settle(out, _TOP)
-            discard(out, CONFIG)
+            discard(out, HISTORY, CONFIG)
             bring_back(out)
         raise InputError(f"cannot write to {str(out)!r}: {error.strerror}") from error
 
@@ -188,8 +201,9 @@ def by_target(kind: str, values: NDArray[np.float64], targets: Sequence[str]) ->
 def trim_history(out: Path, epochs: int) -> None:
     """Keep the first lines of ``history.jsonl``: those of epochs that a checkpoint has."""
     path = out / HISTORY
-    lines = path.read_text(encoding="utf-8").splitlines()[:epochs] if path.exists() else []
-    write_text(path, "".join(line + "\n" for line in lines))
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    if len(lines) > epochs:
+        write_text(path, "".join(line + "\n" for line in lines[:epochs]))
 
 
 def append_history(out: Path, line: dict[str, Any]) -> None:
@@ -200,7 +214,16 @@ def append_history(out: Path, line: dict[str, Any]) -> None:
 
 def read_history(out: Path) -> list[dict[str, Any]]:
     """Epochs of a run."""
-    return [json.loads(line) for line in (out / HISTORY).read_text(encoding="utf-8").splitlines()]
+    return read_stored_lines(out / HISTORY, _EPOCH)
+
+
+def read_settings(out: Path) -> dict[str, Any]:
+    """Return ``config.json`` of a run.
+
+    Raises:
+        InputError: a file that was edited so that it cannot be read.
+    """
+    return read_stored(out / CONFIG, _SETTINGS)
 
 
 def write_model(out: Path, save: Callable[[Path], object]) -> None:

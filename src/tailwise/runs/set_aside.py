@@ -7,7 +7,6 @@ then the manifest is still, or again, in the run folder, and the moved files go 
 
 import shutil
 from collections.abc import Collection
-from contextlib import suppress
 from pathlib import Path
 
 from tailwise._checks import InputError
@@ -77,14 +76,14 @@ def discard(out: Path, *names: str) -> None:
     """Remove files and folders of a run folder, each at one stroke, in the order given."""
     for name in names:
         for path in (out / name, out / (name + UNFINISHED)):
-            if path.is_dir() and not path.is_symlink():
+            if path.is_symlink() or path.is_file():
+                path.unlink()
+            elif path.is_dir():
                 _remove(out / DISCARDED)
                 path.rename(out / DISCARDED)
                 _remove(out / DISCARDED)
-            else:
-                path.unlink(missing_ok=True)
 
 
 def _remove(folder: Path) -> None:
-    with suppress(FileNotFoundError):
+    if folder.exists():
         shutil.rmtree(folder)

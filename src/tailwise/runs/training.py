@@ -105,8 +105,10 @@ class RunInProgress(Generic[Result]):
             on_main(lambda: self._claim(overwrite=overwrite))
             if resume and plan.fitting.resumable:
                 self.done = self._restored()
-            on_main(lambda: None if resume else run.start_run(folder, dict(plan.config)))
-            on_main(lambda: run.trim_history(folder, self.done))
+            if resume:
+                on_main(lambda: run.trim_history(folder, self.done))
+            else:
+                on_main(lambda: run.start_run(folder, dict(plan.config)))
         except BaseException:
             self._open.close()
             raise
