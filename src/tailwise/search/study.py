@@ -246,7 +246,20 @@ def _storage(name: str, lock: Path | None) -> Any:
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
-    return JournalStorage(JournalFileBackend(name, lock_obj=None if lock is None else FileLock(lock)))
+    if lock is None:
+        return JournalStorage(JournalFileBackend(name))
+    with FileLock(lock):
+        _drop_half_line(Path(name))
+    return JournalStorage(JournalFileBackend(name, lock_obj=FileLock(lock)))
+
+
+def _drop_half_line(journal: Path) -> None:
+    """Remove what a killed process wrote of a last line, which the next line would be appended to."""
+    if not journal.exists():
+        return
+    with journal.open("r+b") as file:
+        content = file.read()
+        file.truncate(content.rfind(b"\n") + 1)
 
 
 def _ended(trial: Any) -> Trial | None:
