@@ -1,3 +1,4 @@
+import contextlib
 import csv
 import http.client
 import io
@@ -6,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -14,6 +16,7 @@ import xml.etree.ElementTree as ElementTree
 from contextlib import contextmanager
 from urllib.parse import quote, urlencode
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -21,6 +24,7 @@ from tailwise._checks import InputError
 from tailwise.cli.main import run
 from tailwise.metrics.errors import mean_absolute_error
 from tailwise.runs.folder import MANIFEST, finish_run
+from tailwise.serve.chart_series import Plot, Series
 from tailwise.serve.library import Library
 from tailwise.serve.server import RunServer
 
@@ -223,6 +227,15 @@ class TestList:
         assert reason in found["vanilla"].reason
         assert found["deep/lds"].state == "finished"
 
+    def test_an_altered_run_is_not_listed_as_finished(self, runs):
+        library = Library(runs)
+        assert {run.state for run in library.look()[0]} == {"finished"}
+        model = runs / "vanilla" / "model" / "model.json"
+        model.write_text(model.read_text() + " ")
+        states = {run.id: (run.state, run.reason) for run in library.look()[0]}
+        assert states["vanilla"] == ("broken", "altered after it finished: 'model/model.json'")
+        assert states["deep/lds"][0] == "finished"
+
     def test_numbers_that_are_none_are_left_out(self, runs):
         metrics = {
             "all": {"n": "many", "mae": {"value": "x"}},
@@ -230,9 +243,36 @@ class TestList:
             "few": {"n": 2, "mae": {"value": float("nan")}},
         }
         (runs / "vanilla" / "metrics.json").write_text(json.dumps(metrics))
+        finish_run(runs / "vanilla")
         with serving(runs) as server:
             assert "vanilla" in listed(text(server, "/"))
             assert "Open the report" in text(server, "/run?run=vanilla")
+
+
+class TestSlowRequests:
+    def test_a_request_has_a_total_time(self, runs, monkeypatch):
+        monkeypatch.setattr("tailwise.serve.handler._MOST_SECONDS", 0.3)
+        with serving(runs) as server, socket.create_connection(("127.0.0.1", server.server_port), timeout=10) as client:
+            started = time.monotonic()
+            with contextlib.suppress(OSError):
+                for _ in range(100):
+                    client.sendall(b"G")
+                    time.sleep(0.05)
+            assert client.recv(100) in (b"", b"HTTP/1.1 408") or time.monotonic() - started < 5
+
+    def test_a_connection_answers_several_requests(self, runs):
+        with serving(runs) as server:
+            connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=10)
+            for _ in range(3):
+                connection.request("GET", "/")
+                assert connection.getresponse().read()
+            connection.close()
+
+
+def test_cells_of_a_chart_are_no_formulas():
+    one = Series("=a", [0.0], [1.0], [np.nan], [np.nan], "red", "o")
+    lines = Plot("regions", "@x", "=y", (one,), names=("+all",)).csv().splitlines()
+    assert lines == ["series,'@x,'=y,low,high", "'=a,'+all,1.0,,"]
 
 
 class TestSafety:
@@ -402,10 +442,9 @@ class TestCompare:
         frame["prediction"] = frame["target"]
         frame.to_parquet(runs / "vanilla" / "predictions.parquet", index=False)
         with serving(runs) as server:
-            page = text(server, address("/compare", run=["deep/lds", "vanilla"]))
-            assert "was altered after it finished" in page
-            assert "change against" in page
-            assert "<small>change " not in page
+            assert "altered after it finished" in text(server, "/")
+            page = text(server, address("/compare", run=["deep/lds", "vanilla"]), 400)
+            assert "is broken: altered after it finished" in page
 
     def test_another_target_stays_out_of_the_charts(self, runs):
         config = json.loads((runs / "other-rows" / "config.json").read_text())

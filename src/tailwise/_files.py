@@ -1,17 +1,96 @@
-"""Files that are written as a whole or not at all, and their digests."""
+"""Files that are written as a whole or not at all, their digests, and errors that name the file."""
 
 import hashlib
 import json
 import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+# How safetensors, and other libraries in Rust, put an error of the operating system into words.
+_CODE_IN_TEXT = re.compile(r"\bOs \{ code: (\d+)|\(os error (\d+)\)|\[Errno (\d+)\]")
+UNFINISHED = ".new"  # ends the name of a file that is not whole yet
+LOCK = ".tailwise.lock"  # in a folder that a process writes
 
 
 def write_json(path: Path, value: Any) -> None:
     """Write JSON so that a reader sees the old file or the new one, never a half."""
-    fresh = path.with_name(path.name + ".new")
-    fresh.write_text(json.dumps(value, indent=2, ensure_ascii=False), encoding="utf-8")
-    os.replace(fresh, path)
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text so that a reader sees the old file or the new one, never a half."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write bytes so that a reader sees the old file or the new one, never a half."""
+    with replacing(path) as fresh:
+        fresh.write_bytes(content)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Provide the path of a fresh file beside ``path``, which it replaces when the block ends without an error.
+
+    Raises:
+        OSError: a file that cannot be written; it names ``path``, and nothing is left of the fresh file.
+    """
+    fresh = path.with_name(path.name + UNFINISHED)
+    try:
+        with naming(path):
+            yield fresh
+            os.replace(fresh, path)
+    except BaseException:
+        fresh.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let errors of the operating system in a block, in whatever words a library puts them, name a file or folder.
+
+    Raises:
+        OSError: an error of the operating system, with its number and the path.
+    """
+    try:
+        yield
+    except Exception as error:
+        known = disk_error(error, path)
+        if known is None:
+            raise
+        raise known from error
+
+
+def disk_error(error: BaseException, path: Path) -> OSError | None:
+    """Return an error of the operating system with its number and a path; ``None`` for an error of another kind.
+
+    Libraries in Rust and C++ raise exceptions of other types, with the number in their text.
+    """
+    if isinstance(error, OSError) and error.errno is not None:
+        is_named = error.filename is not None and not str(error.filename).endswith(UNFINISHED)
+        return error if is_named else OSError(error.errno, os.strerror(error.errno), str(path))
+    code = _CODE_IN_TEXT.search(str(error))
+    if code is None:
+        return None
+    number = int(next(group for group in code.groups() if group is not None))
+    return OSError(number, os.strerror(number), str(path))
+
+
+def names_besides(folder: Path, *known: str) -> list[str]:
+    """Return the names in a folder but for its lock and for some; a folder that does not exist has none."""
+    return sorted(set(os.listdir(folder)) - {LOCK, *known}) if folder.is_dir() else []
+
+
+def sync(path: Path) -> None:
+    """Ask the operating system to put a file, or the names in a folder, on the disk now."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def file_digest(path: Path) -> str:

@@ -25,9 +25,9 @@ class SklearnModel(ArrayPredictor):
 
     def write(self, path: Path) -> None:
         """Write the estimator with skops."""
-        import skops.io
+        from tailwise.data.skops_file import write_skops
 
-        skops.io.dump(self.fitted, path)
+        write_skops(self.fitted, path)
 
     @staticmethod
     def read(path: Path) -> Any:

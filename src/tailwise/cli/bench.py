@@ -126,6 +126,7 @@ def run(
     from tailwise.cli.show_benchmark import failures, show_tables
     from tailwise.cli.show_progress import follow
     from tailwise.compare.grid import check_parallel
+    from tailwise.runs.lock import locked
 
     chosen = protocol_named(protocol)
     one_of(select, "--select", SELECT)
@@ -134,13 +135,14 @@ def run(
     changes = parse_set(settings or [])
     if epochs is not None:
         changes["recipe"] = {**changes.get("recipe", {}), "epochs": whole(epochs, "--epochs", least=1)}
-    check_folder(out, chosen)
-    methods = method or chosen.methods
-    cells = protocol_cells(chosen, data, methods, seeds=seeds, settings=changes, out=out, select=select)
-    mark(out, chosen, cells)
-    known = sum(is_known(cell, out / CELLS) for cell in cells)
-    results = follow(run_cells(cells, out / CELLS, jobs=jobs, backend=backend), cells, jobs=jobs, known=known)
-    tables = tables_of(chosen, out, [(cell, result) for cell, result in results if "error" in result])
+    with locked(out):
+        check_folder(out, chosen)
+        methods = method or chosen.methods
+        cells = protocol_cells(chosen, data, methods, seeds=seeds, settings=changes, out=out, select=select)
+        mark(out, chosen, cells)
+        known = sum(is_known(cell, out / CELLS) for cell in cells)
+        results = follow(run_cells(cells, out / CELLS, jobs=jobs, backend=backend), cells, jobs=jobs, known=known)
+        tables = tables_of(chosen, out, [(cell, result) for cell, result in results if "error" in result])
     show_tables(chosen, tables, every=False)
     notes(failures(tables))
     if seeds == 1:

@@ -106,6 +106,7 @@ def compare(
 
     Example:  tailwise compare houses.csv -t price -m vanilla sqinv+lds rrt+lds --model mlp-ple lightgbm
     """
+    from tailwise._files import write_text
     from tailwise.cli.show_comparison import print_comparison
     from tailwise.cli.show_progress import follow
     from tailwise.compare.comparison import compare_grid
@@ -115,6 +116,7 @@ def compare(
     from tailwise.compare.grid import check_parallel, read_cell, run_grid
     from tailwise.compare.plan import plan_cells
     from tailwise.report.compare_page import compare_page
+    from tailwise.runs.lock import locked
 
     cost = PRESETS[one_of(preset, "--preset", PRESETS)]
     check_parallel(jobs, backend)
@@ -147,17 +149,18 @@ def compare(
     tables = parse_targets(data, target)
     cells = plan_cells(tables, entries, choices=choices, seeds=n_seeds, folds=folds, rows=cost.rows)
     folder = out or Path("runs") / f"compare-{cells[0].table}"
-    results_folder = open_comparison(folder)
-    known = sum(read_cell(cell, results_folder) is not None for cell in cells)
-    results = follow(run_grid(cells, results_folder, jobs=jobs, backend=backend), cells, jobs=jobs, known=known)
-    comparison = compare_grid(results, base, folder=results_folder)
-    write_comparison(comparison, folder)
-    page = compare_page(
-        comparison,
-        comparison.title,
-        conclusions=conclusions(comparison),
-        of_tables=of_tables(comparison),
-        scores=WHERE,
-    )
-    (folder / PAGE).write_text(page, encoding="utf-8")
+    with locked(folder):
+        results_folder = open_comparison(folder)
+        known = sum(read_cell(cell, results_folder) is not None for cell in cells)
+        results = follow(run_grid(cells, results_folder, jobs=jobs, backend=backend), cells, jobs=jobs, known=known)
+        comparison = compare_grid(results, base, folder=results_folder)
+        write_comparison(comparison, folder)
+        page = compare_page(
+            comparison,
+            comparison.title,
+            conclusions=conclusions(comparison),
+            of_tables=of_tables(comparison),
+            scores=WHERE,
+        )
+        write_text(folder / PAGE, page)
     print_comparison(comparison, trainings=len(results), page=folder / PAGE)

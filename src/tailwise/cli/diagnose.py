@@ -52,7 +52,7 @@ def diagnose(
 
     Example:  tailwise diagnose houses.csv --target price --html diagnosis.html
     """
-    from tailwise._files import write_json
+    from tailwise._files import write_json, write_text
     from tailwise.cli.out_file import check_out_file
     from tailwise.cli.show import notes, print_line
     from tailwise.cli.show import out as console
@@ -87,7 +87,7 @@ def diagnose(
     if html is not None:
         from tailwise.report.diagnosis_page import diagnosis_page
 
-        html.write_text(diagnosis_page(diagnosis, source.name), encoding="utf-8")
+        write_text(html, diagnosis_page(diagnosis, source.name))
     console.print(summary(diagnosis, source.name, plain=not console.encoding.lower().startswith("utf")))
     print_advice(diagnosis, console)
     if out is not None:

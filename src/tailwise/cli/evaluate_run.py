@@ -41,9 +41,10 @@ def evaluate(
     if seed < 0:
         raise InputError(f"--seed must be at least 0, got {seed}")
     check_out_file(out, "--out", ".json", overwrite=True)
-    if is_map_model(open_run(run) / MODEL):
-        return _evaluate_maps(MapModel.load(run / MODEL), data, out, seed=seed)
-    model = FittedModel.load(open_run(run) / MODEL)
+    folder = open_run(run) / MODEL
+    if is_map_model(folder):
+        return _evaluate_maps(MapModel.load(folder), data, out, seed=seed)
+    model = FittedModel.load(folder)
     source = load_source(data, text=model.schema.text_columns)
     model.schema.check(source.rows.columns, ignore_extra=ignore_extra)
     rows = with_full_paths(source.rows, model.schema, source.folder)

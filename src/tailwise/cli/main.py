@@ -1,7 +1,10 @@
 """The ``tailwise`` command: its subcommands, and how errors of the user are reported."""
 
+import errno
+import re
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -18,10 +21,15 @@ from tailwise.cli.lists import examples, methods
 from tailwise.cli.predict import predict
 from tailwise.cli.serve import serve
 from tailwise.cli.settings import repeat_options
+from tailwise.cli.signals import as_interrupts
+from tailwise.cli.streams import OutputError, silence_output, watched_streams
 from tailwise.cli.train import train
 from tailwise.cli.tune import tune
 
-USER_MISTAKE, INTERRUPTED = 2, 130
+NOT_PRINTED, USER_MISTAKE, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
+_LONGEST = 300  # characters of an error
+_QUOTED = re.compile(r"""(?<!\w)(['"])(?:\\.|(?!\1).)*\1(?!\w)""")
+_CANNOT_WRITE = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS, errno.EIO)
 _REPEATING = ("compare", "bench", "predict", "dial")  # commands whose options may take several values at once
 
 # typer exports no name for the parent of its usage errors (unknown option, missing argument, bad value).
@@ -66,7 +74,22 @@ def _tailwise(
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run the command and return its exit status: 2, with one line on stderr, for an error of the user."""
+    """Run the command and return its exit status: 2, with one line on stderr, for an error of the user.
+
+    Files are written before anything is printed, so what cannot be printed costs no result: the status is then 1, or
+    that of a program whose reader (``| head``) has closed the pipe.
+    """
+    try:
+        with watched_streams():
+            return _run(arguments)
+    except OutputError as error:
+        silence_output()
+        if error.closed:
+            return PIPE_CLOSED
+        return _print_error(f"cannot print the results: {error}; all files are written", NOT_PRINTED)
+
+
+def _run(arguments: Sequence[str]) -> int:
     try:
         words = repeat_options(arguments) if arguments and arguments[0] in _REPEATING else list(arguments)
         code = app(args=words or ["--help"], standalone_mode=False)
@@ -75,18 +98,48 @@ def run(arguments: Sequence[str]) -> int:
     except _UsageError as mistake:
         return _print_error(mistake.format_message())
     except OSError as error:
-        return _print_error(f"{error.strerror or error}: {error.filename!r}" if error.filename else str(error))
+        return _print_error(_of_system(error))
     if code == INTERRUPTED:  # typer turns Ctrl-C into this status and an empty line
         print("tailwise: interrupted", file=sys.stderr)
     return code if isinstance(code, int) else 0
 
 
-def _print_error(message: str) -> int:
+def _of_system(error: OSError) -> str:
+    """Return an error of the operating system in words, with the file."""
+    if error.filename is None:
+        return str(error)
+    if error.errno in _CANNOT_WRITE:
+        return f"cannot write {str(error.filename)!r}: {error.strerror}"
+    return f"{error.strerror or error}: {error.filename!r}"
+
+
+def _print_error(message: str, status: int = USER_MISTAKE) -> int:
     if is_main():  # of several processes all find the same mistake
-        print("tailwise: " + " ".join(with_flags(message).split()), file=sys.stderr)
-    return USER_MISTAKE
+        with suppress(OSError):
+            print(_shortened("tailwise: " + " ".join(with_flags(message).split())), file=sys.stderr)
+    return status
 
 
 def main() -> None:
     """Entry point of the console script."""
-    leave(run(sys.argv[1:]))
+    with as_interrupts() as signals:
+        status = run(sys.argv[1:])
+    leave(128 + signals[0] if signals and status == INTERRUPTED else status)
+
+
+def _shortened(message: str) -> str:
+    """Return a message of at most 300 characters: first its long quoted words are shortened, then its middle."""
+    for longest in (80, 40, 20):
+        if len(message) > _LONGEST:
+            message = _QUOTED.sub(lambda word, longest=longest: _cut(word[0], longest), message)
+    return _cut(message, _LONGEST)
+
+
+def _cut(text: str, longest: int) -> str:
+    """Return a text with its middle left out if it is too long; the end of a message is the way out.
+
+    >>> _cut("abcdefghij", 8)
+    'abcde…ij'
+    """
+    tail = longest // 3
+    return text if len(text) <= longest else text[: longest - tail - 1] + "…" + text[len(text) - tail :]

@@ -67,10 +67,11 @@ def predict(
     if interval is not None and not 0 < interval < 1:
         raise InputError(f"--interval must be a fraction between 0 and 1, such as 0.9, got {interval:g}")
     questions = Questions.parsed(quantile, above, below)
-    if is_map_model(open_run(run) / MODEL):
+    folder = open_run(run) / MODEL
+    if is_map_model(folder):
         if questions:
             raise InputError("--quantile, --above and --below add columns to a table, and a run on maps has none")
-        maps = MapModel.load(run / MODEL)
+        maps = MapModel.load(folder)
         wanted = parse_decision(balance, density, loss, cost, targets=maps.schema.targets)
         return _predict_maps(maps, data, out, wanted, overwrite=overwrite, interval=interval)
     if out.suffix.lower() not in SUFFIXES:
@@ -79,7 +80,7 @@ def predict(
     if out.exists() and (out.is_dir() or not overwrite or (Path(data).exists() and out.samefile(data))):
         what = "is a folder" if out.is_dir() else "exists already" if not overwrite else "is the table itself"
         raise InputError(f"{str(out)!r} {what}; choose another --out" + ("" if overwrite else ", or pass --overwrite"))
-    model = FittedModel.load(open_run(run) / MODEL)
+    model = FittedModel.load(folder)
     targets = model.schema.targets
     if interval is not None and len(targets) > 1:
         raise InputError(f"a run on {len(targets)} targets has no intervals; leave out --interval")

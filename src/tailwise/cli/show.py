@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.measure import Measurement
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
@@ -21,10 +22,25 @@ if TYPE_CHECKING:
     from tailwise.report.against import Comparison
     from tailwise.training.epoch import Epoch
 
+_WIDEST = 10_000
 _COLUMNS = ("rmse", "gm", "bmae", "bias")
 
-err = Console(stderr=True)
-out = Console()
+
+class Screen(Console):
+    """A terminal whose tables keep their numbers: one that is too narrow wraps the lines."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print; a table at least as wide as its longest words."""
+        if len(objects) == 1 and isinstance(objects[0], Table):
+            needed = Measurement.get(self, self.options.update(max_width=_WIDEST), objects[0]).minimum
+            if needed > self.width:
+                Console(stderr=self.stderr, width=needed, quiet=self.quiet).print(objects[0], **options)
+                return
+        super().print(*objects, **options)
+
+
+err = Screen(stderr=True)
+out = Screen()
 
 
 class EpochBar:

@@ -32,10 +32,14 @@ def follow(
         known: number of stored results, which are not printed.
     """
     collected = []
-    with shown_progress(cells, jobs, known) as show:
-        for cell, result in results:
-            collected.append((cell, result))
-            show(cell, result)
+    try:
+        with shown_progress(cells, jobs, known) as show:
+            for cell, result in results:
+                collected.append((cell, result))
+                show(cell, result)
+    except KeyboardInterrupt:
+        _print("stopped; finished trainings are kept, the same command goes on")
+        raise
     return collected
 
 

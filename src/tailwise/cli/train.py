@@ -1,12 +1,12 @@
 """``tailwise train``: from a table to a finished run folder."""
 
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tailwise._checks import InputError
 from tailwise.cli import media_options, options
 from tailwise.cli.wanted import maps_wanted, table_wanted
 from tailwise.modalities.encoder_names import AUTO
@@ -80,7 +80,7 @@ def train(
     from tailwise.data.source import load_source
     from tailwise.distributed import main_first, on_main
     from tailwise.experiment.fit import start
-    from tailwise.runs.folder import CACHE, check_out, remove_cache
+    from tailwise.runs.folder import CACHE, locked_run
     from tailwise.runs.other_run import read_other
     from tailwise.runs.plans import plan_of
     from tailwise.runs.training import RunInProgress
@@ -88,25 +88,21 @@ def train(
     with warnings_as_notes() as warned:
         wanted = maps_wanted(context) if depth is not None else table_wanted(context, media or {})
     experiment, label, folder = wanted.experiment, wanted.label, wanted.folder
-    on_main(lambda: check_out(folder, overwrite=overwrite, resume=resume))
     cache = folder / CACHE if depth is None else None
-    try:
+    with ExitStack() as claimed:
+        on_main(lambda: claimed.enter_context(locked_run(folder, overwrite=overwrite, resume=resume)))
         source = main_first(lambda: load_source(data, cache, text=nominal or ()))
         task = wanted.prepare(source)
         task = replace(task, notes=[with_flags(note) for note in task.notes])  # the page shows them too
         other = None if against is None else read_other(against, task)
         with warnings_as_notes() as also:
             running = start(task, experiment)
-    except InputError:
-        if is_main() and not resume:
-            remove_cache(folder)
-        raise
-    task.notes.extend(dict.fromkeys(warned + also))
-    plan = plan_of(running, label=label, other=other)
-    run = RunInProgress(folder, plan, resume=resume, overwrite=overwrite)
-    notes(source.notes + task.notes)
-    with run, hint_at_resume(folder), warnings_shown(task.notes), epoch_bar() as bar:
-        evaluation = run.train(bar.show)
+        task.notes.extend(dict.fromkeys(warned + also))
+        plan = plan_of(running, label=label, other=other)
+        run = RunInProgress(folder, plan, resume=resume, overwrite=overwrite)
+        notes(source.notes + task.notes)
+        with run, hint_at_resume(folder), warnings_shown(task.notes), epoch_bar() as bar:
+            evaluation = run.train(bar.show)
     if is_main():
         _show_errors(evaluation, task, label, folder, other, seed)
 

@@ -69,8 +69,8 @@ Storage = Annotated[
     typer.Option(
         "--storage",
         metavar="URL",
-        help="Storage of the study, for several machines at once: postgresql://..., sqlite:///FILE, or the path of a "
-        "journal file.",
+        help="Storage of the study, for several machines at once, each with its own --out: postgresql://..., "
+        "sqlite:///FILE, or the path of a journal file.",
         show_default="study.journal in --out",
         rich_help_panel=options.OUTPUT,
     ),
@@ -121,6 +121,7 @@ def tune(
     from tailwise.cli.show_study import print_study, run_trials
     from tailwise.data.source import load_source
     from tailwise.experiment.prepare import prepare
+    from tailwise.runs.lock import locked
     from tailwise.search.aim import Aim
     from tailwise.search.outcome import judge_best
     from tailwise.search.space import Space
@@ -156,13 +157,14 @@ def tune(
     table = prepare(source.rows, target, seed=seed, **choices)
     settings = study_settings(source.sha256, target, choices, space, aim, recipe)
     folder = out or Path("runs") / f"tune-{table_name(data)}"
-    search = open_search(table, space, aim, recipe, settings=settings, folder=folder, storage=storage)
-    notes(source.notes + table.notes)
-    run_trials(search, trials, timeout, folder)
-    with err.status("training the best, and vanilla, for the test rows"), warnings_as_notes():
-        outcome = judge_best(search, seeds)
-    command = train_command(data, target, search.best_settings(), recipe, choices)
-    report = write_report(folder, search, settings, outcome, command)
+    with locked(folder):
+        search = open_search(table, space, aim, recipe, settings=settings, folder=folder, storage=storage)
+        notes(source.notes + table.notes)
+        run_trials(search, trials, timeout, folder)
+        with err.status("training the best, and vanilla, for the test rows"), warnings_as_notes():
+            outcome = judge_best(search, seeds)
+        command = train_command(data, target, search.best_settings(), recipe, choices)
+        report = write_report(folder, search, settings, outcome, command)
     if seeds == 1:
         notes(["one training of each: the intervals are about these two models on other rows, not about the methods"])
     print_study(search, outcome, command=command, report=report)

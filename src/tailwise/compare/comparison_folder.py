@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tailwise._checks import InputError
-from tailwise._files import write_json
+from tailwise._files import UNFINISHED, names_besides, write_json, write_text
 from tailwise.compare.comparison import GridComparison
 
 CELLS, COMPARISON, PAGE = "cells", "comparison.json", "comparison.html"
@@ -18,12 +18,12 @@ def open_comparison(folder: Path) -> Path:
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{str(folder)!r} is a file; `out` must name a folder")
     comparison = folder / COMPARISON
-    if folder.exists() and any(folder.iterdir()) and not comparison.exists():
+    if names_besides(folder, COMPARISON + UNFINISHED) and not comparison.exists():
         raise InputError(f"{str(folder)!r} is not empty and holds no comparison; choose another `out`")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not comparison.exists():
-            comparison.write_text("{}", encoding="utf-8")
+            write_text(comparison, "{}")
     except OSError as error:
         raise InputError(f"cannot write to {str(folder)!r}: {error.strerror}") from error
     return folder / CELLS

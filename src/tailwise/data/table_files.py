@@ -14,6 +14,7 @@ from typing import IO, Any, TextIO
 import pandas as pd
 
 from tailwise._checks import InputError, quoted, shown
+from tailwise._files import replacing
 from tailwise.data.text_tables import column_names, read_text_table
 
 SUFFIXES = {".csv": ",", ".tsv": "\t", ".parquet": None}  # of tables that are written
@@ -205,13 +206,11 @@ def _unreadable(path: str | Path, error: BaseException) -> InputError:
 def write_table(frame: pd.DataFrame, path: str | Path) -> None:
     """Write CSV, TSV or Parquet, as the file's name says: the whole file or none."""
     path = Path(path)
-    fresh = path.with_name(path.name + ".new")
     try:
-        if path.suffix.lower() == ".parquet":
-            frame.to_parquet(fresh, index=False)
-        else:
-            frame.to_csv(fresh, index=False, sep=SUFFIXES[path.suffix.lower()] or ",")
-        fresh.replace(path)
+        with replacing(path) as fresh:
+            if path.suffix.lower() == ".parquet":
+                frame.to_parquet(fresh, index=False)
+            else:
+                frame.to_csv(fresh, index=False, sep=SUFFIXES[path.suffix.lower()] or ",")
     except OSError as error:
-        fresh.unlink(missing_ok=True)
         raise InputError(f"cannot write {str(path)!r}: {error.strerror or error}") from error

@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 
 from tailwise._checks import InputError
 from tailwise._numbers import number
+from tailwise._stored import check_stored, read_stored
 from tailwise.backends.names import load_backend
 from tailwise.backends.protocol import Inputs, OutOfFold, Predictor
 from tailwise.calibration.corrections import Correction, Fitting
@@ -38,6 +39,7 @@ from tailwise.distributions.vector_predictive import AnyPredictive
 from tailwise.experiment.balance_choice import choose_balance
 from tailwise.experiment.held_out import HeldOut
 from tailwise.experiment.leaderboard import Leaderboard
+from tailwise.experiment.model_shape import FORMAT_ONLY, MODEL
 from tailwise.labels.bin_grid import BinGrid
 from tailwise.labels.relevance import Relevance
 from tailwise.labels.shots import Shots
@@ -569,15 +571,16 @@ class FittedModel:
             InputError: files that are missing or cannot be read.
         """
         folder = Path(folder)
+        description = read_stored(folder / _DESCRIPTION, FORMAT_ONLY)
+        if str(description["format"]).startswith("tailwise-maps"):
+            raise InputError(f"{str(folder)!r} holds a model of maps, which only predict and evaluate take")
+        if description["format"] != _FORMAT:
+            raise InputError(
+                f"{str(folder)!r} has model format {description['format']}, this version reads {_FORMAT}; "
+                "use the version that wrote it"
+            )
+        check_stored(description, MODEL, folder / _DESCRIPTION)
         try:
-            description: dict[str, Any] = json.loads((folder / _DESCRIPTION).read_text(encoding="utf-8"))
-            if str(description["format"]).startswith("tailwise-maps"):
-                raise InputError(f"{str(folder)!r} holds a model of maps, which only predict and evaluate take")
-            if description["format"] != _FORMAT:
-                raise InputError(
-                    f"{str(folder)!r} has model format {description['format']}, this version reads {_FORMAT}; "
-                    "use the version that wrote it"
-                )
             backend = load_backend(description["model"]["kind"])
             model = backend.load(folder, description["model"])
             inputs = backend.load_inputs(folder, description.get("inputs"), model)
@@ -602,10 +605,9 @@ class FittedModel:
                 atoms,
                 None if held_out is None else HeldOut.load(folder, held_out, atoms),
             )
-        except InputError:
-            raise
         except _UNREADABLE as error:
-            raise InputError(f"{str(folder)!r} is not a complete model folder: {str(error).splitlines()[0]}") from error
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise InputError(f"{str(folder)!r} is not a complete model folder: {reason}") from error
 
 
 def _scalar(predictive: AnyPredictive | None) -> Predictive | None:

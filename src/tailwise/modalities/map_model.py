@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 
 from tailwise._checks import InputError
+from tailwise._stored import read_stored
 from tailwise.distributions.decisions import Decision, Dial, Loss
 from tailwise.distributions.label_density import SmoothedDensity, Target
 from tailwise.distributions.predictive import Predictive
@@ -162,7 +163,7 @@ class MapModel:
         """
         folder = Path(folder)
         try:
-            description: dict[str, Any] = json.loads((folder / _DESCRIPTION).read_text(encoding="utf-8"))
+            description = read_stored(folder / _DESCRIPTION, {"format": (str, int)})
             if description["format"] != FORMAT:
                 raise InputError(f"{str(folder)!r} holds no model of maps that this version reads")
             network = MapNetwork.load(folder, description)
@@ -185,7 +186,7 @@ class MapModel:
 def is_map_model(folder: Path) -> bool:
     """Return whether a model folder holds a model of maps."""
     try:
-        description = json.loads((folder / _DESCRIPTION).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        description = read_stored(folder / _DESCRIPTION)
+    except InputError:
         return False
-    return isinstance(description, dict) and description.get("format") == FORMAT
+    return description.get("format") == FORMAT

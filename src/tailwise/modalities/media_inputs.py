@@ -14,6 +14,7 @@ from tailwise.data.columns import Schema
 from tailwise.data.preprocessing import transform
 from tailwise.data.reach import Reach
 from tailwise.data.rows import Rows
+from tailwise.data.skops_file import write_skops
 from tailwise.modalities.kinds import modality_named
 from tailwise.modalities.media_rows import with_full_paths
 from tailwise.modalities.medium import Reader
@@ -71,7 +72,7 @@ class MediaInputs:
     def save(self, folder: Path) -> dict[str, Any]:
         """Write readers and preprocessing into a folder, and return the description that :meth:`load` needs."""
         if self.preprocessor is not None:
-            skops.io.dump(self.preprocessor, folder / _TABLE_FILE)
+            write_skops(self.preprocessor, folder / _TABLE_FILE)
         saved = {}
         for name, reader in self.readers.items():
             (folder / name).mkdir()

@@ -14,6 +14,7 @@ from tailwise.data.columns import Schema
 from tailwise.data.preprocessing import fit_preprocessor, fit_tree_preprocessor, transform
 from tailwise.data.reach import Reach
 from tailwise.data.rows import Rows
+from tailwise.data.skops_file import write_skops
 
 # scikit-learn's own types are known to skops; a fitted imputer also holds the type of the numbers it saw.
 _FILE, _TRUSTED = "preprocess.skops", ["numpy.dtype"]
@@ -71,7 +72,7 @@ class TableInputs:
 
     def save(self, folder: Path) -> dict[str, Any] | None:
         """Write the preprocessor into a folder, and return the description that :meth:`load` needs, if there is one."""
-        skops.io.dump(self.preprocessor, folder / _FILE)
+        write_skops(self.preprocessor, folder / _FILE)
         return None if self.reach is None else {"reach": self.reach.to_json()}
 
     @classmethod

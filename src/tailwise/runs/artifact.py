@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from tailwise._checks import InputError
-from tailwise._files import write_json
+from tailwise._files import naming, write_json, write_text
 from tailwise.data.task import Task
 from tailwise.experiment.evaluate import Evaluation, PredictedPart, evaluate, predict_part
 from tailwise.experiment.model import FittedModel, Predictions
@@ -59,7 +59,6 @@ def write(
         try:
             config = describe(task, experiment, label=label, encoder=model.encoder, method=method.name)
             run.start_run(out, config)
-            run.trim_history(out, 0)
             for line in history:
                 run.append_history(out, dict(line))
             write_results(out, task, model, test, label=label, remarks=method.remarks)
@@ -67,6 +66,7 @@ def write(
         except (InputError, OSError):
             run.abandon_run(out)
             raise
+        run.tidy(out)
     return out
 
 
@@ -145,10 +145,10 @@ def write_results(
         other: another run to show beside it.
     """
     val = predict_part(model, task, "val", known=validated)
-    (out / run.MODEL).mkdir(exist_ok=True)
-    model.save(out / run.MODEL)
+    run.write_model(out, model.save)
     frame = pd.concat([_frame(task, part) for part in (val, test.predicted)], ignore_index=True)
-    frame.to_parquet(out / run.PREDICTIONS, index=False)
+    with naming(out / run.PREDICTIONS):
+        frame.to_parquet(out / run.PREDICTIONS, index=False)
     write_json(out / run.METRICS, test.metrics_json())
     if test.coverage is not None:
         write_json(out / run.INTERVALS, {name: region.to_json() for name, region in test.coverage.items()})
@@ -159,7 +159,7 @@ def write_results(
         write_json(out / run.LEADERBOARD, test.leaderboard.to_json())
     if test.references:
         write_json(out / run.REFERENCES, [asdict(one) for one in test.references])
-    (out / run.REPORT).write_text(_page(out, task, model, test, label, remarks, other), encoding="utf-8")
+    write_text(out / run.REPORT, _page(out, task, model, test, label, remarks, other))
 
 
 def _frame(task: Task, part: PredictedPart) -> pd.DataFrame:

@@ -5,10 +5,11 @@ While training, the folder holds ``config.json``, ``history.jsonl`` and ``checkp
 """
 
 import json
+import os
 import platform
 import shutil
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tailwise._checks import InputError, quoted
-from tailwise._files import file_digest, write_json
-from tailwise.runs.lock import LOCK
+from tailwise._files import UNFINISHED, file_digest, names_besides, naming, sync, write_json, write_text
+from tailwise._stored import read_stored, read_stored_lines
+from tailwise.runs.lock import locked
+from tailwise.runs.set_aside import (
+    DISCARDED,
+    MANIFEST,
+    bring_back,
+    discard,
+    is_half_moved,
+    put_aside,
+    settle,
+    whole_run_aside,
+)
 
 CONFIG, HISTORY, METRICS, INTERVALS, TRADE_OFF, LEADERBOARD, REFERENCES, PREDICTIONS, MAPS, REPORT = (
     "config.json",
@@ -32,7 +44,7 @@ CONFIG, HISTORY, METRICS, INTERVALS, TRADE_OFF, LEADERBOARD, REFERENCES, PREDICT
     "predictions.npz",
     "report.html",
 )
-MODEL, CHECKPOINT, MANIFEST = "model", "checkpoints/last", "manifest.json"
+MODEL, CHECKPOINT = "model", "checkpoints/last"
 
 _TOP = (
     CONFIG,
@@ -50,8 +62,18 @@ _TOP = (
     MANIFEST,
 )
 CACHE = "tailwise-cache"  # rows on disk while a folder of Parquet files is trained on
-_ASIDE = "replaced"
 _FORMAT = "tailwise-run-1"
+_SETTINGS: Any = {
+    "format": str,
+    "data": {"name": str, "sha256": str},
+    "target": (str, [str]),
+    "table": dict,
+    "method": {"name": str, "parameters": dict},
+    "model": dict,
+    "label": str,
+    "recipe": dict,
+}
+_EPOCH: Any = {"stage": int, "epoch": int, "of": int, "terms": dict, "validation": dict, "seconds": float, "best": bool}
 _PACKAGES = (
     "tailwise",
     "torch",
@@ -86,17 +108,37 @@ def check_out(out: Path, *, overwrite: bool, resume: bool) -> None:
         raise InputError("give `resume` or `overwrite`, not both")
     if out.exists() and not out.is_dir():
         raise InputError(f"{str(out)!r} is a file; `out` must name a folder")
-    ours = _is_run(out)
-    if out.exists() and not ours and any(path.name not in (CACHE, LOCK) for path in out.iterdir()):
+    started = _is_run(out)
+    old = whole_run_aside(out) is not None or is_half_moved(out, _TOP)
+    if not started and not old and names_besides(out, CACHE, DISCARDED, CONFIG + UNFINISHED):
         raise InputError(f"{str(out)!r} is not empty and holds no run; choose another `out`")
-    if resume and not ours:
-        raise InputError(f"{str(out)!r} holds no run to resume; start without `resume`")
-    if (out / MANIFEST).exists() and not overwrite:
+    if resume and not started:
+        what = "a finished run" if old else "no run to resume; start without `resume`"
+        raise InputError(f"{str(out)!r} holds {what}")
+    if ((out / MANIFEST).exists() or (old and not started)) and not overwrite:
         raise InputError(f"{str(out)!r} already holds a finished run; pass `overwrite=True` or choose another `out`")
-    if ours and not (resume or overwrite):
+    if started and not (resume or overwrite):
         raise InputError(
             f"{str(out)!r} holds an unfinished run; pass `resume=True` to go on or `overwrite=True` to start again"
         )
+
+
+@contextmanager
+def locked_run(out: Path, *, overwrite: bool, resume: bool) -> Iterator[None]:
+    """Hold the lock of a folder where a run may be written; rows on disk of a run that is not started are removed.
+
+    Raises:
+        InputError: as :func:`check_out` and :func:`tailwise.runs.lock.locked`.
+    """
+    check_out(out, overwrite=overwrite, resume=resume)
+    with locked(out):
+        check_out(out, overwrite=overwrite, resume=resume)  # another process may have finished a run meanwhile
+        try:
+            yield
+        except InputError:
+            if not resume:
+                shutil.rmtree(out / CACHE, ignore_errors=True)
+            raise
 
 
 def check_same(out: Path, config: dict[str, Any]) -> None:
@@ -104,7 +146,7 @@ def check_same(out: Path, config: dict[str, Any]) -> None:
 
     Versions may differ, and so may the path of the data as long as its bytes are the same.
     """
-    saved, now = _read_config(out) or {}, json.loads(json.dumps(config))
+    saved, now = read_settings(out), json.loads(json.dumps(config))
     differ = [key for key in now if key not in ("versions", "data") and saved.get(key) != now[key]]
     if saved.get("data", {}).get("sha256") != now["data"]["sha256"]:
         differ.insert(0, "data")
@@ -116,24 +158,24 @@ def check_same(out: Path, config: dict[str, Any]) -> None:
 
 
 def start_run(out: Path, config: dict[str, Any]) -> None:
-    """Make the folder and write ``config.json``; a finished run there is put aside until this one is finished.
+    """Write ``config.json`` and an empty history; a finished run there is put aside until this one is finished.
 
     Raises:
-        InputError: a folder that cannot be written.
+        InputError: a folder that cannot be written; a finished run in it is as it was.
     """
     try:
+        settle(out, _TOP)
         if (out / MANIFEST).exists():
-            if (out / _ASIDE).exists() and not _is_run(out / _ASIDE):
-                raise InputError(f"{str(out / _ASIDE)!r} is in the way and is no run; move it, or choose another `out`")
-            shutil.rmtree(out / _ASIDE, ignore_errors=True)
-            (out / _ASIDE).mkdir()
-            for name in _TOP:
-                if (out / name).exists():
-                    (out / name).rename(out / _ASIDE / name)
+            put_aside(out, _TOP)
         _remove_run(out)
         out.mkdir(parents=True, exist_ok=True)
         write_json(out / CONFIG, {"format": _FORMAT, **config})
+        write_text(out / HISTORY, "")
     except OSError as error:
+        with suppress(OSError):
+            settle(out, _TOP)
+            discard(out, HISTORY, CONFIG)
+            bring_back(out)
         raise InputError(f"cannot write to {str(out)!r}: {error.strerror}") from error
 
 
@@ -141,10 +183,7 @@ def abandon_run(out: Path) -> None:
     """Remove a run that failed and bring back the finished one it was to replace."""
     _remove_run(out)
     shutil.rmtree(out / CACHE, ignore_errors=True)
-    if _is_run(out / _ASIDE):
-        for path in (out / _ASIDE).iterdir():
-            path.rename(out / path.name)
-        (out / _ASIDE).rmdir()
+    bring_back(out)
 
 
 def target_columns(kind: str, targets: Sequence[str]) -> list[str]:
@@ -164,26 +203,65 @@ def by_target(kind: str, values: NDArray[np.float64], targets: Sequence[str]) ->
 def trim_history(out: Path, epochs: int) -> None:
     """Keep the first lines of ``history.jsonl``: those of epochs that a checkpoint has."""
     path = out / HISTORY
-    lines = path.read_text(encoding="utf-8").splitlines()[:epochs] if path.exists() else []
-    path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    if len(lines) > epochs:
+        write_text(path, "".join(line + "\n" for line in lines[:epochs]))
 
 
 def append_history(out: Path, line: dict[str, Any]) -> None:
     """Add an epoch to ``history.jsonl``."""
-    with (out / HISTORY).open("a", encoding="utf-8") as file:
+    with naming(out / HISTORY), (out / HISTORY).open("a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
 
 
 def read_history(out: Path) -> list[dict[str, Any]]:
     """Epochs of a run."""
-    return [json.loads(line) for line in (out / HISTORY).read_text(encoding="utf-8").splitlines()]
+    return read_stored_lines(out / HISTORY, _EPOCH)
+
+
+def read_settings(out: Path) -> dict[str, Any]:
+    """Return ``config.json`` of a run.
+
+    Raises:
+        InputError: a file that was edited so that it cannot be read.
+    """
+    return read_stored(out / CONFIG, _SETTINGS)
+
+
+def write_model(out: Path, save: Callable[[Path], object]) -> None:
+    """Write the model folder anew: an ended process may have left a part of one.
+
+    Args:
+        out: the run folder.
+        save: writes into an empty folder.
+    """
+    discard(out, MODEL)
+    with naming(out / MODEL):
+        (out / MODEL).mkdir()
+        save(out / MODEL)
 
 
 def finish_run(out: Path) -> None:
-    """Write the manifest that makes the run a finished one, and remove the one it replaces."""
-    write_json(out / MANIFEST, {"format": _FORMAT, "sha256": {name: file_digest(out / name) for name in _files(out)}})
-    if _is_run(out / _ASIDE):
-        shutil.rmtree(out / _ASIDE)
+    """Write the manifest that makes the run a finished one, and remove the one it replaces.
+
+    Everything is on the disk before the manifest is, and the manifest before anything is removed.
+    """
+    names = _files(out)
+    digests = {name: file_digest(out / name) for name in names}
+    for path in (*(out / name for name in names), *_folders(out / MODEL), out):
+        sync(path)
+    write_json(out / MANIFEST, {"format": _FORMAT, "sha256": digests})
+    sync(out / MANIFEST)
+    sync(out)
+
+
+def tidy(out: Path) -> None:
+    """Remove what a finished run no longer needs: the run that it replaced, rows on disk.
+
+    What cannot be removed stays for the next command that writes here.
+    """
+    with suppress(OSError):
+        settle(out, _TOP)
     remove_cache(out)
 
 
@@ -196,7 +274,10 @@ def remove_cache(out: Path) -> None:
 
 
 def open_run(run: str | Path) -> Path:
-    """The folder of a finished run whose files are as they were written.
+    """Return the folder of a finished run whose files are as they were written.
+
+    Until a run that overwrites another is finished, this is the folder of the old one. If a process ended while it
+    moved files of a finished run, they are moved back.
 
     Raises:
         InputError: no run there, an unfinished one, or one with missing or altered files.
@@ -204,6 +285,10 @@ def open_run(run: str | Path) -> Path:
     out = Path(run)
     if not out.is_dir():
         raise InputError(f"no run folder {str(run)!r}")
+    if is_half_moved(out, _TOP):
+        with locked(out):
+            settle(out, _TOP)
+    out = whole_run_aside(out) or out
     if not (out / MANIFEST).is_file():
         what = "an unfinished run; go on with `resume=True`" if _is_run(out) else "no run"
         raise InputError(f"{str(run)!r} holds {what}")
@@ -235,12 +320,13 @@ def _read_config(out: Path) -> dict[str, Any] | None:
 
 
 def _remove_run(out: Path) -> None:
-    """Remove what a run writes, and nothing else."""
-    for name in _TOP:
-        if (out / name).is_dir():
-            shutil.rmtree(out / name)
-        else:
-            (out / name).unlink(missing_ok=True)
+    """Remove what a run writes, and nothing else: what tells that it is a run last."""
+    discard(out, *(name for name in reversed(_TOP) if name != CONFIG), CONFIG)
+
+
+def _folders(root: Path) -> list[Path]:
+    """Return a folder and all folders in it."""
+    return [Path(folder) for folder, _, _ in os.walk(root)]
 
 
 def _files(out: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""A lock on a run folder, so that two trainings never write into one."""
+"""A lock on a folder, so that two processes never write into one."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,20 +7,29 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from tailwise._checks import InputError
+from tailwise._files import LOCK
 
-LOCK = ".tailwise.lock"
+_held: set[Path] = set()  # by this process
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold the lock of a folder, which is made if need be and removed if nothing is in it afterwards.
+    """Hold the lock of a folder, which is made if need be, with its parents, and removed if it stays empty.
 
-    The operating system frees the lock when the process ends, however it ends.
+    A folder that this process has locked may be locked again inside. The operating system frees the lock when the
+    process ends, however it ends.
 
     Raises:
-        InputError: another process holds it, the folder cannot be written, or its file system has no locks.
+        InputError: another process holds it, the folder cannot be written or is a file, its file system has no locks.
     """
+    real = folder.resolve()
+    if real in _held:
+        yield
+        return
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{str(folder)!r} is a file; `out` must name a folder")
     lock = FileLock(folder / LOCK)
+    fresh = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
@@ -32,10 +41,20 @@ def locked(folder: Path) -> Iterator[None]:
         raise InputError(f"the file system of {str(folder)!r} has no locks; choose `out` on another one") from error
     except OSError as error:
         raise InputError(f"cannot write to {str(folder)!r}: {error.strerror}") from error
+    _held.add(real)
     try:
         yield
     finally:
+        _held.discard(real)
         (folder / LOCK).unlink(missing_ok=True)
         lock.release()
-        if not any(folder.iterdir()):
+        _remove_empty(folder, *fresh)
+
+
+def _remove_empty(*folders: Path) -> None:
+    """Remove folders, inner ones first, up to one that holds something."""
+    for folder in folders:
+        if folder.is_dir():
+            if any(folder.iterdir()):
+                return
             folder.rmdir()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from tailwise._files import write_json
+from tailwise._files import naming, write_json, write_text
 from tailwise.experiment.evaluate import evaluate
 from tailwise.experiment.fit import RunningMaps
 from tailwise.modalities.map_evaluation import MapEvaluation
@@ -48,10 +48,10 @@ def map_plan(running: RunningMaps, *, label: str) -> RunPlan[MapEvaluation]:
         with MapFile(folder / run.MAPS) as store:
             test = evaluate(model, task, "test", store=store)
         regions = test.regions(seed=experiment.recipe.seed)
-        (folder / run.MODEL).mkdir(exist_ok=True)
-        model.save(folder / run.MODEL)
+        run.write_model(folder, model.save)
         images = pd.concat([validation.images, test.images], ignore_index=True)
-        images.to_parquet(folder / run.PREDICTIONS, index=False)
+        with naming(folder / run.PREDICTIONS):
+            images.to_parquet(folder / run.PREDICTIONS, index=False)
         write_json(folder / run.METRICS, {name: region.to_json() for name, region in regions.items()})
         page = dense_page(
             title=f"{task.schema.target} of {name}",
@@ -66,7 +66,7 @@ def map_plan(running: RunningMaps, *, label: str) -> RunPlan[MapEvaluation]:
             history=run.read_history(folder),
             notes=[*([] if source is None else source.notes), *task.notes],
         )
-        (folder / run.REPORT).write_text(page, encoding="utf-8")
+        write_text(folder / run.REPORT, page)
         return test
 
     return RunPlan(running.fitting, config, finish)

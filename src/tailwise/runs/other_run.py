@@ -1,6 +1,5 @@
 """Read the test predictions of a finished run, to compare a new run with them."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +8,7 @@ import pandas as pd
 from tailwise._checks import InputError
 from tailwise.data.task import Task
 from tailwise.report.against import OtherRun
-from tailwise.runs.folder import CONFIG, PREDICTIONS, open_run, target_columns
+from tailwise.runs.folder import PREDICTIONS, open_run, read_settings, target_columns
 
 
 def read_other(run: str | Path, task: Task) -> OtherRun:
@@ -24,19 +23,29 @@ def read_other(run: str | Path, task: Task) -> OtherRun:
     """
     folder = open_run(run)
     rows, (_, y_true) = task.row[task.part == "test"], task.rows_of("test")
-    frame = pd.read_parquet(folder / PREDICTIONS)
-    config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    test = frame[frame["split"] == "test"].set_index("row")
-    targets = task.schema.targets
-    same_target = config["target"] == (targets[0] if len(targets) == 1 else list(targets))
-    if not same_target or sorted(test.index) != sorted(rows.tolist()):
+    config, targets = read_settings(folder), task.schema.targets
+    if config["target"] != (targets[0] if len(targets) == 1 else list(targets)):
         raise _other_rows(run)
-    test = test.loc[rows]
-    labels, pred = (test[target_columns(kind, targets)].to_numpy() for kind in ("target", "prediction"))
-    if not np.array_equal(labels.reshape(y_true.shape), y_true):
+    try:
+        frame = pd.read_parquet(folder / PREDICTIONS)
+        test = frame[frame["split"] == "test"].set_index("row")
+        if sorted(test.index) != sorted(rows.tolist()):
+            raise _other_rows(run)
+        test = test.loc[rows]
+        labels, pred = (
+            test[target_columns(kind, targets)].to_numpy(np.float64).reshape(y_true.shape)
+            for kind in ("target", "prediction")
+        )
+    except InputError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{str(folder / PREDICTIONS)!r} cannot be read as predictions of a run; train again"
+        ) from error
+    if not np.array_equal(labels, y_true):
         raise _other_rows(run)
     masked = bool(config["table"].get("mask_target"))
-    return OtherRun(config["label"], pred.reshape(y_true.shape), folder.resolve().name, masked)
+    return OtherRun(config["label"], pred, Path(run).resolve().name, masked)
 
 
 def _other_rows(run: str | Path) -> InputError:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 from tailwise._checks import InputError
+from tailwise._files import naming
 from tailwise.distributed import on_main, world
 from tailwise.experiment.evaluate import Evaluation, evaluate
 from tailwise.experiment.fit import Running
@@ -99,13 +100,15 @@ class RunInProgress(Generic[Result]):
 
     def __init__(self, folder: Path, plan: RunPlan[Result], *, resume: bool = False, overwrite: bool = False) -> None:
         self.folder, self.plan, self.resume, self.done = folder, plan, resume, 0
-        self._open = ExitStack()
+        self._open, self._finished = ExitStack(), False
         try:
             on_main(lambda: self._claim(overwrite=overwrite))
             if resume and plan.fitting.resumable:
                 self.done = self._restored()
-            on_main(lambda: None if resume else run.start_run(folder, dict(plan.config)))
-            on_main(lambda: run.trim_history(folder, self.done))
+            if resume:
+                on_main(lambda: run.trim_history(folder, self.done))
+            else:
+                on_main(lambda: run.start_run(folder, dict(plan.config)))
         except BaseException:
             self._open.close()
             raise
@@ -114,9 +117,27 @@ class RunInProgress(Generic[Result]):
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
-        if isinstance(error, InputError | OSError) and world()[0] == 0 and not self.resume:
+        try:
+            if isinstance(error, InputError | OSError) and not self._finished and world()[0] == 0:
+                self._give_up(error)
+        finally:
+            self._open.close()
+
+    def _give_up(self, error: InputError | OSError) -> None:
+        """Keep what can be resumed, else remove it and bring back the finished run that was to be replaced.
+
+        Raises:
+            InputError: for a file that cannot be written: which, why, and what is kept.
+        """
+        old = run.whole_run_aside(self.folder)
+        resumable = self.resume or (old is None and has_checkpoint(self.folder / run.CHECKPOINT))
+        if not (self.resume or (isinstance(error, OSError) and resumable)):
             run.abandon_run(self.folder)
-        self._open.close()
+        if isinstance(error, OSError):
+            way = "make room and go on with `resume=True`" if resumable else "no run is left there"
+            way = way if old is None or resumable else "the finished run in the folder is kept"
+            file = error.filename or str(self.folder)
+            raise InputError(f"cannot write {str(file)!r}: {error.strerror or error}; {way}") from error
 
     def train(self, on_epoch: Callable[[Epoch], None] | None = None) -> Result:
         """Train, evaluate on the test rows and write everything a finished run holds.
@@ -126,15 +147,22 @@ class RunInProgress(Generic[Result]):
 
         Returns:
             The evaluation of the test rows.
+
+        Raises:
+            OSError: a disk that is full, or another failure to write; it names the file or the run folder.
         """
-        for count, epoch in enumerate(self.plan.fitting.epochs(), start=self.done + 1):
-            if on_epoch is not None:
-                on_epoch(epoch)
+        with naming(self.folder):
+            for count, epoch in enumerate(self.plan.fitting.epochs(), start=self.done + 1):
+                if on_epoch is not None:
+                    on_epoch(epoch)
+                if world()[0] == 0:
+                    self._keep(epoch, count)
+            result = self.plan.finish(self.folder)
             if world()[0] == 0:
-                self._keep(epoch, count)
-        result = self.plan.finish(self.folder)
+                run.finish_run(self.folder)
+        self._finished = True
         if world()[0] == 0:
-            run.finish_run(self.folder)
+            run.tidy(self.folder)
         return result
 
     def _claim(self, *, overwrite: bool) -> None:

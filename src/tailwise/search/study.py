@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from tailwise._checks import InputError
 from tailwise.backends.protocol import Fitting
 from tailwise.data.task import Task
@@ -20,6 +22,7 @@ from tailwise.search.space import Space, from_stored, stored_settings
 from tailwise.training.recipe import Recipe
 
 JOURNAL = "study.journal"
+_LOCK = ".study.lock"
 _PENALTY = 10.0
 _WARM_UP, _WARM_UP_ROUNDS = 5, 200  # before these, pruning would reject every low learning rate
 _REPORT_EVERY = 25  # rounds of boosting
@@ -90,10 +93,11 @@ class Search:
         digest = hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:12]
         optuna.logging.disable_default_handler()  # failures are reported by the caller
         location = str(folder / JOURNAL) if storage is None else storage
+        lock = folder / _LOCK if storage is None else None
         warm_up = _WARM_UP if space.model == "network" else _WARM_UP_ROUNDS
         try:
             self.study = optuna.create_study(
-                storage=_storage(location),
+                storage=_storage(location, lock),
                 study_name=f"tailwise-{table.schema.target}-{digest}" if storage else "tailwise",
                 load_if_exists=True,
                 pruner=optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=warm_up),
@@ -229,13 +233,33 @@ def require_optuna() -> Any:
     return optuna
 
 
-def _storage(name: str) -> Any:
+def _storage(name: str, lock: Path | None) -> Any:
+    """Return a storage of Optuna.
+
+    Args:
+        name: URL of a database, or path of a journal.
+        lock: a file for a lock that the operating system frees when a process ends. Without it the lock is Optuna's,
+            which machines on a network file system may share, and which a process that is killed leaves behind.
+    """
     if "://" in name:
         return name
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
-    return JournalStorage(JournalFileBackend(name))
+    if lock is None:
+        return JournalStorage(JournalFileBackend(name))
+    with FileLock(lock):
+        _drop_half_line(Path(name))
+    return JournalStorage(JournalFileBackend(name, lock_obj=FileLock(lock)))
+
+
+def _drop_half_line(journal: Path) -> None:
+    """Remove what a killed process wrote of a last line, which the next line would be appended to."""
+    if not journal.exists():
+        return
+    with journal.open("r+b") as file:
+        content = file.read()
+        file.truncate(content.rfind(b"\n") + 1)
 
 
 def _ended(trial: Any) -> Trial | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tailwise._checks import InputError
-from tailwise._files import write_json
+from tailwise._files import UNFINISHED, names_besides, write_json
 from tailwise.data.task import Task
 from tailwise.runs.folder import versions
 from tailwise.search.aim import Aim
@@ -77,13 +77,13 @@ def open_search(
         InputError: a folder with other content or with a study of other settings, a storage that cannot be opened.
             Nothing is left in a new folder.
     """
-    is_new = not folder.exists()
+    is_new = not names_besides(folder)
     _open_folder(folder, settings)
     try:
         return Search(table, space, aim, recipe, settings=settings, folder=folder, storage=storage)
     except InputError:
         if is_new:
-            shutil.rmtree(folder)
+            shutil.rmtree(folder)  # the lock in it too, which its holder no longer needs
         raise
 
 
@@ -135,7 +135,7 @@ def _open_folder(folder: Path, settings: Mapping[str, Any]) -> None:
                 "choose another `out`"
             )
         return
-    if folder.exists() and any(folder.iterdir()):
+    if names_besides(folder, REPORT + UNFINISHED):
         raise InputError(f"{str(folder)!r} is not empty and holds no study; choose another `out`")
     try:
         folder.mkdir(parents=True, exist_ok=True)

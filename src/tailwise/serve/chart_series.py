@@ -100,10 +100,10 @@ class Plot:
         """Return the numbers of the chart as CSV, one line a point."""
         buffer = io.StringIO()
         writer = csv.writer(buffer, lineterminator="\n")
-        writer.writerow(["series", self.x_label, self.y_label, "low", "high"])
+        writer.writerow(["series", harmless(self.x_label), harmless(self.y_label), "low", "high"])
         for one in self.series:
             for x, *values in zip(one.x, one.y, one.low, one.high, strict=True):
-                at = self.names[int(x)] if self.names else repr(float(x))
+                at = harmless(self.names[int(x)]) if self.names else repr(float(x))
                 writer.writerow([harmless(one.name), at, *("" if np.isnan(v) else repr(float(v)) for v in values)])
         return buffer.getvalue()
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from importlib.resources import files
+from io import BufferedReader
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -18,6 +19,7 @@ from tailwise.serve.listing import Listing
 from tailwise.serve.run_charts import training_plot
 from tailwise.serve.runs import Run
 from tailwise.serve.site import Site
+from tailwise.serve.timed_reader import TimedReader
 
 HTML, CSV = "text/html; charset=utf-8", "text/csv; charset=utf-8"
 FORMATS = {"svg": "image/svg+xml", "png": "image/png", "csv": CSV}
@@ -42,6 +44,7 @@ _HEADERS = {
     "Cache-Control": "no-store",
 }
 _MOST_QUERY = 16_384
+_MOST_SECONDS = 10.0  # from the first byte of a request to its last
 
 
 class NotThereError(InputError):
@@ -57,11 +60,23 @@ class Handler(BaseHTTPRequestHandler):
     """
 
     protocol_version = "HTTP/1.1"
-    timeout = 30
+    timeout = 30  # seconds to the first byte of the next request, and of sending an answer
 
     def __init__(self, site: Site, *connection: Any) -> None:
         self.site = site
         super().__init__(*connection)  # answers at once
+
+    def setup(self) -> None:
+        """Read requests within a total time, however slowly their bytes come."""
+        super().setup()
+        self.rfile.close()
+        self._reading = TimedReader(self.connection, idle=float(self.timeout), request=_MOST_SECONDS)
+        self.rfile = BufferedReader(self._reading)
+
+    def handle_one_request(self) -> None:
+        """Answer one request of the connection."""
+        self._reading.restart()
+        super().handle_one_request()
 
     def version_string(self) -> str:
         """Return the name of the server for its headers."""
@@ -72,7 +87,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def parse_request(self) -> bool:
         """Read the request; refuse methods other than GET and HEAD, and requests to other hosts."""
-        if not super().parse_request():
+        is_request = super().parse_request()
+        self.connection.settimeout(self.timeout)
+        if not is_request:
             return False
         if self.command not in ("GET", "HEAD"):
             self.close_connection = True

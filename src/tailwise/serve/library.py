@@ -11,7 +11,7 @@ from typing import Any
 from tailwise._checks import InputError
 from tailwise.runs.folder import CONFIG, MANIFEST
 from tailwise.serve.files import read_bytes
-from tailwise.serve.runs import WATCHED, Run, aged, read_run, seconds, stamp_of
+from tailwise.serve.runs import WATCHED, Run, aged, read_run, seconds, stamp_of, stamps_in
 
 _DEEPEST = 8
 _END_OF_PAGE = 32_768  # last bytes of a page, with its footer
@@ -113,7 +113,9 @@ class Library:
         """Return the run in a folder with the stamp of its files; ``None`` without a run."""
         if CONFIG not in files and MANIFEST not in files:
             return None
-        stamp = tuple(stamp_of(folder / name) if name in files else None for name in WATCHED)
+        stamp: tuple[Any, ...] = tuple(stamp_of(folder / name) if name in files else None for name in WATCHED)
+        if MANIFEST in files:
+            stamp += stamps_in(folder)
         known = self._runs.get(self._id(folder))
         if known is not None and known[0] == stamp:
             return known

@@ -3,13 +3,16 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
 from tailwise._checks import InputError, quoted
+from tailwise._files import file_digest
 from tailwise.metrics.confidence import Interval
-from tailwise.runs.folder import CONFIG, HISTORY, MANIFEST, METRICS, TRADE_OFF
-from tailwise.serve.files import read_lines, read_object
+from tailwise.runs.folder import CONFIG, HISTORY, MANIFEST, METRICS, MODEL, TRADE_OFF
+from tailwise.runs.set_aside import ASIDE
+from tailwise.serve.files import file_inside, read_lines, read_object
 
 State = Literal["finished", "in progress", "stopped", "broken"]
 
@@ -111,11 +114,11 @@ def read_run(root: Path, folder: Path, name: str, stamp: tuple[Any, ...]) -> Run
         if not str(config.get("format", "")).startswith(_FORMAT):
             raise InputError(f"{CONFIG} is not that of a run")
         finished = stamp[1] is not None
-        if finished:
-            _check_complete(root, folder)
+        named = _named(root, folder) if finished else {}
         history = tuple(read_lines(root, folder / HISTORY)) if stamp[3] is not None else ()
         metrics = read_object(root, folder / METRICS) if finished else {}
         trade_off = read_object(root, folder / TRADE_OFF) if finished and (folder / TRADE_OFF).exists() else {}
+        _check_unaltered(root, folder, named)
     except InputError as mistake:
         return Run(name, folder, "broken", changed, reason=str(mistake))
     method, model = _mapping(config.get("method")), _mapping(config.get("model"))
@@ -149,11 +152,39 @@ def _ours(root: Path, folder: Path, stamp: tuple[Any, ...]) -> bool:
     return False
 
 
-def _check_complete(root: Path, folder: Path) -> None:
+def _named(root: Path, folder: Path) -> Mapping[str, Any]:
+    """Return the digests of the files of a finished run, all of which are there."""
     named = _mapping(read_object(root, folder / MANIFEST).get("sha256"))
     missing = [str(name) for name in named if not (folder / name).is_file()]
+    if missing and (folder / ASIDE).is_dir():
+        raise InputError("an interrupted overwriting; tailwise predict or evaluate puts its files back")
     if missing:
         raise InputError(f"missing {quoted(missing, most=3)}")
+    return named
+
+
+def _check_unaltered(root: Path, folder: Path, named: Mapping[str, Any]) -> None:
+    altered = [str(name) for name, digest in named.items() if _digest(root, folder / name) != digest]
+    if altered:
+        raise InputError(f"altered after it finished: {quoted(altered, most=3)}")
+
+
+def _digest(root: Path, path: Path) -> str:
+    real = file_inside(root, path)
+    return _known_digest(real, *stamp_of(real))
+
+
+@lru_cache(maxsize=16_384)
+def _known_digest(real: Path, _written: int, _size: int) -> str:
+    try:
+        return file_digest(real)
+    except OSError as error:
+        raise InputError(f"{real.name} cannot be read: {error.strerror}") from error
+
+
+def stamps_in(folder: Path) -> tuple[tuple[int, int], ...]:
+    """Return the stamps of all files of a finished run, which tell whether one was altered."""
+    return tuple(stamp_of(path) for path in sorted((*folder.iterdir(), *(folder / MODEL).rglob("*"))))
 
 
 def aged(run: Run) -> Run:

@@ -11,19 +11,31 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from tailwise._checks import InputError
+from tailwise._files import naming
 
 
 def save_checkpoint(folder: Path, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
-    """Write a checkpoint beside the old one, then put it in its place."""
+    """Write a checkpoint beside the old one, then put it in its place.
+
+    Raises:
+        OSError: a checkpoint that cannot be written; the one before is as it was.
+    """
     fresh, old = folder.with_name(folder.name + ".new"), folder.with_name(folder.name + ".old")
+    if old.exists() and not folder.exists():  # a process ended between the two renames
+        old.rename(folder)
     for leftover in (fresh, old):
         shutil.rmtree(leftover, ignore_errors=True)
-    fresh.mkdir(parents=True)
-    save_file(
-        {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()},
-        fresh / "state.safetensors",
-    )
-    (fresh / "state.json").write_text(json.dumps(numbers), encoding="utf-8")
+    try:
+        with naming(fresh):
+            fresh.mkdir(parents=True)
+            save_file(
+                {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()},
+                fresh / "state.safetensors",
+            )
+            (fresh / "state.json").write_text(json.dumps(numbers), encoding="utf-8")
+    except OSError:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise
     if folder.exists():
         folder.rename(old)
     fresh.rename(folder)

@@ -96,7 +96,7 @@ class StackedModel:
         return {
             "kind": KIND,
             "experts": [asdict(expert) for expert in self.experts],
-            "trained": [{"expert": one.expert, "fold": one.fold, "seconds": one.seconds} for one in self.trained],
+            "trained": [{"expert": one.expert, "fold": one.fold} for one in self.trained],
             "combiner": self.combiner.save(folder),
         }
 
@@ -110,7 +110,7 @@ class StackedModel:
                 int(plain["fold"]),
                 np.empty((0, 0)),
                 _files(folder / str(place)),
-                plain["seconds"],
+                0.0,
             )
             for place, plain in enumerate(description["trained"])
         ]

@@ -18,6 +18,7 @@ from tailwise.modalities.kinds import column_options, kinds, modality_named
 from tailwise.modalities.map_schema import DEPTH, MapSettings
 
 SELECT = ("val", "test")
+SELECTING = "select-test-"  # starts the names of indices whose test rows choose the epoch
 _RECIPE, _ENCODER = "recipe", "encoder"
 
 
@@ -57,7 +58,7 @@ def protocol_cells(
     for name, table in record["tables"].items():
         file = (prepared / table["file"]).resolve()
         if select == "test":
-            file = _selecting_on_test(file, out / f"select-test-{name}.csv")
+            file = _selecting_on_test(file, out / f"{SELECTING}{name}.csv")
         digest = load_source(str(file)).sha256
         choices = {**protocol.choices_of(name), "split": "column", "split_column": SPLIT}
         if any(option.name in choices for modality, option in column_options() if modality.holds_paths):

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from tailwise._checks import InputError
-from tailwise._files import write_json
+from tailwise._files import names_besides, write_json
 from tailwise.bench.protocols.base import Protocol
-from tailwise.bench.protocols.cells import without_loss
+from tailwise.bench.protocols.cells import SELECTING, without_loss
 from tailwise.bench.standings import BenchTable, bench_table
 from tailwise.compare.cell import Cell
 from tailwise.modalities.map_schema import DEPTH
@@ -31,7 +31,7 @@ def check_folder(out: Path, protocol: Protocol) -> None:
         name = _read_marker(out)["protocol"]
         if name != protocol.name:
             raise InputError(f"{str(out)!r} holds results of {name!r}; choose another `out`")
-    elif out.exists() and any(out.iterdir()):
+    elif any(not name.startswith((MARKER, SELECTING)) for name in names_besides(out)):
         raise InputError(f"{str(out)!r} is not empty and holds no results of a benchmark; choose another `out`")
 
 

@@ -1,0 +1,208 @@
+"""At every operation on a file: a kill, a half-written file, a full disk; afterwards every promise is kept.
+
+A sample of the operations is tried; ``TAILWISE_FAULTS=all`` (``make faults``) tries all of them.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tailwise._checks import InputError
+from tailwise._files import LOCK
+from tailwise.runs.folder import check_out, open_run
+
+KILLED = 97
+EVERY = os.environ.get("TAILWISE_FAULTS") == "all"
+TRAIN = ["train", "t.csv", "-t", "y"]
+MODELS = {
+    "linear": ["--model", "linear"],
+    "lightgbm": ["--model", "lightgbm", "--set", "model.n_estimators=5"],
+    "network": ["--method", "vanilla", "--epochs", "2"],
+    "stack": ["--quality", "good", "--jobs", "1", "--epochs", "1"],
+}
+SAMPLE = {"linear": 9, "lightgbm": 3, "network": 6, "stack": 2}
+FAULTS = ("kill", "torn", "full")
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the harness forks")
+
+
+class Warm:
+    """A process that has imported everything and runs commands in forks."""
+
+    def __init__(self, folder: Path) -> None:
+        self.log = folder / "printed.txt"
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
+        command = [sys.executable, str(Path(__file__).with_name("warm.py"))]
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment)
+        assert self.process.stdout.readline() == "ready\n"
+
+    def run(self, folder: Path, command: list[str], fault: str = "none", at: int = -1) -> dict:
+        request = {"folder": str(folder), "command": command, "fault": fault, "at": at, "log": str(self.log)}
+        self.process.stdin.write(json.dumps(request) + "\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())  # of a child that hangs, an alarm ends it
+
+    def close(self) -> None:
+        self.process.stdin.close()
+        self.process.wait(60)
+        self.process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def warm(tmp_path_factory):
+    process = Warm(tmp_path_factory.mktemp("warm"))
+    yield process
+    process.close()
+
+
+@pytest.fixture(scope="module")
+def old(warm, tmp_path_factory):
+    """A folder with a table and a finished run ``r``."""
+    folder = tmp_path_factory.mktemp("old")
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=80)
+    table = pd.DataFrame({"x": x, "kind": rng.choice(["a", "b"], 80), "y": np.exp(x) + rng.normal(0, 0.1, 80)})
+    table.to_csv(folder / "t.csv", index=False)
+    ended = warm.run(folder, [*TRAIN, *MODELS["linear"], "--seed", "1", "-o", "r"])
+    assert ended["status"] == 0, ended["printed"]
+    return folder
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != LOCK
+    }
+
+
+def places(total: int, wanted: int) -> list[tuple[str, int]]:
+    """Faults and numbers of operations: all of them, or a sample, always the same, that takes the faults in turn."""
+    if EVERY:
+        return [(fault, at) for at in range(total) for fault in FAULTS]
+    numbers = sorted({int(place) for place in np.linspace(0, total - 1, wanted)})
+    return [(FAULTS[place % len(FAULTS)], at) for place, at in enumerate(numbers)]
+
+
+def is_resumable(run: Path) -> bool:
+    try:
+        check_out(run, overwrite=False, resume=True)
+    except InputError:
+        return False
+    return True
+
+
+def fresh_copy(old: Path, to: Path, *, with_run: bool) -> Path:
+    shutil.rmtree(to, ignore_errors=True)
+    shutil.copytree(old, to)
+    if not with_run:
+        shutil.rmtree(to / "r")
+    return to
+
+
+def one_line(ended: dict) -> bool:
+    """A full disk gives an exit status and one line that names it."""
+    assert ended["status"] == 2, ended["printed"]
+    assert "Traceback" not in ended["printed"]
+    assert "No space left on device" in ended["printed"].splitlines()[-1]
+    return True
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.slow
+def test_overwriting(warm, old, tmp_path, model):
+    command = [*TRAIN, *MODELS[model], "-o", "r", "--overwrite"]
+    operations = warm.run(fresh_copy(old, tmp_path / "f", with_run=True), command)["operations"]
+    before = files_in(old / "r")
+    for fault, at in places(len(operations), SAMPLE[model]):
+        folder = fresh_copy(old, tmp_path / "f", with_run=True)
+        ended = warm.run(folder, command, fault, at)
+        where = f"{fault} at {at}, {operations[at]}: {ended['printed']}"
+        readable = open_run(folder / "r")  # raises if there is no whole run
+        check_out(folder / "r", overwrite=True, resume=False)
+        if fault == "full":
+            if ended["status"] == 0:  # only files were left to remove
+                assert readable == folder / "r", where
+                continue
+            one_line(ended)
+            assert files_in(folder / "r") == before, where
+        else:
+            assert ended["status"] == KILLED, where
+            is_old = files_in(readable) == before
+            assert is_old or readable == folder / "r", where
+            assert is_old or (readable / "manifest.json").exists(), where
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.slow
+def test_a_new_run(warm, old, tmp_path, model):
+    command = [*TRAIN, *MODELS[model], "-o", "r"]
+    operations = warm.run(fresh_copy(old, tmp_path / "f", with_run=False), command)["operations"]
+    for fault, at in places(len(operations), SAMPLE[model]):
+        folder = fresh_copy(old, tmp_path / "f", with_run=False)
+        ended = warm.run(folder, command, fault, at)
+        where = f"{fault} at {at}, {operations[at]}: {ended['printed']}"
+        run = folder / "r"
+        finished = (run / "manifest.json").exists()
+        if fault == "full" and ended["status"] != 0:
+            one_line(ended)
+        elif fault != "full":
+            assert ended["status"] == KILLED, where
+        if finished:
+            open_run(run)
+        elif is_resumable(run):
+            again = warm.run(folder, [*command, "--resume"])
+            assert again["status"] == 0, where + again["printed"]
+            open_run(run)
+        else:
+            check_out(run, overwrite=False, resume=False)  # a clean absence: the same command starts anew
+            assert fault == "full" or "config.json" not in files_in(run) if run.exists() else True, where
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_predicting(warm, old, tmp_path, fault):
+    command = ["predict", "r", "t.csv", "-o", "p.csv", "--overwrite"]
+    folder = fresh_copy(old, tmp_path / "f", with_run=True)
+    operations = warm.run(folder, command)["operations"]
+    whole, earlier = (folder / "p.csv").read_bytes(), b"row,prediction\n"
+    for at in range(len(operations)):
+        folder = fresh_copy(old, tmp_path / "f", with_run=True)
+        (folder / "p.csv").write_bytes(earlier)
+        ended = warm.run(folder, command, fault, at)
+        assert (folder / "p.csv").read_bytes() in (earlier, whole), operations[at]
+        if fault == "full":
+            assert ended["status"] == 0 or one_line(ended)  # the rename at the end needs no room
+            assert not (folder / "p.csv.new").exists()
+        assert warm.run(folder, command)["status"] == 0
+        assert (folder / "p.csv").read_bytes() == whole
+
+
+CONTINUED = {
+    "compare": ["compare", "t.csv", "-t", "y", "-m", "vanilla", "inv", "--model", "linear", "--seeds", "2"],
+    "tune": ["tune", "t.csv", "-t", "y", "--model", "linear", "-m", "inv", "--trials", "2", "--seeds", "1"],
+}
+
+
+@pytest.mark.parametrize("name", CONTINUED)
+@pytest.mark.slow
+def test_what_the_same_command_continues(warm, old, tmp_path, name):
+    command = [*CONTINUED[name], "-o", "r"]
+    folder = fresh_copy(old, tmp_path / "f", with_run=False)
+    complete = warm.run(folder, command)
+    assert complete["status"] == 0, complete["printed"]
+    operations = complete["operations"]
+    for fault, at in places(len(operations), 6):
+        folder = fresh_copy(old, tmp_path / "f", with_run=False)
+        ended = warm.run(folder, command, fault, at)
+        if fault == "full":
+            assert "Traceback" not in ended["printed"], operations[at]
+        again = warm.run(folder, command)
+        assert again["status"] == 0, f"{fault} at {at}, {operations[at]}: {again['printed']}"

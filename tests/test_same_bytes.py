@@ -1,0 +1,41 @@
+"""The same command twice gives the same model folder, byte for byte."""
+
+import numpy as np
+import pytest
+import skops.io
+from sklearn.ensemble import HistGradientBoostingRegressor
+
+from tailwise.cli.main import run
+from tailwise.data.skops_file import to_skops
+
+COMMANDS = {
+    "linear": ["--model", "linear"],
+    "lightgbm": ["--model", "lightgbm", "--set", "model.n_estimators=5"],
+    "network": ["--method", "vanilla", "--epochs", "2"],
+    "stack": ["--quality", "good", "--epochs", "1", "--jobs", "2"],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", COMMANDS)
+def test_a_model_folder(toy, tmp_path, model):
+    table = tmp_path / "t.csv"
+    toy.head(120).to_csv(table, index=False)
+    for name in ("a", "b"):
+        assert run(["train", str(table), "-t", "price", *COMMANDS[model], "-o", str(tmp_path / name)]) == 0
+    first, second = (
+        {str(path.relative_to(tmp_path / name)): path.read_bytes() for path in (tmp_path / name / "model").rglob("*.*")}
+        for name in ("a", "b")
+    )
+    assert sorted(first) == sorted(second)
+    assert [name for name in first if first[name] != second[name]] == []
+
+
+def test_equal_objects_of_scikit_learn():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(50, 2)), rng.normal(size=50)
+    one, other = (HistGradientBoostingRegressor(max_iter=3, random_state=0).fit(x, y) for _ in range(2))
+    assert to_skops(one) == to_skops(other)
+    trusted = ["sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"]
+    loaded = skops.io.loads(to_skops(one), trusted=trusted)
+    np.testing.assert_array_equal(loaded.predict(x), one.predict(x))
