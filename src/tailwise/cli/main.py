@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -127,11 +128,15 @@ def main() -> None:
     leave(128 + signals[0] if signals and status == INTERRUPTED else status)
 
 
+def _cut_word(longest: int, word: re.Match[str]) -> str:
+    return _cut(word[0], longest)
+
+
 def _shortened(message: str) -> str:
     """Return a message of at most 300 characters: first its long quoted words are shortened, then its middle."""
     for longest in (80, 40, 20):
         if len(message) > _LONGEST:
-            message = _QUOTED.sub(lambda word, longest=longest: _cut(word[0], longest), message)
+            message = _QUOTED.sub(partial(_cut_word, longest), message)
     return _cut(message, _LONGEST)
 
 

@@ -144,12 +144,12 @@ def as_categories(series: pd.Series, reading: Reading = PLAIN, levels: Sequence[
     different = text.dropna().unique()
     if levels is None:
         missing = frozenset() if text.isna().any() else NA_WORDS
-        replaced = {cell: np.nan for cell in different if cell in missing}
+        replaced: dict[str, Any] = {cell: np.nan for cell in different if cell in missing}
     else:
         known, by_number = frozenset(levels), _by_number(levels)
         unknown = [cell for cell in different if cell not in known]
         numbers = zip(unknown, pd.to_numeric(pd.Series(unknown, dtype=object), errors="coerce"), strict=True)
-        replaced = {cell: by_number.get(number, np.nan if cell in NA_WORDS else cell) for cell, number in numbers}
+        replaced = {c: by_number.get(number, np.nan if c in NA_WORDS else c) for c, number in numbers}
     return text.replace(replaced) if replaced else text
 
 
@@ -158,7 +158,8 @@ def _by_number(levels: Sequence[str]) -> dict[float, str]:
     numbers = pd.to_numeric(pd.Series(list(levels), dtype=object), errors="coerce").astype(np.float64)
     level_of = pd.Series(list(levels), index=numbers.to_numpy())
     level_of = level_of[np.isfinite(numbers.to_numpy()) & ~numbers.duplicated(keep=False).to_numpy()]
-    return dict(level_of.items())
+    by_number: dict[Any, str] = level_of.to_dict()
+    return by_number
 
 
 def as_booleans(series: pd.Series, reading: Reading = PLAIN) -> pd.Series:

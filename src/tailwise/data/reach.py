@@ -35,7 +35,8 @@ class Reach:
         numbers = features.select_dtypes(np.float64)
         low, high = numbers.min(), numbers.max()
         margin = times * (high - low)
-        return cls((low - margin).to_dict(), (high + margin).to_dict())
+        lowest, highest = (low - margin), (high + margin)
+        return cls(*({str(name): float(value) for name, value in ends.items()} for ends in (lowest, highest)))
 
     def clamped(self, features: pd.DataFrame) -> pd.DataFrame:
         """Return features with their numbers inside the limits; missing numbers stay missing."""

@@ -86,7 +86,9 @@ class TableFile:
         if self.packed == "zip":
             with zipfile.ZipFile(self.path) as archive:
                 return io.BytesIO(archive.read(self.member))
-        return gzip.open(self.path) if self.packed else self.path.open("rb")
+        opened: Any = gzip.open(self.path) if self.packed else self.path.open("rb")  # noqa: SIM115  the caller closes it
+        file: IO[bytes] = opened
+        return file
 
     def open_text(self) -> TextIO:
         """Open the table's text, UTF-8 with or without a byte order mark."""

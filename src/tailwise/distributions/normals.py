@@ -112,7 +112,8 @@ class Components:
 
     def cumulative_at(self, edges: Floats, pivot: float) -> Floats:
         """:meth:`cumulative` at increasing edges, the same for every row, strict: ``(n, k)``."""
-        return self.moments_at(edges, pivot, np.zeros(len(self)), most=0)[0]
+        below: Floats = self.moments_at(edges, pivot, np.zeros(len(self)), most=0)[0]
+        return below
 
     def moments_at(self, edges: Floats, pivot: float, center: Floats, *, most: int) -> Floats:
         """Moments of the mass below increasing edges, the same for all rows, ``(most + 1, n, k)``; see :meth:`moments`.

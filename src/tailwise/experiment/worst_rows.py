@@ -128,14 +128,13 @@ def _of_numbers(column: pd.Series, chosen: NDArray[np.bool_]) -> tuple[float, st
 def _of_levels(column: pd.Series, chosen: NDArray[np.bool_]) -> tuple[float, str] | None:
     text = column.astype(object).where(column.notna(), "(missing)").astype(str)
     of_all = text.value_counts(normalize=True)
-    of_chosen = text[chosen].value_counts(normalize=True)
-    excess = of_chosen - of_all.reindex(of_chosen.index)
-    level = excess.idxmax()
-    if excess[level] < _LEAST_SHARE:
+    excess = text[chosen].value_counts(normalize=True).sub(of_all, fill_value=0.0)
+    level = str(excess.idxmax())
+    share, every = float((text[chosen] == level).mean()), float((text == level).mean())
+    if share - every < _LEAST_SHARE:
         return None
-    strength = float(excess[level] / np.sqrt(of_all[level] * (1 - of_all[level]) or 1.0))
-    ours, every = of_chosen[level], of_all[level]
-    return strength, f"{column.name} is {level!r} in {ours:.0%}, of all rows in {every:.0%}".replace("%", " %")
+    strength = (share - every) / float(np.sqrt(every * (1 - every)) or 1.0)
+    return strength, f"{column.name} is {level!r} in {share:.0%}, of all rows in {every:.0%}".replace("%", " %")
 
 
 def _cell(value: object) -> str:

@@ -96,7 +96,7 @@ def in_target_units(raw: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
         ``(..., C, 1 + 2 K)``: log weight, K means and K log standard deviations of each component, target units.
     """
     k = len(shift)
-    logits, means, log_scales = raw.split((1, k, k), dim=-1)
+    logits, means, log_scales = torch.split(raw, [1, k, k], dim=-1)
     return torch.cat(
         (
             logits.log_softmax(-2),
@@ -148,5 +148,5 @@ def components(outputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         Weights ``(..., C)``, means and log standard deviations ``(..., C, K)``.
     """
     k = (outputs.shape[-1] - 1) // 2
-    log_weights, means, log_scales = outputs.split((1, k, k), dim=-1)
+    log_weights, means, log_scales = torch.split(outputs, [1, k, k], dim=-1)
     return log_weights.squeeze(-1).exp(), means, log_scales

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -36,7 +36,7 @@ def mixture_nll(outputs: Tensor, target: Tensor) -> Tensor:
     """
     y = labels_beside(outputs, target)
     k = y.shape[1]
-    log_weights, means, log_scales = outputs.split((1, k, k), dim=2)
+    log_weights, means, log_scales = torch.split(outputs, [1, k, k], dim=2)
     z = (y.unsqueeze(1) - means) * torch.exp(-log_scales)
     log_density = -(0.5 * z.square() + log_scales + _HALF_LOG_TWO_PI).sum(2)
     return -torch.logsumexp(log_weights.squeeze(2) + log_density, dim=1)
@@ -118,7 +118,8 @@ class MixtureLikelihood(Loss):
     def _rows(self, outputs: Tensor, target: Tensor) -> Tensor:
         """Loss of each row, ``(B,)``."""
         y = labels_beside(outputs, target)
-        return cast("Tensor", _RowLoss.apply(outputs, y, self.spread, self.squared_error, self.beta))
+        rows: Tensor = _RowLoss.apply(outputs, y, self.spread, self.squared_error, self.beta)  # type: ignore[no-untyped-call]
+        return rows
 
 
 class _RowLoss(torch.autograd.Function):

@@ -16,6 +16,7 @@ from tailwise.report.against import OtherRun
 from tailwise.runs import artifact
 from tailwise.runs import folder as run
 from tailwise.runs.lock import locked
+from tailwise.runs.set_aside import whole_run_aside
 from tailwise.training.checkpoint import has_checkpoint, load_checkpoint, save_checkpoint
 from tailwise.training.epoch import Epoch
 
@@ -129,7 +130,7 @@ class RunInProgress(Generic[Result]):
         Raises:
             InputError: for a file that cannot be written: which, why, and what is kept.
         """
-        old = run.whole_run_aside(self.folder)
+        old = whole_run_aside(self.folder)
         resumable = self.resume or (old is None and has_checkpoint(self.folder / run.CHECKPOINT))
         if not (self.resume or (isinstance(error, OSError) and resumable)):
             run.abandon_run(self.folder)
