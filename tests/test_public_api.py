@@ -1,6 +1,6 @@
 """No public name, parameter or option vanishes: ``public_api.txt`` lists them, and only grows.
 
-``python tests/test_public_api.py`` writes the list anew. A line that goes is a breaking change, see docs/reliability.md.
+``python tests/test_public_api.py`` writes the list anew. A line that goes is a breaking change (docs/reliability.md).
 """
 
 import inspect

@@ -43,7 +43,7 @@ CONFIG, HISTORY, METRICS, INTERVALS, TRADE_OFF, LEADERBOARD, PREDICTIONS, MAPS, 
     "predictions.npz",
     "report.html",
 )
-MODEL, CHECKPOINT = "model", "checkpoints/last"
+MODEL, CHECKPOINT, PACKING = "model", "checkpoints/last", "checkpoints/packing"
 
 _TOP = (
     CONFIG,
