@@ -39,7 +39,7 @@ def _numbered(node: Any, names: frozenset[str], numbers: dict[int, int], files: 
         return [_numbered(one, names, numbers, files) for one in node]
     if not isinstance(node, dict):
         return node
-    plain = {}
+    plain: dict[str, Any] = {}
     for key, value in node.items():
         if key == _NUMBER and isinstance(value, int):
             plain[key] = numbers.setdefault(value, len(numbers) + 1)

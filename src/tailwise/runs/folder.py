@@ -6,11 +6,9 @@ While training, the folder holds ``config.json``, ``history.jsonl`` and ``checkp
 
 import json
 import os
-import platform
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -72,28 +70,6 @@ _SETTINGS: Any = {
     "recipe": dict,
 }
 _EPOCH: Any = {"stage": int, "epoch": int, "of": int, "terms": dict, "validation": dict, "seconds": float, "best": bool}
-_PACKAGES = (
-    "tailwise",
-    "torch",
-    "numpy",
-    "pandas",
-    "scikit-learn",
-    "accelerate",
-    "safetensors",
-    "skops",
-    "lightgbm",
-    "tabm",
-)
-_EXTRAS = ("catboost",)
-
-
-def versions() -> dict[str, str]:
-    """Versions of Python and of the packages a result depends on, extras where they are installed."""
-    known = {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
-    for name in _EXTRAS:
-        with suppress(PackageNotFoundError):
-            known[name] = version(name)
-    return known
 
 
 def check_out(out: Path, *, overwrite: bool, resume: bool) -> None:

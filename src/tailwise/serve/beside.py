@@ -14,7 +14,8 @@ from tailwise.labels.shots import Shots
 from tailwise.metrics.confidence import Interval
 from tailwise.metrics.region_metrics import region_metrics
 from tailwise.report.against import Comparison, compare
-from tailwise.runs.folder import MANIFEST, MODEL, PREDICTIONS, open_run
+from tailwise.runs.folder import MODEL, PREDICTIONS, open_run
+from tailwise.runs.set_aside import MANIFEST
 from tailwise.serve.files import file_inside, read_object
 from tailwise.serve.runs import Run
 

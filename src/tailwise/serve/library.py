@@ -9,7 +9,8 @@ from threading import Lock
 from typing import Any
 
 from tailwise._checks import InputError
-from tailwise.runs.folder import CONFIG, MANIFEST
+from tailwise.runs.folder import CONFIG
+from tailwise.runs.set_aside import MANIFEST
 from tailwise.serve.files import read_bytes
 from tailwise.serve.runs import WATCHED, Run, aged, read_run, seconds, stamp_of, stamps_in
 

@@ -10,8 +10,8 @@ from typing import Any, Literal
 from tailwise._checks import InputError, quoted
 from tailwise._files import file_digest
 from tailwise.metrics.confidence import Interval
-from tailwise.runs.folder import CONFIG, HISTORY, MANIFEST, METRICS, MODEL, TRADE_OFF
-from tailwise.runs.set_aside import ASIDE
+from tailwise.runs.folder import CONFIG, HISTORY, METRICS, MODEL, TRADE_OFF
+from tailwise.runs.set_aside import ASIDE, MANIFEST
 from tailwise.serve.files import file_inside, read_lines, read_object
 
 State = Literal["finished", "in progress", "stopped", "broken"]
