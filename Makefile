@@ -3,12 +3,13 @@ BIN := $(VENV)/bin
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test test-slow lint types layers bench bench-check docs clean
+.PHONY: fuzz help demo test test-slow lint types layers bench bench-check docs clean
 
 help:
 	@echo "make demo    install, train on an example table, show the errors by region, say where the page is"
 	@echo "make test    install and run the test suite but for its slow tests"
 	@echo "make test-slow  those: several processes, browsers, interrupted trainings"
+	@echo "make fuzz    search for tables and options that end in a traceback, FUZZ_EXAMPLES=100000 of each kind"
 	@echo "make lint types layers    what CI checks besides"
 	@echo "make bench   measure times and memory, write docs/performance.md (about 8 minutes, on a quiet machine)"
 	@echo "make bench-check  measure ratios again, fail if one has grown by more than 30 %"
@@ -34,6 +35,10 @@ test: $(VENV)/.dev
 
 test-slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 -m slow
+
+FUZZ_EXAMPLES ?= 5000
+fuzz: $(VENV)/.dev
+	TAILWISE_FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/python -m pytest tests/test_fuzz_tables.py
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
