@@ -3,13 +3,14 @@ BIN := $(VENV)/bin
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test test-slow faults lint types layers bench bench-check docs clean
+.PHONY: help demo test test-slow faults fuzz lint types layers bench bench-check docs clean
 
 help:
 	@echo "make demo    install, train on an example table, show the errors by region, say where the page is"
 	@echo "make test    install and run the test suite but for its slow tests"
 	@echo "make test-slow  those: several processes, browsers, interrupted trainings"
 	@echo "make faults  a kill and a full disk at every operation on a file (some 20 minutes)"
+	@echo "make fuzz    search for tables and options that end in a traceback, FUZZ_EXAMPLES=100000 of each kind"
 	@echo "make lint types layers    what CI checks besides"
 	@echo "make bench   measure times and memory, write docs/performance.md (about 8 minutes, on a quiet machine)"
 	@echo "make bench-check  measure ratios again, fail if one has grown by more than 30 %"
@@ -38,6 +39,10 @@ test-slow: $(VENV)/.dev
 
 faults: $(VENV)/.dev
 	TAILWISE_FAULTS=all $(BIN)/python -m pytest -n 2 tests/faults
+
+FUZZ_EXAMPLES ?= 5000
+fuzz: $(VENV)/.dev
+	TAILWISE_FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/python -m pytest tests/test_fuzz_tables.py
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

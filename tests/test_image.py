@@ -406,3 +406,20 @@ def test_importing_the_command_does_not_load_them():
     code = "import sys, tailwise.cli.main; print([m for m in ('PIL', 'kornia', 'transformers') if m in sys.modules])"
     made = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert made.stdout.strip() == "[]"
+
+
+def test_images_of_12_bits_keep_their_grey_levels(tmp_path):
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 4096, (4, 16, 16)).astype(np.uint16)
+    paths = [str(tmp_path / f"{i}.png") for i in range(4)]
+    for path, grey in zip(paths, pixels, strict=True):
+        Image.fromarray(grey).save(path)
+    frame = pd.DataFrame({"path": paths})
+    reader = ImageReader.fit("path", frame, mode="L")
+    assert reader.bits == 12
+    assert np.array_equal(reader.read(frame)[:, 0], pixels >> 4)
+    again = ImageReader.load(tmp_path, reader.save(tmp_path))
+    assert np.array_equal(again.read(frame), reader.read(frame))
+    assert np.array_equal(ImageReader.fit("path", frame, mode="L", bits=16).read(frame)[:, 0], pixels >> 8)
+    Image.fromarray(np.full((16, 16), 60_000, np.uint16)).save(paths[0])
+    assert reader.read(frame)[0].min() == 255

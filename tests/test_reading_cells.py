@@ -1,5 +1,7 @@
 """Columns and cells are read as a careful person reads them, or a note says how."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -379,3 +381,19 @@ class TestFrames:
         assert linear(task).predict(table).tolist() == linear(same).predict(frame).tolist()
         model = ImbalancedRegressor("vanilla", epochs=1, random_state=0).fit(table.drop("y"), table["y"])
         assert model.predict(table.drop("y")).tolist() == model.predict(frame.drop(columns="y")).tolist()
+
+
+@pytest.mark.parametrize("model", ["linear", "lightgbm"])
+def test_models_of_earlier_versions_know_their_levels(tmp_path, model):
+    frame = base(code=RNG.choice([1, 2, 3], N))
+    fitted = fit(prepare(frame, "y", nominal=["code"]), Experiment("vanilla", model=model))
+    fitted.save(tmp_path)
+    path = tmp_path / "model.json"
+    saved = json.loads(path.read_text())
+    del saved["schema"]["readings"], saved["schema"]["seen"]
+    path.write_text(json.dumps(saved))
+    older = FittedModel.load(tmp_path)
+    padded = frame.assign(code=[f"{code:02}" for code in frame["code"]])
+    assert older.predict(padded).tolist() == fitted.predict(frame).tolist()
+    (note,) = older.notes_on_unseen(frame.assign(code="9"))
+    assert "'code' 100%, e.g. '9'" in note

@@ -253,6 +253,12 @@ class TestRun:
         np.testing.assert_array_equal(models[0].predict(new), models[1].predict(new))
         assert len((tmp_path / "run" / "history.jsonl").read_text().splitlines()) == 12
 
+    def test_folds_are_packed_inside_the_run_folder(self, trained, tmp_path, monkeypatch):
+        monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "absent"))
+        out = tmp_path / "run"
+        assert run(["train", str(trained / "toy.csv"), *TRAIN, "-o", str(out)]) == 0
+        assert sorted(path.name for path in (out / "checkpoints").iterdir()) == ["last"]
+
     def test_groups_and_a_time_limit(self, toy, tmp_path):
         toy[:150].assign(house=np.arange(150) // 5).to_csv(tmp_path / "toy.csv", index=False)
         words = ["-t", "price", "--group", "house", "--time-limit", "0.01", "--jobs", "1", "-o", str(tmp_path / "run")]

@@ -380,3 +380,15 @@ class TestCommand:
         monkeypatch.setitem(sys.modules, "optuna", None)
         assert run(["tune", str(toy_csv), "-t", "price", "-o", str(tmp_path / "t")]) == 2
         assert "tuning needs optuna: pip install 'tailwise[tune]'" in capsys.readouterr().err
+
+
+def test_the_way_out_of_a_region_without_validation_rows_works(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"x": rng.normal(size=300), "y": np.r_[np.zeros(293), np.arange(7) * 1.3 + 3]})
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    words = ["tune", str(tmp_path / "t.csv"), "-t", "y", "--model", "linear", "--trials", "1", "--seeds", "1"]
+    words += ["-m", "reweight+lds", "-o", str(tmp_path / "tune")]
+    assert run(words) == 2
+    assert "use another --minimise, such as bmae" in capsys.readouterr().err
+    assert not (tmp_path / "tune").exists()
+    assert run([*words, "--minimise", "bmae"]) == 0

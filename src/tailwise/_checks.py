@@ -35,10 +35,14 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     lower = {choice.lower(): choice for choice in choices}
     if not near and name.lower() in lower:
         near = [lower[name.lower()]]
-    return f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(choices)}"
+    if near:
+        return f"; did you mean {shown(near[0])}?"
+    names = [short(choice) for choice in choices]
+    known = ", ".join(names[: _most(names)])
+    return f"; known are {known}" + (f" and {len(names) - _most(names)} more" if _most(names) < len(names) else "")
 
 
-_LONGEST = 60  # characters of a name or a cell in a message
+_LONGEST, _LONGEST_LIST = 60, 150  # characters of a name or a cell, and of a list of names, in a message
 
 
 def shown(value: object) -> str:
@@ -64,8 +68,19 @@ def short(value: object) -> str:
 def quoted(names: Iterable[object], *, most: int = 10) -> str:
     """Format names for a message: ``'a', 'b' and 3 more``."""
     items = [shown(name) for name in names]
+    most = min(most, _most(items))
     tail = f" and {len(items) - most} more" if len(items) > most else ""
     return ", ".join(items[:most]) + tail
+
+
+def _most(items: list[str]) -> int:
+    """Return how many names a message has room for."""
+    length = 0
+    for place, item in enumerate(items):
+        length += len(item) + 2
+        if place and length > _LONGEST_LIST:
+            return place
+    return len(items)
 
 
 def one_of(value: str, name: str, allowed: Iterable[str]) -> str:

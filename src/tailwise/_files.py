@@ -4,15 +4,19 @@ import hashlib
 import json
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 # How safetensors, and other libraries in Rust, put an error of the operating system into words.
 _CODE_IN_TEXT = re.compile(r"\bOs \{ code: (\d+)|\(os error (\d+)\)|\[Errno (\d+)\]")
 UNFINISHED = ".new"  # ends the name of a file that is not whole yet
 LOCK = ".tailwise.lock"  # in a folder that a process writes
+_packing: ContextVar[Path | None] = ContextVar("packing", default=None)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -77,6 +81,31 @@ def disk_error(error: BaseException, path: Path) -> OSError | None:
         return None
     number = int(next(group for group in code.groups() if group is not None))
     return OSError(number, os.strerror(number), str(path))
+
+
+@contextmanager
+def packing_in(folder: Path) -> Iterator[None]:
+    """Let a block pack files in a folder, which is made when it is needed and removed afterwards."""
+    shutil.rmtree(folder, ignore_errors=True)  # a killed process may have left it
+    token = _packing.set(folder)
+    try:
+        yield
+    finally:
+        _packing.reset(token)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def packing_folder() -> Path | None:
+    """Return the folder to pack files in, which exists; ``None`` where no folder was named: the system's own."""
+    folder = _packing.get()
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def temporary_folder(packing: Path | None) -> "TemporaryDirectory[str]":
+    """Return a folder that its context removes, inside the one to pack in if this machine has it."""
+    return TemporaryDirectory(dir=packing if packing is not None and packing.is_dir() else None)
 
 
 def names_besides(folder: Path, *known: str) -> list[str]:

@@ -92,10 +92,9 @@ def predict(
     source = load_source(data, text=model.schema.text_columns)
     model.schema.check(source.rows.columns, ignore_extra=ignore_extra)
     rows = with_full_paths(source.rows, model.schema, source.folder)
-    notes([*source.notes, *model.notes_on_unseen(rows)])
+    notes(source.notes)
     with warnings_as_notes() as bounded:
         known = model.predictions(rows, ignore_extra=ignore_extra, predictive=asked or model.needs(decision))
-    notes(bounded)
     pred = model.decided(known, decision)
     frame = pd.DataFrame({"row": range(len(pred)), **by_target("prediction", pred, targets)})
     if known.std is not None:
@@ -116,6 +115,7 @@ def predict(
     if questions:
         frame = frame.assign(**questions.columns(model.tilted(known, decision), targets))
     write_table(frame, out)
+    notes([*model.notes_on_unseen(rows), *bounded])
     print_line(f"{len(frame):,} predictions: {out}")
 
 

@@ -155,6 +155,7 @@ def tune(
     )
     source = load_source(data, text=nominal or ())
     table = prepare(source.rows, target, seed=seed, **choices)
+    aim.check(table.rows_of("val")[1], table.shots)
     settings = study_settings(source.sha256, target, choices, space, aim, recipe)
     folder = out or Path("runs") / f"tune-{table_name(data)}"
     with locked(folder):

@@ -49,7 +49,7 @@ def notes_on_cells(series: pd.Series, kind: Kind, reading: Reading) -> list[str]
     if kind == "numeric" and pd.api.types.is_numeric_dtype(series):
         if pd.api.types.is_integer_dtype(series) and compact_dates(series):
             return [f"column {name} holds numbers such as {series.iloc[0]}: if they are dates, pass `date={column}`"]
-        return notes_on_codes(str(series.name), series.mask(reading.is_missing(series)))
+        return notes_on_codes(str(series.name), series.mask(reading.is_missing(series)) if reading.missing else series)
     if kind not in ("numeric", "nominal") or isinstance(series.dtype, pd.CategoricalDtype):
         return []
     text = as_text(series)

@@ -37,7 +37,9 @@ def is_time(series: pd.Series) -> bool:
 
 
 def check_cells(series: pd.Series) -> None:
-    """Raise if cells hold lists, records or bytes instead of single values."""
+    """Raise if cells hold lists, records, bytes or complex numbers instead of single values."""
+    if pd.api.types.is_complex_dtype(series):
+        raise InputError(f"column {shown(series.name)} holds complex numbers; split them into parts or `drop` it")
     if series.dtype != object:
         return
     odd = series.map(lambda cell: isinstance(cell, bytes) or not (cell is None or pd.api.types.is_scalar(cell)))

@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from tailwise._checks import InputError, one_of, quoted
+from tailwise.data.cell_values import check_cells
 from tailwise.labels.bin_grid import BinGrid, label_rows
 from tailwise.labels.bins import Bins
 
@@ -39,6 +40,7 @@ def split_column(values: pd.Series) -> NDArray[np.str_]:
     Raises:
         InputError: any other value, or no row for training or test.
     """
+    check_cells(values)
     coded = values.astype("category")
     parts = [_SPELLINGS.get(str(value).strip().lower()) for value in coded.cat.categories]
     wrong = sorted({str(value) for value, part in zip(coded.cat.categories, parts, strict=True) if part is None})
@@ -51,6 +53,7 @@ def split_column(values: pd.Series) -> NDArray[np.str_]:
 
 def looks_like_split(values: pd.Series) -> bool:
     """Return whether most cells of a column are train, val or test."""
+    check_cells(values)
     coded = values.astype("category")
     is_part = np.array([str(value).strip().lower() in _SPELLINGS for value in coded.cat.categories] + [False])
     return bool(is_part[coded.cat.codes].mean() > _MOST_CELLS)
@@ -119,6 +122,7 @@ def random_split(n: int, *, groups: ArrayLike | None = None, seed: int = 0, shar
 
 def check_groups(groups: pd.Series) -> None:
     """Raise unless a column can serve as groups: no empty cell, at least three groups."""
+    check_cells(groups)
     if groups.isna().any():
         raise InputError(
             f"group column {groups.name!r} has {int(groups.isna().sum())} empty cells; fill or drop those rows"

@@ -21,8 +21,9 @@ from tailwise.backends.protocol import Inputs, OutOfFold, Predictor
 from tailwise.calibration.corrections import Correction, Fitting
 from tailwise.calibration.intervals import RegionIntervals
 from tailwise.data.columns import Schema
+from tailwise.data.preprocessing import levels_of
 from tailwise.data.rows import Rows, as_frame, as_rows
-from tailwise.data.seen import note_on_bounded, note_on_unseen
+from tailwise.data.seen import Seen, note_on_bounded, note_on_unseen
 from tailwise.data.task import Task
 from tailwise.distributions.atoms import Atoms, atoms_from_json, atoms_of
 from tailwise.distributions.conditional import FEWEST, ConditionalDensity
@@ -589,8 +590,9 @@ class FittedModel:
             dial, conditional, saved_atoms, held_out = (description.get(name) for name in optional)
             leaderboard = description.get("leaderboard")
             atoms = None if saved_atoms is None else atoms_from_json(saved_atoms)
+            schema = Schema.from_json(description["schema"])
             return cls(
-                Schema.from_json(description["schema"]),
+                schema if schema.seen else replace(schema, seen=_levels(inputs)),
                 inputs,
                 model,
                 Shots.from_json(description["shots"]),
@@ -623,6 +625,17 @@ def _grid(task: Task) -> BinGrid | None:
 def _load_dial(saved: dict[str, Any]) -> Dial | VectorDial:
     """Return a saved dial; that of several targets has a lowest label for each."""
     return VectorDial.from_json(saved) if isinstance(saved["density"]["low"], list) else Dial.from_json(saved)
+
+
+def _levels(inputs: Any) -> dict[str, Seen]:
+    """Return the categories that the inputs of a model of an earlier version know, by column."""
+    seen: dict[str, Seen] = {}
+    for part in getattr(inputs, "parts", (inputs,)):
+        preprocessor = getattr(part, "preprocessor", None)
+        for name, levels in ({} if preprocessor is None else levels_of(preprocessor)).items():
+            before = seen[name].levels if name in seen else ()
+            seen[name] = Seen(levels=tuple(sorted({*(before or ()), *(levels.levels or ())})))
+    return seen
 
 
 def _length(x: Any) -> int:

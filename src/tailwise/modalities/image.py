@@ -170,8 +170,8 @@ def fit_images(
     Args:
         columns: the column that names the files.
         frame: training rows.
-        params: ``size``, ``mode`` of :meth:`ImageReader.fit`; ``in_memory``, whether all decoded images are kept in
-            memory; ``encoder``, a name for :func:`image_encoder`, and the choices of that.
+        params: ``size``, ``mode``, ``bits`` of :meth:`ImageReader.fit`; ``in_memory``, whether all decoded images are
+            kept in memory; ``encoder``, a name for :func:`image_encoder`, and the choices of that.
         device: not used.
 
     Raises:
@@ -180,7 +180,7 @@ def fit_images(
     in_memory = params.pop("in_memory", None)
     if in_memory is not None:
         true_or_false(in_memory, "image.in_memory")
-    sized = {name: params.pop(name) for name in ("size", "mode") if name in params}
+    sized = {name: params.pop(name) for name in ("size", "mode", "bits") if name in params}
     images = ImageReader.fit(columns[0], frame, **sized)
     name = str(params.pop("encoder", "cnn" if max(images.size) <= _SMALL else "resnet18"))
     params.setdefault("crop", max(images.size) // 16)

@@ -16,6 +16,7 @@ from tailwise.data.cell_paths import FileError, cells, read_files
 MODES = ("RGB", "L")
 _LEAST, _MOST = 8, 4_096
 _LARGEST, _LARGE = 96, 224
+_LOOKED_AT = 500
 _ORIENTATION, _LYING = 0x0112, (5, 6, 7, 8)  # EXIF tag, and its values for which width and height are exchanged
 
 
@@ -23,21 +24,26 @@ _ORIENTATION, _LYING = 0x0112, (5, 6, 7, 8)  # EXIF tag, and its values for whic
 class ImageReader:
     """Read the images of a column as bytes of one size.
 
-    Pillow decodes them. Images are turned upright by their EXIF tag; the higher 8 of 16 bits are kept; transparency is
-    dropped. An image of another shape is resized, keeping its ratio, until it covers the size, and cut to its middle.
+    Pillow decodes them. Images are turned upright by their EXIF tag; transparency is dropped. Of 16 bits the higher 8
+    of those that the training images use are kept: bits 4 to 11 of 12-bit images. An image of another shape is resized,
+    keeping its ratio, until it covers the size, and cut to its middle.
 
     Args:
         column: column that names the files.
         size: height and width, pixels.
         mode: ``"RGB"`` or ``"L"`` (grey).
+        bits: bits that pixels of 16 bits use, 9 to 16.
     """
 
     column: str
     size: tuple[int, int]
     mode: str = "RGB"
+    bits: int = 16
 
     @classmethod
-    def fit(cls, column: str, frame: pd.DataFrame, *, size: Any = None, mode: str = "RGB") -> Self:
+    def fit(
+        cls, column: str, frame: pd.DataFrame, *, size: Any = None, mode: str = "RGB", bits: int | None = None
+    ) -> Self:
         """Return a reader for the images of a column.
 
         Args:
@@ -46,21 +52,27 @@ class ImageReader:
             size: one number, or (height, width), pixels; by default the size of the images if all have the same one of
                 at most 96 pixels a side, else 224.
             mode: ``"RGB"`` or ``"L"``.
+            bits: bits that pixels of 16 bits use; by default those of the brightest pixel of at most 500 training
+                images, at least 8.
 
         Raises:
             InputError: files that are no images, sizes below 8 or above 4,096.
         """
         one_of(mode, "image.mode", MODES)
+        if bits is None:
+            bits = max([8, *read_files(column, cells(frame, column)[:_LOOKED_AT], _bits)])
+            bits = bits if bits > 8 else 16  # images of 8 bits have none
+        bits = whole(bits, "image.bits", least=8, most=16)
         if size is None:
             sizes = set(read_files(column, cells(frame, column), _size))
             width, height = sizes.pop() if len(sizes) == 1 else (_LARGE, _LARGE)
             height, width = max(height, _LEAST), max(width, _LEAST)
-            return cls(column, (height, width) if max(height, width) <= _LARGEST else (_LARGE, _LARGE), mode)
+            return cls(column, (height, width) if max(height, width) <= _LARGEST else (_LARGE, _LARGE), mode, bits)
         pair = (size, size) if isinstance(size, int) else tuple(size) if isinstance(size, list | tuple) else (size,)
         if len(pair) != 2:
             raise InputError(f"image.size takes one number or (height, width), got {size!r}")
         height, width = (whole(side, "image.size", least=_LEAST, most=_MOST) for side in pair)
-        return cls(column, (height, width), mode)
+        return cls(column, (height, width), mode, bits)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -89,7 +101,7 @@ class ImageReader:
         with opened(path) as image:
             from PIL import Image, ImageOps
 
-            upright = _eight_bits(ImageOps.exif_transpose(image)).convert(self.mode)
+            upright = _eight_bits(ImageOps.exif_transpose(image), self.bits).convert(self.mode)
             pixels = np.asarray(ImageOps.fit(upright, self.size[::-1], Image.Resampling.BILINEAR))
         return pixels[None] if self.mode == "L" else np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
@@ -100,7 +112,8 @@ class ImageReader:
     @classmethod
     def load(cls, folder: Path, saved: dict[str, Any]) -> Self:  # noqa: ARG003
         """Return the reader that was saved."""
-        return cls(str(saved["column"]), (int(saved["size"][0]), int(saved["size"][1])), str(saved["mode"]))
+        height, width = (int(side) for side in saved["size"])
+        return cls(str(saved["column"]), (height, width), str(saved["mode"]), int(saved.get("bits", 16)))
 
 
 def check_images(column: str, frame: pd.DataFrame) -> None:
@@ -147,7 +160,15 @@ def _whole(path: Path) -> None:
         image.load()
 
 
-def _eight_bits(image: Any) -> Any:
+def _bits(path: Path) -> int:
+    """Return how many bits the pixels of a 16-bit image use; 0 of an image of 8 bits."""
+    with opened(path) as image:
+        if not image.mode.startswith("I"):
+            return 0
+        return int(np.asarray(image).max(initial=0)).bit_length()
+
+
+def _eight_bits(image: Any, bits: int) -> Any:
     """Return the image with at most 8 bits a channel; Pillow would clip 16 bits."""
     from PIL import Image
 
@@ -158,4 +179,4 @@ def _eight_bits(image: Any) -> Any:
     pixels = np.asarray(image)
     if image.mode == "F" or pixels.min(initial=0) < 0 or pixels.max(initial=0) >= 2**16:
         raise FileError(f"its pixels ({image.mode} of Pillow) are not of 8 or 16 bits a channel")
-    return Image.fromarray((pixels >> 8).astype(np.uint8))
+    return Image.fromarray(np.minimum(pixels >> (bits - 8), 255).astype(np.uint8))

@@ -21,6 +21,7 @@ from tailwise.report.page import run_page
 from tailwise.report.trust_charts import coverage_by_level
 from tailwise.runs import folder as run
 from tailwise.runs.lock import locked
+from tailwise.runs.package_versions import versions
 
 
 def write(
@@ -112,7 +113,7 @@ def describe(
         "label": label,
         "recipe": {name: value for name, value in asdict(experiment.recipe).items() if name != "seconds" or value},
         **{name: value for name in ("balance", "within") if (value := getattr(experiment, name))},
-        "versions": run.versions(),
+        "versions": versions(),
     }
 
 

@@ -6,11 +6,9 @@ While training, the folder holds ``config.json``, ``history.jsonl`` and ``checkp
 
 import json
 import os
-import platform
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +42,7 @@ CONFIG, HISTORY, METRICS, INTERVALS, TRADE_OFF, LEADERBOARD, REFERENCES, PREDICT
     "predictions.npz",
     "report.html",
 )
-MODEL, CHECKPOINT = "model", "checkpoints/last"
+MODEL, CHECKPOINT, PACKING = "model", "checkpoints/last", "checkpoints/packing"
 
 _TOP = (
     CONFIG,
@@ -74,28 +72,6 @@ _SETTINGS: Any = {
     "recipe": dict,
 }
 _EPOCH: Any = {"stage": int, "epoch": int, "of": int, "terms": dict, "validation": dict, "seconds": float, "best": bool}
-_PACKAGES = (
-    "tailwise",
-    "torch",
-    "numpy",
-    "pandas",
-    "scikit-learn",
-    "accelerate",
-    "safetensors",
-    "skops",
-    "lightgbm",
-    "tabm",
-)
-_EXTRAS = ("catboost",)
-
-
-def versions() -> dict[str, str]:
-    """Versions of Python and of the packages a result depends on, extras where they are installed."""
-    known = {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
-    for name in _EXTRAS:
-        with suppress(PackageNotFoundError):
-            known[name] = version(name)
-    return known
 
 
 def check_out(out: Path, *, overwrite: bool, resume: bool) -> None:

@@ -12,6 +12,7 @@ from tailwise.modalities.map_evaluation import MapEvaluation
 from tailwise.modalities.map_store import MapFile
 from tailwise.report.dense_page import dense_page
 from tailwise.runs import folder as run
+from tailwise.runs.package_versions import versions
 from tailwise.runs.training import RunPlan
 
 
@@ -39,7 +40,7 @@ def map_plan(running: RunningMaps, *, label: str) -> RunPlan[MapEvaluation]:
         "label": label,
         "recipe": asdict(experiment.recipe),
         **({"balance": experiment.balance} if experiment.balance else {}),
-        "versions": run.versions(),
+        "versions": versions(),
     }
 
     def finish(folder: Path) -> MapEvaluation:

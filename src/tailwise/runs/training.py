@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 from tailwise._checks import InputError
-from tailwise._files import naming
+from tailwise._files import naming, packing_in
 from tailwise.distributed import on_main, world
 from tailwise.experiment.evaluate import Evaluation, evaluate
 from tailwise.experiment.fit import Running
@@ -152,7 +152,7 @@ class RunInProgress(Generic[Result]):
         Raises:
             OSError: a disk that is full, or another failure to write; it names the file or the run folder.
         """
-        with naming(self.folder):
+        with naming(self.folder), packing_in(self.folder / run.PACKING):
             for count, epoch in enumerate(self.plan.fitting.epochs(), start=self.done + 1):
                 if on_epoch is not None:
                     on_epoch(epoch)

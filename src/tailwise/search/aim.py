@@ -3,7 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tailwise._checks import InputError, not_negative, one_of
+from tailwise.labels.shots import REGIONS, Shots
 from tailwise.training.recipe import Criterion
 
 OBJECTIVES = ("few", "medium", "many", "bmae", "mae")
@@ -33,6 +37,19 @@ class Aim:
     def criterion(self) -> Criterion:
         """Validation score that selects the epoch of a trial: the overall MAE if it is the aim, otherwise bMAE."""
         return "mae" if self.minimise == "mae" else "bmae"
+
+    def check(self, y_val: NDArray[np.float64], shots: Shots) -> None:
+        """Raise if there is nothing to minimise, before a study is opened with this aim.
+
+        Args:
+            y_val: ``(m,)`` labels of the validation rows.
+            shots: regions of the target.
+
+        Raises:
+            InputError: no validation row in the region.
+        """
+        if self.minimise in REGIONS and not (shots.names(y_val) == self.minimise).any():
+            self.value({})
 
     def value(self, errors: Mapping[str, float]) -> float:
         """Return the score of validation errors, target units.

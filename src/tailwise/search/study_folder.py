@@ -10,7 +10,7 @@ from typing import Any
 from tailwise._checks import InputError
 from tailwise._files import UNFINISHED, names_besides, write_json
 from tailwise.data.task import Task
-from tailwise.runs.folder import versions
+from tailwise.runs.package_versions import versions
 from tailwise.search.aim import Aim
 from tailwise.search.outcome import Outcome
 from tailwise.search.space import Space, stored_settings

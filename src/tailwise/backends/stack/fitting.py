@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tailwise._checks import InputError
+from tailwise._files import packing_folder
 from tailwise.backends.protocol import OutOfFold, Outputs
 from tailwise.backends.stack.combiner import Combiner, CombinerRecipe
 from tailwise.backends.stack.experts import PLAIN, Expert
@@ -105,7 +106,8 @@ class StackFitting:
 
     def _train(self, expert: Expert, folds: Sequence[int], seconds: float | None) -> Iterator[TrainedFold]:
         jobs = min(self.settings.workers, len(folds)) or 1
-        calls = (delayed(train_fold)(self.task, self.fold, k, expert, self.recipe, seconds) for k in folds)
+        packing = packing_folder()
+        calls = (delayed(train_fold)(self.task, self.fold, k, expert, self.recipe, seconds, packing) for k in folds)
         threads = {"inner_max_num_threads": 1} if self.settings.backend == "loky" and jobs > 1 else {}
         with parallel_config(backend=self.settings.backend, n_jobs=jobs, **threads):
             yield from Parallel(return_as="generator")(calls)

@@ -4,7 +4,6 @@ import json
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Self
 
 import numpy as np
@@ -12,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tailwise._files import packing_folder, temporary_folder
 from tailwise.backends.names import load_backend
 from tailwise.backends.protocol import Inputs, Predictor
 from tailwise.backends.stack.experts import Expert
@@ -43,7 +43,7 @@ class TrainedFold:
 
     def load(self) -> tuple[Inputs, Predictor]:
         """Return the inputs and the model; nothing in the files is executed."""
-        with TemporaryDirectory() as folder:
+        with temporary_folder(packing_folder()) as folder:
             self.write(Path(folder))
             return load_expert(Path(folder))
 
@@ -77,7 +77,13 @@ def load_expert(folder: Path) -> tuple[Inputs, Predictor]:
 
 
 def train_fold(
-    task: Task, fold: NDArray[np.int64], number: int, expert: Expert, recipe: Recipe, seconds: float | None = None
+    task: Task,
+    fold: NDArray[np.int64],
+    number: int,
+    expert: Expert,
+    recipe: Recipe,
+    seconds: float | None = None,
+    packing: Path | None = None,
 ) -> TrainedFold:
     """Train an expert on the rows of all other folds, stopping early on the fold left out, and predict that fold.
 
@@ -88,6 +94,7 @@ def train_fold(
         expert: the expert.
         recipe: of the stack.
         seconds: of training at most.
+        packing: folder to pack the files of the model in; by default the system's temporary folder.
     """
     started = time.perf_counter()
     part = np.where(fold == number, "val", np.where(fold < 0, "masked", "train"))
@@ -111,12 +118,12 @@ def train_fold(
             expert.columns(fitting.predictor.outputs(x, predictive=predictive))
             for x in fitting.inputs.pieces(inner.schema, rows)
         ]
-    files = _files_of(fitting.inputs, fitting.predictor)
+    files = _files_of(fitting.inputs, fitting.predictor, packing)
     return TrainedFold(expert.name, number, np.concatenate(columns), files, time.perf_counter() - started)
 
 
-def _files_of(inputs: Inputs, model: Predictor) -> dict[str, bytes]:
-    with TemporaryDirectory() as name:
+def _files_of(inputs: Inputs, model: Predictor, packing: Path | None) -> dict[str, bytes]:
+    with temporary_folder(packing) as name:
         folder = Path(name)
         model.cpu()
         description = {"model": model.save(folder), "inputs": inputs.save(folder)}
