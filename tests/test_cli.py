@@ -1,3 +1,4 @@
+import io
 import json
 import os
 import subprocess
@@ -671,3 +672,35 @@ class TestIntervals:
         arguments = ["predict", str(finished / "run"), str(finished / "toy.csv"), "-o", str(tmp_path / "p.csv")]
         assert run([*arguments, "--interval", "0.999"]) == 0
         assert "intervals of confidence 0.999 are infinite" in capsys.readouterr().err
+
+
+class TestKeptColumns:
+    @pytest.fixture
+    def table(self, toy_csv, tmp_path):
+        frame = pd.read_csv(toy_csv)[:5].drop(columns="price")
+        frame.insert(0, "id", ["007", "008", "009", "010", "011"])
+        frame.to_csv(tmp_path / "new.csv", index=False)
+        return tmp_path / "new.csv"
+
+    def test_ids_pass_through_to_standard_output(self, finished, table, capsys):
+        first = pd.read_csv(table, dtype={"id": str})
+        assert run(["predict", str(finished / "run"), str(table), "--keep", "id", "--keep", "x1", "-o", "-"]) == 0
+        shown = pd.read_csv(io.StringIO(capsys.readouterr().out), dtype={"id": str})
+        assert list(shown)[:4] == ["row", "id", "x1", "prediction"]
+        assert shown["id"].tolist() == first["id"].tolist()
+        np.testing.assert_allclose(shown["x1"], first["x1"])
+
+    def test_the_predictions_are_those_without(self, finished, table, tmp_path):
+        assert (
+            run(["predict", str(finished / "run"), str(table), "--keep", "id", "-o", str(tmp_path / "kept.csv")]) == 0
+        )
+        assert (
+            run(["predict", str(finished / "run"), str(table), "--ignore-extra", "-o", str(tmp_path / "plain.csv")])
+            == 0
+        )
+        kept, plain = (pd.read_csv(tmp_path / f"{name}.csv") for name in ("kept", "plain"))
+        pd.testing.assert_frame_equal(kept.drop(columns="id"), plain)
+
+    def test_a_column_that_is_not_there(self, finished, table, capsys):
+        assert run(["predict", str(finished / "run"), str(table), "--keep", "key", "-o", "-"]) == 2
+        assert "--keep 'key' is not a column; columns: 'id'" in capsys.readouterr().err

@@ -1,14 +1,20 @@
 """``tailwise predict``: predictions of a finished run for new rows."""
 
+import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tailwise.cli import options
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tailwise.data.rows import Rows
     from tailwise.distributions.decisions import Decision
+    from tailwise.experiment.model import FittedModel
     from tailwise.modalities.map_model import MapModel
 
 Interval = Annotated[
@@ -23,10 +29,25 @@ Interval = Annotated[
 ]
 
 
+Keep = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--keep",
+        metavar="COLUMN",
+        help="Also write this column of the table, such as an id; may be repeated. The model need not know it.",
+        rich_help_panel=options.OUTPUT,
+    ),
+]
+_STDOUT = Path("-")
+
+
 def predict(
     run: options.Run,
     data: options.Data,
-    out: Annotated[Path, options.out("File to write: .csv, .tsv or .parquet; a folder for maps.")],
+    out: Annotated[
+        Path, options.out("File to write: .csv, .tsv or .parquet; - for CSV on standard output; a folder for maps.")
+    ],
+    keep: Keep = None,
     interval: Interval = None,
     balance: options.Balance = None,
     density: options.Density = None,
@@ -74,10 +95,14 @@ def predict(
         maps = MapModel.load(folder)
         wanted = parse_decision(balance, density, loss, cost, targets=maps.schema.targets)
         return _predict_maps(maps, data, out, wanted, overwrite=overwrite, interval=interval)
-    if out.suffix.lower() not in SUFFIXES:
-        raise InputError(f"--out must end in .csv, .tsv or .parquet, got {str(out)!r}")
+    if out != _STDOUT and out.suffix.lower() not in SUFFIXES:
+        raise InputError(f"--out must end in .csv, .tsv or .parquet, or be -, got {str(out)!r}")
     check_parent(out)
-    if out.exists() and (out.is_dir() or not overwrite or (Path(data).exists() and out.samefile(data))):
+    if (
+        out != _STDOUT
+        and out.exists()
+        and (out.is_dir() or not overwrite or (Path(data).exists() and out.samefile(data)))
+    ):
         what = "is a folder" if out.is_dir() else "exists already" if not overwrite else "is the table itself"
         raise InputError(f"{str(out)!r} {what}; choose another --out" + ("" if overwrite else ", or pass --overwrite"))
     model = FittedModel.load(folder)
@@ -89,14 +114,18 @@ def predict(
     asked = bool(questions) or decision.given
     if asked:
         model.check_distributions()
-    source = load_source(data, text=model.schema.text_columns)
+    source = load_source(data, text=[*model.schema.text_columns, *(keep or ())])
+    kept = _kept(source.rows, keep or ())
+    source = replace(source, rows=_without_unknown(source.rows, list(kept), model))
     model.schema.check(source.rows.columns, ignore_extra=ignore_extra)
     rows = with_full_paths(source.rows, model.schema, source.folder)
     notes(source.notes)
     with warnings_as_notes() as bounded:
         known = model.predictions(rows, ignore_extra=ignore_extra, predictive=asked or model.needs(decision))
     pred = model.decided(known, decision)
-    frame = pd.DataFrame({"row": range(len(pred)), **by_target("prediction", pred, targets)})
+    own = {"row": range(len(pred)), **by_target("prediction", pred, targets)}
+    frame = pd.DataFrame(own | {name: values for name, values in kept.items() if name not in own})
+    frame = frame[["row", *(name for name in kept if name not in own), *list(own)[1:]]]
     if known.std is not None:
         std = model.tilted(known, decision).std() if decision.given else known.std
         frame = frame.assign(**by_target("std", std, targets))
@@ -114,9 +143,38 @@ def predict(
         notes(warned)
     if questions:
         frame = frame.assign(**questions.columns(model.tilted(known, decision), targets))
-    write_table(frame, out)
+    if out == _STDOUT:
+        frame.to_csv(sys.stdout, index=False)
+    else:
+        write_table(frame, out)
     notes([*model.notes_on_unseen(rows), *bounded])
+    if out == _STDOUT:
+        return
     print_line(f"{len(frame):,} predictions: {out}")
+
+
+def _kept(rows: "Rows", names: "Sequence[str]") -> dict[str, Any]:
+    """Return the cells of columns that are passed through, by name.
+
+    Raises:
+        InputError: a column that is not there.
+    """
+    from tailwise._checks import InputError, quoted
+
+    for name in names:
+        if name not in rows.columns:
+            raise InputError(f"--keep {name!r} is not a column; columns: {quoted(rows.columns)}")
+    return {name: rows.frame([name])[name].to_numpy() for name in dict.fromkeys(names)}
+
+
+def _without_unknown(rows: "Rows", names: list[str], model: "FittedModel") -> "Rows":
+    """Return rows without those of the named columns that a model was not trained on."""
+    from tailwise.data.rows import as_rows
+
+    known = {column.name for column in model.schema.columns} | {*model.schema.unused, *model.schema.targets}
+    known |= {name for medium in model.schema.media for name in medium.columns}
+    left_out = [name for name in names if name not in known]
+    return as_rows(rows.frame().drop(columns=left_out)) if left_out else rows
 
 
 def _predict_maps(
