@@ -92,8 +92,8 @@ def predict(
     model.schema.check(source.rows.columns, ignore_extra=ignore_extra)
     rows = with_full_paths(source.rows, model.schema, source.folder)
     notes(source.notes)
-    with warnings_as_notes() as bounded:
-        known = model.predictions(rows, ignore_extra=ignore_extra, predictive=asked or model.needs(decision))
+    wanted_too = asked or model.needs(decision)
+    known = model.predictions(rows, ignore_extra=ignore_extra, predictive=wanted_too, quiet=True)
     pred = model.decided(known, decision)
     frame = pd.DataFrame({"row": range(len(pred)), **by_target("prediction", pred, targets)})
     if known.std is not None:
@@ -114,7 +114,7 @@ def predict(
     if questions:
         frame = frame.assign(**questions.columns(model.tilted(known, decision), targets))
     write_table(frame, out)
-    notes([*model.notes_on_unseen(rows), *bounded])
+    notes([*model.notes_on_unseen(rows), *known.notes])
     print_line(f"{len(frame):,} predictions: {out}")
 
 
