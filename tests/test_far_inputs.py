@@ -120,5 +120,5 @@ class TestHeavyRows:
         frame.loc[frame.index == 299, "y"] = 5000.0
         task = prepare(frame, "y", split="column")
         assert task.part[299] == "test"
-        (note,) = evaluate(fit(task, Experiment("vanilla", model="linear")), task).notes
-        assert note.startswith("row 300 carries")
+        notes = evaluate(fit(task, Experiment("vanilla", model="linear")), task).notes
+        assert len([note for note in notes if note.startswith("row 300 carries")]) == 1

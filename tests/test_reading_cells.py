@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tailwise import Experiment, FittedModel, ImbalancedRegressor, InputError, fit, prepare
+from tailwise import Experiment, FittedModel, ImbalancedRegressor, InputError, evaluate, fit, prepare
 from tailwise.data.columns import Schema
 from tailwise.data.seen import note_on_unseen
 from tailwise.data.table_files import read_table
@@ -349,10 +349,14 @@ class TestSplits:
             prepare(frame.assign(g=np.where(frame["split"] == "test", np.arange(N) % 2, 2)), "y", group="g")
 
     def test_no_rare_test_row_is_told(self):
-        y = np.r_[np.zeros(293), 3 + np.arange(7) * 1.3]
-        task = prepare(pd.DataFrame({"x": np.arange(300.0), "y": y}), "y")
-        assert any("no test row is few-shot, 7 training rows are" in note for note in task.notes)
-        assert not any("no test row" in note for note in prepare(base().assign(y=lambda f: np.exp(f["x"])), "y").notes)
+        y = np.r_[np.zeros(893), 3 + np.arange(7) * 1.3]
+        task = prepare(pd.DataFrame({"x": np.arange(900.0), "y": y}), "y")
+        notes = evaluate(linear(task), task, resamples=0).notes
+        assert any("no row here is few-shot, 7 training rows are" in note for note in notes)
+        y = np.r_[np.zeros(400), np.repeat(3 + np.arange(30) * 1.3, 5)]
+        tested = prepare(pd.DataFrame({"x": y + np.arange(550) % 3, "y": y}), "y", shots=(100, 10))
+        assert (tested.shots.codes(tested.rows_of("test")[1]) >= 2).any()
+        assert not any("few-shot" in note for note in evaluate(linear(tested), tested, resamples=0).notes)
 
 
 class TestFrames:

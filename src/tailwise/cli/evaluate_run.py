@@ -28,7 +28,7 @@ def evaluate(
     from tailwise._checks import InputError
     from tailwise._files import write_json
     from tailwise.cli.out_file import check_out_file
-    from tailwise.cli.show import notes, region_table, warnings_as_notes
+    from tailwise.cli.show import notes, region_table
     from tailwise.cli.show import out as console
     from tailwise.data.source import load_source
     from tailwise.data.targets import target_rows
@@ -55,11 +55,10 @@ def evaluate(
     if frame.empty:
         raise InputError(f"the table has no row with a target {target!r}")
     notes([*source.notes, *model.notes_on_unseen(frame)])
-    with warnings_as_notes() as warned:
-        predicted = predict_rows(model, frame, y, ignore_extra=ignore_extra)
+    predicted = predict_rows(model, frame, y, ignore_extra=ignore_extra)
     predicted = replace(predicted, row=np.flatnonzero(has_target))
     evaluation = measure(model, predicted, model.shots, model.relevance, seed=seed)
-    notes([*warned, *evaluation.notes])
+    notes(list(evaluation.notes))
     if out is not None:
         write_json(out, evaluation.metrics_json())
     title, several = f"errors on {len(y):,} rows", len(targets) > 1

@@ -120,8 +120,8 @@ def predict(
     model.schema.check(source.rows.columns, ignore_extra=ignore_extra)
     rows = with_full_paths(source.rows, model.schema, source.folder)
     notes(source.notes)
-    with warnings_as_notes() as bounded:
-        known = model.predictions(rows, ignore_extra=ignore_extra, predictive=asked or model.needs(decision))
+    wanted_too = asked or model.needs(decision)
+    known = model.predictions(rows, ignore_extra=ignore_extra, predictive=wanted_too, quiet=True)
     pred = model.decided(known, decision)
     own = {"row": range(len(pred)), **by_target("prediction", pred, targets)}
     frame = pd.DataFrame(own | {name: values for name, values in kept.items() if name not in own})
@@ -147,7 +147,7 @@ def predict(
         frame.to_csv(sys.stdout, index=False)
     else:
         write_table(frame, out)
-    notes([*model.notes_on_unseen(rows), *bounded])
+    notes([*model.notes_on_unseen(rows), *known.notes])
     if out == _STDOUT:
         return
     print_line(f"{len(frame):,} predictions: {out}")

@@ -120,7 +120,7 @@ def _show_errors(evaluation: Any, task: Any, label: str, folder: Path, other: "O
         predicted, several_targets = evaluation.predicted, len(task.schema.targets) > 1
         title = f"{label}: errors on {len(predicted.y):,} test rows"
         unit = task.schema.target
-        show.notes(evaluation.notes)
+        show.notes(list(evaluation.notes))
         if evaluation.leaderboard is not None:
             balance = evaluation.balance
             show.out.print(leaderboard_table(evaluation.leaderboard, unit=task.schema.target, balance=balance))

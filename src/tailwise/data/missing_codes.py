@@ -23,7 +23,7 @@ def missing_codes(values: NDArray[np.float64]) -> frozenset[float]:
         values: ``(n,)`` numbers; NaN is left out.
 
     Example:
-        >>> sorted(missing_codes(np.array([-999, -999, 3, 20, 7, 99])))
+        >>> sorted(missing_codes(np.array([-999.0, -999.0, 3.0, 20.0, 7.0, 99.0])))
         [-999.0]
     """
     codes = set()

@@ -129,8 +129,10 @@ def note_on_bounded(
     labels: Sequence[str],
     features: pd.DataFrame,
     seen: Mapping[str, Seen],
-) -> str:
+) -> tuple[str, float]:
     """Return the note on predictions that were set to the limit of the training labels, with the farthest one.
+
+    The number beside it says how far the row's most unusual number is outside, as a fraction of its training range.
 
     Args:
         row: position of the farthest prediction, from 0.
@@ -148,10 +150,11 @@ def note_on_bounded(
         cause = f"; its column {_part(name, features[name].iloc[0], None, seen[name])}"
     others = f"; {n_rows - 1:,} other rows are bounded too" if n_rows > 1 else ""
     before, after = (", ".join(number(float(v)) for v in np.atleast_1d(values)) for values in (pred, bound))
-    return (
+    note = (
         f"row {row + 1:,}: prediction {before} is far from the training labels ({labels[0]} to {labels[1]}) and is "
         f"set to {after}{cause}{others}"
     )
+    return note, 0.0 if name is None else excess[name]
 
 
 def _part(name: str, cell: Any, fraction: float | None, before: Seen) -> str:

@@ -18,7 +18,7 @@ from tailwise.experiment.leaderboard import Leaderboard, Standing
 from tailwise.experiment.model import FittedModel, Predictions
 from tailwise.experiment.trade_off import TradeOff, trade_off
 from tailwise.labels.relevance import Relevance
-from tailwise.labels.shots import Shots
+from tailwise.labels.shots import REGIONS, Shots
 from tailwise.metrics.confidence import Interval
 from tailwise.metrics.coverage import CONFIDENCE, MeasuredIntervals, RegionCoverage, coverage_by_region
 from tailwise.metrics.headlines import as_rows_come
@@ -42,6 +42,7 @@ class PredictedPart:
         ends: ``(n, 2)`` low and high ends of the model's intervals, where it has some.
         features: ``(m, d)`` features of the rows that were asked for, where the model has features.
         predictive: distributions of the labels, where the model has some.
+        notes: notes for the user, of the predictions.
     """
 
     part: str
@@ -52,6 +53,7 @@ class PredictedPart:
     ends: NDArray[np.float64] | None
     features: NDArray[np.float64] | None
     predictive: AnyPredictive | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ class Evaluation:
         references: errors of this model, of plain LightGBM and of a constant on the same rows, if they were asked for;
             see :func:`tailwise.experiment.references.references`.
         intervals: coverage of each kind of intervals by region of the true value, of a model with distributions.
+        notes: notes for the user: predictions at the limit, a row that carries much of an error, no rare row.
     """
 
     predicted: PredictedPart
@@ -82,11 +85,7 @@ class Evaluation:
     as_rows_come: Interval | None = None
     intervals: tuple[MeasuredIntervals, ...] = ()
     references: tuple[Standing, ...] = ()
-
-    @property
-    def notes(self) -> list[str]:
-        """Notes for the user: a row that carries much of an error."""
-        return notes_on_heavy_row(self.predicted.y, self.predicted.pred, self.predicted.row)
+    notes: tuple[str, ...] = ()
 
     def metrics(self) -> dict[str, dict[str, float]]:
         """Return number of rows and metrics by region as plain numbers, without intervals."""
@@ -130,14 +129,16 @@ def predict_part(
         positions = np.arange(len(rows))[piece(len(rows))]
         wanted = None if features_of is None else np.isin(positions, features_of)
         known = _gathered(
-            model.predictions(rows.select(positions), features_of=wanted, predictive=_needs_distributions(model))
+            model.predictions(
+                rows.select(positions), features_of=wanted, predictive=_needs_distributions(model), quiet=True
+            )
         )
         if part == "val" and model.conditional is not None:  # it was fitted to these rows
             known = replace(known, predictive=model.cross_fitted(y, known.pred))
     pred = model.decided(known, Decision())
     ends = None if model.intervals is None else model.intervals_of(pred, CONFIDENCE)
     place = task.row[task.part == part]
-    return PredictedPart(part, place, y, pred, known.std, ends, known.features, known.predictive)
+    return PredictedPart(part, place, y, pred, known.std, ends, known.features, known.predictive, known.notes)
 
 
 def predict_rows(model: FittedModel, rows: Any, y: NDArray[np.float64], *, ignore_extra: bool = False) -> PredictedPart:
@@ -149,9 +150,11 @@ def predict_rows(model: FittedModel, rows: Any, y: NDArray[np.float64], *, ignor
         y: their targets, ``(n,)`` or ``(n, K)``.
         ignore_extra: allow columns that the model was not trained on.
     """
-    known = model.predictions(rows, predictive=_needs_distributions(model), ignore_extra=ignore_extra)
+    known = model.predictions(rows, predictive=_needs_distributions(model), ignore_extra=ignore_extra, quiet=True)
     pred = model.decided(known, Decision())
-    return PredictedPart("new", np.arange(len(y)), y, pred, known.std, None, known.features, known.predictive)
+    return PredictedPart(
+        "new", np.arange(len(y)), y, pred, known.std, None, known.features, known.predictive, known.notes
+    )
 
 
 @overload
@@ -249,7 +252,17 @@ def measure(
         model.balance,
         as_rows_come(y, pred, shots) if len(y) else None,
         intervals,
+        (*predicted.notes, *notes_on_heavy_row(y, pred, predicted.row), *_no_rare_row(y, shots)),
     )
+
+
+def _no_rare_row(y: NDArray[np.float64], shots: Shots) -> list[str]:
+    """Return a note where training rows are few-shot and none of these rows is."""
+    few = REGIONS.index("few")
+    n_train = int(shots.counts[shots.bin_codes == few].sum())
+    if not n_train or (shots.codes(y) >= few).any():
+        return []
+    return [f"no row here is few-shot, {n_train:,} training rows are: errors on rare values are not measured"]
 
 
 def _needs_distributions(model: FittedModel) -> bool:
@@ -265,4 +278,5 @@ def _gathered(mine: Predictions) -> Predictions:
         None if std is None else np.concatenate(gather_objects(std)),
         None if features is None else np.concatenate(gather_objects(features)),
         None if predictive is None else concatenate(gather_objects(predictive)),
+        mine.notes,
     )

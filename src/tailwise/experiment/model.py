@@ -22,6 +22,7 @@ from tailwise.calibration.corrections import Correction, Fitting
 from tailwise.calibration.intervals import RegionIntervals
 from tailwise.data.columns import Schema
 from tailwise.data.preprocessing import levels_of
+from tailwise.data.reach import FEATURE_REACH
 from tailwise.data.rows import Rows, as_frame, as_rows
 from tailwise.data.seen import Seen, note_on_bounded, note_on_unseen
 from tailwise.data.task import Task
@@ -70,12 +71,14 @@ class Predictions:
         std: ``(n,)`` or ``(n, K)`` standard deviations, target units, where the model gives them.
         features: ``(m, d)`` features of the rows that were asked for, where the model has features.
         predictive: distributions of the labels, joint ones of K targets, if asked for and the model has some.
+        notes: notes for the user: a prediction that was set to the limit of the training labels.
     """
 
     pred: NDArray[np.float64]
     std: NDArray[np.float64] | None = None
     features: NDArray[np.float64] | None = None
     predictive: AnyPredictive | None = None
+    notes: tuple[str, ...] = ()
 
     def of_rows(self, chosen: NDArray[np.bool_]) -> "Predictions":
         """Return the predictions of some rows, without features."""
@@ -403,6 +406,7 @@ class FittedModel:
         features_of: NDArray[np.bool_] | None = None,
         predictive: bool = False,
         ignore_extra: bool = False,
+        quiet: bool = False,
     ) -> Predictions:
         """Return predictions, standard deviations and features of raw rows, from one pass through the model.
 
@@ -411,6 +415,7 @@ class FittedModel:
             features_of: ``(n,)`` rows whose features to keep; none if not given.
             predictive: whether to return distributions too, of a model that has some.
             ignore_extra: allow columns that the model was not trained on.
+            quiet: do not warn about inputs that give predictions far from the training labels.
 
         Raises:
             InputError: columns that are missing, unknown, or of another type.
@@ -432,7 +437,7 @@ class FittedModel:
         joined, spread = np.concatenate(pred), np.concatenate(std) if std else None
         if self.correction is not None:
             joined = self.correction(joined)
-        joined = self._bounded(joined, rows)
+        joined, notes = self._bounded(joined, rows, quiet=quiet)
         given: AnyPredictive | None = concatenate(distributions) if distributions else None
         spread = self._std(spread, _scalar(given), joined)
         if not len(joined) and predictive:
@@ -445,15 +450,19 @@ class FittedModel:
             spread,
             np.concatenate(features) if features else None,
             self._of_atoms(given) if predictive and given is not None else None,
+            notes,
         )
 
-    def _bounded(self, pred: NDArray[np.float64], rows: Rows) -> NDArray[np.float64]:
-        """Return predictions inside the range of the training labels widened by ``REACH``, with one warning if need be.
+    def _bounded(
+        self, pred: NDArray[np.float64], rows: Rows, *, quiet: bool
+    ) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+        """Return predictions inside the range of the training labels widened by ``REACH``, with a note if need be.
 
+        It is a warning too where a number is farther from those of the training rows than they are from each other.
         Models without a density of the training labels have no bounds.
         """
         if self.dial is None or not self.bounded or not len(pred):
-            return pred
+            return pred, ()
         low, high = np.asarray(self.dial.density.low), np.asarray(self.dial.density.high)
         inside = np.clip(pred, low - REACH * (high - low), high + REACH * (high - low))
         beyond = np.flatnonzero((inside != pred).reshape(len(pred), -1).any(axis=1))
@@ -461,12 +470,13 @@ class FittedModel:
             worst = beyond[np.abs(inside - pred)[beyond].reshape(len(beyond), -1).max(axis=1).argmax()]
             features = self.schema.features(rows.select(np.array([worst])).frame())
             texts = [", ".join(number(float(v)) for v in np.atleast_1d(values)) for values in (low, high)]
-            warnings.warn(
-                note_on_bounded(int(worst), len(beyond), pred[worst], inside[worst], texts, features, self.schema.seen),
-                UserWarning,
-                stacklevel=4,
+            note, excess = note_on_bounded(
+                int(worst), len(beyond), pred[worst], inside[worst], texts, features, self.schema.seen
             )
-        return inside
+            if excess > FEATURE_REACH and not quiet:
+                warnings.warn(note, UserWarning, stacklevel=4)
+            return inside, (note,)
+        return inside, ()
 
     def predict_interval(
         self,

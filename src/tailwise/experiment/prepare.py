@@ -24,7 +24,7 @@ from tailwise.labels.bin_grid import BinGrid
 from tailwise.labels.bins import Bins
 from tailwise.labels.gaps import Gaps
 from tailwise.labels.relevance import Relevance
-from tailwise.labels.shots import REGIONS, Shots
+from tailwise.labels.shots import Shots
 from tailwise.modalities.kinds import column_options, how_to_name
 from tailwise.modalities.media_rows import media_columns, with_full_paths
 
@@ -214,7 +214,6 @@ def prepare(
         group=groups,
     )
     task.notes.extend(_crowded_bin(y_train, task.shots))
-    task.notes.extend(_no_rare_tested(task))
     return task
 
 
@@ -309,18 +308,6 @@ def _crowded_bin(y_train: NDArray[np.float64], shots: Shots) -> list[str]:
 def _names_validation(rows: Rows, column: str) -> bool:
     """Return whether a split column has validation rows."""
     return bool((split_column_parts(rows.frame([column])[column]) == "val").any())
-
-
-def _no_rare_tested(task: Task) -> list[str]:
-    """Return a note where training rows are few-shot and no test row is."""
-    rare = task.shots.codes(task.y) >= REGIONS.index("few")
-    n_train, n_test = (int((rare & (task.part == part)).sum()) for part in ("train", "test"))
-    if n_test or not n_train:
-        return []
-    return [
-        f"no test row is few-shot, {n_train:,} training rows are: errors on rare values are not measured; give more "
-        "rows, or another `split`"
-    ]
 
 
 def _check_several(

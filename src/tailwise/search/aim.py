@@ -2,15 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from tailwise._checks import InputError, not_negative, one_of
-from tailwise.labels.shots import REGIONS, Shots
 from tailwise.training.recipe import Criterion
 
-OBJECTIVES = ("few", "medium", "many", "bmae", "mae")
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from tailwise.labels.shots import Shots
+
+_REGIONS = ("few", "medium", "many")
+OBJECTIVES = (*_REGIONS, "bmae", "mae")
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ class Aim:
         """Validation score that selects the epoch of a trial: the overall MAE if it is the aim, otherwise bMAE."""
         return "mae" if self.minimise == "mae" else "bmae"
 
-    def check(self, y_val: NDArray[np.float64], shots: Shots) -> None:
+    def check(self, y_val: "NDArray[np.float64]", shots: "Shots") -> None:
         """Raise if there is nothing to minimise, before a study is opened with this aim.
 
         Args:
@@ -48,7 +52,7 @@ class Aim:
         Raises:
             InputError: no validation row in the region.
         """
-        if self.minimise in REGIONS and not (shots.names(y_val) == self.minimise).any():
+        if self.minimise in _REGIONS and not (shots.names(y_val) == self.minimise).any():
             self.value({})
 
     def value(self, errors: Mapping[str, float]) -> float:
