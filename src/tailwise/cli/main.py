@@ -1,15 +1,16 @@
 """The ``tailwise`` command: its subcommands, and how errors of the user are reported."""
 
-import errno
 import re
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Annotated
 
 import typer
 
 from tailwise._checks import InputError
+from tailwise._files import UNWRITABLE
 from tailwise.cli.bench import bench
 from tailwise.cli.compare import compare
 from tailwise.cli.diagnose import diagnose
@@ -29,7 +30,6 @@ from tailwise.cli.tune import tune
 NOT_PRINTED, USER_MISTAKE, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
 _LONGEST = 300  # characters of an error
 _QUOTED = re.compile(r"""(?<!\w)(['"])(?:\\.|(?!\1).)*\1(?!\w)""")
-_CANNOT_WRITE = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS, errno.EIO)
 _REPEATING = ("compare", "bench", "predict", "dial")  # commands whose options may take several values at once
 
 # typer exports no name for the parent of its usage errors (unknown option, missing argument, bad value).
@@ -108,7 +108,7 @@ def _of_system(error: OSError) -> str:
     """Return an error of the operating system in words, with the file."""
     if error.filename is None:
         return str(error)
-    if error.errno in _CANNOT_WRITE:
+    if error.errno in UNWRITABLE:
         return f"cannot write {str(error.filename)!r}: {error.strerror}"
     return f"{error.strerror or error}: {error.filename!r}"
 
@@ -131,8 +131,12 @@ def _shortened(message: str) -> str:
     """Return a message of at most 300 characters: first its long quoted words are shortened, then its middle."""
     for longest in (80, 40, 20):
         if len(message) > _LONGEST:
-            message = _QUOTED.sub(lambda word, longest=longest: _cut(word[0], longest), message)
+            message = _QUOTED.sub(partial(_cut_word, longest), message)
     return _cut(message, _LONGEST)
+
+
+def _cut_word(longest: int, word: re.Match[str]) -> str:
+    return _cut(word[0], longest)
 
 
 def _cut(text: str, longest: int) -> str:
