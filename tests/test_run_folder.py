@@ -186,7 +186,8 @@ class TestFiles:
         assert files_in(tmp_path) == {"a.json": b"1"}
 
     def test_other_errors_are_not_those_of_a_disk(self, tmp_path):
-        assert disk_error(ValueError("no"), tmp_path) is None
+        assert disk_error(RuntimeError("no"), tmp_path) is None
+        assert disk_error(InputError("'a.png': [Errno 28] in a name"), tmp_path) is None
         assert disk_error(FileNotFoundError(2, "no", "b"), tmp_path).filename == "b"
 
 

@@ -1,5 +1,6 @@
 """Files that are written as a whole or not at all, their digests, and errors that name the file."""
 
+import errno
 import hashlib
 import json
 import os
@@ -16,6 +17,10 @@ from typing import Any
 _CODE_IN_TEXT = re.compile(r"\bOs \{ code: (\d+)|\(os error (\d+)\)|\[Errno (\d+)\]")
 UNFINISHED = ".new"  # ends the name of a file that is not whole yet
 LOCK = ".tailwise.lock"  # in a folder that a process writes
+# Errors of a disk that cannot be written, by their numbers; not every system has all of them.
+UNWRITABLE = frozenset(
+    getattr(errno, name) for name in ("ENOSPC", "EFBIG", "EDQUOT", "EROFS", "EIO") if hasattr(errno, name)
+)
 _packing: ContextVar[Path | None] = ContextVar("packing", default=None)
 
 
@@ -71,12 +76,13 @@ def naming(path: Path) -> Iterator[None]:
 def disk_error(error: BaseException, path: Path) -> OSError | None:
     """Return an error of the operating system with its number and a path; ``None`` for an error of another kind.
 
-    Libraries in Rust and C++ raise exceptions of other types, with the number in their text.
+    Libraries in Rust and C++ raise exceptions of other types, with the number in their text. Errors of values are of
+    another kind, whatever their text.
     """
     if isinstance(error, OSError) and error.errno is not None:
         is_named = error.filename is not None and not str(error.filename).endswith(UNFINISHED)
         return error if is_named else OSError(error.errno, os.strerror(error.errno), str(path))
-    code = _CODE_IN_TEXT.search(str(error))
+    code = None if isinstance(error, ValueError) else _CODE_IN_TEXT.search(str(error))
     if code is None:
         return None
     number = int(next(group for group in code.groups() if group is not None))
@@ -114,10 +120,15 @@ def names_besides(folder: Path, *known: str) -> list[str]:
 
 
 def sync(path: Path) -> None:
-    """Ask the operating system to put a file, or the names in a folder, on the disk now."""
+    """Ask the operating system to put a file, or the names in a folder, on the disk now, as far as it can."""
+    if os.name != "posix":
+        return
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # a file system without it
+            raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         os.close(descriptor)
 

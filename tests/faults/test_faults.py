@@ -27,7 +27,7 @@ MODELS = {
     "network": ["--method", "vanilla", "--epochs", "2"],
     "stack": ["--quality", "good", "--jobs", "1", "--epochs", "1"],
 }
-SAMPLE = {"linear": 9, "lightgbm": 3, "network": 6, "stack": 2}
+SAMPLE = {"linear": 6, "lightgbm": 2, "network": 3, "stack": 1}
 FAULTS = ("kill", "torn", "full")
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the harness forks")
@@ -199,7 +199,7 @@ def test_what_the_same_command_continues(warm, old, tmp_path, name):
     complete = warm.run(folder, command)
     assert complete["status"] == 0, complete["printed"]
     operations = complete["operations"]
-    for fault, at in places(len(operations), 6):
+    for fault, at in places(len(operations), 3):
         folder = fresh_copy(old, tmp_path / "f", with_run=False)
         ended = warm.run(folder, command, fault, at)
         if fault == "full":

@@ -1,6 +1,5 @@
 """The ``tailwise`` command: its subcommands, and how errors of the user are reported."""
 
-import errno
 import re
 import sys
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from typing import Annotated
 import typer
 
 from tailwise._checks import InputError
+from tailwise._files import UNWRITABLE
 from tailwise.cli.bench import bench
 from tailwise.cli.compare import compare
 from tailwise.cli.diagnose import diagnose
@@ -30,7 +30,6 @@ from tailwise.cli.tune import tune
 NOT_PRINTED, USER_MISTAKE, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
 _LONGEST = 300  # characters of an error
 _QUOTED = re.compile(r"""(?<!\w)(['"])(?:\\.|(?!\1).)*\1(?!\w)""")
-_CANNOT_WRITE = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS, errno.EIO)
 _REPEATING = ("compare", "bench", "predict", "dial")  # commands whose options may take several values at once
 
 # typer exports no name for the parent of its usage errors (unknown option, missing argument, bad value).
@@ -109,7 +108,7 @@ def _of_system(error: OSError) -> str:
     """Return an error of the operating system in words, with the file."""
     if error.filename is None:
         return str(error)
-    if error.errno in _CANNOT_WRITE:
+    if error.errno in UNWRITABLE:
         return f"cannot write {str(error.filename)!r}: {error.strerror}"
     return f"{error.strerror or error}: {error.filename!r}"
 
@@ -138,6 +137,10 @@ def _shortened(message: str) -> str:
         if len(message) > _LONGEST:
             message = _QUOTED.sub(partial(_cut_word, longest), message)
     return _cut(message, _LONGEST)
+
+
+def _cut_word(longest: int, word: re.Match[str]) -> str:
+    return _cut(word[0], longest)
 
 
 def _cut(text: str, longest: int) -> str:

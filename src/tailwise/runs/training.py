@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 from tailwise._checks import InputError
-from tailwise._files import naming, packing_in
+from tailwise._files import UNWRITABLE, naming, packing_in
 from tailwise.distributed import on_main, world
 from tailwise.experiment.evaluate import Evaluation, evaluate
 from tailwise.experiment.fit import Running
@@ -130,15 +130,15 @@ class RunInProgress(Generic[Result]):
         Raises:
             InputError: for a file that cannot be written: which, why, and what is kept.
         """
+        unwritable = isinstance(error, OSError) and error.errno in UNWRITABLE
         old = whole_run_aside(self.folder)
-        resumable = self.resume or (old is None and has_checkpoint(self.folder / run.CHECKPOINT))
-        if not (self.resume or (isinstance(error, OSError) and resumable)):
+        resumable = self.resume or (unwritable and old is None and has_checkpoint(self.folder / run.CHECKPOINT))
+        if not resumable:
             run.abandon_run(self.folder)
-        if isinstance(error, OSError):
+        if unwritable and isinstance(error, OSError):
             way = "make room and go on with `resume=True`" if resumable else "no run is left there"
             way = way if old is None or resumable else "the finished run in the folder is kept"
-            file = error.filename or str(self.folder)
-            raise InputError(f"cannot write {str(file)!r}: {error.strerror or error}; {way}") from error
+            raise InputError(f"cannot write {str(error.filename)!r}: {error.strerror}; {way}") from error
 
     def train(self, on_epoch: Callable[[Epoch], None] | None = None) -> Result:
         """Train, evaluate on the test rows and write everything a finished run holds.

@@ -13,6 +13,7 @@ from typing import Any
 from filelock import FileLock
 
 from tailwise._checks import InputError
+from tailwise._files import naming
 from tailwise.backends.protocol import Fitting
 from tailwise.data.task import Task
 from tailwise.experiment.fit import start
@@ -92,7 +93,7 @@ class Search:
         plain = json.loads(json.dumps(settings))
         digest = hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:12]
         optuna.logging.disable_default_handler()  # failures are reported by the caller
-        location = str(folder / JOURNAL) if storage is None else storage
+        self.location = location = str(folder / JOURNAL) if storage is None else storage
         lock = folder / _LOCK if storage is None else None
         warm_up = _WARM_UP if space.model == "network" else _WARM_UP_ROUNDS
         try:
@@ -167,8 +168,11 @@ class Search:
             count = len(self.study.get_trials(deepcopy=False))
             seed = int(hashlib.sha256(f"{self.recipe.seed} {count}".encode()).hexdigest()[:8], 16)
             self.study.sampler = optuna.samplers.TPESampler(seed=seed)
-            with _quiet():
-                self.study.optimize(self._objective, n_trials=1, catch=(Exception,))
+            try:
+                with _quiet(), naming(Path(self.location)):
+                    self.study.optimize(self._objective, n_trials=1, catch=(Exception,))
+            except AssertionError as error:  # Optuna's, where it could not record how the trial ended
+                raise InputError(f"the trial cannot be recorded in {self.location!r}; is there room?") from error
             ended = [trial for trial in self.trials() if trial.number == self._latest]
             if not ended:
                 raise InputError(f"trial {self._latest} ended without a record; is the study's storage still there?")
