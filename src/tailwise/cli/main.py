@@ -127,10 +127,6 @@ def main() -> None:
     leave(128 + signals[0] if signals and status == INTERRUPTED else status)
 
 
-def _cut_word(longest: int, word: re.Match[str]) -> str:
-    return _cut(word[0], longest)
-
-
 def _shortened(message: str) -> str:
     """Return a message of at most 300 characters: first its long quoted words are shortened, then its middle."""
     for longest in (80, 40, 20):

@@ -84,8 +84,8 @@ class Evaluation:
     balance: float = 0.0
     as_rows_come: Interval | None = None
     intervals: tuple[MeasuredIntervals, ...] = ()
-    references: tuple[Standing, ...] = ()
     notes: tuple[str, ...] = ()
+    references: tuple[Standing, ...] = ()
 
     def metrics(self) -> dict[str, dict[str, float]]:
         """Return number of rows and metrics by region as plain numbers, without intervals."""
