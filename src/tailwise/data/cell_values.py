@@ -146,7 +146,7 @@ def as_categories(series: pd.Series, reading: Reading = PLAIN, levels: Sequence[
     different = text.dropna().unique()
     if levels is None:
         missing = frozenset() if text.isna().any() else NA_WORDS
-        replaced = {cell: np.nan for cell in different if cell in missing}
+        replaced: dict[str, Any] = {cell: np.nan for cell in different if cell in missing}
     else:
         known, by_number = frozenset(levels), _by_number(levels)
         unknown = [cell for cell in different if cell not in known]
@@ -160,7 +160,7 @@ def _by_number(levels: Sequence[str]) -> dict[float, str]:
     numbers = pd.to_numeric(pd.Series(list(levels), dtype=object), errors="coerce").astype(np.float64)
     level_of = pd.Series(list(levels), index=numbers.to_numpy())
     level_of = level_of[np.isfinite(numbers.to_numpy()) & ~numbers.duplicated(keep=False).to_numpy()]
-    return dict(level_of.items())
+    return {float(number): str(level) for number, level in zip(level_of.index, level_of, strict=True)}
 
 
 def as_booleans(series: pd.Series, reading: Reading = PLAIN) -> pd.Series:

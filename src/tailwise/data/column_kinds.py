@@ -147,7 +147,7 @@ def _as_date(series: pd.Series, texts: NDArray[np.object_], reading: Reading, ru
         return Recognised("date", replace(reading, missing=missing), note=note)
     orders = date_order(dates)
     if rules.date_order in orders:
-        orders = (rules.date_order,)  # type: ignore[assignment]
+        orders = (rules.date_order,)
     if not orders:
         return None
     if len(orders) > 1:

@@ -35,7 +35,9 @@ class Reach:
         numbers = features.select_dtypes(np.float64)
         low, high = numbers.min(), numbers.max()
         margin = times * (high - low)
-        return cls((low - margin).to_dict(), (high + margin).to_dict())
+        limits = zip(numbers.columns, low - margin, high + margin, strict=True)
+        pairs = {str(name): (float(least), float(most)) for name, least, most in limits}
+        return cls({name: pair[0] for name, pair in pairs.items()}, {name: pair[1] for name, pair in pairs.items()})
 
     def clamped(self, features: pd.DataFrame) -> pd.DataFrame:
         """Return features with their numbers inside the limits; missing numbers stay missing."""

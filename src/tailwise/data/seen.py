@@ -50,9 +50,10 @@ class Seen:
         """Return how far numbers are outside, as a fraction of the range; infinite where it is empty."""
         if self.low is None or self.high is None:
             return pd.Series(0.0, index=values.index)
-        beyond = np.maximum(self.low - values, values - self.high).clip(lower=0).fillna(0.0)
+        numbers = values.to_numpy(dtype=np.float64)
+        beyond = np.nan_to_num(np.maximum(np.maximum(self.low - numbers, numbers - self.high), 0.0))
         with np.errstate(divide="ignore", invalid="ignore"):
-            return (beyond / (self.high - self.low)).fillna(0.0)
+            return pd.Series(np.nan_to_num(beyond / (self.high - self.low), posinf=np.inf), index=values.index)
 
     def near(self, cell: str) -> str | None:
         """Return the level that differs from a cell in case and spaces alone."""
