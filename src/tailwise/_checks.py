@@ -51,17 +51,19 @@ def shown(value: object) -> str:
     >>> shown("price"), len(shown("x" * 1000))
     ("'price'", 63)
     """
-    quote = repr(short(value))
+    text, half = str(value), _LONGEST // 2
+    quote = repr(text if len(text) <= _LONGEST else f"{text[:half]}...{text[2 - half :]}")
     return quote if len(quote) <= 2 * _LONGEST else quote[: 2 * _LONGEST] + "...'"
 
 
 def short(value: object) -> str:
-    """Return a name or a cell as text, cut in the middle where it is long.
+    """Return a name or a cell as text on one line, cut in the middle where it is long.
 
     >>> short("price"), len(short("x" * 1000))
     ('price', 61)
     """
     text, half = str(value), _LONGEST // 2
+    text = text if text.isprintable() else repr(text[: 2 * _LONGEST])[1:-1]
     return text if len(text) <= _LONGEST else f"{text[:half]}...{text[2 - half :]}"
 
 

@@ -160,8 +160,7 @@ def _by_number(levels: Sequence[str]) -> dict[float, str]:
     numbers = pd.to_numeric(pd.Series(list(levels), dtype=object), errors="coerce").astype(np.float64)
     level_of = pd.Series(list(levels), index=numbers.to_numpy())
     level_of = level_of[np.isfinite(numbers.to_numpy()) & ~numbers.duplicated(keep=False).to_numpy()]
-    by_number: dict[Any, str] = level_of.to_dict()
-    return by_number
+    return {float(number): str(level) for number, level in zip(level_of.index, level_of, strict=True)}
 
 
 def as_booleans(series: pd.Series, reading: Reading = PLAIN) -> pd.Series:

@@ -35,8 +35,9 @@ class Reach:
         numbers = features.select_dtypes(np.float64)
         low, high = numbers.min(), numbers.max()
         margin = times * (high - low)
-        lowest, highest = (low - margin), (high + margin)
-        return cls(*({str(name): float(value) for name, value in ends.items()} for ends in (lowest, highest)))
+        limits = zip(numbers.columns, low - margin, high + margin, strict=True)
+        pairs = {str(name): (float(least), float(most)) for name, least, most in limits}
+        return cls({name: pair[0] for name, pair in pairs.items()}, {name: pair[1] for name, pair in pairs.items()})
 
     def clamped(self, features: pd.DataFrame) -> pd.DataFrame:
         """Return features with their numbers inside the limits; missing numbers stay missing."""

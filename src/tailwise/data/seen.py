@@ -50,11 +50,10 @@ class Seen:
         """Return how far numbers are outside, as a fraction of the range; infinite where it is empty."""
         if self.low is None or self.high is None:
             return pd.Series(0.0, index=values.index)
-        numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
-        beyond = np.maximum(np.maximum(self.low - numbers, numbers - self.high), 0.0)
+        numbers = values.to_numpy(dtype=np.float64)
+        beyond = np.nan_to_num(np.maximum(np.maximum(self.low - numbers, numbers - self.high), 0.0))
         with np.errstate(divide="ignore", invalid="ignore"):
-            excess = np.nan_to_num(np.nan_to_num(beyond) / (self.high - self.low), nan=0.0, posinf=np.inf)
-        return pd.Series(excess, index=values.index)
+            return pd.Series(np.nan_to_num(beyond / (self.high - self.low), posinf=np.inf), index=values.index)
 
     def near(self, cell: str) -> str | None:
         """Return the level that differs from a cell in case and spaces alone."""

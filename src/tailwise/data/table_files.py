@@ -86,9 +86,7 @@ class TableFile:
         if self.packed == "zip":
             with zipfile.ZipFile(self.path) as archive:
                 return io.BytesIO(archive.read(self.member))
-        opened: Any = gzip.open(self.path) if self.packed else self.path.open("rb")  # noqa: SIM115  the caller closes it
-        file: IO[bytes] = opened
-        return file
+        return gzip.open(self.path) if self.packed else self.path.open("rb")  # type: ignore[return-value]
 
     def open_text(self) -> TextIO:
         """Open the table's text, UTF-8 with or without a byte order mark."""
