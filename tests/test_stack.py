@@ -663,3 +663,16 @@ def test_auto_is_the_default_for_the_task():
         start(task, Experiment("auto", model="lightgbm"))
     with pytest.raises(InputError, match="'auto' is the default for a task"):
         Experiment("auto").compose()
+
+
+def test_a_combiner_stops_in_time():
+    columns, _, y = noisy(20_000)
+    fold = np.arange(len(y)) % 4
+    whole, short = (
+        Combiner.fit(
+            columns, y, fold, n_experts=1, reach=(-1e3, 1e3), recipe=CombinerRecipe(patience=120), seconds=limit
+        )
+        for limit in (None, 1e-6)
+    )
+    scores = [-one.out_of_fold(columns, fold).log_score(y).mean() for one in (whole, short)]
+    assert scores[0] > scores[1]

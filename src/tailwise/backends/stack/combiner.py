@@ -1,5 +1,6 @@
 """The combiner: a conditional density of the label given the predictions of several experts."""
 
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -136,6 +137,7 @@ class Combiner:
         n_experts: int,
         reach: tuple[float, float],
         recipe: CombinerRecipe,
+        seconds: float | None = None,
     ) -> Self:
         """Fit by maximum likelihood; each member stops early on the fold that it leaves out.
 
@@ -146,6 +148,7 @@ class Combiner:
             n_experts: number of points among the columns.
             reach: lowest and highest prediction that is believed, target units.
             recipe: settings.
+            seconds: after which no epoch begins; at least one is trained.
         """
         with one_thread():
             generator = torch.Generator().manual_seed(recipe.seed)
@@ -154,7 +157,7 @@ class Combiner:
             combiner = cls(members, float(y.mean()), float(y.std()) or 1.0, *reach, recipe)
             label = torch.from_numpy((y - combiner.center) / combiner.scale).float()
             held = torch.from_numpy(fold[None, :] == np.arange(folds)[:, None]).float()
-            _train(members, combiner._standardized(columns), label, held, recipe, generator)
+            _train(members, combiner._standardized(columns), label, held, recipe, generator, seconds)
         return combiner
 
     def predictive(self, columns: Floats) -> Mixture:
@@ -210,7 +213,13 @@ class Combiner:
 
 
 def _train(
-    members: Members, z: Tensor, y: Tensor, held: Tensor, recipe: CombinerRecipe, generator: torch.Generator
+    members: Members,
+    z: Tensor,
+    y: Tensor,
+    held: Tensor,
+    recipe: CombinerRecipe,
+    generator: torch.Generator,
+    seconds: float | None,
 ) -> None:
     """Train all members at once and keep the best epoch of each; ``held`` is 1 on the rows a member leaves out."""
     optimizer = torch.optim.AdamW(members.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay)
@@ -219,6 +228,7 @@ def _train(
     steps = n // size
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, recipe.epochs * steps)
     best = torch.full((len(held),), torch.inf)
+    started = time.perf_counter()
     kept = [parameter.detach().clone() for parameter in members.parameters()]
     waited = 0
     for _ in range(recipe.epochs):
@@ -237,7 +247,8 @@ def _train(
                 copy[better] = parameter[better]
             best = torch.where(better, score, best)
         waited = 0 if better.any() else waited + 1
-        if waited >= recipe.patience:
+        late = seconds is not None and time.perf_counter() - started >= seconds
+        if waited >= recipe.patience or late:
             break
     with torch.no_grad():
         for copy, parameter in zip(kept, members.parameters(), strict=True):

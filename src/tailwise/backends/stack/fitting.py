@@ -25,6 +25,8 @@ from tailwise.training.checkpoint import under
 from tailwise.training.epoch import Epoch
 from tailwise.training.recipe import Recipe
 
+_OF_EXPERTS = 0.8  # of a time limit; the combiner has the rest
+
 
 class StackFitting:
     """A training of a stack in progress.
@@ -78,7 +80,9 @@ class StackFitting:
                 y = self.task.y[self.fold == one.fold]
                 errors = validation_errors(y, one.columns[:, 0], self.task.shots)
                 yield Epoch(place, one.fold, n_folds, {}, errors, 0.0, one.seconds, best=True)
-        self._combine()
+        self._combine(
+            None if self.settings.seconds is None else self.settings.seconds - (time.perf_counter() - started)
+        )
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Return everything needed to go on after the last fold: tensors, and numbers."""
@@ -117,10 +121,10 @@ class StackFitting:
         if self.settings.seconds is None:
             return None
         rounds = -(-n_folds // min(self.settings.workers, n_folds))
-        return max((self.settings.seconds - passed) / experts_left / rounds, 1e-3)
+        return max((_OF_EXPERTS * self.settings.seconds - passed) / experts_left / rounds, 1e-3)
 
-    def _combine(self) -> None:
-        """Fit the combiner to the out-of-fold predictions."""
+    def _combine(self, seconds: float | None) -> None:
+        """Fit the combiner to the out-of-fold predictions, in so many seconds."""
         rows = self.fold >= 0
         y, fold = self.task.y[rows], self.fold[rows]
         columns = []
@@ -139,6 +143,7 @@ class StackFitting:
             n_experts=len(self.experts),
             reach=(float(y.min()) - margin, float(y.max()) + margin),
             recipe=CombinerRecipe(seed=self.recipe.seed),
+            seconds=seconds,
         )
         mixture = combiner.out_of_fold(every, fold)
         points = {expert.name: one[:, 0] for expert, one in zip(self.experts, columns, strict=True)}
