@@ -2,10 +2,10 @@
 
     python benchmarks/small_tables.py TABLES.json OUT --seeds 3
 
-``TABLES.json`` lists tables with ``name``, ``file``, ``target``, ``nominal`` and ``drop``. From each table of 2,000 rows
-or more, 60, 150 or 400 rows are drawn to train on and 1,500 others to test on. Out-of-fold and test predictions of the
-experts are kept in ``OUT``; combiners are fitted to them each time. Errors are relative to those of one plain network
-that is trained on the same rows.
+``TABLES.json`` lists tables with ``name``, ``file``, ``target``, ``nominal`` and ``drop``. From each table of 2,000
+rows or more, 60, 150 or 400 rows are drawn to train on and 1,500 others to test on. Out-of-fold and test predictions of
+the experts are kept in ``OUT``; combiners are fitted to them each time. Errors are relative to those of one plain
+network that is trained on the same rows.
 """
 
 import argparse
