@@ -563,7 +563,10 @@ class TestRefused:
         assert not (tmp_path / "r").exists()
 
     @pytest.mark.parametrize("settings", [[], ["--set", "image.in_memory=false"]])
-    def test_all_files_that_cannot_be_used_are_counted_before_training(self, folder, tmp_path, capsys, settings):
+    def test_all_files_that_cannot_be_used_are_counted_before_training(
+        self, folder, tmp_path, capsys, monkeypatch, settings
+    ):
+        monkeypatch.setattr("tailwise.cli.main._LONGEST", 10_000)
         shutil.copytree(folder, tmp_path / "data")
         for i in range(0, 24, 2):  # in training, validation and test alike
             (tmp_path / "data" / "pic" / f"{i}.png").unlink()

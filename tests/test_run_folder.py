@@ -116,7 +116,7 @@ class TestLock:
         commands = (
             ["train", table, *LINEAR],
             ["compare", table, "-t", "price", "--model", "linear", "--seeds", "2"],
-            ["tune", table, "-t", "price", "--model", "linear", "--trials", "1"],
+            ["tune", table, "-t", "price", "--model", "linear", "--trials", "1", "--minimise", "bmae"],
         )
         for command in commands:
             with locked_by_another(tmp_path / command[0]):

@@ -19,6 +19,7 @@ from urllib.parse import quote, urlencode
 import numpy as np
 import pandas as pd
 import pytest
+from markupsafe import escape
 
 from tailwise._checks import InputError
 from tailwise.cli.main import run
@@ -180,7 +181,7 @@ class TestList:
         assert "No run matches" in text(served, "/?q=nothing-like-it")
         page = text(served, "/?region=few&sort=few.rmse")
         assert "RMSE" in page
-        assert listed(page)[0] in ("vanilla", "deep/lds", "other-rows")
+        assert listed(page)[0] in {"vanilla", "deep/lds", "other-rows", str(escape(NASTY))}
         assert "'rare'" in text(served, "/?region=rare", status=400).replace("&#39;", "'")
 
     def test_no_runs_is_said_kindly(self, tmp_path):

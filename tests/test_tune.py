@@ -359,7 +359,7 @@ class TestCommand:
             (["--within", "2 percent"], "--within takes a fraction such as 2% or 0.02, or none, got '2 percent'"),
             (["--within", "-1%"], "--within must be a finite number of at least 0"),
             (["--timeout", "0"], "--timeout must be a finite number above 0"),
-            (["--storage", "foo://bar"], "--storage 'foo://bar' cannot be opened"),
+            (["--storage", "foo://bar", "--minimise", "bmae"], "--storage 'foo://bar' cannot be opened"),
             (["--model", "linear", "--epochs", "3"], "--epochs is for networks"),
             (["-m", "conr2"], "unknown method part 'conr2'"),
         ],

@@ -91,7 +91,8 @@ class TestModel:
         np.testing.assert_array_equal(half.predict(rows), model.predict(rows, balance=0.5))
         evaluation = tailwise.evaluate(half, task, resamples=0)
         np.testing.assert_array_equal(evaluation.predicted.pred, half.predict(rows))
-        assert evaluation.trade_off is None
+        assert evaluation.trade_off.balance == 0.5
+        assert not evaluation.trade_off.scores
 
     def test_no_rows(self, model):
         none = table(3).head(0)[["a", "b"]]

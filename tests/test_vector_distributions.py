@@ -435,4 +435,6 @@ class TestProperties:
             cdf = one.cdf(points)
             assert (np.diff(cdf, axis=1) >= -1e-12).all()
             np.testing.assert_allclose(cdf + one.above(points), 1.0, atol=1e-9)
-            np.testing.assert_allclose(one.cdf(one.quantile([0.2, 0.7])), [[0.2, 0.7]] * 4, atol=1e-6)
+            spread = one.std() > 0  # a row without mass on the grid is certain of its nearest point
+            found = one.cdf(one.quantile([0.2, 0.7]))[spread]
+            np.testing.assert_allclose(found, np.broadcast_to([0.2, 0.7], found.shape), atol=1e-6)

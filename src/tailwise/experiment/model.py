@@ -591,8 +591,9 @@ class FittedModel:
                 "use the version that wrote it"
             )
         check_stored(description, MODEL, folder / _DESCRIPTION)
+        backend = load_backend(description["model"]["kind"])
+        backend.check_installed()
         try:
-            backend = load_backend(description["model"]["kind"])
             model = backend.load(folder, description["model"])
             inputs = backend.load_inputs(folder, description.get("inputs"), model)
             relevance, correction, intervals = (description[k] for k in ("relevance", "correction", "intervals"))

@@ -20,7 +20,7 @@ def train_command(data: str, target: str, experiment: Experiment, recipe: Recipe
 
     Example:
         >>> train_command("a.csv", "y", Experiment("inv", "linear"), Recipe(), {"split": "random"})
-        'tailwise train a.csv --target y --split random --method inv --model linear --seed 0 --criterion bmae'
+        'tailwise train a.csv --target y --split random --method inv --model linear --seed 0 --criterion both'
     """
     words = [*_settings_words(experiment, recipe), "--seed", str(recipe.seed), "--criterion", recipe.criterion]
     if experiment.model == "network" and recipe.epochs != Recipe.epochs:
