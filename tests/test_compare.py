@@ -475,7 +475,7 @@ class TestPython:
         assert run([*words, "--seeds", "2", "-o", str(tmp_path / "command")]) == 0
         cells = plan_cells(
             [(str(toy_csv), "price")],
-            entries_of(["vanilla", "inv"], ["linear"]),
+            entries_of(["vanilla", "inv"], ["linear"], lightgbm=True),
             seeds=2,
             rows=PRESETS["quick"].rows,
         )
@@ -502,17 +502,18 @@ class TestCommand:
         assert run([*words, *FAST, "-o", str(out)]) == 0
         first = json.loads((out / "comparison.json").read_text())
         assert first["entries"][0] == first["reference"] == "mlp vanilla"
-        assert len(first["entries"]) == 4
+        assert first["entries"][-1] == "lightgbm vanilla"
+        assert len(first["entries"]) == 5
         assert "mlp vanilla" in (out / "comparison.html").read_text()
         files = {path: path.stat().st_mtime_ns for path in (out / "cells").rglob("*.json")}
-        assert len(files) == 8
+        assert len(files) == 10
         assert run([*words, *FAST, "--reference", "linear vanilla", "-o", str(out)]) == 0
         assert files == {path: path.stat().st_mtime_ns for path in (out / "cells").rglob("*.json")}
         second = json.loads((out / "comparison.json").read_text())
         assert second["reference"] == "linear vanilla"
         told = [one for one in second["tables"][0]["compared"] if one["n"]]
         assert [one["rows"]["value"] for one in told] == pytest.approx([one["difference"] for one in told])
-        assert "8 of 8 trainings are there already" in capsys.readouterr().err
+        assert "10 of 10 trainings are there already" in capsys.readouterr().err
 
     @pytest.mark.slow
     def test_a_table_that_changed_is_trained_again(self, toy_csv, tmp_path):
@@ -523,7 +524,7 @@ class TestCommand:
             frame.assign(price=scale * frame["price"]).to_csv(toy_csv, index=False)
             assert run([*words, "-o", str(tmp_path / "c")]) == 0
             (table,) = json.loads((tmp_path / "c" / "comparison.json").read_text())["tables"]
-            found.append(table["errors"]["linear vanilla"]["all"][0])
+            found.append(table["errors"]["linear vanilla"]["come"][0])
         assert found[1] == pytest.approx(10 * found[0], rel=1e-3)
 
     @pytest.mark.slow
@@ -531,8 +532,8 @@ class TestCommand:
         words = ["compare", str(toy_csv), "-t", "price", "-m", "vanilla", "inv", "--model", "linear"]
         assert run([*words, "--seeds", "1", "--folds", "4", "-o", str(tmp_path / "c")]) == 0
         cells = [json.loads(path.read_text()) for path in (tmp_path / "c" / "cells").rglob("*.json")]
-        assert sum(c["rows"]["test"] for c in cells) == 2 * 400
-        assert sorted(c["cell"]["fold"] for c in cells) == [0, 0, 1, 1, 2, 2, 3, 3]
+        assert sum(c["rows"]["test"] for c in cells) == 3 * 400
+        assert sorted(c["cell"]["fold"] for c in cells) == [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]
 
     def test_sweep_is_the_power_of_the_weights(self, toy_csv, tmp_path):
         words = [

@@ -585,7 +585,7 @@ class TestCommand:
             frame.to_csv(name, index=False)
             found = diagnose(frame, "y", data=name, drop_missing_target=True)
             lines += [line for advice in found.advice for line in advice.commands]
-        for words in ("vanilla", "--against", "--mask-target", "--bin-width", "--drop", "sera.points="):
+        for words in ("--mask-target", "--bin-width", "--drop", "sera.points="):
             assert any(words in line for line in lines), words
         for i, line in enumerate(dict.fromkeys(lines)):
             program, *arguments = shlex.split(line)
@@ -623,7 +623,7 @@ class TestRealTables:
         assert found.model.contrast.low > 3
         assert found.model.of("few, high end").bias < 0 < found.model.of("few, low end").bias
         assert "log(price)" in advised(found, "very heavy tails").action
-        assert advised(found, "few-shot errors") is found.advice[0]
+        assert advised(found, "few-shot errors (") is found.advice[0]
 
     def test_abalone(self, shared_table):
         found = diagnose(pd.read_csv(shared_table("abalone")), "Rings")

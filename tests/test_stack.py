@@ -559,7 +559,6 @@ class TestEstimator:
         default = ImbalancedRegressor(epochs=2, device="cpu", random_state=0).fit(X, y)
         np.testing.assert_array_equal(default.predict(X), good.predict(X))
         assert len(good.history_) == 12
-        assert good.auto_ is None
 
     def test_save_load_and_clone(self, good, rows, tmp_path):
         X, _ = rows

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import pytest
 from rich.table import Table
@@ -20,13 +21,20 @@ CODE = "import sys; from tailwise.cli.main import main; sys.argv[0] = 'tailwise'
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGINT"])
 def test_a_signal_gives_the_hint_of_ctrl_c(toy_csv, tmp_path, name):
     words = ["train", str(toy_csv), "-t", "price", "--method", "vanilla", "--epochs", "5000", "--patience", "5000"]
-    process = subprocess.Popen(
-        [sys.executable, "-c", CODE, *words, "-o", str(tmp_path / "r")], stderr=subprocess.PIPE, text=True
-    )
-    while process.poll() is None and not (tmp_path / "r" / "checkpoints" / "last").exists():
-        time.sleep(0.05)
-    process.send_signal(getattr(signal, name))
-    _, printed = process.communicate(timeout=60)
+    default = partial(signal.signal, signal.SIGHUP, signal.SIG_DFL)  # under nohup it would stay ignored
+    with subprocess.Popen(
+        [sys.executable, "-c", CODE, *words, "-o", str(tmp_path / "r")],
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=default,
+    ) as process:
+        try:
+            while process.poll() is None and not (tmp_path / "r" / "checkpoints" / "last").exists():
+                time.sleep(0.05)
+            process.send_signal(getattr(signal, name))
+            _, printed = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode == 128 + getattr(signal, name)
     assert "stopped; go on with the same command and --resume" in printed
     assert "Traceback" not in printed
