@@ -67,7 +67,7 @@ def started(method: str, images: torch.Tensor, y: np.ndarray, given: argparse.Na
     recipe = Recipe(epochs=ROUNDS + 1, patience=None, device=given.device, precision=given.precision)
     model = Regressor(encoder, encoder.n_features).match_scale(y)
     return Training(
-        compose(method), model, batches, y, bins=Bins.width(y, 1.0), validate=lambda _: {"bmae": 0.0}, recipe=recipe
+        compose(method), model, batches, y, bins=Bins.width(y, 1.0), validate=lambda _: {"both": 0.0}, recipe=recipe
     )
 
 

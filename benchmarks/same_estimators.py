@@ -134,7 +134,7 @@ def of_loop() -> dict[str, Any]:
 
         @torch.no_grad()
         def validate(model: Any, inputs: Any = inputs, target: Any = target) -> dict[str, float]:
-            return {"bmae": float((model(inputs) - target).abs().mean())}
+            return {"both": float((model(inputs) - target).abs().mean())}
 
         training = Training(
             compose(method),

@@ -39,7 +39,7 @@ def losses():
     model = Regressor(MLP(8), 256)
 
     def validate(network):
-        return {"bmae": float((network(x) - y).abs().mean())}
+        return {"both": float((network(x) - y).abs().mean())}
 
     bins = Bins.width(y.numpy(), 5.0)
     training = Training(

@@ -214,3 +214,10 @@ def test_checkpoints_hold_no_pickle(tmp_path):
     save_checkpoint(tmp_path / "last", *run.state())
     assert {path.suffix for path in (tmp_path / "last").iterdir()} == {".json", ".safetensors"}
     json.loads((tmp_path / "last" / "state.json").read_text())
+
+
+def test_a_validation_without_the_criterion_is_told():
+    run = training(criterion="mae")
+    run.validate = lambda _: {"r2": 1.0}
+    with pytest.raises(InputError, match="`criterion` is 'mae', and `validate` gives r2; return it"):
+        list(run.epochs())

@@ -220,7 +220,13 @@ class Training:
             with torch.no_grad():
                 # Processes that differ in their last digits must not differ in when they stop.
                 validation = from_main(dict(self.validate(self.model)))
-            score = validation[self.recipe.criterion]
+            criterion = self.recipe.criterion
+            if criterion not in validation:
+                raise InputError(
+                    f"`criterion` is {criterion!r}, and `validate` gives {', '.join(validation)}; return it, or choose "
+                    "another `criterion`"
+                )
+            score = validation[criterion]
             if not math.isfinite(score):
                 raise InputError(f"predictions are not finite after epoch {self.epoch + 1}; use a smaller `lr`")
         best = not validation or score < self.best_score
