@@ -57,13 +57,6 @@ def predictions(table: dict, folder: Path, seed: int, size: int, folds: int, out
         for _ in fitting.epochs():
             pass
         rows = fitting.fold >= 0
-        columns = []
-        for expert in fitting.experts:
-            ours = [one for one in fitting.trained if one.expert == expert.name]
-            values = np.empty((len(task.y), ours[0].columns.shape[1]))
-            for one in ours:
-                values[fitting.fold == one.fold] = one.columns
-            columns.append(values[rows])
         test, y_test = task.rows_of("test")
         model = fitting.predictor
         tested = model.columns(fitting.inputs.of_frame(task.schema, test.frame()))
@@ -71,7 +64,7 @@ def predictions(table: dict, folder: Path, seed: int, size: int, folds: int, out
         file.parent.mkdir(parents=True, exist_ok=True)
         np.savez(
             file,
-            columns=points_first(columns),
+            columns=points_first(fitting.columns()),
             fold=fitting.fold[rows],
             y=task.y[rows],
             tested=tested,

@@ -704,3 +704,17 @@ class TestKeptColumns:
     def test_a_column_that_is_not_there(self, finished, table, capsys):
         assert run(["predict", str(finished / "run"), str(table), "--keep", "key", "-o", "-"]) == 2
         assert "--keep 'key' is not a column; columns: 'id'" in capsys.readouterr().err
+
+    def test_a_name_of_the_predictions_is_refused(self, finished, table, tmp_path, capsys):
+        pd.read_csv(table, dtype={"id": str}).rename(columns={"id": "region"}).to_csv(table, index=False)
+        words = ["predict", str(finished / "run"), str(table), "--keep", "region", "-o", str(tmp_path / "p.csv")]
+        assert run(words) == 2
+        assert "--keep 'region' has the name of a column of the predictions" in capsys.readouterr().err
+        assert not (tmp_path / "p.csv").exists()
+
+    def test_a_feature_that_is_kept_is_read_as_one(self, finished, table, tmp_path):
+        paths = [tmp_path / "kept.csv", tmp_path / "plain.csv"]
+        for path, more in zip(paths, (["--keep", "x1", "--keep", "id"], ["--ignore-extra"]), strict=True):
+            assert run(["predict", str(finished / "run"), str(table), *more, "-o", str(path)]) == 0
+        kept, plain = map(pd.read_csv, paths)
+        pd.testing.assert_series_equal(kept["prediction"], plain["prediction"])

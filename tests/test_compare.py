@@ -13,6 +13,7 @@ from tailwise.cli import show_progress
 from tailwise.cli.main import run
 from tailwise.cli.settings import repeat_options
 from tailwise.compare.cell import Cell
+from tailwise.compare.compared_scores import HEADINGS, SCORES
 from tailwise.compare.comparison import compare_grid
 from tailwise.compare.comparison_folder import open_comparison, write_comparison
 from tailwise.compare.conclusions import WHERE, conclusions, of_tables
@@ -24,7 +25,6 @@ from tailwise.compare.predictions import Predictions
 from tailwise.compare.presets import PRESETS
 from tailwise.compare.progress import GridProgress
 from tailwise.compare.ranks import rank_methods
-from tailwise.compare.scores import HEADINGS, SCORES
 from tailwise.compare.shares import shares_tested
 from tailwise.compare.sweep import sweep_of
 from tailwise.experiment.prepare import prepare

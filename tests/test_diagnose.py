@@ -585,7 +585,14 @@ class TestCommand:
             frame.to_csv(name, index=False)
             found = diagnose(frame, "y", data=name, drop_missing_target=True)
             lines += [line for advice in found.advice for line in advice.commands]
-        for words in ("--mask-target", "--bin-width", "--drop", "sera.points="):
+        frame = table(skewed(1500))
+        frame.to_csv("skew.csv", index=False)
+        found = diagnose(frame, "y")
+        gained = replace(found, model=replace(found.model, trial=replace(found.model.trial, high=-1.0)))  # as if
+        lines += [
+            line for advice in weights_tried(gained, Commands.of("skew.csv", "y", {})) for line in advice.commands
+        ]
+        for words in ("vanilla", "--against", "--mask-target", "--bin-width", "--drop", "sera.points="):
             assert any(words in line for line in lines), words
         for i, line in enumerate(dict.fromkeys(lines)):
             program, *arguments = shlex.split(line)

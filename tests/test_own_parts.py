@@ -42,7 +42,7 @@ def test_validation_rows_come_from_the_training_table_where_none_are_given(parts
     [
         (lambda test: test.drop(columns="x1"), {}, "the `test` table lacks column 'x1', which the training table has"),
         (lambda test: test[:0], {}, "the `test` table has no rows"),
-        (lambda test: test, {"split": "random"}, "`split` must be one of 'auto', 'column'"),
+        (lambda test: test, {"split": "random"}, "`test` and `valid` name the parts, and `split='random'` draws them"),
         (lambda test: test, {"split_column": "x1"}, "column 'x1' splits the table, and so do `test` and `valid`"),
     ],
 )

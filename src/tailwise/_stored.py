@@ -38,7 +38,7 @@ def read_stored(path: Path, shape: Any = dict) -> dict[str, Any]:
         path: the file.
         shape: ``str``, ``int``, ``float``, ``bool``, ``dict``, ``list`` or ``None`` for a value of that kind, ``Any``;
             ``{"name": shape}`` for an object with at least these names, those that end in ``?`` may be absent;
-            :class:`Each`; ``[shape]`` for a list; a tuple of shapes of which one fits.
+            :class:`Each`; ``[shape]`` for a list; a tuple of shapes, one to fit.
 
     Raises:
         InputError: a file that cannot be read, or a value of another kind; it names the file and the field.

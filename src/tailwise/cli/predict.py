@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from tailwise.data.rows import Rows
     from tailwise.distributions.decisions import Decision
-    from tailwise.experiment.model import FittedModel
     from tailwise.modalities.map_model import MapModel
 
 Interval = Annotated[
@@ -78,6 +77,7 @@ def predict(
     from tailwise.cli.decision_options import Questions, parse_decision
     from tailwise.cli.out_file import check_parent
     from tailwise.cli.show import notes, print_line, warnings_as_notes
+    from tailwise.data.rows import as_rows
     from tailwise.data.source import load_source
     from tailwise.data.table_files import SUFFIXES, write_table
     from tailwise.experiment.model import FittedModel
@@ -90,6 +90,8 @@ def predict(
     questions = Questions.parsed(quantile, above, below)
     folder = open_run(run) / MODEL
     if is_map_model(folder):
+        if keep or out == _STDOUT:
+            raise InputError("--keep and --out - are for tables, and a run on maps writes a folder; leave them out")
         if questions:
             raise InputError("--quantile, --above and --below add columns to a table, and a run on maps has none")
         maps = MapModel.load(folder)
@@ -98,11 +100,8 @@ def predict(
     if out != _STDOUT and out.suffix.lower() not in SUFFIXES:
         raise InputError(f"--out must end in .csv, .tsv or .parquet, or be -, got {str(out)!r}")
     check_parent(out)
-    if (
-        out != _STDOUT
-        and out.exists()
-        and (out.is_dir() or not overwrite or (Path(data).exists() and out.samefile(data)))
-    ):
+    is_data = out.exists() and Path(data).exists() and out.samefile(data)
+    if out != _STDOUT and out.exists() and (out.is_dir() or not overwrite or is_data):
         what = "is a folder" if out.is_dir() else "exists already" if not overwrite else "is the table itself"
         raise InputError(f"{str(out)!r} {what}; choose another --out" + ("" if overwrite else ", or pass --overwrite"))
     model = FittedModel.load(folder)
@@ -114,18 +113,19 @@ def predict(
     asked = bool(questions) or decision.given
     if asked:
         model.check_distributions()
-    source = load_source(data, text=[*model.schema.text_columns, *(keep or ())])
+    unknown = [name for name in keep or () if name not in model.schema.names]
+    source = load_source(data, text=[*model.schema.text_columns, *unknown])
     kept = _kept(source.rows, keep or ())
-    source = replace(source, rows=_without_unknown(source.rows, list(kept), model))
+    if kept:
+        frame = source.rows.frame()
+        source = replace(source, rows=as_rows(frame.drop(columns=unknown)))
     model.schema.check(source.rows.columns, ignore_extra=ignore_extra)
     rows = with_full_paths(source.rows, model.schema, source.folder)
     notes(source.notes)
     wanted_too = asked or model.needs(decision)
     known = model.predictions(rows, ignore_extra=ignore_extra, predictive=wanted_too, quiet=True)
     pred = model.decided(known, decision)
-    own = {"row": range(len(pred)), **by_target("prediction", pred, targets)}
-    frame = pd.DataFrame(own | {name: values for name, values in kept.items() if name not in own})
-    frame = frame[["row", *(name for name in kept if name not in own), *list(own)[1:]]]
+    frame = pd.DataFrame({"row": range(len(pred)), **by_target("prediction", pred, targets)})
     if known.std is not None:
         std = model.tilted(known, decision).std() if decision.given else known.std
         frame = frame.assign(**by_target("std", std, targets))
@@ -143,6 +143,11 @@ def predict(
         notes(warned)
     if questions:
         frame = frame.assign(**questions.columns(model.tilted(known, decision), targets))
+    taken = [name for name in kept if name in frame]
+    if taken:
+        raise InputError(f"--keep {taken[0]!r} has the name of a column of the predictions; rename it in the table")
+    for place, (name, cells) in enumerate(kept.items(), start=1):
+        frame.insert(place, name, cells)
     if out == _STDOUT:
         frame.to_csv(sys.stdout, index=False)
     else:
@@ -165,16 +170,6 @@ def _kept(rows: "Rows", names: "Sequence[str]") -> dict[str, Any]:
         if name not in rows.columns:
             raise InputError(f"--keep {name!r} is not a column; columns: {quoted(rows.columns)}")
     return {name: rows.frame([name])[name].to_numpy() for name in dict.fromkeys(names)}
-
-
-def _without_unknown(rows: "Rows", names: list[str], model: "FittedModel") -> "Rows":
-    """Return rows without those of the named columns that a model was not trained on."""
-    from tailwise.data.rows import as_rows
-
-    known = {column.name for column in model.schema.columns} | {*model.schema.unused, *model.schema.targets}
-    known |= {name for medium in model.schema.media for name in medium.columns}
-    left_out = [name for name in names if name not in known]
-    return as_rows(rows.frame().drop(columns=left_out)) if left_out else rows
 
 
 def _predict_maps(

@@ -9,10 +9,10 @@ from rich.text import Text
 from tailwise._numbers import number
 from tailwise.cli.flags import with_flags
 from tailwise.cli.show import notes, out, print_line
+from tailwise.compare.compared_scores import HEADINGS, SCORES
 from tailwise.compare.comparison import GridComparison
 from tailwise.compare.conclusions import conclusions
 from tailwise.compare.ranks import Ranking
-from tailwise.compare.scores import HEADINGS, SCORES
 from tailwise.compare.statistics import BETTER, NO_DIFFERENCE, WORSE, Compared
 from tailwise.compare.table_comparison import TableComparison
 

@@ -14,8 +14,8 @@ from tailwise._numbers import number
 from tailwise.cli.flags import with_flags
 from tailwise.cli.show import err
 from tailwise.compare.cell import Cell
+from tailwise.compare.compared_scores import HEADINGS, SCORES
 from tailwise.compare.progress import GridProgress, mean_error
-from tailwise.compare.scores import HEADINGS, SCORES
 
 Result = Mapping[str, Any]
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tailwise._checks import InputError
+from tailwise.compare.compared_scores import SCORES
 from tailwise.compare.ranks import Ranking, rank_methods
-from tailwise.compare.scores import SCORES
 from tailwise.compare.statistics import Tally, tally
 from tailwise.compare.table_comparison import TableComparison, compare_table, missing_reference
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tailwise.compare.cell import Cell
 
 _RESAMPLES = 1000
-OVER_BINS = ("bmae", "as_rows_come")  # metrics that are means over bins, of equal weight or by their training rows
+_OVER_BINS = ("bmae", "as_rows_come")  # metrics that are means over bins, of equal weight or by their training rows
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def _rows(predictions: Predictions, region: str, metric: str) -> Any:
 def _compared(cells: Sequence[tuple[tuple[int, int], Predictions, Predictions, Any]], metric: str) -> OverRows:
     ours = [one.error[rows] for _, one, _, rows in cells]
     base = [other.error[rows] for _, _, other, rows in cells]
-    bins = [one.bin[rows] for _, one, _, rows in cells] if metric in OVER_BINS else None
+    bins = [one.bin[rows] for _, one, _, rows in cells] if metric in _OVER_BINS else None
     shares = [one.share[rows] for _, one, _, rows in cells] if metric == "as_rows_come" else None
     numbers = [one.row[rows] for _, one, _, rows in cells]
     interval = paired_bootstrap(ours, base, rows=numbers, bins=bins, shares=shares, resamples=_RESAMPLES)

@@ -1,4 +1,4 @@
-"""What a comparison could have found, and how many splits would decide what it left open."""
+"""Smallest difference that a paired test finds, and number of splits that would decide an open one."""
 
 import numpy as np
 from scipy.special import stdtrit
@@ -50,5 +50,5 @@ def splits_needed(paired: Paired, level: float) -> int | None:
     n = np.arange(paired.n + 1, MOST_SPLITS + 1)
     errors = paired.error * np.sqrt((1 / n + paired.shared) / (1 / paired.n + paired.shared))
     degrees = paired.degrees * (n - 1) / (paired.n - 1)
-    found = abs(paired.difference) >= errors * (stdtrit(degrees, 1 - level / 2) + stdtrit(degrees, CHANCE))
-    return int(n[found.argmax()]) if found.any() else None
+    enough = abs(paired.difference) >= errors * (stdtrit(degrees, 1 - level / 2) + stdtrit(degrees, CHANCE))
+    return int(n[enough.argmax()]) if enough.any() else None

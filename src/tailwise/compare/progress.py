@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from tailwise.compare.cell import Cell
-from tailwise.compare.scores import SCORES
+from tailwise.compare.compared_scores import SCORES
 
 Results = Sequence[Mapping[str, Any]]
 

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tailwise._checks import InputError
+from tailwise.compare.compared_scores import SCORES
 from tailwise.compare.over_rows import OverRows, over_rows
 from tailwise.compare.ranks import pareto_front
-from tailwise.compare.scores import SCORES
 from tailwise.compare.statistics import Compared, compare_methods, wilcoxon_after_holm
 from tailwise.compare.sweep import sweep_of
 

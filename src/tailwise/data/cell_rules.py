@@ -1,4 +1,4 @@
-"""What a user says about the cells of a table: values that are missing, marks of numbers, order of dates."""
+"""Given rules for the cells of a table: values that are missing, marks of numbers, order of dates."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from tailwise.data.reading import Reading
 
 @dataclass(frozen=True)
 class CellRules:
-    """What the user says about the cells of a table.
+    """Given rules for the cells of a table.
 
     Args:
         missing: by column, values that count as missing.

@@ -76,6 +76,12 @@ class Schema:
     notes: tuple[str, ...] = field(default=(), compare=False)
 
     @property
+    def names(self) -> set[str]:
+        """Names of all columns that the table had in training."""
+        of_media = {name for medium in self.media for name in medium.columns}
+        return {column.name for column in self.columns} | of_media | {*self.unused, *self.targets}
+
+    @property
     def target(self) -> str:
         """Name of the target, or the names of several targets, joined."""
         return ", ".join(self.targets)

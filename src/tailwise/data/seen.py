@@ -1,4 +1,4 @@
-"""What a model has seen in training: the range of each number, the levels of each category."""
+"""Ranges of numbers and levels of categories in the training rows."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -110,11 +110,6 @@ class Components:
             log_density = largest + np.log(np.exp(terms - largest[:, None]).sum(axis=1))
             return np.asarray(np.where(atoms > 0, np.log(atoms), log_density), dtype=np.float64)
 
-    def cumulative_at(self, edges: Floats, pivot: float) -> Floats:
-        """:meth:`cumulative` at increasing edges, the same for every row, strict: ``(n, k)``."""
-        below: Floats = self.moments_at(edges, pivot, np.zeros(len(self)), most=0)[0]
-        return below
-
     def moments_at(self, edges: Floats, pivot: float, center: Floats, *, most: int) -> Floats:
         """Moments of the mass below increasing edges, the same for all rows, ``(most + 1, n, k)``; see :meth:`moments`.
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tailwise._checks import InputError, one_of, shown
+from tailwise._checks import InputError, shown
 from tailwise.data.cell_rules import CellRules
 from tailwise.data.columns import Schema
 from tailwise.data.missing_codes import notes_on_codes
@@ -123,8 +123,11 @@ def prepare(
     own_notes: list[str] = []
     parts = {name: given[name] for name in _OF_PARTS if given[name] is not None}
     if parts:
-        one_of(split, "`split`", ("auto", "column"))
+        if split not in ("auto", "column"):
+            raise InputError(f"`test` and `valid` name the parts, and `split={split!r}` draws them; leave one out")
         sources = {name: _part_source(table, rows) for name, table in parts.items()}
+        if media_roles and any(one.folder != folder for one in sources.values()):
+            raise InputError("`test` and `valid` must lie in the folder of the table, where paths of files start")
         choices |= {name: one.name for name, one in sources.items()}
         tables = {name: one.rows.frame() for name, one in sources.items()}
         rows, own_notes = with_own_parts(rows, tables, column=split_column)

@@ -1,4 +1,4 @@
-"""What every report shows beside a model: plain LightGBM and a constant, on the same split."""
+"""Errors of plain LightGBM and of a constant beside those of a model, on the same split."""
 
 import numpy as np
 

@@ -28,7 +28,7 @@ def supremix_loss(
     """Supervised contrastive loss of each sample with all others and with mixtures of them, weighted by label distance.
 
     Wu et al., *Mixup Your Own Pairs* (arXiv 2309.16633). With features z of length 1, each anchor i is compared with
-    the other samples, of which those of equal label are positives, and with mixtures, which get no gradient:
+    the other samples (those of equal label are positives) and with mixtures, which get no gradient:
 
     - hard negatives a z_i + (1 - a) z_k for y_k ≠ y_i, of label a y_i + (1 - a) y_k;
     - hard positives λ z_j + (1 - λ) z_k for all y_j < y_i < y_k within the window, λ = (y_k - y_i) / (y_k - y_j), whose

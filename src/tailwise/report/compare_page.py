@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from tailwise._numbers import number
-from tailwise.compare.scores import HEADINGS
+from tailwise.compare.compared_scores import HEADINGS
 from tailwise.report.compare_charts import heat_chart, signed, trade_chart
 from tailwise.report.critical import critical_chart
 from tailwise.report.rendering import render

@@ -123,17 +123,22 @@ class StackFitting:
         rounds = -(-n_folds // min(self.settings.workers, n_folds))
         return max((_OF_EXPERTS * self.settings.seconds - passed) / experts_left / rounds, 1e-3)
 
-    def _combine(self, seconds: float | None) -> None:
-        """Fit the combiner to the out-of-fold predictions, in so many seconds."""
-        rows = self.fold >= 0
-        y, fold = self.task.y[rows], self.fold[rows]
+    def columns(self) -> list[NDArray[np.float64]]:
+        """Return each expert's out-of-fold predictions ``(n, c)`` of the rows in folds, see :meth:`Expert.columns`."""
         columns = []
         for expert in self.experts:
             folds = [one for one in self.trained if one.expert == expert.name]
             values = np.empty((len(self.fold), folds[0].columns.shape[1]))
             for one in folds:
                 values[self.fold == one.fold] = one.columns
-            columns.append(values[rows])
+            columns.append(values[self.fold >= 0])
+        return columns
+
+    def _combine(self, seconds: float | None) -> None:
+        """Fit the combiner to the out-of-fold predictions, in so many seconds."""
+        rows = self.fold >= 0
+        y, fold = self.task.y[rows], self.fold[rows]
+        columns = self.columns()
         every = points_first(columns)
         margin = REACH * float(np.ptp(y))
         combiner = Combiner.fit(

@@ -1,4 +1,4 @@
-"""Scores that a comparison compares."""
+"""Scores that entries of a comparison are compared in."""
 
 from collections.abc import Mapping
 
