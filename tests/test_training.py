@@ -219,5 +219,5 @@ def test_checkpoints_hold_no_pickle(tmp_path):
 def test_a_validation_without_the_criterion_is_told():
     run = training(criterion="mae")
     run.validate = lambda _: {"r2": 1.0}
-    with pytest.raises(InputError, match="`criterion` is 'mae', and `validate` gives r2; return it"):
+    with pytest.raises(InputError, match="`criterion` is 'mae', and the validation gives r2; return it there"):
         list(run.epochs())
