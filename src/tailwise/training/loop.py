@@ -223,8 +223,8 @@ class Training:
             criterion = self.recipe.criterion
             if criterion not in validation:
                 raise InputError(
-                    f"`criterion` is {criterion!r}, and the validation gives {', '.join(validation)}; return it there, or "
-                    "choose another `criterion`"
+                    f"`criterion` is {criterion!r}, and the validation gives {', '.join(validation)}; return it "
+                    "there, or choose another `criterion`"
                 )
             score = validation[criterion]
             if not math.isfinite(score):
