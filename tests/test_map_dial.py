@@ -12,7 +12,9 @@ import tailwise
 from tailwise import Experiment, InputError, Recipe
 from tailwise.cli.main import run
 from tailwise.distributions import Decision
+from tailwise.experiment.map_trade_off import map_trade_off
 from tailwise.labels.density import LDS
+from tailwise.metrics.depth import DepthErrors
 from tailwise.modalities.map_model import MapModel
 from tailwise.modalities.map_network import MapInputs
 from tailwise.modalities.map_schema import MapSettings
@@ -107,6 +109,30 @@ class TestModel:
         density = [model.dial.density(np.stack(maps_of(model, rows, balance=a))).mean() for a in (0.0, 0.5, 1.0)]
         assert density[0] > density[1] > density[2]
 
+    def test_the_curve_is_of_the_maps_at_each_balance(self, model, task):
+        rows, truths = task.rows_of("test")
+        curve = map_trade_off(model, rows, balances=(0.0, 0.6), resamples=50)
+        assert [point.balance for point in curve.points] == [0.0, 0.6]
+        for point in curve.points:
+            alone = DepthErrors(model.shots)
+            for truth, pred in zip(truths, maps_of(model, rows, balance=point.balance), strict=True):
+                alone.add(truth, pred)
+            expected = alone.metrics(resamples=50)
+            assert point.mae == {name: one.metrics["mae"] for name, one in expected.items() if one.n}
+            assert point.bmae == expected["all"].metrics["bmae"].value
+        assert curve.points[0].mae["all"].low < curve.points[0].mae["all"].value < curve.points[0].mae["all"].high
+
+    def test_the_curve_of_many_images_is_of_some_spread_over_them(self, model, task):
+        rows, truths = task.rows_of("test")
+        curve = map_trade_off(model, rows, balances=(0.5,), most=2, resamples=0)
+        (point,) = [point for point in curve.points if point.balance == 0.5]
+        alone = DepthErrors(model.shots)
+        chosen = [0, len(rows) - 1]
+        known = list(truths)
+        for i, pred in zip(chosen, maps_of(model, rows.select(chosen), balance=0.5), strict=True):
+            alone.add(known[i], pred)
+        assert point.mae["all"].value == pytest.approx(alone.metrics(resamples=0)["all"].metrics["mae"].value)
+
     def test_without_a_decision_maps_are_the_means(self, model, task):
         rows, _ = task.rows_of("test")
         for plain, mean in zip(maps_of(model, rows), maps_of(model, rows, loss="squared"), strict=True):
@@ -162,6 +188,15 @@ class TestCommand:
         rows = model.rows(pd.read_csv(scenes).iloc[[row]], scenes.parent, maps=False)
         with np.load(finished / "half" / "predictions.npz") as stored:
             np.testing.assert_allclose(stored[f"row{row}"], maps_of(model, rows)[0], rtol=1e-4, atol=1e-4)
+
+    def test_the_curve_is_in_the_run_and_on_its_page(self, finished):
+        curve = json.loads((finished / "half" / "trade_off.json").read_text())
+        assert [point["balance"] for point in curve["curve"]] == [0, 0.25, 0.5, 0.75, 1]
+        page = (finished / "half" / "report.html").read_text()
+        assert "MAE over the pixels of" in page
+        assert "0.5 (in use)" in page
+        assert not (finished / "plain" / "trade_off.json").exists()
+        assert "the dial" not in (finished / "plain" / "report.html").read_text()
 
     def test_predict(self, finished, scenes, tmp_path):
         model = MapModel.load(finished / "half" / "model")

@@ -28,7 +28,7 @@ class TradeOffPoint:
 
     Args:
         balance: from 0 (labels as they come) to 1 (every value equally likely).
-        pred: ``(n,)`` or ``(n, K)`` decisions, target units.
+        pred: ``(n,)`` or ``(n, K)`` decisions, target units; empty of maps, which are large.
         mae: mean absolute error of each region that has rows, with a 95 % interval.
         bias: mean of predicted minus true value of each region, of one target.
         bmae: mean over bins of each bin's mean absolute error.

@@ -1,10 +1,10 @@
 """A fitted model of maps as a folder that loads without running code from it: save, load, predict."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -22,6 +22,7 @@ from tailwise.modalities.map_rows import MapRows, map_rows
 from tailwise.modalities.map_schema import MapSchema, MapSettings
 from tailwise.modalities.map_task import PreparedMaps
 
+OfImage = TypeVar("OfImage")
 FORMAT = "tailwise-maps-1"
 _DESCRIPTION = "model.json"
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError)
@@ -122,6 +123,17 @@ class MapModel:
         """
         if not decision.given and self.balance == 0:
             return self._maps(rows, self.model.predict)
+        return (maps[0] for maps in self._decided(rows, [decision]))
+
+    def at_balances(self, rows: MapRows, balances: Sequence[float]) -> Iterator[list[NDArray[np.float32]]]:
+        """Return the maps of each image at several balances, one image after the other, in one pass of the network.
+
+        Raises:
+            InputError: a model without distributions, a balance outside [0, 1].
+        """
+        return self._decided(rows, [Decision(balance=balance) for balance in balances])
+
+    def _decided(self, rows: MapRows, decisions: Sequence[Decision]) -> Iterator[list[NDArray[np.float32]]]:
         if self.dial is None:
             raise InputError(
                 "this model of maps has no distributions; train it with this version and `method='mixture'`, without "
@@ -129,14 +141,12 @@ class MapModel:
             )
         dial = self.dial
 
-        def decide(distributions: Predictive) -> NDArray[np.float64]:
-            return decision.of(distributions, dial, self.balance)
+        def decide(distributions: Predictive) -> list[NDArray[np.float64]]:
+            return [decision.of(distributions, dial, self.balance) for decision in decisions]
 
         return self._maps(rows, lambda x: self.model.decided(x, decide))
 
-    def _maps(
-        self, rows: MapRows, predict: Callable[[Images], list[NDArray[np.float32]]]
-    ) -> Iterator[NDArray[np.float32]]:
+    def _maps(self, rows: MapRows, predict: Callable[[Images], list[OfImage]]) -> Iterator[OfImage]:
         for x in self.inputs.pieces(self.schema, rows):
             yield from predict(x)
 

@@ -1,6 +1,6 @@
 """A trained network of maps: images in, maps of their size out; saved and loaded without running code from a file."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,15 +69,17 @@ class MapNetwork:
         """Whether the head gives a distribution for each pixel."""
         return bool(as_head(self.model.head).shape["kind"] == "dense-mixture")
 
-    def decided(self, x: Images, decide: Callable[[Any], NDArray[np.float64]]) -> list[NDArray[np.float32]]:
-        """Return a map of decisions for each image, of the image's stored size, target units.
+    def decided(
+        self, x: Images, decide: Callable[[Any], Sequence[NDArray[np.float64]]]
+    ) -> list[list[NDArray[np.float32]]]:
+        """Return maps of decisions for each image, of the image's stored size, target units.
 
         Decisions are made at the network's own size, half the image's, for the pixels of one image at a time, and then
         brought to full size as predictions are.
 
         Args:
             x: images.
-            decide: from the distributions of n pixels to ``(n,)`` decisions.
+            decide: from the distributions of n pixels to one or more decisions ``(n,)``, one map each.
 
         Raises:
             InputError: a network without distributions.
@@ -91,8 +93,8 @@ class MapNetwork:
                 distributions = head.predictive(outputs[i : i + 1])
                 if distributions is None:
                     raise InputError("this network has no distributions; train it with `method='mixture'`")
-                small = torch.from_numpy(decide(distributions)).float().view(outputs.shape[1:3])
-                maps.append(_enlarged(small, shape))
+                small = (torch.from_numpy(one).float().view(outputs.shape[1:3]) for one in decide(distributions))
+                maps.append([_enlarged(one, shape) for one in small])
         return maps
 
     def save(self, folder: Path) -> dict[str, Any]:

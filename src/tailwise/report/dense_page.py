@@ -11,12 +11,14 @@ from matplotlib.image import imsave
 from numpy.typing import NDArray
 
 from tailwise._numbers import number
+from tailwise.experiment.trade_off import TradeOff
 from tailwise.labels.shots import REGIONS, Shots
 from tailwise.metrics.depth import DEPTH_METRICS
 from tailwise.metrics.region_metrics import RegionMetrics
 from tailwise.modalities.map_evaluation import Example
 from tailwise.report.charts import rows_chart, training_chart
 from tailwise.report.rendering import render
+from tailwise.report.trade_off_charts import trade_off_chart
 
 _MOST_PIXELS = 360
 _ENDS = 1, 99  # percentiles at the ends of a map's colours
@@ -35,6 +37,8 @@ def dense_page(
     examples: Sequence[Example],
     history: list[dict[str, Any]],
     notes: list[str],
+    trade_off: TradeOff | None = None,
+    judged: int = 0,
 ) -> str:
     """Return the page of a finished run as HTML text.
 
@@ -50,6 +54,8 @@ def dense_page(
         examples: test images to show.
         history: epochs.
         notes: notes for the user.
+        trade_off: errors by region at several balances, of a model with distributions.
+        judged: number of test images that these are of.
     """
     names = [REGIONS[code] for code in shots.bin_codes]
     charts = {
@@ -59,6 +65,7 @@ def dense_page(
             )
         ),
         "training": Markup(training_chart(history, target)) if len(history) > 1 else None,
+        "trade_off": None if trade_off is None else Markup(trade_off_chart(trade_off)),
     }
     return render(
         "dense.html",
@@ -75,6 +82,8 @@ def dense_page(
         history=history,
         notes=notes,
         charts=charts,
+        trade_off=trade_off,
+        judged=judged,
     )
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 from tailwise._files import naming, write_json, write_text
 from tailwise.experiment.evaluate import evaluate
 from tailwise.experiment.fit import RunningMaps
+from tailwise.experiment.map_trade_off import MOST_IMAGES, map_trade_off
 from tailwise.modalities.map_evaluation import MapEvaluation
 from tailwise.modalities.map_store import MapFile
 from tailwise.report.dense_page import dense_page
@@ -48,12 +49,16 @@ def map_plan(running: RunningMaps, *, label: str) -> RunPlan[MapEvaluation]:
         validation = evaluate(model, task, "val")
         with MapFile(folder / run.MAPS) as store:
             test = evaluate(model, task, "test", store=store)
-        regions = test.regions(seed=experiment.recipe.seed)
+        seed = experiment.recipe.seed
+        regions = test.regions(seed=seed)
+        curve = None if model.dial is None else map_trade_off(model, task.rows_of("test")[0], seed=seed)
         run.write_model(folder, model.save)
         images = pd.concat([validation.images, test.images], ignore_index=True)
         with naming(folder / run.PREDICTIONS):
             images.to_parquet(folder / run.PREDICTIONS, index=False)
         write_json(folder / run.METRICS, {name: region.to_json() for name, region in regions.items()})
+        if curve is not None:
+            write_json(folder / run.TRADE_OFF, curve.to_json())
         page = dense_page(
             title=f"{task.schema.target} of {name}",
             target=task.schema.target,
@@ -64,6 +69,8 @@ def map_plan(running: RunningMaps, *, label: str) -> RunPlan[MapEvaluation]:
             shots=task.shots,
             regions=regions,
             examples=test.examples,
+            trade_off=curve,
+            judged=min(len(test.images), MOST_IMAGES),
             history=run.read_history(folder),
             notes=[*([] if source is None else source.notes), *task.notes],
         )
