@@ -18,7 +18,7 @@ from tailwise.compare.comparison import compare_grid
 from tailwise.compare.comparison_folder import open_comparison, write_comparison
 from tailwise.compare.conclusions import WHERE, conclusions, of_tables
 from tailwise.compare.entries import entries_of
-from tailwise.compare.grid import check_parallel, run_grid
+from tailwise.compare.grid import run_grid
 from tailwise.compare.paired import compare_paired
 from tailwise.compare.plan import plan_cells
 from tailwise.compare.predictions import Predictions
@@ -463,8 +463,8 @@ class TestPlan:
 
     def test_trainings_that_cannot_run(self, tmp_path):
         with pytest.raises(InputError, match="`jobs` must be"):
-            check_parallel(0, "loky")
-        with pytest.raises(InputError, match="`backend` 'abacus' cannot be used"):
+            list(run_grid([], tmp_path, jobs=0))
+        with pytest.raises(InputError, match="`backend` must be one of 'loky', 'dask', 'ray', got 'abacus'"):
             list(run_grid([], tmp_path, backend="abacus"))
 
 
@@ -580,8 +580,8 @@ class TestCommand:
             (["--reference", "mlp sqinv"], "--reference must be one of"),
             (["--set", "conr.window=2"], "--set names 'conr', which is part of no method"),
             (["--jobs", "0"], "--jobs must be"),
-            (["--backend", "lokky"], "--backend 'lokky' cannot be used"),
-            (["--backend", "multiprocessing"], "--backend 'multiprocessing' cannot be used"),
+            (["--backend", "lokky"], "--backend must be one of 'loky', 'dask', 'ray', got 'lokky'"),
+            (["--backend", "multiprocessing"], "--backend must be one of"),
             (["--bin-width", "-1"], "width must be"),
             (["--drop", "no"], "--drop 'no' is not a column"),
             (["--drop", "no", "--folds", "3"], "--drop 'no' is not a column"),

@@ -119,13 +119,13 @@ def run(
 
     Example:  tailwise bench run agedb-dir --data prepared/agedb --out results/agedb -m vanilla sqinv+lds+fds --seeds 5
     """
+    from tailwise._parallel import check_parallel
     from tailwise.bench.protocols import protocol_named
     from tailwise.bench.protocols.cells import SELECT, is_known, protocol_cells, run_cells
     from tailwise.bench.protocols.results import CELLS, check_folder, mark, tables_of
     from tailwise.cli.show import notes
     from tailwise.cli.show_benchmark import failures, show_tables
     from tailwise.cli.show_progress import follow
-    from tailwise.compare.grid import check_parallel
     from tailwise.runs.lock import locked
 
     chosen = protocol_named(protocol)

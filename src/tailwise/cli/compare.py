@@ -107,13 +107,14 @@ def compare(
     Example:  tailwise compare houses.csv -t price -m vanilla sqinv+lds rrt+lds --model mlp-ple lightgbm
     """
     from tailwise._files import write_text
+    from tailwise._parallel import check_parallel
     from tailwise.cli.show_comparison import print_comparison
     from tailwise.cli.show_progress import follow
     from tailwise.compare.comparison import compare_grid
     from tailwise.compare.comparison_folder import PAGE, open_comparison, write_comparison
     from tailwise.compare.conclusions import WHERE, conclusions, of_tables
     from tailwise.compare.entries import DEFAULT_METHODS, DEFAULT_MODELS, entries_of
-    from tailwise.compare.grid import check_parallel, read_cell, run_grid
+    from tailwise.compare.grid import read_cell, run_grid
     from tailwise.compare.plan import plan_cells
     from tailwise.report.compare_page import compare_page
     from tailwise.runs.lock import locked

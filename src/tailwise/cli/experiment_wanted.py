@@ -50,15 +50,19 @@ def _by_quality(context: typer.Context, recipe: Recipe, media: Mapping[str, Any]
     if named is None and Path(given["data"]).is_dir():
         named = "folder"
     if named is not None:
-        for name in ("quality", "within", "jobs", "time_limit"):
+        for name in ("quality", "within", "jobs", "backend", "time_limit"):
             if is_given(context, name):
                 raise InputError(_apart(name, named))
         return None
     quality = given["quality"] or DEFAULT_QUALITY
     params = {"jobs": given["jobs"], "seconds": given["time_limit"]}
     params = {name: value for name, value in params.items() if value is not None}
+    if given["backend"] != "loky":
+        params["backend"] = given["backend"]
     if quality == "fast" and params:
-        raise InputError("--jobs and --time-limit are for --quality good and best, which train several models")
+        raise InputError(
+            "--jobs, --backend and --time-limit are for --quality good and best, which train several models"
+        )
     balance = AUTO_BALANCE if given["balance"] is None else given["balance"]
     return experiment_for(quality, recipe, balance=balance, within=given["within"], params=params)
 

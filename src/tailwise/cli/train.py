@@ -63,6 +63,7 @@ def train(
     balance: options.Balance = None,
     within: options.Within = 0.0,
     jobs: options.Workers = None,
+    backend: options.Backend = "loky",
     time_limit: options.TimeLimit = None,
     seed: options.Seed = _DEFAULT.seed,
     device: options.Device = _DEFAULT.device,

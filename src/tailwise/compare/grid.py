@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tailwise._checks import InputError, whole
+from tailwise._checks import InputError
 from tailwise._files import write_json
+from tailwise._parallel import check_parallel, in_parallel
 from tailwise.compare.cell import Cell, plain_cell, same_settings
 from tailwise.compare.predictions import Predictions
 from tailwise.compare.shares import shares_tested
@@ -47,7 +48,7 @@ def run_grid(
         folder: folder of the results. A cell is not run again if the stored result has the same settings and its
             predictions are stored too.
         jobs: number of trainings in parallel; each has one thread if there are several.
-        backend: backend of joblib: ``"loky"``, or ``"dask"`` or ``"ray"`` on a cluster.
+        backend: of joblib, see :func:`tailwise._parallel.in_parallel`.
         read: function that returns the stored result of a cell, by default :func:`read_cell`.
         run: function that runs a cell, by default :func:`run_cell`.
 
@@ -60,7 +61,7 @@ def run_grid(
     Raises:
         InputError: a backend that cannot be used, fewer than one job.
     """
-    from joblib import Parallel, delayed, parallel_config
+    from joblib import delayed
 
     check_parallel(jobs, backend)
     read, run = read or read_cell, run or run_cell
@@ -71,29 +72,8 @@ def run_grid(
             missing.append(cell)
         else:
             yield cell, stored
-    threads = {"inner_max_num_threads": 1} if backend == "loky" and jobs > 1 else {}
-    with parallel_config(backend=backend, n_jobs=jobs, **threads):
-        yield from Parallel(return_as="generator_unordered")(delayed(run)(cell, folder) for cell in missing)
-
-
-def check_parallel(jobs: int, backend: str) -> None:
-    """Raise unless joblib has a backend of this name that yields results as they come, and there is at least one job.
-
-    Raises:
-        InputError: a backend that cannot be used, fewer than one job.
-    """
-    from joblib import Parallel, parallel_config
-
-    whole(jobs, "`jobs`", least=1)
-    try:
-        if backend == "ray":  # Ray has to register its backend first
-            from ray.util.joblib import register_ray  # type: ignore[import-not-found]
-
-            register_ray()
-        with parallel_config(backend=backend):
-            Parallel(return_as="generator_unordered")
-    except (ValueError, ImportError) as error:
-        raise InputError(f"`backend` {backend!r} cannot be used: {' '.join(str(error).split())}") from error
+    calls = (delayed(run)(cell, folder) for cell in missing)
+    yield from in_parallel(calls, jobs=jobs, backend=backend, in_order=False)
 
 
 def read_cell(cell: Cell, folder: Path) -> Result | None:

@@ -69,6 +69,7 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             ``"auto"`` with a quality and 0 with a method.
         within: with a balance of ``"auto"``, see :class:`tailwise.experiment.spec.Experiment`.
         jobs: trainings of a stack in parallel; by default one a core.
+        backend: of joblib for them: ``"loky"``, or ``"dask"`` or ``"ray"`` on a cluster.
         random_state: seed of the training and of the rows held out.
 
     Attributes:
@@ -119,6 +120,7 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         balance: float | Literal["auto"] | None = None,
         within: float = 0.0,
         jobs: int | None = None,
+        backend: str = "loky",
         random_state: Any = None,
     ) -> None:
         self.method, self.method_params = method, method_params
@@ -127,6 +129,7 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self.epochs, self.batch_size, self.lr, self.weight_decay = epochs, batch_size, lr, weight_decay
         self.patience, self.criterion, self.device, self.precision = patience, criterion, device, precision
         self.quality, self.balance, self.within, self.jobs = quality, balance, within, jobs
+        self.backend = backend
         self.random_state = random_state
 
     def fit(
@@ -200,7 +203,10 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
                 within=self.within,
             )
         quality = self.quality or DEFAULT_QUALITY
-        params = {"jobs": self.jobs} if self.jobs is not None and quality != "fast" else {}
+        params: dict[str, Any] = {}
+        if quality != "fast":
+            params = {} if self.jobs is None else {"jobs": self.jobs}
+            params |= {} if self.backend == "loky" else {"backend": self.backend}
         balance = "auto" if self.balance is None else self.balance
         return experiment_for(quality, recipe, balance=balance, within=self.within, params=params)
 

@@ -5,12 +5,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed, parallel_config
+from joblib import delayed
 from numpy.typing import NDArray
 from torch import Tensor
 
 from tailwise._checks import InputError
 from tailwise._files import packing_folder
+from tailwise._parallel import in_parallel
 from tailwise.backends.protocol import OutOfFold, Outputs
 from tailwise.backends.stack.combiner import Combiner, CombinerRecipe
 from tailwise.backends.stack.experts import PLAIN, Expert
@@ -112,9 +113,7 @@ class StackFitting:
         jobs = min(self.settings.workers, len(folds)) or 1
         packing = packing_folder()
         calls = (delayed(train_fold)(self.task, self.fold, k, expert, self.recipe, seconds, packing) for k in folds)
-        threads = {"inner_max_num_threads": 1} if self.settings.backend == "loky" and jobs > 1 else {}
-        with parallel_config(backend=self.settings.backend, n_jobs=jobs, **threads):
-            yield from Parallel(return_as="generator")(calls)
+        yield from in_parallel(calls, jobs=jobs, backend=self.settings.backend)
 
     def _seconds(self, passed: float, experts_left: int, n_folds: int) -> float | None:
         """Return the seconds that a fold of the next expert may take, for the budget to be kept."""

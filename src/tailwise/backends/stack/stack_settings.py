@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Self
 
 from tailwise._checks import InputError, one_of, positive, whole
+from tailwise._parallel import check_parallel
 from tailwise.backends.stack.experts import EXPERTS, PLAIN, Expert
 
 QUALITIES: Mapping[str, tuple[tuple[str, ...], int]] = {
@@ -24,7 +25,8 @@ class StackSettings:
             them, since others are compared with it.
         folds: of cross-validation.
         jobs: trainings in parallel, each on one core; by default one a core.
-        backend: of joblib: ``"loky"``, or ``"dask"`` or ``"ray"`` on a cluster.
+        backend: of joblib: ``"loky"``, or ``"dask"`` or ``"ray"`` on a cluster, see
+            :func:`tailwise._parallel.in_parallel`.
         seconds: of training at most, shared out among the experts.
 
     Raises:
@@ -53,6 +55,7 @@ class StackSettings:
         for name, least in (("folds", 2), ("jobs", 1)):
             if getattr(self, name) is not None:
                 whole(getattr(self, name), f"`{name}`", least=least)
+        check_parallel(1, self.backend)
         if self.seconds is not None:
             positive(self.seconds, "`seconds`")
 
