@@ -27,6 +27,7 @@ from tailwise.report.charts import density_chart, error_chart, scatter_chart, tr
 from tailwise.report.diagnosis_charts import label_chart, quick_model_chart, relevance_chart
 from tailwise.report.diagnosis_page import diagnosis_page
 from tailwise.report.features import FeatureMap, feature_rows, map_chart, similarity_chart
+from tailwise.report.kept_epoch import kept_epoch, why_stopped
 from tailwise.report.page import run_page
 from tailwise.report.trade_off_charts import pit_chart, reliability_chart, trade_off_chart
 from tailwise.report.trust_charts import LEVELS, calibration_chart, coverage_by_level, residual_chart
@@ -201,7 +202,12 @@ class TestFeatures:
 
 @pytest.mark.slow
 def test_the_page_says_what_the_numbers_say():
-    text = page()
+    text = page(rival=OtherRun("plain LightGBM", PRED + 100), changes=compare(Y, PRED, PRED + 100, SHOTS))
+    first = ("Errors against plain LightGBM", "<h3>Size of the errors", "MAE, many-shot", "<h2>Errors on the test rows")
+    places = [text.index(words) for words in first]
+    assert places == sorted(places)
+    assert "<h2>Beside" not in text
+    assert ">plain LightGBM</text>" in text
     assert "Where training rows are few, errors are" in text
     assert "3 rows dropped: no target" in text
     assert text.count('<svg font-family="sans-serif" stroke-linejoin="round" role="img" aria-label="') == 6
@@ -228,9 +234,10 @@ def test_a_page_is_one_file_with_one_of_each_id(made):
 @pytest.mark.slow
 def test_a_difference_inside_the_intervals_is_no_difference():
     text = page(other=OtherRun("vanilla", PRED + RNG.normal(scale=0.1, size=400)))
-    assert ": no difference (" in text
-    worse = page(other=OtherRun("vanilla", PRED + 100))
-    assert ": no difference (" not in worse
+    assert ">no difference</span> as rows come" in text
+    better = page(other=OtherRun("vanilla", PRED + 100))
+    assert ">no difference</span> as rows come" not in better
+    assert re.search(r'<span class="better">-\d+ % better</span> as rows come', better)
 
 
 def test_a_small_difference_on_every_row_is_a_difference():
@@ -251,7 +258,7 @@ def test_runs_of_one_method_are_told_apart_everywhere():
     for said in (
         f"<h2>Beside {theirs}</h2>",
         *(f'<th scope="col">{metric} {name}</th>' for metric in ("MAE", "bias") for name in (ours, theirs)),
-        f"with {ours} instead of {theirs}.",
+        f"Errors against {theirs}, on the same 400 test rows: ",
         f">{theirs}</text>",
         f">{ours}</text>",
     ):
@@ -296,6 +303,26 @@ def test_the_stages_are_explained():
     assert "at the dashed line the second stage begins" in page()
     assert "nothing to validate" not in page()
     assert "The first stage trains the encoder alone" in page(history=ENCODER_FIRST)
+
+
+def test_the_kept_epoch_is_marked_and_the_end_explained():
+    line = {"stage": 0, "of": 5, "validation": {"mae": 5.0, "many": 3.0}, "best": False}
+    history = [line, line | {"best": True}, line, line]
+    assert kept_epoch(history) == 1
+    assert ">kept: epoch 2</text>" in training_chart(history, "price")
+    assert "kept" not in training_chart(HISTORY, "price")
+    assert why_stopped(history, "epoch").endswith("Training stopped early: 2 epochs in a row were not better.")
+    assert why_stopped([*history, line], "epoch").endswith("Training stopped at its maximum of 5 epochs.")
+    assert why_stopped(history[:2], "round").endswith("Training stopped at its time limit.")
+    assert kept_epoch([*history, line | {"stage": 1}]) is None
+
+
+def test_wide_intervals_do_not_squash_the_means():
+    y = np.array([5.0, 5.1, 95.0, 95.1])
+    svg = error_chart(y, [("ours", y + np.array([1.0, 1.0, -900.0, 910.0]))], SHOTS, "price")
+    places = [place for _, place, _ in told(svg)]
+    height = float(ElementTree.fromstring(svg).get("viewBox").split()[3])
+    assert max(places) - min(places) > height / 4
 
 
 def test_a_single_row_has_no_band():
