@@ -3,6 +3,7 @@ import io
 import json
 import re
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -17,6 +18,8 @@ from tailwise.calibration.intervals import RegionIntervals
 from tailwise.cli.main import run
 from tailwise.cli.show import region_table
 from tailwise.diagnose import diagnose
+from tailwise.diagnose.answer import answer, is_pulled
+from tailwise.diagnose.facts import Contrast, EndError
 from tailwise.distributions import Dial, Mixture
 from tailwise.experiment.trade_off import trade_off
 from tailwise.experiment.worst_rows import in_common, worst_rows
@@ -374,6 +377,33 @@ class TestDiagnosisPage:
             assert f">{weighting.method}</th><td>{weighting.effective_rows:,.0f}</td>" in text
         assert f"{FOUND.error('few').mae:.4g}" in text
         assert text.count("<svg") == 3
+
+    def test_begins_with_the_answer_and_the_histogram(self):
+        text = html.unescape(diagnosis_page(FOUND, "toy.csv"))
+        first = (answer(FOUND), "<h3>Rows by value", "<h3>Errors of a quick model", "Many-shot", "<h2>What to do")
+        places = [text.index(words) for words in first]
+        assert places == sorted(places)
+        few = FOUND.error("few")
+        assert f"<td>{few.mae:.4g}</td><td>{100 * few.relative:.0f} %</td>" in text
+
+    def test_the_answer_is_that_of_the_errors(self):
+        top = EndError("top", 0.01, 20, 90.0, 30.0, -28.0, 2.0, 0.25)
+        model = replace(FOUND.model, ends=(top,))
+        said = answer(replace(FOUND, model=model))
+        assert said == "Yes: a quick model predicts your top 1 % (from 90) 28 too low on average (25 % of their value)."
+        for end in (replace(top, bias=28.0), replace(top, bias_error=20.0), replace(top, mae=80.0)):
+            assert not is_pulled(end)
+        assert is_pulled(replace(top, end="lowest", bias=28.0))
+        even = Contrast("few", "many", 1.1, 0.8, 1.4)
+        assert answer(replace(FOUND, model=replace(model, ends=(), contrast=even))).startswith("No clear sign")
+        assert answer(replace(FOUND, model=replace(model, ends=(), contrast=replace(even, low=1.05)))).startswith("Yes")
+        assert answer(replace(FOUND, model=None)).startswith("Not measured")
+
+    def test_the_ends_are_those_of_the_values(self):
+        (lowest,) = [end for end in FOUND.model.ends if end.end == "lowest"]
+        y = np.sort(toy_frame()["price"].to_numpy())
+        assert lowest.value == y[lowest.n - 1]
+        assert lowest.n >= 10
 
     def test_without_a_model_or_relevance(self):
         even = diagnose(pd.DataFrame({"x": range(100), "y": range(100)}), "y", quick_model=False)
