@@ -25,8 +25,8 @@ def answer(diagnosis: Diagnosis) -> str:
         return f"Yes: a quick model predicts your {' and your '.join(pulled)}."
     if contrast is not None and contrast.low > 1:
         return (
-            f"Yes: where rows are {contrast.rare}, the errors of a quick model are {contrast.ratio:.1f} times those where "
-            f"they are {contrast.crowd}, though neither too low nor too high as a whole."
+            f"Yes: where rows are {contrast.rare}, the errors of a quick model are {contrast.ratio:.1f} times those "
+            f"where they are {contrast.crowd}, though neither too low nor too high as a whole."
         )
     if contrast is None:
         return "Not clear: too few rows are rare, or crowded, to compare the errors of a quick model."
