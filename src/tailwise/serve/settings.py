@@ -50,7 +50,7 @@ def ranks(runs: Sequence[Run]) -> dict[str, tuple[int, int]]:
         come, evenly = run.error("all", "as_rows_come"), run.error("all", "bmae")
         if run.state == "finished" and come is not None and evenly is not None:
             groups.setdefault(tested_rows(run), []).append((come.value * evenly.value, run.id))
-    found = {}
+    found: dict[str, tuple[int, int]] = {}
     for group in groups.values():
         scores = [score for score, _ in group]
         if len(group) > 1:
