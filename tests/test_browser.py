@@ -170,7 +170,7 @@ def test_the_first_stop_of_the_keyboard_skips_to_the_content(view):
 
 def test_tables_are_sorted(view):
     shown = view("run")
-    table = shown.locator("table").first
+    table = shown.get_by_role("region", name="Errors by region").locator("table")
     head = table.get_by_role("columnheader", name="RMSE")
 
     def values():
@@ -199,6 +199,20 @@ def test_scripts_are_not_needed(view, name):
     assert all(chart.bounding_box()["height"] > 50 for chart in charts)
     assert shown.locator("tbody td").count() > 10
     assert shown.get_by_role("img").count() >= CHARTS[name]
+
+
+def test_a_command_is_copied(view):
+    shown = view("diagnosis")
+    button = shown.get_by_role("button", name="Copy").first
+    shown.evaluate("navigator.clipboard.writeText = (text) => { window.copied = text }")
+    button.click()
+    assert shown.evaluate("window.copied") == FOUND.advice[0].commands[0]
+    shown.evaluate("navigator.clipboard.writeText = () => { throw new Error('closed') }")
+    shown.get_by_role("button", name="Copy").first.click()
+    assert str(shown.evaluate("getSelection().toString()")).strip().startswith("tailwise ")
+    bare = view("diagnosis", java_script_enabled=False)
+    assert bare.locator("pre").first.inner_text() == FOUND.advice[0].commands[0]
+    assert bare.get_by_role("button").count() == 0
 
 
 def test_prints_dark_on_white(view):

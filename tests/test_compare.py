@@ -2,6 +2,7 @@ import io
 import json
 import re
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,7 @@ from tailwise.compare.comparison_folder import open_comparison, write_comparison
 from tailwise.compare.conclusions import WHERE, conclusions, of_tables
 from tailwise.compare.entries import entries_of
 from tailwise.compare.grid import run_grid
+from tailwise.compare.open_questions import open_questions
 from tailwise.compare.paired import compare_paired
 from tailwise.compare.plan import plan_cells
 from tailwise.compare.predictions import Predictions
@@ -35,6 +37,8 @@ from tailwise.metrics.paired_bootstrap import paired_bootstrap
 from tailwise.report.compare_charts import heat_chart, trade_chart
 from tailwise.report.compare_page import compare_page
 from tailwise.report.critical import critical_chart, critical_text
+from tailwise.report.drawing import drawing
+from tailwise.report.point_labels import place_labels
 from tailwise.training.recipe import Recipe
 
 ROWS = {"train": 800, "val": 100, "test": 100}
@@ -82,7 +86,8 @@ def kept(results, folder, shift=0.0):
 
 
 def page_of(found, title):
-    return compare_page(found, title, conclusions=conclusions(found), of_tables=of_tables(found), scores=WHERE)
+    said = {"conclusions": conclusions(found, undecided=False), "of_tables": of_tables(found, undecided=False)}
+    return compare_page(found, title, **said, scores=WHERE)
 
 
 def svg_words(svg):
@@ -256,6 +261,24 @@ class TestCharts:
         assert {"power of the weights, 0 to 1", "no other beats in both", "mlp conr"} <= set(svg_words(svg))
         assert compare_grid(made_up({"conr": 1.0}), "mlp vanilla").tables[0].sweep == ()
 
+    @pytest.mark.parametrize("seed", range(3))
+    def test_names_of_points_do_not_collide(self, seed):
+        rng = np.random.default_rng(seed)
+        points = {f"tabm-ple reweight+lds {i}": tuple(0.02 * rng.normal(size=2)) for i in range(12)}
+        points |= {"far": (1.0, 0.0), "high": (0.0, 1.0)}
+
+        def placed():
+            with drawing("", 5.6, 4.2) as drawn:
+                drawn.axes.scatter(*zip(*points.values(), strict=True))
+                drawn.axes.margins(0.18)
+                drawn.figure.draw_without_rendering()
+                return place_labels(drawn.axes, points, ())
+
+        boxes = placed()
+        assert boxes == placed()
+        for a, b in combinations(boxes.values(), 2):
+            assert a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] or b[3] <= a[1]
+
     def test_critical_difference_in_words_and_pictures(self):
         tables = {f"t{i}": {"a": 1.0, "b": 2.0 + i % 2, "c": 2.0 + (i + 1) % 2, "d": 9.0} for i in range(20)}
         ranking = rank_methods(tables)
@@ -324,6 +347,19 @@ class TestCompareGrid:
         assert table.seconds["mlp inv"] == pytest.approx(7.5)
         json.dumps(found.to_json())
 
+    def test_what_could_not_be_decided_has_its_cost(self):
+        found = compare_grid(made_up({"sqinv": -0.05}, seeds=3), "mlp vanilla")
+        (question,) = open_questions(found.tables[0], "mlp vanilla")
+        assert (question.method, question.verdict) == ("mlp sqinv", "better")
+        assert question.seconds == pytest.approx((question.seeds - 3) * 3.0)
+        page = page_of(found, "a page")
+        section = page[page.index("<h2>What could not be decided") :]
+        assert f"<code>--seeds {question.seeds}</code></td><td>{question.cost}</td>" in section
+        assert any(f"`seeds={question.seeds}`" in line for line in conclusions(found))
+        decided = page_of(compare_grid(made_up({"sqinv": -5.0}), "mlp vanilla"), "a page")
+        assert "could not be decided" not in decided
+        assert re.search(r'<span class="better">-\d+ % better</span>', decided)
+
     def test_a_region_without_rows_is_absent(self):
         found = compare_grid(made_up({"sqinv": -5.0}, tables=("rare",)), "mlp vanilla")
         assert found.tables[0].mean("mlp sqinv", "few") is None
@@ -378,7 +414,8 @@ class TestCompareGrid:
         assert "Over 3 tables" in page
         assert "Without b, where an entry has no result" in page
         assert "mlp inv, 3 trainings, left out: x" in page
-        assert page.count("<svg") == 1 + 5 + 2 * 3
+        assert page.count("<svg") == 1 + 1 + 5 + 2 * 3
+        assert page.index("Common against rare values") < page.index("Verdicts against") < page.index("<h2>")
         nowhere = [(c, {"error": "x"} if c.entry.method == "inv" else r) for c, r in results]
         assert list(compare_grid(nowhere, "mlp vanilla").ranking["come"].mean_ranks) == ["mlp sqinv", "mlp vanilla"]
 
@@ -392,7 +429,7 @@ class TestCompareGrid:
         page = page_of(found, "<title>")
         assert page == page_of(found, "<title>")
         assert "&lt;title&gt;" in page
-        for line in conclusions(found):
+        for line in conclusions(found, undecided=False):
             assert line in page
         assert "Total cost: 22 seconds of computing" in page
         for score in SCORES:

@@ -3,6 +3,7 @@ import io
 import json
 import re
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -17,6 +18,8 @@ from tailwise.calibration.intervals import RegionIntervals
 from tailwise.cli.main import run
 from tailwise.cli.show import region_table
 from tailwise.diagnose import diagnose
+from tailwise.diagnose.answer import answer, is_pulled
+from tailwise.diagnose.facts import Contrast, EndError
 from tailwise.distributions import Dial, Mixture
 from tailwise.experiment.trade_off import trade_off
 from tailwise.experiment.worst_rows import in_common, worst_rows
@@ -27,6 +30,7 @@ from tailwise.report.charts import density_chart, error_chart, scatter_chart, tr
 from tailwise.report.diagnosis_charts import label_chart, quick_model_chart, relevance_chart
 from tailwise.report.diagnosis_page import diagnosis_page
 from tailwise.report.features import FeatureMap, feature_rows, map_chart, similarity_chart
+from tailwise.report.kept_epoch import kept_epoch, why_stopped
 from tailwise.report.page import run_page
 from tailwise.report.trade_off_charts import pit_chart, reliability_chart, trade_off_chart
 from tailwise.report.trust_charts import LEVELS, calibration_chart, coverage_by_level, residual_chart
@@ -201,7 +205,12 @@ class TestFeatures:
 
 @pytest.mark.slow
 def test_the_page_says_what_the_numbers_say():
-    text = page()
+    text = page(rival=OtherRun("plain LightGBM", PRED + 100), changes=compare(Y, PRED, PRED + 100, SHOTS))
+    first = ("Errors against plain LightGBM", "<h3>Size of the errors", "MAE, many-shot", "<h2>Errors on the test rows")
+    places = [text.index(words) for words in first]
+    assert places == sorted(places)
+    assert "<h2>Beside" not in text
+    assert ">plain LightGBM</text>" in text
     assert "Where training rows are few, errors are" in text
     assert "3 rows dropped: no target" in text
     assert text.count('<svg font-family="sans-serif" stroke-linejoin="round" role="img" aria-label="') == 6
@@ -228,9 +237,10 @@ def test_a_page_is_one_file_with_one_of_each_id(made):
 @pytest.mark.slow
 def test_a_difference_inside_the_intervals_is_no_difference():
     text = page(other=OtherRun("vanilla", PRED + RNG.normal(scale=0.1, size=400)))
-    assert ": no difference (" in text
-    worse = page(other=OtherRun("vanilla", PRED + 100))
-    assert ": no difference (" not in worse
+    assert ">no difference</span> as rows come" in text
+    better = page(other=OtherRun("vanilla", PRED + 100))
+    assert ">no difference</span> as rows come" not in better
+    assert re.search(r'<span class="better">-\d+ % better</span> as rows come', better)
 
 
 def test_a_small_difference_on_every_row_is_a_difference():
@@ -251,7 +261,7 @@ def test_runs_of_one_method_are_told_apart_everywhere():
     for said in (
         f"<h2>Beside {theirs}</h2>",
         *(f'<th scope="col">{metric} {name}</th>' for metric in ("MAE", "bias") for name in (ours, theirs)),
-        f"with {ours} instead of {theirs}.",
+        f"Errors against {theirs}, on the same 400 test rows: ",
         f">{theirs}</text>",
         f">{ours}</text>",
     ):
@@ -296,6 +306,26 @@ def test_the_stages_are_explained():
     assert "at the dashed line the second stage begins" in page()
     assert "nothing to validate" not in page()
     assert "The first stage trains the encoder alone" in page(history=ENCODER_FIRST)
+
+
+def test_the_kept_epoch_is_marked_and_the_end_explained():
+    line = {"stage": 0, "of": 5, "validation": {"mae": 5.0, "many": 3.0}, "best": False}
+    history = [line, line | {"best": True}, line, line]
+    assert kept_epoch(history) == 1
+    assert ">kept: epoch 2</text>" in training_chart(history, "price")
+    assert "kept" not in training_chart(HISTORY, "price")
+    assert why_stopped(history, "epoch").endswith("Training stopped early: 2 epochs in a row were not better.")
+    assert why_stopped([*history, line], "epoch").endswith("Training stopped at its maximum of 5 epochs.")
+    assert why_stopped(history[:2], "round").endswith("Training stopped at its time limit.")
+    assert kept_epoch([*history, line | {"stage": 1}]) is None
+
+
+def test_wide_intervals_do_not_squash_the_means():
+    y = np.array([5.0, 5.1, 95.0, 95.1])
+    svg = error_chart(y, [("ours", y + np.array([1.0, 1.0, -900.0, 910.0]))], SHOTS, "price")
+    places = [place for _, place, _ in told(svg)]
+    height = float(ElementTree.fromstring(svg).get("viewBox").split()[3])
+    assert max(places) - min(places) > height / 4
 
 
 def test_a_single_row_has_no_band():
@@ -347,6 +377,33 @@ class TestDiagnosisPage:
             assert f">{weighting.method}</th><td>{weighting.effective_rows:,.0f}</td>" in text
         assert f"{FOUND.error('few').mae:.4g}" in text
         assert text.count("<svg") == 3
+
+    def test_begins_with_the_answer_and_the_histogram(self):
+        text = html.unescape(diagnosis_page(FOUND, "toy.csv"))
+        first = (answer(FOUND), "<h3>Rows by value", "<h3>Errors of a quick model", "Many-shot", "<h2>What to do")
+        places = [text.index(words) for words in first]
+        assert places == sorted(places)
+        few = FOUND.error("few")
+        assert f"<td>{few.mae:.4g}</td><td>{100 * few.relative:.0f} %</td>" in text
+
+    def test_the_answer_is_that_of_the_errors(self):
+        top = EndError("top", 0.01, 20, 90.0, 30.0, -28.0, 2.0, 0.25)
+        model = replace(FOUND.model, ends=(top,))
+        said = answer(replace(FOUND, model=model))
+        assert said == "Yes: a quick model predicts your top 1 % (from 90) 28 too low on average (25 % of their value)."
+        for end in (replace(top, bias=28.0), replace(top, bias_error=20.0), replace(top, mae=80.0)):
+            assert not is_pulled(end)
+        assert is_pulled(replace(top, end="lowest", bias=28.0))
+        even = Contrast("few", "many", 1.1, 0.8, 1.4)
+        assert answer(replace(FOUND, model=replace(model, ends=(), contrast=even))).startswith("No clear sign")
+        assert answer(replace(FOUND, model=replace(model, ends=(), contrast=replace(even, low=1.05)))).startswith("Yes")
+        assert answer(replace(FOUND, model=None)).startswith("Not measured")
+
+    def test_the_ends_are_those_of_the_values(self):
+        (lowest,) = [end for end in FOUND.model.ends if end.end == "lowest"]
+        y = np.sort(toy_frame()["price"].to_numpy())
+        assert lowest.value == y[lowest.n - 1]
+        assert lowest.n >= 10
 
     def test_without_a_model_or_relevance(self):
         even = diagnose(pd.DataFrame({"x": range(100), "y": range(100)}), "y", quick_model=False)

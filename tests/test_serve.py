@@ -187,6 +187,28 @@ class TestList:
         assert listed(page)[0] == str(escape(rows[0]["run"]))
         assert "'rare'" in text(served, "/?region=rare", status=400).replace("&#39;", "'")
 
+    def test_filters_by_data_and_shows_its_file_name(self, trained, tmp_path):
+        runs = shutil.copytree(trained, tmp_path / "runs")
+        config = json.loads((runs / "vanilla" / "config.json").read_text())
+        config["data"]["name"] = "far/away/houses.csv"
+        (runs / "vanilla" / "config.json").write_text(json.dumps(config))
+        finish_run(runs / "vanilla")
+        with serving(runs) as server:
+            page = text(server, "/")
+            assert 'title="far/away/houses.csv">houses.csv</td>' in page
+            assert listed(text(server, address("/", data="far/away/houses.csv"))) == ["vanilla"]
+            assert "data=far%2Faway%2Fhouses.csv" in text(server, address("/", data="far/away/houses.csv"))
+
+    def test_ranks_are_those_of_runs_on_the_same_rows(self, served, full):
+        rows = {row["run"]: row for row in csv.DictReader(io.StringIO(text(served, "/runs.csv")))}
+        both = {
+            name: float(row["all.as_rows_come"]) * float(row["all.bmae"]) for name, row in rows.items() if row["rank"]
+        }
+        assert {"vanilla", "deep/lds"} <= set(both)
+        assert rows["other-rows"]["rank"] == ""
+        for name, score in both.items():
+            assert int(rows[name]["rank"]) == 1 + sum(other < score for other in both.values())
+
     def test_no_runs_is_said_kindly(self, tmp_path):
         with serving(tmp_path) as server:
             assert "There are no runs here yet" in text(server, "/")
@@ -485,6 +507,15 @@ class TestCompare:
             chosen = [f"r{i}" for i in range(9)]
             assert "at most 8 runs" in text(server, address("/compare", run=chosen), status=400)
             assert "r7" in text(server, address("/compare", run=chosen[:8]))
+
+    def test_settings_that_differ_are_shown(self, served):
+        page = text(served, address("/compare", run=["vanilla", "deep/lds"]))
+        section = page[page.index("<h2>Settings that differ") :]
+        rows = dict(re.findall(r'<tr><th scope="row">([^<]*)</th>(.*?)</tr>', section))
+        assert re.findall(r">([^<]*)</td>", rows["recipe.epochs"]) == ["3", "2"]
+        assert re.findall(r">([^<]*)</td>", rows["method.name"]) == ["vanilla", "sqinv+lds"]
+        assert "recipe.seed" not in rows
+        assert "SERA" not in text(served, "/run?run=vanilla")
 
 
 class TestCharts:

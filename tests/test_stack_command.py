@@ -13,6 +13,7 @@ from conftest import toy_frame
 from tailwise import Experiment, FittedModel
 from tailwise.backends.stack import fitting
 from tailwise.cli.main import run
+from tailwise.data.rows import as_rows
 from tailwise.experiment.quality import experiment_for
 from tailwise.training.recipe import Recipe
 from test_cli import refused
@@ -172,6 +173,15 @@ class TestRun:
         for rival in ("a plain network", "plain LightGBM"):
             assert f"Against {rival}, out of fold: as rows come " in page
         assert "The model of the best validation score is kept" not in page
+        assert page.index("Errors against a plain network, on the same ") < page.index("<h2>")
+
+    def test_the_plain_network_is_the_mean_of_its_folds(self, trained):
+        model = FittedModel.load(trained / "run" / "model")
+        rows = as_rows(pd.read_csv(trained / "toy.csv").drop(columns="price").head(20))
+        (x,) = model.inputs.pieces(model.schema, rows)
+        place = [expert.name for expert in model.model.experts].index("network")
+        points = model.model.points_of("network", model.schema, rows)
+        np.testing.assert_allclose(points, model.model.columns(x)[:, place], rtol=1e-6)
 
     def test_the_leaderboard_is_printed(self, trained, tmp_path, capsys):
         words = ["train", str(trained / "toy.csv"), *TRAIN, "--within", "0.1", "-o", str(tmp_path / "r")]

@@ -159,8 +159,8 @@ def compare(
         page = compare_page(
             comparison,
             comparison.title,
-            conclusions=conclusions(comparison),
-            of_tables=of_tables(comparison),
+            conclusions=conclusions(comparison, undecided=False),
+            of_tables=of_tables(comparison, undecided=False),
             scores=WHERE,
         )
         write_text(folder / PAGE, page)

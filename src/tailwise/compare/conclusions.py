@@ -1,9 +1,9 @@
 """Conclusions of a comparison, in plain sentences."""
 
-import math
 from collections.abc import Sequence
 
 from tailwise.compare.comparison import GridComparison
+from tailwise.compare.open_questions import open_questions
 from tailwise.compare.ranks import Ranking
 from tailwise.compare.statistics import BETTER, NO_DIFFERENCE, WORSE, Compared
 from tailwise.compare.table_comparison import TableComparison
@@ -19,7 +19,7 @@ _SUMMARISED = ("come", "many", "few")  # over several tables; the page has all s
 ONE_SPLIT = "One seed was run: nothing can be concluded. Use `seeds=5`."
 
 
-def conclusions(comparison: GridComparison) -> list[str]:
+def conclusions(comparison: GridComparison, *, undecided: bool = True) -> list[str]:
     """Return what can be concluded: which entries differ on one table, or on how many of several tables they do.
 
     One rule gives every verdict: better or worse where the paired t test over the splits has p below 5 %, corrected for
@@ -27,27 +27,33 @@ def conclusions(comparison: GridComparison) -> list[str]:
 
     Args:
         comparison: comparison of entries with a reference.
+        undecided: whether to add what more seeds would decide, of one table.
     """
     if comparison.splits == 1:
         return [ONE_SPLIT]
     if len(comparison.tables) == 1:
-        return of_table(comparison.tables[0], comparison.reference, folds=comparison.splits // comparison.seeds)
+        folds = comparison.splits // comparison.seeds
+        return of_table(comparison.tables[0], comparison.reference, folds=folds, undecided=undecided)
     return _over_tables(comparison)
 
 
-def of_tables(comparison: GridComparison) -> dict[str, list[str]]:
+def of_tables(comparison: GridComparison, *, undecided: bool = True) -> dict[str, list[str]]:
     """Return the conclusions on each of several tables; empty where :func:`conclusions` has nothing else to sum up.
 
     Args:
         comparison: comparison of entries with a reference.
+        undecided: whether to add what more seeds would decide.
     """
     if comparison.splits == 1 or len(comparison.tables) == 1:
         return {}
     folds = comparison.splits // comparison.seeds
-    return {table.table: of_table(table, comparison.reference, folds=folds) for table in comparison.tables}
+    return {
+        table.table: of_table(table, comparison.reference, folds=folds, undecided=undecided)
+        for table in comparison.tables
+    }
 
 
-def of_table(table: TableComparison, reference: str, *, folds: int = 1) -> list[str]:
+def of_table(table: TableComparison, reference: str, *, folds: int = 1, undecided: bool = True) -> list[str]:
     """Return what one table shows.
 
     A sentence for each entry that differs from the reference in some region, one for all others, and one for each entry
@@ -57,6 +63,7 @@ def of_table(table: TableComparison, reference: str, *, folds: int = 1) -> list[
         table: comparison on the table.
         reference: the reference.
         folds: splits of a seed.
+        undecided: whether to add the sentences on what more seeds would decide.
     """
     sentences: list[str] = []
     alike: list[str] = []
@@ -64,7 +71,7 @@ def of_table(table: TableComparison, reference: str, *, folds: int = 1) -> list[
     for name in dict.fromkeys(one.method for one in table.compared):
         compared = [one for one in table.compared if one.method == name]
         parts = [
-            f"{verdict} {_join([_where(one) for one in compared if one.verdict == verdict])}"
+            f"{verdict} {_join([where(one) for one in compared if one.verdict == verdict])}"
             for verdict in (BETTER, WORSE)
             if any(one.verdict == verdict for one in compared)
         ]
@@ -76,29 +83,19 @@ def of_table(table: TableComparison, reference: str, *, folds: int = 1) -> list[
         sentences.append(f"No difference from {reference} in any region: {_join(alike)}.")
     if inconclusive:
         sentences.append(_inconclusive(reference, inconclusive))
-    return [*sentences, *_open(table, reference, folds)]
+    return [*sentences, *(_open(table, reference, folds) if undecided else [])]
 
 
 def _open(table: TableComparison, reference: str, folds: int) -> list[str]:
     """Return a sentence for each entry whose splits all agree on a difference that is not beyond chance yet."""
     sentences = []
-    for name in dict.fromkeys(one.method for one in table.compared):
-        pairs = [one for one in table.compared if one.method == name and one.needed is not None]
-        for word in (BETTER, WORSE):
-            undecided = [one for one in pairs if one.paired.lower_in == (one.paired.n if word == BETTER else 0)]
-            if undecided:
-                n, needed = undecided[0].paired.n, max(one.needed or 0 for one in undecided)
-                seeds = math.ceil(needed / folds)
-                seconds = (seeds * folds - n) * (table.seconds[name] + table.seconds[reference]) / n
-                sentences.append(
-                    f"{name}: {n} of {n} splits {word} {_join([_where(one) for one in undecided])}, not yet beyond "
-                    f"chance. Use `seeds={seeds}` to decide it, about {_duration(seconds)} more of computing."
-                )
+    for one in open_questions(table, reference, folds=folds):
+        n = one.compared[0].paired.n
+        sentences.append(
+            f"{one.method}: {n} of {n} splits {one.verdict} {_join([where(pair) for pair in one.compared])}, not yet "
+            f"beyond chance. Use `seeds={one.seeds}` to decide it, about {one.cost} more of computing."
+        )
     return sentences
-
-
-def _duration(seconds: float) -> str:
-    return f"{math.ceil(seconds)} seconds" if seconds < 100 else f"{math.ceil(seconds / 60)} minutes"
 
 
 def _inconclusive(reference: str, names: Sequence[str]) -> str:
@@ -145,7 +142,8 @@ def _ranks(ranking: Ranking) -> str:
     return f"differ: {best} is first ({rank:.1f}){alike}"
 
 
-def _where(one: Compared) -> str:
+def where(one: Compared) -> str:
+    """Return a score in words, with its change in percent."""
     change = "" if one.paired.percent is None else f" ({one.paired.percent:+.0f} %)"
     return WHERE[one.region] + change
 

@@ -147,13 +147,35 @@ class Columns:
 
 @dataclass(frozen=True)
 class RegionError:
-    """Out-of-fold errors of a region, target units; R² is relative to the region's mean, if its labels vary."""
+    """Out-of-fold errors of a region, target units; R² is relative to the region's mean, if its labels vary.
+
+    ``relative`` is the MAE over the mean size of the labels, if that is above 0.
+    """
 
     region: str
     n: int
     mae: float
     bias: float
     r2: float | None
+    relative: float | None = None
+
+
+@dataclass(frozen=True)
+class EndError:
+    """Out-of-fold errors of the rows with the highest values (``end`` is ``"top"``) or the lowest (``"lowest"``).
+
+    ``share`` is their fraction of the rows and ``value`` where they begin; ``bias_error`` is the standard error of the
+    bias, and ``relative_bias`` the size of the bias over the mean size of the labels, if that is above 0.
+    """
+
+    end: str
+    share: float
+    n: int
+    value: float
+    mae: float
+    bias: float
+    bias_error: float
+    relative_bias: float | None
 
 
 @dataclass(frozen=True)
@@ -188,7 +210,7 @@ class WeightTrial:
 class QuickModel:
     """Errors of a cross-validated boosted model by region, and of the same with weights.
 
-    ``contrast`` and ``trial`` are ``None`` if regions have too few rows.
+    ``contrast`` and ``trial`` are ``None`` if regions have too few rows; ``ends`` has the ends of the target.
     """
 
     rows: int
@@ -196,6 +218,7 @@ class QuickModel:
     errors: tuple[RegionError, ...]
     contrast: Contrast | None
     trial: WeightTrial | None = None
+    ends: tuple[EndError, ...] = ()
 
     def of(self, region: str) -> RegionError | None:
         """Return the errors of a region, if it has rows."""

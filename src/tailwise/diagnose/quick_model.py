@@ -1,5 +1,8 @@
 """Cross-validate a small boosted model, and return its errors by region."""
 
+import math
+from collections.abc import Iterator
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -9,7 +12,7 @@ from sklearn.metrics import r2_score
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from tailwise.data.preprocessing import fit_tree_preprocessor, nominal_inputs
-from tailwise.diagnose.facts import FEWEST, Contrast, QuickModel, RegionError, WeightTrial
+from tailwise.diagnose.facts import FEWEST, Contrast, EndError, QuickModel, RegionError, WeightTrial
 from tailwise.labels.density import LDS
 from tailwise.labels.shots import REGIONS, Shots
 from tailwise.model_selection import StratifiedRegressionGroupKFold, StratifiedRegressionKFold
@@ -22,6 +25,7 @@ MOST_COLUMNS = 200
 
 _MOST_CELLS, _FEWEST_ROWS = 2_000_000, 2_000
 _FOLDS = 5
+_END_SHARES = (0.01, 0.05, 0.1)
 _RESAMPLES = 1000
 _TRIED = "sqinv+lds"
 _TINY_FLOAT = np.float32(1e-12)
@@ -60,7 +64,7 @@ def cross_validate(features: pd.DataFrame, y: Array, shots: Shots, groups: pd.Se
         weight = 1 / LDS().effective(shots.counts, power=0.5)[shots.scalar_bins.index(y)]
         weighted = _out_of_fold(x, y, weight / weight.mean(), *settings)
         trial = _trial(np.abs(predicted - y), np.abs(weighted - y), contrast.rare, parts[contrast.rare], rng)
-    return QuickModel(len(y), folds, errors, contrast, trial)
+    return QuickModel(len(y), folds, errors, contrast, trial, tuple(_ends(y, predicted)))
 
 
 def _out_of_fold(
@@ -122,7 +126,30 @@ def _parts(y: Array, shots: Shots) -> dict[str, NDArray[np.bool_]]:
 def _region_error(name: str, y: Array, predicted: Array) -> RegionError:
     error = predicted - y
     r2 = float(r2_score(y, predicted)) if y.min() < y.max() else None
-    return RegionError(name, len(y), mae=float(np.abs(error).mean()), bias=float(error.mean()), r2=r2)
+    mae = float(np.abs(error).mean())
+    return RegionError(name, len(y), mae=mae, bias=float(error.mean()), r2=r2, relative=_relative(mae, y))
+
+
+def _relative(error: float, y: Array) -> float | None:
+    size = float(np.abs(y).mean())
+    return abs(error) / size if size > 0 else None
+
+
+def _ends(y: Array, predicted: Array) -> Iterator[EndError]:
+    """Yield the errors of the highest and of the lowest 1 % of the rows, or 5 or 10 % where 1 % is too few."""
+    for end, sign in (("top", 1.0), ("lowest", -1.0)):
+        ranked = np.sort(sign * y)[::-1]
+        for share in _END_SHARES:
+            value = float(sign * ranked[max(math.ceil(share * y.size) - 1, 0)])
+            chosen = sign * y >= sign * value
+            if chosen.sum() >= FEWEST:
+                if chosen.mean() <= 2 * share:  # not a spike at the end of the range
+                    error = predicted[chosen] - y[chosen]
+                    bias, spread = float(error.mean()), float(error.std(ddof=1) / np.sqrt(error.size))
+                    size = float(np.abs(error).mean())
+                    relative = _relative(bias, y[chosen])
+                    yield EndError(end, share, int(chosen.sum()), value, size, bias, spread, relative)
+                break
 
 
 def _contrast(size: Array, parts: dict[str, NDArray[np.bool_]], rng: np.random.Generator) -> Contrast | None:

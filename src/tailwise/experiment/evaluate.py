@@ -14,7 +14,7 @@ from tailwise.distributions.pooling import concatenate
 from tailwise.distributions.predictive import Predictive
 from tailwise.distributions.vector_predictive import AnyPredictive
 from tailwise.experiment.interval_coverage import measured_intervals
-from tailwise.experiment.leaderboard import Leaderboard, Standing
+from tailwise.experiment.leaderboard import Leaderboard, Rival, Standing
 from tailwise.experiment.model import FittedModel, Predictions
 from tailwise.experiment.trade_off import TradeOff, trade_off
 from tailwise.labels.relevance import Relevance
@@ -74,6 +74,7 @@ class Evaluation:
             see :func:`tailwise.experiment.references.references`.
         intervals: coverage of each kind of intervals by region of the true value, of a model with distributions.
         notes: notes for the user: predictions at the limit, a row that carries much of an error, no rare row.
+        rival: predictions of a plain model for the same rows, if they were asked for.
     """
 
     predicted: PredictedPart
@@ -86,6 +87,7 @@ class Evaluation:
     intervals: tuple[MeasuredIntervals, ...] = ()
     notes: tuple[str, ...] = ()
     references: tuple[Standing, ...] = ()
+    rival: Rival | None = None
 
     def metrics(self) -> dict[str, dict[str, float]]:
         """Return number of rows and metrics by region as plain numbers, without intervals."""

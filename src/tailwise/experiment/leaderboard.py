@@ -47,6 +47,19 @@ class Standing:
         )
 
 
+@dataclass(frozen=True, eq=False)
+class Rival:
+    """Predictions of a plain model for the same rows.
+
+    Args:
+        name: of the plain model.
+        pred: ``(n,)`` predictions, target units.
+    """
+
+    name: str
+    pred: NDArray[np.float64]
+
+
 @dataclass(frozen=True)
 class Leaderboard:
     """Out-of-fold errors of a stack and of what it is made of: no model is judged on rows it was trained on.

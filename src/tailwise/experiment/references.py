@@ -1,11 +1,15 @@
-"""Errors of plain LightGBM and of a constant beside those of a model, on the same split."""
+"""Plain models beside a fitted one, on the same split: LightGBM, a constant, the plain network of a stack."""
 
 import numpy as np
+from numpy.typing import NDArray
 
+from tailwise.backends.stack.experts import PLAIN
+from tailwise.backends.stack.stacked_model import StackedModel
 from tailwise.data.task import Task
 from tailwise.experiment.evaluate import PredictedPart
 from tailwise.experiment.fit import start
-from tailwise.experiment.leaderboard import CONSTANT, Standing
+from tailwise.experiment.leaderboard import CONSTANT, RIVALS, Rival, Standing
+from tailwise.experiment.model import FittedModel
 from tailwise.experiment.spec import Experiment
 from tailwise.training.recipe import Recipe
 
@@ -14,8 +18,12 @@ _MODEL = "lightgbm"
 _MOST_ROWS = 100_000
 
 
-def references(task: Task, predicted: PredictedPart, experiment: Experiment, *, name: str) -> tuple[Standing, ...]:
-    """Return the errors of a model, of plain LightGBM and of a constant on the same rows.
+def references(
+    task: Task, predicted: PredictedPart, experiment: Experiment, *, name: str
+) -> tuple[tuple[Standing, ...], Rival]:
+    """Return the errors of a model, of plain LightGBM and of a constant on the same rows, and the model's rival.
+
+    The rival is LightGBM, or the constant where LightGBM is left out.
 
     LightGBM is trained with its default parameters on the task's training rows, and stops early on its validation rows.
     It is left out of more than 100,000 training rows, of rows that are not in memory, and of images, texts and
@@ -29,14 +37,28 @@ def references(task: Task, predicted: PredictedPart, experiment: Experiment, *, 
     """
     y, shots = predicted.y, task.shots
     rows, y_train = task.rows_of("train")
-    standings = [Standing.of(name, y, predicted.pred, shots)]
+    rivals: list[Rival] = []
     plain = experiment.model == _MODEL and experiment.method == "vanilla"
     in_columns = bool(task.schema.columns) and not task.schema.media
     if not plain and in_columns and task.rows.in_memory and len(rows) <= _MOST_ROWS:
         running = start(task, Experiment("vanilla", _MODEL, recipe=Recipe(seed=experiment.recipe.seed)))
         for _ in running.fitting.epochs():
             pass
-        pred = running.bare().predictions(task.rows_of(predicted.part)[0]).pred
-        standings.append(Standing.of(LIGHTGBM, y, pred, shots))
-    standings.append(Standing.of(CONSTANT, y, np.full(len(y), np.median(y_train)), shots))
-    return tuple(standings)
+        rivals.append(Rival(LIGHTGBM, running.bare().predictions(task.rows_of(predicted.part)[0]).pred))
+    rivals.append(Rival(CONSTANT, np.full(len(y), np.median(y_train))))
+    every = [(name, predicted.pred), *((rival.name, rival.pred) for rival in rivals)]
+    return tuple(Standing.of(one, y, pred, shots) for one, pred in every), rivals[0]
+
+
+def plain_network(model: FittedModel, task: Task, part: str) -> Rival | None:
+    """Return the predictions of a stack's plain network, the mean over its folds; ``None`` of other models.
+
+    Args:
+        model: a fitted model.
+        task: the data.
+        part: ``"train"``, ``"val"`` or ``"test"``.
+    """
+    if not isinstance(model.model, StackedModel):
+        return None
+    pred: NDArray[np.float64] = model.model.points_of(PLAIN, model.schema, task.rows_of(part)[0])
+    return Rival(RIVALS[PLAIN], pred)

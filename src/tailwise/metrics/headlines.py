@@ -1,7 +1,7 @@
-"""The headline of an evaluation: the error to expect on rows as they come."""
+"""The headline of an evaluation: the error to expect on rows as they come, and its change from another model's."""
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from tailwise.labels.shots import Shots
 from tailwise.metrics.confidence import Interval
@@ -33,11 +33,55 @@ def as_rows_come(y_true: ArrayLike, y_pred: ArrayLike, shots: Shots) -> Interval
     """
     true, pred = label_pair(y_true, y_pred)
     value = error_as_rows_come(true, pred, shots)
-    index = shots.bins.index(true)
-    rows = np.bincount(index, minlength=shots.bins.n_bins)
-    weight = (shots.counts / np.maximum(rows, 1))[index]
-    if len(true) < 2 or not weight.any():
+    share = _shares(true, shots)
+    if share is None:
         return Interval(value)
-    share = weight / weight.sum()
-    half = _NORMAL_95 * float(np.sqrt(np.sum((share * (error_sizes(true, pred) - value)) ** 2)))
+    half = _half(share, error_sizes(true, pred), value)
     return Interval(value, max(value - half, 0.0), value + half)
+
+
+def headline_change(
+    y_true: ArrayLike, y_pred: ArrayLike, y_other: ArrayLike, shots: Shots, *, evenly: bool = False
+) -> Interval:
+    """Return the change of a headline from one prediction to another of the same rows, with a 95 % interval.
+
+    The interval is made as that of :func:`as_rows_come`, from the differences of both errors of each row.
+
+    Args:
+        y_true: ``(n,)`` or ``(n, K)`` labels, target units.
+        y_pred: predictions of that shape.
+        y_other: the predictions to compare them with.
+        shots: bins and the training rows in each.
+        evenly: every bin counts the same, in place of rows as they come.
+
+    Raises:
+        InputError: shapes that differ, values that are not finite.
+
+    Example:
+        >>> shots = Shots.from_labels([1.0] * 90 + [2.0] * 10)
+        >>> change = headline_change([1.0, 1.0, 2.0], [2.0, 1.5, 5.0], [1.0, 1.0, 2.0], shots)
+        >>> round(change.value, 3), change.excludes_zero
+        (0.975, True)
+    """
+    true, pred = label_pair(y_true, y_pred)
+    gain = error_sizes(true, pred) - error_sizes(true, y_other)
+    share = _shares(true, shots, evenly=evenly)
+    if share is None:
+        return Interval(float(gain.mean()))
+    value = float(share @ gain)
+    half = _half(share, gain, value)
+    return Interval(value, value - half, value + half)
+
+
+def _shares(y_true: NDArray[np.float64], shots: Shots, *, evenly: bool = False) -> NDArray[np.float64] | None:
+    """Return the weight of each row in a headline, ``(n,)``; ``None`` of a single row, or of bins without weight."""
+    index = shots.bins.index(y_true)
+    rows = np.bincount(index, minlength=shots.bins.n_bins)
+    of_bin = np.ones(shots.bins.n_bins) if evenly else shots.counts
+    weight = (of_bin / np.maximum(rows, 1))[index]
+    return weight / weight.sum() if len(y_true) > 1 and weight.any() else None
+
+
+def _half(share: NDArray[np.float64], values: NDArray[np.float64], mean: float) -> float:
+    """Return half the width of the interval of a weighted mean of independent values."""
+    return _NORMAL_95 * float(np.sqrt(np.sum((share * (values - mean)) ** 2)))

@@ -8,10 +8,12 @@ from numpy.typing import NDArray
 from tailwise.labels.shots import Shots
 from tailwise.metrics.confidence import Interval
 from tailwise.metrics.errors import mean_absolute_error
+from tailwise.metrics.headlines import headline_change
 from tailwise.metrics.paired_bootstrap import mae_change
-from tailwise.metrics.region_errors import region_rows
+from tailwise.metrics.region_errors import error_as_rows_come, region_errors, region_rows
 
 FEWEST_TO_SPEAK = 10
+HEADLINES = {"as_rows_come": "as rows come", "bmae": "evenly over values"}
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ def _with(method: str, remarks: list[str]) -> str:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Change of a region's MAE from another run to this one, on the same rows.
+    """Change of the MAE of a region, or of a headline, from another run to this one, on the same rows.
 
     Args:
         ours: MAE of this run.
@@ -66,16 +68,28 @@ class Comparison:
         return self.change.excludes_zero
 
     @property
+    def verdict(self) -> str:
+        """``"better"``, ``"worse"``, or ``"same"`` where the interval of the difference contains 0."""
+        return "same" if not self.differs else "better" if self.change.value < 0 else "worse"
+
+    @property
     def text(self) -> str:
         """The change in percent, and whether it differs from 0."""
         percent = f"{100 * self.change.value / max(self.theirs, 1e-300):+.0f} %"
         return percent if self.differs else f"no difference ({percent}, inside the noise of these rows)"
 
+    @property
+    def short(self) -> str:
+        """The change in a few words: ``"-8 % better"``, ``"+16 % worse"`` or ``"no difference"``."""
+        return f"{self.text} {self.verdict}" if self.differs else "no difference"
+
 
 def compare(
     y_true: NDArray[np.float64], y_pred: NDArray[np.float64], y_other: NDArray[np.float64], shots: Shots
 ) -> dict[str, Comparison]:
-    """Compare two runs row by row, over all rows and over each region that has rows.
+    """Compare two runs row by row: over all rows, over each region that has rows, and in both headlines.
+
+    Headlines have the keys of :data:`HEADLINES`.
 
     Args:
         y_true: ``(n,)`` or ``(n, K)`` labels.
@@ -83,7 +97,7 @@ def compare(
         y_other: predictions of the other run, like the labels.
         shots: regions.
     """
-    return {
+    by_region = {
         name: Comparison(
             mean_absolute_error(y_true[rows], y_pred[rows]),
             mean_absolute_error(y_true[rows], y_other[rows]),
@@ -92,3 +106,12 @@ def compare(
         for name, rows in region_rows(y_true, shots).items()
         if rows.any()
     }
+    headlines = {}
+    if len(y_true):
+        both = (y_pred, y_other)
+        come = [error_as_rows_come(y_true, pred, shots) for pred in both]
+        even = [region_errors(y_true, pred, shots)["all"]["bmae"] for pred in both]
+        for name, (ours, theirs) in zip(HEADLINES, (come, even), strict=True):
+            change = headline_change(y_true, y_pred, y_other, shots, evenly=name == "bmae")
+            headlines[name] = Comparison(ours, theirs, change)
+    return by_region | headlines

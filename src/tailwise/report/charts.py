@@ -12,12 +12,14 @@ from tailwise._numbers import number
 from tailwise.labels.shots import REGIONS, Shots
 from tailwise.report.bands import Bands
 from tailwise.report.drawing import INK, OTHER, OURS, REGION_COLORS, Drawing, drawing, short
+from tailwise.report.kept_epoch import kept_epoch
 
 Array = NDArray[np.float64]
 
 _MOST_COLUMNS = 250
 _FAINTEST = 0.2
 _HEXAGONS = 36, 13  # regular ones in the shape of the axes
+_MOST_ROOM = 0.2  # of the range of the means, for intervals that reach beyond it
 _WAYS = {"size": "mean absolute error", "sign": "mean error (predicted − true)"}
 
 
@@ -152,14 +154,24 @@ def error_chart(
             each = "; ".join(f"{_named(runs, name)}{_with_band(mean[i], half[i])}" for name, mean, half in means)
             rows = "1 row" if counts[i] == 1 else f"{counts[i]:,} rows"
             drawn.tell(centers[i], means[0][1][i], f"{bands.name(i)} ({rows}): {each}")
-        if show == "size":
-            axes.set_ylim(bottom=0)
-        else:
+        if show == "sign":
             axes.axhline(0, color=INK, linewidth=0.9)
+        low, high = _limits([(mean[filled], half[filled]) for _, mean, half in means])
+        axes.set_ylim(0 if show == "size" else low, high)
         axes.set_xlabel(short(f"true {target}"))
         drawn.title(_WAYS[show])
         drawn.legend(1)
     return drawn.svg
+
+
+def _limits(means: Sequence[tuple[Array, Array]]) -> tuple[float, float]:
+    """Return the ends of an axis for means, 0 and their intervals, as far as these do not squash the means."""
+    every = np.concatenate([[0.0], *(mean for mean, _ in means)])
+    ends = np.concatenate([every, *(mean + side * half for mean, half in means for side in (-1, 1))])
+    low, high = float(every.min()), float(every.max())
+    room = _MOST_ROOM * (high - low or 1.0)
+    pad = 0.04 * (high - low or 1.0)
+    return max(float(np.nanmin(ends)), low - room) - pad, min(float(np.nanmax(ends)), high + room) + pad
 
 
 def scatter_chart(
@@ -215,7 +227,7 @@ def scatter_chart(
 
 
 def training_chart(history: Sequence[dict[str, Any]], target: str, step: str = "epoch", *, error: str = "MAE") -> str:
-    """Draw the validation error by region over the epochs, with a dashed line where a stage begins.
+    """Draw the validation error by region over the epochs, with lines where a stage begins and at the kept epoch.
 
     Args:
         history: records of the epochs.
@@ -237,6 +249,9 @@ def training_chart(history: Sequence[dict[str, Any]], target: str, step: str = "
             axes.plot(epochs, values, color=REGION_COLORS[region], linewidth=1.6, marker=alone, label=region)
         for start in [i for i in range(1, len(history)) if history[i]["stage"] != history[i - 1]["stage"]]:
             axes.axvline(start + 0.5, color=INK, linewidth=0.9, linestyle="--")
+        kept = kept_epoch(history)
+        if kept is not None:
+            axes.axvline(kept + 1, color=OURS, linewidth=1.4, linestyle=":", label=f"kept: {step} {kept + 1}")
         _tell_epochs(drawn, errors, step)
         axes.set_ylim(bottom=0)
         axes.set_xlim(0.5, len(history) + 0.5)

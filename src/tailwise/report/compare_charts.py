@@ -1,9 +1,8 @@
 """Charts of a comparison: change of each entry by region, and few-shot against many-shot error."""
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 import numpy as np
@@ -11,13 +10,13 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from tailwise._numbers import number
+from tailwise.compare.ranks import pareto_front
 from tailwise.report.critical import wrapped
 from tailwise.report.drawing import INK, OTHER, OURS, drawing, short
+from tailwise.report.point_labels import place_labels
 
 if TYPE_CHECKING:
     from tailwise.compare.table_comparison import TableComparison
-
-Box = tuple[float, float, float, float]
 
 _PALEST, _DARKEST = 10.0, 60.0  # percent at which the colours end, at least and at most
 _DIFFERENT = ("better", "worse")
@@ -92,12 +91,40 @@ def trade_chart(table: "TableComparison", reference: str) -> str:
     """
     on_front = table.on_front()
     points = {name: (_mean(table, name, "many"), _mean(table, name, "few")) for name in on_front}
+    return _trade(points, on_front, reference, "MAE", f" ({table.target})", table.sweep)
+
+
+def change_chart(changes: Mapping[str, Mapping[str, float]], reference: str) -> str | None:
+    """Draw the change of the many-shot error against that of the few-shot error, over several tables.
+
+    ``None`` if no entry has both.
+
+    Args:
+        changes: by entry and score, percent.
+        reference: name of the reference, whose changes are 0.
+    """
+    both = {name: (of["many"], of["few"]) for name, of in changes.items() if {"many", "few"} <= of.keys()}
+    if not both:
+        return None
+    points = {reference: (0.0, 0.0), **both}
+    on_front = dict(zip(points, pareto_front(list(points.values())).tolist(), strict=True))
+    return _trade(points, on_front, reference, "change of the MAE", ", %", ())
+
+
+def _trade(
+    points: Mapping[str, tuple[float, float]],
+    on_front: Mapping[str, bool],
+    reference: str,
+    error: str,
+    unit: str,
+    sweep: Sequence[str],
+) -> str:
     front = sorted(points[name] for name, on in on_front.items() if on)
-    swept = [points[name] for name in table.sweep if name in points]
+    swept = [points[name] for name in sweep if name in points]
     each = "; ".join(f"{name} {number(many)} and {number(few)}" for name, (many, few) in points.items())
     best = ", ".join(name for name, on in on_front.items() if on)
-    alt = f"MAE where rows are many and where they are few: {each}. No other is better in both than {best}."
-    with drawing(alt, 6.6, 4.8, grid="both", near="xy") as drawn:
+    alt = f"{error}{unit} where rows are many and where they are few: {each}. No other is better in both than {best}."
+    with drawing(alt[:1].upper() + alt[1:], 5.6, 4.2, grid="both", near="xy") as drawn:
         axes = drawn.axes
         if len(swept) > 1:
             axes.plot(
@@ -108,12 +135,12 @@ def trade_chart(table: "TableComparison", reference: str) -> str:
             color, mark = (OURS if on_front[name] else OTHER), ("D" if name == reference else "o")
             axes.scatter([many], [few], s=36, color=color, zorder=3, marker=mark)
             drawn.tell(many, few, f"{name}: {number(many)} where rows are many, {number(few)} where they are few")
-        axes.margins(0.12)
-        axes.set_xlabel(short(f"MAE where rows are many ({table.target})", 70))
-        drawn.title(f"MAE where rows are few ({table.target})")
+        axes.margins(0.18)
+        axes.set_xlabel(short(f"{error} where rows are many{unit}", 60))
+        drawn.title(f"{error} where rows are few{unit}")
         drawn.legend(2)
         drawn.figure.draw_without_rendering()
-        _label(axes, points, (front, swept))
+        place_labels(axes, points, (front, swept))
     return drawn.svg
 
 
@@ -136,50 +163,3 @@ def _lightness(color: NDArray[np.float64]) -> float:
 def _mean(table: "TableComparison", name: str, score: str) -> float:
     mean = table.mean(name, score)
     return np.nan if mean is None else mean
-
-
-def _label(
-    axes: Any, points: Mapping[str, tuple[float, float]], lines: Sequence[Sequence[tuple[float, float]]]
-) -> None:
-    """Write the name of each point where it overlaps least with points, lines and other names."""
-    taken = [_box(x, y, 4) for x, y in axes.transData.transform(list(points.values()))]
-    for line in lines:
-        for start, end in pairwise(axes.transData.transform(line) if len(line) else []):
-            steps = np.linspace(0, 1, max(2, int(np.hypot(*(end - start)) // 4)))[:, None]
-            taken += [_box(x, y, 2) for x, y in start + steps * (end - start)]
-    inside = axes.get_window_extent().extents
-    for name, point in sorted(points.items(), key=lambda item: item[1]):
-        tried: list[tuple[float, int, Any, Box]] = []
-        for x, y, side, rise in _AROUND:
-            text = axes.annotate(
-                wrapped(name), point, xytext=(x, y), textcoords="offset points", fontsize=8, color=INK, ha=side, va=rise
-            )
-            text.set_in_layout(False)
-            extent = text.get_window_extent()
-            box = (extent.x0, extent.y0, extent.x1, extent.y1)
-            beyond = (box[2] - box[0]) * (box[3] - box[1]) - _shared(box, inside)
-            tried.append((beyond + sum(_shared(box, other) for other in taken), len(tried), text, box))
-            if tried[-1][0] == 0:
-                break
-        _, _, best, box = min(tried, key=lambda one: one[:2])
-        for _, _, text, _ in tried:
-            if text is not best:
-                text.remove()
-        taken.append(box)
-
-
-_AROUND = [
-    (7 * far * x, 7 * far * y, {1: "left", 0: "center", -1: "right"}[x], {1: "bottom", 0: "center", -1: "top"}[y])
-    for far in (1, 2, 3)
-    for x, y in ((1, 0), (-1, 0), (1, 1), (1, -1), (-1, 1), (-1, -1), (0, 1), (0, -1))
-]
-
-
-def _box(x: float, y: float, half: float) -> Box:
-    return x - half, y - half, x + half, y + half
-
-
-def _shared(one: Box, other: Box) -> float:
-    """Return the area of the intersection of two boxes."""
-    wide, high = min(one[2], other[2]) - max(one[0], other[0]), min(one[3], other[3]) - max(one[1], other[1])
-    return max(wide, 0.0) * max(high, 0.0)

@@ -7,15 +7,19 @@ from markupsafe import Markup
 
 from tailwise._numbers import number
 from tailwise.compare.compared_scores import HEADINGS
-from tailwise.report.compare_charts import heat_chart, signed, trade_chart
+from tailwise.compare.conclusions import where
+from tailwise.compare.open_questions import open_questions
+from tailwise.report.compare_charts import change_chart, heat_chart, signed, trade_chart
 from tailwise.report.critical import critical_chart
 from tailwise.report.rendering import render
 
 if TYPE_CHECKING:
     from tailwise.compare.comparison import GridComparison
+    from tailwise.compare.open_questions import OpenQuestion
     from tailwise.compare.table_comparison import TableComparison
 
 _FEWEST_FOR_WILCOXON = 6
+_SUMMARY = ("come", "many", "few")
 
 
 def compare_page(
@@ -36,13 +40,22 @@ def compare_page(
         scores: scores that are compared, each with words such as ``"over all test rows"``.
     """
     seconds = comparison.seconds()
+    tables = [_of_table(table, comparison, of_tables.get(table.table, ()), list(scores)) for table in comparison.tables]
+    if len(tables) > 1:
+        overview = change_chart(comparison.changes(), comparison.reference)
+        trade = None if overview is None else Markup(overview)
+    else:
+        trade = tables[0]["trade"]
     return render(
         "compare.html",
         title=title,
         comparison=comparison,
-        tables=[
-            _of_table(table, comparison, of_tables.get(table.table, ()), list(scores)) for table in comparison.tables
-        ],
+        tables=tables,
+        trade=trade,
+        summary=[score for score in _SUMMARY if score in scores],
+        tallies=comparison.tallies(),
+        undecided=_undecided(comparison),
+        in_words=where,
         over=_over_tables(comparison, list(scores)) if len(comparison.tables) > 1 else None,
         scores=list(scores),
         headings=HEADINGS,
@@ -54,6 +67,18 @@ def compare_page(
         signed=signed,
         three_digits=_three_digits,
     )
+
+
+def _undecided(comparison: "GridComparison") -> list[tuple[str, "OpenQuestion"]]:
+    """Return what more seeds would decide, with the table that it is about."""
+    if comparison.splits == 1:
+        return []
+    folds = comparison.splits // comparison.seeds
+    return [
+        (table.table, question)
+        for table in comparison.tables
+        for question in open_questions(table, comparison.reference, folds=folds)
+    ]
 
 
 def _of_table(

@@ -2,6 +2,7 @@
 
 from markupsafe import Markup
 
+from tailwise.diagnose.answer import answer
 from tailwise.diagnose.facts import Diagnosis
 from tailwise.labels.shots import REGIONS
 from tailwise.report.diagnosis_charts import label_chart, quick_model_chart, relevance_chart
@@ -26,6 +27,7 @@ def diagnosis_page(diagnosis: Diagnosis, name: str) -> str:
         "diagnosis.html",
         title=f"{target.name} of {name}",
         diagnosis=diagnosis,
+        answer=answer(diagnosis),
         lines=target_lines(diagnosis),
         findings=findings(diagnosis),
         charts={chart: Markup(svg) for chart, svg in pictures.items()},

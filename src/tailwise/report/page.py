@@ -8,17 +8,18 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from tailwise._numbers import number
 from tailwise.experiment.leaderboard import Leaderboard, Standing
 from tailwise.experiment.trade_off import TradeOff
 from tailwise.labels.shots import REGIONS, Shots
 from tailwise.metrics.confidence import Interval
 from tailwise.metrics.coverage import CONFIDENCE, MeasuredIntervals, RegionCoverage
 from tailwise.metrics.region_metrics import DISTANCE_METRICS, METRICS, RegionMetrics, dimension_metrics, region_metrics
-from tailwise.report.against import FEWEST_TO_SPEAK, Comparison, OtherRun
+from tailwise.report.against import FEWEST_TO_SPEAK, HEADLINES, Comparison, OtherRun
+from tailwise.report.answer import answer
 from tailwise.report.cell_charts import cell_error_chart, cells_chart
 from tailwise.report.charts import density_chart, error_chart, scatter_chart, training_chart
 from tailwise.report.features import FeatureMap, map_chart, similarity_chart
+from tailwise.report.kept_epoch import why_stopped
 from tailwise.report.rendering import render
 from tailwise.report.trade_off_charts import (
     dial_data,
@@ -49,6 +50,7 @@ def run_page(
     history: list[dict[str, Any]],
     notes: list[str],
     other: OtherRun | None = None,
+    rival: OtherRun | None = None,
     changes: Mapping[str, Comparison] | None = None,
     coverage: Mapping[str, RegionCoverage] | None = None,
     shared: Sequence[str] = (),
@@ -79,7 +81,8 @@ def run_page(
         history: records of the epochs.
         notes: notes for the user.
         other: another run on the same test rows, shown next to this one.
-        changes: comparison with the other run, by region.
+        rival: a plain model on the same test rows, where no other run is shown.
+        changes: comparison with the other run or the rival, by region and headline.
         coverage: coverage of the intervals at the run's confidence level, by region.
         shared: groups of regions whose intervals are calibrated together, as text.
         levels: coverage by region at several confidence levels.
@@ -93,12 +96,13 @@ def run_page(
         as_rows_come: error of rows as they come.
         intervals: coverage of each kind of intervals.
     """
-    name, other_name = (method, "") if other is None else other.names(method, masked=shots.gaps is not None)
+    beside = other or rival
+    name, beside_name = (method, "") if beside is None else beside.names(method, masked=shots.gaps is not None)
     runs = [(name, y_pred)]
     others: Mapping[str, RegionMetrics] = {}
-    if other is not None:
-        runs.append((other_name, other.y_pred))
-        others = region_metrics(y_true, other.y_pred, shots)
+    if beside is not None:
+        runs.append((beside_name, beside.y_pred))
+        others = region_metrics(y_true, beside.y_pred, shots)
     steps = "epochs" if any(line.get("terms") for line in history) else "rounds"
     several = y_true.ndim > 1
     metrics = DISTANCE_METRICS if several else METRICS
@@ -144,7 +148,11 @@ def run_page(
         target=target,
         method=method,
         name=name,
-        other_name=other_name,
+        other_name="" if other is None else beside_name,
+        beside_name=beside_name,
+        answer=answer(regions, target, changes or {}, others, beside_name),
+        headlines=HEADLINES,
+        fewest=FEWEST_TO_SPEAK,
         data=data,
         rows=rows,
         split=split,
@@ -154,16 +162,17 @@ def run_page(
         no_rare_tested=not_tested(regions, shots),
         others=others,
         metrics=metrics,
+        shown_metrics={key: about for key, about in metrics.items() if key != "sera"},
         by_target=_by_target(y_true, y_pred, shots, targets) if several else {},
         history=history,
         steps=steps,
+        stopped="" if leaderboard else why_stopped(history, steps.rstrip("s")),
         stages=1 + sum(line["stage"] != before["stage"] for before, line in pairwise(history)),
         notes=notes,
-        changes=changes,
+        changes=changes or {},
         coverage=coverage,
         confidence=CONFIDENCE,
         shared=shared,
-        verdict=_verdict(regions, name, other_name, target, changes or {}, "Distance" if several else "MAE"),
         charts={chart: Markup(svg) for chart, svg in pictures.items()},
         features=features,
         alike="" if features is None else " to ".join(f"{end:.2f}" for end in features.span),
@@ -187,34 +196,3 @@ def _by_target(
         name: (metrics[j], Markup(scatter_chart(y_true[:, j], y_pred[:, j], shots, name, codes=codes)))
         for j, name in enumerate(targets)
     }
-
-
-def _verdict(
-    regions: Mapping[str, RegionMetrics],
-    name: str,
-    other_name: str,
-    target: str,
-    changes: Mapping[str, Comparison],
-    error: str,
-) -> list[str]:
-    """Return the conclusions as plain sentences, for regions with enough rows."""
-    sentences = []
-    rare = next((name for name in ("few", "zero", "medium") if regions[name].n >= FEWEST_TO_SPEAK), None)
-    if rare and regions["many"].n >= FEWEST_TO_SPEAK:
-        ratio = regions[rare].metrics["mae"].value / max(regions["many"].metrics["mae"].value, 1e-300)
-        times = f"Where training rows are {rare}, errors are {ratio:.1f} times those where they are many"
-        bias = regions[rare].metrics.get("bias")
-        if bias is None:
-            sentences.append(f"{times}.")
-        else:
-            low, high = bias.low, bias.high
-            clear = low is not None and high is not None and (low > 0 or high < 0)
-            side = f"on average {number(abs(bias.value))} too {'low' if bias.value < 0 else 'high'}"
-            sentences.append(
-                f"{times}, and predictions of {target} are {side if clear else 'not clearly too high or low'}."
-            )
-    return sentences + [
-        f"{error} where training rows are {region}: {changes[region].text} with {name} instead of {other_name}."
-        for region in ("many", "medium", "few", "zero")
-        if region in changes and regions[region].n >= FEWEST_TO_SPEAK
-    ]

@@ -12,6 +12,7 @@ from tailwise._files import naming, write_json, write_text
 from tailwise.data.task import Task
 from tailwise.experiment.evaluate import Evaluation, PredictedPart, evaluate, predict_part
 from tailwise.experiment.model import FittedModel, Predictions
+from tailwise.experiment.references import plain_network
 from tailwise.experiment.spec import Experiment
 from tailwise.experiment.worst_rows import worst_rows
 from tailwise.modalities.kinds import kinds
@@ -188,6 +189,9 @@ def _page(
     if rows is not None and predicted.features is not None:
         features = FeatureMap.of(predicted.features, predicted.y[rows], task.shots)
     name = "a data frame" if task.source is None else task.source.name
+    plain = None if other is not None else test.rival or plain_network(model, task, "test")
+    rival = None if plain is None else OtherRun(plain.name, plain.pred, masked=task.shots.gaps is not None)
+    beside = other or rival
     return run_page(
         title=f"{task.schema.target} of {name}",
         target=task.schema.target,
@@ -202,7 +206,8 @@ def _page(
         history=run.read_history(out),
         notes=[*([] if task.source is None else task.source.notes), *task.notes, *remarks],
         other=other,
-        changes=None if other is None else compare(predicted.y, predicted.pred, other.y_pred, task.shots),
+        rival=rival,
+        changes=None if beside is None else compare(predicted.y, predicted.pred, beside.y_pred, task.shots),
         coverage=test.coverage,
         shared=() if conformal is None else conformal.shared,
         levels=None if conformal is None else coverage_by_level(conformal, predicted.y, predicted.pred),

@@ -71,7 +71,8 @@ def table_plan(running: Running, *, label: str, other: OtherRun | None = None) -
         test = evaluate(model, task, seed=experiment.recipe.seed, features_of=artifact.page_rows(task))
         if world()[0] == 0:
             if model.leaderboard is None and len(task.schema.targets) == 1:
-                test = replace(test, references=references(task, test.predicted, experiment, name=label))
+                standings, rival = references(task, test.predicted, experiment, name=label)
+                test = replace(test, references=standings, rival=rival)
             remarks = running.method.remarks
             artifact.write_results(
                 folder, task, model, test, label=label, remarks=remarks, validated=validated, other=other

@@ -11,6 +11,7 @@ from tailwise.labels.shots import REGIONS
 from tailwise.metrics.region_metrics import METRICS
 from tailwise.serve.chart_series import harmless
 from tailwise.serve.runs import Run
+from tailwise.serve.settings import ranks
 from tailwise.serve.templating import iso, link
 
 Query = Mapping[str, Sequence[str]]
@@ -32,6 +33,10 @@ _HEADLINES = {
 }
 _OVERVIEW = (*(("all", name) for name in _HEADLINES), *((region, "mae") for region in REGIONS))
 _OF_A_REGION = ("mae", "rmse", "gm", "bias")
+_RANK = "rank"
+_ABOUT_RANK = (
+    "Among runs with the same data, target and split, by the geometric mean of the errors as rows come and evenly"
+)
 
 
 class Listing:
@@ -39,7 +44,8 @@ class Listing:
 
     Args:
         runs: all runs.
-        query: ``q`` words that a run must contain, ``region`` to show, ``sort`` and ``order``.
+        query: ``q`` words that a run must contain, ``data`` that it must have been trained on, ``region`` to show,
+            ``sort`` and ``order``.
 
     Raises:
         InputError: an unknown region or order.
@@ -50,13 +56,19 @@ class Listing:
         self.sort, self.order = last(query, "sort") or "date", last(query, "order")
         known(self.region, "region", ("", *ALL_REGIONS))
         self.columns = self._columns(runs)
+        self.every_data = sorted({run.data for run in runs if run.data})
+        self.data = last(query, "data")
+        self.ranks = ranks(runs)
         keys = {**{name: key for name, (_, key) in _ABOUT.items()}, **{c: _error(c) for c, _, _ in self.columns}}
+        keys[_RANK] = lambda run: self.ranks.get(run.id, (None,))[0]
         if self.sort not in keys:  # a column of another region
             self.sort = "date"
         self.order = self.order or ("desc" if self.sort == "date" else "asc")
         known(self.order, "order", ("asc", "desc"))
         words = self.words.lower().split()
         chosen = [run for run in runs if all(word in _text(run) for word in words)]
+        if self.data:
+            chosen = [run for run in chosen if run.data == self.data]
         if self.region:
             chosen = [run for run in chosen if run.rows(self.region) or run.state != "finished"]
         key = keys[self.sort]
@@ -78,12 +90,13 @@ class Listing:
 
     def headings(self) -> list[dict[str, Any]]:
         """Return the columns, each with the address of the list sorted by it."""
-        every = [(name, heading, "") for name, (heading, _) in _ABOUT.items()] + self.columns
+        every = [(name, heading, "") for name, (heading, _) in _ABOUT.items()]
+        every += [(_RANK, "Rank", _ABOUT_RANK), *self.columns]
         headings = []
         for name, heading, about in every:
             is_sorted = name == self.sort
             turned = "desc" if is_sorted and self.order == "asc" else "asc"
-            address = link("/", q=self.words, region=self.region, sort=name, order=turned)
+            address = link("/", q=self.words, data=self.data, region=self.region, sort=name, order=turned)
             order = {"asc": "ascending", "desc": "descending"}[self.order] if is_sorted else ""
             headings.append({"name": name, "heading": heading, "about": about, "address": address, "order": order})
         return headings
@@ -93,14 +106,14 @@ class Listing:
         buffer = io.StringIO()
         writer = csv.writer(buffer, lineterminator="\n")
         names = [name for name, _, _ in self.columns]
-        writer.writerow([*_ABOUT, "state", *(n + end for n in names for end in ("", ".low", ".high"))])
+        writer.writerow([*_ABOUT, "state", _RANK, *(n + end for n in names for end in ("", ".low", ".high"))])
         for run in self.runs:
             about = [run.id, run.target, run.method, run.model, "" if run.seed is None else str(run.seed), run.data]
             errors = [run.error(*name.split(".")) for name in names]
             cells = [v for e in errors for v in ((None, None, None) if e is None else (e.value, e.low, e.high))]
-            writer.writerow(
-                [*map(harmless, about), iso(run.changed), run.state, *("" if v is None else repr(v) for v in cells)]
-            )
+            rank = self.ranks.get(run.id, ("",))[0]
+            values = ["" if v is None else repr(v) for v in cells]
+            writer.writerow([*map(harmless, about), iso(run.changed), run.state, rank, *values])
         return buffer.getvalue()
 
 

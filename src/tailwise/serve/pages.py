@@ -12,6 +12,7 @@ from tailwise.serve.library import Page
 from tailwise.serve.listing import ALL_REGIONS, Listing, Query, known, last
 from tailwise.serve.run_charts import CURVES, dial_plot, error_plot, regions_plot, training_plot
 from tailwise.serve.runs import Run
+from tailwise.serve.settings import differences
 from tailwise.serve.templating import render
 
 _LAST_EPOCHS = 12
@@ -55,6 +56,7 @@ def compare_page(columns: Sequence[Column], curve: str) -> str:
         curves=CURVES,
         curve=curve,
         ids=ids,
+        settings=differences([column.run for column in columns]),
         others=[column.name for column in columns if column.run.target != columns[0].run.target],
         first_instead={name: [name, *(other for other in ids if other != name)] for name in ids},
     )
@@ -99,6 +101,6 @@ def _of_run(run: Run) -> dict[str, Any]:
         "stages": isinstance(last.get("stage"), int) and last["stage"] > 0,
         "last": list(zip(range(1, run.epochs + 1), run.history, validation, strict=True))[-_LAST_EPOCHS:][::-1],
         "regions": [region for region in run.metrics if run.rows(region)],
-        "metrics": METRICS,
+        "metrics": {name: about for name, about in METRICS.items() if name != "sera"},
         "curves": {key: name for key, name in CURVES.items() if any(key in errors for errors in validation)},
     }

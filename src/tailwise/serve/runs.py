@@ -42,6 +42,7 @@ class Run:
         metrics: ``metrics.json`` by region; empty for an unfinished run.
         trade_off: ``trade_off.json``; empty for a run without distributions.
         history: records of epochs, or of rounds of boosting.
+        config: ``config.json``.
     """
 
     id: str
@@ -58,6 +59,7 @@ class Run:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     trade_off: Mapping[str, Any] = field(default_factory=dict)
     history: tuple[Mapping[str, Any], ...] = ()
+    config: Mapping[str, Any] = field(default_factory=dict)
 
     def error(self, region: str, metric: str = "mae") -> Interval | None:
         """Return a metric of a region's test rows with its interval, if the run has it."""
@@ -76,6 +78,11 @@ class Run:
             if balance is not None and many is not None and few is not None:
                 points.append((balance, many, few))
         return points
+
+    @property
+    def file(self) -> str:
+        """Name of the table without its folders."""
+        return self.data.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
 
     def rows(self, region: str) -> int:
         """Return the number of test rows of a region."""
@@ -137,6 +144,7 @@ def read_run(root: Path, folder: Path, name: str, stamp: tuple[Any, ...]) -> Run
         metrics=metrics,
         trade_off=trade_off,
         history=history,
+        config=config,
     )
 
 

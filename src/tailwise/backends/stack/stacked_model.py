@@ -74,6 +74,16 @@ class StackedModel:
             columns.append(np.mean([expert.columns(output) for output in outputs], axis=0))
         return points_first(columns)
 
+    def points_of(self, name: str, schema: Schema, rows: Rows) -> NDArray[np.float64]:
+        """Return the ``(n,)`` predictions of one expert, the mean over its folds, target units."""
+        places = [place for place, one in enumerate(self.trained) if one.expert == name]
+        inputs = StackInputs(tuple(self.inputs.parts[place] for place in places))
+        pieces = [
+            np.mean([self.models[place].predict(x[str(i)]) for i, place in enumerate(places)], axis=0)
+            for x in inputs.pieces(schema, rows)
+        ]
+        return np.concatenate([np.empty(0), *pieces])
+
     def outputs(self, x: Any, *, features: bool = False, predictive: bool = False) -> Outputs:  # noqa: ARG002
         """Return medians, standard deviations and distributions of rows; a stack has no features."""
         mixture = self.combiner.predictive(self.columns(x))
