@@ -14,6 +14,7 @@ from sphinx.cmd.build import build_main
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
+import api  # noqa: E402
 import navigation  # noqa: E402
 import stage  # noqa: E402
 
@@ -24,6 +25,7 @@ def build(folder: Path) -> int:
     if source.exists():
         shutil.rmtree(source)
     stage.copy_pages(source)
+    api.write(source)
     navigation.write(source)
     arguments = ["-b", "html", "-c", str(HERE), "-d", str(folder / "doctrees"), "-W", "--keep-going", "-q"]
     return build_main([*arguments, str(source), str(folder / "html")])

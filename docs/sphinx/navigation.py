@@ -13,7 +13,7 @@ def write(source: Path) -> None:
         for caption, entries in {
             "The command": ["docs/guide", "docs/reading", "docs/media", "docs/scale"],
             "Methods": ["docs/methods"],
-            "Python": ["docs/sklearn"],
+            "Python": ["docs/sklearn", "docs/api/README"],
             "Evidence": ["docs/results", "examples/README", "docs/performance"],
             "Project": ["docs/reliability", "CHANGELOG", "CONTRIBUTING", "docs/roadmap", "docs/adr/README"],
         }.items()
