@@ -9,13 +9,16 @@ import shutil
 import sys
 from pathlib import Path
 
+import matplotlib as mpl
 from sphinx.cmd.build import build_main
 
+mpl.use("Agg")
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
 import api  # noqa: E402
 import navigation  # noqa: E402
+import pieces  # noqa: E402
 import stage  # noqa: E402
 
 
@@ -26,6 +29,7 @@ def build(folder: Path) -> int:
         shutil.rmtree(source)
     stage.copy_pages(source)
     api.write(source)
+    pieces.write(source)
     navigation.write(source)
     arguments = ["-b", "html", "-c", str(HERE), "-d", str(folder / "doctrees"), "-W", "--keep-going", "-q"]
     return build_main([*arguments, str(source), str(folder / "html")])

@@ -12,7 +12,7 @@ def write(source: Path) -> None:
         toctree(caption, entries)
         for caption, entries in {
             "The command": ["docs/guide", "docs/reading", "docs/media", "docs/scale"],
-            "Methods": ["docs/methods"],
+            "Methods": ["docs/pieces/README", "docs/methods"],
             "Python": ["docs/sklearn", "docs/api/README"],
             "Evidence": ["docs/results", "examples/README", "docs/performance"],
             "Project": ["docs/reliability", "CHANGELOG", "CONTRIBUTING", "docs/roadmap", "docs/adr/README"],
