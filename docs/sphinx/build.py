@@ -18,6 +18,7 @@ sys.path.insert(0, str(HERE))
 
 import api  # noqa: E402
 import navigation  # noqa: E402
+import notebooks  # noqa: E402
 import pieces  # noqa: E402
 import stage  # noqa: E402
 
@@ -30,8 +31,21 @@ def build(folder: Path) -> int:
     stage.copy_pages(source)
     api.write(source)
     pieces.write(source)
+    notebooks.write(source)
     navigation.write(source)
-    arguments = ["-b", "html", "-c", str(HERE), "-d", str(folder / "doctrees"), "-W", "--keep-going", "-q"]
+    arguments = [
+        "-b",
+        "html",
+        "-c",
+        str(HERE),
+        "-d",
+        str(folder / "doctrees"),
+        "-W",
+        "--keep-going",
+        "-q",
+        "-t",
+        "gallery",
+    ]
     return build_main([*arguments, str(source), str(folder / "html")])
 
 

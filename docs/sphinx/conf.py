@@ -18,6 +18,24 @@ exclude_patterns = ["docs/gallery/README.md"]
 myst_heading_anchors = 4
 myst_enable_extensions = ["attrs_inline"]
 
+# The gallery: each script is run while the site is built.
+if tags.has("gallery"):  # noqa: F821  Sphinx defines it
+    from sphinx_gallery.sorting import FileNameSortKey
+
+    extensions.append("sphinx_gallery.gen_gallery")
+    sphinx_gallery_conf = {
+        "examples_dirs": str(Path(__file__).parents[1] / "gallery"),
+        "gallery_dirs": "docs/gallery",
+        "filename_pattern": r"plot_",
+        "within_subsection_order": FileNameSortKey,
+        "show_memory": False,
+        "min_reported_time": 1e9,
+        "download_all_examples": False,
+        "abort_on_example_error": True,
+        "remove_config_comments": True,
+        "write_computation_times": False,
+    }
+
 # Docstrings.
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"

@@ -83,8 +83,8 @@ def _gradients(part: Part, axes: NDArray[Any]) -> str:
     axes[1].set(xlabel="target", ylabel="push on the prediction", title="push, largest = 1")
     axes[1].legend()
     return (
-        "Left: predictions that are pulled to the middle, as those of a plain network. Right: how strongly the loss pushes "
-        "each of them (minus its gradient, over the largest), in red, beside squared error in grey."
+        "Left: predictions that are pulled to the middle, as those of a plain network. Right: how strongly the loss "
+        "pushes each of them (minus its gradient, over the largest), in red, beside squared error in grey."
     )
 
 
@@ -98,8 +98,8 @@ def _predictions(part: Part, axes: NDArray[Any]) -> str:
     axes[1].set(xlabel="x", ylabel="target", title="predictions after a short training")
     axes[1].legend()
     return (
-        "Left: the training labels of a toy table. Right: what a small network predicts after a short training with the "
-        "part, in red, with the range of 80 % of its distribution, beside the plain network in blue."
+        "Left: the training labels of a toy table. Right: what a small network predicts after a short training with "
+        "the part, in red, with the range of 80 % of its distribution, beside the plain network in blue."
     )
 
 
@@ -108,6 +108,8 @@ def _features(part: Part, axes: NDArray[Any]) -> str:
         z = features_of(part.name, trained=trained)
         shown = axis.scatter(z[:, 0], z[:, 1], c=np.sort(Y)[::3], s=8, cmap="viridis")
         axis.set(title=f"features {title}", xticks=[], yticks=[], aspect="equal")
+        if np.allclose(np.hypot(*z.T), 1):
+            axis.set(xlim=(-1.2, 1.2), ylim=(-1.2, 1.2))
     axes[1].figure.colorbar(shown, ax=axes, label="target")
     return (
         "Two features of a small network, each point a row, coloured by its label: drawn at random on the left, after "
@@ -124,7 +126,9 @@ def _statistics(part: Part, axes: NDArray[Any]) -> str:
     axes[1].plot(BINS.centers, smooth, color=RED, label="smoothed")
     axes[1].set(xlabel="target", ylabel="mean of a feature", title="statistics of a feature by bin")
     axes[1].legend()
-    return "Left: the training labels. Right: the mean of one feature in each bin of the target, and smoothed over bins."
+    return (
+        "Left: the training labels. Right: the mean of one feature in each bin of the target, and smoothed over bins."
+    )
 
 
 def _augmented(part: Part, axes: NDArray[Any]) -> str:

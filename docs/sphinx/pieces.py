@@ -1,7 +1,6 @@
 """Write a page for each part of a method: formula, picture, when it hurts, cost, snippet, source."""
 
 import io
-import re
 import tomllib
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -45,7 +44,10 @@ def write(source: Path) -> None:
 
 def index() -> str:
     """The page that lists all parts by slot."""
-    text = ["# Pieces\n", "Each works alone in your own loop, and by its name in a method such as `sqinv+lds+fds+conr`.\n"]
+    text = [
+        "# Pieces\n",
+        "Each works alone in your own loop, and by its name in a method such as `sqinv+lds+fds+conr`.\n",
+    ]
     for slot in dict.fromkeys(part.slot for part in PARTS.values()):
         text.append(f"## {SLOTS.get(slot, slot)}\n")
         text += [f"- [`{name}`]({name}.md): {part.summary}" for name, part in PARTS.items() if part.slot == slot]
@@ -60,7 +62,11 @@ def page(part: Part, entry: dict[str, str], shows: str) -> str:
     if entry:
         text += ["## Formula\n", f"```{{math}}\n{entry['formula']}\n```\n", f"{entry['letters']}\n"]
     text += ["## What it does\n", f"![{part.name}: {_words(shows)}]({part.name}.svg)\n", f"*{shows}*\n"]
-    text += ["## When it hurts\n", entry.get("hurts", "Not measured on the public tables yet.") + "\n", measured(part.name)]
+    text += [
+        "## When it hurts\n",
+        entry.get("hurts", "Not measured on the public tables yet.") + "\n",
+        measured(part.name),
+    ]
     text += ["## Cost\n", f"Of a training step beside the network: {part.cost}.\n"]
     text += ["## Use\n", "By name:\n", f"    tailwise train data.csv --target y --method {part.name}\n"]
     text += ["In a loop of your own ([the names in it](../methods.md#one-piece-in-your-own-loop)):\n"]
@@ -79,16 +85,16 @@ def measured(name: str) -> str:
     for number, line in enumerate(lines):
         if line.startswith("#"):
             heading = line.strip("# ")
-        if line.startswith("|---") or line.startswith("| ---"):
+        if line.startswith(("|---", "| ---")):
             columns = lines[number - 1]
-        if re.match(rf"\| `(?:lightgbm |mlp )?{name}` \|", line):
+        if line.startswith(f"| `{name}` |") and columns.startswith("| method") and "%" in line:
             found.append((heading, columns, line))
     if not found:
         return ""
     tables: dict[str, list[str]] = {}
     for heading, columns, line in found:
         tables.setdefault(columns, []).append(f"| {heading} {line}")
-    text = "Measured ([results](../results.md) say how; changes are against the plain network):\n\n"
+    text = "Measured: changes of the test MAE against the plain network ([how](../results.md)).\n\n"
     for columns, rows in tables.items():
         rule = "|---" * (columns.count("|")) + "|"
         text += f"| data {columns}\n{rule}\n" + "\n".join(rows) + "\n\n"

@@ -14,7 +14,9 @@ LINK = re.compile(r"\]\((?!\w+:)([^)#\s]+)")
 def pages() -> list[Path]:
     """All pages, relative to the root of the repository."""
     named = [Path(name) for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "examples/README.md")]
-    return named + sorted(path.relative_to(ROOT) for path in (ROOT / "docs").rglob("*.md"))
+    gallery = ROOT / "docs" / "gallery"  # sphinx-gallery reads it where it lies
+    found = (path for path in (ROOT / "docs").rglob("*.md") if gallery not in path.parents)
+    return named + sorted(path.relative_to(ROOT) for path in found)
 
 
 def copy_pages(source: Path) -> None:
