@@ -1,5 +1,6 @@
 """The documentation site: it builds offline, without a warning, and each of its links leads somewhere."""
 
+import json
 import os
 import re
 import subprocess
@@ -30,8 +31,21 @@ def offline():
 
 @pytest.mark.slow
 def test_every_page_of_the_repository_is_on_the_site(site):
-    for page in [ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")]:
+    pages = [page for page in (ROOT / "docs").rglob("*.md") if page.parent.name != "gallery"]
+    for page in [ROOT / "CHANGELOG.md", *pages]:
         assert (site / page.relative_to(ROOT).with_suffix(".html")).exists(), page
+
+
+@pytest.mark.slow
+def test_the_gallery_has_pictures_and_the_start_pages_notebooks(site):
+    for script in (ROOT / "docs" / "gallery").glob("*.py"):
+        assert "sphx_glr_" in (site / "docs" / "gallery" / f"{script.stem}.html").read_text()
+    for page in (ROOT / "docs" / "start").glob("*.md"):
+        (notebook,) = site.glob(f"_downloads/*/{page.stem}.ipynb")
+        cells = json.loads(notebook.read_text())["cells"]
+        code = "".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+        assert "!tailwise train" in code
+        assert "import tailwise" in code
 
 
 @pytest.mark.slow

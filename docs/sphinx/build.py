@@ -29,6 +29,7 @@ def build(folder: Path) -> int:
     if source.exists():
         shutil.rmtree(source)
     stage.copy_pages(source)
+    stage.copy_gallery(folder / "gallery")
     api.write(source)
     pieces.write(source)
     notebooks.write(source)

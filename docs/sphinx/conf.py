@@ -12,7 +12,6 @@ copyright = "the authors of tailwise, Apache-2.0"  # Sphinx asks for this name
 version = release = version_of("tailwise")
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "mathml"]
 root_doc = "index"
-exclude_patterns = ["docs/gallery/README.md"]
 
 # Markdown: the same files are read on the repository's page.
 myst_heading_anchors = 4
@@ -24,7 +23,6 @@ if tags.has("gallery"):  # noqa: F821  Sphinx defines it
 
     extensions.append("sphinx_gallery.gen_gallery")
     sphinx_gallery_conf = {
-        "examples_dirs": str(Path(__file__).parents[1] / "gallery"),
         "gallery_dirs": "docs/gallery",
         "filename_pattern": r"plot_",
         "within_subsection_order": FileNameSortKey,
@@ -103,7 +101,9 @@ def _skipped(app, what, name, obj, skip, options):  # noqa: ARG001
 
 
 def setup(app):
-    """Register the changes of docstrings."""
+    """Register the changes of docstrings; the scripts of the gallery lie beside the pages, see ``stage``."""
+    if tags.has("gallery"):  # noqa: F821
+        sphinx_gallery_conf["examples_dirs"] = str(Path(app.srcdir).parent / "gallery")
     app.connect("autodoc-process-signature", _short_signature)
     app.connect("autodoc-process-docstring", _plain_text, priority=400)
     app.connect("autodoc-skip-member", _skipped)

@@ -18,7 +18,8 @@ def write(source: Path) -> None:
     """Make the README the start page, and list the how-to pages and the decisions, whichever there are."""
     readme = source / "README.md"
     tree = "\n".join(toctree(caption, entries) for caption, entries in SECTIONS.items())
-    (source / "index.md").write_text(f"{readme.read_text(encoding='utf-8')}\n{tree}", encoding="utf-8")
+    text = readme.read_text(encoding="utf-8").replace("docs/gallery/README.md", "docs/gallery/index.rst")
+    (source / "index.md").write_text(f"{text}\n{tree}", encoding="utf-8")
     readme.unlink()
     how_to = source / "docs" / "how-to" / "README.md"
     how_to.write_text(how_to.read_text(encoding="utf-8") + _listed("how-to", "[!R]*"), encoding="utf-8")

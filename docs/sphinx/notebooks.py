@@ -6,7 +6,7 @@ from pathlib import Path
 import jupytext
 from stage import ROOT
 
-_NEXT = re.compile(r"\]\((?!\w+:)[^)]*\)")
+_LINK = re.compile(r"\[([^\]]*)\]\((?!\w+:)[^)]*\)")
 
 
 def write(source: Path) -> None:
@@ -22,7 +22,7 @@ def write(source: Path) -> None:
 def as_cells(text: str) -> str:
     """The page with its commands as lines of Python cells, and links, which lead nowhere from a notebook, as text."""
     text = re.sub(r"^```sh\n(.*?)^```$", _commands, text, flags=re.M | re.S)
-    return _NEXT.sub("]", text)
+    return _LINK.sub(r"\1", text)
 
 
 def _commands(block: re.Match[str]) -> str:

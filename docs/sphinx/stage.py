@@ -8,14 +8,14 @@ import shutil
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+GALLERY = ROOT / "docs" / "gallery"  # sphinx-gallery makes pages of it
 LINK = re.compile(r"\]\((?!\w+:)([^)#\s]+)")
 
 
 def pages() -> list[Path]:
     """All pages, relative to the root of the repository."""
     named = [Path(name) for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "examples/README.md")]
-    gallery = ROOT / "docs" / "gallery"  # sphinx-gallery reads it where it lies
-    found = (path for path in (ROOT / "docs").rglob("*.md") if gallery not in path.parents)
+    found = (path for path in (ROOT / "docs").rglob("*.md") if GALLERY not in path.parents)
     return named + sorted(path.relative_to(ROOT) for path in found)
 
 
@@ -26,8 +26,19 @@ def copy_pages(source: Path) -> None:
         _copy(page, source)
         for target in LINK.findall(page.read_text(encoding="utf-8")):
             path = (page.parent / target).resolve()
-            if path.is_file() and path not in known:
+            if path.is_file() and path not in known and GALLERY not in path.parents:
                 _copy(path, source)
+
+
+def copy_gallery(folder: Path) -> None:
+    """Copy the scripts of the gallery, with the head that sphinx-gallery asks for, made from their README."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for script in GALLERY.glob("*.py"):
+        shutil.copyfile(script, folder / script.name)
+    text = (GALLERY / "README.md").read_text(encoding="utf-8").split("\n", 1)[1].strip()
+    name = title(GALLERY / "README.md")
+    (folder / "GALLERY_HEADER.rst").write_text(f"{name}\n{'=' * len(name)}\n\n{text}\n", encoding="utf-8")
 
 
 def title(page: Path) -> str:
