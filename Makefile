@@ -3,7 +3,7 @@ BIN := $(VENV)/bin
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test test-slow faults fuzz lint types layers bench bench-check docs clean
+.PHONY: help demo test test-slow faults fuzz lint types layers bench bench-check docs site clean
 
 help:
 	@echo "make demo    install, train on an example table, show the errors by region, say where the page is"
@@ -15,6 +15,7 @@ help:
 	@echo "make bench   measure times and memory, write docs/performance.md (about 8 minutes, on a quiet machine)"
 	@echo "make bench-check  measure ratios again, fail if one has grown by more than 30 %"
 	@echo "make docs    write the table of methods into docs/methods.md"
+	@echo "make site    build the documentation site into site/html; a warning or broken link is an error"
 	@echo "make clean   remove .venv and caches (run folders stay)"
 
 $(BIN)/python:
@@ -25,7 +26,7 @@ $(VENV)/.core: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/pip install --quiet --editable '.[dev]'
+	$(BIN)/pip install --quiet --editable '.[dev,site]'
 	@touch $@ $(VENV)/.core
 
 demo: $(VENV)/.core
@@ -62,6 +63,9 @@ bench-check: $(VENV)/.dev
 
 docs: $(VENV)/.dev
 	$(BIN)/python docs/update.py
+
+site: $(VENV)/.dev
+	$(BIN)/python docs/sphinx/build.py site
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from tailwise._checks import InputError, not_negative, one_of
-from tailwise.backends.names import MODELS
+from tailwise.backends.names import BACKENDS
 from tailwise.modalities.encoder_names import AUTO, ENCODERS
 from tailwise.training.recipe import Recipe
 
@@ -55,7 +55,7 @@ class Experiment:
     within: float = 0.0
 
     def __post_init__(self) -> None:
-        one_of(self.model, "model", tuple(MODELS))
+        one_of(self.model, "model", BACKENDS)
         not_negative(self.within, "`within`")
         if self.balance not in (0, AUTO_BALANCE):
             from tailwise.distributions.label_density import check_balance  # needs SciPy, which `--help` does not load

@@ -20,6 +20,7 @@ from tailwise.methods.filling import Filling
 from tailwise.methods.grammar import VANILLA, parse
 from tailwise.methods.rules import check_objects, checked_params, has_balanced_loss, warn_of_two_corrections
 from tailwise.methods.stages import Stage
+from tailwise.methods.training_step import TrainingStep
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -118,7 +119,7 @@ class Method:
         bins: Bins | BinGrid | LabelDensity | None = None,
         *,
         stage: int = 0,
-    ) -> Any:
+    ) -> TrainingStep:
         """Build the training step of one stage: a module whose ``forward(x, y)`` returns the terms of the loss.
 
         The first stage scales the model's output to the labels (by ``model.match_scale``, if the model has it); a stage

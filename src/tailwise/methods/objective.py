@@ -18,6 +18,7 @@ from tailwise.labels.tensors import step_labels
 from tailwise.losses.loss import as_loss
 from tailwise.losses.pointwise import MSE
 from tailwise.methods.slots import EndsEpochs, Gathering, OwnFactor, OwnRates, PartlyTrained
+from tailwise.methods.training_step import TrainingStep
 from tailwise.smoothing.fds import Keep
 from tailwise.weights.weight_function import UniformWeights
 
@@ -25,7 +26,7 @@ Trains = Literal["all", "head", "encoder"]
 TRAINS = ("all", "head", "encoder")
 
 
-class Objective(nn.Module):
+class Objective(TrainingStep):
     """A network with the slots of a training step filled: ``forward(x, y)`` returns the terms of the loss.
 
     Args:

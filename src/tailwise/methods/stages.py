@@ -20,6 +20,7 @@ from tailwise.labels.streaming import LabelDensity
 from tailwise.losses.loss import as_loss
 from tailwise.methods.filling import Filling
 from tailwise.methods.objective import Objective, Trains
+from tailwise.methods.training_step import TrainingStep
 from tailwise.optim.bsam import BSAM
 
 
@@ -45,7 +46,7 @@ class Stage:
 
     def build(
         self, model: nn.Module, y_train: ArrayLike, bins: Bins | BinGrid | LabelDensity | None = None
-    ) -> nn.Module:
+    ) -> TrainingStep:
         """Build the training step for a model with an output in target units; see :meth:`Method.build`."""
         network: Any = model
         setting = _setting(model, y_train, bins)
@@ -56,7 +57,7 @@ class Stage:
         regularizers, coefs = (dict(objects.pop(name, {})) for name in ("regularizers", "coefs"))
         whole_step = self._filling("objective")
         if whole_step:
-            step: nn.Module = whole_step.make(
+            step: TrainingStep = whole_step.make(
                 setting, model=model, density=density, augment=objects.get("augment", augment)
             )
             return step

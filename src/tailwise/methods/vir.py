@@ -16,11 +16,12 @@ from tailwise.heads.evidential import VariationalHead
 from tailwise.labels.bins import Bins
 from tailwise.labels.density import LDS
 from tailwise.losses.evidential_loss import evidential_loss, posterior
+from tailwise.methods.training_step import TrainingStep
 from tailwise.smoothing.prm import PRM
 from tailwise.weights.by_density import density_weights
 
 
-class VIR(nn.Module):
+class VIR(TrainingStep):
     """The training step of variational imbalanced regression.
 
     Wang and Wang, *Variational Imbalanced Regression* (NeurIPS 2023): a sample's latent features are Gaussian,
