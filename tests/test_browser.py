@@ -170,7 +170,7 @@ def test_the_first_stop_of_the_keyboard_skips_to_the_content(view):
 
 def test_tables_are_sorted(view):
     shown = view("run")
-    table = shown.get_by_role("region", name="Errors by region").locator("table")
+    table = shown.get_by_role("region", name="Errors by region", exact=True).locator("table")
     head = table.get_by_role("columnheader", name="RMSE")
 
     def values():
@@ -204,10 +204,10 @@ def test_scripts_are_not_needed(view, name):
 def test_a_command_is_copied(view):
     shown = view("diagnosis")
     button = shown.get_by_role("button", name="Copy").first
-    shown.evaluate("navigator.clipboard.writeText = (text) => { window.copied = text }")
+    shown.evaluate("() => { navigator.clipboard.writeText = (text) => { window.copied = text } }")
     button.click()
     assert shown.evaluate("window.copied") == FOUND.advice[0].commands[0]
-    shown.evaluate("navigator.clipboard.writeText = () => { throw new Error('closed') }")
+    shown.evaluate("() => { navigator.clipboard.writeText = () => { throw new Error('closed') } }")
     shown.get_by_role("button", name="Copy").first.click()
     assert str(shown.evaluate("getSelection().toString()")).strip().startswith("tailwise ")
     bare = view("diagnosis", java_script_enabled=False)
