@@ -15,12 +15,12 @@ from tailwise._checks import InputError
 from tailwise.backends.model_file import check_file, describe_file
 from tailwise.backends.parameters import check_weight
 from tailwise.backends.protocol import Between, Inputs, Outputs, Predictor
+from tailwise.data.original_units import OriginalUnits, errors_in_original_units
 from tailwise.data.preprocessing import nominal_inputs, transform_features
 from tailwise.data.task import Task
 from tailwise.labels.shots import Shots
 from tailwise.methods.build import Method
 from tailwise.methods.label_weights import loss_and_weights
-from tailwise.metrics.region_errors import validation_errors
 from tailwise.modalities.encoder_names import AUTO
 from tailwise.modalities.saved_inputs import load_inputs
 from tailwise.modalities.table_inputs import TableInputs
@@ -49,6 +49,7 @@ class Arrays:
         shots: bins and regions of the target.
         reweighted: whether the method weights or resamples the rows, see
             :attr:`tailwise.methods.build.Method.reweights`.
+        units: of transformed targets.
     """
 
     inputs: TableInputs
@@ -61,10 +62,11 @@ class Arrays:
     nominal: NDArray[np.bool_]
     shots: Shots
     reweighted: bool = False
+    units: OriginalUnits | None = None
 
     def errors(self, pred: NDArray[np.float64]) -> dict[str, float]:
-        """Validation errors of predictions ``(m,)`` by name, target units."""
-        return validation_errors(self.y_val, pred, self.shots)
+        """Validation errors of predictions ``(m,)`` by name, original units."""
+        return errors_in_original_units(self.y_val, pred, self.shots, self.units)
 
 
 def arrays_of(
@@ -111,7 +113,7 @@ def arrays_of(
         weight = weight / weight.mean()
     nominal = nominal_inputs(inputs.preprocessor, x.shape[1])
     x_val = inputs.of_frame(task.schema, val.frame())
-    return Arrays(inputs, x, y, weight, loss, x_val, y_val, nominal, task.shots, method.reweights)
+    return Arrays(inputs, x, y, weight, loss, x_val, y_val, nominal, task.shots, method.reweights, task.units)
 
 
 class ArrayFitting:

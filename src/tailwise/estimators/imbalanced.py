@@ -3,6 +3,7 @@
 import json
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -68,6 +69,8 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             likely), or ``"auto"``, chosen on held-out rows; it changes decisions alone, not the training. By default
             ``"auto"`` with a quality and 0 with a method.
         within: with a balance of ``"auto"``, see :class:`tailwise.experiment.spec.Experiment`.
+        transform: of the target that the models are trained on, such as ``"log"``, see
+            :class:`tailwise.experiment.spec.Experiment`; everything that is predicted is in target units.
         jobs: trainings of a stack in parallel; by default one a core.
         random_state: seed of the training and of the rows held out.
 
@@ -118,6 +121,7 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         quality: str | None = None,
         balance: float | Literal["auto"] | None = None,
         within: float = 0.0,
+        transform: str | None = None,
         jobs: int | None = None,
         random_state: Any = None,
     ) -> None:
@@ -127,7 +131,7 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self.epochs, self.batch_size, self.lr, self.weight_decay = epochs, batch_size, lr, weight_decay
         self.patience, self.criterion, self.device, self.precision = patience, criterion, device, precision
         self.quality, self.balance, self.within, self.jobs = quality, balance, within, jobs
-        self.random_state = random_state
+        self.transform, self.random_state = transform, random_state
 
     def fit(
         self,
@@ -198,11 +202,13 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
                 recipe=recipe,
                 balance=self.balance or 0.0,
                 within=self.within,
+                transform=self.transform,
             )
         quality = self.quality or DEFAULT_QUALITY
         params = {"jobs": self.jobs} if self.jobs is not None and quality != "fast" else {}
         balance = "auto" if self.balance is None else self.balance
-        return experiment_for(quality, recipe, balance=balance, within=self.within, params=params)
+        experiment = experiment_for(quality, recipe, balance=balance, within=self.within, params=params)
+        return replace(experiment, transform=self.transform)
 
     def predict(
         self,
