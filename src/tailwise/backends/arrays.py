@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -50,6 +50,7 @@ class Arrays:
         reweighted: whether the method weights or resamples the rows, see
             :attr:`tailwise.methods.build.Method.reweights`.
         units: of transformed targets.
+        loss_params: parameters that were given for the loss.
     """
 
     inputs: TableInputs
@@ -63,6 +64,7 @@ class Arrays:
     shots: Shots
     reweighted: bool = False
     units: OriginalUnits | None = None
+    loss_params: Mapping[str, Any] = field(default_factory=dict)
 
     def errors(self, pred: NDArray[np.float64]) -> dict[str, float]:
         """Validation errors of predictions ``(m,)`` by name, original units."""
@@ -107,13 +109,15 @@ def arrays_of(
         task.note_resampling(method.name, len(y))
     x = transform_features(inputs.preprocessor, features, inputs.dtype)
     val, y_val = task.rows_of("val")
-    loss, weight = loss_and_weights(method, y, task.shots.scalar_bins, losses, model)
+    loss, loss_params, weight = loss_and_weights(method, y, task.shots.scalar_bins, losses, model)
     if sample_weight is not None:
         weight = sample_weight[origin] * (1.0 if weight is None else weight)
         weight = weight / weight.mean()
     nominal = nominal_inputs(inputs.preprocessor, x.shape[1])
     x_val = inputs.of_frame(task.schema, val.frame())
-    return Arrays(inputs, x, y, weight, loss, x_val, y_val, nominal, task.shots, method.reweights, task.units)
+    return Arrays(
+        inputs, x, y, weight, loss, x_val, y_val, nominal, task.shots, method.reweights, task.units, loss_params
+    )
 
 
 class ArrayFitting:

@@ -52,6 +52,8 @@ CATALOG: Mapping[str, Entry] = {
     "mixture": Entry("loss", "tailwise.losses.mixture_likelihood:MIXTURE_PART"),
     "histogram": Entry("loss", "tailwise.losses.histogram_loss:HISTOGRAM_PART"),
     "pinball": Entry("loss", "tailwise.losses.pinball_loss:PINBALL_PART"),
+    "poisson": Entry("loss", "tailwise.losses.tweedie:POISSON_PART"),
+    "tweedie": Entry("loss", "tailwise.losses.tweedie:TWEEDIE_PART"),
     "uvote": Entry("loss", "tailwise.methods.uvote:UVOTE_PART", also=("weights",)),
     "conr": Entry("regularizer", "tailwise.regularizers.conr:CONR_PART"),
     "ranksim": Entry("regularizer", "tailwise.regularizers.ranksim:RANKSIM_PART"),
