@@ -11,6 +11,7 @@ from tailwise.heads.ensemble import EnsembleHead
 from tailwise.heads.evidential import VariationalHead
 from tailwise.heads.head import as_head
 from tailwise.heads.histogram import HistogramHead
+from tailwise.heads.hurdle import HurdleHead
 from tailwise.heads.laplace import LaplaceHeads
 from tailwise.heads.log_link import LogLinkHead
 from tailwise.heads.members import MemberHeads
@@ -37,6 +38,7 @@ HEADS: Mapping[str, Callable[..., Any]] = {
     "histogram": HistogramHead,
     "quantile": QuantileHead,
     "log-link": LogLinkHead,
+    "hurdle": HurdleHead,
     "dense": DenseHead,
     "dense-mixture": DenseMixtureHead,
 }

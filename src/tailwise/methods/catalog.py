@@ -52,6 +52,7 @@ CATALOG: Mapping[str, Entry] = {
     "mixture": Entry("loss", "tailwise.losses.mixture_likelihood:MIXTURE_PART"),
     "histogram": Entry("loss", "tailwise.losses.histogram_loss:HISTOGRAM_PART"),
     "pinball": Entry("loss", "tailwise.losses.pinball_loss:PINBALL_PART"),
+    "hurdle": Entry("loss", "tailwise.methods.hurdle:HURDLE_PART"),
     "poisson": Entry("loss", "tailwise.losses.tweedie:POISSON_PART"),
     "tweedie": Entry("loss", "tailwise.losses.tweedie:TWEEDIE_PART"),
     "uvote": Entry("loss", "tailwise.methods.uvote:UVOTE_PART", also=("weights",)),
