@@ -17,8 +17,9 @@ from tailwise.labels.bin_grid import BinGrid
 from tailwise.methods.catalog import PARTS
 from tailwise.methods.filling import Filling
 
-# They take all outputs of a head: tests/test_heads.py, test_mixture.py, test_histogram_head.py, test_quantile_head.py.
-ON_OUTPUTS = {"uvote", "mixture", "histogram", "pinball"}
+# They take all outputs of a head: tests/test_heads.py, test_mixture.py, test_histogram_head.py, test_quantile_head.py,
+# test_tweedie.py, test_many_zeros.py.
+ON_OUTPUTS = {"uvote", "mixture", "histogram", "pinball", "poisson", "tweedie", "hurdle"}
 LOSSES = [name for name, part in PARTS.items() if part.slot == "loss" and name not in ON_OUTPUTS]
 REGULARIZERS = [name for name, part in PARTS.items() if part.slot == "regularizer"]
 WEIGHTS = [name for name, part in PARTS.items() if part.slot == "weights"]

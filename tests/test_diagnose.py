@@ -351,7 +351,8 @@ class TestAdvice:
         y = RNG.lognormal(0.0, 1.5, 3000)
         told = advised(labels_only(y), "very heavy tails")
         assert "log(y)" in told.action
-        width = float(shlex.split(told.commands[0])[-1])
+        assert shlex.split(told.commands[0])[-2:] == ["--transform", "log"]
+        width = float(shlex.split(told.commands[1])[-1])
         again = labels_only(y, bin_width=width)
         assert max(again.density.counts) < max(labels_only(y).density.counts)
         assert "log(" not in advised(labels_only(y - 1), "very heavy tails").action

@@ -1,13 +1,16 @@
 import re
 import runpy
+import shlex
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import typer
 from torch import nn
 
 import tailwise
+from tailwise.cli.main import app
 from tailwise.methods.catalog import PARTS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -18,6 +21,30 @@ def test_the_readmes_code_runs():
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.S)
     assert len(blocks) == 5
     exec(compile("\n".join(blocks), "README.md", "exec"), {})
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs" / "how-to").glob("*.md")), ids=lambda page: page.stem)
+def test_the_code_of_a_how_to_page_runs(page):
+    blocks = re.findall(r"```python\n(.*?)```", page.read_text(), flags=re.S)
+    assert blocks
+    exec(compile("\n".join(blocks), page.name, "exec"), {})
+
+
+def options_of(command):
+    """The options of a command line in a page, with those of `tailwise COMMAND --help`."""
+    words = [word for word in shlex.split(command) if re.fullmatch("--?[a-z][a-z-]*", word)]
+    known = typer.main.get_command(app).commands[shlex.split(command)[1]].params
+    return words, {option for parameter in known for option in parameter.opts}
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs" / "how-to").glob("*.md")), ids=lambda page: page.stem)
+def test_the_commands_of_a_how_to_page_exist(page):
+    commands = re.findall(r"^    (tailwise .*)$", page.read_text(), flags=re.M)
+    assert commands
+    for command in commands:
+        words, known = options_of(command)
+        assert words
+        assert set(words) <= known, command
 
 
 def test_the_table_of_methods_is_up_to_date():

@@ -156,6 +156,7 @@ class Part:
         also: other slots that it fills as well.
         corrects: whether it compensates for the rarity of labels, which only one part of a method should do.
         deviates: whether it predicts a standard deviation too.
+        least_label: lowest label that it takes, if there is one.
     """
 
     name: str
@@ -180,6 +181,7 @@ class Part:
     also: tuple[Slot, ...] = ()
     corrects: bool = False
     deviates: bool = False
+    least_label: float | None = None
 
     @property
     def balances(self) -> bool:

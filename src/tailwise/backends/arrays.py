@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -15,12 +15,12 @@ from tailwise._checks import InputError
 from tailwise.backends.model_file import check_file, describe_file
 from tailwise.backends.parameters import check_weight
 from tailwise.backends.protocol import Between, Inputs, Outputs, Predictor
+from tailwise.data.original_units import OriginalUnits, errors_in_original_units
 from tailwise.data.preprocessing import nominal_inputs, transform_features
 from tailwise.data.task import Task
 from tailwise.labels.shots import Shots
 from tailwise.methods.build import Method
 from tailwise.methods.label_weights import loss_and_weights
-from tailwise.metrics.region_errors import validation_errors
 from tailwise.modalities.encoder_names import AUTO
 from tailwise.modalities.saved_inputs import load_inputs
 from tailwise.modalities.table_inputs import TableInputs
@@ -49,6 +49,8 @@ class Arrays:
         shots: bins and regions of the target.
         reweighted: whether the method weights or resamples the rows, see
             :attr:`tailwise.methods.build.Method.reweights`.
+        units: of transformed targets.
+        loss_params: parameters that were given for the loss.
     """
 
     inputs: TableInputs
@@ -61,10 +63,12 @@ class Arrays:
     nominal: NDArray[np.bool_]
     shots: Shots
     reweighted: bool = False
+    units: OriginalUnits | None = None
+    loss_params: Mapping[str, Any] = field(default_factory=dict)
 
     def errors(self, pred: NDArray[np.float64]) -> dict[str, float]:
-        """Validation errors of predictions ``(m,)`` by name, target units."""
-        return validation_errors(self.y_val, pred, self.shots)
+        """Validation errors of predictions ``(m,)`` by name, original units."""
+        return errors_in_original_units(self.y_val, pred, self.shots, self.units)
 
 
 def arrays_of(
@@ -105,13 +109,15 @@ def arrays_of(
         task.note_resampling(method.name, len(y))
     x = transform_features(inputs.preprocessor, features, inputs.dtype)
     val, y_val = task.rows_of("val")
-    loss, weight = loss_and_weights(method, y, task.shots.scalar_bins, losses, model)
+    loss, loss_params, weight = loss_and_weights(method, y, task.shots.scalar_bins, losses, model)
     if sample_weight is not None:
         weight = sample_weight[origin] * (1.0 if weight is None else weight)
         weight = weight / weight.mean()
     nominal = nominal_inputs(inputs.preprocessor, x.shape[1])
     x_val = inputs.of_frame(task.schema, val.frame())
-    return Arrays(inputs, x, y, weight, loss, x_val, y_val, nominal, task.shots, method.reweights)
+    return Arrays(
+        inputs, x, y, weight, loss, x_val, y_val, nominal, task.shots, method.reweights, task.units, loss_params
+    )
 
 
 class ArrayFitting:

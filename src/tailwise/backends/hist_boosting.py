@@ -17,7 +17,7 @@ class HistBoosting(ArrayBackend):
     """scikit-learn's ``HistGradientBoostingRegressor``."""
 
     name = "hist-boosting"
-    losses: Mapping[str, str] = {"mse": "squared_error", "l1": "absolute_error"}
+    losses: Mapping[str, str] = {"mse": "squared_error", "l1": "absolute_error", "poisson": "poisson"}
     predictor = SklearnModel
     varied: Mapping[str, Between] = {
         "learning_rate": Between(0.02, 0.2, log=True),

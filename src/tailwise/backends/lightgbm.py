@@ -12,6 +12,7 @@ from tailwise.backends.arrays import ArrayBackend, ArrayPredictor, Arrays, Train
 from tailwise.backends.parameters import checked_parameters
 from tailwise.backends.protocol import Backend, Between
 from tailwise.backends.rounds import best_round
+from tailwise.losses.tweedie import check_power
 from tailwise.training.recipe import Recipe
 
 _DEFAULTS: Mapping[str, Any] = {
@@ -59,7 +60,12 @@ class LightGBM(ArrayBackend):
     """LightGBM, with at most 2,000 rounds by default."""
 
     name = "lightgbm"
-    losses: Mapping[str, str] = {"mse": "regression", "l1": "regression_l1"}
+    losses: Mapping[str, str] = {
+        "mse": "regression",
+        "l1": "regression_l1",
+        "poisson": "poisson",
+        "tweedie": "tweedie",
+    }
     predictor = BoosterModel
     varied: Mapping[str, Between] = {
         "learning_rate": Between(0.02, 0.2, log=True),
@@ -96,6 +102,8 @@ class LightGBM(ArrayBackend):
             "force_row_wise": True,
             "verbosity": -1,
         }
+        if rows.loss == "tweedie":
+            settings["tweedie_variance_power"] = check_power(rows.loss_params.get("power", 1.5))
         most = int(params["n_estimators"])
         nominal = np.flatnonzero(rows.nominal).tolist()
         try:

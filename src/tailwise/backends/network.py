@@ -21,7 +21,6 @@ from tailwise.heads.attach import attach_head, shape_from_json, shape_to_json
 from tailwise.heads.point import Regressor
 from tailwise.methods.build import Method
 from tailwise.methods.catalog import CATALOG
-from tailwise.metrics.region_errors import validation_errors
 from tailwise.modalities.encoder_names import AUTO
 from tailwise.modalities.encoders import encoder_from
 from tailwise.modalities.media_inputs import MediaInputs
@@ -206,7 +205,7 @@ def _fitting(task: Task, method: Method, recipe: Recipe, rows: NetworkRows | Med
         pred = np.concatenate(gather_objects(pred))
         if not np.isfinite(pred).all():
             raise InputError("predictions are not finite; use a smaller `lr`")
-        return validation_errors(y_val, pred, task.shots)
+        return task.errors(y_val, pred)
 
     training = Training(
         method, model, rows.batches, rows.y_train, bins=task.shots.bins, validate=validate, recipe=recipe

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from tailwise._checks import InputError, did_you_mean, whole
 
 FIXED: Mapping[str, str] = {
-    "objective": "the method (l1, sera)",
-    "loss": "the method (l1, sera)",
+    "objective": "the method (l1, poisson, tweedie, sera)",
+    "loss": "the method (l1, poisson, tweedie, sera)",
     "random_state": "`seed`",
     "early_stopping": "the validation rows",
     "categorical_features": "the columns",

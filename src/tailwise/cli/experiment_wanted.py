@@ -1,6 +1,7 @@
 """The experiment that the options of ``tailwise train`` describe: the default of a level of quality, or one model."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,8 @@ def wanted_experiment(context: typer.Context, recipe: Recipe, media: Mapping[str
     Raises:
         InputError: options that do not work or do not belong together.
     """
-    return _by_quality(context, recipe, media) or _by_method(context, recipe)
+    experiment = _by_quality(context, recipe, media) or _by_method(context, recipe)
+    return replace(experiment, transform=context.params["transform"])
 
 
 def is_given(context: typer.Context, name: str) -> bool:

@@ -62,6 +62,7 @@ FLAGS = {
     "text_pair": "--text-pair",
     "thousands": "--thousands",
     "timeout": "--timeout",
+    "transform": "--transform",
     "trials": "--trials",
     "valid": "--valid",
     "within": "--within",

@@ -12,6 +12,8 @@ import typer
 from tailwise.backends.names import MODELS
 from tailwise.cli.completion import complete_choice, complete_data, complete_method
 from tailwise.experiment.quality import DEFAULT_QUALITY, QUALITIES
+from tailwise.experiment.spec import AUTO_TRANSFORM
+from tailwise.labels.transform_names import TRANSFORMS
 from tailwise.modalities.encoder_names import AUTO, ENCODERS
 from tailwise.training.recipe import CRITERIA, PRECISIONS
 
@@ -361,6 +363,18 @@ Within = Annotated[
         help="Without --balance: how much larger than a plain network's the error as rows come may be for the sake of "
         "rare values, e.g. 0.05.",
         rich_help_panel=DECISION,
+    ),
+]
+TargetTransform = Annotated[
+    str | None,
+    typer.Option(
+        "--transform",
+        metavar="|".join((*TRANSFORMS, AUTO_TRANSFORM)),
+        help="Train on a transform of the target, e.g. its logarithm; predictions and errors stay in its own units. "
+        "auto takes the one with the lowest error on validation rows.",
+        show_default="the target as it is",
+        autocompletion=complete_choice((*TRANSFORMS, AUTO_TRANSFORM)),
+        rich_help_panel=METHOD,
     ),
 ]
 Density = Annotated[

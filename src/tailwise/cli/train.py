@@ -62,6 +62,7 @@ def train(
     criterion: options.Criterion = _DEFAULT.criterion,
     balance: options.Balance = None,
     within: options.Within = 0.0,
+    transform: options.TargetTransform = None,
     jobs: options.Workers = None,
     backend: options.Backend = "loky",
     time_limit: options.TimeLimit = None,

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from tailwise._checks import InputError
 from tailwise.data.columns import Schema
+from tailwise.data.original_units import OriginalUnits, errors_in_original_units
 from tailwise.data.rows import Rows
 from tailwise.data.source import Source
 from tailwise.data.splits import SplitName
@@ -36,6 +37,7 @@ class Task:
         weight: ``(n,)`` how often a row is drawn in training relative to others; equal by default.
         group: ``(n,)`` group of each row; rows of one group are never divided between folds.
         held_out: whether validation and training rows differ, so that intervals can be calibrated.
+        units: the way back to the original labels, of labels that were transformed.
     """
 
     rows: Rows
@@ -52,6 +54,7 @@ class Task:
     weight: NDArray[np.float64] | None = None
     group: NDArray[np.generic] | None = None
     held_out: bool = True
+    units: OriginalUnits | None = None
 
     def rows_of(self, part: str) -> tuple[Rows, NDArray[np.float64]]:
         """Return the rows of one part and their targets."""
@@ -65,6 +68,15 @@ class Task:
     def weight_of(self, part: str) -> NDArray[np.float64] | None:
         """Return the weights of the rows of one part, ``(m,)``; ``None`` where all rows count alike."""
         return None if self.weight is None else self.weight[self.part == part]
+
+    def errors(self, y: NDArray[np.float64], pred: NDArray[np.float64]) -> dict[str, float]:
+        """Return validation errors of predictions by name, original units.
+
+        Args:
+            y: ``(m,)`` or ``(m, K)`` labels of some rows.
+            pred: their predictions.
+        """
+        return errors_in_original_units(y, pred, self.shots, self.units)
 
     def note_resampling(self, name: str, rows: int) -> None:
         """Add a note on the number of training rows after resampling."""

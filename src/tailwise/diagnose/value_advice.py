@@ -42,18 +42,20 @@ def heavy_tails(diagnosis: Diagnosis, commands: Commands) -> Iterator[Advice]:
         return
     fullest = max(diagnosis.density.counts) / target.rows
     action = "check that the farthest values are real"
+    logs: tuple[str, ...] = ()
     if target.log_skew is not None and abs(target.log_skew) < abs(target.skew) / 2:
         action += (
             f"; if relative errors matter more than absolute ones, train on log({target.name}), whose skew is "
-            f"{target.log_skew:.1f} instead of {target.skew:.1f}"
+            f"{target.log_skew:.1f} instead of {target.skew:.1f}; errors stay in units of {target.name}"
         )
+        logs = (commands.train(None, "--transform", "log"),)
     width = None if fullest < _CROWDED else _narrower_bins(diagnosis)
     yield Advice(
         f"very heavy tails: the farthest value lies {target.reach:.0f} interquartile ranges beyond its quartile",
         action + ("" if width is None else "; or take narrower bins"),
         f"bins of equal width cover the whole range, so the fullest has {fullest:.0%} of the rows, and the errors of "
         "extreme values outweigh all others",
-        () if width is None else (commands.again("--bin-width", f"{width:.10g}"),),
+        logs + (() if width is None else (commands.again("--bin-width", f"{width:.10g}"),)),
     )
 
 

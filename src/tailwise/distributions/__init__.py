@@ -16,6 +16,7 @@ from tailwise.distributions.steps import StepFunction
 from tailwise.distributions.tilted import TiltedMixture
 from tailwise.distributions.tilted_marginals import TiltedMarginal
 from tailwise.distributions.tilted_vectors import TiltedVectorMixture
+from tailwise.distributions.transformed import Transformed
 from tailwise.distributions.vector_dial import VectorDial
 from tailwise.distributions.vector_mixtures import VectorMixture
 from tailwise.distributions.vector_predictive import VectorPredictive
@@ -38,6 +39,7 @@ __all__ = [
     "TiltedMarginal",
     "TiltedMixture",
     "TiltedVectorMixture",
+    "Transformed",
     "VectorDial",
     "VectorMixture",
     "VectorPredictive",

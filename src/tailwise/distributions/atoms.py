@@ -1,5 +1,6 @@
 """Labels with atoms, values that many rows share: whole numbers, or one value such as zero; and their distributions."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -15,6 +16,8 @@ from tailwise.distributions.pooling import concatenate
 from tailwise.distributions.predictive import NO_MASS, Predictive
 from tailwise.distributions.row_arrays import Floats, increasing, scalar
 from tailwise.distributions.steps import StepFunction
+from tailwise.distributions.transformed import Transformed
+from tailwise.labels.transforms import Transform
 
 MOST_VALUES = 200
 LEAST_FRACTION = 0.1
@@ -201,21 +204,64 @@ class Inflated:
         return {"kind": "inflated", **numbers}
 
 
-Atoms = Lattice | Inflated
+@dataclass(frozen=True)
+class InflatedTransform:
+    """One value that many rows share, of distributions of a transformed label; see :class:`Inflated`.
+
+    Args:
+        inner: the value, in units of the transformed label.
+        transform: from labels to what the distributions' base is about.
+    """
+
+    inner: Inflated
+    transform: Transform
+
+    def calibrated(self, predictive: Predictive, y: ArrayLike, weight: ArrayLike) -> Self:
+        """Return the same value with a chance that is fitted to held-out rows; arguments as :class:`Inflated` has."""
+        if not isinstance(predictive, Transformed):
+            return self
+        return replace(self, inner=self.inner.calibrated(predictive.base, self.transform.forward(y), weight))
+
+    def of(self, predictive: Predictive) -> Predictive:
+        """Return distributions with an atom at the value."""
+        if not isinstance(predictive, Transformed):
+            return predictive
+        return Transformed(self.inner.of(predictive.base), self.transform)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values that :func:`atoms_from_json` reads back exactly."""
+        return {"kind": "transformed", "inner": self.inner.to_json(), "transform": self.transform.to_json()}
 
 
-def atoms_of(y_train: ArrayLike) -> Atoms | None:
-    """Return the atoms of training labels: a lattice, else one value that a tenth of them have, else ``None``."""
+Atoms = Lattice | Inflated | InflatedTransform
+
+
+def atoms_of(y_train: ArrayLike, transform: Transform | None = None) -> Atoms | None:
+    """Return the atoms of training labels: a lattice, else one value that a tenth of them have, else ``None``.
+
+    Args:
+        y_train: ``(n,)`` labels, target units.
+        transform: of the label, where a model has distributions of the transformed one.
+    """
     lattice = Lattice.from_labels(y_train)
-    return Inflated.from_labels(y_train) if lattice is None else lattice
+    if lattice is not None:
+        return lattice
+    if transform is None:
+        return Inflated.from_labels(y_train)
+    inner = Inflated.from_labels(transform.forward(y_train))
+    return None if inner is None else InflatedTransform(inner, transform)
 
 
-def atoms_from_json(saved: dict[str, Any]) -> Atoms:
+def atoms_from_json(saved: Mapping[str, Any]) -> Atoms:
     """Read the output of ``to_json``."""
     values = {name: value for name, value in saved.items() if name != "kind"}
-    return (
-        Lattice(**values) if one_of(saved["kind"], "kind", ("lattice", "inflated")) == "lattice" else Inflated(**values)
-    )
+    kind = one_of(saved["kind"], "kind", ("lattice", "inflated", "transformed"))
+    if kind == "transformed":
+        inner = atoms_from_json(values["inner"])
+        if not isinstance(inner, Inflated):
+            raise InputError(f"the atoms of transformed labels are one value, got {values['inner']['kind']!r}")
+        return InflatedTransform(inner, Transform.from_json(values["transform"]))
+    return Lattice(**values) if kind == "lattice" else Inflated(**values)
 
 
 def with_atoms(atoms: Atoms, predictive: Predictive, y: ArrayLike, weight: ArrayLike) -> Predictive:

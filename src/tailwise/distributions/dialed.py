@@ -12,8 +12,11 @@ from tailwise.distributions.conditional import ConditionalDensity
 from tailwise.distributions.decisions import Decision, Dial, Loss
 from tailwise.distributions.label_density import SmoothedDensity, Target, check_balance
 from tailwise.distributions.mixtures import Mixture
+from tailwise.distributions.predictive import Predictive
 from tailwise.distributions.row_arrays import Floats
+from tailwise.distributions.transformed import Transformed
 from tailwise.labels.bins import Bins
+from tailwise.labels.transforms import Transform
 
 
 @dataclass(frozen=True)
@@ -146,6 +149,16 @@ def cross_fitted(
     arrays = (np.concatenate([getattr(part, name) for part in parts]) for name in ("weights", "means", "scales"))
     weights, means, scales = (array[order] for array in arrays)
     return Mixture(weights, means, scales)
+
+
+def cross_fitted_through(
+    transform: Transform | None, y: Floats, pred: Floats, *, sample_weight: ArrayLike | None = None
+) -> Predictive:
+    """Return the distributions of :func:`cross_fitted`, fitted to transformed labels and predictions."""
+    if transform is None:
+        return cross_fitted(y, pred, sample_weight=sample_weight)
+    rows = cross_fitted(transform.forward(y), transform.forward(pred), sample_weight=sample_weight)
+    return Transformed(rows, transform)
 
 
 def _folds(folds: int | ArrayLike, n: int, seed: int) -> NDArray[Any]:

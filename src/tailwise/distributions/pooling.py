@@ -16,11 +16,12 @@ from tailwise.distributions.row_arrays import finite, numbers, same_length, shar
 from tailwise.distributions.tilted import TiltedMixture
 from tailwise.distributions.tilted_marginals import TiltedMarginal
 from tailwise.distributions.tilted_vectors import TiltedVectorMixture
+from tailwise.distributions.transformed import Transformed
 from tailwise.distributions.vector_mixtures import VectorMixture
 from tailwise.distributions.vector_predictive import VectorPredictive
 
 _SCALAR = (Mixture, Histogram, Empirical, TiltedMixture, TiltedMarginal)
-_KINDS: dict[str, type[Any]] = {kind.kind: kind for kind in (*_SCALAR, VectorMixture, TiltedVectorMixture)}
+_KINDS: dict[str, type[Any]] = {kind.kind: kind for kind in (*_SCALAR, Transformed, VectorMixture, TiltedVectorMixture)}
 _SHARED = {  # arrays that all rows of one object have in common
     Mixture.kind: (),
     Histogram.kind: ("edges",),
@@ -91,8 +92,12 @@ def concatenate(predictives: Sequence[_P]) -> _P:
     if len(parts) == 1:
         only: _P = parts[0]
         return only
-    kind, arrays = type(parts[0]), [part.to_arrays() for part in parts]
-    shared = [name for name in _SHARED[kind.kind] if name in arrays[0]]
+    kind = type(parts[0])
+    if kind is Transformed and len({getattr(part, "transform", None) for part in parts}) == 1:
+        rows: _P = Transformed(concatenate([part.base for part in parts]), parts[0].transform)  # type: ignore[assignment]
+        return rows
+    arrays = [part.to_arrays() for part in parts]
+    shared = [name for name in _SHARED.get(kind.kind, ()) if name in arrays[0]]
     fit = all(
         type(part) is kind and all(np.array_equal(one[name], arrays[0][name]) for name in shared)
         for part, one in zip(parts, arrays, strict=True)

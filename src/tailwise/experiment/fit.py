@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, overload
 from tailwise._checks import InputError
 from tailwise.backends.names import load_backend
 from tailwise.backends.protocol import Fitting
+from tailwise.backends.transformed import TransformedFitting, transformed_task
+from tailwise.data.original_units import Point
 from tailwise.data.task import Task
 from tailwise.distributions.conditional import FEWEST
 from tailwise.experiment.model import FittedModel, Predictions
 from tailwise.experiment.quality import default_for
-from tailwise.experiment.spec import AUTO_BALANCE, AUTO_METHOD, Experiment
+from tailwise.experiment.spec import AUTO_BALANCE, AUTO_METHOD, AUTO_TRANSFORM, Experiment
+from tailwise.experiment.transform_choice import choose_transform
 from tailwise.modalities.map_method import map_method
 from tailwise.modalities.map_model import MapModel
 from tailwise.modalities.map_task import PreparedMaps
@@ -96,13 +99,15 @@ def start(task: Task | PreparedMaps, experiment: Experiment) -> Running | Runnin
         InputError: a model, encoder, method or parameter that does not exist or does not fit the task.
     """
     if isinstance(task, PreparedMaps):
+        if experiment.transform is not None:
+            raise InputError("`transform` is for one target of a table, and maps have several; leave it out")
         method, params = map_method(experiment.method, experiment.method_params)
         if _given(experiment.balance, "maps have several") > 0:
             _check_mixture(method, "maps have none")
         maps = start_maps(task, method, experiment.recipe, encoder=experiment.encoder, params=experiment.params)
         return RunningMaps(task, replace(experiment, method_params=params), method, maps)
     if experiment.method == AUTO_METHOD:
-        experiment = default_for(task, experiment.for_default())
+        experiment = replace(default_for(task, experiment.for_default()), transform=experiment.transform)
     experiment.check()
     n_targets = len(task.schema.targets)
     if experiment.model != "network" and n_targets > 1:
@@ -112,6 +117,10 @@ def start(task: Task | PreparedMaps, experiment: Experiment) -> Running | Runnin
         _given(experiment.balance, f"there are {n_targets}")
     if experiment.balance not in (0, AUTO_BALANCE) and experiment.model != "stack":
         _check_balance(task, method)
+    if experiment.transform == AUTO_TRANSFORM:
+        choice = choose_transform(task)
+        task.notes.append(choice.note)
+        experiment = replace(experiment, transform=choice.name)
     return Running(task, experiment, method, _fitting(task, experiment, method))
 
 
@@ -143,6 +152,15 @@ def _check_mixture(method: "Method", targets: str) -> None:
 
 
 def _fitting(task: Task, experiment: Experiment, method: "Method") -> Fitting:
+    if experiment.transform is None:
+        return _plain_fitting(task, experiment, method)
+    median = experiment.model == "stack" or method.predicts_median
+    point: Point = "median" if median else "mean"
+    inner, units = transformed_task(task, experiment.transform, point, reweighted=method.reweights)
+    return TransformedFitting(_plain_fitting(inner, experiment, method), inner, units)
+
+
+def _plain_fitting(task: Task, experiment: Experiment, method: "Method") -> Fitting:
     return load_backend(experiment.model).start(
         task,
         method,

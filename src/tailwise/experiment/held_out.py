@@ -1,7 +1,7 @@
 """Held-out rows of a fitted model: what intervals of any decision are calibrated on."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
 from tailwise.calibration.distribution_intervals import DistributionIntervals
-from tailwise.distributions.atoms import Atoms, Inflated, with_atoms
+from tailwise.distributions.atoms import Atoms, Inflated, InflatedTransform, with_atoms
 from tailwise.distributions.conditional import FEWEST
 from tailwise.distributions.decisions import Decision, Dial
-from tailwise.distributions.dialed import cross_fitted
+from tailwise.distributions.dialed import cross_fitted_through
 from tailwise.distributions.pooling import predictive_from_arrays
 from tailwise.distributions.predictive import Predictive
 from tailwise.labels.shots import Shots
+from tailwise.labels.transforms import Transform
 
 _FILE = "held_out.safetensors"
 _MOST_ROWS = 5_000
@@ -36,6 +37,7 @@ class HeldOut:
         given: the distributions that the model itself gives; ``None`` for those of the label given the prediction,
             each fitted to the other rows.
         atoms: values that many training labels share, as ``given`` does not have them.
+        transform: of the labels, in whose units distributions are fitted.
     """
 
     y: NDArray[np.float64]
@@ -44,12 +46,15 @@ class HeldOut:
     balanced: bool
     given: Predictive | None = None
     atoms: Atoms | None = None
+    transform: Transform | None = None
 
     @cached_property
     def _without_atoms(self) -> Predictive | None:
         if self.given is not None:
             return self.given
-        return None if len(self.y) < 2 * FEWEST else cross_fitted(self.y, self.pred, sample_weight=self.weight)
+        if len(self.y) < 2 * FEWEST:
+            return None
+        return cross_fitted_through(self.transform, self.y, self.pred, sample_weight=self.weight)
 
     @cached_property
     def distributions(self) -> Predictive | None:
@@ -61,7 +66,7 @@ class HeldOut:
 
     def calibrated_atoms(self) -> Atoms | None:
         """Return the atoms with what is learned about them from these rows."""
-        if not isinstance(self.atoms, Inflated) or self._without_atoms is None:
+        if not isinstance(self.atoms, Inflated | InflatedTransform) or self._without_atoms is None:
             return self.atoms
         return self.atoms.calibrated(self._without_atoms, self.y, self.weight)
 
@@ -93,7 +98,8 @@ class HeldOut:
             return self
         rows = np.sort(np.random.default_rng(0).permutation(n)[:most])
         given = None if self.given is None else self.given.select(rows)
-        return type(self)(self.y[rows], self.pred[rows], self.weight[rows], self.balanced, given, self.atoms)
+        pred, weight = self.pred[rows], self.weight[rows]
+        return replace(self, y=self.y[rows], pred=pred, weight=weight, given=given)
 
     def save(self, folder: Path) -> dict[str, Any]:
         """Write the rows into a folder; return a description for JSON."""
@@ -104,11 +110,13 @@ class HeldOut:
         return {"balanced": self.balanced, "kind": None if self.given is None else self.given.kind}
 
     @classmethod
-    def load(cls, folder: Path, saved: Mapping[str, Any], atoms: Atoms | None) -> Self:
-        """Read what :meth:`save` wrote; atoms are those of the model."""
+    def load(
+        cls, folder: Path, saved: Mapping[str, Any], atoms: Atoms | None, transform: Transform | None = None
+    ) -> Self:
+        """Read what :meth:`save` wrote; atoms and transform are those of the model."""
         arrays = load_file(folder / _FILE)
         distributions = {
             name.removeprefix("predictive."): array for name, array in arrays.items() if name.startswith("predictive.")
         }
         given = None if saved["kind"] is None else predictive_from_arrays(saved["kind"], distributions)
-        return cls(arrays["y"], arrays["pred"], arrays["weight"], bool(saved["balanced"]), given, atoms)
+        return cls(arrays["y"], arrays["pred"], arrays["weight"], bool(saved["balanced"]), given, atoms, transform)

@@ -18,6 +18,7 @@ from tailwise._numbers import number
 from tailwise._stored import check_stored, read_stored
 from tailwise.backends.names import load_backend
 from tailwise.backends.protocol import Inputs, OutOfFold, Predictor
+from tailwise.backends.transformed import TransformedPredictor, WayBack
 from tailwise.calibration.corrections import Correction, Fitting
 from tailwise.calibration.intervals import RegionIntervals
 from tailwise.data.columns import Schema
@@ -35,6 +36,7 @@ from tailwise.distributions.label_density import REACH, Target
 from tailwise.distributions.mixtures import Mixture
 from tailwise.distributions.pooling import concatenate
 from tailwise.distributions.predictive import Predictive
+from tailwise.distributions.transformed import of_transformed
 from tailwise.distributions.vector_dial import VectorDial
 from tailwise.distributions.vector_mixtures import VectorMixture
 from tailwise.distributions.vector_predictive import AnyPredictive
@@ -45,6 +47,7 @@ from tailwise.experiment.model_shape import FORMAT_ONLY, MODEL
 from tailwise.labels.bin_grid import BinGrid
 from tailwise.labels.relevance import Relevance
 from tailwise.labels.shots import Shots
+from tailwise.labels.transforms import Transform
 
 _FORMAT = 2
 _UNREADABLE = (
@@ -138,6 +141,23 @@ class FittedModel:
         description: Mapping[str, Any] = getattr(self.model, "encoder", {})
         return description.get("encoder")
 
+    @property
+    def back(self) -> WayBack | None:
+        """The way from a transformed target to predictions; ``None`` of a model of the target as it is."""
+        return self.model.back if isinstance(self.model, TransformedPredictor) else None
+
+    @property
+    def transform(self) -> Transform | None:
+        """Transform of the target that the model was trained on."""
+        return None if self.back is None else self.back.transform
+
+    def _given(self, pred: NDArray[np.float64]) -> Predictive | None:
+        """Return the distributions of labels given predictions, from held-out rows; ``None`` if there are none."""
+        if self.conditional is None:
+            return None
+        at = pred if self.transform is None else self.transform.forward(pred)
+        return of_transformed(self.conditional.predictive(at), self.transform)
+
     def calibrated(self, task: Task, correction: Any = None, *, intervals: bool = True) -> "FittedModel":
         """Return this model with what is fitted to its predictions of the validation rows; see :meth:`validated`."""
         return self.validated(task, correction, intervals=intervals)[0]
@@ -190,14 +210,14 @@ class FittedModel:
             joint = len(raw.pred) > 0 and raw.predictive is not None
             return replace(calibrated, dial=VectorDial.from_labels(y_train, _grid(task)) if joint else None), raw
         dial = Dial.from_labels(y_train, task.shots.scalar_bins)
-        calibrated = replace(calibrated, dial=dial, atoms=atoms_of(y_train))
+        calibrated = replace(calibrated, dial=dial, atoms=atoms_of(y_train, self.transform))
         held, known = None, _scalar(raw.predictive)
         if intervals and len(y_val) >= FEWEST:
             weight = calibrated._as_rows_come(y_val)
             if correction is not None or known is None:
-                calibrated = replace(calibrated, conditional=ConditionalDensity.fit(y_val, pred, sample_weight=weight))
+                calibrated = replace(calibrated, conditional=self._fit_conditional(y_val, pred, weight))
             balanced = task.split == "balanced" and out_of_fold is None
-            held = HeldOut(y_val, pred, weight, balanced, known, calibrated.atoms)
+            held = HeldOut(y_val, pred, weight, balanced, known, calibrated.atoms, self.transform)
             calibrated = replace(calibrated, atoms=held.calibrated_atoms(), held_out=held.thinned())
         raw = replace(raw, std=calibrated._std(raw.std, known, raw.pred))
         if held is not None and (self.balance > 0 or within is not None or known is not None):
@@ -228,7 +248,7 @@ class FittedModel:
         corrected = self.correction is not None
         if own is None or not (corrected or (self.atoms is not None and not self.reweighted)):
             return own
-        given = predictive if not corrected else None if self.conditional is None else self.conditional.predictive(pred)
+        given = self._given(pred) if corrected else predictive
         return None if given is None else self._of_atoms(given).std()
 
     @overload
@@ -249,7 +269,14 @@ class FittedModel:
             pred: ``(m,)`` predictions for them.
         """
         weight = self._as_rows_come(y_val)
-        return HeldOut(y_val, pred, weight, balanced=False, atoms=self.atoms).distributions
+        return HeldOut(y_val, pred, weight, balanced=False, atoms=self.atoms, transform=self.transform).distributions
+
+    def _fit_conditional(
+        self, y_val: NDArray[np.float64], pred: NDArray[np.float64], weight: NDArray[np.float64]
+    ) -> ConditionalDensity:
+        """Return the density of labels given predictions, of a transformed target in its units."""
+        labels, at = (values if self.transform is None else self.transform.forward(values) for values in (y_val, pred))
+        return ConditionalDensity.fit(labels, at, sample_weight=weight)
 
     def _as_rows_come(self, y_val: NDArray[np.float64]) -> NDArray[np.float64]:
         dial: Any = self._checked_dial()
@@ -444,7 +471,7 @@ class FittedModel:
             none = np.zeros((0, 1, k))
             given = Mixture(*np.zeros((3, 0, 1))) if k == 1 else VectorMixture(np.zeros((0, 1)), none, none)
         elif predictive and given is None and self.conditional is not None:
-            given = self.conditional.predictive(joined)
+            given = self._given(joined)
         return Predictions(
             joined,
             spread,
@@ -539,7 +566,8 @@ class FittedModel:
             raise InputError(f"there are no intervals of {len(self.schema.targets)} targets; leave them out")
         if self.intervals is None:
             raise InputError("this model was trained without held-out rows to calibrate intervals; train on more rows")
-        return self.intervals.intervals(pred, confidence)
+        ends = self.intervals.intervals(pred, confidence)
+        return ends if self.transform is None else np.maximum(ends, self.transform.lowest)
 
     def _rows(self, frame: pd.DataFrame | Rows, ignore_extra: bool) -> Rows:
         frame = as_frame(frame)
@@ -558,6 +586,7 @@ class FittedModel:
             "format": _FORMAT,
             "inputs": self.inputs.save(folder),
             "model": self.model.save(folder),
+            **({} if self.back is None else {"back": self.back.to_json()}),
             "target": self.schema.to_json()["target"],
             "schema": self.schema.to_json(),
             "shots": self.shots.to_json(),
@@ -596,6 +625,8 @@ class FittedModel:
         try:
             model = backend.load(folder, description["model"])
             inputs = backend.load_inputs(folder, description.get("inputs"), model)
+            back = None if description.get("back") is None else WayBack.from_json(description["back"])
+            transform = None if back is None else back.transform
             relevance, correction, intervals = (description[k] for k in ("relevance", "correction", "intervals"))
             optional = ("dial", "conditional", "atoms", "held_out")  # none in models before these
             dial, conditional, saved_atoms, held_out = (description.get(name) for name in optional)
@@ -605,7 +636,7 @@ class FittedModel:
             return cls(
                 schema if schema.seen else replace(schema, seen=_levels(inputs)),
                 inputs,
-                model,
+                model if back is None else TransformedPredictor(model, back),
                 Shots.from_json(description["shots"]),
                 None if relevance is None else Relevance.from_json(relevance),
                 None if correction is None else Correction.from_json(correction),
@@ -616,7 +647,7 @@ class FittedModel:
                 bool(description.get("reweighted", False)),
                 None if leaderboard is None else Leaderboard.from_json(leaderboard),
                 atoms,
-                None if held_out is None else HeldOut.load(folder, held_out, atoms),
+                None if held_out is None else HeldOut.load(folder, held_out, atoms, transform),
             )
         except _UNREADABLE as error:
             reason = " ".join(str(error).split()) or type(error).__name__

@@ -22,6 +22,15 @@ MODEL: Any = {
     "format": (int, str),
     "inputs?": (None, dict),
     "model": {"kind": str, "sha256?": str, "encoder?": {"encoder": str}, "head?": (None, {"kind": str})},
+    "back?": (
+        None,
+        {
+            "transform": {"name": str, "power": float, "shift": float, "scale": float},
+            "point": str,
+            "residuals": [float],
+            "weights": [float],
+        },
+    ),
     "schema": {
         "target": (str, [str]),
         "columns": [{"name": str, "kind": str}],

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from tailwise._checks import InputError, not_negative, one_of
 from tailwise.backends.names import BACKENDS
+from tailwise.labels.transform_names import TRANSFORMS
 from tailwise.modalities.encoder_names import AUTO, ENCODERS
 from tailwise.training.recipe import Recipe
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 AUTO_METHOD = "auto"
 AUTO_BALANCE: Literal["auto"] = "auto"
+AUTO_TRANSFORM = "auto"
 _NETWORK = "network"
 
 
@@ -34,9 +36,13 @@ class Experiment:
             which is chosen on held-out rows; it changes decisions alone, not the training.
         within: with a balance of ``"auto"``, by how much the error as rows come may exceed that of the plain network
             of a stack, or of the model itself at balance 0; 0.05 for 5 %.
+        transform: of the target that the model is trained on, one of
+            :data:`tailwise.labels.transform_names.TRANSFORMS`, or ``"auto"``, the one of the lowest error on validation
+            rows; predictions, distributions and errors are in target units. Parameters of the method in units of the
+            target, such as a window, are then in units of the transformed one.
 
     Raises:
-        InputError: a model that does not exist, a balance outside 0 to 1.
+        InputError: a model or a transform that does not exist, a balance outside 0 to 1.
 
     Example:
         >>> Experiment("sqinv+lds", encoder="tabm").name, Experiment("vanilla", model="lightgbm").name
@@ -53,10 +59,13 @@ class Experiment:
     recipe: Recipe = field(default_factory=Recipe)
     balance: float | Literal["auto"] = 0.0
     within: float = 0.0
+    transform: str | None = None
 
     def __post_init__(self) -> None:
         one_of(self.model, "model", BACKENDS)
         not_negative(self.within, "`within`")
+        if self.transform is not None:
+            one_of(self.transform, "`transform`", (AUTO_TRANSFORM, *TRANSFORMS))
         if self.balance not in (0, AUTO_BALANCE):
             from tailwise.distributions.label_density import check_balance  # needs SciPy, which `--help` does not load
 
@@ -65,7 +74,7 @@ class Experiment:
     @property
     def name(self) -> str:
         """Model and method, with the parameters that are given for the method's parts."""
-        return (self.trained if self.model == "stack" else f"{self.trained} {self.method_name}") + self._balanced
+        return (self.trained if self.model == "stack" else f"{self.trained} {self.method_name}") + self._changed
 
     @property
     def method_name(self) -> str:
@@ -83,13 +92,15 @@ class Experiment:
     def label(self, method: str) -> str:
         """Return how a run is called: the method, after the model where that is not the default network."""
         if self.model == "stack":
-            return self.trained + self._balanced
+            return self.trained + self._changed
         named = method if (self.model, self.encoder) == (_NETWORK, AUTO) else f"{self.trained} {method}"
-        return named + self._balanced
+        return named + self._changed
 
     @property
-    def _balanced(self) -> str:
-        return f" at balance {self.balance:g}" if self.balance not in (0, AUTO_BALANCE) else ""
+    def _changed(self) -> str:
+        """What follows the name: the transform of the target and the balance, where there are some."""
+        of_target = f" on {self.transform}" if self.transform else ""
+        return of_target + (f" at balance {self.balance:g}" if self.balance not in (0, AUTO_BALANCE) else "")
 
     def check(self) -> Self:
         """Return the experiment if encoder and parameters belong to its model.
@@ -139,7 +150,7 @@ class Experiment:
             "params": dict(self.params),
             "recipe": {name: value for name, value in asdict(self.recipe).items() if value != _DEFAULTS[name]},
         }
-        return plain | {name: getattr(self, name) for name in ("balance", "within") if getattr(self, name)}
+        return plain | {name: getattr(self, name) for name in ("balance", "within", "transform") if getattr(self, name)}
 
     @classmethod
     def from_json(cls, saved: Mapping[str, Any]) -> Self:

@@ -11,7 +11,9 @@ from tailwise.heads.ensemble import EnsembleHead
 from tailwise.heads.evidential import VariationalHead
 from tailwise.heads.head import as_head
 from tailwise.heads.histogram import HistogramHead
+from tailwise.heads.hurdle import HurdleHead
 from tailwise.heads.laplace import LaplaceHeads
+from tailwise.heads.log_link import LogLinkHead
 from tailwise.heads.members import MemberHeads
 from tailwise.heads.mixture import MixtureHead
 from tailwise.heads.point import PointHead
@@ -35,12 +37,14 @@ HEADS: Mapping[str, Callable[..., Any]] = {
     "mixture": MixtureHead,
     "histogram": HistogramHead,
     "quantile": QuantileHead,
+    "log-link": LogLinkHead,
+    "hurdle": HurdleHead,
     "dense": DenseHead,
     "dense-mixture": DenseMixtureHead,
 }
 _POINT = {"kind": "point"}
 _OF_MAPS = {"mixture": "dense-mixture"}  # heads of rows that have a counterpart for the pixels of maps
-_OF_MEMBERS = ("mixture", "histogram", "quantile")  # heads that each member of an ensemble has of its own
+_OF_MEMBERS = ("mixture", "histogram", "quantile", "log-link")  # heads that each member of an ensemble has of its own
 
 
 def head_from(n_features: int, shape: Mapping[str, Any] | None) -> Any:

@@ -75,6 +75,14 @@ class Method:
         return any(filling.part.slot == "loss" and filling.name == kind for filling in last.fillings)
 
     @property
+    def predicts_median(self) -> bool:
+        """Whether the trained network predicts a conditional median: for a loss of absolute errors without a head."""
+        last = self.stages[-1]
+        losses = [filling.part.make for filling in last.fillings if filling.part.slot == "loss"]
+        loss: Any = as_loss(last.objects["loss"]) if "loss" in last.objects else next(iter(losses), None)
+        return getattr(loss, "degree", 0) == 1 and not getattr(loss, "on_outputs", False)
+
+    @property
     def remarks(self) -> list[str]:
         """Notes on the predictions for their reader."""
         remarks = []

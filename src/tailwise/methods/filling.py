@@ -42,6 +42,7 @@ class Filling:
             raise InputError(
                 f"{self.name}: this part needs scalar labels (n,), got labels of shape {setting.y.shape}; leave it out"
             )
+        self.check_labels(float(setting.y.min()))
         # The coefficient of a regularizer is the objective's.
         params = {
             name: copy.deepcopy(value)
@@ -63,6 +64,22 @@ class Filling:
         except InputError as error:
             raise InputError(f"{self.name}: {error}") from error
         return self._call(needed, {**defaults, **self.part.fixed, **params, **extra})
+
+    def check_labels(self, lowest: float) -> None:
+        """Raise for labels that the part does not take.
+
+        Args:
+            lowest: lowest training label.
+
+        Raises:
+            InputError: a label below the lowest that it takes.
+        """
+        least = self.part.least_label
+        if least is not None and lowest < least:
+            raise InputError(
+                f"{self.name} needs labels of at least {least:g}, the lowest is {lowest:g}; use another loss such as "
+                "mixture, or l1"
+            )
 
     def build(self, *needed: Any) -> Any:
         """Build a part that does not depend on the labels."""

@@ -46,8 +46,8 @@ def label_weights(name: str, y_train: ArrayLike, bins: Bins | None = None, **par
 
 def loss_and_weights(
     method: Method, y_train: ArrayLike, bins: Bins, losses: Collection[str], model: str
-) -> tuple[str, NDArray[np.float64] | None]:
-    """Return the loss and the weights of the training rows by which a method trains a model that is not a network.
+) -> tuple[str, dict[str, Any], NDArray[np.float64] | None]:
+    """Return the loss, its parameters and the weights of the training rows, for a model that is not a network.
 
     Args:
         method: of one stage, with weights, a loss, resampling or a correction.
@@ -57,7 +57,8 @@ def loss_and_weights(
         model: name of the model, for messages.
 
     Returns:
-        ``"mse"`` or another of ``losses``, and weights ``(n,)`` of mean 1, ``None`` if all rows count the same.
+        ``"mse"`` or another of ``losses``, parameters that were given for it, and weights ``(n,)`` of mean 1, ``None``
+        if all rows count the same.
         ``sera`` is the squared error weighted by φ.
 
     Raises:
@@ -78,12 +79,16 @@ def loss_and_weights(
             f"{others[0]!r} acts in the training of a network; `model={model!r}` takes weights such as sqinv+lds, "
             f"{', '.join(name for name in (*losses, 'sera') if name != 'mse')}, resamplers and corrections"
         )
+    if loss is not None:
+        loss.check_labels(float(y.min()))
     weight = None if "weights" not in by_slot else _weights(by_slot, y, bins).sample_weight(y)
     if loss is not None and loss.name == "sera":
         phi = loss.make(Setting(y, bins)).relevance(torch.from_numpy(y)).double().numpy()
         weight = phi if weight is None else phi * weight
         weight = weight / weight.mean()
-    return "mse" if loss is None or loss.name == "sera" else loss.name, weight
+    if loss is None or loss.name == "sera":
+        return "mse", {}, weight
+    return loss.name, dict(loss.params), weight
 
 
 def _by_slot(method: Method) -> dict[str, Filling]:

@@ -100,6 +100,21 @@ def validation_errors(y_true: ArrayLike, y_pred: ArrayLike, shots: Shots) -> dic
     return over_all | {name: errors[name]["mae"] for name in REGIONS if name in errors}
 
 
+ZERO_ROWS = ("exactly 0", "other than 0")
+_LEAST_ZEROS = 0.2
+
+
+def zero_rows(y_true: ArrayLike) -> dict[str, NDArray[np.bool_]]:
+    """Return ``(n,)`` masks of the rows whose label is 0 and of the others, where at least a fifth are 0.
+
+    Empty where fewer labels are 0, or all of them, and for labels ``(n, K)``.
+    """
+    zero = np.asarray(y_true) == 0
+    if zero.ndim > 1 or not zero.size or not _LEAST_ZEROS <= zero.mean() < 1:
+        return {}
+    return dict(zip(ZERO_ROWS, (zero, ~zero), strict=True))
+
+
 def region_rows(y_true: ArrayLike, shots: Shots) -> dict[str, NDArray[np.bool_]]:
     """Return ``(n,)`` masks of the rows of ``all``, ``many``, ``medium``, ``few`` and ``zero``.
 

@@ -24,7 +24,7 @@ from tailwise.metrics.errors import (
     spearman,
 )
 from tailwise.metrics.region_bootstrap import bootstrap_metrics, dimensions
-from tailwise.metrics.region_errors import region_rows
+from tailwise.metrics.region_errors import region_rows, zero_rows
 
 METRICS = {
     "mae": ("MAE", "mean absolute error"),
@@ -88,7 +88,8 @@ def region_metrics(
 
     Returns:
         ``all``, ``many``, ``medium``, ``few``, ``zero``, and if ranges were removed from training ``seen``,
-        ``interpolation``, ``extrapolation``; a region without rows has n = 0 and no metrics.
+        ``interpolation``, ``extrapolation``; where at least a fifth of the labels are 0 also ``exactly 0`` and
+        ``other than 0``, which are values and not regions of rare ones; a region without rows has n = 0 and no metrics.
 
     Raises:
         InputError: shapes that differ, values that are not finite, fewer than 0 resamples.
@@ -98,7 +99,7 @@ def region_metrics(
         raise InputError(f"resamples must be at least 0, got {resamples!r}")
     return {
         name: _one_region(true[rows], pred[rows], shots.bins, relevance, resamples, seed)
-        for name, rows in region_rows(true, shots).items()
+        for name, rows in (region_rows(true, shots) | zero_rows(true)).items()
     }
 
 

@@ -113,7 +113,7 @@ def describe(
         },
         "label": label,
         "recipe": {name: value for name, value in asdict(experiment.recipe).items() if name != "seconds" or value},
-        **{name: value for name in ("balance", "within") if (value := getattr(experiment, name))},
+        **{name: value for name in ("balance", "within", "transform") if (value := getattr(experiment, name))},
         "versions": versions(),
     }
 

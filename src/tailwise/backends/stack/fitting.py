@@ -20,7 +20,6 @@ from tailwise.backends.stack.stacked_model import StackedModel, StackInputs, poi
 from tailwise.backends.stack.trained_fold import TrainedFold, train_fold
 from tailwise.data.task import Task
 from tailwise.distributions.label_density import REACH
-from tailwise.metrics.region_errors import validation_errors
 from tailwise.model_selection import StratifiedRegressionGroupKFold, StratifiedRegressionKFold
 from tailwise.training.checkpoint import under
 from tailwise.training.epoch import Epoch
@@ -79,7 +78,7 @@ class StackFitting:
             for one in self._train(expert, range(len(done), n_folds), limit):
                 self.trained.append(one)
                 y = self.task.y[self.fold == one.fold]
-                errors = validation_errors(y, one.columns[:, 0], self.task.shots)
+                errors = self.task.errors(y, one.columns[:, 0])
                 yield Epoch(place, one.fold, n_folds, {}, errors, 0.0, one.seconds, best=True)
         self._combine(
             None if self.settings.seconds is None else self.settings.seconds - (time.perf_counter() - started)
