@@ -10,7 +10,7 @@ help:
 	@echo "make test    install and run the test suite but for its slow tests"
 	@echo "make test-slow  those: several processes, browsers, interrupted trainings"
 	@echo "make faults  a kill and a full disk at every operation on a file (some 20 minutes)"
-	@echo "make fuzz    search for tables and options that end in a traceback, FUZZ_EXAMPLES=100000 of each kind"
+	@echo "make fuzz    search for tables, options, altered runs and requests that end in a traceback, FUZZ_EXAMPLES=100000 of each kind"
 	@echo "make lint types layers    what CI checks besides"
 	@echo "make bench   measure times and memory, write docs/performance.md (about 8 minutes, on a quiet machine)"
 	@echo "make bench-check  measure ratios again, fail if one has grown by more than 30 %"
@@ -43,7 +43,7 @@ faults: $(VENV)/.dev
 
 FUZZ_EXAMPLES ?= 5000
 fuzz: $(VENV)/.dev
-	TAILWISE_FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/python -m pytest tests/test_fuzz_tables.py
+	TAILWISE_FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/python -m pytest tests/test_fuzz_*.py
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

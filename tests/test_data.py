@@ -360,6 +360,46 @@ class TestPrepare:
         with pytest.raises(InputError, match=message):
             prepare(toy.assign(one=1, house=toy.index // 4), "price", **options)
 
+    @pytest.mark.parametrize("split", ["balanced", "random", "column"])
+    def test_with_a_key_the_order_of_rows_does_not_change_the_parts(self, toy, split):
+        toy["id"] = [f"row {i}" for i in range(len(toy))]
+        if split == "column":  # its validation rows are drawn
+            toy["split"] = np.resize(["train", "train", "test"], len(toy))
+        parts = {}
+        for seed in (None, 1, 2):
+            frame = toy if seed is None else toy.sample(frac=1, random_state=seed)
+            table = prepare(frame, "price", split=split, split_key="id", seed=3)
+            assert table.schema.unused["id"] == "key"
+            parts[seed] = dict(zip(frame["id"], table.part, strict=True))
+        assert parts[None] == parts[1] == parts[2]
+        assert set(parts[1].values()) == {"train", "val", "test"}
+        other = prepare(toy, "price", split=split, split_key="id", seed=4)
+        assert dict(zip(toy["id"], other.part, strict=True)) != parts[1]
+
+    def test_with_groups_the_order_of_rows_does_not_change_the_parts(self, toy):
+        toy["house"] = toy.index // 4
+        parts = []
+        for frame in (toy, toy.sample(frac=1, random_state=1)):
+            table = prepare(frame, "price", group="house")
+            parts.append(pd.Series(table.part, index=frame.index).sort_index())
+        pd.testing.assert_series_equal(*parts)
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"split_key": "house"}, "must differ in every row, but 300 rows repeat a key, such as '0'.* use `group`"),
+            ({"split_key": "x2"}, "empty cells; every row needs a key"),
+            ({"split_key": "nope"}, "`split_key` 'nope' is not a column"),
+            ({"split_key": "price"}, "which is the target"),
+            ({"split_key": "id", "group": "house"}, "leave one out"),
+            ({"split_key": "id", "split_column": "part"}, "holds one; leave one out"),
+        ],
+    )
+    def test_keys_that_do_not_work(self, toy, options, message):
+        more = {"house": toy.index // 4, "id": range(len(toy)), "part": np.resize(["train", "val", "test"], len(toy))}
+        with pytest.raises(InputError, match=message):
+            prepare(toy.assign(**more), "price", **options)
+
     def test_a_group_in_two_parts_of_a_split_column_is_refused(self, toy):
         toy["split"] = np.resize(["train", "train", "val", "test"], len(toy))
         toy["g"] = np.arange(len(toy)) % 7

@@ -1,8 +1,10 @@
 """Runs whose files were edited by hand, with a manifest that fits: one line that names the file and the field."""
 
 import copy
+import io
 import json
 import shutil
+from zipfile import ZipFile
 
 import pandas as pd
 import pytest
@@ -101,6 +103,17 @@ class TestCommands:
         line = capsys.readouterr().err
         assert reason in line
         assert "model.json'" in line
+
+    def test_arrays_without_their_content(self, edited, trained, tmp_path, capsys):
+        content = io.BytesIO()
+        with ZipFile(trained / "linear" / "model/preprocess.skops") as whole, ZipFile(content, "w") as cut:
+            arrays = [name for name in whole.namelist() if name.endswith(".npy")]
+            for name in whole.namelist():
+                cut.writestr(name, b"" if name in arrays else whole.read(name))
+        assert arrays
+        folder = edited("model/preprocess.skops", content.getvalue())
+        assert run(["predict", str(folder), str(trained / "toy.csv"), "-o", str(tmp_path / "p.csv")]) == 2
+        assert "is not a complete model folder: No data left in file" in capsys.readouterr().err
 
     @pytest.mark.parametrize(
         ("file", "content", "reason"),

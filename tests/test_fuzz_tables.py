@@ -1,55 +1,21 @@
-"""Tables and options of any form end in a result or in one line, never in a traceback.
-
-In CI a few examples of each kind; ``make fuzz`` runs as many as ``TAILWISE_FUZZ_EXAMPLES`` says.
-"""
+"""Tables of any form end in a result or in one line, never in a traceback."""
 
 import gzip
 import io
-import os
-import warnings
 import zipfile
 from datetime import date
 
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from fuzzing import LONGEST, examples, one_line
 from tailwise import Experiment, InputError, evaluate, fit, prepare
-from tailwise.cli.main import run
 from tailwise.data.table_files import read_with_notes
 from tailwise.diagnose import diagnose
 from tailwise.experiment.prepare import prepare as prepare_table
-
-EXAMPLES = int(os.environ.get("TAILWISE_FUZZ_EXAMPLES", "0"))
-LONGEST = 300
-
-
-def examples(few):
-    """Settings of a fuzzer: ``few`` examples, the same ones each time, or those of ``make fuzz``."""
-    return settings(
-        max_examples=EXAMPLES or few,
-        derandomize=not EXAMPLES,
-        deadline=None,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-    )
-
-
-def one_line(call, *arguments, **options):
-    """Result of a call, or ``None`` after an error of one short line."""
-    message = ""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        try:
-            return call(*arguments, **options)
-        except InputError as error:
-            message = str(error)
-    assert "\n" not in message, message
-    assert len(message) <= LONGEST, message
-    return None
-
 
 NAMES = st.one_of(
     st.sampled_from(
@@ -206,29 +172,6 @@ def test_later_tables(tmp_path_factory, content):
         missing = {"x", "id"} - set(read[0].columns)
         features = None if missing else one_line(schema.features, read[0])
         assert features is None or list(features) == ["x", "id"]
-
-
-WORDS = st.one_of(
-    st.sampled_from(["--nominal", "--missing", "--decimal", "--thousands", "--date-order", "--bins", "--bin-width"]),
-    st.sampled_from(
-        ["--shots", "--split", "--group", "--drop", "--seed", "--drop-missing-target", "--no-model", "--html"]
-    ),
-    st.sampled_from(["x", "x=-999", "c", ",", "dmy", "10", "-1", "nan", "100,20", "random", "", "9" * 50, "--", "`x`"]),
-    st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=5),
-)
-
-
-@examples(15)
-@given(st.lists(WORDS, max_size=4), st.booleans())
-def test_commands(tmp_path_factory, words, target):
-    folder = tmp_path_factory.mktemp("fuzz")
-    rng = np.random.default_rng(0)
-    frame = pd.DataFrame({"x": rng.normal(size=60), "c": rng.choice(["01", "2A"], 60), "y": rng.normal(size=60)})
-    frame.to_csv(folder / "t.csv", index=False)
-    if "--html" in words or "-o" in words:
-        return
-    target = ["--target", "y"] if target else []
-    assert run(["diagnose", str(folder / "t.csv"), "--no-model", *target, *words]) in (0, 1, 2)
 
 
 def test_an_error_of_long_names_is_short():

@@ -1,6 +1,7 @@
 """Run folders that processes left in the middle of something, or are writing now."""
 
 import errno
+import json
 import os
 import subprocess
 import sys
@@ -103,6 +104,22 @@ class TestPutAside:
         with pytest.raises(InputError, match="No space left"):
             start_run(finished, {"target": "price"})
         assert files_in(finished) == before
+
+    def test_a_full_disk_before_the_old_run_is_moved(self, finished, monkeypatch):
+        before = files_in(finished)
+
+        def full(path, *_, **__):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+        monkeypatch.setattr("pathlib.Path.mkdir", full)
+        with pytest.raises(InputError, match="No space left"):
+            start_run(finished, {"target": "price"})
+        assert files_in(finished) == before
+
+
+def test_the_manifest_has_every_file(finished):
+    names = set(json.loads((finished / "manifest.json").read_text())["sha256"])
+    assert names == set(files_in(finished)) - {"manifest.json"}
 
 
 def test_a_lone_unfinished_file_is_no_obstacle(tmp_path):

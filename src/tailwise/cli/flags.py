@@ -55,6 +55,7 @@ FLAGS = {
     "signal": "--signal",
     "split": "--split",
     "split_column": "--split-column",
+    "split_key": "--split-key",
     "storage": "--storage",
     "target": "--target",
     "test": "--test",

@@ -190,6 +190,16 @@ Group = Annotated[
     str | None,
     typer.Option("--group", help="Column whose groups (patients, engines) are never split.", rich_help_panel=ROWS),
 ]
+SplitKey = Annotated[
+    str | None,
+    typer.Option(
+        "--split-key",
+        metavar="COLUMN",
+        help="Column with a different value in every row, such as an id, that decides the part of a row: the order of "
+        "the rows then does not matter.",
+        rich_help_panel=ROWS,
+    ),
+]
 Depth = Annotated[
     str | None,
     typer.Option(

@@ -15,6 +15,7 @@ class TableOptions(TypedDict, total=False):
     shots: str | None
     split: str
     split_column: str | None
+    split_key: str | None
     test: str | None
     valid: str | None
     group: str | None
@@ -51,7 +52,7 @@ def table_choices(**given: Unpack[TableOptions]) -> dict[str, Any]:
                 choices["shots"] = parse_shots(value)
             case "mask_target":
                 choices["mask_target"] = parse_ranges(value or [])
-            case "test" | "valid" | "missing" | "decimal" | "thousands" | "date_order":
+            case "split_key" | "test" | "valid" | "missing" | "decimal" | "thousands" | "date_order":
                 choices |= {name: value} if value else {}
             case _:
                 choices[name] = list(value or []) if name in _LISTS else value

@@ -43,6 +43,7 @@ def train(
     test: options.TestFile = None,
     valid: options.ValidFile = None,
     group: options.Group = None,
+    split_key: options.SplitKey = None,
     drop: options.Drop = None,
     nominal: options.Nominal = None,
     numeric: options.Numeric = None,

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 _OF_RECIPE = ("epochs", "batch_size", "lr", "criterion", "seed", "device", "precision")
 _OF_TABLES = (
-    *("bin_width", "bins", "shots", "split", "split_column", "group", "drop_missing_target", "mask_target", "seed"),
-    *("drop", "nominal", "numeric", "date", "missing", "decimal", "thousands", "date_order", "test", "valid"),
+    *("bin_width", "bins", "shots", "split", "split_column", "split_key", "group", "drop_missing_target"),
+    *("mask_target", "seed", "drop", "nominal", "numeric", "date", "missing", "decimal", "thousands", "date_order"),
+    *("test", "valid"),
 )
 _TAKEN = frozenset(
     {

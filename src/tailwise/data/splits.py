@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tailwise._checks import InputError, one_of, quoted
 from tailwise.data.cell_values import check_cells
+from tailwise.data.split_keys import drawn_order, row_keys
 from tailwise.labels.bin_grid import BinGrid, label_rows
 from tailwise.labels.bins import Bins
 
@@ -60,7 +61,13 @@ def looks_like_split(values: pd.Series) -> bool:
 
 
 def balanced_split(
-    y: ArrayLike, bins: Bins | BinGrid, *, groups: ArrayLike | None = None, seed: int = 0, cap: int | None = None
+    y: ArrayLike,
+    bins: Bins | BinGrid,
+    *,
+    groups: ArrayLike | None = None,
+    keys: NDArray[np.str_] | None = None,
+    seed: int = 0,
+    cap: int | None = None,
 ) -> NDArray[np.str_]:
     """Split with balanced validation and test parts, the field's protocol (Yang et al., ICML 2021).
 
@@ -72,6 +79,7 @@ def balanced_split(
         y: ``(n,)`` labels, or ``(n, K)`` with a grid of bins; then the cells of the grid are the bins.
         bins: bins of the target. They only stratify; the bins used in training come from the training rows.
         groups: ``(n,)`` group of each row; no group is in two parts.
+        keys: ``(n,)`` different key of each row: the rows are drawn by them, and not by their places.
         seed: random seed of the shuffling.
         cap: maximum rows of a bin in validation, and in test; by default the largest cap with at most 13 % of the rows
             in validation (30 for AgeDB-DIR).
@@ -89,11 +97,11 @@ def balanced_split(
         sizes = np.minimum(counts[:, None] // 3, caps[None, :]).sum(axis=0)
         cap = int(caps[max(int((sizes <= _HELD_OUT_FRACTION * index.size).sum()) - 1, 0)])
     wanted = np.minimum(counts // 3, cap)
-    rng = np.random.default_rng(seed)
     parts = np.full(index.size, "train")
     if groups is not None:
+        rng = np.random.default_rng(seed)
         return _all_present(_by_group(np.asarray(groups), index, wanted, rng, parts), "the split by groups")
-    order = rng.permutation(index.size)
+    order = drawn_order(index.size, seed, keys)
     order = order[np.argsort(index[order], kind="stable")]
     rank = np.arange(index.size) - np.repeat(np.cumsum(counts) - counts, counts)
     quota = np.repeat(wanted, counts)
@@ -102,18 +110,26 @@ def balanced_split(
     return _all_present(parts, "the balanced split")
 
 
-def random_split(n: int, *, groups: ArrayLike | None = None, seed: int = 0, share: float = 0.15) -> NDArray[np.str_]:
+def random_split(
+    n: int,
+    *,
+    groups: ArrayLike | None = None,
+    keys: NDArray[np.str_] | None = None,
+    seed: int = 0,
+    share: float = 0.15,
+) -> NDArray[np.str_]:
     """Split at random: a fraction ``share`` of the rows or groups to validation, as much to test, the rest to train.
+
+    Rows with different ``keys`` are drawn by them, and not by their places.
 
     Raises:
         InputError: too few rows or groups for three parts.
     """
-    rng = np.random.default_rng(seed)
     names, member = (
         (np.arange(n), np.arange(n)) if groups is None else np.unique(np.asarray(groups), return_inverse=True)
     )
     held_out = max(1, round(share * names.size))
-    order = rng.permutation(names.size)
+    order = drawn_order(names.size, seed, keys)
     part = np.full(names.size, "train")
     part[order[:held_out]] = "val"
     part[order[held_out : 2 * held_out]] = "test"
@@ -141,12 +157,14 @@ def split_rows(
     bins: Bins | BinGrid,
     group: str | None = None,
     column: str | None = None,
+    key: str | None = None,
     seed: int = 0,
 ) -> tuple[NDArray[np.str_], SplitName]:
     """Return the part of each row, and the kind of split.
 
     ``auto`` takes the column that is given, or a column ``split`` whose cells are mostly train, val or test, and
-    otherwise the balanced split. The column must have one of the three in every row.
+    otherwise the balanced split. The column must have one of the three in every row. Rows are drawn by a
+    ``key`` that is given, and not by their places.
 
     Raises:
         InputError: an unknown split, options that do not fit it, or a split that cannot be made.
@@ -157,6 +175,9 @@ def split_rows(
     if split == "auto":
         has_split = SPLIT_COLUMN in frame and looks_like_split(frame[SPLIT_COLUMN])
         split = "column" if column is not None or has_split else "balanced"
+    if key is not None and group is not None:
+        raise InputError(f"`split_key` {key!r} draws rows, and `group` {group!r} whole groups; leave one out")
+    keys = None if key is None else row_keys(frame[key])
     column = column or SPLIT_COLUMN
     if split == "column":
         if column not in frame:
@@ -169,18 +190,24 @@ def split_rows(
                     f"group {spread.index[spread > 1][0]!r} of column {group!r} is in several parts of {column!r}"
                 )
         groups = None if group is None else _codes(frame[group])
-        return (parts if (parts == "val").any() else _with_validation(parts, groups, seed)), "column"
+        if not (parts == "val").any():
+            return _with_validation(parts, groups, keys, seed), "column"
+        if key is not None:
+            raise InputError(f"`split_key` {key!r} draws a split, and column {column!r} holds one; leave one out")
+        return parts, "column"
     groups = None if group is None else _codes(frame[group])
     if split == "random":
-        return random_split(len(y), groups=groups, seed=seed), "random"
-    return balanced_split(y, bins, groups=groups, seed=seed), "balanced"
+        return random_split(len(y), groups=groups, keys=keys, seed=seed), "random"
+    return balanced_split(y, bins, groups=groups, keys=keys, seed=seed), "balanced"
 
 
-def _with_validation(parts: NDArray[np.str_], groups: NDArray[np.int64] | None, seed: int) -> NDArray[np.str_]:
+def _with_validation(
+    parts: NDArray[np.str_], groups: NDArray[np.int64] | None, keys: NDArray[np.str_] | None, seed: int
+) -> NDArray[np.str_]:
     """Return the parts with 15 % of the training rows, or of their groups, for validation."""
     train = np.flatnonzero(parts == "train")
     member = np.arange(len(train)) if groups is None else np.unique(groups[train], return_inverse=True)[1]
-    order = np.random.default_rng(seed).permutation(int(member.max()) + 1)
+    order = drawn_order(int(member.max()) + 1, seed, None if keys is None else keys[train])
     held = np.isin(member, order[: max(1, round(_VALIDATION_FRACTION * order.size))])
     if held.all():
         raise InputError("the split leaves one group for training and validation; add validation rows or groups")

@@ -54,7 +54,8 @@ def cross_validate(features: pd.DataFrame, y: Array, shots: Shots, groups: pd.Se
     y = y[rows]
     member = None if groups is None else pd.factorize(groups)[0][rows]
     folds = _FOLDS if member is None else min(_FOLDS, np.unique(member).size)
-    settings = (nominal_inputs(preprocessor, x.shape[1]), member, folds, seed)
+    ranks = _ranks(x) if x.shape[1] > MOST_COLUMNS else None
+    settings = (ranks, nominal_inputs(preprocessor, x.shape[1]), member, folds, seed)
     predicted = _out_of_fold(x, y, None, *settings)
     parts = _parts(y, shots)
     errors = tuple(_region_error(name, y[part], predicted[part]) for name, part in parts.items() if part.any())
@@ -71,6 +72,7 @@ def _out_of_fold(
     x: Array,
     y: Array,
     weight: Array | None,
+    ranks: NDArray[np.float32] | None,
     nominal: NDArray[np.bool_],
     member: NDArray[np.int64] | None,
     folds: int,
@@ -86,7 +88,6 @@ def _out_of_fold(
         random_state=seed,
     )
     predicted = np.empty_like(y)
-    ranks = _ranks(x) if x.shape[1] > MOST_COLUMNS else None
     # Several threads gain little on so few rows, and are far slower if other processes use the same cores.
     with threadpool_limits(1, user_api="openmp"):
         for train, held in splitter(folds, random_state=seed).split(x, y, member):

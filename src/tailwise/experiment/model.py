@@ -6,12 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self, overload
-from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 
 from tailwise._checks import InputError
 from tailwise._numbers import number
@@ -22,6 +20,7 @@ from tailwise.backends.transformed import TransformedPredictor, WayBack
 from tailwise.calibration.corrections import Correction, Fitting
 from tailwise.calibration.intervals import RegionIntervals
 from tailwise.data.columns import Schema
+from tailwise.data.damaged import DAMAGED
 from tailwise.data.preprocessing import levels_of
 from tailwise.data.reach import FEATURE_REACH
 from tailwise.data.rows import Rows, as_frame, as_rows
@@ -50,17 +49,6 @@ from tailwise.labels.shots import Shots
 from tailwise.labels.transforms import Transform
 
 _FORMAT = 2
-_UNREADABLE = (
-    OSError,
-    ValueError,
-    KeyError,
-    TypeError,
-    AttributeError,
-    IndexError,
-    RuntimeError,
-    BadZipFile,
-    SafetensorError,
-)
 _FOLDS = 5
 _DESCRIPTION = "model.json"
 
@@ -649,7 +637,7 @@ class FittedModel:
                 atoms,
                 None if held_out is None else HeldOut.load(folder, held_out, atoms, transform),
             )
-        except _UNREADABLE as error:
+        except DAMAGED as error:
             reason = " ".join(str(error).split()) or type(error).__name__
             raise InputError(f"{str(folder)!r} is not a complete model folder: {reason}") from error
 

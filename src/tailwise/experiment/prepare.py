@@ -33,9 +33,9 @@ _CHOICES = (
     *("bin_width", "n_bins", "shots", "split", "split_column", "group", "drop_missing_target", "mask_target", "seed"),
     *("drop", "nominal", "numeric", "date"),
 )
-_OF_CELLS = ("missing", "decimal", "thousands", "date_order")  # written where they are given
+_WHERE_GIVEN = ("split_key", "missing", "decimal", "thousands", "date_order")  # others are always written
 _OF_PARTS = ("test", "valid")
-_ROLES = {"group": "it holds the groups", "split": "it holds the split"}
+_ROLES = {"group": "it holds the groups", "key": "it names the rows", "split": "it holds the split"}
 
 
 def prepare(
@@ -52,6 +52,7 @@ def prepare(
     test: "str | Path | pd.DataFrame | None" = None,
     valid: "str | Path | pd.DataFrame | None" = None,
     group: str | None = None,
+    split_key: str | None = None,
     drop: Sequence[str] = (),
     nominal: Sequence[str] = (),
     numeric: Sequence[str] = (),
@@ -84,6 +85,8 @@ def prepare(
             after those of ``data``.
         valid: table of the validation rows; with ``test`` alone these are taken from ``data``.
         group: column whose groups are never split.
+        split_key: column with a different value in every row, such as an id, that the rows are drawn by: their order
+            then does not change the split.
         drop: columns to leave out.
         nominal: columns to take as nominal.
         numeric: columns to take as numeric.
@@ -107,7 +110,7 @@ def prepare(
     """
     given = locals()
     media_roles = media_columns(media, parameters=prepare.__kwdefaults__ or ())
-    choices = {name: given[name] for name in _CHOICES} | {name: given[name] for name in _OF_CELLS if given[name]}
+    choices = {name: given[name] for name in _CHOICES} | {name: given[name] for name in _WHERE_GIVEN if given[name]}
     rules = CellRules.of(missing, decimal, thousands, date_order)
     for _, option in column_options():
         choices[option.name] = media.get(option.name, () if option.together == 1 else None)
@@ -153,13 +156,16 @@ def prepare(
         check_target(column, name)
 
     groups = _groups(rows, group, targets)
+    if split_key is not None:
+        _check_key(split_key, targets, names)
     part, kind = split_rows(
-        rows.frame([name for name in dict.fromkeys((group, split_column, SPLIT_COLUMN)) if name in names]),
+        rows.frame([name for name in dict.fromkeys((group, split_key, split_column, SPLIT_COLUMN)) if name in names]),
         values,
         split=split,
         bins=bins_for(values, bin_width, n_bins, edges),
         group=group,
         column=split_column,
+        key=split_key,
         seed=seed,
     )
     if kind == "column" and not _names_validation(rows, split_column or SPLIT_COLUMN):
@@ -176,6 +182,7 @@ def prepare(
         date=date,
         not_features=[
             *([] if group is None else [(group, "group")]),
+            *([] if split_key is None else [(split_key, "key")]),
             *([(split_column or SPLIT_COLUMN, "split")] if kind == "column" else []),
         ],
         media=media_roles,
@@ -293,6 +300,13 @@ def _groups(rows: Rows, group: str | None, targets: Sequence[str]) -> NDArray[np
     column = rows.frame([group])[group]
     check_groups(column)
     return column.astype(str).to_numpy()
+
+
+def _check_key(key: str, targets: Sequence[str], names: Sequence[str]) -> None:
+    """Raise unless a column can name the rows of a table."""
+    if key in targets:
+        raise InputError(f"`split_key` names {key!r}, which is {'the' if len(targets) == 1 else 'a'} target")
+    require_column(key, names, "`split_key`")
 
 
 def _crowded_bin(y_train: NDArray[np.float64], shots: Shots) -> list[str]:

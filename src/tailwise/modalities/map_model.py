@@ -9,10 +9,10 @@ from typing import Self, TypeVar
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 
 from tailwise._checks import InputError
 from tailwise._stored import read_stored
+from tailwise.data.damaged import DAMAGED
 from tailwise.distributions.decisions import Decision, Dial, Loss
 from tailwise.distributions.label_density import SmoothedDensity, Target
 from tailwise.distributions.predictive import Predictive
@@ -25,7 +25,6 @@ from tailwise.modalities.map_task import PreparedMaps
 OfImage = TypeVar("OfImage")
 FORMAT = "tailwise-maps-1"
 _DESCRIPTION = "model.json"
-_UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError)
 
 
 @dataclass(frozen=True)
@@ -189,7 +188,7 @@ class MapModel:
             )
         except InputError:
             raise
-        except _UNREADABLE as error:
+        except DAMAGED as error:
             raise InputError(f"{str(folder)!r} is not a complete model folder: {str(error).splitlines()[0]}") from error
 
 

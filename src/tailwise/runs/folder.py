@@ -150,8 +150,9 @@ def start_run(out: Path, config: dict[str, Any]) -> None:
     except OSError as error:
         with suppress(OSError):
             settle(out, _TOP)
-            discard(out, HISTORY, CONFIG)
-            bring_back(out)
+            if not (out / MANIFEST).exists():  # else the finished run never left
+                discard(out, HISTORY, CONFIG)
+                bring_back(out)
         raise InputError(f"cannot write to {str(out)!r}: {error.strerror}") from error
 
 
@@ -307,6 +308,6 @@ def _folders(root: Path) -> list[Path]:
 
 def _files(out: Path) -> list[str]:
     """Every file of a finished run but the manifest and what only serves resuming."""
-    of_kind = [name for name in (MAPS, INTERVALS, TRADE_OFF, LEADERBOARD) if (out / name).is_file()]
+    of_kind = [name for name in (MAPS, INTERVALS, TRADE_OFF, LEADERBOARD, REFERENCES) if (out / name).is_file()]
     single = [CONFIG, HISTORY, METRICS, PREDICTIONS, *of_kind, REPORT]
     return single + sorted(str(path.relative_to(out).as_posix()) for path in (out / MODEL).rglob("*") if path.is_file())
