@@ -14,10 +14,10 @@ from tailwise.cli import show_progress
 from tailwise.cli.main import run
 from tailwise.cli.settings import repeat_options
 from tailwise.compare.cell import Cell
-from tailwise.compare.compared_scores import HEADINGS, SCORES
+from tailwise.compare.compared_scores import HEADINGS, SCORES, WHERE
 from tailwise.compare.comparison import compare_grid
 from tailwise.compare.comparison_folder import open_comparison, write_comparison
-from tailwise.compare.conclusions import WHERE, conclusions, of_tables
+from tailwise.compare.conclusions import conclusions, of_tables
 from tailwise.compare.entries import entries_of
 from tailwise.compare.grid import run_grid
 from tailwise.compare.open_questions import open_questions

@@ -110,9 +110,10 @@ def compare(
     from tailwise._parallel import check_parallel
     from tailwise.cli.show_comparison import print_comparison
     from tailwise.cli.show_progress import follow
+    from tailwise.compare.compared_scores import WHERE
     from tailwise.compare.comparison import compare_grid
     from tailwise.compare.comparison_folder import PAGE, open_comparison, write_comparison
-    from tailwise.compare.conclusions import WHERE, conclusions, of_tables
+    from tailwise.compare.conclusions import conclusions, of_tables
     from tailwise.compare.entries import DEFAULT_METHODS, DEFAULT_MODELS, entries_of
     from tailwise.compare.grid import read_cell, run_grid
     from tailwise.compare.plan import plan_cells

@@ -2,19 +2,13 @@
 
 from collections.abc import Sequence
 
+from tailwise.compare.compared_scores import WHERE, where
 from tailwise.compare.comparison import GridComparison
 from tailwise.compare.open_questions import open_questions
 from tailwise.compare.ranks import Ranking
-from tailwise.compare.statistics import BETTER, NO_DIFFERENCE, WORSE, Compared
+from tailwise.compare.statistics import BETTER, NO_DIFFERENCE, WORSE
 from tailwise.compare.table_comparison import TableComparison
 
-WHERE = {
-    "come": "as rows come",
-    "evenly": "evenly over values",
-    "many": "where training rows are many",
-    "medium": "where training rows are neither many nor few",
-    "few": "where training rows are few",
-}
 _SUMMARISED = ("come", "many", "few")  # over several tables; the page has all scores
 ONE_SPLIT = "One seed was run: nothing can be concluded. Use `seeds=5`."
 
@@ -140,12 +134,6 @@ def _ranks(ranking: Ranking) -> str:
     others = [name for group in ranking.groups if group[0] == best for name in group[1:]]
     alike = f", inconclusive against {_join(others)}" if others else ""
     return f"differ: {best} is first ({rank:.1f}){alike}"
-
-
-def where(one: Compared) -> str:
-    """Return a score in words, with its change in percent."""
-    change = "" if one.paired.percent is None else f" ({one.paired.percent:+.0f} %)"
-    return WHERE[one.region] + change
 
 
 def _join(names: Sequence[str]) -> str:

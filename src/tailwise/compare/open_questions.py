@@ -2,9 +2,12 @@
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from tailwise.compare.statistics import BETTER, WORSE, Compared
-from tailwise.compare.table_comparison import TableComparison
+
+if TYPE_CHECKING:
+    from tailwise.compare.table_comparison import TableComparison
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class OpenQuestion:
         return f"{math.ceil(self.seconds / 60)} minutes"
 
 
-def open_questions(table: TableComparison, reference: str, *, folds: int = 1) -> list[OpenQuestion]:
+def open_questions(table: "TableComparison", reference: str, *, folds: int = 1) -> list[OpenQuestion]:
     """Return what more seeds would decide, entry by entry.
 
     Args:

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from tailwise._numbers import number
-from tailwise.compare.compared_scores import HEADINGS
-from tailwise.compare.conclusions import where
+from tailwise.compare.compared_scores import HEADINGS, where
 from tailwise.compare.open_questions import open_questions
 from tailwise.report.compare_charts import change_chart, heat_chart, signed, trade_chart
 from tailwise.report.critical import critical_chart
