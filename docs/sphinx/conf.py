@@ -19,13 +19,11 @@ myst_enable_extensions = ["attrs_inline"]
 
 # The gallery: each script is run while the site is built.
 if tags.has("gallery"):  # noqa: F821  Sphinx defines it
-    from sphinx_gallery.sorting import FileNameSortKey
-
     extensions.append("sphinx_gallery.gen_gallery")
     sphinx_gallery_conf = {
         "gallery_dirs": "docs/gallery",
         "filename_pattern": r"plot_",
-        "within_subsection_order": FileNameSortKey,
+        "within_subsection_order": "FileNameSortKey",
         "show_memory": False,
         "min_reported_time": 1e9,
         "download_all_examples": False,
