@@ -263,7 +263,11 @@ DateOrder = Annotated[
 ]
 IgnoreExtra = Annotated[
     bool,
-    typer.Option("--ignore-extra", help="Allow columns that the model was not trained on.", rich_help_panel=COLUMNS),
+    typer.Option(
+        "--ignore-extra",
+        help="Do not print the note on columns that the model was not trained on; they are always ignored.",
+        rich_help_panel=COLUMNS,
+    ),
 ]
 
 BatchSize = Annotated[
