@@ -64,6 +64,7 @@ FLAGS = {
     "text_pair": "--text-pair",
     "thousands": "--thousands",
     "timeout": "--timeout",
+    "track": "--track",
     "trials": "--trials",
     "valid": "--valid",
     "within": "--within",

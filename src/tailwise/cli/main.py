@@ -16,6 +16,7 @@ from tailwise.cli.compare import compare
 from tailwise.cli.diagnose import diagnose
 from tailwise.cli.dial import dial
 from tailwise.cli.evaluate_run import evaluate
+from tailwise.cli.export import export
 from tailwise.cli.flags import with_flags
 from tailwise.cli.launch import is_main, leave
 from tailwise.cli.lists import examples, methods
@@ -52,6 +53,7 @@ app.command(rich_help_panel="Main job")(dial)
 app.command(rich_help_panel="Main job")(compare)
 app.command(rich_help_panel="Main job")(tune)
 app.command(rich_help_panel="Main job")(serve)
+app.command(rich_help_panel="Deploy")(export)
 app.command(name="serve-model", rich_help_panel="Deploy")(serve_model)
 app.add_typer(bench, rich_help_panel="Main job")
 app.command(rich_help_panel="Lists")(methods)

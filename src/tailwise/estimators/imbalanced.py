@@ -70,6 +70,7 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         within: with a balance of ``"auto"``, see :class:`tailwise.experiment.spec.Experiment`.
         jobs: trainings of a stack in parallel; by default one a core.
         random_state: seed of the training and of the rows held out.
+        verbose: show the progress of the training.
 
     Attributes:
         model_: the trained :class:`tailwise.FittedModel`, with regions, relevance and intervals.
@@ -120,6 +121,7 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         within: float = 0.0,
         jobs: int | None = None,
         random_state: Any = None,
+        verbose: bool = False,
     ) -> None:
         self.method, self.method_params = method, method_params
         self.encoder, self.encoder_params = encoder, encoder_params
@@ -127,7 +129,7 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self.epochs, self.batch_size, self.lr, self.weight_decay = epochs, batch_size, lr, weight_decay
         self.patience, self.criterion, self.device, self.precision = patience, criterion, device, precision
         self.quality, self.balance, self.within, self.jobs = quality, balance, within, jobs
-        self.random_state = random_state
+        self.random_state, self.verbose = random_state, verbose
 
     def fit(
         self,
@@ -164,7 +166,7 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         experiment = self._experiment(len(labels), seed)
         self.history_: list[Epoch] = []
         with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-            self.model_ = fit(task, experiment, on_epoch=self.history_.append).on_cpu()
+            self.model_ = fit(task, experiment, on_epoch=self.history_.append, verbose=self.verbose).on_cpu()
         self.shots_ = task.shots
         return self
 
