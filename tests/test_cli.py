@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tailwise import TableModel
+from tailwise import FittedModel, TableModel
 from tailwise.cli.main import run
 from tailwise.methods.catalog import PARTS
 
@@ -188,7 +188,7 @@ class TestBadInput:
         [
             (lambda f: f.assign(price=1.0), "is constant"),
             (lambda f: f.assign(price=f["price"].mask(f.index < 3)), "3 empty cells in the target; drop them with"),
-            (lambda f: f.assign(price=f["price"].mask(f.index == 3, np.inf)), "1 infinite cells"),
+            (lambda f: f.assign(price=f["price"].mask(f.index == 3, np.inf)), "1 infinite cell"),
             (lambda f: f[:20], "20 rows with a target; at least 30"),
         ],
     )
@@ -428,7 +428,7 @@ class TestPredictAndEvaluate:
         ("change", "message"),
         [
             (lambda f: f.drop(columns=["x1", "city"]), "lacks 2 columns the model was trained on: 'x1', 'city'"),
-            (lambda f: f.assign(extra=1), "1 columns the model was not trained on: 'extra'"),
+            (lambda f: f.drop(columns="x1"), "lacks 1 column the model was trained on: 'x1'"),
             (lambda f: f.assign(x1="tall"), "column 'x1' is numeric, but 400 cells are not, e.g. 'tall' in row 1"),
             (lambda f: f.assign(built="soon"), "column 'built' is a date"),
             (lambda f: f.assign(new="maybe"), "column 'new' is boolean"),
@@ -440,10 +440,18 @@ class TestPredictAndEvaluate:
             assert message in refused(capsys, command[0], finished / "run", tmp_path / "new.csv", *command[1:])
         assert not (tmp_path / "p.csv").exists()
 
-    def test_extra_columns_can_be_allowed(self, finished, tmp_path):
-        pd.read_csv(finished / "toy.csv").assign(extra=1).to_csv(tmp_path / "new.csv", index=False)
-        arguments = ["predict", finished / "run", tmp_path / "new.csv", "-o", tmp_path / "p.csv", "--ignore-extra"]
-        assert run([str(a) for a in arguments]) == 0
+    def test_extra_columns_are_ignored_with_a_note(self, finished, tmp_path, capsys):
+        plain, new = pd.read_csv(finished / "toy.csv"), tmp_path / "new.csv"
+        plain.assign(extra=1).to_csv(new, index=False)
+        for command in (["predict", "-o", tmp_path / "p.csv"], ["evaluate"]):
+            words = [str(word) for word in (command[0], finished / "run", new, *command[1:])]
+            note = "note: 1 column the model was not trained on, ignored: 'extra'"
+            assert run(words) == 0
+            assert capsys.readouterr().err.count(note) == 1
+            assert run([*words, "--ignore-extra", *(["--overwrite"] if command[0] == "predict" else [])]) == 0
+            assert note not in capsys.readouterr().err
+        expected = FittedModel.load(finished / "run" / "model").predict(plain)
+        np.testing.assert_allclose(pd.read_csv(tmp_path / "p.csv")["prediction"], expected, rtol=1e-12)
 
     def test_evaluate_writes_what_it_shows(self, finished, tmp_path, capsys):
         out = tmp_path / "m.json"

@@ -91,10 +91,10 @@ class TestSchema:
         schema.check(list(frame.drop(columns=["y", "id"])))
         with pytest.raises(InputError, match="lacks 2 columns the model was trained on: 'number', 'colour'"):
             schema.check(list(frame.drop(columns=["number", "colour"])))
-        with pytest.raises(InputError, match=r"1 columns the model was not trained on: 'new'.*`ignore_extra=True`"):
+        with pytest.raises(InputError, match=r"1 column the model was not trained on: 'new'.*`ignore_extra=True`"):
             schema.check(list(frame.assign(new=1)))
         schema.check(list(frame.assign(new=1)), ignore_extra=True)
-        with pytest.raises(InputError, match=r"column 'number' is numeric, but 1 cells are not, e.g. 'a' in row 3"):
+        with pytest.raises(InputError, match=r"column 'number' is numeric, but 1 cell is not, e.g. 'a' in row 3"):
             schema.features(frame.astype({"number": object}).assign(number=["1", "2", "a"] + ["4"] * 57))
         with pytest.raises(InputError, match="column 'flag' is boolean"):
             schema.features(frame.assign(flag=2))
@@ -112,8 +112,8 @@ class TestTarget:
     @pytest.mark.parametrize(
         ("values", "message"),
         [
-            (["a", "1", "2"], "must be numeric, but 1 cells are not, e.g. 'a' in row 1"),
-            ([1.0, np.inf, 2.0], "1 infinite cells, the first in row 2"),
+            (["a", "1", "2"], "must be numeric, but 1 cell is not, e.g. 'a' in row 1"),
+            ([1.0, np.inf, 2.0], "1 infinite cell, the first in row 2"),
             ([True, False, True], "of type bool"),
         ],
     )
@@ -292,7 +292,7 @@ class TestPrepare:
     @pytest.mark.parametrize(
         ("change", "message"),
         [
-            (lambda f: f[["price"]], "400 rows and 1 columns"),
+            (lambda f: f[["price"]], "400 rows and 1 column"),
             (lambda f: f[:0], "0 rows and 6 columns"),
             (lambda f: f.assign(price=3), "is constant"),
             (lambda f: f.assign(price=f["price"] * 1e30), "choose a unit"),

@@ -457,14 +457,14 @@ class TestChoices:
     @pytest.mark.parametrize(
         ("change", "choices", "message"),
         [
-            (lambda f: f[:1], {}, "1 rows with a target; at least 30"),
+            (lambda f: f[:1], {}, "1 row with a target; at least 30"),
             (lambda f: f[:29], {}, "29 rows with a target; at least 30"),
             (lambda f: f[:0], {}, "0 rows and 3 columns"),
             (lambda f: f[["y"]], {}, "at least one feature"),
             (lambda f: f.assign(y=2.0), {}, "is constant"),
             (lambda f: f.assign(y="dear"), {}, "must be numeric"),
-            (lambda f: f.assign(y=f["y"].mask(f.index == 4)), {}, "1 empty cells in the target; drop them with"),
-            (lambda f: f.assign(y=f["y"].mask(f.index == 4, np.inf)), {}, "1 infinite cells, the first in row 5"),
+            (lambda f: f.assign(y=f["y"].mask(f.index == 4)), {}, "1 empty cell in the target; drop them with"),
+            (lambda f: f.assign(y=f["y"].mask(f.index == 4, np.inf)), {}, "1 infinite cell, the first in row 5"),
             (lambda f: f.assign(y=f["y"] * 1e-15), {}, "standard deviation"),
             (lambda f: f.rename(columns={"y": "yy"}), {}, "did you mean 'yy'?"),
             (lambda f: f, {"bin_width": 1.0, "n_bins": 5}, "not both"),

@@ -132,3 +132,10 @@ def test_every_part_names_its_paper_or_is_common_knowledge():
         assert part.year or part.source == "-"
         assert set(part.units) <= set(part.parameters())
         assert part.make.__doc__, name
+
+
+@pytest.mark.parametrize("page", ["deploy", "tracking-and-notebooks"])
+def test_the_code_of_a_how_to_runs(page):
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "how-to" / f"{page}.md").read_text(), flags=re.S)
+    assert blocks
+    exec(compile("\n".join(blocks), page, "exec"), {})

@@ -139,7 +139,7 @@ class TestPrepare:
         train = large.rows_of("train")[0]
         sample = train.frame()
         sample = sample[sample["text"] != "oops"]
-        with pytest.raises(InputError, match="column 'text' is numeric, but 1 cells are not"):
+        with pytest.raises(InputError, match="column 'text' is numeric, but 1 cell is not"):
             fit_streamed_preprocessor(large.schema, train, sample)
 
 

@@ -467,8 +467,8 @@ class TestPaths:
         frame = pd.read_csv(folder / "index.csv")[:4]
         for name, cell, message in (
             ("gone", "gone.png", "gone.png: there is no such file"),
-            ("empty", None, "has 1 empty cells, the first in row 3"),
-            ("blank", "  ", "has 1 empty cells, the first in row 3"),
+            ("empty", None, "has 1 empty cell, the first in row 3"),
+            ("blank", "  ", "has 1 empty cell, the first in row 3"),
         ):
             paths = [str(folder / path) for path in frame["path"]]
             paths[2] = cell

@@ -47,7 +47,7 @@ class TestOddCells:
     def test_another_odd_cell_in_a_new_table_is_refused_by_row(self):
         numbers = [f"{v:.4f}" for v in RNG.normal(size=N)]
         schema = prepare(base(b=["12 kg", *numbers[1:]]), "y").schema
-        with pytest.raises(InputError, match=r"column 'b' is numeric, but 1 cells are not, e.g. '13 kg' in row 3"):
+        with pytest.raises(InputError, match=r"column 'b' is numeric, but 1 cell is not, e.g. '13 kg' in row 3"):
             schema.features(base(b=[*numbers[:2], "13 kg", *numbers[3:]]))
 
     def test_codes_with_a_few_letters_stay_categories_and_the_note_says_so(self):

@@ -118,7 +118,7 @@ class TestTheTable:
         frame = eyes(200).drop(columns="subject")
         frame.loc[3, "pitch"] = np.nan
         frame.loc[[3, 9], "yaw"] = np.nan
-        with pytest.raises(InputError, match="column 'pitch' has 1 empty cells in the target"):
+        with pytest.raises(InputError, match="column 'pitch' has 1 empty cell in the target"):
             prepare(frame, ["pitch", "yaw"])
         dropped = prepare(frame, ["pitch", "yaw"], drop_missing_target=True)
         assert dropped.notes[0] == "2 rows dropped: no target"

@@ -1,86 +1,33 @@
-"""Options about decisions and distributions: parsed, and applied to the rows of a table."""
+"""Options about decisions and distributions, parsed."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tailwise._checks import InputError
 
 if TYPE_CHECKING:
     from tailwise.distributions.decisions import Decision
-    from tailwise.distributions.vector_predictive import AnyPredictive
+    from tailwise.runs.questions import Questions
 
 _COST = "--cost takes under=COST,over=COST such as under=10,over=1"
 _DENSITY = "--density takes uniform:LOW,HIGH such as uniform:0,100, or labels:FILE"
 
 
-@dataclass(frozen=True)
-class Questions:
-    """Columns that a command writes beside its predictions.
+def parse_questions(
+    quantiles: Sequence[float] | None, above: Sequence[str] | None, below: Sequence[str] | None
+) -> "Questions":
+    """Return the questions that options ask.
 
-    Args:
-        quantiles: levels.
-        above: values to exceed, as the user wrote them, and as numbers.
-        below: values to stay below.
+    Raises:
+        InputError: levels outside (0, 1), values that are not numbers.
     """
+    from tailwise.runs.questions import Questions
 
-    quantiles: tuple[float, ...] = ()
-    above: tuple[tuple[str, float], ...] = ()
-    below: tuple[tuple[str, float], ...] = ()
-
-    @classmethod
-    def parsed(
-        cls, quantiles: Sequence[float] | None, above: Sequence[str] | None, below: Sequence[str] | None
-    ) -> "Questions":
-        """Return the questions that options ask.
-
-        Raises:
-            InputError: levels outside (0, 1), values that are not numbers.
-        """
-        for level in quantiles or ():
-            if not 0 < level < 1:
-                raise InputError(f"--quantile takes levels between 0 and 1, such as 0.9, got {level:g}")
-        return cls(
-            tuple(dict.fromkeys(quantiles or ())),
-            tuple(
-                (text, _number(text, f"--above takes a number, got {text!r}")) for text in dict.fromkeys(above or ())
-            ),
-            tuple(
-                (text, _number(text, f"--below takes a number, got {text!r}")) for text in dict.fromkeys(below or ())
-            ),
-        )
-
-    def __bool__(self) -> bool:
-        return bool(self.quantiles or self.above or self.below)
-
-    def check(self, n_targets: int) -> None:
-        """Raise if a question makes no sense for several targets: they differ in unit, and one value is for one target.
-
-        Raises:
-            InputError: values to exceed or to stay below for more than one target.
-        """
-        if n_targets > 1 and (self.above or self.below):
-            raise InputError(
-                f"--above and --below are for a run on one target, and this one has {n_targets}; --quantile gives "
-                "quantiles of each"
-            )
-
-    def columns(self, predictive: "AnyPredictive", targets: Sequence[str]) -> dict[str, Any]:
-        """Return a column for each question, ``quantile_0.9``, ``above_200`` and ``below_10``.
-
-        Args:
-            predictive: distributions of the rows.
-            targets: names of the targets; of several each has its quantiles, ``quantile_0.9_pitch``.
-        """
-        from tailwise.runs.folder import by_target
-
-        columns: dict[str, Any] = {}
-        values = predictive.quantile(self.quantiles) if self.quantiles else None
-        for i, level in enumerate(self.quantiles):
-            columns |= {} if values is None else by_target(f"quantile_{level:g}", values[..., i], targets)
-        one: Any = predictive  # of one target, if there are such questions
-        columns |= {f"above_{text}": one.above(value) for text, value in self.above}
-        return columns | {f"below_{text}": one.below(value) for text, value in self.below}
+    return Questions(
+        tuple(dict.fromkeys(quantiles or ())),
+        _thresholds(above or (), "--above"),
+        _thresholds(below or (), "--below"),
+    )
 
 
 def parse_decision(

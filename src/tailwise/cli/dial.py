@@ -58,7 +58,7 @@ def dial(
     """
     from tailwise._checks import InputError
     from tailwise.cli import show
-    from tailwise.cli.decision_options import Questions, parse_decision
+    from tailwise.cli.decision_options import parse_decision, parse_questions
     from tailwise.cli.out_file import check_parent
     from tailwise.cli.settings import parse_shots
     from tailwise.cli.show_trade_off import trade_off_table
@@ -69,7 +69,7 @@ def dial(
     from tailwise.labels.shots import Shots
 
     decision = parse_decision(balance, density, loss, cost, targets=(target,))
-    questions = Questions.parsed(quantile, above, below)
+    questions = parse_questions(quantile, above, below)
     if (apply is None) != (out is None):
         raise InputError("give --apply, the new rows, together with --out, the file to write, or neither")
     if out is None and (questions or decision.given):

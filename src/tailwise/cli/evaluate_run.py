@@ -46,7 +46,7 @@ def evaluate(
         return _evaluate_maps(MapModel.load(folder), data, out, seed=seed)
     model = FittedModel.load(folder)
     source = load_source(data, text=model.schema.text_columns)
-    model.schema.check(source.rows.columns, ignore_extra=ignore_extra)
+    model.schema.check(source.rows.columns, ignore_extra=True)
     rows = with_full_paths(source.rows, model.schema, source.folder)
     target, targets = model.schema.target, model.schema.targets
     readings = model.schema.target_readings
@@ -54,8 +54,9 @@ def evaluate(
     frame = rows.frame()[has_target]
     if frame.empty:
         raise InputError(f"the table has no row with a target {target!r}")
-    notes([*source.notes, *model.notes_on_unseen(frame)])
-    predicted = predict_rows(model, frame, y, ignore_extra=ignore_extra)
+    extra = [] if ignore_extra else model.schema.note_on_extra(source.rows.columns)
+    notes([*source.notes, *extra, *model.notes_on_unseen(frame)])
+    predicted = predict_rows(model, frame, y, ignore_extra=True)
     predicted = replace(predicted, row=np.flatnonzero(has_target))
     evaluation = measure(model, predicted, model.shots, model.relevance, seed=seed)
     notes(list(evaluation.notes))

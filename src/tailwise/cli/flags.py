@@ -4,10 +4,12 @@ import re
 
 # Options that are not spelled like their parameter are the reason for a table; the others are in it to be complete.
 FLAGS = {
+    "above": "--above",
     "against": "--against",
     "backend": "--backend",
     "balance": "--balance",
     "batch_size": "--batch-size",
+    "below": "--below",
     "bin_width": "--bin-width",
     "criterion": "--criterion",
     "date": "--date",
@@ -64,6 +66,7 @@ FLAGS = {
     "thousands": "--thousands",
     "timeout": "--timeout",
     "transform": "--transform",
+    "track": "--track",
     "trials": "--trials",
     "valid": "--valid",
     "within": "--within",

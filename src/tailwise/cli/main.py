@@ -16,11 +16,13 @@ from tailwise.cli.compare import compare
 from tailwise.cli.diagnose import diagnose
 from tailwise.cli.dial import dial
 from tailwise.cli.evaluate_run import evaluate
+from tailwise.cli.export import export
 from tailwise.cli.flags import with_flags
 from tailwise.cli.launch import is_main, leave
 from tailwise.cli.lists import examples, methods
 from tailwise.cli.predict import predict
 from tailwise.cli.serve import serve
+from tailwise.cli.serve_model import serve_model
 from tailwise.cli.settings import repeat_options
 from tailwise.cli.signals import as_interrupts
 from tailwise.cli.streams import OutputError, silence_output, watched_streams
@@ -51,6 +53,8 @@ app.command(rich_help_panel="Main job")(dial)
 app.command(rich_help_panel="Main job")(compare)
 app.command(rich_help_panel="Main job")(tune)
 app.command(rich_help_panel="Main job")(serve)
+app.command(rich_help_panel="Deploy")(export)
+app.command(name="serve-model", rich_help_panel="Deploy")(serve_model)
 app.add_typer(bench, rich_help_panel="Main job")
 app.command(rich_help_panel="Lists")(methods)
 app.command(rich_help_panel="Lists")(examples)

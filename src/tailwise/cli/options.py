@@ -275,7 +275,11 @@ DateOrder = Annotated[
 ]
 IgnoreExtra = Annotated[
     bool,
-    typer.Option("--ignore-extra", help="Allow columns that the model was not trained on.", rich_help_panel=COLUMNS),
+    typer.Option(
+        "--ignore-extra",
+        help="Do not print the note on columns that the model was not trained on; they are always ignored.",
+        rich_help_panel=COLUMNS,
+    ),
 ]
 
 BatchSize = Annotated[
@@ -439,6 +443,16 @@ Below = Annotated[
 ]
 
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing output.", rich_help_panel=OUTPUT)]
+Track = Annotated[
+    str | None,
+    typer.Option(
+        "--track",
+        metavar="mlflow|wandb|tensorboard=FOLDER",
+        help="Also keep settings, epochs and test errors in a store of MLflow, Weights & Biases or TensorBoard.",
+        autocompletion=complete_choice(("mlflow=", "wandb=", "tensorboard=")),
+        rich_help_panel=OUTPUT,
+    ),
+]
 Resume = Annotated[bool, typer.Option("--resume", help="Continue the unfinished run in --out.", rich_help_panel=OUTPUT)]
 Against = Annotated[
     Path | None,

@@ -1,7 +1,6 @@
 """``tailwise predict``: predictions of a finished run for new rows."""
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -71,23 +70,19 @@ def predict(
 
     Example:  tailwise predict runs/demo new.csv --out new-predicted.csv --balance 0.7 --above 200
     """
-    import pandas as pd
-
     from tailwise._checks import InputError
-    from tailwise.cli.decision_options import Questions, parse_decision
+    from tailwise.cli.decision_options import parse_decision, parse_questions
     from tailwise.cli.out_file import check_parent
     from tailwise.cli.show import notes, print_line, warnings_as_notes
-    from tailwise.data.rows import as_rows
     from tailwise.data.source import load_source
     from tailwise.data.table_files import SUFFIXES, write_table
     from tailwise.experiment.model import FittedModel
     from tailwise.modalities.map_model import MapModel, is_map_model
     from tailwise.modalities.media_rows import with_full_paths
-    from tailwise.runs.folder import MODEL, by_target, open_run
+    from tailwise.runs.folder import MODEL, open_run
+    from tailwise.runs.predicted_table import Asked, predicted_table
 
-    if interval is not None and not 0 < interval < 1:
-        raise InputError(f"--interval must be a fraction between 0 and 1, such as 0.9, got {interval:g}")
-    questions = Questions.parsed(quantile, above, below)
+    questions = parse_questions(quantile, above, below)
     folder = open_run(run) / MODEL
     if is_map_model(folder):
         if keep or out == _STDOUT:
@@ -105,44 +100,17 @@ def predict(
         what = "is a folder" if out.is_dir() else "exists already" if not overwrite else "is the table itself"
         raise InputError(f"{str(out)!r} {what}; choose another --out" + ("" if overwrite else ", or pass --overwrite"))
     model = FittedModel.load(folder)
-    targets = model.schema.targets
-    if interval is not None and len(targets) > 1:
-        raise InputError(f"a run on {len(targets)} targets has no intervals; leave out --interval")
-    questions.check(len(targets))
-    decision = parse_decision(balance, density, loss, cost, targets=targets)
-    asked = bool(questions) or decision.given
-    if asked:
-        model.check_distributions()
+    asked = Asked(parse_decision(balance, density, loss, cost, targets=model.schema.targets), questions, interval)
+    asked.check(model)
     unknown = [name for name in keep or () if name not in model.schema.names]
     source = load_source(data, text=[*model.schema.text_columns, *unknown])
     kept = _kept(source.rows, keep or ())
-    if kept:
-        frame = source.rows.frame()
-        source = replace(source, rows=as_rows(frame.drop(columns=unknown)))
-    model.schema.check(source.rows.columns, ignore_extra=ignore_extra)
+    model.schema.check(source.rows.columns, ignore_extra=True)
     rows = with_full_paths(source.rows, model.schema, source.folder)
-    notes(source.notes)
-    wanted_too = asked or model.needs(decision)
-    known = model.predictions(rows, ignore_extra=ignore_extra, predictive=wanted_too, quiet=True)
-    pred = model.decided(known, decision)
-    frame = pd.DataFrame({"row": range(len(pred)), **by_target("prediction", pred, targets)})
-    if known.std is not None:
-        std = model.tilted(known, decision).std() if decision.given else known.std
-        frame = frame.assign(**by_target("std", std, targets))
-    frame["region"] = model.shots.names(pred)
-    if interval is not None:
-        with warnings_as_notes() as warned:
-            if decision.given and not model.has_decision_intervals:
-                frame["low"], frame["high"] = model.tilted(known, decision).interval(interval)
-            elif decision.given:
-                frame[["low", "high"]] = model.intervals_of_decision(known, decision, interval)
-            else:
-                frame[["low", "high"]] = model.intervals_of(pred, interval)
-        if decision.given and not model.has_decision_intervals:
-            warned = [*warned, "low and high are quantiles that no held-out rows calibrated: the run has none for that"]
-        notes(warned)
-    if questions:
-        frame = frame.assign(**questions.columns(model.tilted(known, decision), targets))
+    extra = [] if ignore_extra else model.schema.note_on_extra([n for n in source.rows.columns if n not in kept])
+    notes([*source.notes, *extra])
+    with warnings_as_notes() as warned:
+        frame, also = predicted_table(model, rows, asked)
     taken = [name for name in kept if name in frame]
     if taken:
         raise InputError(f"--keep {taken[0]!r} has the name of a column of the predictions; rename it in the table")
@@ -152,10 +120,9 @@ def predict(
         frame.to_csv(sys.stdout, index=False)
     else:
         write_table(frame, out)
-    notes([*model.notes_on_unseen(rows), *known.notes])
-    if out == _STDOUT:
-        return
-    print_line(f"{len(frame):,} predictions: {out}")
+    notes([*warned, *also])
+    if out != _STDOUT:
+        print_line(f"{len(frame):,} predictions: {out}")
 
 
 def _kept(rows: "Rows", names: "Sequence[str]") -> dict[str, Any]:

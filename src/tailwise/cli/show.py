@@ -8,19 +8,16 @@ from typing import TYPE_CHECKING, Any
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.measure import Measurement
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
 from tailwise._numbers import number
 from tailwise.cli.flags import with_flags
-from tailwise.labels.shots import REGIONS
 from tailwise.metrics.region_metrics import DISTANCE_METRICS, METRICS, RegionMetrics
 
 if TYPE_CHECKING:
     from tailwise.metrics.confidence import Interval
     from tailwise.report.against import Comparison
-    from tailwise.training.epoch import Epoch
 
 _WIDEST = 10_000
 _COLUMNS = ("rmse", "gm", "bmae", "bias")
@@ -41,48 +38,6 @@ class Screen(Console):
 
 err = Screen(stderr=True)
 out = Screen()
-
-
-class EpochBar:
-    """A progress bar of epochs with the validation errors by region."""
-
-    def __init__(self, progress: Progress) -> None:
-        self.progress = progress
-        self.tasks: dict[int, Any] = {}
-
-    def show(self, epoch: "Epoch") -> None:
-        """Advance the bar to an epoch."""
-        if epoch.validation:
-            errors = {"MAE": epoch.validation["mae"]} | {
-                r.capitalize(): epoch.validation[r] for r in REGIONS if r in epoch.validation
-            }
-        else:
-            errors = epoch.terms
-        text = " ".join(f"{name} {number(float(f'{value:.3g}'))}" for name, value in errors.items())
-        if epoch.stage not in self.tasks:
-            self.tasks[epoch.stage] = self.progress.add_task("", total=epoch.of, errors="")
-        self.progress.update(self.tasks[epoch.stage], completed=epoch.epoch + 1, errors=text)
-
-    def finish(self) -> None:
-        """Fill the bars of stages that stopped early."""
-        for task in self.progress.tasks:
-            self.progress.update(task.id, total=task.completed)
-
-
-@contextmanager
-def epoch_bar() -> Iterator[EpochBar]:
-    """Show a progress bar of epochs."""
-    columns = (
-        TextColumn("epoch"),
-        MofNCompleteColumn(),
-        BarColumn(bar_width=8),
-        TextColumn("{task.fields[errors]}"),
-        TimeRemainingColumn(compact=True),
-    )
-    with Progress(*columns, console=err) as progress:
-        bar = EpochBar(progress)
-        yield bar
-        bar.finish()
 
 
 def region_table(

@@ -13,6 +13,8 @@ from tailwise.modalities.encoder_names import AUTO
 from tailwise.training.recipe import Recipe
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tailwise.report.against import OtherRun
 
 _DEFAULT = Recipe()
@@ -33,6 +35,7 @@ def train(
     encoder: options.Encoder = AUTO,
     out: Annotated[Path | None, options.out("Run folder to write; by default runs/DATA-METHOD-SEED.")] = None,
     against: options.Against = None,
+    track: options.Track = None,
     overwrite: options.Overwrite = False,
     resume: options.Resume = False,
     bin_width: options.BinWidth = None,
@@ -79,7 +82,7 @@ def train(
     """
     from tailwise.cli.flags import with_flags
     from tailwise.cli.launch import hint_at_resume, is_main
-    from tailwise.cli.show import epoch_bar, notes, warnings_as_notes, warnings_shown
+    from tailwise.cli.show import err, notes, warnings_as_notes, warnings_shown
     from tailwise.data.source import load_source
     from tailwise.distributed import main_first, on_main
     from tailwise.experiment.fit import start
@@ -87,7 +90,11 @@ def train(
     from tailwise.runs.other_run import read_other
     from tailwise.runs.plans import plan_of
     from tailwise.runs.training import RunInProgress
+    from tailwise.tracking.tracker import tracker_named
+    from tailwise.training.epoch_bar import epoch_bar
 
+    if track is not None:
+        tracker_named(track)
     with warnings_as_notes() as warned:
         wanted = maps_wanted(context) if depth is not None else table_wanted(context, media or {})
     experiment, label, folder = wanted.experiment, wanted.label, wanted.folder
@@ -104,10 +111,30 @@ def train(
         plan = plan_of(running, label=label, other=other)
         run = RunInProgress(folder, plan, resume=resume, overwrite=overwrite)
         notes(source.notes + task.notes)
-        with run, hint_at_resume(folder), warnings_shown(task.notes), epoch_bar() as bar:
-            evaluation = run.train(bar.show)
+        with run, hint_at_resume(folder), warnings_shown(task.notes), epoch_bar(err) as bar:
+            evaluation = _trained(run, bar.show, track, str(folder), plan.config)
     if is_main():
         _show_errors(evaluation, task, label, folder, other, seed)
+
+
+def _trained(run: Any, show: Any, track: str | None, folder: str, config: "Mapping[str, Any]") -> Any:
+    """Train in a run folder and return the evaluation; keep epochs and errors in a store too, if one is named."""
+    from tailwise.cli.launch import is_main
+    from tailwise.tracking.tracker import tracked
+
+    if track is None or not is_main():
+        return run.train(show)
+    left_out = ("columns", "versions")
+    settings = {"run_folder": str(Path(folder).absolute())} | {k: v for k, v in config.items() if k not in left_out}
+    with tracked(track, Path(folder).name, settings) as kept:
+
+        def shown(epoch: Any) -> None:
+            show(epoch)
+            kept.epoch(epoch)
+
+        evaluation = run.train(shown)
+        kept.finish(evaluation.metrics())
+    return evaluation
 
 
 def _show_errors(evaluation: Any, task: Any, label: str, folder: Path, other: "OtherRun | None", seed: int) -> None:

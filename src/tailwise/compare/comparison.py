@@ -84,6 +84,12 @@ class GridComparison:
             "ranking": {score: ranking.to_json() for score, ranking in self.ranking.items()},
         }
 
+    def _repr_html_(self) -> str:
+        """Return tables for a notebook."""
+        from tailwise.compare.shown_in_notebooks import comparison_html
+
+        return comparison_html(self)
+
 
 def compare_grid(
     results: Sequence[tuple["Cell", Mapping[str, Any]]], reference: str, *, folder: Path | None = None

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from tailwise._checks import InputError, shown
+from tailwise._numbers import counted
 from tailwise.data.date_forms import NO_DATE, RULE, iso
 from tailwise.data.reading import PLAIN, Reading
 
@@ -48,6 +49,11 @@ def check_cells(series: pd.Series) -> None:
         raise InputError(f"column {shown(series.name)} holds {kind} values, not single ones; unpack or `drop` it")
 
 
+def are_not(wrong: pd.Series) -> str:
+    """Return how many cells are not as they must be: ``"2 cells are not"``."""
+    return f"{counted(int(wrong.sum()), 'cell')} {'is' if wrong.sum() == 1 else 'are'} not"
+
+
 def counts_rows(series: pd.Series) -> bool:
     """Return whether values count up one by one, as row numbers do."""
     return pd.api.types.is_integer_dtype(series) and bool((series.diff().dropna() == 1).all())
@@ -61,7 +67,7 @@ def is_identifier(series: pd.Series) -> bool:
 
 def _wrong_type(series: pd.Series, wrong: pd.Series, kind: str, rule: str = "") -> InputError:
     return InputError(
-        f"column {shown(series.name)} is {kind}, but {int(wrong.sum())} cells are not, "
+        f"column {shown(series.name)} is {kind}, but {are_not(wrong)}, "
         f"e.g. {shown(series[wrong].iloc[0])} in row {first_row(wrong)}{rule}"
     )
 

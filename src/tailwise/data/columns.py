@@ -7,6 +7,7 @@ from typing import Any, Self
 import pandas as pd
 
 from tailwise._checks import InputError, did_you_mean, quoted, shown
+from tailwise._numbers import counted
 from tailwise.data.cell_notes import notes_on_cells
 from tailwise.data.cell_rules import NO_RULES, CellRules
 from tailwise.data.cell_values import (
@@ -78,8 +79,12 @@ class Schema:
     @property
     def names(self) -> set[str]:
         """Names of all columns that the table had in training."""
-        of_media = {name for medium in self.media for name in medium.columns}
-        return {column.name for column in self.columns} | of_media | {*self.unused, *self.targets}
+        return {*self.inputs, *self.unused, *self.targets}
+
+    @property
+    def inputs(self) -> list[str]:
+        """Names of the columns that a model needs."""
+        return [column.name for column in self.columns] + [n for medium in self.media for n in medium.columns]
 
     @property
     def target(self) -> str:
@@ -186,21 +191,35 @@ class Schema:
         return schema
 
     def check(self, names: Sequence[str], *, ignore_extra: bool = False) -> None:
-        """Raise unless columns include every feature column and no unknown one."""
-        inputs = [column.name for column in self.columns] + [n for medium in self.media for n in medium.columns]
-        missing = [name for name in inputs if name not in names]
+        """Raise unless columns include every feature column and, without ``ignore_extra``, no unknown one.
+
+        Raises:
+            InputError: columns that are missing or unknown.
+        """
+        missing = [name for name in self.inputs if name not in names]
         if missing:
             hint = did_you_mean(missing[0], names) if len(missing) == 1 else ""
             raise InputError(
-                f"the table lacks {len(missing)} columns the model was trained on: {quoted(missing)}{hint}"
+                f"the table lacks {counted(len(missing), 'column')} the model was trained on: {quoted(missing)}{hint}"
             )
-        known = set(inputs) | set(self.unused) | set(self.targets)
-        extra = [name for name in names if name not in known]
+        extra = self.extra(names)
         if extra and not ignore_extra:
             raise InputError(
-                f"the table has {len(extra)} columns the model was not trained on: {quoted(extra)}; "
+                f"the table has {counted(len(extra), 'column')} the model was not trained on: {quoted(extra)}; "
                 "remove them, or pass `ignore_extra=True`"
             )
+
+    def extra(self, names: Sequence[str]) -> list[str]:
+        """Return the columns that the training table did not have, in order."""
+        known = self.names
+        return [name for name in names if name not in known]
+
+    def note_on_extra(self, names: Sequence[str]) -> list[str]:
+        """Return one note on the columns that the training table did not have; none if there are none."""
+        extra = self.extra(names)
+        return (
+            [f"{counted(len(extra), 'column')} the model was not trained on, ignored: {quoted(extra)}"] if extra else []
+        )
 
     def features(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return feature columns as float64 (numeric, boolean, date parts) and text (nominal), missing values as NaN.

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tailwise._checks import InputError, did_you_mean
+from tailwise._numbers import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,7 +39,7 @@ def _airports() -> "tuple[pd.DataFrame, list[str]]":
     impossible = (rows["lat"].abs() > 90) | (rows["lon"].abs() > 180) | ~rows["elevation"].between(-1400, 16000)
     nowhere = (rows["country"] == "") | (rows["tz"] == "")
     notes = [
-        f"{int(wrong.sum()):,} rows dropped: {reason}"
+        f"{counted(int(wrong.sum()), 'row')} dropped: {reason}"
         for wrong, reason in (
             (unknown, "elevation 0, which in the source also means unknown"),
             (~unknown & impossible, "impossible position or elevation"),

@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tailwise._checks import short, shown
-from tailwise._numbers import number
+from tailwise._numbers import counted, number
 
 _CODE = re.compile(r"-?9{2,}(?:\.9+|\.25)?|-9|-1e\+?[23]\d|1e\+?[23]\d")
 _FEWEST_CELLS = 2
@@ -51,8 +51,8 @@ def notes_on_codes(name: str, values: pd.Series) -> list[str]:
     for code in sorted(missing_codes(numbers)):
         others = numbers[np.isfinite(numbers) & (numbers != code)]
         notes.append(
-            f"column {shown(name)} has {int((numbers == code).sum()):,} cells {code:.10g}, far from all others "
-            f"({number(others.min())} to {number(others.max())}): if it stands for a missing value, pass "
+            f"column {shown(name)} has {counted(int((numbers == code).sum()), 'cell')} {code:.10g}, far from all "
+            f"others ({number(others.min())} to {number(others.max())}): if it stands for a missing value, pass "
             f"`missing={short(name)}={code:.10g}`"
         )
     return notes

@@ -16,7 +16,7 @@ from tailwise.data.reach import Reach
 from tailwise.data.seen import Seen
 
 NUMBERS, CATEGORIES = "numbers", "categories"
-_NO_CATEGORY = "(missing)"
+NO_CATEGORY = "(missing)"
 _MOST_CATEGORIES, _MOST_CODES = 256, 255
 
 
@@ -33,7 +33,7 @@ def fit_preprocessor(features: pd.DataFrame) -> ColumnTransformer:
         StandardScaler(),
     )
     categories = make_pipeline(
-        SimpleImputer(strategy="constant", fill_value=_NO_CATEGORY, keep_empty_features=True),
+        SimpleImputer(strategy="constant", fill_value=NO_CATEGORY, keep_empty_features=True),
         OneHotEncoder(
             max_categories=_MOST_CATEGORIES, handle_unknown="infrequent_if_exist", sparse_output=False, dtype=np.float32
         ),
@@ -59,7 +59,7 @@ def fit_tree_preprocessor(features: pd.DataFrame, *, scaled: bool = False) -> Co
     nominal = [name for name in features.columns if name not in numbers]
     numeric = [name for name in numbers if features[name].notna().any()]  # boosting cannot bin an empty column
     codes = make_pipeline(
-        SimpleImputer(strategy="constant", fill_value=_NO_CATEGORY, keep_empty_features=True),
+        SimpleImputer(strategy="constant", fill_value=NO_CATEGORY, keep_empty_features=True),
         OrdinalEncoder(max_categories=_MOST_CODES, handle_unknown="use_encoded_value", unknown_value=-1),
     )
     steps: list[tuple[str, Any, list[str]]] = [
@@ -99,7 +99,7 @@ def levels_of(preprocessor: ColumnTransformer) -> dict[str, Seen]:
     for name, step, columns in preprocessor.transformers_:
         if name == CATEGORIES:
             for column, levels in zip(columns, step[-1].categories_, strict=True):
-                seen[str(column)] = Seen(levels=tuple(str(level) for level in levels if level != _NO_CATEGORY))
+                seen[str(column)] = Seen(levels=tuple(str(level) for level in levels if level != NO_CATEGORY))
     return seen
 
 

@@ -7,8 +7,19 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tailwise._checks import InputError, did_you_mean, quoted, shown
+from tailwise._numbers import counted
 from tailwise.data.cell_rules import NO_RULES, CellRules
-from tailwise.data.cell_values import BLANK, NA_WORDS, as_text, check_cells, first_row, is_time, numbers_of, unread
+from tailwise.data.cell_values import (
+    BLANK,
+    NA_WORDS,
+    are_not,
+    as_text,
+    check_cells,
+    first_row,
+    is_time,
+    numbers_of,
+    unread,
+)
 from tailwise.data.number_forms import differ, number_forms, surely_thousands
 from tailwise.data.reading import Reading
 from tailwise.labels.bin_grid import BinGrid
@@ -120,13 +131,13 @@ def target_values(frame: pd.DataFrame, target: str, reading: Reading | None = No
     if wrong.any():
         cell = series[wrong].iloc[0]
         raise InputError(
-            f"target {shown(target)} must be numeric, but {int(wrong.sum())} cells are not, "
+            f"target {shown(target)} must be numeric, but {are_not(wrong)}, "
             f"e.g. {shown(cell)} in row {first_row(wrong)}; correct them, or pass `missing={target}={cell}`"
         )
     infinite = np.isinf(values)
     if infinite.any():
         raise InputError(
-            f"target {shown(target)} has {int(infinite.sum())} infinite cells, the first in row "
+            f"target {shown(target)} has {counted(int(infinite.sum()), 'infinite cell')}, the first in row "
             f"{first_row(infinite)}; remove them"
         )
     return values
@@ -137,7 +148,7 @@ def check_target_cells(values: pd.Series, *, drop: bool) -> None:
     empty = int(values.isna().sum())
     if empty and not drop:
         raise InputError(
-            f"column {shown(values.name)} has {empty} empty cells in the target; drop them with "
+            f"column {shown(values.name)} has {counted(empty, 'empty cell')} in the target; drop them with "
             "`drop_missing_target=True`"
         )
 
@@ -149,7 +160,7 @@ _LEAST_SPREAD = 1e-12
 def check_target(y: NDArray[np.float64], target: str) -> None:
     """Raise unless there are enough labels, of more than one value, in a unit suitable for floats."""
     if len(y) < FEWEST_ROWS:
-        raise InputError(f"the table has {len(y)} rows with a target; at least {FEWEST_ROWS} are needed")
+        raise InputError(f"the table has {counted(len(y), 'row')} with a target; at least {FEWEST_ROWS} are needed")
     if y.min() == y.max():
         raise InputError(f"target {shown(target)} is constant ({y[0]:g} in every row); there is nothing to learn")
     if not _LEAST_SPREAD <= y.std() <= 1 / _LEAST_SPREAD:

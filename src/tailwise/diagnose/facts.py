@@ -263,3 +263,9 @@ class Diagnosis:
         """Return the fields as JSON values."""
         values: dict[str, Any] = json.loads(json.dumps(asdict(self)))
         return values
+
+    def _repr_html_(self) -> str:
+        """Return tables for a notebook."""
+        from tailwise.diagnose.shown_in_notebooks import diagnosis_html
+
+        return diagnosis_html(self)

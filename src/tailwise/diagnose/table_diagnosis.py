@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tailwise._checks import InputError, whole
+from tailwise._numbers import counted
 from tailwise.data.cell_rules import CellRules
 from tailwise.data.columns import Schema
 from tailwise.data.splits import SPLIT_COLUMN, check_groups, looks_like_split
@@ -98,7 +99,7 @@ def diagnose(
     frame = frame.set_axis(names, axis=1)
     if len(names) < 2 or len(frame) == 0:
         raise InputError(
-            f"the table has {len(frame)} rows and {len(names)} columns; "
+            f"the table has {counted(len(frame), 'row')} and {counted(len(names), 'column')}; "
             "a target and at least one feature are needed (is the separator right?)"
         )
     require_column(target, names, "target")

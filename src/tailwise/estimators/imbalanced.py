@@ -74,6 +74,7 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         jobs: trainings of a stack in parallel; by default one a core.
         backend: of joblib for them: ``"loky"``, or ``"dask"`` or ``"ray"`` on a cluster.
         random_state: seed of the training and of the rows held out.
+        verbose: show the progress of the training.
 
     Attributes:
         model_: the trained :class:`tailwise.FittedModel`, with regions, relevance and intervals.
@@ -126,6 +127,7 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         jobs: int | None = None,
         backend: str = "loky",
         random_state: Any = None,
+        verbose: bool = False,
     ) -> None:
         self.method, self.method_params = method, method_params
         self.encoder, self.encoder_params = encoder, encoder_params
@@ -134,6 +136,7 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self.patience, self.criterion, self.device, self.precision = patience, criterion, device, precision
         self.quality, self.balance, self.within, self.jobs = quality, balance, within, jobs
         self.backend, self.transform, self.random_state = backend, transform, random_state
+        self.verbose = verbose
 
     def fit(
         self,
@@ -170,7 +173,7 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         experiment = self._experiment(len(labels), seed)
         self.history_: list[Epoch] = []
         with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-            self.model_ = fit(task, experiment, on_epoch=self.history_.append).on_cpu()
+            self.model_ = fit(task, experiment, on_epoch=self.history_.append, verbose=self.verbose).on_cpu()
         self.shots_ = task.shots
         return self
 

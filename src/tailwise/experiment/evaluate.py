@@ -106,6 +106,12 @@ class Evaluation:
             metrics["all"]["as_rows_come"] = self.as_rows_come.to_json()
         return metrics
 
+    def _repr_html_(self) -> str:
+        """Return tables for a notebook."""
+        from tailwise.experiment.shown_in_notebooks import evaluation_html
+
+        return evaluation_html(self)
+
 
 def predict_part(
     model: FittedModel,

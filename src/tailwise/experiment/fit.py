@@ -1,6 +1,7 @@
 """Fit an experiment to a task: the one place where a training is assembled."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, overload
 
@@ -21,6 +22,7 @@ from tailwise.modalities.map_task import PreparedMaps
 from tailwise.modalities.map_training import MapFitting
 from tailwise.modalities.map_training import start as start_maps
 from tailwise.training.epoch import Epoch
+from tailwise.training.epoch_bar import epoch_bar
 
 if TYPE_CHECKING:
     from tailwise.methods.build import Method
@@ -173,13 +175,21 @@ def _plain_fitting(task: Task, experiment: Experiment, method: "Method") -> Fitt
 
 @overload
 def fit(
-    task: Task, experiment: Experiment | None = None, *, on_epoch: Callable[[Epoch], None] | None = None
+    task: Task,
+    experiment: Experiment | None = None,
+    *,
+    on_epoch: Callable[[Epoch], None] | None = None,
+    verbose: bool = False,
 ) -> FittedModel: ...
 
 
 @overload
 def fit(
-    task: PreparedMaps, experiment: Experiment | None = None, *, on_epoch: Callable[[Epoch], None] | None = None
+    task: PreparedMaps,
+    experiment: Experiment | None = None,
+    *,
+    on_epoch: Callable[[Epoch], None] | None = None,
+    verbose: bool = False,
 ) -> MapModel: ...
 
 
@@ -188,6 +198,7 @@ def fit(
     experiment: Experiment | None = None,
     *,
     on_epoch: Callable[[Epoch], None] | None = None,
+    verbose: bool = False,
 ) -> FittedModel | MapModel:
     """Train an experiment on a task and return the fitted model.
 
@@ -196,6 +207,7 @@ def fit(
             :func:`tailwise.modalities.map_task.prepare_maps`.
         experiment: what to train; by default :func:`tailwise.experiment.quality.default_for` the task.
         on_epoch: called with each :class:`tailwise.training.epoch.Epoch`, a round of boosting among them.
+        verbose: show the progress on standard error: a bar in a terminal, a line in a notebook.
 
     Raises:
         InputError: a model, encoder, method or parameter that does not exist or does not fit the task.
@@ -213,7 +225,9 @@ def fit(
     if experiment is None:
         experiment = default_for(task) if isinstance(task, Task) else Experiment()
     running = start(task, experiment)
-    for epoch in running.fitting.epochs():
-        if on_epoch is not None:
-            on_epoch(epoch)
+    with epoch_bar() if verbose else nullcontext() as bar:
+        for epoch in running.fitting.epochs():
+            for shown in (on_epoch, None if bar is None else bar.show):
+                if shown is not None:
+                    shown(epoch)
     return running.finish()[0]

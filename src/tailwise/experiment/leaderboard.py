@@ -83,6 +83,12 @@ class Leaderboard:
             if name in by_name
         ]
 
+    def _repr_html_(self) -> str:
+        """Return tables for a notebook."""
+        from tailwise.experiment.shown_in_notebooks import leaderboard_html
+
+        return leaderboard_html(self)
+
     @classmethod
     def of(
         cls,

@@ -476,10 +476,10 @@ class FittedModel:
         It is a warning too where a number is farther from those of the training rows than they are from each other.
         Models without a density of the training labels have no bounds.
         """
-        if self.dial is None or not self.bounded or not len(pred):
+        if self.limits is None or self.dial is None or not len(pred):
             return pred, ()
         low, high = np.asarray(self.dial.density.low), np.asarray(self.dial.density.high)
-        inside = np.clip(pred, low - REACH * (high - low), high + REACH * (high - low))
+        inside = np.clip(pred, *self.limits)
         beyond = np.flatnonzero((inside != pred).reshape(len(pred), -1).any(axis=1))
         if len(beyond):
             worst = beyond[np.abs(inside - pred)[beyond].reshape(len(beyond), -1).max(axis=1).argmax()]
@@ -492,6 +492,14 @@ class FittedModel:
                 warnings.warn(note, UserWarning, stacklevel=4)
             return inside, (note,)
         return inside, ()
+
+    @property
+    def limits(self) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+        """Lowest and highest prediction, of each target, target units; ``None`` of a model without limits."""
+        if self.dial is None or not self.bounded:
+            return None
+        low, high = np.asarray(self.dial.density.low), np.asarray(self.dial.density.high)
+        return low - REACH * (high - low), high + REACH * (high - low)
 
     def predict_interval(
         self,
@@ -562,6 +570,12 @@ class FittedModel:
         rows = as_rows(frame.rename(columns=str) if isinstance(frame, pd.DataFrame) else frame)
         self.schema.check(rows.columns, ignore_extra=ignore_extra)
         return rows
+
+    def _repr_html_(self) -> str:
+        """Return tables for a notebook."""
+        from tailwise.experiment.shown_in_notebooks import model_html
+
+        return model_html(self)
 
     def on_cpu(self) -> Self:
         """Move the model to the CPU, in place, and return it."""

@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tailwise._checks import InputError, shown
+from tailwise._numbers import counted
 from tailwise.data.cell_rules import CellRules
 from tailwise.data.columns import Schema
 from tailwise.data.missing_codes import notes_on_codes
@@ -138,7 +139,7 @@ def prepare(
     names = rows.columns
     if len(names) < 2 or len(rows) == 0:
         raise InputError(
-            f"the table has {len(rows)} rows and {len(names)} columns; "
+            f"the table has {counted(len(rows), 'row')} and {counted(len(names), 'column')}; "
             "a target and at least one feature are needed (is the separator right?)"
         )
     _check_bins(bin_width, n_bins, edges, shots, regions)
@@ -148,7 +149,7 @@ def prepare(
     readings = {name: target_reading(of_targets, name, rules) for name in targets}
     values, labelled = target_rows(of_targets, targets, drop=drop_missing_target, readings=readings)
     row = np.flatnonzero(labelled)
-    notes = own_notes + ([] if labelled.all() else [f"{int((~labelled).sum()):,} rows dropped: no target"])
+    notes = own_notes + ([] if labelled.all() else [f"{counted(int((~labelled).sum()), 'row')} dropped: no target"])
     for name, column in zip(targets, _columns(values), strict=True):
         notes += notes_on_codes(name, pd.Series(column))
     rows = rows if labelled.all() else rows.select(row)
@@ -203,7 +204,7 @@ def prepare(
         part = np.where(hidden, "masked", part)
         if not (part == "val").any():
             raise InputError("the masked ranges leave no validation row; mask less, or choose another `split`")
-        notes.append(f"{int(hidden.sum()):,} rows removed from training and validation: `mask_target`")
+        notes.append(f"{counted(int(hidden.sum()), 'row')} removed from training and validation: `mask_target`")
     y_train = values[part == "train"]
     notes += schema.notes_on_unused(_ROLES)
     notes += schema.notes

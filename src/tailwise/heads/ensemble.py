@@ -49,7 +49,7 @@ class EnsembleHead(PointHead):
 
     def outputs(self, features: Tensor) -> Tensor:
         """Predictions of each member, ``(B, k)``, target units."""
-        raw = self.linear(features.view(len(features), self.members, -1)).squeeze(2)
+        raw = self.linear(features.view(features.shape[0], self.members, -1)).squeeze(2)
         return torch.addcmul(self.shift, raw, self.scale)
 
     def point(self, outputs: Tensor) -> Tensor:

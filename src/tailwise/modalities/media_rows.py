@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from tailwise._checks import InputError, did_you_mean
+from tailwise._numbers import counted
 from tailwise.data.columns import Medium, Schema
 from tailwise.data.rows import FrameRows, Rows
 from tailwise.modalities.kinds import column_options, modality_named, plurals
@@ -78,7 +79,7 @@ def _paths(cells: pd.Series, kind: str, folder: Path) -> pd.Series:
     empty = cells.isna() | (cells.astype("string").str.strip() == "").fillna(True).astype(bool)
     if empty.any():
         raise InputError(
-            f"column {cells.name!r} ({kind}) has {int(empty.sum())} empty cells, the first in row "
+            f"column {cells.name!r} ({kind}) has {counted(int(empty.sum()), 'empty cell')}, the first in row "
             f"{int(empty.to_numpy().argmax()) + 1}; remove those rows"
         )
     if len(cells) and pd.api.types.is_numeric_dtype(cells):

@@ -178,6 +178,12 @@ class Search:
                 raise InputError(f"trial {self._latest} ended without a record; is the study's storage still there?")
             yield ended[0]
 
+    def _repr_html_(self) -> str:
+        """Return tables for a notebook."""
+        from tailwise.search.shown_in_notebooks import search_html
+
+        return search_html(self)
+
     def check_success(self) -> None:
         """Raise if all trials failed, with the first error.
 

@@ -1,9 +1,7 @@
 """The server: listens on one address, serves one folder of runs."""
 
 import base64
-import errno
 import hashlib
-import ipaddress
 import os
 import re
 import socket
@@ -17,6 +15,7 @@ from typing import Any
 from tailwise._checks import InputError
 from tailwise.serve.handler import Handler
 from tailwise.serve.library import Library
+from tailwise.serve.listening import accepted_hosts, is_loopback, refusal, url
 from tailwise.serve.site import Site
 from tailwise.serve.templating import base_page
 
@@ -46,7 +45,7 @@ class RunServer(ThreadingHTTPServer):
         try:
             super().__init__((host, port), partial(Handler, site))
         except OSError as error:
-            raise InputError(_refusal(host, port, error)) from error
+            raise InputError(refusal(host, port, error)) from error
 
     def server_bind(self) -> None:
         """Listen, without a lookup of this machine's name."""
@@ -56,13 +55,12 @@ class RunServer(ThreadingHTTPServer):
     @property
     def loopback(self) -> bool:
         """Whether only this machine can reach the server."""
-        return ipaddress.ip_address(str(self.server_address[0])).is_loopback
+        return is_loopback(self.socket)
 
     @property
     def url(self) -> str:
         """Address of the server for a browser on this machine."""
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.server_port}/"
+        return url(self.host, self.server_port)
 
     def accepts(self, host: str | None) -> bool:
         """Return whether a ``Host`` header names this server.
@@ -72,25 +70,13 @@ class RunServer(ThreadingHTTPServer):
         """
         if not self.loopback:
             return True
-        names = {"localhost", "127.0.0.1", "[::1]", f"[{self.host}]" if ":" in self.host else self.host}
-        ports = {f":{self.server_port}"} | ({""} if self.server_port == 80 else set())
-        return host is not None and host.lower() in {name + port for name in names for port in ports}
+        return host is not None and host.lower() in accepted_hosts(self.host, self.server_port)
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002
         """Print an error of a connection in one line, unless the browser closed it."""
         error = sys.exception()
         if not isinstance(error, ConnectionError | TimeoutError):
             print(f"tailwise: {type(error).__name__}: {error}", file=sys.stderr)
-
-
-def _refusal(host: str, port: int, error: OSError) -> str:
-    if isinstance(error, socket.gaierror):
-        return f"`host` {host!r} is not an address of this machine; use 127.0.0.1"
-    if isinstance(error, PermissionError):
-        return f"`port` {port} may not be opened by this user; take one above 1023, or 0 for a free one"
-    if error.errno == errno.EADDRINUSE:
-        return f"`port` {port} is taken; choose another, or 0 for a free one"
-    return f"cannot listen on `host` {host!r} `port` {port}: {error.strerror or error}; use 127.0.0.1"
 
 
 def _policy() -> str:

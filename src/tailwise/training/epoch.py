@@ -26,3 +26,8 @@ class Epoch:
     lr: float
     seconds: float
     best: bool
+
+    @property
+    def step(self) -> str:
+        """Name of what ended: an epoch of a network, a round of boosting, or one of several models."""
+        return "epoch" if self.terms else "round" if self.lr > 0 else "model"
