@@ -11,9 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tailwise._checks import InputError
+from tailwise._checks import InputError, row_weights
 from tailwise.backends.model_file import check_file, describe_file
-from tailwise.backends.parameters import check_weight
 from tailwise.backends.protocol import Between, Inputs, Outputs, Predictor
 from tailwise.data.preprocessing import nominal_inputs, transform_features
 from tailwise.data.task import Task
@@ -49,6 +48,7 @@ class Arrays:
         shots: bins and regions of the target.
         reweighted: whether the method weights or resamples the rows, see
             :attr:`tailwise.methods.build.Method.reweights`.
+        weight_val: ``(m,)`` weights of the validation rows; ``None`` if all count the same.
     """
 
     inputs: TableInputs
@@ -61,10 +61,11 @@ class Arrays:
     nominal: NDArray[np.bool_]
     shots: Shots
     reweighted: bool = False
+    weight_val: NDArray[np.float64] | None = None
 
     def errors(self, pred: NDArray[np.float64]) -> dict[str, float]:
         """Validation errors of predictions ``(m,)`` by name, target units."""
-        return validation_errors(self.y_val, pred, self.shots)
+        return validation_errors(self.y_val, pred, self.shots, sample_weight=self.weight_val)
 
 
 def arrays_of(
@@ -96,8 +97,7 @@ def arrays_of(
     if k > 1:
         raise InputError(f"model {model!r} predicts one target, and there are {k}; use the network")
     features, y = task.training_features()
-    if sample_weight is not None:
-        check_weight(sample_weight, len(y))
+    sample_weight = row_weights(sample_weight, len(y))
     # Codes are those of the rows as they are: resampled ones may leave out whole categories.
     inputs = fit(features)
     features, y, origin = method.resample(features, y, seed=recipe.seed)
@@ -111,7 +111,8 @@ def arrays_of(
         weight = weight / weight.mean()
     nominal = nominal_inputs(inputs.preprocessor, x.shape[1])
     x_val = inputs.of_frame(task.schema, val.frame())
-    return Arrays(inputs, x, y, weight, loss, x_val, y_val, nominal, task.shots, method.reweights)
+    reweighted, weight_val = method.reweights, task.weight_of("val")
+    return Arrays(inputs, x, y, weight, loss, x_val, y_val, nominal, task.shots, reweighted, weight_val)
 
 
 class ArrayFitting:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from tailwise._checks import InputError
+from tailwise._checks import InputError, row_weights
 from tailwise.backends.network_rows import ROWS_AT_ONCE, NetworkRows, table_rows
 from tailwise.backends.protocol import Backend, Between, Inputs, Outputs, Predictor
 from tailwise.data.task import Task
@@ -163,13 +163,18 @@ class NetworkBackend:
         of_process = np.arange(n_val)[piece(n_val)]
         rows: NetworkRows | MediaSetup
         if task.schema.media:
-            if sample_weight is not None or method.resampler is not None:
-                given = "sample_weight is" if method.resampler is None else "resampling is"
-                raise InputError(f"{given} for tables alone")
+            if method.resampler is not None:
+                raise InputError("resampling is for tables alone")
             seed_everything(recipe.seed, 0, -2)
             size = recipe.batch_size_for(n_train)
             rows = media_setup(
-                task, of_process, encoder=encoder, params=params, batch_size=size, device=accelerator.device
+                task,
+                of_process,
+                encoder=encoder,
+                params=params,
+                batch_size=size,
+                device=accelerator.device,
+                sample_weight=row_weights(sample_weight, n_train),
             )
         else:
             rows = table_rows(
@@ -197,7 +202,7 @@ BACKEND: Backend = NetworkBackend()
 
 
 def _fitting(task: Task, method: Method, recipe: Recipe, rows: NetworkRows | MediaSetup) -> NetworkFitting:
-    _, y_val = task.rows_of("val")
+    (_, y_val), weight_val = task.rows_of("val"), task.weight_of("val")
     model = network_of(rows.network, y_val.shape[1] if y_val.ndim > 1 else None)
     x_val: Iterable[NetworkInputs] = rows.validation
 
@@ -206,7 +211,7 @@ def _fitting(task: Task, method: Method, recipe: Recipe, rows: NetworkRows | Med
         pred = np.concatenate(gather_objects(pred))
         if not np.isfinite(pred).all():
             raise InputError("predictions are not finite; use a smaller `lr`")
-        return validation_errors(y_val, pred, task.shots)
+        return validation_errors(y_val, pred, task.shots, sample_weight=weight_val)
 
     training = Training(
         method, model, rows.batches, rows.y_train, bins=task.shots.bins, validate=validate, recipe=recipe

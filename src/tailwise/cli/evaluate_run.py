@@ -19,7 +19,8 @@ def evaluate(
 ) -> None:
     """Show errors by region on a table that has the target.
 
-    Regions are those of the run's training rows. On rows that the run was trained on, errors are optimistic.
+    Regions are those of the run's training rows. On rows that the run was trained on, errors are optimistic. Errors
+    count by the run's weights of rows (--weight) where the table has their column.
     """
     from dataclasses import replace
 
@@ -30,6 +31,7 @@ def evaluate(
     from tailwise.cli.out_file import check_out_file
     from tailwise.cli.show import notes, region_table
     from tailwise.cli.show import out as console
+    from tailwise.data.row_weight import weights_to_evaluate
     from tailwise.data.source import load_source
     from tailwise.data.targets import target_rows
     from tailwise.experiment.evaluate import measure, predict_rows
@@ -51,11 +53,13 @@ def evaluate(
     target, targets = model.schema.target, model.schema.targets
     readings = model.schema.target_readings
     y, has_target = target_rows(rows.frame(), targets, drop=drop_missing_target, readings=readings)
+    weight, kept, remarks = weights_to_evaluate(rows.frame(), model.schema, has_target)
+    y, has_target = y[kept[has_target]], has_target & kept
     frame = rows.frame()[has_target]
     if frame.empty:
         raise InputError(f"the table has no row with a target {target!r}")
-    notes([*source.notes, *model.notes_on_unseen(frame)])
-    predicted = predict_rows(model, frame, y, ignore_extra=ignore_extra)
+    notes([*source.notes, *remarks, *model.notes_on_unseen(frame)])
+    predicted = predict_rows(model, frame, y, ignore_extra=ignore_extra, weight=weight)
     predicted = replace(predicted, row=np.flatnonzero(has_target))
     evaluation = measure(model, predicted, model.shots, model.relevance, seed=seed)
     notes(list(evaluation.notes))

@@ -64,6 +64,7 @@ FLAGS = {
     "timeout": "--timeout",
     "trials": "--trials",
     "valid": "--valid",
+    "weight": "--weight",
     "within": "--within",
 }
 

@@ -188,6 +188,15 @@ Group = Annotated[
     str | None,
     typer.Option("--group", help="Column whose groups (patients, engines) are never split.", rich_help_panel=ROWS),
 ]
+Weight = Annotated[
+    str | None,
+    typer.Option(
+        "--weight",
+        metavar="COLUMN",
+        help="Column with the weights of rows, such as exposure or survey weights: training and errors count by it.",
+        rich_help_panel=ROWS,
+    ),
+]
 Depth = Annotated[
     str | None,
     typer.Option(

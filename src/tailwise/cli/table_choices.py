@@ -18,6 +18,7 @@ class TableOptions(TypedDict, total=False):
     test: str | None
     valid: str | None
     group: str | None
+    weight: str | None
     drop_missing_target: bool
     mask_target: list[str] | None
     seed: int
@@ -51,7 +52,7 @@ def table_choices(**given: Unpack[TableOptions]) -> dict[str, Any]:
                 choices["shots"] = parse_shots(value)
             case "mask_target":
                 choices["mask_target"] = parse_ranges(value or [])
-            case "test" | "valid" | "missing" | "decimal" | "thousands" | "date_order":
+            case "test" | "valid" | "weight" | "missing" | "decimal" | "thousands" | "date_order":
                 choices |= {name: value} if value else {}
             case _:
                 choices[name] = list(value or []) if name in _LISTS else value

@@ -43,6 +43,7 @@ def train(
     test: options.TestFile = None,
     valid: options.ValidFile = None,
     group: options.Group = None,
+    weight: options.Weight = None,
     drop: options.Drop = None,
     nominal: options.Nominal = None,
     numeric: options.Numeric = None,
@@ -139,7 +140,7 @@ def _show_errors(evaluation: Any, task: Any, label: str, folder: Path, other: "O
             show.out.print(references_table(evaluation.references, unit=unit))
         if other is not None:
             names = other.names(label, masked=task.shots.gaps is not None)
-            changes = compare(predicted.y, predicted.pred, other.y_pred, task.shots)
+            changes = compare(predicted.y, predicted.pred, other.y_pred, task.shots, weight=predicted.weight)
             show.out.print(show.beside_table(changes, *names, several=several_targets))
     else:
         title = f"{label}: errors on {len(evaluation.images):,} test images"

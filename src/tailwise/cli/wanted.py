@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _OF_RECIPE = ("epochs", "batch_size", "lr", "criterion", "seed", "device", "precision")
 _OF_TABLES = (
     *("bin_width", "bins", "shots", "split", "split_column", "group", "drop_missing_target", "mask_target", "seed"),
-    *("drop", "nominal", "numeric", "date", "missing", "decimal", "thousands", "date_order", "test", "valid"),
+    *("drop", "nominal", "numeric", "date", "missing", "decimal", "thousands", "date_order", "test", "valid", "weight"),
 )
 _TAKEN = frozenset(
     {

@@ -21,6 +21,7 @@ from tailwise.data.cell_values import (
 )
 from tailwise.data.column_kinds import recognise
 from tailwise.data.reading import PLAIN, Reading
+from tailwise.data.row_weight import ROLE
 from tailwise.data.seen import Seen, useless
 from tailwise.data.targets import named_target, require_column, target_names
 
@@ -80,6 +81,11 @@ class Schema:
         """Names of all columns that the table had in training."""
         of_media = {name for medium in self.media for name in medium.columns}
         return {column.name for column in self.columns} | of_media | {*self.unused, *self.targets}
+
+    @property
+    def weight(self) -> str | None:
+        """Name of the column with the weights of rows; ``None`` if there is none."""
+        return next((name for name, reason in self.unused.items() if reason == ROLE), None)
 
     @property
     def target(self) -> str:

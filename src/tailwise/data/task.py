@@ -33,7 +33,9 @@ class Task:
         notes: notes for the user.
         source: source of the rows, if it is known.
         choices: how the table was prepared, as plain values.
-        weight: ``(n,)`` how often a row is drawn in training relative to others; equal by default.
+        weight: ``(n,)`` above 0, how much a row counts in the training, in every error and in the density of labels;
+            all alike by default. Networks draw rows in proportion to it, other models multiply their loss by it.
+            Regions follow the number of rows.
         group: ``(n,)`` group of each row; rows of one group are never divided between folds.
         held_out: whether validation and training rows differ, so that intervals can be calibrated.
     """

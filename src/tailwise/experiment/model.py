@@ -163,11 +163,12 @@ class FittedModel:
         """
         scalar = len(self.schema.targets) == 1
         if out_of_fold is None:
-            y_train = task.rows_of("train")[1]
-            rows, y_val = task.rows_of("val")
+            y_train, weight_train = task.rows_of("train")[1], task.weight_of("train")
+            (rows, y_val), weight_val = task.rows_of("val"), task.weight_of("val")
             raw = replace(self, correction=None).predictions(rows, predictive=True)
         else:
             y_train = y_val = task.y[out_of_fold.rows]
+            weight_train = weight_val = None if task.weight is None else task.weight[out_of_fold.rows]
             outputs = out_of_fold.outputs
             raw = Predictions(outputs.pred, outputs.std, None, outputs.predictive)
         pred, fitted = raw.pred, None
@@ -175,7 +176,8 @@ class FittedModel:
 
             def fit_to(chosen: NDArray[np.bool_]) -> Correction:
                 bins = task.shots.scalar_bins
-                result: Correction = correction.fit(Fitting(y_train, bins, y_val[chosen], pred[chosen]))
+                weight = None if weight_val is None else weight_val[chosen]
+                result: Correction = correction.fit(Fitting(y_train, bins, y_val[chosen], pred[chosen], weight))
                 return result
 
             fitted = fit_to(np.ones(len(pred), dtype=bool))
@@ -188,15 +190,16 @@ class FittedModel:
         calibrated = replace(self, correction=fitted)
         if not scalar:
             joint = len(raw.pred) > 0 and raw.predictive is not None
-            return replace(calibrated, dial=VectorDial.from_labels(y_train, _grid(task)) if joint else None), raw
-        dial = Dial.from_labels(y_train, task.shots.scalar_bins)
+            of_targets = VectorDial.from_labels(y_train, _grid(task), sample_weight=weight_train) if joint else None
+            return replace(calibrated, dial=of_targets), raw
+        dial = Dial.from_labels(y_train, task.shots.scalar_bins, sample_weight=weight_train)
         calibrated = replace(calibrated, dial=dial, atoms=atoms_of(y_train))
         held, known = None, _scalar(raw.predictive)
         if intervals and len(y_val) >= FEWEST:
-            weight = calibrated._as_rows_come(y_val)
+            weight = calibrated._as_rows_come(y_val, weight_val)
             if correction is not None or known is None:
                 calibrated = replace(calibrated, conditional=ConditionalDensity.fit(y_val, pred, sample_weight=weight))
-            balanced = task.split == "balanced" and out_of_fold is None
+            balanced = (task.split == "balanced" and out_of_fold is None) or weight_val is not None
             held = HeldOut(y_val, pred, weight, balanced, known, calibrated.atoms)
             calibrated = replace(calibrated, atoms=held.calibrated_atoms(), held_out=held.thinned())
         raw = replace(raw, std=calibrated._std(raw.std, known, raw.pred))
@@ -205,14 +208,15 @@ class FittedModel:
         choice, known = None, _scalar(raw.predictive)
         if within is not None and known is not None and len(y_val) >= 2 * FEWEST:
             plain = None if out_of_fold is None else out_of_fold.points[out_of_fold.plain]
-            choice = choose_balance(y_val, known, dial, task.shots, plain=plain, within=within)
+            choice = choose_balance(y_val, known, dial, task.shots, plain=plain, within=within, weight=weight_val)
             calibrated = replace(calibrated, balance=choice.balance)
         pred = calibrated.decided(replace(raw, pred=pred), Decision())
         if out_of_fold is not None:
-            leaderboard = Leaderboard.of(y_val, pred, out_of_fold.points, task.shots, choice)
+            leaderboard = Leaderboard.of(y_val, pred, out_of_fold.points, task.shots, choice, weight_val)
             calibrated = replace(calibrated, leaderboard=leaderboard)
         if intervals:
-            calibrated = replace(calibrated, intervals=RegionIntervals.fit(y_val, pred, task.shots))
+            fitted_intervals = RegionIntervals.fit(y_val, pred, task.shots, sample_weight=weight_val)
+            calibrated = replace(calibrated, intervals=fitted_intervals)
         return calibrated, raw if out_of_fold is None else raw.of_rows((task.part == "val")[out_of_fold.rows])
 
     def _std(
@@ -241,19 +245,22 @@ class FittedModel:
         scalar = _scalar(predictive)
         return predictive if self.atoms is None or scalar is None else self.atoms.of(scalar)
 
-    def cross_fitted(self, y_val: NDArray[np.float64], pred: NDArray[np.float64]) -> Predictive | None:
+    def cross_fitted(
+        self, y_val: NDArray[np.float64], pred: NDArray[np.float64], row_weight: NDArray[np.float64] | None = None
+    ) -> Predictive | None:
         """Return the distributions of validation rows, each from the others; ``None`` of too few rows.
 
         Args:
             y_val: ``(m,)`` labels of the rows that :attr:`conditional` was fitted to.
             pred: ``(m,)`` predictions for them.
+            row_weight: ``(m,)`` weights of the rows, if they have some.
         """
-        weight = self._as_rows_come(y_val)
+        weight = self._as_rows_come(y_val, row_weight)
         return HeldOut(y_val, pred, weight, balanced=False, atoms=self.atoms).distributions
 
-    def _as_rows_come(self, y_val: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _as_rows_come(self, y_val: NDArray[np.float64], row_weight: NDArray[np.float64] | None) -> NDArray[np.float64]:
         dial: Any = self._checked_dial()
-        return weights_as_rows_come(y_val, dial.density, self.shots.scalar_bins)
+        return weights_as_rows_come(y_val, dial.density, self.shots.scalar_bins, sample_weight=row_weight)
 
     def predict(
         self,

@@ -14,6 +14,7 @@ from tailwise.data.columns import Schema
 from tailwise.data.missing_codes import notes_on_codes
 from tailwise.data.own_parts import text_columns, with_own_parts
 from tailwise.data.reading import PLAIN
+from tailwise.data.row_weight import ROLE, check_weight_column, note_on_weights, read_weights, unequal
 from tailwise.data.rows import FrameRows, Rows, as_rows, sample
 from tailwise.data.source import Source, load_source
 from tailwise.data.splits import SPLIT_COLUMN, SplitName, check_groups, split_rows
@@ -33,9 +34,9 @@ _CHOICES = (
     *("bin_width", "n_bins", "shots", "split", "split_column", "group", "drop_missing_target", "mask_target", "seed"),
     *("drop", "nominal", "numeric", "date"),
 )
-_OF_CELLS = ("missing", "decimal", "thousands", "date_order")  # written where they are given
+_IF_GIVEN = ("missing", "decimal", "thousands", "date_order", "weight")  # written where they are given
 _OF_PARTS = ("test", "valid")
-_ROLES = {"group": "it holds the groups", "split": "it holds the split"}
+_ROLES = {"group": "it holds the groups", "split": "it holds the split", ROLE: "it holds the weights of rows"}
 
 
 def prepare(
@@ -52,6 +53,7 @@ def prepare(
     test: "str | Path | pd.DataFrame | None" = None,
     valid: "str | Path | pd.DataFrame | None" = None,
     group: str | None = None,
+    weight: str | None = None,
     drop: Sequence[str] = (),
     nominal: Sequence[str] = (),
     numeric: Sequence[str] = (),
@@ -84,6 +86,9 @@ def prepare(
             after those of ``data``.
         valid: table of the validation rows; with ``test`` alone these are taken from ``data``.
         group: column whose groups are never split.
+        weight: column with the weights of rows, at least 0: exposure, survey weights. It is no feature. Rows count by
+            it in the training, in every error and in the density of labels; regions follow the number of rows, since a
+            model learns from rows. Rows of weight 0 are dropped.
         drop: columns to leave out.
         nominal: columns to take as nominal.
         numeric: columns to take as numeric.
@@ -107,7 +112,7 @@ def prepare(
     """
     given = locals()
     media_roles = media_columns(media, parameters=prepare.__kwdefaults__ or ())
-    choices = {name: given[name] for name in _CHOICES} | {name: given[name] for name in _OF_CELLS if given[name]}
+    choices = {name: given[name] for name in _CHOICES} | {name: given[name] for name in _IF_GIVEN if given[name]}
     rules = CellRules.of(missing, decimal, thousands, date_order)
     for _, option in column_options():
         choices[option.name] = media.get(option.name, () if option.together == 1 else None)
@@ -121,6 +126,7 @@ def prepare(
     rows = as_rows(data) if source is None else source.rows  # type: ignore[arg-type]
     folder = source.folder if source is not None and folder is None else folder
     own_notes: list[str] = []
+    row_weight: NDArray[np.float64] | None = None
     parts = {name: given[name] for name in _OF_PARTS if given[name] is not None}
     if parts:
         if split not in ("auto", "column"):
@@ -146,6 +152,18 @@ def prepare(
     values, labelled = target_rows(of_targets, targets, drop=drop_missing_target, readings=readings)
     row = np.flatnonzero(labelled)
     notes = own_notes + ([] if labelled.all() else [f"{int((~labelled).sum()):,} rows dropped: no target"])
+    if weight is not None:
+        check_weight_column(weight, names, targets, (group, split_column))
+        if not rows.in_memory:
+            raise InputError("`weight` needs the rows in memory; give a file, not a folder")
+        readings[weight] = target_reading(rows.frame([weight]), weight, rules, role="`weight` column")
+        counts = read_weights(rows.frame([weight]), weight, readings[weight])
+        counted = counts[row] > 0
+        notes += [] if counted.all() else [f"{int((~counted).sum()):,} rows dropped: their weight is 0"]
+        row, values = row[counted], values[counted]
+        labelled = np.isin(np.arange(len(labelled)), row)
+        row_weight = unequal(counts[row]) if len(row) else None
+        notes.append(note_on_weights(weight, row_weight, len(row)))
     for name, column in zip(targets, _columns(values), strict=True):
         notes += notes_on_codes(name, pd.Series(column))
     rows = rows if labelled.all() else rows.select(row)
@@ -177,6 +195,7 @@ def prepare(
         not_features=[
             *([] if group is None else [(group, "group")]),
             *([(split_column or SPLIT_COLUMN, "split")] if kind == "column" else []),
+            *([] if weight is None else [(weight, ROLE)]),
         ],
         media=media_roles,
         hint=how_to_name(),
@@ -215,6 +234,7 @@ def prepare(
         source=source,
         choices=choices,
         group=groups,
+        weight=row_weight,
     )
     task.notes.extend(_crowded_bin(y_train, task.shots))
     return task
@@ -232,6 +252,7 @@ def assemble(
     shots: tuple[float, float] | None = None,
     regions: Mapping[str, Sequence[int]] | None = None,
     gaps: Gaps | None = None,
+    weight: NDArray[np.float64] | None = None,
     **more: Any,
 ) -> Task:
     """Return a task whose regions and relevance come from its training labels.
@@ -247,17 +268,20 @@ def assemble(
         shots: explicit thresholds (many, few).
         regions: bins that are ``many`` and ``medium`` instead.
         gaps: ranges removed from training.
+        weight: ``(n,)`` above 0, how much each row counts.
         **more: other fields of :class:`tailwise.data.task.Task`.
     """
-    y_train = y[part == "train"]
+    is_train = part == "train"
+    y_train = y[is_train]
     if regions is not None:
         counts = bins.histogram(y_train)
         of_bins = Shots.listed(bins, counts, many=regions["many"], medium=regions["medium"], gaps=gaps)
     else:
         many, few = shots if shots is not None else (None, None)
         of_bins = Shots.from_labels(y_train, bins, many=many, few=few, gaps=gaps)
+    of_bins = of_bins.weighted(y_train, None if weight is None else weight[is_train])
     relevance = Relevance.extremes(y_train) if y_train.ndim == 1 else None
-    return Task(rows, row, y, part, split, schema, of_bins, relevance, **{"notes": [], **more})
+    return Task(rows, row, y, part, split, schema, of_bins, relevance, **{"notes": [], **more}, weight=weight)
 
 
 def _part_source(table: "str | Path | pd.DataFrame", rows: Rows) -> Source:

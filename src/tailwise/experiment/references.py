@@ -7,6 +7,7 @@ from tailwise.experiment.evaluate import PredictedPart
 from tailwise.experiment.fit import start
 from tailwise.experiment.leaderboard import CONSTANT, Standing
 from tailwise.experiment.spec import Experiment
+from tailwise.metrics.errors import weighted_median
 from tailwise.training.recipe import Recipe
 
 LIGHTGBM = "plain LightGBM"
@@ -27,9 +28,9 @@ def references(task: Task, predicted: PredictedPart, experiment: Experiment, *, 
         experiment: what was trained.
         name: of the model.
     """
-    y, shots = predicted.y, task.shots
+    y, shots, weight = predicted.y, task.shots, predicted.weight
     rows, y_train = task.rows_of("train")
-    standings = [Standing.of(name, y, predicted.pred, shots)]
+    standings = [Standing.of(name, y, predicted.pred, shots, weight)]
     plain = experiment.model == _MODEL and experiment.method == "vanilla"
     in_columns = bool(task.schema.columns) and not task.schema.media
     if not plain and in_columns and task.rows.in_memory and len(rows) <= _MOST_ROWS:
@@ -37,6 +38,7 @@ def references(task: Task, predicted: PredictedPart, experiment: Experiment, *, 
         for _ in running.fitting.epochs():
             pass
         pred = running.bare().predictions(task.rows_of(predicted.part)[0]).pred
-        standings.append(Standing.of(LIGHTGBM, y, pred, shots))
-    standings.append(Standing.of(CONSTANT, y, np.full(len(y), np.median(y_train)), shots))
+        standings.append(Standing.of(LIGHTGBM, y, pred, shots, weight))
+    median = weighted_median(y_train, task.weight_of("train"))
+    standings.append(Standing.of(CONSTANT, y, np.full(len(y), median), shots, weight))
     return tuple(standings)

@@ -1,7 +1,7 @@
 """Shot regions: bins of the target with many, a medium number of, few or no training labels."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -34,6 +34,8 @@ class Shots:
         few: number of rows below which a bin is few-shot.
         gaps: ranges that were removed from training, if any.
         given: ``(n_bins,)`` region of each bin as an index into ``REGIONS``, in place of counts and thresholds.
+        mass: ``(n_bins,)`` sum of the weights of the training rows in each bin, where rows have weights. Regions
+            follow the number of rows all the same, since a model learns from rows; ``mass`` says how rows come.
 
     Raises:
         InputError: thresholds that are negative, or few above many; given regions that are not one per bin.
@@ -50,6 +52,7 @@ class Shots:
     few: float
     gaps: Gaps | None = None
     given: NDArray[np.int64] | None = None
+    mass: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         counts = np.asarray(self.counts, dtype=np.int64)
@@ -65,6 +68,8 @@ class Shots:
                     f"given must have one of 0 to {len(REGIONS) - 1} a bin, ({self.bins.n_bins},), got {self.given!r}"
                 )
             object.__setattr__(self, "given", given)
+        if self.mass is not None and self.mass.shape != counts.shape:
+            raise InputError(f"mass must have one number a bin, {counts.shape}, got shape {self.mass.shape}")
 
     @classmethod
     def from_labels(
@@ -140,6 +145,24 @@ class Shots:
         above = float(counts[list(many)].min()) - 1.0 if len(many) else float(counts.max(initial=0))
         return cls(bins, counts, many=max(above, least), few=least, gaps=gaps, given=codes)
 
+    def weighted(self, y_train: ArrayLike, weight: NDArray[np.float64] | None) -> Self:
+        """Return these regions with the sum of ``(n,)`` weights of the training rows in each bin; none without weights.
+
+        Example:
+            >>> shots = Shots.from_labels([1.0, 1.0, 2.0], Bins.from_edges([0.5, 1.5, 2.5]))
+            >>> shots.weighted([1.0, 1.0, 2.0], np.array([1.0, 1.0, 6.0])).population.tolist()
+            [2.0, 6.0]
+        """
+        if weight is None:
+            return self
+        mass = np.bincount(self.bins.index(y_train), weight, self.bins.n_bins).astype(np.float64)
+        return replace(self, mass=mass)
+
+    @property
+    def population(self) -> NDArray[Any]:
+        """``(n_bins,)`` training rows in each bin, or the sum of their weights: how rows come, on any scale."""
+        return self.counts if self.mass is None else self.mass
+
     @property
     def scalar_bins(self) -> Bins:
         """Bins of a scalar target.
@@ -177,12 +200,13 @@ class Shots:
             "few": self.few,
             "gaps": None if self.gaps is None else self.gaps.to_json(),
             **({} if self.given is None else {"given": self.given.tolist()}),
+            **({} if self.mass is None else {"mass": self.mass.tolist()}),
         }
 
     @classmethod
     def from_json(cls, saved: dict[str, Any]) -> Self:
         """Build regions from the values of :meth:`to_json`."""
-        gaps, given = saved.get("gaps"), saved.get("given")
+        gaps, given, mass = saved.get("gaps"), saved.get("given"), saved.get("mass")
         bins: type[Bins] | type[BinGrid] = BinGrid if "axes" in saved["bins"] else Bins
         return cls(
             bins.from_json(saved["bins"]),
@@ -191,4 +215,5 @@ class Shots:
             few=saved["few"],
             gaps=None if gaps is None else Gaps.from_json(gaps),
             given=None if given is None else np.asarray(given, dtype=np.int64),
+            mass=None if mass is None else np.asarray(mass, dtype=np.float64),
         )

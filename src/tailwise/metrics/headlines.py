@@ -3,15 +3,18 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
+from tailwise._checks import row_weights
 from tailwise.labels.shots import Shots
 from tailwise.metrics.confidence import Interval
-from tailwise.metrics.errors import error_sizes, label_pair
+from tailwise.metrics.errors import error_sizes, label_pair, weighted
 from tailwise.metrics.region_errors import error_as_rows_come
 
 _NORMAL_95 = 1.959964
 
 
-def as_rows_come(y_true: ArrayLike, y_pred: ArrayLike, shots: Shots) -> Interval:
+def as_rows_come(
+    y_true: ArrayLike, y_pred: ArrayLike, shots: Shots, *, sample_weight: ArrayLike | None = None
+) -> Interval:
     """Return the mean absolute error of rows as they come, with a 95 % interval.
 
     The value is that of :func:`tailwise.metrics.region_errors.error_as_rows_come`. The interval is that of a weighted
@@ -21,6 +24,7 @@ def as_rows_come(y_true: ArrayLike, y_pred: ArrayLike, shots: Shots) -> Interval
         y_true: ``(n,)`` or ``(n, K)`` labels, target units.
         y_pred: predictions of that shape.
         shots: bins and the training rows in each.
+        sample_weight: ``(n,)`` how much each row counts within its bin.
 
     Raises:
         InputError: shapes that differ, values that are not finite.
@@ -32,10 +36,11 @@ def as_rows_come(y_true: ArrayLike, y_pred: ArrayLike, shots: Shots) -> Interval
         (0.975, True)
     """
     true, pred = label_pair(y_true, y_pred)
-    value = error_as_rows_come(true, pred, shots)
+    of_row = row_weights(sample_weight, len(true))
+    value = error_as_rows_come(true, pred, shots, sample_weight=of_row)
     index = shots.bins.index(true)
-    rows = np.bincount(index, minlength=shots.bins.n_bins)
-    weight = (shots.counts / np.maximum(rows, 1))[index]
+    rows = np.bincount(index, weights=of_row, minlength=shots.bins.n_bins)
+    weight = weighted((shots.population / np.where(rows > 0, rows, 1))[index], of_row)
     if len(true) < 2 or not weight.any():
         return Interval(value)
     share = weight / weight.sum()

@@ -73,7 +73,12 @@ class Comparison:
 
 
 def compare(
-    y_true: NDArray[np.float64], y_pred: NDArray[np.float64], y_other: NDArray[np.float64], shots: Shots
+    y_true: NDArray[np.float64],
+    y_pred: NDArray[np.float64],
+    y_other: NDArray[np.float64],
+    shots: Shots,
+    *,
+    weight: NDArray[np.float64] | None = None,
 ) -> dict[str, Comparison]:
     """Compare two runs row by row, over all rows and over each region that has rows.
 
@@ -82,13 +87,16 @@ def compare(
         y_pred: predictions of this run, like the labels.
         y_other: predictions of the other run, like the labels.
         shots: regions.
+        weight: ``(n,)`` how much each row counts.
     """
-    return {
-        name: Comparison(
-            mean_absolute_error(y_true[rows], y_pred[rows]),
-            mean_absolute_error(y_true[rows], y_other[rows]),
-            mae_change(y_true[rows], y_pred[rows], y_other[rows]),
-        )
-        for name, rows in region_rows(y_true, shots).items()
-        if rows.any()
-    }
+    compared = {}
+    for name, rows in region_rows(y_true, shots).items():
+        if rows.any():
+            true, ours, theirs = y_true[rows], y_pred[rows], y_other[rows]
+            of = None if weight is None else weight[rows]
+            compared[name] = Comparison(
+                mean_absolute_error(true, ours, sample_weight=of),
+                mean_absolute_error(true, theirs, sample_weight=of),
+                mae_change(true, ours, theirs, sample_weight=of),
+            )
+    return compared

@@ -46,6 +46,7 @@ def run_page(
     regions: Mapping[str, RegionMetrics],
     y_true: NDArray[np.float64],
     y_pred: NDArray[np.float64],
+    weight: NDArray[np.float64] | None = None,
     history: list[dict[str, Any]],
     notes: list[str],
     other: OtherRun | None = None,
@@ -76,6 +77,7 @@ def run_page(
         regions: metrics on the test rows.
         y_true: test labels, ``(n,)`` or ``(n, K)``.
         y_pred: test predictions.
+        weight: how much each test row counts, ``(n,)``.
         history: records of the epochs.
         notes: notes for the user.
         other: another run on the same test rows, shown next to this one.
@@ -98,15 +100,15 @@ def run_page(
     others: Mapping[str, RegionMetrics] = {}
     if other is not None:
         runs.append((other_name, other.y_pred))
-        others = region_metrics(y_true, other.y_pred, shots)
+        others = region_metrics(y_true, other.y_pred, shots, sample_weight=weight)
     steps = "epochs" if any(line.get("terms") for line in history) else "rounds"
     several = y_true.ndim > 1
     metrics = DISTANCE_METRICS if several else METRICS
     pictures: dict[str, str] = {}
     if not several:
         pictures |= {
-            "size": error_chart(y_true, runs, shots, target, show="size"),
-            "sign": error_chart(y_true, runs, shots, target),
+            "size": error_chart(y_true, runs, shots, target, show="size", weight=weight),
+            "sign": error_chart(y_true, runs, shots, target, weight=weight),
             "scatter": scatter_chart(y_true, y_pred, shots, target),
             "residuals": residual_chart(y_true, runs, shots, target),
             "density": density_chart(shots, target),
@@ -125,7 +127,7 @@ def run_page(
     if trade_off is not None:
         pictures["trade_off"] = trade_off_chart(trade_off)
         if exchange_regions(trade_off) is not None:
-            pictures["exchange"] = exchange_chart(trade_off, y_true, runs, shots)
+            pictures["exchange"] = exchange_chart(trade_off, y_true, runs, shots, weight)
     if trade_off is not None and not several:
         pictures["pit"] = pit_chart(trade_off.scores)
         if trade_off.scores["all"].reliability:
@@ -139,7 +141,7 @@ def run_page(
         balance=balance,
         as_rows_come=as_rows_come,
         intervals=intervals,
-        dial=None if trade_off is None or several else dial_data(y_true, trade_off, shots),
+        dial=None if trade_off is None or several else dial_data(y_true, trade_off, shots, weight),
         title=title,
         target=target,
         method=method,
@@ -154,7 +156,7 @@ def run_page(
         no_rare_tested=not_tested(regions, shots),
         others=others,
         metrics=metrics,
-        by_target=_by_target(y_true, y_pred, shots, targets) if several else {},
+        by_target=_by_target(y_true, y_pred, shots, targets, weight) if several else {},
         history=history,
         steps=steps,
         stages=1 + sum(line["stage"] != before["stage"] for before, line in pairwise(history)),
@@ -178,11 +180,15 @@ def not_tested(regions: Mapping[str, RegionMetrics], shots: Shots) -> bool:
 
 
 def _by_target(
-    y_true: NDArray[np.float64], y_pred: NDArray[np.float64], shots: Shots, targets: Sequence[str]
+    y_true: NDArray[np.float64],
+    y_pred: NDArray[np.float64],
+    shots: Shots,
+    targets: Sequence[str],
+    weight: NDArray[np.float64] | None,
 ) -> dict[str, tuple[Mapping[str, RegionMetrics], Markup]]:
     """Return, for each of several targets, its errors by region and its chart of predicted against true values."""
     codes = shots.codes(y_true)
-    metrics = dimension_metrics(y_true, y_pred, shots)
+    metrics = dimension_metrics(y_true, y_pred, shots, sample_weight=weight)
     return {
         name: (metrics[j], Markup(scatter_chart(y_true[:, j], y_pred[:, j], shots, name, codes=codes)))
         for j, name in enumerate(targets)

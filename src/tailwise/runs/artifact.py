@@ -169,6 +169,7 @@ def _frame(task: Task, part: PredictedPart) -> pd.DataFrame:
     columns: dict[str, Any] = {"row": part.row, "split": part.part}
     columns |= run.by_target("target", part.y, targets) | run.by_target("prediction", part.pred, targets)
     columns |= {} if part.std is None else run.by_target("std", part.std, targets)
+    columns |= {} if part.weight is None else {"weight": part.weight}
     columns |= {} if part.ends is None else {"low": part.ends[:, 0], "high": part.ends[:, 1]}
     return pd.DataFrame(columns).assign(region=task.shots.names(part.y))
 
@@ -199,13 +200,18 @@ def _page(
         regions=test.regions,
         y_true=predicted.y,
         y_pred=predicted.pred,
+        weight=predicted.weight,
         history=run.read_history(out),
         notes=[*([] if task.source is None else task.source.notes), *task.notes, *remarks],
         other=other,
-        changes=None if other is None else compare(predicted.y, predicted.pred, other.y_pred, task.shots),
+        changes=None
+        if other is None
+        else compare(predicted.y, predicted.pred, other.y_pred, task.shots, weight=predicted.weight),
         coverage=test.coverage,
         shared=() if conformal is None else conformal.shared,
-        levels=None if conformal is None else coverage_by_level(conformal, predicted.y, predicted.pred),
+        levels=None
+        if conformal is None
+        else coverage_by_level(conformal, predicted.y, predicted.pred, weight=predicted.weight),
         features=features,
         targets=task.schema.targets,
         trade_off=test.trade_off,

@@ -138,6 +138,7 @@ class Combiner:
         reach: tuple[float, float],
         recipe: CombinerRecipe,
         seconds: float | None = None,
+        weight: Floats | None = None,
     ) -> Self:
         """Fit by maximum likelihood; each member stops early on the fold that it leaves out.
 
@@ -149,6 +150,7 @@ class Combiner:
             reach: lowest and highest prediction that is believed, target units.
             recipe: settings.
             seconds: after which no epoch begins; at least one is trained.
+            weight: ``(n,)`` how much each row counts in the likelihood.
         """
         with one_thread():
             generator = torch.Generator().manual_seed(recipe.seed)
@@ -157,7 +159,10 @@ class Combiner:
             combiner = cls(members, float(y.mean()), float(y.std()) or 1.0, *reach, recipe)
             label = torch.from_numpy((y - combiner.center) / combiner.scale).float()
             held = torch.from_numpy(fold[None, :] == np.arange(folds)[:, None]).float()
-            _train(members, combiner._standardized(columns), label, held, recipe, generator, seconds)
+            z, counts = combiner._standardized(columns), torch.ones(len(label))
+            if weight is not None:
+                counts = torch.from_numpy(weight / weight.mean()).float()
+            _train(members, z, label, (held, counts), recipe, generator, seconds)
         return combiner
 
     def predictive(self, columns: Floats) -> Mixture:
@@ -216,12 +221,16 @@ def _train(
     members: Members,
     z: Tensor,
     y: Tensor,
-    held: Tensor,
+    roles: tuple[Tensor, Tensor],
     recipe: CombinerRecipe,
     generator: torch.Generator,
     seconds: float | None,
 ) -> None:
-    """Train all members at once and keep the best epoch of each; ``held`` is 1 on the rows a member leaves out."""
+    """Train all members at once and keep the best epoch of each.
+
+    Roles are what is 1 on the rows that a member leaves out, and the weights of the rows, of mean 1.
+    """
+    held, weight = roles
     optimizer = torch.optim.AdamW(members.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay)
     n = len(y)
     size = min(max(recipe.batch_size, n // 20), n)
@@ -233,7 +242,7 @@ def _train(
     waited = 0
     for _ in range(recipe.epochs):
         for rows in torch.randperm(n, generator=generator)[: steps * size].view(steps, size):
-            used = 1 - held[:, rows]
+            used = (1 - held[:, rows]) * weight[rows]
             loss = -(members.log_likelihood(z[rows], y[rows]) * used).sum(1) / used.sum(1).clamp(min=1)
             optimizer.zero_grad()
             loss.sum().backward()  # type: ignore[no-untyped-call]
@@ -241,7 +250,8 @@ def _train(
             optimizer.step()
             schedule.step()
         with torch.no_grad():
-            score = -(members.log_likelihood(z, y) * held).sum(1) / held.sum(1)
+            judged = held * weight
+            score = -(members.log_likelihood(z, y) * judged).sum(1) / judged.sum(1)
             better = score < best - 1e-4
             for copy, parameter in zip(kept, members.parameters(), strict=True):
                 copy[better] = parameter[better]

@@ -78,7 +78,8 @@ class StackFitting:
             for one in self._train(expert, range(len(done), n_folds), limit):
                 self.trained.append(one)
                 y = self.task.y[self.fold == one.fold]
-                errors = validation_errors(y, one.columns[:, 0], self.task.shots)
+                weight = self._weight(self.fold == one.fold)
+                errors = validation_errors(y, one.columns[:, 0], self.task.shots, sample_weight=weight)
                 yield Epoch(place, one.fold, n_folds, {}, errors, 0.0, one.seconds, best=True)
         self._combine(
             None if self.settings.seconds is None else self.settings.seconds - (time.perf_counter() - started)
@@ -134,6 +135,9 @@ class StackFitting:
             columns.append(values[self.fold >= 0])
         return columns
 
+    def _weight(self, rows: NDArray[np.bool_]) -> NDArray[np.float64] | None:
+        return None if self.task.weight is None else self.task.weight[rows]
+
     def _combine(self, seconds: float | None) -> None:
         """Fit the combiner to the out-of-fold predictions, in so many seconds."""
         rows = self.fold >= 0
@@ -149,6 +153,7 @@ class StackFitting:
             reach=(float(y.min()) - margin, float(y.max()) + margin),
             recipe=CombinerRecipe(seed=self.recipe.seed),
             seconds=seconds,
+            weight=self._weight(rows),
         )
         mixture = combiner.out_of_fold(every, fold)
         points = {expert.name: one[:, 0] for expert, one in zip(self.experts, columns, strict=True)}
