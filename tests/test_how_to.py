@@ -10,7 +10,10 @@ import pytest
 from tailwise.cli.main import run
 
 PAGES = sorted((Path(__file__).resolve().parents[1] / "docs" / "how-to").glob("*.md"))
-TABLES = {"row-weights": {"claims.csv": "claims"}}
+TABLES = {
+    "row-weights": {"claims.csv": "claims"},
+    "time-series": {"load.csv": "load", "next-hours.csv": "next_hours"},
+}
 
 
 def blocks(page, language):

@@ -50,6 +50,7 @@ def evaluate(
     source = load_source(data, text=model.schema.text_columns)
     model.schema.check(source.rows.columns, ignore_extra=ignore_extra)
     rows = with_full_paths(source.rows, model.schema, source.folder)
+    rows, of_lags = model.with_lags(rows)
     target, targets = model.schema.target, model.schema.targets
     readings = model.schema.target_readings
     y, has_target = target_rows(rows.frame(), targets, drop=drop_missing_target, readings=readings)
@@ -58,7 +59,7 @@ def evaluate(
     frame = rows.frame()[has_target]
     if frame.empty:
         raise InputError(f"the table has no row with a target {target!r}")
-    notes([*source.notes, *remarks, *model.notes_on_unseen(frame)])
+    notes([*source.notes, *of_lags, *remarks, *model.notes_on_unseen(frame)])
     predicted = predict_rows(model, frame, y, ignore_extra=ignore_extra, weight=weight)
     predicted = replace(predicted, row=np.flatnonzero(has_target))
     evaluation = measure(model, predicted, model.shots, model.relevance, seed=seed)

@@ -197,6 +197,33 @@ Weight = Annotated[
         rich_help_panel=ROWS,
     ),
 ]
+Time = Annotated[
+    str | None,
+    typer.Option(
+        "--time",
+        metavar="COLUMN",
+        help="Column with dates or numbers: train on the earliest rows, test on the latest, fold forward only.",
+        rich_help_panel=ROWS,
+    ),
+]
+Lags = Annotated[
+    str | None,
+    typer.Option(
+        "--lags",
+        metavar="N,N,...",
+        help="With --time: the target so many rows back in the series (--group) as features, e.g. 1,24,168.",
+        rich_help_panel=COLUMNS,
+    ),
+]
+Rolling = Annotated[
+    str | None,
+    typer.Option(
+        "--rolling",
+        metavar="N,N,...",
+        help="With --time: the mean target of so many rows before as features, e.g. 24.",
+        rich_help_panel=COLUMNS,
+    ),
+]
 Depth = Annotated[
     str | None,
     typer.Option(

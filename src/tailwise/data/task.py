@@ -37,6 +37,7 @@ class Task:
             all alike by default. Networks draw rows in proportion to it, other models multiply their loss by it.
             Regions follow the number of rows.
         group: ``(n,)`` group of each row; rows of one group are never divided between folds.
+        time: ``(n,)`` time of each row, by which folds look forward only; ``None`` where rows have no order.
         held_out: whether validation and training rows differ, so that intervals can be calibrated.
     """
 
@@ -54,6 +55,7 @@ class Task:
     weight: NDArray[np.float64] | None = None
     group: NDArray[np.generic] | None = None
     held_out: bool = True
+    time: NDArray[np.float64] | None = None
 
     def rows_of(self, part: str) -> tuple[Rows, NDArray[np.float64]]:
         """Return the rows of one part and their targets."""

@@ -21,11 +21,13 @@ from tailwise.backends.protocol import Inputs, OutOfFold, Predictor
 from tailwise.calibration.corrections import Correction, Fitting
 from tailwise.calibration.intervals import RegionIntervals
 from tailwise.data.columns import Schema
+from tailwise.data.lags import with_lags
 from tailwise.data.preprocessing import levels_of
 from tailwise.data.reach import FEATURE_REACH
 from tailwise.data.rows import Rows, as_frame, as_rows
 from tailwise.data.seen import Seen, note_on_bounded, note_on_unseen
 from tailwise.data.task import Task
+from tailwise.data.time_order import new_labels, new_times
 from tailwise.distributions.atoms import Atoms, atoms_from_json, atoms_of
 from tailwise.distributions.conditional import FEWEST, ConditionalDensity
 from tailwise.distributions.decisions import Decision, Dial, Loss
@@ -387,7 +389,7 @@ class FittedModel:
         Raises:
             InputError: columns that are missing, unknown, or of another type.
         """
-        rows = self._rows(frame, ignore_extra=True)
+        rows, _ = self.with_lags(self._checked_rows(frame, ignore_extra=True))
         return note_on_unseen(self.schema.features(rows.frame()), self.schema.seen) if self.schema.seen else []
 
     def predict_std(self, frame: pd.DataFrame | Rows, *, ignore_extra: bool = False) -> NDArray[np.float64] | None:
@@ -427,7 +429,7 @@ class FittedModel:
         Raises:
             InputError: columns that are missing, unknown, or of another type.
         """
-        rows = self._rows(frame, ignore_extra)
+        rows, of_lags = self.with_lags(self._checked_rows(frame, ignore_extra))
         k = len(self.schema.targets)
         pred, std, features, distributions = [np.empty(0) if k == 1 else np.empty((0, k))], [], [], list[Any]()
         unchanged = self.correction is None and not self.reweighted
@@ -457,7 +459,7 @@ class FittedModel:
             spread,
             np.concatenate(features) if features else None,
             self._of_atoms(given) if predictive and given is not None else None,
-            notes,
+            (*of_lags, *notes),
         )
 
     def _bounded(
@@ -548,7 +550,24 @@ class FittedModel:
             raise InputError("this model was trained without held-out rows to calibrate intervals; train on more rows")
         return self.intervals.intervals(pred, confidence)
 
-    def _rows(self, frame: pd.DataFrame | Rows, ignore_extra: bool) -> Rows:
+    def with_lags(self, frame: pd.DataFrame | Rows) -> tuple[Rows, tuple[str, ...]]:
+        """Return rows with the features that are earlier labels of their series, and notes for the user.
+
+        Earlier labels are those of the rows themselves, where their table has the target, and before them the last ones
+        of the training table. Rows that have these features already are returned as they are.
+
+        Raises:
+            InputError: times that cannot be read, two rows of one series and time.
+        """
+        rows, lags = as_rows(frame), self.schema.lags
+        if lags is None or set(lags.columns) <= set(rows.columns):
+            return rows, ()
+        table, readings = rows.frame(), self.schema.readings
+        times, y = new_times(table, lags, readings), new_labels(table, lags, readings)
+        added, notes = with_lags(table, lags, times, y)
+        return as_rows(added), tuple(notes)
+
+    def _checked_rows(self, frame: pd.DataFrame | Rows, ignore_extra: bool) -> Rows:
         frame = as_frame(frame)
         rows = as_rows(frame.rename(columns=str) if isinstance(frame, pd.DataFrame) else frame)
         self.schema.check(rows.columns, ignore_extra=ignore_extra)

@@ -1,6 +1,7 @@
 """Prepare a table: columns, split, bins, regions; everything learnt from training rows only."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from tailwise.data.splits import SPLIT_COLUMN, SplitName, check_groups, split_ro
 from tailwise.data.splits import split_column as split_column_parts
 from tailwise.data.targets import check_target, require_column, target_names, target_reading, target_rows
 from tailwise.data.task import Task
+from tailwise.data.time_order import ROLE as TIME
+from tailwise.data.time_order import TimeOrder, check_time_column, note_on_dates, seasons_alone, time_order
 from tailwise.labels.bin_grid import BinGrid
 from tailwise.labels.bins import Bins
 from tailwise.labels.gaps import Gaps
@@ -34,9 +37,15 @@ _CHOICES = (
     *("bin_width", "n_bins", "shots", "split", "split_column", "group", "drop_missing_target", "mask_target", "seed"),
     *("drop", "nominal", "numeric", "date"),
 )
-_IF_GIVEN = ("missing", "decimal", "thousands", "date_order", "weight")  # written where they are given
+# Written where they are given.
+_IF_GIVEN = ("missing", "decimal", "thousands", "date_order", "weight", "time", "lags", "rolling")
 _OF_PARTS = ("test", "valid")
-_ROLES = {"group": "it holds the groups", "split": "it holds the split", ROLE: "it holds the weights of rows"}
+_ROLES = {
+    "group": "it holds the groups",
+    "split": "it holds the split",
+    ROLE: "it holds the weights of rows",
+    TIME: "it holds the time of rows",
+}
 
 
 def prepare(
@@ -54,6 +63,9 @@ def prepare(
     valid: "str | Path | pd.DataFrame | None" = None,
     group: str | None = None,
     weight: str | None = None,
+    time: str | None = None,
+    lags: Sequence[int] = (),
+    rolling: Sequence[int] = (),
     drop: Sequence[str] = (),
     nominal: Sequence[str] = (),
     numeric: Sequence[str] = (),
@@ -89,6 +101,12 @@ def prepare(
         weight: column with the weights of rows, at least 0: exposure, survey weights. It is no feature. Rows count by
             it in the training, in every error and in the density of labels; regions follow the number of rows, since a
             model learns from rows. Rows of weight 0 are dropped.
+        time: column with dates or numbers by which rows are split: the earliest are trained on, then come those of
+            validation, then those of test. The folds of a stack look forward only. Groups are then series, which the
+            split cuts. Of dates the phases of year, week and day are features, the day itself is not, since rows to
+            predict lie beyond it; numbers are no feature.
+        lags: rows back in the series whose target is a feature, see :class:`tailwise.data.lags.Lags`; with ``time``.
+        rolling: numbers of rows before, whose mean target is a feature; with ``time``.
         drop: columns to leave out.
         nominal: columns to take as nominal.
         numeric: columns to take as numeric.
@@ -125,6 +143,12 @@ def prepare(
     )
     rows = as_rows(data) if source is None else source.rows  # type: ignore[arg-type]
     folder = source.folder if source is not None and folder is None else folder
+    if time is None and (lags or rolling):
+        raise InputError("`lags` and `rolling` look back in time; name the column of the time with `time`")
+    if time is not None and split not in ("auto", "column", "time"):
+        raise InputError(f"`time` splits the rows by time, and `split={split!r}` at random; leave one of them out")
+    if split == "time" and time is None:
+        raise InputError("`split='time'` needs the column of the time; name it with `time`")
     own_notes: list[str] = []
     row_weight: NDArray[np.float64] | None = None
     parts = {name: given[name] for name in _OF_PARTS if given[name] is not None}
@@ -150,6 +174,11 @@ def prepare(
     of_targets = rows.frame(list(targets))
     readings = {name: target_reading(of_targets, name, rules) for name in targets}
     values, labelled = target_rows(of_targets, targets, drop=drop_missing_target, readings=readings)
+    order: TimeOrder | None = None
+    if time is not None:
+        check_time_column(time, names, targets, (group, split_column, weight))
+        order = time_order(rows, time, targets, readings, group=group, lags=lags, rolling=rolling, rules=rules)
+        rows = order.rows
     row = np.flatnonzero(labelled)
     notes = own_notes + ([] if labelled.all() else [f"{int((~labelled).sum()):,} rows dropped: no target"])
     if weight is not None:
@@ -170,15 +199,17 @@ def prepare(
     for name, column in zip(targets, _columns(values), strict=True):
         check_target(column, name)
 
-    groups = _groups(rows, group, targets)
+    groups = _groups(rows, group, targets) if order is None else None
+    times = None if order is None else order.times[row]
     part, kind = split_rows(
         rows.frame([name for name in dict.fromkeys((group, split_column, SPLIT_COLUMN)) if name in names]),
         values,
         split=split,
         bins=bins_for(values, bin_width, n_bins, edges),
-        group=group,
+        group=group if order is None else None,
         column=split_column,
         seed=seed,
+        time=None if times is None else (str(time), times),
     )
     if kind == "column" and not _names_validation(rows, split_column or SPLIT_COLUMN):
         notes.append(
@@ -202,6 +233,10 @@ def prepare(
         rules=rules,
         readings={name: reading for name, reading in readings.items() if reading != PLAIN},
     )
+    if order is not None:
+        schema = replace(seasons_alone(schema, order.column), lags=order.lags)
+        notes += order.notes
+    notes += note_on_dates(schema, sample(rows, seed), kind)
     schema = schema.trained_on(sample(rows.select(np.flatnonzero(part == "train")), seed))
     rows = with_full_paths(rows, schema, Path(folder or ""))
     y_train = values[part == "train"]
@@ -235,6 +270,7 @@ def prepare(
         choices=choices,
         group=groups,
         weight=row_weight,
+        time=times,
     )
     task.notes.extend(_crowded_bin(y_train, task.shots))
     return task
