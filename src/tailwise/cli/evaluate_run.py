@@ -22,7 +22,7 @@ def evaluate(
     Regions are those of the run's training rows. On rows that the run was trained on, errors are optimistic. Errors
     count by the run's weights of rows (--weight) where the table has their column.
     """
-    from dataclasses import replace
+    from dataclasses import asdict, replace
 
     import numpy as np
 
@@ -31,6 +31,7 @@ def evaluate(
     from tailwise.cli.out_file import check_out_file
     from tailwise.cli.show import notes, region_table
     from tailwise.cli.show import out as console
+    from tailwise.cli.show_leaderboard import outputs_table
     from tailwise.data.row_weight import weights_to_evaluate
     from tailwise.data.source import load_source
     from tailwise.data.targets import target_rows
@@ -65,10 +66,13 @@ def evaluate(
     evaluation = measure(model, predicted, model.shots, model.relevance, seed=seed)
     notes(list(evaluation.notes))
     if out is not None:
-        write_json(out, evaluation.metrics_json())
+        outputs = {"outputs": [asdict(one) for one in evaluation.outputs]} if evaluation.outputs else {}
+        write_json(out, evaluation.metrics_json() | outputs)
     title, several = f"errors on {len(y):,} rows", len(targets) > 1
     come = evaluation.as_rows_come
     console.print(region_table(evaluation.regions, title=title, unit=target, several=several, as_rows_come=come))
+    if evaluation.outputs:
+        console.print(outputs_table(evaluation.outputs, title="Each target"))
 
 
 def _evaluate_maps(model: "MapModel", data: str, out: Path | None, *, seed: int) -> None:

@@ -114,7 +114,7 @@ def train(
 def _show_errors(evaluation: Any, task: Any, label: str, folder: Path, other: "OtherRun | None", seed: int) -> None:
     """Print the errors by region, beside those of another run, and where the page is."""
     from tailwise.cli import show
-    from tailwise.cli.show_leaderboard import leaderboard_table, references_table
+    from tailwise.cli.show_leaderboard import leaderboard_table, outputs_table, references_table
     from tailwise.cli.show_maps import map_region_table
     from tailwise.experiment.evaluate import Evaluation
     from tailwise.report.against import compare
@@ -139,6 +139,8 @@ def _show_errors(evaluation: Any, task: Any, label: str, folder: Path, other: "O
                 as_rows_come=evaluation.as_rows_come,
             )
         )
+        if evaluation.outputs:
+            show.out.print(outputs_table(evaluation.outputs, title="Each target"))
         if evaluation.references:
             show.out.print(references_table(evaluation.references, unit=unit))
         if other is not None:

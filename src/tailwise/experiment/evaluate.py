@@ -14,7 +14,7 @@ from tailwise.distributions.pooling import concatenate
 from tailwise.distributions.predictive import Predictive
 from tailwise.distributions.vector_predictive import AnyPredictive
 from tailwise.experiment.interval_coverage import measured_intervals
-from tailwise.experiment.leaderboard import Leaderboard, Standing
+from tailwise.experiment.leaderboard import Leaderboard, Standing, errors_by_output
 from tailwise.experiment.model import FittedModel, Predictions
 from tailwise.experiment.trade_off import TradeOff, trade_off
 from tailwise.labels.relevance import Relevance
@@ -76,6 +76,7 @@ class Evaluation:
             see :func:`tailwise.experiment.references.references`.
         intervals: coverage of each kind of intervals by region of the true value, of a model with distributions.
         notes: notes for the user: predictions at the limit, a row that carries much of an error, no rare row.
+        outputs: of several targets, errors of each alone, in its own unit, bins and regions.
     """
 
     predicted: PredictedPart
@@ -88,6 +89,7 @@ class Evaluation:
     intervals: tuple[MeasuredIntervals, ...] = ()
     notes: tuple[str, ...] = ()
     references: tuple[Standing, ...] = ()
+    outputs: tuple[Standing, ...] = ()
 
     def metrics(self) -> dict[str, dict[str, float]]:
         """Return number of rows and metrics by region as plain numbers, without intervals."""
@@ -265,6 +267,7 @@ def measure(
         as_rows_come(y, pred, shots, sample_weight=weight) if len(y) else None,
         intervals,
         (*predicted.notes, *notes_on_heavy_row(y, pred, predicted.row, weight), *_no_rare_row(y, shots)),
+        outputs=errors_by_output(y, pred, shots, model.schema.targets, weight) if y.ndim > 1 and len(y) else (),
     )
 
 

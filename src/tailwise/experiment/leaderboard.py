@@ -108,6 +108,25 @@ class Leaderboard:
         return cls(tuple(Standing(**one) for one in saved["standings"]), choice)
 
 
+def errors_by_output(
+    y: NDArray[np.float64],
+    pred: NDArray[np.float64],
+    shots: Shots,
+    names: Sequence[str],
+    weight: NDArray[np.float64] | None = None,
+) -> tuple[Standing, ...]:
+    """Return the errors of each of K targets alone, in its own unit, bins and regions.
+
+    Args:
+        y: ``(n, K)`` labels.
+        pred: ``(n, K)`` predictions.
+        shots: regions of the grid of all targets, from training labels.
+        names: of the targets.
+        weight: ``(n,)`` how much each row counts.
+    """
+    return tuple(Standing.of(name, y[:, j], pred[:, j], shots.of_output(j), weight) for j, name in enumerate(names))
+
+
 def _changes(ours: Standing, theirs: Standing) -> str:
     """Return how errors differ, in words and percent."""
     pairs = {

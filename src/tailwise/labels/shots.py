@@ -158,6 +158,26 @@ class Shots:
         mass = np.bincount(self.bins.index(y_train), weight, self.bins.n_bins).astype(np.float64)
         return replace(self, mass=mass)
 
+    def of_output(self, j: int) -> "Shots":
+        """Return the regions of one of K targets alone: its bins, and the training rows in each.
+
+        Raises:
+            InputError: regions of one target.
+
+        Example:
+            >>> grid = BinGrid((Bins.from_edges([0, 1, 2]), Bins.from_edges([0, 10, 20])))
+            >>> shots = Shots.from_labels([[0.5, 5], [0.5, 15], [1.5, 15]], grid)
+            >>> shots.of_output(0).counts.tolist(), shots.of_output(1).counts.tolist()
+            ([2, 1], [1, 2])
+        """
+        if not isinstance(self.bins, BinGrid):
+            raise InputError("these regions are of one target; use them as they are")
+        shape, others = self.bins.shape, tuple(axis for axis in range(len(self.bins.axes)) if axis != j)
+        counts, mass = (
+            None if values is None else values.reshape(shape).sum(axis=others) for values in (self.counts, self.mass)
+        )
+        return Shots(self.bins.axes[j], np.asarray(counts), many=self.many, few=self.few, mass=mass)
+
     @property
     def population(self) -> NDArray[Any]:
         """``(n_bins,)`` training rows in each bin, or the sum of their weights: how rows come, on any scale."""

@@ -59,6 +59,7 @@ def run_page(
     trade_off: TradeOff | None = None,
     leaderboard: Leaderboard | None = None,
     references: Sequence[Standing] = (),
+    outputs: Sequence[Standing] = (),
     worst: "WorstRows | None" = None,
     balance: float = 0.0,
     as_rows_come: Interval | None = None,
@@ -90,6 +91,7 @@ def run_page(
         trade_off: errors by region at several balances, and scores of the distributions.
         leaderboard: out-of-fold errors of a stack and its experts.
         worst: test rows with the largest errors.
+        outputs: errors of each of several targets alone.
         references: errors of this model, of plain LightGBM and of a constant on the test rows.
         balance: of the predictions.
         as_rows_come: error of rows as they come.
@@ -137,6 +139,7 @@ def run_page(
         trade_off=trade_off,
         leaderboard=leaderboard,
         references=references,
+        outputs=outputs,
         worst=worst,
         balance=balance,
         as_rows_come=as_rows_come,

@@ -160,6 +160,8 @@ def write_results(
         write_json(out / run.LEADERBOARD, test.leaderboard.to_json())
     if test.references:
         write_json(out / run.REFERENCES, [asdict(one) for one in test.references])
+    if test.outputs:
+        write_json(out / run.OUTPUTS, [asdict(one) for one in test.outputs])
     write_text(out / run.REPORT, _page(out, task, model, test, label, remarks, other))
 
 
@@ -217,6 +219,7 @@ def _page(
         trade_off=test.trade_off,
         leaderboard=test.leaderboard,
         references=test.references,
+        outputs=test.outputs,
         balance=test.balance,
         as_rows_come=test.as_rows_come,
         intervals=test.intervals,
