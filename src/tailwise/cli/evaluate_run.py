@@ -31,7 +31,7 @@ def evaluate(
     from tailwise.cli.out_file import check_out_file
     from tailwise.cli.show import notes, region_table
     from tailwise.cli.show import out as console
-    from tailwise.cli.show_leaderboard import outputs_table
+    from tailwise.cli.show_leaderboard import error_unit, outputs_table
     from tailwise.data.row_weight import weights_to_evaluate
     from tailwise.data.source import load_source
     from tailwise.data.targets import target_rows
@@ -70,7 +70,9 @@ def evaluate(
         write_json(out, evaluation.metrics_json() | outputs)
     title, several = f"errors on {len(y):,} rows", len(targets) > 1
     come = evaluation.as_rows_come
-    console.print(region_table(evaluation.regions, title=title, unit=target, several=several, as_rows_come=come))
+    console.print(
+        region_table(evaluation.regions, title=title, unit=error_unit(targets), several=several, as_rows_come=come)
+    )
     if evaluation.outputs:
         console.print(outputs_table(evaluation.outputs, title="Each target"))
 

@@ -80,8 +80,8 @@ Targets = Annotated[
     typer.Option(
         "--target",
         "-t",
-        help="Column to predict. Repeatable: two or three numbers in the same unit, such as pitch and yaw, are "
-        "predicted together.",
+        help="Column to predict. Repeatable, at most 50, predicted together: two or three in the same unit, such as "
+        "pitch and yaw; more in any unit.",
         show_default=False,
         rich_help_panel=ROWS,
     ),

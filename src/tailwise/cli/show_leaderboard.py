@@ -8,6 +8,7 @@ from rich.text import Text
 
 from tailwise._numbers import number
 from tailwise.experiment.leaderboard import STACK, Leaderboard, Standing
+from tailwise.labels.bin_grid import BinGrid
 from tailwise.labels.shots import REGIONS
 
 
@@ -31,6 +32,15 @@ def references_table(references: Sequence[Standing], *, unit: str) -> Table:
         unit: of the target.
     """
     return _table(references, "Beside plain models, on the same test rows", unit, {})
+
+
+def error_unit(targets: Sequence[str]) -> str:
+    """Return the unit of errors of one target or several, in words."""
+    return (
+        ", ".join(targets)
+        if len(targets) <= BinGrid.MOST_AXES
+        else f"standard deviations of the {len(targets)} targets"
+    )
 
 
 def outputs_table(outputs: Sequence[Standing], *, title: str) -> Table:

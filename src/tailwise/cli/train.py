@@ -114,7 +114,7 @@ def train(
 def _show_errors(evaluation: Any, task: Any, label: str, folder: Path, other: "OtherRun | None", seed: int) -> None:
     """Print the errors by region, beside those of another run, and where the page is."""
     from tailwise.cli import show
-    from tailwise.cli.show_leaderboard import leaderboard_table, outputs_table, references_table
+    from tailwise.cli.show_leaderboard import error_unit, leaderboard_table, outputs_table, references_table
     from tailwise.cli.show_maps import map_region_table
     from tailwise.experiment.evaluate import Evaluation
     from tailwise.report.against import compare
@@ -123,7 +123,7 @@ def _show_errors(evaluation: Any, task: Any, label: str, folder: Path, other: "O
     if isinstance(evaluation, Evaluation):
         predicted, several_targets = evaluation.predicted, len(task.schema.targets) > 1
         title = f"{label}: errors on {len(predicted.y):,} test rows"
-        unit = task.schema.target
+        unit = error_unit(task.schema.targets)
         show.notes(list(evaluation.notes))
         if evaluation.leaderboard is not None:
             balance = evaluation.balance

@@ -11,6 +11,7 @@ from tailwise._checks import InputError, one_of, quoted, shown
 from tailwise.data.cell_values import check_cells
 from tailwise.labels.bin_grid import BinGrid, label_rows
 from tailwise.labels.bins import Bins
+from tailwise.labels.output_bins import OutputBins
 
 SplitName = Literal["auto", "column", "balanced", "random", "time"]
 SPLITS = ("auto", "column", "balanced", "random")
@@ -61,7 +62,12 @@ def looks_like_split(values: pd.Series) -> bool:
 
 
 def balanced_split(
-    y: ArrayLike, bins: Bins | BinGrid, *, groups: ArrayLike | None = None, seed: int = 0, cap: int | None = None
+    y: ArrayLike,
+    bins: Bins | BinGrid | OutputBins,
+    *,
+    groups: ArrayLike | None = None,
+    seed: int = 0,
+    cap: int | None = None,
 ) -> NDArray[np.str_]:
     """Split with balanced validation and test parts, the field's protocol (Yang et al., ICML 2021).
 
@@ -139,7 +145,7 @@ def split_rows(
     y: NDArray[np.float64],
     *,
     split: SplitName = "auto",
-    bins: Bins | BinGrid,
+    bins: Bins | BinGrid | OutputBins,
     group: str | None = None,
     column: str | None = None,
     seed: int = 0,

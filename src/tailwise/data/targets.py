@@ -11,7 +11,7 @@ from tailwise.data.cell_rules import NO_RULES, CellRules
 from tailwise.data.cell_values import BLANK, NA_WORDS, as_text, check_cells, first_row, is_time, numbers_of, unread
 from tailwise.data.number_forms import differ, number_forms, surely_thousands
 from tailwise.data.reading import Reading
-from tailwise.labels.bin_grid import BinGrid
+from tailwise.labels.output_bins import OutputBins
 
 
 def require_column(name: str, names: Sequence[str], role: str) -> None:
@@ -21,10 +21,10 @@ def require_column(name: str, names: Sequence[str], role: str) -> None:
 
 
 def target_names(target: str | Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
-    """Return the names of the target columns, at most three, after checking them."""
+    """Return the names of the target columns, at most 50, after checking them."""
     targets = (target,) if isinstance(target, str) else tuple(target)
-    if not 1 <= len(targets) <= BinGrid.MOST_AXES:
-        raise InputError(f"a model has 1 to {BinGrid.MOST_AXES} targets, got {len(targets)}: {quoted(targets)}")
+    if not 1 <= len(targets) <= OutputBins.MOST_AXES:
+        raise InputError(f"a model has 1 to {OutputBins.MOST_AXES} targets, got {len(targets)}: {quoted(targets)}")
     for name in targets:
         require_column(name, names, "target")
         if targets.count(name) > 1:

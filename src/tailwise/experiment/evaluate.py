@@ -17,6 +17,7 @@ from tailwise.experiment.interval_coverage import measured_intervals
 from tailwise.experiment.leaderboard import Leaderboard, Standing, errors_by_output
 from tailwise.experiment.model import FittedModel, Predictions
 from tailwise.experiment.trade_off import TradeOff, trade_off
+from tailwise.labels.output_bins import OutputBins
 from tailwise.labels.relevance import Relevance
 from tailwise.labels.shots import REGIONS, Shots
 from tailwise.metrics.confidence import Interval
@@ -266,7 +267,11 @@ def measure(
         model.balance,
         as_rows_come(y, pred, shots, sample_weight=weight) if len(y) else None,
         intervals,
-        (*predicted.notes, *notes_on_heavy_row(y, pred, predicted.row, weight), *_no_rare_row(y, shots)),
+        (
+            *predicted.notes,
+            *([] if isinstance(shots.bins, OutputBins) else notes_on_heavy_row(y, pred, predicted.row, weight)),
+            *_no_rare_row(y, shots),
+        ),
         outputs=errors_by_output(y, pred, shots, model.schema.targets, weight) if y.ndim > 1 and len(y) else (),
     )
 

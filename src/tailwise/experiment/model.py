@@ -191,7 +191,7 @@ class FittedModel:
             raw, pred = Predictions(fitted(pred), raw.std, raw.features), crossed
         calibrated = replace(self, correction=fitted)
         if not scalar:
-            joint = len(raw.pred) > 0 and raw.predictive is not None
+            joint = len(raw.pred) > 0 and raw.predictive is not None and _grid(task) is not None
             of_targets = VectorDial.from_labels(y_train, _grid(task), sample_weight=weight_train) if joint else None
             return replace(calibrated, dial=of_targets), raw
         dial = Dial.from_labels(y_train, task.shots.scalar_bins, sample_weight=weight_train)

@@ -27,6 +27,7 @@ from tailwise.data.time_order import TimeOrder, check_time_column, note_on_dates
 from tailwise.labels.bin_grid import BinGrid
 from tailwise.labels.bins import Bins
 from tailwise.labels.gaps import Gaps
+from tailwise.labels.output_bins import OutputBins
 from tailwise.labels.relevance import Relevance
 from tailwise.labels.shots import Shots
 from tailwise.modalities.kinds import column_options, how_to_name
@@ -86,7 +87,10 @@ def prepare(
         data: the table: a data frame of pandas or polars, a file, ``example:NAME``, or a source that was read before.
             Of rows that are not in memory only the target, and columns that split or group, are read whole; the
             columns are recognised from a sample.
-        target: target column; or two or three of one unit, which are predicted together.
+        target: target column; or several, at most 50, which are predicted together. The error of a row of two or three,
+            of one unit, is a distance, and their regions are cells of a grid. Of more each has bins and a unit of its
+            own: a row is as rare as its rarest label, and its error is the root mean square over the targets, in their
+            standard deviations.
         bin_width: width of the bins, target units; by default :meth:`Bins.auto`. Of several targets, width along each.
         n_bins: number of bins instead; of several targets, along each.
         edges: edges of the bins instead, target units; of one target.
@@ -283,7 +287,7 @@ def assemble(
     part: NDArray[np.str_],
     split: SplitName,
     schema: Schema,
-    bins: Bins | BinGrid,
+    bins: Bins | BinGrid | OutputBins,
     *,
     shots: tuple[float, float] | None = None,
     regions: Mapping[str, Sequence[int]] | None = None,
@@ -309,9 +313,11 @@ def assemble(
     """
     is_train = part == "train"
     y_train = y[is_train]
-    if regions is not None:
+    if regions is not None and not isinstance(bins, OutputBins):
         counts = bins.histogram(y_train)
         of_bins = Shots.listed(bins, counts, many=regions["many"], medium=regions["medium"], gaps=gaps)
+    elif isinstance(bins, OutputBins):
+        of_bins = Shots.of_outputs(y_train, bins, shots)
     else:
         many, few = shots if shots is not None else (None, None)
         of_bins = Shots.from_labels(y_train, bins, many=many, few=few, gaps=gaps)
@@ -357,6 +363,8 @@ def _groups(rows: Rows, group: str | None, targets: Sequence[str]) -> NDArray[np
 
 def _crowded_bin(y_train: NDArray[np.float64], shots: Shots) -> list[str]:
     """Return a note where one bin holds most training rows, of more than one label."""
+    if isinstance(shots.bins, OutputBins):
+        return []
     bins, fullest = shots.bins, int(shots.counts.max())
     crowd = np.unique(y_train[bins.index(y_train) == shots.counts.argmax()], axis=0)
     if 2 * fullest <= len(y_train) or len(crowd) < 2:
@@ -400,9 +408,11 @@ def _narrower(crowd: NDArray[np.float64]) -> float:
 
 def bins_for(
     y: NDArray[np.float64], width: float | None, n_bins: int | None, edges: Sequence[float] | None = None
-) -> Bins | BinGrid:
+) -> Bins | BinGrid | OutputBins:
     """Return bins of labels, ``(n,)`` or ``(n, K)``: by width, number or edges, else by rule."""
     if y.ndim == 2:
+        if y.shape[1] > BinGrid.MOST_AXES:
+            return OutputBins.from_labels(y, [_bins_of_one(column, width, n_bins, None) for column in y.T])
         if width is None and n_bins is None:
             return BinGrid.auto(y)
         return BinGrid(tuple(_bins_of_one(column, width, n_bins, None) for column in y.T))

@@ -11,6 +11,7 @@ from tailwise._checks import InputError
 from tailwise.labels.bin_grid import BinGrid
 from tailwise.labels.bins import Bins
 from tailwise.labels.gaps import Gaps
+from tailwise.labels.output_bins import OutputBins
 from tailwise.labels.streaming import LabelDensity
 
 REGIONS = ("many", "medium", "few", "zero")
@@ -46,7 +47,7 @@ class Shots:
         ['many', 'medium', 'few', 'zero']
     """
 
-    bins: Bins | BinGrid
+    bins: Bins | BinGrid | OutputBins
     counts: NDArray[np.int64]
     many: float
     few: float
@@ -100,6 +101,24 @@ class Shots:
             few=max(n * _FIELD_FEW / _FIELD_ROWS, _LEAST_FEW) if few is None else few,
             gaps=gaps,
         )
+
+    @classmethod
+    def of_outputs(
+        cls, y_train: NDArray[np.float64], bins: OutputBins, thresholds: "tuple[float, float] | None"
+    ) -> Self:
+        """Build the regions of ``(n, K)`` training labels of many dimensions: a row is as rare as its rarest label.
+
+        Args:
+            y_train: labels.
+            bins: bins of each dimension.
+            thresholds: many and few, by default those of :meth:`from_labels`.
+        """
+        n = len(y_train)
+        by_rule = max(n * _FIELD_MANY / _FIELD_ROWS, _LEAST_MANY), max(n * _FIELD_FEW / _FIELD_ROWS, _LEAST_FEW)
+        many, few = by_rule if thresholds is None else thresholds
+        counts = bins.flat_counts
+        given = np.where(counts == 0, 3, np.where(counts > many, 0, np.where(counts < few, 2, 1)))
+        return cls(bins, bins.histogram(y_train), many=many, few=few, given=given)
 
     @classmethod
     def listed(
@@ -170,6 +189,8 @@ class Shots:
             >>> shots.of_output(0).counts.tolist(), shots.of_output(1).counts.tolist()
             ([2, 1], [1, 2])
         """
+        if isinstance(self.bins, OutputBins):
+            return Shots(self.bins.axes[j], self.bins.counts[j], many=self.many, few=self.few)
         if not isinstance(self.bins, BinGrid):
             raise InputError("these regions are of one target; use them as they are")
         shape, others = self.bins.shape, tuple(axis for axis in range(len(self.bins.axes)) if axis != j)
@@ -190,7 +211,7 @@ class Shots:
         Raises:
             InputError: regions of K-dimensional labels.
         """
-        if isinstance(self.bins, BinGrid):
+        if not isinstance(self.bins, Bins):
             raise InputError(f"this is for one target; these regions are of {len(self.bins.axes)}")
         return self.bins
 
@@ -227,9 +248,10 @@ class Shots:
     def from_json(cls, saved: dict[str, Any]) -> Self:
         """Build regions from the values of :meth:`to_json`."""
         gaps, given, mass = saved.get("gaps"), saved.get("given"), saved.get("mass")
-        bins: type[Bins] | type[BinGrid] = BinGrid if "axes" in saved["bins"] else Bins
+        kinds: dict[str, Any] = {"axes": BinGrid, "outputs": OutputBins}
+        kind: Any = next((kinds[name] for name in kinds if name in saved["bins"]), Bins)
         return cls(
-            bins.from_json(saved["bins"]),
+            kind.from_json(saved["bins"]),
             np.asarray(saved["counts"]),
             many=saved["many"],
             few=saved["few"],

@@ -10,6 +10,7 @@ from scipy.stats import pearsonr, rankdata, spearmanr
 from tailwise._checks import InputError, label_array, row_weights, same_shape
 from tailwise.labels.bin_grid import BinGrid, label_rows
 from tailwise.labels.bins import Bins
+from tailwise.labels.output_bins import OutputBins
 
 GM_FLOOR = 1e-10
 
@@ -42,6 +43,13 @@ def error_sizes(y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[np.float64]:
     """
     true, pred = label_pair(y_true, y_pred)
     return np.abs(pred - true) if true.ndim == 1 else np.linalg.norm(pred - true, axis=1)
+
+
+def in_units(
+    true: NDArray[np.float64], pred: NDArray[np.float64], bins: object
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return labels and predictions in the units of errors: those of many dimensions in standard deviations."""
+    return (true / bins.unit, pred / bins.unit) if isinstance(bins, OutputBins) else (true, pred)
 
 
 def mean_absolute_error(y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None = None) -> float:
@@ -78,7 +86,7 @@ def geometric_mean_error(y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight:
 
 
 def balanced_mean_absolute_error(
-    y_true: ArrayLike, y_pred: ArrayLike, bins: Bins | BinGrid, *, sample_weight: ArrayLike | None = None
+    y_true: ArrayLike, y_pred: ArrayLike, bins: Bins | BinGrid | OutputBins, *, sample_weight: ArrayLike | None = None
 ) -> float:
     """Mean over the bins that occur in ``y_true`` of the mean |e| in each (Ren et al., CVPR 2022: bMAE).
 
@@ -88,7 +96,7 @@ def balanced_mean_absolute_error(
         >>> balanced_mean_absolute_error([0, 0, 1], [1, 3, 6], Bins.from_edges([0, 1, 2]))
         3.5
     """
-    size = error_sizes(y_true, y_pred)
+    size = error_sizes(*in_units(*label_pair(y_true, y_pred), bins))
     weight = row_weights(sample_weight, size.size)
     index = bins.index(y_true)
     count = np.bincount(index, weights=weight, minlength=bins.n_bins)

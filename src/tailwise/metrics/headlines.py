@@ -6,7 +6,7 @@ from numpy.typing import ArrayLike
 from tailwise._checks import row_weights
 from tailwise.labels.shots import Shots
 from tailwise.metrics.confidence import Interval
-from tailwise.metrics.errors import error_sizes, label_pair, weighted
+from tailwise.metrics.errors import error_sizes, in_units, label_pair, weighted
 from tailwise.metrics.region_errors import error_as_rows_come
 
 _NORMAL_95 = 1.959964
@@ -44,5 +44,5 @@ def as_rows_come(
     if len(true) < 2 or not weight.any():
         return Interval(value)
     share = weight / weight.sum()
-    half = _NORMAL_95 * float(np.sqrt(np.sum((share * (error_sizes(true, pred) - value)) ** 2)))
+    half = _NORMAL_95 * float(np.sqrt(np.sum((share * (error_sizes(*in_units(true, pred, shots.bins)) - value)) ** 2)))
     return Interval(value, max(value - half, 0.0), value + half)

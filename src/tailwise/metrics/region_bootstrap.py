@@ -5,7 +5,8 @@ from numpy.typing import NDArray
 
 from tailwise.labels.bin_grid import BinGrid
 from tailwise.labels.bins import Bins
-from tailwise.metrics.errors import GM_FLOOR, error_sizes, ranks, weighted
+from tailwise.labels.output_bins import OutputBins
+from tailwise.metrics.errors import GM_FLOOR, error_sizes, in_units, ranks, weighted
 
 _DRAWS_AT_ONCE = 200_000  # fit into the cache of a CPU
 
@@ -18,7 +19,7 @@ def dimensions(y: NDArray[np.float64]) -> NDArray[np.float64]:
 def bootstrap_metrics(
     true: NDArray[np.float64],
     pred: NDArray[np.float64],
-    bins: Bins | BinGrid,
+    bins: Bins | BinGrid | OutputBins,
     phi: NDArray[np.float64] | None,
     resamples: int,
     seed: int,
@@ -35,7 +36,7 @@ def bootstrap_metrics(
     true, pred, phi = true[order], pred[order], None if phi is None else phi[order]
     weight = None if weight is None else weight[order]
     first_of_bin = np.flatnonzero(np.diff(index[order], prepend=-1))
-    size = error_sizes(true, pred)
+    size = error_sizes(*in_units(true, pred, bins))
     pairs = list(zip(dimensions(true), dimensions(pred), strict=True))
     moments = np.column_stack(
         [

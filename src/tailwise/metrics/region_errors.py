@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from tailwise._checks import row_weights
 from tailwise.labels.gaps import GAP_REGIONS
 from tailwise.labels.shots import REGIONS, Shots
-from tailwise.metrics.errors import GM_FLOOR, error_sizes, label_pair, weighted
+from tailwise.metrics.errors import GM_FLOOR, error_sizes, in_units, label_pair, weighted
 
 
 def region_errors(
@@ -39,7 +39,7 @@ def region_errors(
         (0.5, 3.0, 1.75)
     """
     true, pred = label_pair(y_true, y_pred)
-    size = error_sizes(true, pred)
+    size = error_sizes(*in_units(true, pred, shots.bins))
     weight = row_weights(sample_weight, size.size)
     index, bins = shots.bins.index(true), shots.bins.n_bins
     signed_errors = (pred - true,) if true.ndim == 1 else ()
@@ -94,7 +94,9 @@ def error_as_rows_come(
     weight = row_weights(sample_weight, len(true))
     index, bins = shots.bins.index(true), shots.bins.n_bins
     rows = np.bincount(index, weights=weight, minlength=bins)
-    totals = np.bincount(index, weights=weighted(error_sizes(true, pred), weight), minlength=bins)
+    totals = np.bincount(
+        index, weights=weighted(error_sizes(*in_units(true, pred, shots.bins)), weight), minlength=bins
+    )
     share = np.where(rows > 0, shots.population, 0)
     if not share.any():
         return float(totals.sum() / rows.sum())

@@ -10,12 +10,14 @@ from numpy.typing import ArrayLike, NDArray
 from tailwise._checks import InputError, row_weights
 from tailwise.labels.bin_grid import BinGrid
 from tailwise.labels.bins import Bins
+from tailwise.labels.output_bins import OutputBins
 from tailwise.labels.relevance import Relevance
 from tailwise.labels.shots import Shots
 from tailwise.metrics.confidence import Interval
 from tailwise.metrics.errors import (
     balanced_mean_absolute_error,
     geometric_mean_error,
+    in_units,
     label_pair,
     mean_absolute_error,
     mean_error,
@@ -124,7 +126,7 @@ def dimension_metrics(
         InputError: labels without a grid of bins, and as :func:`region_metrics`.
     """
     true, pred = label_pair(y_true, y_pred)
-    if not isinstance(shots.bins, BinGrid):
+    if not isinstance(shots.bins, BinGrid | OutputBins):
         raise InputError(f"labels of several dimensions need a grid of bins, got {shots.bins!r}")
     regions, weight = region_rows(true, shots), row_weights(sample_weight, len(true))
     return [
@@ -139,7 +141,7 @@ def dimension_metrics(
 def _one_region(
     true: NDArray[np.float64],
     pred: NDArray[np.float64],
-    bins: Bins | BinGrid,
+    bins: Bins | BinGrid | OutputBins,
     relevance: Relevance | None,
     resamples: int,
     seed: int,
@@ -148,11 +150,12 @@ def _one_region(
     """Compute all metrics of the rows of one region."""
     if len(true) == 0 or (weight is not None and not weight.any()):
         return RegionMetrics(len(true), {})
+    sized = in_units(true, pred, bins)
     phi = None if relevance is None else relevance(true)
     values: dict[str, float | None] = {
-        "mae": mean_absolute_error(true, pred, sample_weight=weight),
-        "rmse": root_mean_squared_error(true, pred, sample_weight=weight),
-        "gm": geometric_mean_error(true, pred, sample_weight=weight),
+        "mae": mean_absolute_error(*sized, sample_weight=weight),
+        "rmse": root_mean_squared_error(*sized, sample_weight=weight),
+        "gm": geometric_mean_error(*sized, sample_weight=weight),
         "bmae": balanced_mean_absolute_error(true, pred, bins, sample_weight=weight),
         "bias": mean_error(true, pred, sample_weight=weight) if true.ndim == 1 else None,
         "pearson": _mean_of(partial(pearson, sample_weight=weight), true, pred),

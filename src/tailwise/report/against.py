@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from tailwise.labels.shots import Shots
 from tailwise.metrics.confidence import Interval
-from tailwise.metrics.errors import mean_absolute_error
+from tailwise.metrics.errors import in_units, mean_absolute_error
 from tailwise.metrics.paired_bootstrap import mae_change
 from tailwise.metrics.region_errors import region_rows
 
@@ -92,7 +92,7 @@ def compare(
     compared = {}
     for name, rows in region_rows(y_true, shots).items():
         if rows.any():
-            true, ours, theirs = y_true[rows], y_pred[rows], y_other[rows]
+            (true, ours), (_, theirs) = (in_units(y_true[rows], pred[rows], shots.bins) for pred in (y_pred, y_other))
             of = None if weight is None else weight[rows]
             compared[name] = Comparison(
                 mean_absolute_error(true, ours, sample_weight=of),

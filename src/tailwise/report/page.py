@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from tailwise.experiment.worst_rows import WorstRows
 
 
+_FEW_TARGETS = 3  # whose errors by region stand side by side
+
+
 def run_page(
     *,
     title: str,
@@ -159,6 +162,7 @@ def run_page(
         no_rare_tested=not_tested(regions, shots),
         others=others,
         metrics=metrics,
+        few_targets=len(targets) <= _FEW_TARGETS,
         by_target=_by_target(y_true, y_pred, shots, targets, weight) if several else {},
         history=history,
         steps=steps,
@@ -191,7 +195,8 @@ def _by_target(
 ) -> dict[str, tuple[Mapping[str, RegionMetrics], Markup]]:
     """Return, for each of several targets, its errors by region and its chart of predicted against true values."""
     codes = shots.codes(y_true)
-    metrics = dimension_metrics(y_true, y_pred, shots, sample_weight=weight)
+    resamples = 1000 if len(targets) <= _FEW_TARGETS else 0
+    metrics = dimension_metrics(y_true, y_pred, shots, sample_weight=weight, resamples=resamples)
     return {
         name: (metrics[j], Markup(scatter_chart(y_true[:, j], y_pred[:, j], shots, name, codes=codes)))
         for j, name in enumerate(targets)
