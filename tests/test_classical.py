@@ -316,7 +316,7 @@ def test_sera_in_lightgbm_is_our_objective(table):
         (lambda w: w[:, None], "one number a training row"),
         (lambda w: -w, "at least 0, got -1"),
         (lambda w: np.where(np.arange(len(w)) == 3, np.nan, w), "finite numbers of at least 0, got nan"),
-        (lambda w: 0 * w, "is 0 for every training row"),
+        (lambda w: 0 * w, "is 0 for every row"),
     ],
 )
 def test_weights_that_do_not_work(model, change, said, table):

@@ -182,6 +182,25 @@ def label_array(y: ArrayLike, name: str = "y") -> NDArray[np.float64]:
     return values
 
 
+def row_weights(weight: ArrayLike | None, n: int, name: str = "sample_weight") -> NDArray[np.float64] | None:
+    """Return the weights of n rows as a float64 vector, ``None`` for rows that all count the same.
+
+    Raises:
+        InputError: another shape, a weight that is negative or not finite, no weight above 0.
+    """
+    if weight is None:
+        return None
+    values = np.asarray(weight, dtype=np.float64)
+    if values.shape != (n,):
+        raise InputError(f"{name} must have shape ({n},), one number a row, got shape {values.shape}")
+    wrong = values[~(np.isfinite(values) & (values >= 0))]
+    if wrong.size:
+        raise InputError(f"{name} must hold finite numbers of at least 0, got {wrong[0]:g}")
+    if not values.any():
+        raise InputError(f"{name} is 0 for every row; give some rows a weight above 0")
+    return values
+
+
 def same_shape(pred: Shaped, target: Shaped) -> None:
     """Raise if a prediction has a different shape than its target.
 

@@ -11,9 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tailwise._checks import InputError
+from tailwise._checks import InputError, row_weights
 from tailwise.backends.model_file import check_file, describe_file
-from tailwise.backends.parameters import check_weight
 from tailwise.backends.protocol import Between, Inputs, Outputs, Predictor
 from tailwise.data.original_units import OriginalUnits, errors_in_original_units
 from tailwise.data.preprocessing import nominal_inputs, transform_features
@@ -51,6 +50,7 @@ class Arrays:
             :attr:`tailwise.methods.build.Method.reweights`.
         units: of transformed targets.
         loss_params: parameters that were given for the loss.
+        weight_val: ``(m,)`` weights of the validation rows; ``None`` if all count the same.
     """
 
     inputs: TableInputs
@@ -65,10 +65,11 @@ class Arrays:
     reweighted: bool = False
     units: OriginalUnits | None = None
     loss_params: Mapping[str, Any] = field(default_factory=dict)
+    weight_val: NDArray[np.float64] | None = None
 
     def errors(self, pred: NDArray[np.float64]) -> dict[str, float]:
         """Validation errors of predictions ``(m,)`` by name, original units."""
-        return errors_in_original_units(self.y_val, pred, self.shots, self.units)
+        return errors_in_original_units(self.y_val, pred, self.shots, self.units, weight=self.weight_val)
 
 
 def arrays_of(
@@ -100,8 +101,7 @@ def arrays_of(
     if k > 1:
         raise InputError(f"model {model!r} predicts one target, and there are {k}; use the network")
     features, y = task.training_features()
-    if sample_weight is not None:
-        check_weight(sample_weight, len(y))
+    sample_weight = row_weights(sample_weight, len(y))
     # Codes are those of the rows as they are: resampled ones may leave out whole categories.
     inputs = fit(features)
     features, y, origin = method.resample(features, y, seed=recipe.seed)
@@ -116,8 +116,9 @@ def arrays_of(
     nominal = nominal_inputs(inputs.preprocessor, x.shape[1])
     x_val = inputs.of_frame(task.schema, val.frame())
     return Arrays(
-        inputs, x, y, weight, loss, x_val, y_val, nominal, task.shots, method.reweights, task.units, loss_params
-    )
+        inputs, x, y, weight, loss, x_val, y_val, nominal, task.shots, method.reweights,
+        units=task.units, loss_params=loss_params, weight_val=task.weight_of("val"),
+    )  # fmt: skip
 
 
 class ArrayFitting:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from tailwise._checks import InputError
+from tailwise._checks import InputError, row_weights
 from tailwise.backends.network_rows import ROWS_AT_ONCE, NetworkRows, table_rows
 from tailwise.backends.protocol import Backend, Between, Inputs, Outputs, Predictor
 from tailwise.data.task import Task
@@ -19,6 +19,7 @@ from tailwise.distributed import gather_objects, piece
 from tailwise.distributions.pooling import concatenate
 from tailwise.heads.attach import attach_head, shape_from_json, shape_to_json
 from tailwise.heads.point import Regressor
+from tailwise.labels.output_bins import OutputBins
 from tailwise.methods.build import Method
 from tailwise.methods.catalog import CATALOG
 from tailwise.modalities.encoder_names import AUTO
@@ -28,6 +29,7 @@ from tailwise.modalities.media_setup import MediaSetup, check_kinds, media_setup
 from tailwise.modalities.saved_inputs import load_inputs
 from tailwise.modalities.table import TabM
 from tailwise.modalities.table_inputs import TableInputs
+from tailwise.training.batches import Batches
 from tailwise.training.epoch import Epoch
 from tailwise.training.loop import Training, accelerator_for, seed_everything
 from tailwise.training.recipe import Recipe
@@ -43,10 +45,11 @@ class Network:
     Args:
         model: encoder and head.
         encoder: the encoder's description, see :func:`tailwise.modalities.table.new_encoder`.
+        unit: ``(K,)`` what the labels of each of many targets were divided by, target units.
     """
 
-    def __init__(self, model: Regressor, encoder: dict[str, Any]) -> None:
-        self.model, self.encoder = model, encoder
+    def __init__(self, model: Regressor, encoder: dict[str, Any], unit: NDArray[np.float64] | None = None) -> None:
+        self.model, self.encoder, self.unit = model, encoder, unit
 
     def outputs(self, x: NetworkInputs, *, features: bool = False, predictive: bool = False) -> Outputs:
         """Predictions, standard deviations, features and distributions from one pass."""
@@ -66,17 +69,19 @@ class Network:
                 distribution = head.predictive(outputs) if predictive else None
                 if distribution is not None:
                     distributions.append(distribution)
+        unit = 1.0 if self.unit is None else self.unit
+        joint: Any = concatenate(distributions) if distributions else None
         return Outputs(
-            np.concatenate(pred),
-            np.concatenate(std) if std else None,
+            np.concatenate(pred) * unit,
+            np.concatenate(std) * unit if std else None,
             np.concatenate(encoded) if features else None,
-            concatenate(distributions) if distributions else None,
+            joint if joint is None or self.unit is None else joint.affine(0.0, self.unit),
         )
 
     def predict(self, x: NetworkInputs) -> NDArray[np.float64]:
         """``(n,)`` predictions, target units; ``(n, K)`` of K targets."""
         self.model.eval()
-        return predictions(self.model, x)
+        return predictions(self.model, x) * (1.0 if self.unit is None else self.unit)
 
     def cpu(self) -> None:
         """Move the weights to the CPU."""
@@ -85,8 +90,9 @@ class Network:
     def save(self, folder: Path) -> dict[str, Any]:
         """Write the weights into a folder; return a description of encoder and head."""
         state = {name: value.detach().cpu().contiguous().clone() for name, value in self.model.state_dict().items()}
+        unit = {} if self.unit is None else {"unit": self.unit.tolist()}
         save_file(state, folder / _WEIGHTS)  # clones, for weights that are one tensor under two names
-        return {"kind": "network", "encoder": self.encoder, **shape_to_json(self.model.head.shape)}
+        return {"kind": "network", "encoder": self.encoder, **shape_to_json(self.model.head.shape), **unit}
 
     @classmethod
     def load(cls, folder: Path, description: Mapping[str, Any]) -> Self:
@@ -95,7 +101,8 @@ class Network:
         model = Regressor(encoder, encoder.n_features)
         attach_head(model, shape_from_json(description))
         model.load_state_dict(load_file(folder / _WEIGHTS))
-        return cls(model, description["encoder"])
+        unit = description.get("unit")
+        return cls(model, description["encoder"], None if unit is None else np.asarray(unit, dtype=np.float64))
 
 
 @dataclass(frozen=True)
@@ -162,13 +169,18 @@ class NetworkBackend:
         of_process = np.arange(n_val)[piece(n_val)]
         rows: NetworkRows | MediaSetup
         if task.schema.media:
-            if sample_weight is not None or method.resampler is not None:
-                given = "sample_weight is" if method.resampler is None else "resampling is"
-                raise InputError(f"{given} for tables alone")
+            if method.resampler is not None:
+                raise InputError("resampling is for tables alone")
             seed_everything(recipe.seed, 0, -2)
             size = recipe.batch_size_for(n_train)
             rows = media_setup(
-                task, of_process, encoder=encoder, params=params, batch_size=size, device=accelerator.device
+                task,
+                of_process,
+                encoder=encoder,
+                params=params,
+                batch_size=size,
+                device=accelerator.device,
+                sample_weight=row_weights(sample_weight, n_train),
             )
         else:
             rows = table_rows(
@@ -196,21 +208,34 @@ BACKEND: Backend = NetworkBackend()
 
 
 def _fitting(task: Task, method: Method, recipe: Recipe, rows: NetworkRows | MediaSetup) -> NetworkFitting:
-    _, y_val = task.rows_of("val")
+    (_, y_val), weight_val = task.rows_of("val"), task.weight_of("val")
+    bins = task.shots.bins
+    unit = bins.spread if isinstance(bins, OutputBins) else None
+    if unit is not None and not isinstance(rows.batches, Batches):
+        raise InputError(f"{len(unit)} targets are for a table in memory, without images, texts or signals")
+    y_train = rows.y_train if unit is None else rows.y_train / unit
+    if unit is not None and isinstance(rows.batches, Batches):
+        rows.batches.y = rows.batches.y / torch.from_numpy(unit).float()
     model = network_of(rows.network, y_val.shape[1] if y_val.ndim > 1 else None)
     x_val: Iterable[NetworkInputs] = rows.validation
 
     def validate(current: nn.Module) -> Mapping[str, float]:
         pred = np.concatenate([y_val[:0], *(predictions(current, x) for x in x_val)])
-        pred = np.concatenate(gather_objects(pred))
+        pred = np.concatenate(gather_objects(pred)) * (1.0 if unit is None else unit)
         if not np.isfinite(pred).all():
             raise InputError("predictions are not finite; use a smaller `lr`")
-        return task.errors(y_val, pred)
+        return task.errors(y_val, pred, weight_val)
 
     training = Training(
-        method, model, rows.batches, rows.y_train, bins=task.shots.bins, validate=validate, recipe=recipe
+        method,
+        model,
+        rows.batches,
+        y_train,
+        bins=None if isinstance(bins, OutputBins) else bins,
+        validate=validate,
+        recipe=recipe,
     )
-    return NetworkFitting(training, Network(model, rows.description), rows.inputs, recipe)
+    return NetworkFitting(training, Network(model, rows.description, unit), rows.inputs, recipe)
 
 
 def _check_targets(method: Method, k: int) -> None:

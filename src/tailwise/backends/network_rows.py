@@ -10,8 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from tailwise._checks import InputError
-from tailwise.backends.parameters import check_weight
+from tailwise._checks import InputError, row_weights
 from tailwise.data.preprocessing import categories_of, transform_features
 from tailwise.data.reach import Reach
 from tailwise.data.rows import sample_of
@@ -79,8 +78,7 @@ def table_rows(
         raise InputError("sample_weight is for rows that are in memory; leave it out")
     if train.in_memory or method.resampler is not None:
         features, y_train = task.training_features()
-        if sample_weight is not None:
-            check_weight(sample_weight, len(y_train))
+        sample_weight = row_weights(sample_weight, len(y_train))
         # Scales and categories are those of the rows as they are: resampled ones may leave out whole ranges.
         inputs = TableInputs.fit(features, clamped=True)
         features, y_train, origin = method.resample(features, y_train, seed=recipe.seed)

@@ -1,10 +1,7 @@
-"""Check parameters of models, and weights of rows."""
+"""Check parameters of models."""
 
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from tailwise._checks import InputError, did_you_mean, whole
 
@@ -50,20 +47,3 @@ def checked_parameters(
     for key in counts:
         whole(params[key], f"{name}: {key}", least=1)
     return params
-
-
-def check_weight(sample_weight: NDArray[np.float64], n: int) -> None:
-    """Raise unless there is a weight of at least 0 for each of ``n`` training rows, and some are above 0.
-
-    Raises:
-        InputError: another shape, a weight that is negative or not finite, no weight above 0.
-    """
-    if sample_weight.shape != (n,):
-        raise InputError(
-            f"sample_weight must have shape ({n},), one number a training row, got shape {sample_weight.shape}"
-        )
-    wrong = sample_weight[~(np.isfinite(sample_weight) & (sample_weight >= 0))]
-    if wrong.size:
-        raise InputError(f"sample_weight must hold finite numbers of at least 0, got {wrong[0]:g}")
-    if not sample_weight.any():
-        raise InputError("sample_weight is 0 for every training row; give some rows a weight above 0")

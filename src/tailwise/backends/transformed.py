@@ -195,7 +195,7 @@ class TransformedFitting:
         rows, y = self.task.rows_of("val")
         pieces = self.inner.inputs.pieces(self.task.schema, rows)
         pred = np.concatenate([np.empty(0), *(self.inner.predictor.predict(x) for x in pieces)])
-        return self.units.smearing(y, pred, _RESIDUALS)
+        return self.units.smearing(y, pred, _RESIDUALS, self.task.weight_of("val"))
 
     def state(self) -> "tuple[dict[str, Tensor], dict[str, Any]]":
         """Return everything needed to go on after the last epoch."""

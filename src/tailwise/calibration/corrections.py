@@ -73,6 +73,8 @@ class Fitting:
         bins: bins of the target.
         y_val: ``(m,)`` validation labels.
         pred_val: ``(m,)`` predictions of the trained network for them.
+        weight_val: ``(m,)`` how much each validation row counts, in an isotonic regression; the other corrections
+            compare whole distributions and take rows alike.
 
     Raises:
         InputError: shapes that differ, numbers that are not finite, no rows.
@@ -82,6 +84,7 @@ class Fitting:
     bins: Bins
     y_val: NDArray[np.float64]
     pred_val: NDArray[np.float64]
+    weight_val: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         for name in ("y_train", "y_val", "pred_val"):
@@ -106,7 +109,9 @@ class Isotonic:
         """Fit the map."""
         from sklearn.isotonic import IsotonicRegression
 
-        fit = IsotonicRegression(out_of_bounds="clip").fit(fitting.pred_val, fitting.y_val)
+        fit = IsotonicRegression(out_of_bounds="clip").fit(
+            fitting.pred_val, fitting.y_val, sample_weight=fitting.weight_val
+        )
         return _correction(fit.X_thresholds_, fit.y_thresholds_)
 
 

@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tailwise._checks import InputError, label_array, positive, same_shape, whole
+from tailwise._checks import InputError, label_array, positive, row_weights, same_shape, whole
 from tailwise.labels.shots import REGIONS, Shots
 
 _MOST_KEPT = 5_000
@@ -73,7 +73,15 @@ class RegionIntervals:
         object.__setattr__(self, "residuals", tuple(np.sort(label_array(r, "residuals")) for r in self.residuals))
 
     @classmethod
-    def fit(cls, y_true: ArrayLike, y_pred: ArrayLike, shots: Shots, *, least: int = 30) -> Self:
+    def fit(
+        cls,
+        y_true: ArrayLike,
+        y_pred: ArrayLike,
+        shots: Shots,
+        *,
+        least: int = 30,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
         """Calibrate on rows that the model was not trained on.
 
         A region with fewer than ``least`` predictions is merged with the next more common region (zero with few, few
@@ -86,16 +94,22 @@ class RegionIntervals:
             shots: regions, from training labels.
             least: smallest number of rows in a category. The coverage holds for any; finite intervals need 19 rows for
                 90 %, 39 for 95 %.
+            sample_weight: ``(n,)`` above 0, how often a row would come. The residuals kept of a category are then
+                weighted quantiles, as many as its effective number of rows, and the coverage is approximate.
 
         Raises:
             InputError: shapes that differ, values that are not finite, no rows, ``least`` below 1.
         """
         true, pred = label_array(y_true, "y_true"), label_array(y_pred, "y_pred")
         same_shape(pred, true)
-        codes = shots.codes(pred)
-        categories = merged_regions(np.bincount(codes, minlength=len(REGIONS)), whole(least, "least", least=1))
+        codes, weight = shots.codes(pred), row_weights(sample_weight, true.size)
+        least = whole(least, "least", least=1)
+        squares = None if weight is None else np.bincount(codes, weight**2, len(REGIONS))
+        categories = merged_regions(np.bincount(codes, weight, len(REGIONS)), least, squares)
         category, residuals = np.asarray(categories)[codes], true - pred
-        return cls(shots, categories, tuple(_thinned(residuals[category == i]) for i in range(max(categories) + 1)))
+        rows = [category == i for i in range(max(categories) + 1)]
+        kept = (_thinned(residuals[of], None if weight is None else weight[of]) for of in rows)
+        return cls(shots, categories, tuple(kept))
 
     def intervals(self, y_pred: ArrayLike, confidence: float = 0.9) -> NDArray[np.float64]:
         """Return the ``(n, 2)`` ends of each interval, target units; infinite, with a warning, for too few rows.
@@ -218,11 +232,27 @@ def merged_regions(counts: NDArray[Any], least: int, squares: NDArray[Any] | Non
     return tuple(i for i, group in enumerate(groups) for _ in group)
 
 
-def _thinned(residuals: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Sort residuals; if there are too many, keep evenly spaced ones, each rounded to the nearer end."""
+def _thinned(residuals: NDArray[np.float64], weight: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+    """Sort residuals; if there are too many, keep evenly spaced ones, each rounded to the nearer end.
+
+    Of weighted rows m residuals are kept, their effective number: the k-th has a weight of at least k / m on the side
+    of the nearer end.
+    """
+    if weight is not None:
+        m = min(max(int(weight.sum() ** 2 / (weight**2).sum() + _ROUNDING), 1), _MOST_KEPT)
+        upper, lower = _weighted_steps(residuals, weight, m), -_weighted_steps(-residuals, weight, m)[::-1]
+        return np.where(np.arange(m) < (m - 1) / 2, lower, upper)
     ordered = np.sort(residuals)
     if ordered.size <= _MOST_KEPT:
         return ordered
     place = np.linspace(0, ordered.size - 1, _MOST_KEPT)
     outward = np.where(place < (ordered.size - 1) / 2, np.floor(place), np.ceil(place))
     return ordered[outward.astype(np.int64)]
+
+
+def _weighted_steps(values: NDArray[np.float64], weight: NDArray[np.float64], m: int) -> NDArray[np.float64]:
+    """Return, for k = 1 to m, the lowest value with a cumulative weight of at least k / m."""
+    order = np.argsort(values, kind="stable")
+    cumulative = weight[order].cumsum()
+    goals = np.arange(1, m + 1) / m * (1 - _ROUNDING)
+    return np.asarray(values[order][np.searchsorted(cumulative / cumulative[-1], goals)], dtype=np.float64)

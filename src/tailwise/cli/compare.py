@@ -90,6 +90,7 @@ def compare(
     ] = None,
     bin_width: options.BinWidth = None,
     group: options.Group = None,
+    weight: options.Weight = None,
     drop: options.Drop = None,
     nominal: options.Nominal = None,
     missing: options.Missing = None,
@@ -138,6 +139,7 @@ def compare(
     choices = table_choices(
         bin_width=bin_width,
         group=group,
+        weight=weight,
         drop=drop,
         nominal=nominal,
         missing=missing,

@@ -33,6 +33,7 @@ def diagnose(
     bins: options.Bins = None,
     shots: options.Shots = None,
     group: options.Group = None,
+    weight: options.Weight = None,
     drop_missing_target: options.DropMissingTarget = False,
     drop: options.Drop = None,
     nominal: options.Nominal = None,
@@ -76,6 +77,7 @@ def diagnose(
         date_order=date_order,
         drop_missing_target=drop_missing_target,
         group=group,
+        weight=weight,
         seed=seed,
     )
     choices |= media or {}

@@ -19,9 +19,10 @@ def evaluate(
 ) -> None:
     """Show errors by region on a table that has the target.
 
-    Regions are those of the run's training rows. On rows that the run was trained on, errors are optimistic.
+    Regions are those of the run's training rows. On rows that the run was trained on, errors are optimistic. Errors
+    count by the run's weights of rows (--weight) where the table has their column.
     """
-    from dataclasses import replace
+    from dataclasses import asdict, replace
 
     import numpy as np
 
@@ -30,6 +31,8 @@ def evaluate(
     from tailwise.cli.out_file import check_out_file
     from tailwise.cli.show import notes, region_table
     from tailwise.cli.show import out as console
+    from tailwise.cli.show_leaderboard import error_unit, outputs_table
+    from tailwise.data.row_weight import weights_to_evaluate
     from tailwise.data.source import load_source
     from tailwise.data.targets import target_rows
     from tailwise.experiment.evaluate import measure, predict_rows
@@ -48,23 +51,31 @@ def evaluate(
     source = load_source(data, text=model.schema.text_columns)
     model.schema.check(source.rows.columns, ignore_extra=True)
     rows = with_full_paths(source.rows, model.schema, source.folder)
+    rows, of_lags = model.with_lags(rows)
     target, targets = model.schema.target, model.schema.targets
     readings = model.schema.target_readings
     y, has_target = target_rows(rows.frame(), targets, drop=drop_missing_target, readings=readings)
+    weight, kept, remarks = weights_to_evaluate(rows.frame(), model.schema, has_target)
+    y, has_target = y[kept[has_target]], has_target & kept
     frame = rows.frame()[has_target]
     if frame.empty:
         raise InputError(f"the table has no row with a target {target!r}")
     extra = [] if ignore_extra else model.schema.note_on_extra(source.rows.columns)
-    notes([*source.notes, *extra, *model.notes_on_unseen(frame)])
-    predicted = predict_rows(model, frame, y, ignore_extra=True)
+    notes([*source.notes, *extra, *of_lags, *remarks, *model.notes_on_unseen(frame)])
+    predicted = predict_rows(model, frame, y, ignore_extra=True, weight=weight)
     predicted = replace(predicted, row=np.flatnonzero(has_target))
     evaluation = measure(model, predicted, model.shots, model.relevance, seed=seed)
     notes(list(evaluation.notes))
     if out is not None:
-        write_json(out, evaluation.metrics_json())
+        outputs = {"outputs": [asdict(one) for one in evaluation.outputs]} if evaluation.outputs else {}
+        write_json(out, evaluation.metrics_json() | outputs)
     title, several = f"errors on {len(y):,} rows", len(targets) > 1
     come = evaluation.as_rows_come
-    console.print(region_table(evaluation.regions, title=title, unit=target, several=several, as_rows_come=come))
+    console.print(
+        region_table(evaluation.regions, title=title, unit=error_unit(targets), several=several, as_rows_come=come)
+    )
+    if evaluation.outputs:
+        console.print(outputs_table(evaluation.outputs, title="Each target"))
 
 
 def _evaluate_maps(model: "MapModel", data: str, out: Path | None, *, seed: int) -> None:

@@ -82,8 +82,8 @@ Targets = Annotated[
     typer.Option(
         "--target",
         "-t",
-        help="Column to predict. Repeatable: two or three numbers in the same unit, such as pitch and yaw, are "
-        "predicted together.",
+        help="Column to predict. Repeatable, at most 50, predicted together: two or three in the same unit, such as "
+        "pitch and yaw; more in any unit.",
         show_default=False,
         rich_help_panel=ROWS,
     ),
@@ -198,6 +198,42 @@ SplitKey = Annotated[
         help="Column with a different value in every row, such as an id, that decides the part of a row: the order of "
         "the rows then does not matter.",
         rich_help_panel=ROWS,
+    ),
+]
+Weight = Annotated[
+    str | None,
+    typer.Option(
+        "--weight",
+        metavar="COLUMN",
+        help="Column with the weights of rows, such as exposure or survey weights: training and errors count by it.",
+        rich_help_panel=ROWS,
+    ),
+]
+Time = Annotated[
+    str | None,
+    typer.Option(
+        "--time",
+        metavar="COLUMN",
+        help="Column with dates or numbers: train on the earliest rows, test on the latest, fold forward only.",
+        rich_help_panel=ROWS,
+    ),
+]
+Lags = Annotated[
+    str | None,
+    typer.Option(
+        "--lags",
+        metavar="N,N,...",
+        help="With --time: the target so many rows back in the series (--group) as features, e.g. 1,24,168.",
+        rich_help_panel=COLUMNS,
+    ),
+]
+Rolling = Annotated[
+    str | None,
+    typer.Option(
+        "--rolling",
+        metavar="N,N,...",
+        help="With --time: the mean target of so many rows before as features, e.g. 24.",
+        rich_help_panel=COLUMNS,
     ),
 ]
 Depth = Annotated[

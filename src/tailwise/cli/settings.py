@@ -70,6 +70,18 @@ def parse_shots(text: str | None) -> tuple[float, float] | None:
     return None if text is None else _pair(text, "--shots takes MANY,FEW such as 100,20")
 
 
+def parse_counts(text: str, flag: str) -> tuple[int, ...]:
+    """Return the whole numbers of N,N,...
+
+    >>> parse_counts("1,24,168", "--lags")
+    (1, 24, 168)
+    """
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(f"{flag} takes whole numbers such as 1,24,168, got {text!r}") from None
+
+
 def parse_ranges(texts: Sequence[str]) -> list[tuple[float, float]]:
     """Return the ranges LOW,HIGH of the target.
 

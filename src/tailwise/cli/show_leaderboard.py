@@ -8,6 +8,8 @@ from rich.text import Text
 
 from tailwise._numbers import number
 from tailwise.experiment.leaderboard import STACK, Leaderboard, Standing
+from tailwise.labels.bin_grid import BinGrid
+from tailwise.labels.shots import REGIONS
 
 
 def leaderboard_table(leaderboard: Leaderboard, *, unit: str, balance: float) -> Table:
@@ -30,6 +32,37 @@ def references_table(references: Sequence[Standing], *, unit: str) -> Table:
         unit: of the target.
     """
     return _table(references, "Beside plain models, on the same test rows", unit, {})
+
+
+def error_unit(targets: Sequence[str]) -> str:
+    """Return the unit of errors of one target or several, in words."""
+    return (
+        ", ".join(targets)
+        if len(targets) <= BinGrid.MOST_AXES
+        else f"standard deviations of the {len(targets)} targets"
+    )
+
+
+def outputs_table(outputs: Sequence[Standing], *, title: str) -> Table:
+    """Return a table of the errors of several targets, a line a target.
+
+    Args:
+        outputs: the errors of each target.
+        title: of the table.
+    """
+    caption = Text(
+        "mean absolute error of each target alone, in its own unit and regions; as rows come: bins count by their "
+        "training rows; evenly: every bin counts the same"
+    )
+    table = Table(title=Text(title), caption=caption, box=SIMPLE_HEAD)
+    table.add_column("target", style="bold")
+    regions = [region for region in REGIONS if any(region in one.mae for one in outputs)]
+    for heading in ("as rows come", "evenly", *regions):
+        table.add_column(heading, justify="right")
+    for one in outputs:
+        each = [number(one.mae[region]) if region in one.mae else "-" for region in regions]
+        table.add_row(Text(one.name), number(one.as_rows_come), number(one.evenly), *each)
+    return table
 
 
 def _table(standings: Sequence[Standing], title: str, unit: str, names: dict[str, str]) -> Table:

@@ -2,7 +2,7 @@
 
 from typing import Any, TypedDict, Unpack
 
-from tailwise.cli.settings import parse_ranges, parse_shots
+from tailwise.cli.settings import parse_counts, parse_ranges, parse_shots
 
 _LISTS = ("drop", "nominal", "numeric", "date")
 
@@ -19,6 +19,10 @@ class TableOptions(TypedDict, total=False):
     test: str | None
     valid: str | None
     group: str | None
+    weight: str | None
+    time: str | None
+    lags: str | None
+    rolling: str | None
     drop_missing_target: bool
     mask_target: list[str] | None
     seed: int
@@ -52,7 +56,11 @@ def table_choices(**given: Unpack[TableOptions]) -> dict[str, Any]:
                 choices["shots"] = parse_shots(value)
             case "mask_target":
                 choices["mask_target"] = parse_ranges(value or [])
-            case "split_key" | "test" | "valid" | "missing" | "decimal" | "thousands" | "date_order":
+            case "lags" | "rolling":
+                choices |= {name: parse_counts(value, f"--{name}")} if value is not None else {}
+            case (
+                "split_key" | "test" | "valid" | "weight" | "time" | "missing" | "decimal" | "thousands" | "date_order"
+            ):
                 choices |= {name: value} if value else {}
             case _:
                 choices[name] = list(value or []) if name in _LISTS else value

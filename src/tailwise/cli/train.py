@@ -47,6 +47,10 @@ def train(
     valid: options.ValidFile = None,
     group: options.Group = None,
     split_key: options.SplitKey = None,
+    weight: options.Weight = None,
+    time: options.Time = None,
+    lags: options.Lags = None,
+    rolling: options.Rolling = None,
     drop: options.Drop = None,
     nominal: options.Nominal = None,
     numeric: options.Numeric = None,
@@ -140,7 +144,7 @@ def _trained(run: Any, show: Any, track: str | None, folder: str, config: "Mappi
 def _show_errors(evaluation: Any, task: Any, label: str, folder: Path, other: "OtherRun | None", seed: int) -> None:
     """Print the errors by region, beside those of another run, and where the page is."""
     from tailwise.cli import show
-    from tailwise.cli.show_leaderboard import leaderboard_table, references_table
+    from tailwise.cli.show_leaderboard import error_unit, leaderboard_table, outputs_table, references_table
     from tailwise.cli.show_maps import map_region_table
     from tailwise.experiment.evaluate import Evaluation
     from tailwise.report.against import compare
@@ -149,7 +153,7 @@ def _show_errors(evaluation: Any, task: Any, label: str, folder: Path, other: "O
     if isinstance(evaluation, Evaluation):
         predicted, several_targets = evaluation.predicted, len(task.schema.targets) > 1
         title = f"{label}: errors on {len(predicted.y):,} test rows"
-        unit = task.schema.target
+        unit = error_unit(task.schema.targets)
         show.notes(list(evaluation.notes))
         if evaluation.leaderboard is not None:
             balance = evaluation.balance
@@ -165,11 +169,13 @@ def _show_errors(evaluation: Any, task: Any, label: str, folder: Path, other: "O
                 as_rows_come=evaluation.as_rows_come,
             )
         )
+        if evaluation.outputs:
+            show.out.print(outputs_table(evaluation.outputs, title="Each target"))
         if evaluation.references:
             show.out.print(references_table(evaluation.references, unit=unit))
         if other is not None:
             names = other.names(label, masked=task.shots.gaps is not None)
-            changes = compare(predicted.y, predicted.pred, other.y_pred, task.shots)
+            changes = compare(predicted.y, predicted.pred, other.y_pred, task.shots, weight=predicted.weight)
             show.out.print(show.beside_table(changes, *names, several=several_targets))
     else:
         title = f"{label}: errors on {len(evaluation.images):,} test images"

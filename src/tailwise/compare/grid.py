@@ -18,6 +18,7 @@ from tailwise.compare.cell import Cell, plain_cell, same_settings
 from tailwise.compare.predictions import Predictions
 from tailwise.compare.shares import shares_tested
 from tailwise.metrics.angles import angular_error
+from tailwise.metrics.errors import weighted_median
 from tailwise.metrics.region_errors import region_rows
 from tailwise.metrics.remaining_life import nasa_score
 
@@ -145,18 +146,18 @@ def _trained(cell: Cell) -> tuple[dict[str, Any], Predictions]:
         "coverage": {name: region.to_json() for name, region in (evaluation.coverage or {}).items()},
         "rows": {part: task.count(part) for part in ("train", "val", "test")},
         "tested": shares_tested(task),
-        **({"constant": _constant(task, predicted.y)} if predicted.y.ndim == 1 else {}),
+        **({"constant": _constant(task, predicted.y, predicted.weight)} if predicted.y.ndim == 1 else {}),
         "epochs": len(epochs),
     }
-    return result, Predictions.of(position[predicted.row], predicted.y, predicted.pred, task.shots)
+    return result, Predictions.of(position[predicted.row], predicted.y, predicted.pred, task.shots, predicted.weight)
 
 
-def _constant(task: "Task", y: NDArray[np.float64]) -> dict[str, float]:
+def _constant(task: "Task", y: NDArray[np.float64], weight: NDArray[np.float64] | None) -> dict[str, float]:
     """Return the errors of the median of the training labels, by score of a comparison."""
     from tailwise.experiment.leaderboard import CONSTANT, Standing
 
-    median = np.median(task.rows_of("train")[1])
-    errors = Standing.of(CONSTANT, y, np.full(len(y), median), task.shots)
+    median = weighted_median(task.rows_of("train")[1], task.weight_of("train"))
+    errors = Standing.of(CONSTANT, y, np.full(len(y), median), task.shots, weight)
     return {"come": errors.as_rows_come, "evenly": errors.evenly, **errors.mae}
 
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from tailwise._checks import InputError
 from tailwise.compare.predictions import Predictions
 from tailwise.compare.row_variance import variance_over_rows
@@ -81,10 +83,18 @@ def _compared(cells: Sequence[tuple[tuple[int, int], Predictions, Predictions, A
     bins = [one.bin[rows] for _, one, _, rows in cells] if metric in _OVER_BINS else None
     shares = [one.share[rows] for _, one, _, rows in cells] if metric == "as_rows_come" else None
     numbers = [one.row[rows] for _, one, _, rows in cells]
-    interval = paired_bootstrap(ours, base, rows=numbers, bins=bins, shares=shares, resamples=_RESAMPLES)
+    weights = None
+    if any(one.weight is not None for _, one, _, _ in cells):
+        weights = [np.ones(rows.sum()) if one.weight is None else one.weight[rows] for _, one, _, rows in cells]
+    interval = paired_bootstrap(
+        ours, base, rows=numbers, bins=bins, shares=shares, weights=weights, resamples=_RESAMPLES
+    )
     variance = {
         split: variance_over_rows(
-            ours[i] - base[i], None if bins is None else bins[i], None if shares is None else shares[i]
+            ours[i] - base[i],
+            None if bins is None else bins[i],
+            None if shares is None else shares[i],
+            None if weights is None else weights[i],
         )
         for i, (split, *_) in enumerate(cells)
     }

@@ -28,7 +28,8 @@ class Predictions:
         prediction: predictions of the same shape, target units.
         region: ``(n,)`` regions of the true values, as indices of :data:`tailwise.labels.shots.REGIONS`.
         bin: ``(n,)`` bins of the true values.
-        share: ``(n,)`` fraction of the training rows that the bin of each true value has.
+        share: ``(n,)`` fraction of the training rows, or of their weights, that the bin of each true value has.
+        weight: ``(n,)`` how much each row counts; ``None`` where all count alike.
     """
 
     row: NDArray[np.int64]
@@ -37,14 +38,20 @@ class Predictions:
     region: NDArray[np.int8]
     bin: NDArray[np.int32]
     share: NDArray[np.float64]
+    weight: NDArray[np.float64] | None = None
 
     @classmethod
     def of(
-        cls, row: NDArray[np.int64], target: NDArray[np.float64], prediction: NDArray[np.float64], shots: Shots
+        cls,
+        row: NDArray[np.int64],
+        target: NDArray[np.float64],
+        prediction: NDArray[np.float64],
+        shots: Shots,
+        weight: NDArray[np.float64] | None = None,
     ) -> Self:
         """Return the rows with regions and bins as learnt from the training rows."""
         region, bins = shots.codes(target).astype(np.int8), shots.bins.index(target).astype(np.int32)
-        return cls(row, target, prediction, region, bins, (shots.counts / shots.counts.sum())[bins])
+        return cls(row, target, prediction, region, bins, (shots.population / shots.population.sum())[bins], weight)
 
     @property
     def error(self) -> NDArray[np.float64]:
@@ -60,12 +67,15 @@ class Predictions:
     def same_rows(self, other: "Predictions") -> bool:
         """Return whether both have the same rows in the same order, with the same true values, regions and bins."""
         pairs = ((getattr(self, name), getattr(other, name)) for name in ("row", "target", "region", "bin", "share"))
-        return all(np.array_equal(mine, theirs) for mine, theirs in pairs)
+        alike = (self.weight is None) == (other.weight is None)
+        if self.weight is not None and other.weight is not None:
+            alike = np.array_equal(self.weight, other.weight)
+        return alike and all(np.array_equal(mine, theirs) for mine, theirs in pairs)
 
     def write(self, path: Path) -> str:
         """Write the file atomically and return its SHA-256."""
         buffer = io.BytesIO()
-        arrays: dict[str, Any] = asdict(self)
+        arrays: dict[str, Any] = {name: array for name, array in asdict(self).items() if array is not None}
         np.savez_compressed(buffer, **arrays)
         fresh = path.with_name(path.name + ".new")
         fresh.write_bytes(buffer.getvalue())
@@ -81,6 +91,7 @@ class Predictions:
         """
         try:
             with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
-                return cls(**{name: arrays[name] for name in _ARRAYS})
+                weight = arrays.get("weight")
+                return cls(**{name: arrays[name] for name in _ARRAYS}, weight=weight)
         except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
             raise InputError(f"predictions {str(path)!r} cannot be read; run the comparison again") from error

@@ -41,6 +41,6 @@ def shares_tested(table: "Task") -> dict[str, float]:
             fractions[region] = float(by_row[in_region].mean())
     has_rows = tested > 0
     fractions["evenly"] = float(np.average(by_bin[has_rows], weights=1 / tested[has_rows]))
-    squares = np.square(table.shots.counts[has_rows] / table.shots.counts.sum()) / tested[has_rows]
+    squares = np.square(table.shots.population[has_rows] / table.shots.population.sum()) / tested[has_rows]
     fractions["come"] = float(np.average(by_bin[has_rows], weights=squares)) if squares.any() else fractions["all"]
     return fractions

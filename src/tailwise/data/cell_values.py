@@ -11,7 +11,7 @@ from tailwise._numbers import counted
 from tailwise.data.date_forms import NO_DATE, RULE, iso
 from tailwise.data.reading import PLAIN, Reading
 
-Kind = Literal["numeric", "boolean", "nominal", "date"]
+Kind = Literal["numeric", "boolean", "nominal", "date", "season"]
 
 _TRUE = frozenset({"true", "t", "yes", "y"})
 _FALSE = frozenset({"false", "f", "no", "n"})

@@ -21,7 +21,9 @@ from tailwise.data.cell_values import (
     is_identifier,
 )
 from tailwise.data.column_kinds import recognise
+from tailwise.data.lags import Lags
 from tailwise.data.reading import PLAIN, Reading
+from tailwise.data.row_weight import ROLE
 from tailwise.data.seen import Seen, useless
 from tailwise.data.targets import named_target, require_column, target_names
 
@@ -34,6 +36,11 @@ class Column:
 
     name: str
     kind: Kind
+
+    @property
+    def told_by(self) -> str | None:
+        """Feature that has the range of the column; ``None`` of a date without its day, whose phases have none."""
+        return {"date": f"{self.name} (days)", "season": None}.get(self.kind, self.name)
 
 
 @dataclass(frozen=True)
@@ -65,6 +72,7 @@ class Schema:
         media: columns with encoders of their own, such as images.
         readings: how cells are written, by column, where it is not the plain way; targets are among them.
         seen: by feature, what the training rows have.
+        lags: features that are earlier labels of the series, if there are some.
         notes: notes for the user; they are not saved.
     """
 
@@ -74,6 +82,7 @@ class Schema:
     media: tuple[Medium, ...] = field(default=())
     readings: Mapping[str, Reading] = field(default_factory=dict)
     seen: Mapping[str, Seen] = field(default_factory=dict)
+    lags: Lags | None = None
     notes: tuple[str, ...] = field(default=(), compare=False)
 
     @property
@@ -85,6 +94,11 @@ class Schema:
     def inputs(self) -> list[str]:
         """Names of the columns that a model needs."""
         return [column.name for column in self.columns] + [n for medium in self.media for n in medium.columns]
+
+    @property
+    def weight(self) -> str | None:
+        """Name of the column with the weights of rows; ``None`` if there is none."""
+        return next((name for name, reason in self.unused.items() if reason == ROLE), None)
 
     @property
     def target(self) -> str:
@@ -196,7 +210,11 @@ class Schema:
         Raises:
             InputError: columns that are missing or unknown.
         """
-        missing = [name for name in self.inputs if name not in names]
+        inputs = self.inputs
+        if self.lags is not None:
+            made = set(self.lags.columns)
+            inputs = list(dict.fromkeys([*(name for name in inputs if name not in made), *self.lags.needed]))
+        missing = [name for name in inputs if name not in names]
         if missing:
             hint = did_you_mean(missing[0], names) if len(missing) == 1 else ""
             raise InputError(
@@ -239,6 +257,8 @@ class Schema:
                 values[column.name] = as_categories(series, reading, None if before is None else before.levels)
             else:
                 values |= date_parts(series, reading)
+                if column.kind == "season":
+                    del values[f"{column.name} (days)"]
         return pd.DataFrame(values, index=frame.index)
 
     def trained_on(self, frame: pd.DataFrame, *, required: bool = True) -> Self:
@@ -254,8 +274,8 @@ class Schema:
         features = self.features(frame)
         reasons = {}
         for column in self.columns:
-            of_column = features[column.name if column.kind != "date" else f"{column.name} (days)"]
-            if (reason := useless(of_column)) is not None:
+            name = column.told_by
+            if name is not None and (reason := useless(features[name])) is not None:
                 reasons[column.name] = reason
         kept = tuple(column for column in self.columns if column.name not in reasons)
         if not kept and not self.media and not required:
@@ -263,7 +283,7 @@ class Schema:
         if not kept and not self.media:
             name, reason = next(iter(reasons.items()))
             raise InputError(f"no feature column is left: {shown(name)}, for example, is {reason}")
-        names = [name if kind != "date" else f"{name} (days)" for name, kind in ((c.name, c.kind) for c in kept)]
+        names = [column.told_by for column in kept if column.told_by is not None]
         seen = {name: Seen.of(features[name]) for name in names}
         return replace(self, columns=kept, unused=self.unused | reasons, seen=seen)
 
@@ -300,6 +320,7 @@ class Schema:
             "media": [{"kind": m.kind, "columns": m.columns} for m in self.media],
             "readings": {name: reading.to_json() for name, reading in self.readings.items()},
             "seen": {name: seen.to_json() for name, seen in self.seen.items()},
+            **({} if self.lags is None else {"lags": self.lags.to_json()}),
         }
 
     @classmethod
@@ -314,6 +335,7 @@ class Schema:
             media,
             {name: Reading.from_json(reading) for name, reading in saved.get("readings", {}).items()},
             {name: Seen.from_json(seen) for name, seen in saved.get("seen", {}).items()},
+            Lags.from_json(saved["lags"]) if saved.get("lags") else None,
         )
 
 

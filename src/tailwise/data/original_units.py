@@ -41,37 +41,45 @@ class OriginalUnits:
     balanced: bool = False
     centered: bool = False
 
-    def smearing(self, z: Floats, pred: Floats, most: int) -> tuple[Floats, Floats]:
+    def smearing(self, z: Floats, pred: Floats, most: int, of_row: Floats | None = None) -> tuple[Floats, Floats]:
         """Return residuals of validation rows and their weights as rows come, which add up to 1.
 
         Args:
             z: ``(m,)`` transformed labels.
             pred: ``(m,)`` their predictions.
             most: number of residuals to keep; where there are more, neighbouring ones are replaced by their mean.
+            of_row: ``(m,)`` weights of the rows, if they have some.
         """
-        residuals, weights = z - pred, self._weights(z)
+        residuals, weights = z - pred, self._weights(z, of_row)
         if self.centered:
             residuals = residuals - weights @ residuals
         groups = np.array_split(np.argsort(residuals, kind="stable"), min(most, residuals.size))
         totals = np.array([weights[group].sum() for group in groups])
         return np.array([weights[group] @ residuals[group] for group in groups]) / totals, totals
 
-    def _weights(self, z: Floats) -> Floats:
+    def _weights(self, z: Floats, of_row: Floats | None) -> Floats:
         """Return weights that give each bin of the validation labels its fraction of the training labels."""
+        rows = np.ones(z.size) if of_row is None else of_row
         if not self.balanced:
-            return np.full(z.size, 1 / z.size)
+            return np.asarray(rows / rows.sum(), dtype=np.float64)
         index = self.shots.bins.index(self.transform.inverse(z))
-        ratio = self.shots.counts[index] / np.bincount(index, minlength=self.shots.bins.n_bins)[index]
-        ratio = np.maximum(ratio, ratio[ratio > 0].min(initial=1.0))
+        ratio = self.shots.population[index] / np.bincount(index, weights=rows, minlength=self.shots.bins.n_bins)[index]
+        ratio = rows * np.maximum(ratio, ratio[ratio > 0].min(initial=1.0))
         return np.asarray(ratio / ratio.sum(), dtype=np.float64)
 
-    def errors(self, z: Floats, pred: Floats) -> dict[str, float]:
-        """Return validation errors of predictions ``(m,)`` of transformed labels ``(m,)``, original units."""
+    def errors(self, z: Floats, pred: Floats, weight: Floats | None = None) -> dict[str, float]:
+        """Return validation errors of predictions ``(m,)`` of transformed labels ``(m,)``, original units.
+
+        Args:
+            z: the labels.
+            pred: the predictions.
+            weight: ``(m,)`` weights of the rows, if they have some.
+        """
         if self.point == "median":
             points = self.transform.inverse(pred)
         else:
-            points = smeared(self.transform, pred, *self.smearing(z, pred, _RESIDUALS_OF_AN_EPOCH))
-        return validation_errors(self.transform.inverse(z), points, self.shots)
+            points = smeared(self.transform, pred, *self.smearing(z, pred, _RESIDUALS_OF_AN_EPOCH, weight))
+        return validation_errors(self.transform.inverse(z), points, self.shots, sample_weight=weight)
 
 
 def smeared(transform: Transform, pred: Floats, residuals: Floats, weights: Floats) -> Floats:
@@ -81,7 +89,9 @@ def smeared(transform: Transform, pred: Floats, residuals: Floats, weights: Floa
     return np.concatenate([np.empty(0), *means])
 
 
-def errors_in_original_units(y: Floats, pred: Floats, shots: Shots, units: OriginalUnits | None) -> dict[str, float]:
+def errors_in_original_units(
+    y: Floats, pred: Floats, shots: Shots, units: OriginalUnits | None, *, weight: Floats | None = None
+) -> dict[str, float]:
     """Return validation errors, see :func:`tailwise.metrics.region_errors.validation_errors`, original units.
 
     Args:
@@ -89,8 +99,11 @@ def errors_in_original_units(y: Floats, pred: Floats, shots: Shots, units: Origi
         pred: predictions of that shape.
         shots: regions of these labels.
         units: of transformed labels; ``None`` for labels that are not.
+        weight: ``(n,)`` weights of the rows, if they have some.
     """
-    return validation_errors(y, pred, shots) if units is None else units.errors(y, pred)
+    if units is not None:
+        return units.errors(y, pred, weight)
+    return validation_errors(y, pred, shots, sample_weight=weight)
 
 
 def transformed_shots(shots: Shots, transform: Transform, y_train: Floats) -> Shots:
@@ -113,6 +126,7 @@ def transformed_shots(shots: Shots, transform: Transform, y_train: Floats) -> Sh
         shots.few,
         None if gaps is None else _transformed_gaps(gaps, transform),
         None if shots.given is None else shots.given[first:],
+        None if shots.mass is None else shots.mass[first:],
     )
 
 

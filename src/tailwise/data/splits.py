@@ -7,13 +7,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from tailwise._checks import InputError, one_of, quoted
+from tailwise._checks import InputError, one_of, quoted, shown
 from tailwise.data.cell_values import check_cells
 from tailwise.data.split_keys import drawn_order, row_keys
 from tailwise.labels.bin_grid import BinGrid, label_rows
 from tailwise.labels.bins import Bins
+from tailwise.labels.output_bins import OutputBins
 
-SplitName = Literal["auto", "column", "balanced", "random"]
+SplitName = Literal["auto", "column", "balanced", "random", "time"]
 SPLITS = ("auto", "column", "balanced", "random")
 PARTS = ("train", "val", "test")
 
@@ -22,6 +23,7 @@ SPLIT_COLUMN = "split"
 _HELD_OUT_FRACTION = 0.13
 _VALIDATION_FRACTION = 0.15
 _MOST_CELLS = 0.5
+_FEWEST_TIMES = 3
 _SPELLINGS = {
     "train": "train",
     "training": "train",
@@ -62,7 +64,7 @@ def looks_like_split(values: pd.Series) -> bool:
 
 def balanced_split(
     y: ArrayLike,
-    bins: Bins | BinGrid,
+    bins: Bins | BinGrid | OutputBins,
     *,
     groups: ArrayLike | None = None,
     keys: NDArray[np.str_] | None = None,
@@ -154,27 +156,33 @@ def split_rows(
     y: NDArray[np.float64],
     *,
     split: SplitName = "auto",
-    bins: Bins | BinGrid,
+    bins: Bins | BinGrid | OutputBins,
     group: str | None = None,
     column: str | None = None,
     key: str | None = None,
     seed: int = 0,
+    time: tuple[str, NDArray[np.float64]] | None = None,
 ) -> tuple[NDArray[np.str_], SplitName]:
     """Return the part of each row, and the kind of split.
 
     ``auto`` takes the column that is given, or a column ``split`` whose cells are mostly train, val or test, and
-    otherwise the balanced split. The column must have one of the three in every row. Rows are drawn by a
-    ``key`` that is given, and not by their places.
+    otherwise the balanced split, or with the name and the ``(n,)`` values of a column of the time the split by time.
+    The column must have one of the three in every row. Rows are drawn by a ``key`` that is given, and not by their
+    places.
 
     Raises:
         InputError: an unknown split, options that do not fit it, or a split that cannot be made.
     """
-    one_of(split, "`split`", SPLITS)
+    one_of(split, "`split`", SPLITS if time is None else (*SPLITS, "time"))
     if column is not None and split in ("balanced", "random"):
         raise InputError(f"`split_column` {column!r} is given, but `split={split!r}` does not use it; leave one out")
     if split == "auto":
         has_split = SPLIT_COLUMN in frame and looks_like_split(frame[SPLIT_COLUMN])
-        split = "column" if column is not None or has_split else "balanced"
+        split = "column" if column is not None or has_split else "balanced" if time is None else "time"
+    if key is not None and time is not None:
+        raise InputError(f"`split_key` {key!r} draws rows, and `time` {time[0]!r} orders them; leave one out")
+    if split == "time" and time is not None:
+        return time_split(time[1], time[0]), "time"
     if key is not None and group is not None:
         raise InputError(f"`split_key` {key!r} draws rows, and `group` {group!r} whole groups; leave one out")
     keys = None if key is None else row_keys(frame[key])
@@ -199,6 +207,35 @@ def split_rows(
     if split == "random":
         return random_split(len(y), groups=groups, keys=keys, seed=seed), "random"
     return balanced_split(y, bins, groups=groups, keys=keys, seed=seed), "balanced"
+
+
+def time_split(times: NDArray[np.float64], name: str = "time") -> NDArray[np.str_]:
+    """Return the part of each row: the earliest are trained on, then come those of validation, then those of test.
+
+    Some 70, 15 and 15 % of the rows; rows of one time stay together.
+
+    Args:
+        times: ``(n,)`` times.
+        name: of the column, for messages.
+
+    Raises:
+        InputError: fewer than three different times.
+
+    Example:
+        >>> time_split(np.array([3.0, 1.0, 2.0, 1.0])).tolist()
+        ['test', 'train', 'val', 'train']
+    """
+    different, place, counts = np.unique(times, return_inverse=True, return_counts=True)
+    if len(different) < _FEWEST_TIMES:
+        raise InputError(
+            f"`time` column {shown(name)} has {len(different)} different times; train, val and test need at least "
+            f"{_FEWEST_TIMES}"
+        )
+    through = counts.cumsum() / counts.sum()  # fraction of the rows up to each time
+    last = len(different) - 1
+    train = int(np.clip(np.abs(through - (1 - 2 * _VALIDATION_FRACTION)).argmin(), 0, last - 2))
+    val = int(np.clip(np.abs(through - (1 - _VALIDATION_FRACTION)).argmin(), train + 1, last - 1))
+    return np.where(place <= train, "train", np.where(place <= val, "val", "test"))
 
 
 def _with_validation(

@@ -22,7 +22,7 @@ from tailwise.data.cell_values import (
 )
 from tailwise.data.number_forms import differ, number_forms, surely_thousands
 from tailwise.data.reading import Reading
-from tailwise.labels.bin_grid import BinGrid
+from tailwise.labels.output_bins import OutputBins
 
 
 def require_column(name: str, names: Sequence[str], role: str) -> None:
@@ -32,10 +32,10 @@ def require_column(name: str, names: Sequence[str], role: str) -> None:
 
 
 def target_names(target: str | Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
-    """Return the names of the target columns, at most three, after checking them."""
+    """Return the names of the target columns, at most 50, after checking them."""
     targets = (target,) if isinstance(target, str) else tuple(target)
-    if not 1 <= len(targets) <= BinGrid.MOST_AXES:
-        raise InputError(f"a model has 1 to {BinGrid.MOST_AXES} targets, got {len(targets)}: {quoted(targets)}")
+    if not 1 <= len(targets) <= OutputBins.MOST_AXES:
+        raise InputError(f"a model has 1 to {OutputBins.MOST_AXES} targets, got {len(targets)}: {quoted(targets)}")
     for name in targets:
         require_column(name, names, "target")
         if targets.count(name) > 1:
@@ -77,13 +77,13 @@ def target_rows(
 _EMPTY = BLANK | {word.lower() for word in NA_WORDS}
 
 
-def target_reading(frame: pd.DataFrame, target: str, rules: CellRules = NO_RULES) -> Reading:
-    """Return how the cells of a target are written.
+def target_reading(frame: pd.DataFrame, target: str, rules: CellRules = NO_RULES, *, role: str = "target") -> Reading:
+    """Return how the cells of a target are written, or of a column with another role.
 
     Raises:
         InputError: numbers that could be read in two ways.
     """
-    require_column(target, [str(name) for name in frame.columns], "target")
+    require_column(target, [str(name) for name in frame.columns], role)
     series, reading = frame[target], rules.of_column(target)
     if pd.api.types.is_numeric_dtype(series) or is_time(series):
         return reading
@@ -100,7 +100,7 @@ def target_reading(frame: pd.DataFrame, target: str, rules: CellRules = NO_RULES
         choices = [c for c in choices if c[0].thousands and surely_thousands(texts, c[0].thousands)] or choices
     if len(choices) > 1:
         raise InputError(
-            f"target {shown(target)} has cells such as {shown(texts[0])}, which may be {choices[0][1][0]:.10g} or "
+            f"{role} {shown(target)} has cells such as {shown(texts[0])}, which may be {choices[0][1][0]:.10g} or "
             f"{choices[1][1][0]:.10g}; give `thousands` or `decimal`"
         )
     if not choices:
@@ -109,35 +109,38 @@ def target_reading(frame: pd.DataFrame, target: str, rules: CellRules = NO_RULES
     return Reading(reading.missing, form.decimal, form.thousands, form.symbol)
 
 
-def target_values(frame: pd.DataFrame, target: str, reading: Reading | None = None) -> pd.Series:
+def target_values(
+    frame: pd.DataFrame, target: str, reading: Reading | None = None, *, role: str = "target"
+) -> pd.Series:
     """Return the target as float64, with NaN for empty cells and those that count as missing.
 
     Args:
         frame: a table with the target column.
         target: its name.
         reading: how its cells are written; by default as :func:`target_reading` recognises it.
+        role: of the column, for messages.
 
     Raises:
         InputError: a cell that is not a number, or infinite.
     """
-    require_column(target, [str(name) for name in frame.columns], "target")
+    require_column(target, [str(name) for name in frame.columns], role)
     series = frame[target]
     if is_time(series) or pd.api.types.is_bool_dtype(series):
-        raise InputError(f"target {shown(target)} must be numeric, but its values are of type {series.dtype}")
-    reading = target_reading(frame, target) if reading is None else reading
+        raise InputError(f"{role} {shown(target)} must be numeric, but its values are of type {series.dtype}")
+    reading = target_reading(frame, target, role=role) if reading is None else reading
     check_cells(series)
     values = numbers_of(series, reading)
     wrong = unread(series, values, empty=_EMPTY) & ~reading.is_missing(series)
     if wrong.any():
         cell = series[wrong].iloc[0]
         raise InputError(
-            f"target {shown(target)} must be numeric, but {are_not(wrong)}, "
+            f"{role} {shown(target)} must be numeric, but {are_not(wrong)}, "
             f"e.g. {shown(cell)} in row {first_row(wrong)}; correct them, or pass `missing={target}={cell}`"
         )
     infinite = np.isinf(values)
     if infinite.any():
         raise InputError(
-            f"target {shown(target)} has {counted(int(infinite.sum()), 'infinite cell')}, the first in row "
+            f"{role} {shown(target)} has {counted(int(infinite.sum()), 'infinite cell')}, the first in row "
             f"{first_row(infinite)}; remove them"
         )
     return values

@@ -34,8 +34,11 @@ class Task:
         notes: notes for the user.
         source: source of the rows, if it is known.
         choices: how the table was prepared, as plain values.
-        weight: ``(n,)`` how often a row is drawn in training relative to others; equal by default.
+        weight: ``(n,)`` above 0, how much a row counts in the training, in every error and in the density of labels;
+            all alike by default. Networks draw rows in proportion to it, other models multiply their loss by it.
+            Regions follow the number of rows.
         group: ``(n,)`` group of each row; rows of one group are never divided between folds.
+        time: ``(n,)`` time of each row, by which folds look forward only; ``None`` where rows have no order.
         held_out: whether validation and training rows differ, so that intervals can be calibrated.
         units: the way back to the original labels, of labels that were transformed.
     """
@@ -55,6 +58,7 @@ class Task:
     group: NDArray[np.generic] | None = None
     held_out: bool = True
     units: OriginalUnits | None = None
+    time: NDArray[np.float64] | None = None
 
     def rows_of(self, part: str) -> tuple[Rows, NDArray[np.float64]]:
         """Return the rows of one part and their targets."""
@@ -69,14 +73,17 @@ class Task:
         """Return the weights of the rows of one part, ``(m,)``; ``None`` where all rows count alike."""
         return None if self.weight is None else self.weight[self.part == part]
 
-    def errors(self, y: NDArray[np.float64], pred: NDArray[np.float64]) -> dict[str, float]:
+    def errors(
+        self, y: NDArray[np.float64], pred: NDArray[np.float64], weight: NDArray[np.float64] | None = None
+    ) -> dict[str, float]:
         """Return validation errors of predictions by name, original units.
 
         Args:
             y: ``(m,)`` or ``(m, K)`` labels of some rows.
             pred: their predictions.
+            weight: ``(m,)`` weights of the rows, if they have some.
         """
-        return errors_in_original_units(y, pred, self.shots, self.units)
+        return errors_in_original_units(y, pred, self.shots, self.units, weight=weight)
 
     def note_resampling(self, name: str, rows: int) -> None:
         """Add a note on the number of training rows after resampling."""

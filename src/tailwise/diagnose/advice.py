@@ -8,7 +8,7 @@ from tailwise.diagnose.imbalance_advice import (
     no_relevance,
     weights_tried,
 )
-from tailwise.diagnose.table_advice import leak, same_rows, useless_columns, weak_columns
+from tailwise.diagnose.table_advice import dated_rows, leak, same_rows, useless_columns, weak_columns
 from tailwise.diagnose.value_advice import few_values, fine_bins, heavy_tails, odd_values
 from tailwise.experiment.commands import Commands
 
@@ -17,6 +17,7 @@ _RULES = (
     few_values,
     weak_columns,
     same_rows,
+    dated_rows,
     imbalance,
     weights_tried,
     heavy_weights,

@@ -9,6 +9,7 @@ from sklearn.tree import DecisionTreeRegressor
 
 from tailwise.data.columns import Schema
 from tailwise.data.targets import FEWEST_ROWS
+from tailwise.data.time_order import dated_columns
 from tailwise.diagnose.facts import Columns, Duplicates, Suspect
 from tailwise.model_selection import StratifiedRegressionKFold
 
@@ -53,6 +54,7 @@ def describe_columns(table: pd.DataFrame, schema: Schema, features: pd.DataFrame
         constant=constant,
         identifiers=tuple(name for name in numbers if _numbers_rows(features[name], name)),
         suspects=_suspects(features[numbers], y, seed),
+        dates=dated_columns(schema, table),
     )
 
 

@@ -134,7 +134,7 @@ class Columns:
     """Feature columns: number by kind, including images, texts and signals, and columns to check.
 
     ``identifiers`` are columns of numbers that identify rows; ``unused`` are columns that are not features, with the
-    reason, including text identifiers.
+    reason, including text identifiers; ``dates`` are columns of dates with many different values.
     """
 
     features: int
@@ -143,6 +143,7 @@ class Columns:
     constant: tuple[str, ...]
     identifiers: tuple[str, ...]
     suspects: tuple[Suspect, ...]
+    dates: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

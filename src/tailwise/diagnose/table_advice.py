@@ -56,6 +56,18 @@ def same_rows(diagnosis: Diagnosis, _: Commands) -> Iterator[Advice]:
         )
 
 
+def dated_rows(diagnosis: Diagnosis, commands: Commands) -> Iterator[Advice]:
+    """Advise on rows with dates, which a split at random mixes."""
+    dates = diagnosis.columns.dates
+    if dates:
+        yield Advice(
+            f"rows have dates: column {quoted(dates, most=2)}",
+            "if the rows to predict are later ones, split by time; with `lags` earlier labels become features",
+            "at random, later rows help to predict earlier ones, and errors look smaller than they will be",
+            (commands.train(None, "--time", dates[0]),),
+        )
+
+
 def useless_columns(diagnosis: Diagnosis, commands: Commands) -> Iterator[Advice]:
     """Advise on columns without information."""
     constant, identifiers = diagnosis.columns.constant, diagnosis.columns.identifiers

@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tailwise._checks import InputError, whole
+from tailwise._checks import InputError, shown, whole
 from tailwise._numbers import counted
 from tailwise.data.cell_rules import CellRules
 from tailwise.data.columns import Schema
+from tailwise.data.row_weight import ROLE, check_weight_column, read_weights
 from tailwise.data.splits import SPLIT_COLUMN, check_groups, looks_like_split
 from tailwise.data.targets import check_target, check_target_cells, require_column, target_reading, target_values
 from tailwise.diagnose.advice import advise
@@ -51,6 +52,7 @@ def diagnose(
     date_order: str | None = None,
     drop_missing_target: bool = False,
     group: str | None = None,
+    weight: str | None = None,
     seed: int = 0,
     quick_model: bool = True,
     data: str = "data.csv",
@@ -74,6 +76,7 @@ def diagnose(
         date_order: order of day, month and year.
         drop_missing_target: leave rows without a target out instead of refusing them.
         group: column whose groups stay in one fold.
+        weight: column with the weights of rows. It is no feature; the diagnosis counts rows, not weights.
         seed: random seed of folds, samples and bootstrap.
         quick_model: whether to cross-validate a boosted model, on at most 20,000 rows (fewer of tables wider than 100
             columns) and 200 columns.
@@ -114,6 +117,11 @@ def diagnose(
             raise InputError(f"`group` names {group!r}, which is the target")
         require_column(group, names, "`group`")
         roles.append((group, "group"))
+    if weight is not None:
+        check_weight_column(weight, names, (target,), (group,))
+        read_weights(frame, weight, target_reading(frame, weight, rules, role="`weight` column"))
+        roles.append((weight, ROLE))
+        notes.append(f"column {shown(weight)} has the weights of rows; the diagnosis counts rows alike")
     is_used = values.notna().to_numpy()
     if SPLIT_COLUMN in names and SPLIT_COLUMN not in (target, group, *drop) and looks_like_split(frame[SPLIT_COLUMN]):
         roles.append((SPLIT_COLUMN, "split"))
@@ -191,6 +199,7 @@ def diagnose(
         "n_bins": n_bins,
         "shots": shots,
         "group": group,
+        **({} if weight is None else {"weight": weight}),
         "drop_missing_target": drop_missing_target,
         "seed": seed,
     }

@@ -170,9 +170,16 @@ class Dial:
     density: SmoothedDensity
 
     @classmethod
-    def from_labels(cls, y_train: ArrayLike, bins: Bins | None = None, *, reach: float = REACH) -> Self:
+    def from_labels(
+        cls,
+        y_train: ArrayLike,
+        bins: Bins | None = None,
+        *,
+        reach: float = REACH,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
         """Dial of training labels; arguments as in :meth:`SmoothedDensity.from_labels`."""
-        return cls(SmoothedDensity.from_labels(y_train, bins, reach=reach))
+        return cls(SmoothedDensity.from_labels(y_train, bins, reach=reach, sample_weight=sample_weight))
 
     def tilted(
         self, predictive: Predictive, balance: float | None = None, *, density: Target | None = None

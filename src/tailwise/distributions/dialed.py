@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tailwise._checks import InputError, label_array, whole
+from tailwise._checks import InputError, label_array, row_weights, whole
 from tailwise.distributions.conditional import ConditionalDensity
 from tailwise.distributions.decisions import Decision, Dial, Loss
 from tailwise.distributions.label_density import SmoothedDensity, Target, check_balance
@@ -100,15 +100,19 @@ def dial(
     return DialedModel(conditional, Dial.from_labels(y_val if y_train is None else y_train, bins), balance)
 
 
-def weights_as_rows_come(y_val: ArrayLike, density: SmoothedDensity, bins: Bins) -> Floats:
+def weights_as_rows_come(
+    y_val: ArrayLike, density: SmoothedDensity, bins: Bins, *, sample_weight: ArrayLike | None = None
+) -> Floats:
     """Weights ``(m,)`` that give held-out labels the density of the training labels; their mean is 1.
 
-    For validation rows of a balanced split, which hold more rare labels than rows as they come.
+    For validation rows of a balanced split, which hold more rare labels than rows as they come. Rows with weights
+    ``(m,)`` keep them within a value: the result is their product with what the density asks for.
     """
     y = label_array(y_val, "y_val")
-    ratio = density(y) / SmoothedDensity.from_labels(y, bins)(y)
+    weight = row_weights(sample_weight, y.size)
+    ratio = density(y) / SmoothedDensity.from_labels(y, bins, sample_weight=weight)(y)
     least = ratio[ratio > 0].min(initial=1.0)  # labels outside the training labels' range
-    ratio = np.maximum(ratio, least)
+    ratio = np.maximum(ratio, least) if weight is None else np.maximum(ratio, least) * weight
     return np.asarray(ratio / ratio.mean(), dtype=np.float64)
 
 

@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from tailwise._checks import InputError, not_negative
+from tailwise._checks import InputError, not_negative, row_weights
 from tailwise.distributions.grid_steps import GridFunction, cells_inside, volumes
 from tailwise.distributions.label_density import POINTS, REACH, balanced_ratio
 from tailwise.distributions.row_arrays import Floats, finite, increasing, numbers
@@ -81,7 +81,13 @@ class GridDensity:
 
     @classmethod
     def from_labels(
-        cls, y_train: ArrayLike, grid: BinGrid | None = None, *, lds: LDS | None = None, reach: float = REACH
+        cls,
+        y_train: ArrayLike,
+        grid: BinGrid | None = None,
+        *,
+        lds: LDS | None = None,
+        reach: float = REACH,
+        sample_weight: ArrayLike | None = None,
     ) -> Self:
         """Density of training labels.
 
@@ -91,6 +97,7 @@ class GridDensity:
             lds: smoothing, by default that of the weights.
             reach: how far decisions may go beyond the lowest and the highest label of a dimension, a fraction of their
                 range.
+            sample_weight: ``(n,)`` how much each row counts.
 
         Raises:
             InputError: labels that are empty, not finite or all equal in a dimension, a negative reach.
@@ -99,7 +106,8 @@ class GridDensity:
         if y.ndim != 2:
             raise InputError(f"y_train must be labels (n, K), got shape {y.shape}; for (n,) use SmoothedDensity")
         grid = BinGrid.auto(y) if grid is None else grid
-        counts = grid.histogram(y)
+        weight = row_weights(sample_weight, len(y))
+        counts = grid.histogram(y) if weight is None else np.bincount(grid.index(y), weight, grid.n_bins)
         return cls.from_counts(grid, counts, low=y.min(axis=0), high=y.max(axis=0), lds=lds, reach=reach)
 
     @classmethod

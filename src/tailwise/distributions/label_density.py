@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from tailwise._checks import InputError, label_array, not_negative
+from tailwise._checks import InputError, label_array, not_negative, row_weights
 from tailwise.distributions.row_arrays import Floats, finite, increasing, numbers, scalar
 from tailwise.distributions.steps import StepFunction
 from tailwise.labels.bins import Bins
@@ -32,7 +32,7 @@ class SmoothedDensity:
     Args:
         edges: ``(k + 1,)`` edges of the cells, increasing, target units.
         values: ``(k,)`` density in each cell, above 0, on any scale.
-        counts: ``(k,)`` training labels in each cell.
+        counts: ``(k,)`` training labels in each cell, or the sum of their weights.
         low: lowest training label.
         high: highest training label.
         lds: smoothing that the density was made with.
@@ -72,7 +72,13 @@ class SmoothedDensity:
 
     @classmethod
     def from_labels(
-        cls, y_train: ArrayLike, bins: Bins | None = None, *, lds: LDS | None = None, reach: float = REACH
+        cls,
+        y_train: ArrayLike,
+        bins: Bins | None = None,
+        *,
+        lds: LDS | None = None,
+        reach: float = REACH,
+        sample_weight: ArrayLike | None = None,
     ) -> Self:
         """Density of training labels.
 
@@ -81,13 +87,15 @@ class SmoothedDensity:
             bins: bins of the target; by default :meth:`Bins.auto`.
             lds: smoothing, by default that of the weights.
             reach: how far decisions may go beyond the lowest and the highest label, a fraction of their range.
+            sample_weight: ``(n,)`` how much each label counts.
 
         Raises:
             InputError: labels that are empty, not finite or all equal, a negative reach.
         """
         y = label_array(y_train, "y_train")
-        bins = Bins.auto(y) if bins is None else bins
-        return cls.from_counts(bins, bins.histogram(y), low=y.min(), high=y.max(), lds=lds, reach=reach)
+        bins, weight = Bins.auto(y) if bins is None else bins, row_weights(sample_weight, y.size)
+        counts = bins.histogram(y) if weight is None else np.bincount(bins.index(y), weight, bins.n_bins)
+        return cls.from_counts(bins, counts, low=y.min(), high=y.max(), lds=lds, reach=reach)
 
     @classmethod
     def from_counts(

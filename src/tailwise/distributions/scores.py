@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tailwise._checks import InputError, label_array, whole
+from tailwise._checks import InputError, label_array, row_weights, whole
 from tailwise.distributions.predictive import Predictive
 from tailwise.distributions.row_arrays import Floats, per_row, probabilities, scalar
 
@@ -91,6 +91,7 @@ def score_regions(
     confidence: float | Sequence[float] = CONFIDENCE,
     thresholds: Sequence[float] = (),
     seed: int = 0,
+    sample_weight: ArrayLike | None = None,
 ) -> dict[str, DistributionScores]:
     """Scores over all rows, or over the rows of each region.
 
@@ -102,6 +103,7 @@ def score_regions(
         confidence: of the intervals.
         thresholds: target units, for the reliability of ``above``.
         seed: of the randomized PIT of labels that are atoms.
+        sample_weight: ``(n,)`` above 0, how much each row counts.
 
     Raises:
         InputError: labels or masks that do not fit, levels outside (0, 1), thresholds that are not finite.
@@ -138,11 +140,13 @@ def score_regions(
         "pit": pit(predictive, y, seed=seed),
     }
     chances = predictive.above(np.asarray(cuts)[None]) if cuts else np.zeros((n, 0))
+    weight = row_weights(sample_weight, n)
 
     def scores(mask: NDArray[np.bool_]) -> DistributionScores:
         if not mask.any():
             return DistributionScores(0)
-        means = {name: values[mask].mean(axis=0) for name, values in columns.items()}
+        of = None if weight is None else weight[mask]
+        means = {name: np.average(values[mask], axis=0, weights=of) for name, values in columns.items()}
         return DistributionScores(
             n=int(mask.sum()),
             crps=float(means["crps"]),
@@ -150,8 +154,10 @@ def score_regions(
             pinball=dict(zip(asked.tolist(), means["pinball"].tolist(), strict=True)),
             coverage=dict(zip(tails.tolist(), means["coverage"].tolist(), strict=True)),
             width=dict(zip(tails.tolist(), means["width"].tolist(), strict=True)),
-            pit=tuple(pit_histogram(columns["pit"][mask], _PIT_BINS).tolist()),
-            reliability=tuple(reliability(chances[mask, j], y[mask], cut) for j, cut in enumerate(cuts)),
+            pit=tuple(pit_histogram(columns["pit"][mask], _PIT_BINS, sample_weight=of).tolist()),
+            reliability=tuple(
+                reliability(chances[mask, j], y[mask], cut, sample_weight=of) for j, cut in enumerate(cuts)
+            ),
         )
 
     return {name: scores(np.asarray(mask)) for name, mask in masks.items()}
@@ -191,17 +197,26 @@ def pit(predictive: Predictive, y_true: ArrayLike, *, seed: int = 0) -> Floats:
     return np.asarray(low + np.random.default_rng(seed).random(y.size) * (high - low), dtype=np.float64)
 
 
-def pit_histogram(values: ArrayLike, n_bins: int = _PIT_BINS) -> Floats:
+def pit_histogram(values: ArrayLike, n_bins: int = _PIT_BINS, *, sample_weight: ArrayLike | None = None) -> Floats:
     """Fraction of transforms in each of ``n_bins`` equal bins of 0 to 1.
 
     High ends mean distributions that are too narrow, a high middle too wide ones, a slope predictions too high or low.
+    Values count by weights ``(n,)``, if given.
     """
     transforms = label_array(values, "values")
-    counts, _ = np.histogram(transforms, whole(n_bins, "n_bins", least=1), (0.0, 1.0))
-    return np.asarray(counts / transforms.size, dtype=np.float64)
+    weight = row_weights(sample_weight, transforms.size)
+    counts, _ = np.histogram(transforms, whole(n_bins, "n_bins", least=1), (0.0, 1.0), weights=weight)
+    return np.asarray(counts / (transforms.size if weight is None else weight.sum()), dtype=np.float64)
 
 
-def reliability(chance: ArrayLike, y_true: ArrayLike, threshold: float, *, n_bins: int = _CHANCE_BINS) -> Reliability:
+def reliability(
+    chance: ArrayLike,
+    y_true: ArrayLike,
+    threshold: float,
+    *,
+    n_bins: int = _CHANCE_BINS,
+    sample_weight: ArrayLike | None = None,
+) -> Reliability:
     """Compare predicted chances of a value above a threshold with how often it was.
 
     Args:
@@ -209,6 +224,7 @@ def reliability(chance: ArrayLike, y_true: ArrayLike, threshold: float, *, n_bin
         y_true: ``(n,)`` labels.
         threshold: target units.
         n_bins: equal bins of the chance.
+        sample_weight: ``(n,)`` above 0, how much each row counts.
 
     Raises:
         InputError: chances outside 0 to 1, shapes that differ, a threshold that is not a number.
@@ -218,12 +234,15 @@ def reliability(chance: ArrayLike, y_true: ArrayLike, threshold: float, *, n_bin
         raise InputError(f"chance must be from 0 to 1, one a label, got {p.size} from {p.min():g} to {p.max():g}")
     happened = (y > cut).astype(np.float64)
     bins = np.minimum((p * whole(n_bins, "n_bins", least=1)).astype(np.int64), n_bins - 1)
-    counts, sums, hits = (np.bincount(bins, weights, n_bins) for weights in (None, p, happened))
+    weight = row_weights(sample_weight, y.size)
+    each = (None, p, happened) if weight is None else (weight, p * weight, happened * weight)
+    counts, sums, hits = (np.bincount(bins, weights, n_bins) for weights in each)
     used = counts > 0
+    rows = counts if weight is None else np.bincount(bins, minlength=n_bins)
     return Reliability(
         threshold=cut,
-        n=tuple(counts[used].astype(int).tolist()),
+        n=tuple(rows[used].astype(int).tolist()),
         predicted=tuple((sums[used] / counts[used]).tolist()),
         observed=tuple((hits[used] / counts[used]).tolist()),
-        brier=float(((p - happened) ** 2).mean()),
+        brier=float(np.average((p - happened) ** 2, weights=weight)),
     )

@@ -35,9 +35,16 @@ class VectorDial:
     density: GridDensity
 
     @classmethod
-    def from_labels(cls, y_train: ArrayLike, grid: BinGrid | None = None, *, reach: float = REACH) -> Self:
+    def from_labels(
+        cls,
+        y_train: ArrayLike,
+        grid: BinGrid | None = None,
+        *,
+        reach: float = REACH,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
         """Dial of ``(n, K)`` training labels; arguments as in :meth:`GridDensity.from_labels`."""
-        return cls(GridDensity.from_labels(y_train, grid, reach=reach))
+        return cls(GridDensity.from_labels(y_train, grid, reach=reach, sample_weight=sample_weight))
 
     def tilted(
         self, predictive: VectorPredictive, balance: float | None = None, *, density: GridTarget | None = None

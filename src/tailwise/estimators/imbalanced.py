@@ -17,6 +17,7 @@ from sklearn.utils.validation import _check_sample_weight, check_consistent_leng
 
 from tailwise._checks import InputError, label_array, one_of, shown
 from tailwise.data.columns import Column, Schema
+from tailwise.data.row_weight import unequal
 from tailwise.data.rows import FrameRows, as_frame
 from tailwise.data.targets import FEWEST_ROWS
 from tailwise.data.task import Task
@@ -31,6 +32,7 @@ from tailwise.experiment.quality import FEWEST_ROWS as STACK_ROWS
 from tailwise.experiment.spec import AUTO_METHOD, Experiment
 from tailwise.labels.bin_grid import BinGrid
 from tailwise.labels.bins import Bins
+from tailwise.labels.output_bins import OutputBins
 from tailwise.modalities.encoder_names import AUTO, ENCODERS
 from tailwise.model_selection import StratifiedRegressionGroupKFold, StratifiedRegressionKFold
 from tailwise.training.epoch import Epoch
@@ -86,9 +88,10 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     Note:
         An eighth of the rows is held out to choose the epoch and to calibrate intervals (of every stretch of the
         target, by whole ``groups``), unless ``eval_set`` gives them. Of fewer than 30 rows none are: then the training
-        rows themselves choose the epoch, and there are no intervals. Rows with a ``sample_weight`` are drawn in
-        proportion to it, with replacement, so that every loss and regularizer can be used with it; labels are counted
-        by rows.
+        rows themselves choose the epoch, and there are no intervals. Rows count by ``sample_weight`` in the
+        training, in the errors that choose the epoch and the balance, and in the intervals. A network draws rows in
+        proportion to it, with replacement, so that every loss and regularizer can be used with it; rows of
+        ``eval_set`` have its mean. Regions and label weights follow the number of rows.
 
     Raises:
         InputError: a method, encoder or number that does not work, a constant target.
@@ -152,7 +155,7 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             X: ``(n, p)`` numbers, NaN where missing, or a data frame, of pandas or polars, whose text and category
                 columns are nominal.
             y: ``(n,)`` targets.
-            sample_weight: ``(n,)`` weights: how often a row is drawn, relative to others.
+            sample_weight: ``(n,)`` weights of at least 0: how much a row counts, relative to others.
             groups: ``(n,)`` group of each row; no group is divided between training and validation rows.
             eval_set: validation rows and targets, in place of held-out ones.
         """
@@ -391,7 +394,7 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             "column",
             self._schema(frame, labels, n_train),
             self._bins(y_train),
-            weight=None if weight is None else np.where(row < 0, 1.0, weight[row]),
+            weight=None if weight is None else unequal(np.where(row < 0, weight.mean(), weight[row])),
             group=None if groups is None else _codes(groups, row),
             held_out=eval_set is not None or len(np.unique(row)) == len(row),
         )
@@ -411,7 +414,7 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         held[rows] = True
         return held
 
-    def _bins(self, y: NDArray[np.float64]) -> Bins | BinGrid:
+    def _bins(self, y: NDArray[np.float64]) -> Bins | BinGrid | OutputBins:
         if self.bin_width is not None and self.n_bins is not None:
             raise InputError("give `bin_width` or `n_bins`, not both")
         return bins_for(y, self.bin_width, self.n_bins)

@@ -39,6 +39,7 @@ def choose_balance(
     *,
     plain: NDArray[np.float64] | None = None,
     within: float = 0.0,
+    weight: NDArray[np.float64] | None = None,
 ) -> BalanceChoice:
     """Choose the balance with the lowest error evenly over values whose error as rows come is within a bound.
 
@@ -50,6 +51,7 @@ def choose_balance(
         plain: ``(n,)`` predictions of a plain model for these rows, whose error as rows come is the bound; by default
             the model's own at balance 0.
         within: by how much the error as rows come may exceed the bound, 0.05 for 5 %.
+        weight: ``(n,)`` how much each row counts in both errors.
 
     Example:
         >>> from tailwise.distributions import Mixture
@@ -60,9 +62,11 @@ def choose_balance(
         [0.0, 0.75, 1.0]
     """
     decided = [Decision(balance=balance).of(predictive, dial) for balance in CANDIDATES]
-    come = tuple(error_as_rows_come(y, pred, shots) for pred in decided)
-    evenly = tuple(balanced_mean_absolute_error(y, pred, shots.scalar_bins) for pred in decided)
-    bound = (come[0] if plain is None else error_as_rows_come(y, plain, shots)) * (1 + within)
+    come = tuple(error_as_rows_come(y, pred, shots, sample_weight=weight) for pred in decided)
+    bins = shots.scalar_bins
+    evenly = tuple(balanced_mean_absolute_error(y, pred, bins, sample_weight=weight) for pred in decided)
+    of_plain = come[0] if plain is None else error_as_rows_come(y, plain, shots, sample_weight=weight)
+    bound = of_plain * (1 + within)
     allowed = [place for place, error in enumerate(come) if error <= bound] or [int(np.argmin(come))]
     best = min(allowed, key=lambda place: evenly[place])
     return BalanceChoice(CANDIDATES[best], bound, come, evenly)

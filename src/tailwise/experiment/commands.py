@@ -79,6 +79,8 @@ def _options(name: str, value: Any) -> Iterator[tuple[str, ...]]:
     elif isinstance(value, Mapping):
         cells = ((column, cell) for column, given in value.items() for cell in _listed(given))
         yield from ((flag, f"{column}={cell}") for column, cell in cells)
+    elif name in ("lags", "rolling"):
+        yield flag, ",".join(str(rows) for rows in value)
     elif name == "shots":
         yield flag, ",".join(f"{rows:g}" for rows in value)
     else:

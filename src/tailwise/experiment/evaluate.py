@@ -14,9 +14,10 @@ from tailwise.distributions.pooling import concatenate
 from tailwise.distributions.predictive import Predictive
 from tailwise.distributions.vector_predictive import AnyPredictive
 from tailwise.experiment.interval_coverage import measured_intervals
-from tailwise.experiment.leaderboard import Leaderboard, Rival, Standing
+from tailwise.experiment.leaderboard import Leaderboard, Rival, Standing, errors_by_output
 from tailwise.experiment.model import FittedModel, Predictions
 from tailwise.experiment.trade_off import TradeOff, trade_off
+from tailwise.labels.output_bins import OutputBins
 from tailwise.labels.relevance import Relevance
 from tailwise.labels.shots import REGIONS, Shots
 from tailwise.metrics.confidence import Interval
@@ -43,6 +44,7 @@ class PredictedPart:
         features: ``(m, d)`` features of the rows that were asked for, where the model has features.
         predictive: distributions of the labels, where the model has some.
         notes: notes for the user, of the predictions.
+        weight: ``(n,)`` how much each row counts; ``None`` where all count alike.
     """
 
     part: str
@@ -54,6 +56,7 @@ class PredictedPart:
     features: NDArray[np.float64] | None
     predictive: AnyPredictive | None = None
     notes: tuple[str, ...] = ()
+    weight: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,7 @@ class Evaluation:
         intervals: coverage of each kind of intervals by region of the true value, of a model with distributions.
         notes: notes for the user: predictions at the limit, a row that carries much of an error, no rare row.
         rival: predictions of a plain model for the same rows, if they were asked for.
+        outputs: of several targets, errors of each alone, in its own unit, bins and regions.
     """
 
     predicted: PredictedPart
@@ -88,6 +92,7 @@ class Evaluation:
     notes: tuple[str, ...] = ()
     references: tuple[Standing, ...] = ()
     rival: Rival | None = None
+    outputs: tuple[Standing, ...] = ()
 
     def metrics(self) -> dict[str, dict[str, float]]:
         """Return number of rows and metrics by region as plain numbers, without intervals."""
@@ -132,7 +137,7 @@ def predict_part(
         features_of: positions of the rows, within the part, whose features to keep.
         known: the model's predictions of the part, where they were made before.
     """
-    rows, y = task.rows_of(part)
+    (rows, y), weight = task.rows_of(part), task.weight_of(part)
     if known is None:
         positions = np.arange(len(rows))[piece(len(rows))]
         wanted = None if features_of is None else np.isin(positions, features_of)
@@ -142,14 +147,21 @@ def predict_part(
             )
         )
         if part == "val" and model.conditional is not None:  # it was fitted to these rows
-            known = replace(known, predictive=model.cross_fitted(y, known.pred))
+            known = replace(known, predictive=model.cross_fitted(y, known.pred, weight))
     pred = model.decided(known, Decision())
     ends = None if model.intervals is None else model.intervals_of(pred, CONFIDENCE)
     place = task.row[task.part == part]
-    return PredictedPart(part, place, y, pred, known.std, ends, known.features, known.predictive, known.notes)
+    return PredictedPart(part, place, y, pred, known.std, ends, known.features, known.predictive, known.notes, weight)
 
 
-def predict_rows(model: FittedModel, rows: Any, y: NDArray[np.float64], *, ignore_extra: bool = False) -> PredictedPart:
+def predict_rows(
+    model: FittedModel,
+    rows: Any,
+    y: NDArray[np.float64],
+    *,
+    ignore_extra: bool = False,
+    weight: NDArray[np.float64] | None = None,
+) -> PredictedPart:
     """Predict rows that belong to no task, in one pass through the model, without intervals.
 
     Args:
@@ -157,11 +169,12 @@ def predict_rows(model: FittedModel, rows: Any, y: NDArray[np.float64], *, ignor
         rows: a data frame, or rows.
         y: their targets, ``(n,)`` or ``(n, K)``.
         ignore_extra: allow columns that the model was not trained on.
+        weight: ``(n,)`` how much each row counts in the errors.
     """
     known = model.predictions(rows, predictive=_needs_distributions(model), ignore_extra=ignore_extra, quiet=True)
     pred = model.decided(known, Decision())
     return PredictedPart(
-        "new", np.arange(len(y)), y, pred, known.std, None, known.features, known.predictive, known.notes
+        "new", np.arange(len(y)), y, pred, known.std, None, known.features, known.predictive, known.notes, weight
     )
 
 
@@ -244,23 +257,30 @@ def measure(
         resamples: bootstrap resamples for the intervals of metrics; 0 for none.
     """
     y, pred, ends, predictive = predicted.y, predicted.pred, predicted.ends, predicted.predictive
+    weight = predicted.weight
     curve: TradeOff | None = None
     intervals: tuple[MeasuredIntervals, ...] = ()
     if predictive is not None and model.dial is not None and len(y):
-        curve = trade_off(y, predictive, model.dial, shots, balance=model.balance, spread=spread)
+        curve = trade_off(y, predictive, model.dial, shots, balance=model.balance, spread=spread, weight=weight)
         if isinstance(predictive, Predictive) and predicted.part != "val":  # the intervals are calibrated on these rows
             known = Predictions(pred, predictive=predictive)
-            intervals = measured_intervals(model, y, known, ends, shots, balanced=spread is not None)
+            balanced = spread is not None
+            intervals = measured_intervals(model, y, known, ends, shots, balanced=balanced, row_weight=weight)
     return Evaluation(
         predicted,
-        region_metrics(y, pred, shots, relevance=relevance, resamples=resamples, seed=seed),
-        None if ends is None else coverage_by_region(y, pred, ends[:, 0], ends[:, 1], shots),
+        region_metrics(y, pred, shots, relevance=relevance, resamples=resamples, seed=seed, sample_weight=weight),
+        None if ends is None else coverage_by_region(y, pred, ends[:, 0], ends[:, 1], shots, sample_weight=weight),
         curve,
         model.leaderboard,
         model.balance,
-        as_rows_come(y, pred, shots) if len(y) else None,
+        as_rows_come(y, pred, shots, sample_weight=weight) if len(y) else None,
         intervals,
-        (*predicted.notes, *notes_on_heavy_row(y, pred, predicted.row), *_no_rare_row(y, shots)),
+        (
+            *predicted.notes,
+            *([] if isinstance(shots.bins, OutputBins) else notes_on_heavy_row(y, pred, predicted.row, weight)),
+            *_no_rare_row(y, shots),
+        ),
+        outputs=errors_by_output(y, pred, shots, model.schema.targets, weight) if y.ndim > 1 and len(y) else (),
     )
 
 

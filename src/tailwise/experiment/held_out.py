@@ -32,8 +32,9 @@ class HeldOut:
     Args:
         y: ``(n,)`` labels, target units.
         pred: ``(n,)`` the model's predictions, each corrected by a correction that did not see its label.
-        weight: ``(n,)`` weights that give the labels the density of the training labels.
-        balanced: whether the rows are those of a balanced split, so that only weighted rows resemble rows as they come.
+        weight: ``(n,)`` weights that give the labels the density of the training labels, times the rows' own.
+        balanced: whether only weighted rows resemble rows as they come: those of a balanced split, or with weights of
+            their own.
         given: the distributions that the model itself gives; ``None`` for those of the label given the prediction,
             each fitted to the other rows.
         atoms: values that many training labels share, as ``given`` does not have them.

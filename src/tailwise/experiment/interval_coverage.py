@@ -23,6 +23,7 @@ def measured_intervals(
     shots: Shots,
     *,
     balanced: bool,
+    row_weight: NDArray[np.float64] | None = None,
 ) -> tuple[MeasuredIntervals, ...]:
     """Measure the intervals around predictions, and those of the distributions at a balance of 0, 1 and the model's.
 
@@ -33,11 +34,12 @@ def measured_intervals(
         ends: ``(n, 2)`` ends of the intervals around predictions, if there are some.
         shots: regions.
         balanced: whether the rows are those of a balanced split, and must be weighted to resemble rows as they come.
+        row_weight: ``(n,)`` how much each row counts.
     """
     dial = model.dial
-    weight = None
+    weight = row_weight
     if balanced and isinstance(dial, Dial):
-        weight = weights_as_rows_come(y_true, dial.density, shots.scalar_bins)
+        weight = weights_as_rows_come(y_true, dial.density, shots.scalar_bins, sample_weight=row_weight)
     kinds = {} if ends is None else {"around predictions": ends}
     if model.has_decision_intervals and known.predictive is not None:
         with warnings.catch_warnings():
@@ -49,7 +51,12 @@ def measured_intervals(
     measured = []
     for name, (low, high) in ((name, one.T) for name, one in kinds.items()):
         whole = weighted_coverage(y_true, low, high, weight)
-        by_true = {region: weighted_coverage(y_true[rows], low[rows], high[rows]) for region, rows in masks.items()}
+        by_true = {
+            region: weighted_coverage(
+                y_true[rows], low[rows], high[rows], None if row_weight is None else row_weight[rows]
+            )
+            for region, rows in masks.items()
+        }
         if whole is not None:
             present = {region: one for region, one in by_true.items() if one is not None}
             measured.append(MeasuredIntervals(name, whole, present))

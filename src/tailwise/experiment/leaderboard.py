@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from tailwise.experiment.balance_choice import BalanceChoice
 from tailwise.labels.shots import Shots
+from tailwise.metrics.errors import weighted_median
 from tailwise.metrics.region_errors import error_as_rows_come, region_errors
 
 CONSTANT, STACK = "constant", "stack"
@@ -34,13 +35,20 @@ class Standing:
     bias: Mapping[str, float]
 
     @classmethod
-    def of(cls, name: str, y: NDArray[np.float64], pred: NDArray[np.float64], shots: Shots) -> Self:
-        """Measure ``(n,)`` predictions of rows with labels ``(n,)``."""
-        errors = region_errors(y, pred, shots)
+    def of(
+        cls,
+        name: str,
+        y: NDArray[np.float64],
+        pred: NDArray[np.float64],
+        shots: Shots,
+        weight: NDArray[np.float64] | None = None,
+    ) -> Self:
+        """Measure ``(n,)`` predictions of rows with labels ``(n,)``, and weights ``(n,)`` if rows have some."""
+        errors = region_errors(y, pred, shots, sample_weight=weight)
         regions = [region for region in errors if region != "all"]
         return cls(
             name,
-            error_as_rows_come(y, pred, shots),
+            error_as_rows_come(y, pred, shots, sample_weight=weight),
             errors["all"]["bmae"],
             {region: errors[region]["mae"] for region in regions},
             {region: errors[region]["bias"] for region in regions},
@@ -97,10 +105,11 @@ class Leaderboard:
         points: Mapping[str, NDArray[np.float64]],
         shots: Shots,
         choice: BalanceChoice | None,
+        weight: NDArray[np.float64] | None = None,
     ) -> Self:
         """Measure out-of-fold predictions ``(n,)`` of a stack and of its experts by name."""
-        every = {STACK: stack, **points, CONSTANT: np.full(len(y), np.median(y))}
-        return cls(tuple(Standing.of(name, y, pred, shots) for name, pred in every.items()), choice)
+        every = {STACK: stack, **points, CONSTANT: np.full(len(y), weighted_median(y, weight))}
+        return cls(tuple(Standing.of(name, y, pred, shots, weight) for name, pred in every.items()), choice)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values that :meth:`from_json` reads back exactly."""
@@ -116,6 +125,25 @@ class Leaderboard:
                 choice["balance"], choice["bound"], tuple(choice["as_rows_come"]), tuple(choice["evenly"])
             )
         return cls(tuple(Standing(**one) for one in saved["standings"]), choice)
+
+
+def errors_by_output(
+    y: NDArray[np.float64],
+    pred: NDArray[np.float64],
+    shots: Shots,
+    names: Sequence[str],
+    weight: NDArray[np.float64] | None = None,
+) -> tuple[Standing, ...]:
+    """Return the errors of each of K targets alone, in its own unit, bins and regions.
+
+    Args:
+        y: ``(n, K)`` labels.
+        pred: ``(n, K)`` predictions.
+        shots: regions of the grid of all targets, from training labels.
+        names: of the targets.
+        weight: ``(n,)`` how much each row counts.
+    """
+    return tuple(Standing.of(name, y[:, j], pred[:, j], shots.of_output(j), weight) for j, name in enumerate(names))
 
 
 def _changes(ours: Standing, theirs: Standing) -> str:

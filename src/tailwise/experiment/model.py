@@ -21,11 +21,13 @@ from tailwise.calibration.corrections import Correction, Fitting
 from tailwise.calibration.intervals import RegionIntervals
 from tailwise.data.columns import Schema
 from tailwise.data.damaged import DAMAGED
+from tailwise.data.lags import with_lags
 from tailwise.data.preprocessing import levels_of
 from tailwise.data.reach import FEATURE_REACH
 from tailwise.data.rows import Rows, as_frame, as_rows
 from tailwise.data.seen import Seen, note_on_bounded, note_on_unseen
 from tailwise.data.task import Task
+from tailwise.data.time_order import new_labels, new_times
 from tailwise.distributions.atoms import Atoms, atoms_from_json, atoms_of
 from tailwise.distributions.conditional import FEWEST, ConditionalDensity
 from tailwise.distributions.decisions import Decision, Dial, Loss
@@ -171,11 +173,12 @@ class FittedModel:
         """
         scalar = len(self.schema.targets) == 1
         if out_of_fold is None:
-            y_train = task.rows_of("train")[1]
-            rows, y_val = task.rows_of("val")
+            y_train, weight_train = task.rows_of("train")[1], task.weight_of("train")
+            (rows, y_val), weight_val = task.rows_of("val"), task.weight_of("val")
             raw = replace(self, correction=None).predictions(rows, predictive=True)
         else:
             y_train = y_val = task.y[out_of_fold.rows]
+            weight_train = weight_val = None if task.weight is None else task.weight[out_of_fold.rows]
             outputs = out_of_fold.outputs
             raw = Predictions(outputs.pred, outputs.std, None, outputs.predictive)
         pred, fitted = raw.pred, None
@@ -183,7 +186,8 @@ class FittedModel:
 
             def fit_to(chosen: NDArray[np.bool_]) -> Correction:
                 bins = task.shots.scalar_bins
-                result: Correction = correction.fit(Fitting(y_train, bins, y_val[chosen], pred[chosen]))
+                weight = None if weight_val is None else weight_val[chosen]
+                result: Correction = correction.fit(Fitting(y_train, bins, y_val[chosen], pred[chosen], weight))
                 return result
 
             fitted = fit_to(np.ones(len(pred), dtype=bool))
@@ -195,16 +199,17 @@ class FittedModel:
             raw, pred = Predictions(fitted(pred), raw.std, raw.features), crossed
         calibrated = replace(self, correction=fitted)
         if not scalar:
-            joint = len(raw.pred) > 0 and raw.predictive is not None
-            return replace(calibrated, dial=VectorDial.from_labels(y_train, _grid(task)) if joint else None), raw
-        dial = Dial.from_labels(y_train, task.shots.scalar_bins)
+            joint = len(raw.pred) > 0 and raw.predictive is not None and _grid(task) is not None
+            of_targets = VectorDial.from_labels(y_train, _grid(task), sample_weight=weight_train) if joint else None
+            return replace(calibrated, dial=of_targets), raw
+        dial = Dial.from_labels(y_train, task.shots.scalar_bins, sample_weight=weight_train)
         calibrated = replace(calibrated, dial=dial, atoms=atoms_of(y_train, self.transform))
         held, known = None, _scalar(raw.predictive)
         if intervals and len(y_val) >= FEWEST:
-            weight = calibrated._as_rows_come(y_val)
+            weight = calibrated._as_rows_come(y_val, weight_val)
             if correction is not None or known is None:
                 calibrated = replace(calibrated, conditional=self._fit_conditional(y_val, pred, weight))
-            balanced = task.split == "balanced" and out_of_fold is None
+            balanced = (task.split == "balanced" and out_of_fold is None) or weight_val is not None
             held = HeldOut(y_val, pred, weight, balanced, known, calibrated.atoms, self.transform)
             calibrated = replace(calibrated, atoms=held.calibrated_atoms(), held_out=held.thinned())
         raw = replace(raw, std=calibrated._std(raw.std, known, raw.pred))
@@ -213,14 +218,15 @@ class FittedModel:
         choice, known = None, _scalar(raw.predictive)
         if within is not None and known is not None and len(y_val) >= 2 * FEWEST:
             plain = None if out_of_fold is None else out_of_fold.points[out_of_fold.plain]
-            choice = choose_balance(y_val, known, dial, task.shots, plain=plain, within=within)
+            choice = choose_balance(y_val, known, dial, task.shots, plain=plain, within=within, weight=weight_val)
             calibrated = replace(calibrated, balance=choice.balance)
         pred = calibrated.decided(replace(raw, pred=pred), Decision())
         if out_of_fold is not None:
-            leaderboard = Leaderboard.of(y_val, pred, out_of_fold.points, task.shots, choice)
+            leaderboard = Leaderboard.of(y_val, pred, out_of_fold.points, task.shots, choice, weight_val)
             calibrated = replace(calibrated, leaderboard=leaderboard)
         if intervals:
-            calibrated = replace(calibrated, intervals=RegionIntervals.fit(y_val, pred, task.shots))
+            fitted_intervals = RegionIntervals.fit(y_val, pred, task.shots, sample_weight=weight_val)
+            calibrated = replace(calibrated, intervals=fitted_intervals)
         return calibrated, raw if out_of_fold is None else raw.of_rows((task.part == "val")[out_of_fold.rows])
 
     def _std(
@@ -249,14 +255,17 @@ class FittedModel:
         scalar = _scalar(predictive)
         return predictive if self.atoms is None or scalar is None else self.atoms.of(scalar)
 
-    def cross_fitted(self, y_val: NDArray[np.float64], pred: NDArray[np.float64]) -> Predictive | None:
+    def cross_fitted(
+        self, y_val: NDArray[np.float64], pred: NDArray[np.float64], row_weight: NDArray[np.float64] | None = None
+    ) -> Predictive | None:
         """Return the distributions of validation rows, each from the others; ``None`` of too few rows.
 
         Args:
             y_val: ``(m,)`` labels of the rows that :attr:`conditional` was fitted to.
             pred: ``(m,)`` predictions for them.
+            row_weight: ``(m,)`` weights of the rows, if they have some.
         """
-        weight = self._as_rows_come(y_val)
+        weight = self._as_rows_come(y_val, row_weight)
         return HeldOut(y_val, pred, weight, balanced=False, atoms=self.atoms, transform=self.transform).distributions
 
     def _fit_conditional(
@@ -266,9 +275,9 @@ class FittedModel:
         labels, at = (values if self.transform is None else self.transform.forward(values) for values in (y_val, pred))
         return ConditionalDensity.fit(labels, at, sample_weight=weight)
 
-    def _as_rows_come(self, y_val: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _as_rows_come(self, y_val: NDArray[np.float64], row_weight: NDArray[np.float64] | None) -> NDArray[np.float64]:
         dial: Any = self._checked_dial()
-        return weights_as_rows_come(y_val, dial.density, self.shots.scalar_bins)
+        return weights_as_rows_come(y_val, dial.density, self.shots.scalar_bins, sample_weight=row_weight)
 
     def predict(
         self,
@@ -395,7 +404,7 @@ class FittedModel:
         Raises:
             InputError: columns that are missing, unknown, or of another type.
         """
-        rows = self._rows(frame, ignore_extra=True)
+        rows, _ = self.with_lags(self._checked_rows(frame, ignore_extra=True))
         return note_on_unseen(self.schema.features(rows.frame()), self.schema.seen) if self.schema.seen else []
 
     def predict_std(self, frame: pd.DataFrame | Rows, *, ignore_extra: bool = False) -> NDArray[np.float64] | None:
@@ -435,7 +444,7 @@ class FittedModel:
         Raises:
             InputError: columns that are missing, unknown, or of another type.
         """
-        rows = self._rows(frame, ignore_extra)
+        rows, of_lags = self.with_lags(self._checked_rows(frame, ignore_extra))
         k = len(self.schema.targets)
         pred, std, features, distributions = [np.empty(0) if k == 1 else np.empty((0, k))], [], [], list[Any]()
         unchanged = self.correction is None and not self.reweighted
@@ -465,7 +474,7 @@ class FittedModel:
             spread,
             np.concatenate(features) if features else None,
             self._of_atoms(given) if predictive and given is not None else None,
-            notes,
+            (*of_lags, *notes),
         )
 
     def _bounded(
@@ -565,7 +574,24 @@ class FittedModel:
         ends = self.intervals.intervals(pred, confidence)
         return ends if self.transform is None else np.maximum(ends, self.transform.lowest)
 
-    def _rows(self, frame: pd.DataFrame | Rows, ignore_extra: bool) -> Rows:
+    def with_lags(self, frame: pd.DataFrame | Rows) -> tuple[Rows, tuple[str, ...]]:
+        """Return rows with the features that are earlier labels of their series, and notes for the user.
+
+        Earlier labels are those of the rows themselves, where their table has the target, and before them the last ones
+        of the training table. Rows that have these features already are returned as they are.
+
+        Raises:
+            InputError: times that cannot be read, two rows of one series and time.
+        """
+        rows, lags = as_rows(frame), self.schema.lags
+        if lags is None or set(lags.columns) <= set(rows.columns):
+            return rows, ()
+        table, readings = rows.frame(), self.schema.readings
+        times, y = new_times(table, lags, readings), new_labels(table, lags, readings)
+        added, notes = with_lags(table, lags, times, y)
+        return as_rows(added), tuple(notes)
+
+    def _checked_rows(self, frame: pd.DataFrame | Rows, ignore_extra: bool) -> Rows:
         frame = as_frame(frame)
         rows = as_rows(frame.rename(columns=str) if isinstance(frame, pd.DataFrame) else frame)
         self.schema.check(rows.columns, ignore_extra=ignore_extra)

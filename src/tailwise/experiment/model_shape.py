@@ -5,7 +5,11 @@ from typing import Any
 from tailwise._stored import Each
 
 _LABEL = (float, [float])  # of one target, of several
-_BINS = ({"edges": [float]}, {"axes": [{"edges": [float]}]})
+_BINS = (
+    {"edges": [float]},
+    {"axes": [{"edges": [float]}]},
+    {"outputs": [{"edges": [float]}], "counts": [[int]], "spread": [float]},
+)
 _SHOTS = {
     "bins": _BINS,
     "counts": list,
@@ -13,6 +17,7 @@ _SHOTS = {
     "few": float,
     "gaps?": (None, {"ranges": [[float]], "low": float, "high": float}),
     "given?": (None, [int]),
+    "mass?": (None, [float]),
 }
 _LDS = {"kernel": str, "window": int, "sigma": float, "padding": (None, str), "compat": str}
 _DENSITY = {"edges": list, "values": list, "counts": list, "low": _LABEL, "high": _LABEL, "lds": _LDS}
@@ -21,7 +26,13 @@ _SCORES = {"name": str, "as_rows_come": float, "evenly": float, "mae": Each(floa
 MODEL: Any = {
     "format": (int, str),
     "inputs?": (None, dict),
-    "model": {"kind": str, "sha256?": str, "encoder?": {"encoder": str}, "head?": (None, {"kind": str})},
+    "model": {
+        "kind": str,
+        "sha256?": str,
+        "encoder?": {"encoder": str},
+        "head?": (None, {"kind": str}),
+        "unit?": [float],
+    },
     "back?": (
         None,
         {

@@ -1,6 +1,7 @@
 """Prepare a table: columns, split, bins, regions; everything learnt from training rows only."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,19 @@ from tailwise.data.columns import Schema
 from tailwise.data.missing_codes import notes_on_codes
 from tailwise.data.own_parts import text_columns, with_own_parts
 from tailwise.data.reading import PLAIN
+from tailwise.data.row_weight import ROLE, check_weight_column, note_on_weights, read_weights, unequal
 from tailwise.data.rows import FrameRows, Rows, as_rows, sample
 from tailwise.data.source import Source, load_source
 from tailwise.data.splits import SPLIT_COLUMN, SplitName, check_groups, split_rows
 from tailwise.data.splits import split_column as split_column_parts
 from tailwise.data.targets import check_target, require_column, target_names, target_reading, target_rows
 from tailwise.data.task import Task
+from tailwise.data.time_order import ROLE as TIME
+from tailwise.data.time_order import TimeOrder, check_time_column, note_on_dates, seasons_alone, time_order
 from tailwise.labels.bin_grid import BinGrid
 from tailwise.labels.bins import Bins
 from tailwise.labels.gaps import Gaps
+from tailwise.labels.output_bins import OutputBins
 from tailwise.labels.relevance import Relevance
 from tailwise.labels.shots import Shots
 from tailwise.modalities.kinds import column_options, how_to_name
@@ -34,9 +39,16 @@ _CHOICES = (
     *("bin_width", "n_bins", "shots", "split", "split_column", "group", "drop_missing_target", "mask_target", "seed"),
     *("drop", "nominal", "numeric", "date"),
 )
-_WHERE_GIVEN = ("split_key", "missing", "decimal", "thousands", "date_order")  # others are always written
+# Written where they are given.
+_IF_GIVEN = ("split_key", "missing", "decimal", "thousands", "date_order", "weight", "time", "lags", "rolling")
 _OF_PARTS = ("test", "valid")
-_ROLES = {"group": "it holds the groups", "key": "it names the rows", "split": "it holds the split"}
+_ROLES = {
+    "group": "it holds the groups",
+    "key": "it names the rows",
+    "split": "it holds the split",
+    ROLE: "it holds the weights of rows",
+    TIME: "it holds the time of rows",
+}
 
 
 def prepare(
@@ -54,6 +66,10 @@ def prepare(
     valid: "str | Path | pd.DataFrame | None" = None,
     group: str | None = None,
     split_key: str | None = None,
+    weight: str | None = None,
+    time: str | None = None,
+    lags: Sequence[int] = (),
+    rolling: Sequence[int] = (),
     drop: Sequence[str] = (),
     nominal: Sequence[str] = (),
     numeric: Sequence[str] = (),
@@ -74,7 +90,10 @@ def prepare(
         data: the table: a data frame of pandas or polars, a file, ``example:NAME``, or a source that was read before.
             Of rows that are not in memory only the target, and columns that split or group, are read whole; the
             columns are recognised from a sample.
-        target: target column; or two or three of one unit, which are predicted together.
+        target: target column; or several, at most 50, which are predicted together. The error of a row of two or three,
+            of one unit, is a distance, and their regions are cells of a grid. Of more each has bins and a unit of its
+            own: a row is as rare as its rarest label, and its error is the root mean square over the targets, in their
+            standard deviations.
         bin_width: width of the bins, target units; by default :meth:`Bins.auto`. Of several targets, width along each.
         n_bins: number of bins instead; of several targets, along each.
         edges: edges of the bins instead, target units; of one target.
@@ -88,6 +107,15 @@ def prepare(
         group: column whose groups are never split.
         split_key: column with a different value in every row, such as an id, that the rows are drawn by: their order
             then does not change the split.
+        weight: column with the weights of rows, at least 0: exposure, survey weights. It is no feature. Rows count by
+            it in the training, in every error and in the density of labels; regions follow the number of rows, since a
+            model learns from rows. Rows of weight 0 are dropped.
+        time: column with dates or numbers by which rows are split: the earliest are trained on, then come those of
+            validation, then those of test. The folds of a stack look forward only. Groups are then series, which the
+            split cuts. Of dates the phases of year, week and day are features, the day itself is not, since rows to
+            predict lie beyond it; numbers are no feature.
+        lags: rows back in the series whose target is a feature, see :class:`tailwise.data.lags.Lags`; with ``time``.
+        rolling: numbers of rows before, whose mean target is a feature; with ``time``.
         drop: columns to leave out.
         nominal: columns to take as nominal.
         numeric: columns to take as numeric.
@@ -111,7 +139,7 @@ def prepare(
     """
     given = locals()
     media_roles = media_columns(media, parameters=prepare.__kwdefaults__ or ())
-    choices = {name: given[name] for name in _CHOICES} | {name: given[name] for name in _WHERE_GIVEN if given[name]}
+    choices = {name: given[name] for name in _CHOICES} | {name: given[name] for name in _IF_GIVEN if given[name]}
     rules = CellRules.of(missing, decimal, thousands, date_order)
     for _, option in column_options():
         choices[option.name] = media.get(option.name, () if option.together == 1 else None)
@@ -124,7 +152,14 @@ def prepare(
     )
     rows = as_rows(data) if source is None else source.rows  # type: ignore[arg-type]
     folder = source.folder if source is not None and folder is None else folder
+    if time is None and (lags or rolling):
+        raise InputError("`lags` and `rolling` look back in time; name the column of the time with `time`")
+    if time is not None and split not in ("auto", "column", "time"):
+        raise InputError(f"`time` splits the rows by time, and `split={split!r}` at random; leave one of them out")
+    if split == "time" and time is None:
+        raise InputError("`split='time'` needs the column of the time; name it with `time`")
     own_notes: list[str] = []
+    row_weight: NDArray[np.float64] | None = None
     parts = {name: given[name] for name in _OF_PARTS if given[name] is not None}
     if parts:
         if split not in ("auto", "column"):
@@ -148,15 +183,33 @@ def prepare(
     of_targets = rows.frame(list(targets))
     readings = {name: target_reading(of_targets, name, rules) for name in targets}
     values, labelled = target_rows(of_targets, targets, drop=drop_missing_target, readings=readings)
+    order: TimeOrder | None = None
+    if time is not None:
+        check_time_column(time, names, targets, (group, split_column, weight))
+        order = time_order(rows, time, targets, readings, group=group, lags=lags, rolling=rolling, rules=rules)
+        rows = order.rows
     row = np.flatnonzero(labelled)
     notes = own_notes + ([] if labelled.all() else [f"{counted(int((~labelled).sum()), 'row')} dropped: no target"])
+    if weight is not None:
+        check_weight_column(weight, names, targets, (group, split_column))
+        if not rows.in_memory:
+            raise InputError("`weight` needs the rows in memory; give a file, not a folder")
+        readings[weight] = target_reading(rows.frame([weight]), weight, rules, role="`weight` column")
+        counts = read_weights(rows.frame([weight]), weight, readings[weight])
+        kept = counts[row] > 0
+        notes += [] if kept.all() else [f"{counted(int((~kept).sum()), 'row')} dropped: their weight is 0"]
+        row, values = row[kept], values[kept]
+        labelled = np.isin(np.arange(len(labelled)), row)
+        row_weight = unequal(counts[row]) if len(row) else None
+        notes.append(note_on_weights(weight, row_weight, len(row)))
     for name, column in zip(targets, _columns(values), strict=True):
         notes += notes_on_codes(name, pd.Series(column))
     rows = rows if labelled.all() else rows.select(row)
     for name, column in zip(targets, _columns(values), strict=True):
         check_target(column, name)
 
-    groups = _groups(rows, group, targets)
+    groups = _groups(rows, group, targets) if order is None else None
+    times = None if order is None else order.times[row]
     if split_key is not None:
         _check_key(split_key, targets, names)
     part, kind = split_rows(
@@ -164,10 +217,11 @@ def prepare(
         values,
         split=split,
         bins=bins_for(values, bin_width, n_bins, edges),
-        group=group,
+        group=group if order is None else None,
         column=split_column,
         key=split_key,
         seed=seed,
+        time=None if times is None else (str(time), times),
     )
     if kind == "column" and not _names_validation(rows, split_column or SPLIT_COLUMN):
         notes.append(
@@ -185,12 +239,17 @@ def prepare(
             *([] if group is None else [(group, "group")]),
             *([] if split_key is None else [(split_key, "key")]),
             *([(split_column or SPLIT_COLUMN, "split")] if kind == "column" else []),
+            *([] if weight is None else [(weight, ROLE)]),
         ],
         media=media_roles,
         hint=how_to_name(),
         rules=rules,
         readings={name: reading for name, reading in readings.items() if reading != PLAIN},
     )
+    if order is not None:
+        schema = replace(seasons_alone(schema, order.column), lags=order.lags)
+        notes += order.notes
+    notes += note_on_dates(schema, sample(rows, seed), kind)
     schema = schema.trained_on(sample(rows.select(np.flatnonzero(part == "train")), seed))
     rows = with_full_paths(rows, schema, Path(folder or ""))
     y_train = values[part == "train"]
@@ -223,6 +282,8 @@ def prepare(
         source=source,
         choices=choices,
         group=groups,
+        weight=row_weight,
+        time=times,
     )
     task.notes.extend(_crowded_bin(y_train, task.shots))
     return task
@@ -235,11 +296,12 @@ def assemble(
     part: NDArray[np.str_],
     split: SplitName,
     schema: Schema,
-    bins: Bins | BinGrid,
+    bins: Bins | BinGrid | OutputBins,
     *,
     shots: tuple[float, float] | None = None,
     regions: Mapping[str, Sequence[int]] | None = None,
     gaps: Gaps | None = None,
+    weight: NDArray[np.float64] | None = None,
     **more: Any,
 ) -> Task:
     """Return a task whose regions and relevance come from its training labels.
@@ -255,17 +317,22 @@ def assemble(
         shots: explicit thresholds (many, few).
         regions: bins that are ``many`` and ``medium`` instead.
         gaps: ranges removed from training.
+        weight: ``(n,)`` above 0, how much each row counts.
         **more: other fields of :class:`tailwise.data.task.Task`.
     """
-    y_train = y[part == "train"]
-    if regions is not None:
+    is_train = part == "train"
+    y_train = y[is_train]
+    if regions is not None and not isinstance(bins, OutputBins):
         counts = bins.histogram(y_train)
         of_bins = Shots.listed(bins, counts, many=regions["many"], medium=regions["medium"], gaps=gaps)
+    elif isinstance(bins, OutputBins):
+        of_bins = Shots.of_outputs(y_train, bins, shots)
     else:
         many, few = shots if shots is not None else (None, None)
         of_bins = Shots.from_labels(y_train, bins, many=many, few=few, gaps=gaps)
+    of_bins = of_bins.weighted(y_train, None if weight is None else weight[is_train])
     relevance = Relevance.extremes(y_train) if y_train.ndim == 1 else None
-    return Task(rows, row, y, part, split, schema, of_bins, relevance, **{"notes": [], **more})
+    return Task(rows, row, y, part, split, schema, of_bins, relevance, **{"notes": [], **more}, weight=weight)
 
 
 def _part_source(table: "str | Path | pd.DataFrame", rows: Rows) -> Source:
@@ -312,6 +379,8 @@ def _check_key(key: str, targets: Sequence[str], names: Sequence[str]) -> None:
 
 def _crowded_bin(y_train: NDArray[np.float64], shots: Shots) -> list[str]:
     """Return a note where one bin holds most training rows, of more than one label."""
+    if isinstance(shots.bins, OutputBins):
+        return []
     bins, fullest = shots.bins, int(shots.counts.max())
     crowd = np.unique(y_train[bins.index(y_train) == shots.counts.argmax()], axis=0)
     if 2 * fullest <= len(y_train) or len(crowd) < 2:
@@ -355,9 +424,11 @@ def _narrower(crowd: NDArray[np.float64]) -> float:
 
 def bins_for(
     y: NDArray[np.float64], width: float | None, n_bins: int | None, edges: Sequence[float] | None = None
-) -> Bins | BinGrid:
+) -> Bins | BinGrid | OutputBins:
     """Return bins of labels, ``(n,)`` or ``(n, K)``: by width, number or edges, else by rule."""
     if y.ndim == 2:
+        if y.shape[1] > BinGrid.MOST_AXES:
+            return OutputBins.from_labels(y, [_bins_of_one(column, width, n_bins, None) for column in y.T])
         if width is None and n_bins is None:
             return BinGrid.auto(y)
         return BinGrid(tuple(_bins_of_one(column, width, n_bins, None) for column in y.T))

@@ -11,6 +11,7 @@ from tailwise.experiment.fit import start
 from tailwise.experiment.leaderboard import CONSTANT, RIVALS, Rival, Standing
 from tailwise.experiment.model import FittedModel
 from tailwise.experiment.spec import Experiment
+from tailwise.metrics.errors import weighted_median
 from tailwise.training.recipe import Recipe
 
 LIGHTGBM = "plain LightGBM"
@@ -35,7 +36,7 @@ def references(
         experiment: what was trained.
         name: of the model.
     """
-    y, shots = predicted.y, task.shots
+    y, shots, weight = predicted.y, task.shots, predicted.weight
     rows, y_train = task.rows_of("train")
     rivals: list[Rival] = []
     plain = experiment.model == _MODEL and experiment.method == "vanilla"
@@ -45,9 +46,10 @@ def references(
         for _ in running.fitting.epochs():
             pass
         rivals.append(Rival(LIGHTGBM, running.bare().predictions(task.rows_of(predicted.part)[0]).pred))
-    rivals.append(Rival(CONSTANT, np.full(len(y), np.median(y_train))))
+    median = weighted_median(y_train, task.weight_of("train"))
+    rivals.append(Rival(CONSTANT, np.full(len(y), median)))
     every = [(name, predicted.pred), *((rival.name, rival.pred) for rival in rivals)]
-    return tuple(Standing.of(one, y, pred, shots) for one, pred in every), rivals[0]
+    return tuple(Standing.of(one, y, pred, shots, weight) for one, pred in every), rivals[0]
 
 
 def plain_network(model: FittedModel, task: Task, part: str) -> Rival | None:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tailwise.distributions.decisions import Decision, Dial
+from tailwise.distributions.label_density import SmoothedDensity, Target
 from tailwise.distributions.predictive import Predictive
 from tailwise.distributions.scores import DistributionScores, score_regions
 from tailwise.distributions.vector_dial import VectorDial
@@ -78,6 +79,7 @@ def trade_off(
     balance: float = 0.0,
     balances: Sequence[float] = BALANCES,
     spread: ArrayLike | None = None,
+    weight: NDArray[np.float64] | None = None,
 ) -> TradeOff:
     """Decide at several balances and measure the errors by region.
 
@@ -90,6 +92,7 @@ def trade_off(
         balances: where to decide; the model's own is added.
         spread: labels spread as those of the rows, where these do not come as the training rows do (a balanced split):
             the distributions are scored as tilted by this density.
+        weight: ``(n,)`` how much each row counts in all errors and scores.
 
     Example:
         >>> from tailwise.distributions import Mixture
@@ -103,28 +106,44 @@ def trade_off(
     labels: Any = dial  # its distributions are of as many targets
     for value in sorted({*balances, balance}):
         pred = Decision(balance=value).of(predictive, labels)
-        errors, sizes = region_errors(y_true, pred, shots), error_sizes(y_true, pred)
+        errors, sizes = region_errors(y_true, pred, shots, sample_weight=weight), error_sizes(y_true, pred)
         points.append(
             TradeOffPoint(
                 float(value),
                 pred,
-                {name: _mean(sizes[mask]) for name, mask in masks.items() if mask.any()},
+                {
+                    name: _mean(sizes[mask], None if weight is None else weight[mask])
+                    for name, mask in masks.items()
+                    if mask.any()
+                },
                 {name: error["bias"] for name, error in errors.items() if "bias" in error},
                 errors["all"]["bmae"],
             )
         )
     scores: Mapping[str, DistributionScores] = {}
     if isinstance(predictive, Predictive) and isinstance(dial, Dial):
-        scored = predictive if spread is None else dial.tilted(predictive, density=np.asarray(spread))
-        scores = score_regions(scored, y_true, masks, thresholds=_thresholds(dial))
+        density = None if spread is None else _density(spread, dial, shots, weight)
+        scored = predictive if density is None else dial.tilted(predictive, density=density)
+        scores = score_regions(scored, y_true, masks, thresholds=_thresholds(dial), sample_weight=weight)
     return TradeOff(balance, tuple(points), scores)
 
 
-def _mean(errors: NDArray[np.float64]) -> Interval:
+def _density(spread: ArrayLike, dial: Dial, shots: Shots, weight: NDArray[np.float64] | None) -> Target:
+    """Return the density of labels, counted by the weights of their rows."""
+    labels = np.asarray(spread)
+    if weight is None:
+        return labels
+    return SmoothedDensity.from_labels(labels, shots.scalar_bins, lds=dial.density.lds, sample_weight=weight)
+
+
+def _mean(errors: NDArray[np.float64], weight: NDArray[np.float64] | None) -> Interval:
     """Return the mean with its 95 % interval by the central limit theorem."""
-    mean = float(errors.mean())
+    mean = float(np.average(errors, weights=weight))
     if errors.size < 2:
         return Interval(mean)
+    if weight is not None:
+        half = _NORMAL_95 * float(np.sqrt(np.sum((weight / weight.sum() * (errors - mean)) ** 2)))
+        return Interval(mean, mean - half, mean + half)
     half = _NORMAL_95 * float(errors.std(ddof=1)) / np.sqrt(errors.size)
     return Interval(mean, mean - half, mean + half)
 

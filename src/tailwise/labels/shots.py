@@ -1,7 +1,7 @@
 """Shot regions: bins of the target with many, a medium number of, few or no training labels."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -11,6 +11,7 @@ from tailwise._checks import InputError
 from tailwise.labels.bin_grid import BinGrid
 from tailwise.labels.bins import Bins
 from tailwise.labels.gaps import Gaps
+from tailwise.labels.output_bins import OutputBins
 from tailwise.labels.streaming import LabelDensity
 
 REGIONS = ("many", "medium", "few", "zero")
@@ -34,6 +35,8 @@ class Shots:
         few: number of rows below which a bin is few-shot.
         gaps: ranges that were removed from training, if any.
         given: ``(n_bins,)`` region of each bin as an index into ``REGIONS``, in place of counts and thresholds.
+        mass: ``(n_bins,)`` sum of the weights of the training rows in each bin, where rows have weights. Regions
+            follow the number of rows all the same, since a model learns from rows; ``mass`` says how rows come.
 
     Raises:
         InputError: thresholds that are negative, or few above many; given regions that are not one per bin.
@@ -44,12 +47,13 @@ class Shots:
         ['many', 'medium', 'few', 'zero']
     """
 
-    bins: Bins | BinGrid
+    bins: Bins | BinGrid | OutputBins
     counts: NDArray[np.int64]
     many: float
     few: float
     gaps: Gaps | None = None
     given: NDArray[np.int64] | None = None
+    mass: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         counts = np.asarray(self.counts, dtype=np.int64)
@@ -65,6 +69,8 @@ class Shots:
                     f"given must have one of 0 to {len(REGIONS) - 1} a bin, ({self.bins.n_bins},), got {self.given!r}"
                 )
             object.__setattr__(self, "given", given)
+        if self.mass is not None and self.mass.shape != counts.shape:
+            raise InputError(f"mass must have one number a bin, {counts.shape}, got shape {self.mass.shape}")
 
     @classmethod
     def from_labels(
@@ -95,6 +101,24 @@ class Shots:
             few=max(n * _FIELD_FEW / _FIELD_ROWS, _LEAST_FEW) if few is None else few,
             gaps=gaps,
         )
+
+    @classmethod
+    def of_outputs(
+        cls, y_train: NDArray[np.float64], bins: OutputBins, thresholds: "tuple[float, float] | None"
+    ) -> Self:
+        """Build the regions of ``(n, K)`` training labels of many dimensions: a row is as rare as its rarest label.
+
+        Args:
+            y_train: labels.
+            bins: bins of each dimension.
+            thresholds: many and few, by default those of :meth:`from_labels`.
+        """
+        n = len(y_train)
+        by_rule = max(n * _FIELD_MANY / _FIELD_ROWS, _LEAST_MANY), max(n * _FIELD_FEW / _FIELD_ROWS, _LEAST_FEW)
+        many, few = by_rule if thresholds is None else thresholds
+        counts = bins.flat_counts
+        given = np.where(counts == 0, 3, np.where(counts > many, 0, np.where(counts < few, 2, 1)))
+        return cls(bins, bins.histogram(y_train), many=many, few=few, given=given)
 
     @classmethod
     def listed(
@@ -140,6 +164,46 @@ class Shots:
         above = float(counts[list(many)].min()) - 1.0 if len(many) else float(counts.max(initial=0))
         return cls(bins, counts, many=max(above, least), few=least, gaps=gaps, given=codes)
 
+    def weighted(self, y_train: ArrayLike, weight: NDArray[np.float64] | None) -> Self:
+        """Return these regions with the sum of ``(n,)`` weights of the training rows in each bin; none without weights.
+
+        Example:
+            >>> shots = Shots.from_labels([1.0, 1.0, 2.0], Bins.from_edges([0.5, 1.5, 2.5]))
+            >>> shots.weighted([1.0, 1.0, 2.0], np.array([1.0, 1.0, 6.0])).population.tolist()
+            [2.0, 6.0]
+        """
+        if weight is None:
+            return self
+        mass = np.bincount(self.bins.index(y_train), weight, self.bins.n_bins).astype(np.float64)
+        return replace(self, mass=mass)
+
+    def of_output(self, j: int) -> "Shots":
+        """Return the regions of one of K targets alone: its bins, and the training rows in each.
+
+        Raises:
+            InputError: regions of one target.
+
+        Example:
+            >>> grid = BinGrid((Bins.from_edges([0, 1, 2]), Bins.from_edges([0, 10, 20])))
+            >>> shots = Shots.from_labels([[0.5, 5], [0.5, 15], [1.5, 15]], grid)
+            >>> shots.of_output(0).counts.tolist(), shots.of_output(1).counts.tolist()
+            ([2, 1], [1, 2])
+        """
+        if isinstance(self.bins, OutputBins):
+            return Shots(self.bins.axes[j], self.bins.counts[j], many=self.many, few=self.few)
+        if not isinstance(self.bins, BinGrid):
+            raise InputError("these regions are of one target; use them as they are")
+        shape, others = self.bins.shape, tuple(axis for axis in range(len(self.bins.axes)) if axis != j)
+        counts, mass = (
+            None if values is None else values.reshape(shape).sum(axis=others) for values in (self.counts, self.mass)
+        )
+        return Shots(self.bins.axes[j], np.asarray(counts), many=self.many, few=self.few, mass=mass)
+
+    @property
+    def population(self) -> NDArray[Any]:
+        """``(n_bins,)`` training rows in each bin, or the sum of their weights: how rows come, on any scale."""
+        return self.counts if self.mass is None else self.mass
+
     @property
     def scalar_bins(self) -> Bins:
         """Bins of a scalar target.
@@ -147,7 +211,7 @@ class Shots:
         Raises:
             InputError: regions of K-dimensional labels.
         """
-        if isinstance(self.bins, BinGrid):
+        if not isinstance(self.bins, Bins):
             raise InputError(f"this is for one target; these regions are of {len(self.bins.axes)}")
         return self.bins
 
@@ -177,18 +241,21 @@ class Shots:
             "few": self.few,
             "gaps": None if self.gaps is None else self.gaps.to_json(),
             **({} if self.given is None else {"given": self.given.tolist()}),
+            **({} if self.mass is None else {"mass": self.mass.tolist()}),
         }
 
     @classmethod
     def from_json(cls, saved: dict[str, Any]) -> Self:
         """Build regions from the values of :meth:`to_json`."""
-        gaps, given = saved.get("gaps"), saved.get("given")
-        bins: type[Bins] | type[BinGrid] = BinGrid if "axes" in saved["bins"] else Bins
+        gaps, given, mass = saved.get("gaps"), saved.get("given"), saved.get("mass")
+        kinds: dict[str, Any] = {"axes": BinGrid, "outputs": OutputBins}
+        kind: Any = next((kinds[name] for name in kinds if name in saved["bins"]), Bins)
         return cls(
-            bins.from_json(saved["bins"]),
+            kind.from_json(saved["bins"]),
             np.asarray(saved["counts"]),
             many=saved["many"],
             few=saved["few"],
             gaps=None if gaps is None else Gaps.from_json(gaps),
             given=None if given is None else np.asarray(given, dtype=np.int64),
+            mass=None if mass is None else np.asarray(mass, dtype=np.float64),
         )

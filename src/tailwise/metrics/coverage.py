@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import binomtest
 
-from tailwise._checks import InputError, label_array, same_shape
+from tailwise._checks import InputError, label_array, row_weights, same_shape
 from tailwise.labels.shots import REGIONS, Shots
 from tailwise.metrics.confidence import Interval
 
@@ -83,7 +83,13 @@ class MeasuredIntervals:
 
 
 def coverage_by_region(
-    y_true: ArrayLike, y_pred: ArrayLike, low: ArrayLike, high: ArrayLike, shots: Shots
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    low: ArrayLike,
+    high: ArrayLike,
+    shots: Shots,
+    *,
+    sample_weight: ArrayLike | None = None,
 ) -> dict[str, RegionCoverage]:
     """Compute coverage and width of intervals over all rows, and by region of the true and of the predicted value.
 
@@ -93,6 +99,7 @@ def coverage_by_region(
         low: ``(n,)`` lower ends, may be -inf.
         high: ``(n,)`` upper ends, may be inf.
         shots: regions, from training labels.
+        sample_weight: ``(n,)`` above 0; how much each row counts, see :func:`weighted_coverage`.
 
     Returns:
         Coverage of ``all`` (with equal ``by_true`` and ``by_predicted``) and of the regions that have rows.
@@ -111,11 +118,18 @@ def coverage_by_region(
     same_shape(pred, true)
     lower, upper = _ends(low, high, true)
     inside, width = (lower <= true) & (true <= upper), upper - lower
-    over_all = _coverage(inside, width)
+    weight = row_weights(sample_weight, true.size)
+
+    def of(rows: NDArray[np.bool_]) -> Coverage | None:
+        if weight is None:
+            return _coverage(inside[rows], width[rows])
+        return weighted_coverage(true[rows], lower[rows], upper[rows], weight[rows])
+
+    over_all = of(np.ones(true.size, dtype=bool))
     regions = {"all": RegionCoverage(over_all, over_all)}
     true_codes, pred_codes = shots.codes(true), shots.codes(pred)
     for i, name in enumerate(REGIONS):
-        both = [_coverage(inside[codes == i], width[codes == i]) for codes in (true_codes, pred_codes)]
+        both = [of(codes == i) for codes in (true_codes, pred_codes)]
         if both != [None, None]:
             regions[name] = RegionCoverage(*both)
     return regions

@@ -6,12 +6,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tailwise._numbers import number
+from tailwise.metrics.errors import weighted
 
 _HEAVY, _FEWEST_ROWS = 0.1, 50
 
 
 def notes_on_heavy_row(
-    y: NDArray[np.float64], pred: NDArray[np.float64], row: Sequence[int] | NDArray[np.int64]
+    y: NDArray[np.float64],
+    pred: NDArray[np.float64],
+    row: Sequence[int] | NDArray[np.int64],
+    weight: NDArray[np.float64] | None = None,
 ) -> list[str]:
     """Return a note if one row carries more than a tenth of the absolute or of the squared error of 50 or more rows.
 
@@ -19,6 +23,7 @@ def notes_on_heavy_row(
         y: ``(n,)`` or ``(n, K)`` labels.
         pred: predictions, same shape.
         row: ``(n,)`` position of each row in the table, from 0.
+        weight: ``(n,)`` how much each row counts.
 
     Example:
         >>> y = np.zeros(100)
@@ -29,12 +34,13 @@ def notes_on_heavy_row(
     if len(y) < _FEWEST_ROWS:
         return []
     error = np.abs(pred - y) if y.ndim == 1 else np.linalg.norm(pred - y, axis=1)
-    worst = int(error.argmax())
+    worst = int(weighted(error, weight).argmax())
     largest = float(error[worst])
     if not np.isfinite(largest) or largest <= 0:
         return []
     relative = error / largest
-    absolute, squared = 1 / relative.sum(), 1 / np.square(relative).sum()
+    counts = 1.0 if weight is None else weight / weight[worst]
+    absolute, squared = 1 / (counts * relative).sum(), 1 / (counts * np.square(relative)).sum()
     if max(absolute, squared) <= _HEAVY:
         return []
     true, predicted = (", ".join(number(v) for v in np.atleast_1d(values[worst])) for values in (y, pred))

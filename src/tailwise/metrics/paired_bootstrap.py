@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tailwise._checks import InputError, whole
+from tailwise._checks import InputError, row_weights, whole
 from tailwise.metrics.confidence import Interval
 from tailwise.metrics.errors import error_sizes
 
@@ -18,23 +18,29 @@ _DRAWS_AT_ONCE = 1_000_000
 _MAE_RESAMPLES, _CROSSED_RESAMPLES = 1000, 2000
 
 
-def mae_change(y_true: ArrayLike, y_pred: ArrayLike, y_other: ArrayLike) -> Interval:
+def mae_change(
+    y_true: ArrayLike, y_pred: ArrayLike, y_other: ArrayLike, *, sample_weight: ArrayLike | None = None
+) -> Interval:
     """Return the MAE of one prediction minus the MAE of another on the same rows, with its 95 % bootstrap interval.
 
-    In target units, from 1,000 resamples with a fixed seed. A single row has no interval.
+    In target units, from 1,000 resamples with a fixed seed. A single row has no interval. Rows are drawn alike, and a
+    drawn row counts by its weight, ``(n,)``.
 
     Raises:
         InputError: shapes that differ, values that are not finite.
     """
     gain = error_sizes(y_true, y_pred) - error_sizes(y_true, y_other)
+    weight = row_weights(sample_weight, gain.size)
+    value = float(np.average(gain, weights=weight))
     if gain.size < 2:
-        return Interval(float(gain.mean()))
+        return Interval(value)
     rng = np.random.default_rng(0)
-    draws = np.array([gain[rng.integers(0, gain.size, gain.size)].mean() for _ in range(_MAE_RESAMPLES)])
-    return Interval.of_draws(float(gain.mean()), draws)
+    drawn = (rng.integers(0, gain.size, gain.size) for _ in range(_MAE_RESAMPLES))
+    means = [np.average(gain[rows], weights=None if weight is None else weight[rows]) for rows in drawn]
+    return Interval.of_draws(value, np.array(means))
 
 
-def crossed_bootstrap(gains: NDArray[np.float64], *, seed: int = 0) -> Interval:
+def crossed_bootstrap(gains: NDArray[np.float64], *, seed: int = 0, sample_weight: ArrayLike | None = None) -> Interval:
     """Return the mean of ``(seeds, rows)`` differences with its 95 % bootstrap interval over seeds and rows.
 
     All seeds are tested on the same rows, so each resample draws seeds, and rows once for all seeds (Art Owen, *The
@@ -43,22 +49,24 @@ def crossed_bootstrap(gains: NDArray[np.float64], *, seed: int = 0) -> Interval:
     Args:
         gains: differences of absolute errors, target units.
         seed: random seed of the resampling.
+        sample_weight: ``(rows,)`` how much each row counts.
 
     Example:
         >>> crossed_bootstrap(np.full((3, 50), -2.0))
         Interval(value=-2.0, low=-2.0, high=-2.0)
     """
     n_seeds, n_rows = gains.shape
+    weight = row_weights(sample_weight, n_rows)
+    value = float(gains.mean() if weight is None else np.average(gains, axis=1, weights=weight).mean())
     if n_rows < 2:
-        return Interval(float(gains.mean()))
+        return Interval(value)
     rng = np.random.default_rng(seed)
-    draws = np.array(
-        [
-            gains[:, rng.integers(0, n_rows, n_rows)].mean(axis=1)[rng.integers(0, n_seeds, n_seeds)].mean()
-            for _ in range(_CROSSED_RESAMPLES)
-        ]
-    )
-    return Interval.of_draws(float(gains.mean()), draws)
+    draws = np.empty(_CROSSED_RESAMPLES)
+    for i in range(draws.size):
+        rows = rng.integers(0, n_rows, n_rows)
+        means = np.average(gains[:, rows], axis=1, weights=None if weight is None else weight[rows])
+        draws[i] = means[rng.integers(0, n_seeds, n_seeds)].mean()
+    return Interval.of_draws(value, draws)
 
 
 def paired_bootstrap(
@@ -68,6 +76,7 @@ def paired_bootstrap(
     rows: Sequence[ArrayLike] | None = None,
     bins: Sequence[ArrayLike] | None = None,
     shares: Sequence[ArrayLike] | None = None,
+    weights: Sequence[ArrayLike] | None = None,
     resamples: int = 2000,
     seed: int = 0,
 ) -> Interval:
@@ -90,6 +99,7 @@ def paired_bootstrap(
         bins: ``(rows,)`` bins for each cell; if given, a cell's difference is the mean over bins of the mean
             differences within bins.
         shares: ``(rows,)`` weight of each row's bin in that mean, for each cell; all bins alike if not given.
+        weights: ``(rows,)`` above 0, how much each row counts, for each cell: within its bin where bins are given.
         resamples: number of resamples.
         seed: random seed of the resampling.
 
@@ -121,6 +131,7 @@ def paired_bootstrap(
             gains[cell],
             None if strata is None else strata[cell],
             None if shares is None else np.asarray(shares[cell], dtype=np.float64),
+            None if weights is None else row_weights(weights[cell], gains[cell].size),
         )
         value += mean / len(with_rows)
         influences.append(influence / len(with_rows))
@@ -135,17 +146,22 @@ def paired_bootstrap(
 
 
 def _mean_and_influence(
-    gain: NDArray[np.float64], bins: NDArray[np.int64] | None, shares: NDArray[np.float64] | None
+    gain: NDArray[np.float64],
+    bins: NDArray[np.int64] | None,
+    shares: NDArray[np.float64] | None,
+    weight: NDArray[np.float64] | None,
 ) -> tuple[float, NDArray[np.float64]]:
     """Return a cell's mean, over all rows or over bins, and the influence of each row on it."""
     if bins is None:
-        mean = float(gain.mean())
-        return mean, (gain - mean) / gain.size
-    _, first, index, count = np.unique(bins, return_index=True, return_inverse=True, return_counts=True)
-    means = np.bincount(index, weights=gain) / count
-    weights = np.ones(count.size) if shares is None else shares[first]
-    weights = weights / weights.sum()
-    return float(weights @ means), (gain - means[index]) * (weights / count)[index]
+        mean = float(np.average(gain, weights=weight))
+        return mean, (gain - mean) / gain.size if weight is None else (gain - mean) * weight / weight.sum()
+    _, first, index, rows = np.unique(bins, return_index=True, return_inverse=True, return_counts=True)
+    count = rows if weight is None else np.bincount(index, weights=weight)
+    means = np.bincount(index, weights=gain if weight is None else gain * weight) / count
+    of_bin = np.ones(count.size) if shares is None else shares[first]
+    of_bin = of_bin / of_bin.sum()
+    influence = (gain - means[index]) * (of_bin / count)[index]
+    return float(of_bin @ means), influence if weight is None else influence * weight
 
 
 def _gains(ours: Sequence[ArrayLike], base: Sequence[ArrayLike]) -> list[NDArray[np.float64]]:

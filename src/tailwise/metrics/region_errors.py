@@ -5,12 +5,15 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tailwise._checks import row_weights
 from tailwise.labels.gaps import GAP_REGIONS
 from tailwise.labels.shots import REGIONS, Shots
-from tailwise.metrics.errors import GM_FLOOR, error_sizes, label_pair
+from tailwise.metrics.errors import GM_FLOOR, error_sizes, in_units, label_pair, weighted
 
 
-def region_errors(y_true: ArrayLike, y_pred: ArrayLike, shots: Shots) -> dict[str, dict[str, float]]:
+def region_errors(
+    y_true: ArrayLike, y_pred: ArrayLike, shots: Shots, *, sample_weight: ArrayLike | None = None
+) -> dict[str, dict[str, float]]:
     """Return ``n``, ``mae``, ``rmse``, ``gm``, ``bmae`` and ``bias`` of all rows and of each shot region.
 
     Errors are those of :func:`~tailwise.metrics.region_metrics.region_metrics`, without intervals; labels ``(n, K)``
@@ -20,6 +23,7 @@ def region_errors(y_true: ArrayLike, y_pred: ArrayLike, shots: Shots) -> dict[st
         y_true: ``(n,)`` or ``(n, K)`` labels, target units.
         y_pred: predictions of that shape.
         shots: regions, from training labels.
+        sample_weight: ``(n,)`` how much each row counts in the errors; ``n`` is the number of rows all the same.
 
     Returns:
         ``all`` and the regions that have rows.
@@ -35,21 +39,24 @@ def region_errors(y_true: ArrayLike, y_pred: ArrayLike, shots: Shots) -> dict[st
         (0.5, 3.0, 1.75)
     """
     true, pred = label_pair(y_true, y_pred)
-    size = error_sizes(true, pred)
+    size = error_sizes(*in_units(true, pred, shots.bins))
+    weight = row_weights(sample_weight, size.size)
     index, bins = shots.bins.index(true), shots.bins.n_bins
     signed_errors = (pred - true,) if true.ndim == 1 else ()
     contributions = (None, size, size * size, np.log(np.maximum(size, GM_FLOOR)), *signed_errors)
-    # Totals by bin: rows, |e|, |e|², log |e|, e; and the mean |e| of each bin that has rows.
-    totals = np.stack([np.bincount(index, weights=values, minlength=bins) for values in contributions])
+    # Totals by bin: rows or their weight, |e|, |e|², log |e|, e; and the mean |e| of each bin that has rows.
+    columns = [weight if values is None else weighted(values, weight) for values in contributions]
+    totals = np.stack([np.bincount(index, weights=values, minlength=bins) for values in columns])
+    rows = totals[0] if weight is None else np.bincount(index, minlength=bins)
     has_rows = totals[0] > 0
-    bin_mae = totals[1] / np.maximum(totals[0], 1)
+    bin_mae = totals[1] / np.where(has_rows, totals[0], 1)
     regions = [("all", has_rows), *((name, has_rows & (shots.bin_codes == i)) for i, name in enumerate(REGIONS))]
     errors = {}
     for name, region_bins in regions:
         if region_bins.any():
             n, absolute, squared, logs, *signed = totals[:, region_bins].sum(axis=1).tolist()
             errors[name] = {
-                "n": n,
+                "n": float(rows[region_bins].sum()),
                 "mae": absolute / n,
                 "rmse": math.sqrt(squared / n),
                 "gm": math.exp(logs / n),
@@ -59,16 +66,20 @@ def region_errors(y_true: ArrayLike, y_pred: ArrayLike, shots: Shots) -> dict[st
     return errors
 
 
-def error_as_rows_come(y_true: ArrayLike, y_pred: ArrayLike, shots: Shots) -> float:
+def error_as_rows_come(
+    y_true: ArrayLike, y_pred: ArrayLike, shots: Shots, *, sample_weight: ArrayLike | None = None
+) -> float:
     """Return the mean absolute error of rows whose labels come as those of the training rows do.
 
-    The mean error of each bin counts by the bin's share of the training rows (post-stratification); bins without rows
-    here are left out. Rows of a balanced split say so how a model does on rows as they come.
+    The mean error of each bin counts by the bin's share of the training rows (post-stratification), or of their weights
+    if they have some; bins without rows here are left out. So rows of a balanced split show how a model does on rows as
+    they come.
 
     Args:
         y_true: ``(n,)`` or ``(n, K)`` labels, target units.
         y_pred: predictions of that shape.
         shots: bins and the training rows in each.
+        sample_weight: ``(n,)`` how much each row counts within its bin.
 
     Raises:
         InputError: shapes that differ, values that are not finite.
@@ -80,23 +91,29 @@ def error_as_rows_come(y_true: ArrayLike, y_pred: ArrayLike, shots: Shots) -> fl
         1.2
     """
     true, pred = label_pair(y_true, y_pred)
+    weight = row_weights(sample_weight, len(true))
     index, bins = shots.bins.index(true), shots.bins.n_bins
-    rows = np.bincount(index, minlength=bins)
-    totals = np.bincount(index, weights=error_sizes(true, pred), minlength=bins)
-    share = np.where(rows > 0, shots.counts, 0)
+    rows = np.bincount(index, weights=weight, minlength=bins)
+    totals = np.bincount(
+        index, weights=weighted(error_sizes(*in_units(true, pred, shots.bins)), weight), minlength=bins
+    )
+    share = np.where(rows > 0, shots.population, 0)
     if not share.any():
         return float(totals.sum() / rows.sum())
-    return float((share * totals / np.maximum(rows, 1)).sum() / share.sum())
+    return float((share * totals / np.where(rows > 0, rows, 1)).sum() / share.sum())
 
 
-def validation_errors(y_true: ArrayLike, y_pred: ArrayLike, shots: Shots) -> dict[str, float]:
+def validation_errors(
+    y_true: ArrayLike, y_pred: ArrayLike, shots: Shots, *, sample_weight: ArrayLike | None = None
+) -> dict[str, float]:
     """Return ``mae``, ``rmse``, ``bmae`` and ``both`` over all rows and the MAE of each region that has rows.
 
-    ``both`` is the geometric mean of ``bmae`` and of the error as rows come.
+    ``both`` is the geometric mean of ``bmae`` and of the error as rows come. Rows count by weights ``(n,)``, if given.
     """
-    errors = region_errors(y_true, y_pred, shots)
+    errors = region_errors(y_true, y_pred, shots, sample_weight=sample_weight)
     over_all = {name: errors["all"][name] for name in ("mae", "rmse", "bmae")}
-    over_all["both"] = math.sqrt(over_all["bmae"] * error_as_rows_come(y_true, y_pred, shots))
+    come = error_as_rows_come(y_true, y_pred, shots, sample_weight=sample_weight)
+    over_all["both"] = math.sqrt(over_all["bmae"] * come)
     return over_all | {name: errors[name]["mae"] for name in REGIONS if name in errors}
 
 

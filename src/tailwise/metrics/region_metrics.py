@@ -2,19 +2,22 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tailwise._checks import InputError
+from tailwise._checks import InputError, row_weights
 from tailwise.labels.bin_grid import BinGrid
 from tailwise.labels.bins import Bins
+from tailwise.labels.output_bins import OutputBins
 from tailwise.labels.relevance import Relevance
 from tailwise.labels.shots import Shots
 from tailwise.metrics.confidence import Interval
 from tailwise.metrics.errors import (
     balanced_mean_absolute_error,
     geometric_mean_error,
+    in_units,
     label_pair,
     mean_absolute_error,
     mean_error,
@@ -66,6 +69,7 @@ def region_metrics(
     relevance: Relevance | None = None,
     resamples: int = 1000,
     seed: int = 0,
+    sample_weight: ArrayLike | None = None,
 ) -> dict[str, RegionMetrics]:
     """Compute metrics over all rows and over the many-, medium-, few- and zero-shot rows.
 
@@ -85,6 +89,8 @@ def region_metrics(
         relevance: φ from training labels; without it SERA is absent.
         resamples: number of bootstrap resamples; 0 for none.
         seed: random seed of the resampling.
+        sample_weight: ``(n,)`` how much each row counts in every metric; rows are resampled alike. Regions follow the
+            number of training rows and ``n`` is a number of rows all the same.
 
     Returns:
         ``all``, ``many``, ``medium``, ``few``, ``zero``, and if ranges were removed from training ``seen``,
@@ -97,14 +103,21 @@ def region_metrics(
     true, pred = label_pair(y_true, y_pred)
     if resamples < 0:
         raise InputError(f"resamples must be at least 0, got {resamples!r}")
+    weight = row_weights(sample_weight, len(true))
     return {
-        name: _one_region(true[rows], pred[rows], shots.bins, relevance, resamples, seed)
+        name: _one_region(true[rows], pred[rows], shots.bins, relevance, resamples, seed, _of(weight, rows))
         for name, rows in (region_rows(true, shots) | zero_rows(true)).items()
     }
 
 
 def dimension_metrics(
-    y_true: ArrayLike, y_pred: ArrayLike, shots: Shots, *, resamples: int = 1000, seed: int = 0
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    shots: Shots,
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+    sample_weight: ArrayLike | None = None,
 ) -> list[dict[str, RegionMetrics]]:
     """Compute the metrics of :func:`region_metrics` for each dimension of labels ``(n, K)``, in the grid's regions.
 
@@ -114,11 +127,14 @@ def dimension_metrics(
         InputError: labels without a grid of bins, and as :func:`region_metrics`.
     """
     true, pred = label_pair(y_true, y_pred)
-    if not isinstance(shots.bins, BinGrid):
+    if not isinstance(shots.bins, BinGrid | OutputBins):
         raise InputError(f"labels of several dimensions need a grid of bins, got {shots.bins!r}")
-    regions = region_rows(true, shots)
+    regions, weight = region_rows(true, shots), row_weights(sample_weight, len(true))
     return [
-        {name: _one_region(true[rows, j], pred[rows, j], bins, None, resamples, seed) for name, rows in regions.items()}
+        {
+            name: _one_region(true[rows, j], pred[rows, j], bins, None, resamples, seed, _of(weight, rows))
+            for name, rows in regions.items()
+        }
         for j, bins in enumerate(shots.bins.axes)
     ]
 
@@ -126,28 +142,35 @@ def dimension_metrics(
 def _one_region(
     true: NDArray[np.float64],
     pred: NDArray[np.float64],
-    bins: Bins | BinGrid,
+    bins: Bins | BinGrid | OutputBins,
     relevance: Relevance | None,
     resamples: int,
     seed: int,
+    weight: NDArray[np.float64] | None,
 ) -> RegionMetrics:
     """Compute all metrics of the rows of one region."""
-    if len(true) == 0:
-        return RegionMetrics(0, {})
+    if len(true) == 0 or (weight is not None and not weight.any()):
+        return RegionMetrics(len(true), {})
+    sized = in_units(true, pred, bins)
     phi = None if relevance is None else relevance(true)
     values: dict[str, float | None] = {
-        "mae": mean_absolute_error(true, pred),
-        "rmse": root_mean_squared_error(true, pred),
-        "gm": geometric_mean_error(true, pred),
-        "bmae": balanced_mean_absolute_error(true, pred, bins),
-        "bias": mean_error(true, pred) if true.ndim == 1 else None,
-        "pearson": _mean_of(pearson, true, pred),
-        "spearman": _mean_of(spearman, true, pred),
-        "sera": None if phi is None else sera(true, pred, phi),
+        "mae": mean_absolute_error(*sized, sample_weight=weight),
+        "rmse": root_mean_squared_error(*sized, sample_weight=weight),
+        "gm": geometric_mean_error(*sized, sample_weight=weight),
+        "bmae": balanced_mean_absolute_error(true, pred, bins, sample_weight=weight),
+        "bias": mean_error(true, pred, sample_weight=weight) if true.ndim == 1 else None,
+        "pearson": _mean_of(partial(pearson, sample_weight=weight), true, pred),
+        "spearman": _mean_of(partial(spearman, sample_weight=weight), true, pred),
+        "sera": None if phi is None else sera(true, pred, phi, sample_weight=weight),
     }
-    draws = bootstrap_metrics(true, pred, bins, phi, resamples, seed) if len(true) > 1 and resamples else {}
+    wanted = len(true) > 1 and resamples
+    draws = bootstrap_metrics(true, pred, bins, phi, resamples, seed, weight) if wanted else {}
     metrics = {name: Interval.of_draws(value, draws.get(name)) for name, value in values.items() if value is not None}
     return RegionMetrics(len(true), metrics)
+
+
+def _of(weight: NDArray[np.float64] | None, rows: NDArray[np.bool_]) -> NDArray[np.float64] | None:
+    return None if weight is None else weight[rows]
 
 
 def _mean_of(

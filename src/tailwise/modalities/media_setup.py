@@ -58,6 +58,7 @@ def media_setup(
     params: Mapping[str, Any],
     batch_size: int,
     device: torch.device | str = "cpu",
+    sample_weight: NDArray[np.float64] | None = None,
 ) -> MediaSetup:
     """Set up readers, encoders and batches for a table with media.
 
@@ -68,6 +69,7 @@ def media_setup(
         params: of the table's encoder, and by modality: ``{"image": {"encoder": "resnet18"}}``.
         batch_size: most rows of a batch.
         device: where a frozen encoder of texts embeds them.
+        sample_weight: ``(n,)`` how often each training row is drawn relative to others.
 
     Raises:
         InputError: files that cannot be used, encoders that cannot be loaded, unknown parameters.
@@ -99,7 +101,8 @@ def media_setup(
         x[TABLE] = torch.from_numpy(x_table)
     inputs = MediaInputs({name: medium.reader for name, medium in fitted.items()}, preprocessor, reach)
     network = MediaEncoder(encoders)
-    batches = MediaBatches(x, torch.from_numpy(y_train).float(), batch_size=batch_size)
+    weight = None if sample_weight is None else torch.from_numpy(sample_weight)
+    batches = MediaBatches(x, torch.from_numpy(y_train).float(), batch_size=batch_size, weight=weight)
     _check_batches(network, batches, len(y_train))
     held_out = table.rows_of("val")[0].select(validation).frame()
     return MediaSetup(

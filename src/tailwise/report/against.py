@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from tailwise.labels.shots import Shots
 from tailwise.metrics.confidence import Interval
-from tailwise.metrics.errors import mean_absolute_error
+from tailwise.metrics.errors import in_units, mean_absolute_error
 from tailwise.metrics.headlines import headline_change
 from tailwise.metrics.paired_bootstrap import mae_change
 from tailwise.metrics.region_errors import error_as_rows_come, region_errors, region_rows
@@ -85,7 +85,12 @@ class Comparison:
 
 
 def compare(
-    y_true: NDArray[np.float64], y_pred: NDArray[np.float64], y_other: NDArray[np.float64], shots: Shots
+    y_true: NDArray[np.float64],
+    y_pred: NDArray[np.float64],
+    y_other: NDArray[np.float64],
+    shots: Shots,
+    *,
+    weight: NDArray[np.float64] | None = None,
 ) -> dict[str, Comparison]:
     """Compare two runs row by row: over all rows, over each region that has rows, and in both headlines.
 
@@ -96,22 +101,24 @@ def compare(
         y_pred: predictions of this run, like the labels.
         y_other: predictions of the other run, like the labels.
         shots: regions.
+        weight: ``(n,)`` how much each row counts.
     """
-    by_region = {
-        name: Comparison(
-            mean_absolute_error(y_true[rows], y_pred[rows]),
-            mean_absolute_error(y_true[rows], y_other[rows]),
-            mae_change(y_true[rows], y_pred[rows], y_other[rows]),
-        )
-        for name, rows in region_rows(y_true, shots).items()
-        if rows.any()
-    }
+    by_region = {}
+    for name, rows in region_rows(y_true, shots).items():
+        if rows.any():
+            (true, ours), (_, theirs) = (in_units(y_true[rows], pred[rows], shots.bins) for pred in (y_pred, y_other))
+            of = None if weight is None else weight[rows]
+            by_region[name] = Comparison(
+                mean_absolute_error(true, ours, sample_weight=of),
+                mean_absolute_error(true, theirs, sample_weight=of),
+                mae_change(true, ours, theirs, sample_weight=of),
+            )
     headlines = {}
     if len(y_true):
         both = (y_pred, y_other)
-        come = [error_as_rows_come(y_true, pred, shots) for pred in both]
-        even = [region_errors(y_true, pred, shots)["all"]["bmae"] for pred in both]
-        for name, (ours, theirs) in zip(HEADLINES, (come, even), strict=True):
-            change = headline_change(y_true, y_pred, y_other, shots, evenly=name == "bmae")
-            headlines[name] = Comparison(ours, theirs, change)
+        come = [error_as_rows_come(y_true, pred, shots, sample_weight=weight) for pred in both]
+        even = [region_errors(y_true, pred, shots, sample_weight=weight)["all"]["bmae"] for pred in both]
+        for name, (mine, other) in zip(HEADLINES, (come, even), strict=True):
+            change = headline_change(y_true, y_pred, y_other, shots, evenly=name == "bmae", sample_weight=weight)
+            headlines[name] = Comparison(mine, other, change)
     return by_region | headlines

@@ -119,6 +119,7 @@ def error_chart(
     target: str,
     *,
     show: Literal["size", "sign"] = "sign",
+    weight: Array | None = None,
 ) -> str:
     """Draw the mean error by target value, signed or absolute, with 95 % intervals of the mean.
 
@@ -128,8 +129,9 @@ def error_chart(
         shots: regions.
         target: name of the target.
         show: ``"size"`` for absolute errors, ``"sign"`` for signed ones.
+        weight: ``(n,)`` how much each row counts.
     """
-    bands = Bands.of(y_true, shots)
+    bands = Bands.of(y_true, shots, weight)
     counts, centers = bands.counts, bands.centers
     filled = np.flatnonzero(counts)
     means, words = [], []

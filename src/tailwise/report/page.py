@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from tailwise.experiment.worst_rows import WorstRows
 
 
+_FEW_TARGETS = 3  # whose errors by region stand side by side
+
+
 def run_page(
     *,
     title: str,
@@ -47,6 +50,7 @@ def run_page(
     regions: Mapping[str, RegionMetrics],
     y_true: NDArray[np.float64],
     y_pred: NDArray[np.float64],
+    weight: NDArray[np.float64] | None = None,
     history: list[dict[str, Any]],
     notes: list[str],
     other: OtherRun | None = None,
@@ -60,6 +64,7 @@ def run_page(
     trade_off: TradeOff | None = None,
     leaderboard: Leaderboard | None = None,
     references: Sequence[Standing] = (),
+    outputs: Sequence[Standing] = (),
     worst: "WorstRows | None" = None,
     balance: float = 0.0,
     as_rows_come: Interval | None = None,
@@ -78,6 +83,7 @@ def run_page(
         regions: metrics on the test rows.
         y_true: test labels, ``(n,)`` or ``(n, K)``.
         y_pred: test predictions.
+        weight: how much each test row counts, ``(n,)``.
         history: records of the epochs.
         notes: notes for the user.
         other: another run on the same test rows, shown next to this one.
@@ -91,6 +97,7 @@ def run_page(
         trade_off: errors by region at several balances, and scores of the distributions.
         leaderboard: out-of-fold errors of a stack and its experts.
         worst: test rows with the largest errors.
+        outputs: errors of each of several targets alone.
         references: errors of this model, of plain LightGBM and of a constant on the test rows.
         balance: of the predictions.
         as_rows_come: error of rows as they come.
@@ -102,15 +109,15 @@ def run_page(
     others: Mapping[str, RegionMetrics] = {}
     if beside is not None:
         runs.append((beside_name, beside.y_pred))
-        others = region_metrics(y_true, beside.y_pred, shots)
+        others = region_metrics(y_true, beside.y_pred, shots, sample_weight=weight)
     steps = "epochs" if any(line.get("terms") for line in history) else "rounds"
     several = y_true.ndim > 1
     metrics = DISTANCE_METRICS if several else METRICS
     pictures: dict[str, str] = {}
     if not several:
         pictures |= {
-            "size": error_chart(y_true, runs, shots, target, show="size"),
-            "sign": error_chart(y_true, runs, shots, target),
+            "size": error_chart(y_true, runs, shots, target, show="size", weight=weight),
+            "sign": error_chart(y_true, runs, shots, target, weight=weight),
             "scatter": scatter_chart(y_true, y_pred, shots, target),
             "residuals": residual_chart(y_true, runs, shots, target),
             "density": density_chart(shots, target),
@@ -129,7 +136,7 @@ def run_page(
     if trade_off is not None:
         pictures["trade_off"] = trade_off_chart(trade_off)
         if exchange_regions(trade_off) is not None:
-            pictures["exchange"] = exchange_chart(trade_off, y_true, runs, shots)
+            pictures["exchange"] = exchange_chart(trade_off, y_true, runs, shots, weight)
     if trade_off is not None and not several:
         pictures["pit"] = pit_chart(trade_off.scores)
         if trade_off.scores["all"].reliability:
@@ -139,11 +146,12 @@ def run_page(
         trade_off=trade_off,
         leaderboard=leaderboard,
         references=references,
+        outputs=outputs,
         worst=worst,
         balance=balance,
         as_rows_come=as_rows_come,
         intervals=intervals,
-        dial=None if trade_off is None or several else dial_data(y_true, trade_off, shots),
+        dial=None if trade_off is None or several else dial_data(y_true, trade_off, shots, weight),
         title=title,
         target=target,
         method=method,
@@ -163,7 +171,8 @@ def run_page(
         others=others,
         metrics=metrics,
         shown_metrics={key: about for key, about in metrics.items() if key != "sera"},
-        by_target=_by_target(y_true, y_pred, shots, targets) if several else {},
+        few_targets=len(targets) <= _FEW_TARGETS,
+        by_target=_by_target(y_true, y_pred, shots, targets, weight) if several else {},
         history=history,
         steps=steps,
         stopped="" if leaderboard else why_stopped(history, steps.rstrip("s")),
@@ -187,11 +196,16 @@ def not_tested(regions: Mapping[str, RegionMetrics], shots: Shots) -> bool:
 
 
 def _by_target(
-    y_true: NDArray[np.float64], y_pred: NDArray[np.float64], shots: Shots, targets: Sequence[str]
+    y_true: NDArray[np.float64],
+    y_pred: NDArray[np.float64],
+    shots: Shots,
+    targets: Sequence[str],
+    weight: NDArray[np.float64] | None,
 ) -> dict[str, tuple[Mapping[str, RegionMetrics], Markup]]:
     """Return, for each of several targets, its errors by region and its chart of predicted against true values."""
     codes = shots.codes(y_true)
-    metrics = dimension_metrics(y_true, y_pred, shots)
+    resamples = 1000 if len(targets) <= _FEW_TARGETS else 0
+    metrics = dimension_metrics(y_true, y_pred, shots, sample_weight=weight, resamples=resamples)
     return {
         name: (metrics[j], Markup(scatter_chart(y_true[:, j], y_pred[:, j], shots, name, codes=codes)))
         for j, name in enumerate(targets)

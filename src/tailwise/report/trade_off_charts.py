@@ -11,7 +11,7 @@ from tailwise.distributions.scores import DistributionScores
 from tailwise.experiment.trade_off import TradeOff
 from tailwise.labels.shots import REGIONS, Shots
 from tailwise.metrics.confidence import Interval
-from tailwise.metrics.errors import error_sizes
+from tailwise.metrics.errors import error_sizes, weighted
 from tailwise.metrics.region_errors import region_rows
 from tailwise.report.drawing import INK, OTHER, OURS, REGION_COLORS, drawing, percent, short
 
@@ -55,7 +55,11 @@ def exchange_regions(curve: TradeOff) -> tuple[str, str] | None:
 
 
 def exchange_chart(
-    curve: TradeOff, y_true: NDArray[np.float64], runs: Sequence[tuple[str, NDArray[np.float64]]], shots: Shots
+    curve: TradeOff,
+    y_true: NDArray[np.float64],
+    runs: Sequence[tuple[str, NDArray[np.float64]]],
+    shots: Shots,
+    weight: NDArray[np.float64] | None = None,
 ) -> str:
     """Draw the error where values are rare against that where they are common, at each balance and of finished runs.
 
@@ -64,11 +68,15 @@ def exchange_chart(
         y_true: ``(n,)`` or ``(n, K)`` labels.
         runs: name and predictions of that shape of runs or methods, this one first.
         shots: regions.
+        weight: ``(n,)`` how much each row counts.
     """
     common, rare = exchange_regions(curve) or ("all", "all")
     masks = region_rows(y_true, shots)
     line = [(point.mae[common].value, point.mae[rare].value) for point in curve.points]
-    errors = [[float(error_sizes(y_true, pred)[masks[name]].mean()) for name in (common, rare)] for _, pred in runs]
+    sizes, counts = [error_sizes(y_true, pred) for _, pred in runs], np.ones(len(y_true)) if weight is None else weight
+    errors = [
+        [float(np.average(size[masks[name]], weights=counts[masks[name]])) for name in (common, rare)] for size in sizes
+    ]
     each = "; ".join(
         f"balance {point.balance:g}: {number(x)} and {number(y)}"
         for point, (x, y) in zip(curve.points, line, strict=True)
@@ -95,24 +103,28 @@ def exchange_chart(
     return drawn.svg
 
 
-def dial_data(y_true: NDArray[np.float64], curve: TradeOff, shots: Shots) -> dict[str, Any]:
+def dial_data(
+    y_true: NDArray[np.float64], curve: TradeOff, shots: Shots, weight: NDArray[np.float64] | None = None
+) -> dict[str, Any]:
     """Return what the page's slider draws, as plain values: errors by true value and some rows at each balance.
 
     Args:
         y_true: ``(n,)`` labels.
         curve: decisions at several balances.
         shots: regions.
+        weight: ``(n,)`` how much each row counts in a mean.
     """
     low, high = float(y_true.min()), float(y_true.max())
     groups = np.clip(((y_true - low) / max(high - low, 1e-300) * _GROUPS).astype(np.int64), 0, _GROUPS - 1)
-    counts = np.bincount(groups, minlength=_GROUPS)
+    counts = np.bincount(groups, weight, minlength=_GROUPS)
     filled = counts > 0
     order = np.argsort(y_true, kind="stable")
     even = np.searchsorted(y_true[order], np.linspace(low, high, _ROWS // 2))
     ranks = np.unique(np.concatenate([np.linspace(0, order.size - 1, _ROWS // 2).astype(np.int64), even]))
     rows = order[np.minimum(ranks, order.size - 1)]
     means = [
-        np.bincount(groups, np.abs(point.pred - y_true), _GROUPS)[filled] / counts[filled] for point in curve.points
+        np.bincount(groups, weighted(np.abs(point.pred - y_true), weight), _GROUPS)[filled] / counts[filled]
+        for point in curve.points
     ]
     middles = low + (np.flatnonzero(filled) + 0.5) * (high - low) / _GROUPS
     return {

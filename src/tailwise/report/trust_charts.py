@@ -66,7 +66,11 @@ def residual_chart(
 
 
 def coverage_by_level(
-    intervals: RegionIntervals, y_true: NDArray[np.float64], y_pred: NDArray[np.float64]
+    intervals: RegionIntervals,
+    y_true: NDArray[np.float64],
+    y_pred: NDArray[np.float64],
+    *,
+    weight: NDArray[np.float64] | None = None,
 ) -> dict[float, dict[str, RegionCoverage]]:
     """Return the coverage by region of the intervals at each confidence level of ``LEVELS``.
 
@@ -74,13 +78,14 @@ def coverage_by_level(
         intervals: conformal intervals of the model.
         y_true: ``(n,)`` labels.
         y_pred: ``(n,)`` predictions.
+        weight: ``(n,)`` how much each row counts.
     """
     coverage = {}
     for confidence in LEVELS:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "intervals of confidence")  # the chart leaves infinite ones out
             low, high = intervals.intervals(y_pred, confidence).T
-        coverage[confidence] = coverage_by_region(y_true, y_pred, low, high, intervals.shots)
+        coverage[confidence] = coverage_by_region(y_true, y_pred, low, high, intervals.shots, sample_weight=weight)
     return coverage
 
 

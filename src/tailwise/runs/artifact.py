@@ -161,6 +161,8 @@ def write_results(
         write_json(out / run.LEADERBOARD, test.leaderboard.to_json())
     if test.references:
         write_json(out / run.REFERENCES, [asdict(one) for one in test.references])
+    if test.outputs:
+        write_json(out / run.OUTPUTS, [asdict(one) for one in test.outputs])
     write_text(out / run.REPORT, _page(out, task, model, test, label, remarks, other))
 
 
@@ -170,6 +172,7 @@ def _frame(task: Task, part: PredictedPart) -> pd.DataFrame:
     columns: dict[str, Any] = {"row": part.row, "split": part.part}
     columns |= run.by_target("target", part.y, targets) | run.by_target("prediction", part.pred, targets)
     columns |= {} if part.std is None else run.by_target("std", part.std, targets)
+    columns |= {} if part.weight is None else {"weight": part.weight}
     columns |= {} if part.ends is None else {"low": part.ends[:, 0], "high": part.ends[:, 1]}
     return pd.DataFrame(columns).assign(region=task.shots.names(part.y))
 
@@ -203,19 +206,25 @@ def _page(
         regions=test.regions,
         y_true=predicted.y,
         y_pred=predicted.pred,
+        weight=predicted.weight,
         history=run.read_history(out),
         notes=[*([] if task.source is None else task.source.notes), *task.notes, *remarks],
         other=other,
         rival=rival,
-        changes=None if beside is None else compare(predicted.y, predicted.pred, beside.y_pred, task.shots),
+        changes=None
+        if beside is None
+        else compare(predicted.y, predicted.pred, beside.y_pred, task.shots, weight=predicted.weight),
         coverage=test.coverage,
         shared=() if conformal is None else conformal.shared,
-        levels=None if conformal is None else coverage_by_level(conformal, predicted.y, predicted.pred),
+        levels=None
+        if conformal is None
+        else coverage_by_level(conformal, predicted.y, predicted.pred, weight=predicted.weight),
         features=features,
         targets=task.schema.targets,
         trade_off=test.trade_off,
         leaderboard=test.leaderboard,
         references=test.references,
+        outputs=test.outputs,
         balance=test.balance,
         as_rows_come=test.as_rows_come,
         intervals=test.intervals,

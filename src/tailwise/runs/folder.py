@@ -30,7 +30,7 @@ from tailwise.runs.set_aside import (
     whole_run_aside,
 )
 
-CONFIG, HISTORY, METRICS, INTERVALS, TRADE_OFF, LEADERBOARD, REFERENCES, PREDICTIONS, MAPS, REPORT = (
+CONFIG, HISTORY, METRICS, INTERVALS, TRADE_OFF, LEADERBOARD, REFERENCES, OUTPUTS, PREDICTIONS, MAPS, REPORT = (
     "config.json",
     "history.jsonl",
     "metrics.json",
@@ -38,6 +38,7 @@ CONFIG, HISTORY, METRICS, INTERVALS, TRADE_OFF, LEADERBOARD, REFERENCES, PREDICT
     "trade_off.json",
     "leaderboard.json",
     "references.json",
+    "outputs.json",
     "predictions.parquet",
     "predictions.npz",
     "report.html",
@@ -52,6 +53,7 @@ _TOP = (
     TRADE_OFF,
     LEADERBOARD,
     REFERENCES,
+    OUTPUTS,
     PREDICTIONS,
     MAPS,
     REPORT,
@@ -308,6 +310,7 @@ def _folders(root: Path) -> list[Path]:
 
 def _files(out: Path) -> list[str]:
     """Every file of a finished run but the manifest and what only serves resuming."""
-    of_kind = [name for name in (MAPS, INTERVALS, TRADE_OFF, LEADERBOARD, REFERENCES) if (out / name).is_file()]
+    optional = (MAPS, INTERVALS, TRADE_OFF, LEADERBOARD, REFERENCES, OUTPUTS)
+    of_kind = [name for name in optional if (out / name).is_file()]
     single = [CONFIG, HISTORY, METRICS, PREDICTIONS, *of_kind, REPORT]
     return single + sorted(str(path.relative_to(out).as_posix()) for path in (out / MODEL).rglob("*") if path.is_file())

@@ -103,16 +103,22 @@ def judge_best(search: Search, seeds: int = 3) -> Outcome:
 def judge(search: Search, ours: Sequence[NDArray[np.float64]], vanilla: Sequence[NDArray[np.float64]]) -> Outcome:
     """Compare test predictions of the best settings and of vanilla, seed by seed."""
     table = search.table
-    _, y = table.rows_of("test")
+    (_, y), weight = table.rows_of("test"), table.weight_of("test")
     regions = {}
     for name, in_region in region_rows(y, table.shots).items():
         if name not in _REGIONS or not in_region.any():
             continue
         a, b = (np.abs(np.stack(list(preds))[:, in_region] - y[in_region]) for preds in (ours, vanilla))
-        change = crossed_bootstrap(a - b, seed=search.recipe.seed)
-        regions[name] = RegionOutcome(int(in_region.sum()), float(a.mean()), float(b.mean()), change)
+        of = None if weight is None else weight[in_region]
+        change = crossed_bootstrap(a - b, seed=search.recipe.seed, sample_weight=of)
+        mine, theirs = (
+            float(sizes.mean() if of is None else np.average(sizes, axis=1, weights=of).mean()) for sizes in (a, b)
+        )
+        regions[name] = RegionOutcome(int(in_region.sum()), mine, theirs, change)
     balanced = [
-        float(np.mean([balanced_mean_absolute_error(y, pred, table.shots.bins) for pred in preds]))
+        float(
+            np.mean([balanced_mean_absolute_error(y, pred, table.shots.bins, sample_weight=weight) for pred in preds])
+        )
         for preds in (ours, vanilla)
     ]
     return Outcome(regions, (balanced[0], balanced[1]))

@@ -33,12 +33,14 @@ class Tested:
         y_true: ``(n,)`` labels, target units.
         y_pred: ``(n,)`` predictions.
         shots: regions, from the training labels of the run.
+        weight: ``(n,)`` how much each row counts; ``None`` where all count alike.
     """
 
     row: NDArray[np.int64]
     y_true: NDArray[np.float64]
     y_pred: NDArray[np.float64]
     shots: Shots
+    weight: NDArray[np.float64] | None = None
 
     def same_rows(self, other: "Tested") -> bool:
         """Return whether another run was tested on the same rows with the same labels."""
@@ -127,13 +129,15 @@ def _read_tested(root: Path, folder: Path, _finished: int, _written: int) -> Tes
     open_run(folder)
     description = read_object(root, file_inside(root, folder / MODEL / _DESCRIPTION))
     try:
-        frame = pd.read_parquet(folder / PREDICTIONS, columns=["row", "split", "target", "prediction"])
+        frame = pd.read_parquet(folder / PREDICTIONS)
         test = frame[frame["split"] == "test"].sort_values("row")
+        weight = test["weight"].to_numpy(np.float64) if "weight" in test else None
         return Tested(
             test["row"].to_numpy(np.int64),
             test["target"].to_numpy(np.float64),
             test["prediction"].to_numpy(np.float64),
             Shots.from_json(description["shots"]),
+            weight,
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"the predictions of {folder.name!r} are not those of a table") from error
@@ -162,11 +166,11 @@ def _column(root: Path, run: Run, name: str, first: Column | None) -> Column:
 
 @lru_cache(maxsize=64)
 def _changes(ours: Tested, theirs: Tested) -> Mapping[str, Comparison]:
-    return compare(ours.y_true, ours.y_pred, theirs.y_pred, theirs.shots)
+    return compare(ours.y_true, ours.y_pred, theirs.y_pred, theirs.shots, weight=ours.weight)
 
 
 @lru_cache(maxsize=64)
 def _by_regions_of(shots: Shots, tested: Tested) -> tuple[dict[str, Interval], dict[str, int]]:
-    by_region = region_metrics(tested.y_true, tested.y_pred, shots)
+    by_region = region_metrics(tested.y_true, tested.y_pred, shots, sample_weight=tested.weight)
     filled = {region: metrics for region, metrics in by_region.items() if metrics.n}
     return {region: m.metrics["mae"] for region, m in filled.items()}, {region: m.n for region, m in filled.items()}

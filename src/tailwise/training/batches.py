@@ -67,8 +67,12 @@ class Batches:
     def pieces(self) -> Iterator[tuple[int, Tensor, Tensor]]:
         """Yield the number of rows of each batch over all processes, and inputs and targets of this process's rows."""
         n = len(self.x)
-        order = torch.randperm(n) if self.weight is None else torch.multinomial(self.weight, n, replacement=True)
-        order = order.to(self.x.device)
+        order = drawn_order(n, self.weight).to(self.x.device)
         for batch in torch.split(order, self.batch_size):
             index = batch[piece(len(batch))]
             yield len(batch), self.x.index_select(0, index), self.y.index_select(0, index)
+
+
+def drawn_order(n: int, weight: Tensor | None) -> Tensor:
+    """Return the rows of an epoch, ``(n,)``: each once, or drawn with replacement in proportion to ``(n,)`` weights."""
+    return torch.randperm(n) if weight is None else torch.multinomial(weight, n, replacement=True)

@@ -68,7 +68,7 @@ class Training:
         batches: BatchSource,
         y_train: Any,
         *,
-        bins: Bins | BinGrid | LabelDensity,
+        bins: Bins | BinGrid | LabelDensity | None,
         validate: Validate,
         recipe: Recipe,
     ) -> None:

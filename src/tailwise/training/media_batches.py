@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from tailwise._checks import InputError
 from tailwise.distributed import piece
+from tailwise.training.batches import drawn_order
 
 _MOST_WORKERS = 8
 _AHEAD = 2
@@ -65,6 +66,7 @@ class MediaBatches:
         batch_size: int,
         device: torch.device | str = "cpu",
         workers: int | None = None,
+        weight: Tensor | None = None,
     ) -> None:
         lengths = {name: len(values) for name, values in x.items()} | {"y": len(y)}
         if len(set(lengths.values())) > 1 or len(y) == 0:
@@ -73,12 +75,13 @@ class MediaBatches:
             raise InputError(f"batch_size must be at least 1, got {batch_size!r}")
         self.device = torch.device(device)
         self.x = {name: values.to(self.device) if isinstance(values, Tensor) else values for name, values in x.items()}
-        self.y, self.batch_size = y.to(self.device), batch_size
+        self.y, self.batch_size, self.weight = y.to(self.device), batch_size, weight
         self.workers = min(_cores(), _MOST_WORKERS) if workers is None else workers
 
     def to(self, device: torch.device) -> "MediaBatches":
         """Return the same batches on another device."""
-        return MediaBatches(self.x, self.y, batch_size=self.batch_size, device=device, workers=self.workers)
+        size, workers = self.batch_size, self.workers
+        return MediaBatches(self.x, self.y, batch_size=size, device=device, workers=workers, weight=self.weight)
 
     def __len__(self) -> int:
         return -(-len(self.y) // self.batch_size)
@@ -88,7 +91,7 @@ class MediaBatches:
 
     def pieces(self) -> Iterator[tuple[int, dict[str, Tensor], Tensor]]:
         """Yield the number of rows of each batch of all processes, and inputs and targets of this process's piece."""
-        batches = torch.tensor_split(torch.randperm(len(self.y)), len(self))
+        batches = torch.tensor_split(drawn_order(len(self.y), self.weight), len(self))
         pieces = [batch[piece(len(batch))] for batch in batches]
         for batch, index, decoded in zip(batches, pieces, self._decoded(pieces), strict=True):
             rows = index.to(self.device)

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tailwise._checks import InputError
+from tailwise._checks import InputError, row_weights
 from tailwise.backends.names import load_backend
-from tailwise.backends.parameters import check_weight
 from tailwise.backends.protocol import Backend, Between, Inputs, Predictor
 from tailwise.backends.stack.fitting import StackFitting
 from tailwise.backends.stack.stack_settings import StackSettings
@@ -68,8 +67,7 @@ class StackBackend:
                 f"a stack needs at least {_FEWEST_ROWS} rows to train on, got {n}; "
                 "use `quality='fast'` or another `model`"
             )
-        if sample_weight is not None:
-            check_weight(sample_weight, task.count("train"))
+        row_weights(sample_weight, task.count("train"))
         accelerator_for(recipe)  # refuse a device or precision before anything is trained
         for expert in settings.chosen:
             load_backend(expert.model).check_installed()

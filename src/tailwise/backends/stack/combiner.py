@@ -138,6 +138,8 @@ class Combiner:
         reach: tuple[float, float],
         recipe: CombinerRecipe,
         seconds: float | None = None,
+        weight: Floats | None = None,
+        forward: bool = False,
     ) -> Self:
         """Fit by maximum likelihood; each member stops early on the fold that it leaves out.
 
@@ -149,6 +151,9 @@ class Combiner:
             reach: lowest and highest prediction that is believed, target units.
             recipe: settings.
             seconds: after which no epoch begins; at least one is trained.
+            weight: ``(n,)`` how much each row counts in the likelihood.
+            forward: whether folds are in the order of time, and a member is fitted to earlier folds alone; that of the
+                first fold, which has none, to this fold.
         """
         with one_thread():
             generator = torch.Generator().manual_seed(recipe.seed)
@@ -156,8 +161,13 @@ class Combiner:
             members = Members(columns.shape[1], n_experts, folds, recipe, generator)
             combiner = cls(members, float(y.mean()), float(y.std()) or 1.0, *reach, recipe)
             label = torch.from_numpy((y - combiner.center) / combiner.scale).float()
-            held = torch.from_numpy(fold[None, :] == np.arange(folds)[:, None]).float()
-            _train(members, combiner._standardized(columns), label, held, recipe, generator, seconds)
+            number = np.arange(folds)[:, None]
+            held = torch.from_numpy(fold[None, :] == number).float()
+            used = torch.from_numpy(fold[None, :] < np.maximum(number, 1)).float() if forward else 1 - held
+            z, counts = combiner._standardized(columns), torch.ones(len(label))
+            if weight is not None:
+                counts = torch.from_numpy(weight / weight.mean()).float()
+            _train(members, z, label, (used, held, counts), recipe, generator, seconds)
         return combiner
 
     def predictive(self, columns: Floats) -> Mixture:
@@ -216,12 +226,17 @@ def _train(
     members: Members,
     z: Tensor,
     y: Tensor,
-    held: Tensor,
+    roles: tuple[Tensor, Tensor, Tensor],
     recipe: CombinerRecipe,
     generator: torch.Generator,
     seconds: float | None,
 ) -> None:
-    """Train all members at once and keep the best epoch of each; ``held`` is 1 on the rows a member leaves out."""
+    """Train all members at once and keep the best epoch of each.
+
+    Roles are what is 1 on the rows that a member is fitted to, and on those by which it stops early, ``(members, n)``,
+    and the weights of the rows, of mean 1.
+    """
+    fitted, held, weight = roles
     optimizer = torch.optim.AdamW(members.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay)
     n = len(y)
     size = min(max(recipe.batch_size, n // 20), n)
@@ -233,7 +248,7 @@ def _train(
     waited = 0
     for _ in range(recipe.epochs):
         for rows in torch.randperm(n, generator=generator)[: steps * size].view(steps, size):
-            used = 1 - held[:, rows]
+            used = fitted[:, rows] * weight[rows]
             loss = -(members.log_likelihood(z[rows], y[rows]) * used).sum(1) / used.sum(1).clamp(min=1)
             optimizer.zero_grad()
             loss.sum().backward()  # type: ignore[no-untyped-call]
@@ -241,7 +256,8 @@ def _train(
             optimizer.step()
             schedule.step()
         with torch.no_grad():
-            score = -(members.log_likelihood(z, y) * held).sum(1) / held.sum(1)
+            judged = held * weight
+            score = -(members.log_likelihood(z, y) * judged).sum(1) / judged.sum(1)
             better = score < best - 1e-4
             for copy, parameter in zip(kept, members.parameters(), strict=True):
                 copy[better] = parameter[better]

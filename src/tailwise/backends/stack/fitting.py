@@ -25,6 +25,7 @@ from tailwise.training.checkpoint import under
 from tailwise.training.epoch import Epoch
 from tailwise.training.recipe import Recipe
 
+_FEWEST_FOLDS = 2
 _OF_EXPERTS = 0.8  # of a time limit; the combiner has the rest
 
 
@@ -78,7 +79,7 @@ class StackFitting:
             for one in self._train(expert, range(len(done), n_folds), limit):
                 self.trained.append(one)
                 y = self.task.y[self.fold == one.fold]
-                errors = self.task.errors(y, one.columns[:, 0])
+                errors = self.task.errors(y, one.columns[:, 0], self._weight(self.fold == one.fold))
                 yield Epoch(place, one.fold, n_folds, {}, errors, 0.0, one.seconds, best=True)
         self._combine(
             None if self.settings.seconds is None else self.settings.seconds - (time.perf_counter() - started)
@@ -132,6 +133,9 @@ class StackFitting:
             columns.append(values[self.fold >= 0])
         return columns
 
+    def _weight(self, rows: NDArray[np.bool_]) -> NDArray[np.float64] | None:
+        return None if self.task.weight is None else self.task.weight[rows]
+
     def _combine(self, seconds: float | None) -> None:
         """Fit the combiner to the out-of-fold predictions, in so many seconds."""
         rows = self.fold >= 0
@@ -147,21 +151,36 @@ class StackFitting:
             reach=(float(y.min()) - margin, float(y.max()) + margin),
             recipe=CombinerRecipe(seed=self.recipe.seed),
             seconds=seconds,
+            weight=self._weight(rows),
+            forward=self.task.time is not None,
         )
-        mixture = combiner.out_of_fold(every, fold)
+        mixture, kept = combiner.out_of_fold(every, fold), self.trained
         points = {expert.name: one[:, 0] for expert, one in zip(self.experts, columns, strict=True)}
+        if self.task.time is not None:
+            # The first fold has no earlier one that a combiner could be fitted to. Only the last models know all rows.
+            judged, last = fold > 0, int(fold.max())
+            kept = [one for one in self.trained if one.fold == last]
+            mixture, rows = mixture.select(np.flatnonzero(judged)), rows & (self.fold > 0)
+            points = {name: point[judged] for name, point in points.items()}
         outputs = Outputs(mixture.median(), mixture.std(), None, mixture)
         self._out_of_fold = OutOfFold(rows, outputs, points, plain=PLAIN)
-        self._model = StackedModel(self.experts, self.trained, combiner)
+        self._model = StackedModel(self.experts, kept, combiner)
 
 
 def folds_of(task: Task, settings: StackSettings, seed: int) -> NDArray[np.int64]:
     """Return ``(n,)`` fold of each training and validation row, stratified by target, groups whole; -1 for the rest.
 
+    Rows with a time are in folds of consecutive times, the earliest in none: a fold is predicted by models of the rows
+    before it.
+
     Raises:
-        InputError: fewer than two groups.
+        InputError: fewer than two groups, fewer than three different times.
     """
     rows = np.flatnonzero(np.isin(task.part, ["train", "val"]))
+    if task.time is not None:
+        fold = np.full(len(task.y), -1)
+        fold[rows] = forward_folds(task.time[rows], settings.folds_for(len(rows)))
+        return fold
     y, n_folds = task.y[rows], settings.folds_for(len(rows))
     zeros = np.zeros((len(y), 1))
     if task.group is None:
@@ -176,3 +195,32 @@ def folds_of(task: Task, settings: StackSettings, seed: int) -> NDArray[np.int64
     for number, (_, held) in enumerate(splits):
         fold[rows[held]] = number
     return fold
+
+
+def forward_folds(times: NDArray[np.float64], n_folds: int) -> NDArray[np.int64]:
+    """Return the fold of each row in the order of time, of some equal sizes, rows of one time together; -1 first.
+
+    Args:
+        times: ``(n,)`` times.
+        n_folds: number of folds, at least 2; fewer where there are too few different times.
+
+    Raises:
+        InputError: fewer than three different times.
+
+    Example:
+        >>> forward_folds(np.array([5.0, 1.0, 2.0, 3.0, 4.0, 6.0]), 2).tolist()
+        [1, -1, -1, 0, 0, 1]
+    """
+    different, place, counts = np.unique(times, return_inverse=True, return_counts=True)
+    if len(different) <= _FEWEST_FOLDS:
+        raise InputError(
+            f"a stack that looks forward in time needs training rows of at least {_FEWEST_FOLDS + 1} different times, "
+            f"got {len(different)}; use `quality='fast'` or another `model`"
+        )
+    blocks = min(n_folds, len(different) - 1) + 1
+    middle = (counts.cumsum() - counts / 2) / counts.sum()
+    block = np.minimum((middle * blocks).astype(np.int64), blocks - 1)
+    _, block = np.unique(block, return_inverse=True)  # a time with many rows may leave blocks empty
+    if block.max() < _FEWEST_FOLDS:
+        block = np.minimum(np.arange(len(different)), _FEWEST_FOLDS)
+    return np.asarray(block[place] - 1, dtype=np.int64)

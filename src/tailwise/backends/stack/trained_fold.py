@@ -87,6 +87,8 @@ def train_fold(
 ) -> TrainedFold:
     """Train an expert on the rows of all other folds, stopping early on the fold left out, and predict that fold.
 
+    Where rows have a time, it is trained on the rows before the fold alone.
+
     Args:
         task: a task.
         fold: ``(n,)`` fold of each row of the task, -1 for rows that take no part.
@@ -97,7 +99,10 @@ def train_fold(
         packing: folder to pack the files of the model in; by default the system's temporary folder.
     """
     started = time.perf_counter()
-    part = np.where(fold == number, "val", np.where(fold < 0, "masked", "train"))
+    is_train = fold >= 0
+    if task.time is not None:
+        is_train = np.isin(task.part, ["train", "val"]) & (task.time < task.time[fold == number].min())
+    part = np.where(fold == number, "val", np.where(is_train, "train", "masked"))
     inner = replace(task, part=part, notes=[])
     backend = load_backend(expert.model)
     backend.silence()

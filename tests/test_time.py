@@ -1,0 +1,242 @@
+"""Rows in the order of time: the split, folds that look forward only, and earlier labels as features."""
+
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tailwise import Experiment, FittedModel, InputError, Recipe, evaluate, fit, prepare
+from tailwise.backends.stack.fitting import forward_folds
+from tailwise.cli.main import run
+from tailwise.data.lags import Lags
+
+LINEAR = Experiment("vanilla", "linear")
+
+
+def series(n=240, start="2024-01-01", seed=0):
+    """Return hours of a series that follows its own past."""
+    rng = np.random.default_rng(seed)
+    level = np.zeros(n)
+    for i in range(1, n):
+        level[i] = 0.9 * level[i - 1] + rng.normal()
+    when = pd.date_range(start, periods=n, freq="h")
+    return pd.DataFrame({"when": when.strftime("%Y-%m-%d %H:%M"), "x": rng.normal(size=n), "load": 50 + 5 * level})
+
+
+@pytest.fixture
+def command(capfd):
+    """A function that runs a command and returns its code and what it wrote to stderr."""
+
+    def call(*words):
+        capfd.readouterr()
+        code = run([str(word) for word in words])
+        return code, capfd.readouterr().err
+
+    return call
+
+
+def test_the_split_follows_time_and_keeps_ties_together():
+    frame = series().sample(frac=1, random_state=0).reset_index(drop=True)
+    frame.loc[frame["when"].between("2024-01-07", "2024-01-08"), "when"] = "2024-01-07 00:00"
+    task = prepare(frame, "load", time="when")
+    assert task.split == "time"
+    times = pd.to_datetime(frame["when"])
+    latest = {part: times[task.part == part].max() for part in ("train", "val", "test")}
+    earliest = {part: times[task.part == part].min() for part in ("train", "val", "test")}
+    assert latest["train"] < earliest["val"]
+    assert latest["val"] < earliest["test"]
+    assert abs(task.count("train") / len(frame) - 0.7) < 0.1
+    assert task.count("test") / len(frame) == pytest.approx(0.15, abs=0.02)
+
+
+def test_numbers_are_times_and_no_features():
+    frame = series().assign(when=np.arange(240.0))
+    task = prepare(frame, "load", time="when")
+    assert [column.name for column in task.schema.columns] == ["x"]
+    assert "column 'when' is not an input: it holds the time of rows" in task.notes
+
+
+def test_dates_give_phases_but_not_the_day():
+    schema = prepare(series(), "load", time="when").schema
+    features = schema.features(series())
+    assert "when (cosine of day)" in features
+    assert "when (days)" not in features
+
+
+def test_lags_are_earlier_labels_of_the_same_series():
+    one, other = series(40), series(40, seed=1)
+    frame = pd.concat([one.assign(station="a"), other.assign(station="b")], ignore_index=True)
+    frame = frame.sample(frac=1, random_state=0).reset_index(drop=True)
+    task = prepare(frame, "load", time="when", group="station", lags=[1, 3], rolling=[2])
+    table = task.rows.frame()
+    for name, whole in (("a", one), ("b", other)):
+        rows = table[table["station"] == name].sort_values("when")
+        np.testing.assert_allclose(rows["load (lag 1)"][1:], whole["load"][:-1])
+        np.testing.assert_allclose(rows["load (lag 3)"][3:], whole["load"][:-3])
+        np.testing.assert_allclose(rows["load (mean of 2 before)"][2:], whole["load"].rolling(2).mean()[1:-1])
+        assert rows["load (lag 3)"][:3].isna().all()
+    assert any("6 of 80 rows lack an earlier 'load'" in note for note in task.notes)
+
+
+def test_a_label_never_enters_its_own_row_or_an_earlier_one():
+    frame = series(60)
+    changed = frame.copy()
+    changed.loc[30, "load"] = 1e3
+    lags = {"time": "when", "lags": [1, 2], "rolling": [3]}
+    before, after = (prepare(table, "load", **lags).rows.frame() for table in (frame, changed))
+    columns = ["load (lag 1)", "load (lag 2)", "load (mean of 3 before)"]
+    differ = ~np.isclose(before[columns], after[columns], equal_nan=True).all(axis=1)
+    assert np.flatnonzero(differ).tolist() == [31, 32, 33]
+
+
+def test_new_rows_follow_on_the_training_table(tmp_path):
+    frame = series(240)
+    past, ahead = frame[:200], frame[200:]
+    task = prepare(past.reset_index(drop=True), "load", time="when", lags=[1, 5])
+    model = fit(task, LINEAR)
+    model.save(tmp_path)
+    loaded = FittedModel.load(tmp_path)
+    rows, notes = loaded.with_lags(ahead.drop(columns="load"))
+    table = rows.frame()
+    assert table["load (lag 1)"].iloc[0] == past["load"].iloc[-1]
+    assert table["load (lag 1)"][1:].isna().all()
+    np.testing.assert_allclose(table["load (lag 5)"][:5], past["load"][-5:])
+    assert table["load (lag 5)"][5:].isna().all()
+    assert len(notes) == 1
+    assert "39 of 40 rows lack an earlier 'load'" in notes[0]
+    known = loaded.with_lags(ahead)[0].frame()
+    np.testing.assert_allclose(known["load (lag 1)"][1:], ahead["load"][:-1])
+    assert not known["load (lag 5)"].isna().any()
+    again = loaded.with_lags(past)[0].frame()  # rows of the training table follow on nothing later than themselves
+    assert np.isnan(again["load (lag 1)"].iloc[0])
+    np.testing.assert_allclose(model.predict(ahead), loaded.predict(ahead))
+    last = loaded.predictions(ahead.drop(columns="load"))
+    assert last.notes[0] == notes[0]
+
+
+def test_lags_help_where_a_series_follows_its_past():
+    frame = series(600)
+    errors = [
+        evaluate(fit(task, LINEAR), task).metrics()["all"]["mae"]
+        for task in (prepare(frame, "load", time="when"), prepare(frame, "load", time="when", lags=[1]))
+    ]
+    assert errors[1] < 0.7 * errors[0]
+
+
+def test_forward_folds_are_blocks_of_time():
+    times = np.repeat(np.arange(20.0), 3)
+    fold = forward_folds(times, 4)
+    assert sorted(set(fold.tolist())) == [-1, 0, 1, 2, 3]
+    assert (np.diff(fold) >= 0).all()
+    assert all(len(set(fold[times == t].tolist())) == 1 for t in np.unique(times))
+    crowded = np.r_[np.zeros(100), 1.0, 2.0]
+    assert sorted(set(forward_folds(crowded, 4).tolist())) == [-1, 0, 1]
+    with pytest.raises(InputError, match="at least 3 different times, got 2"):
+        forward_folds(np.array([1.0, 1.0, 2.0]), 4)
+
+
+@pytest.mark.slow
+def test_a_stack_looks_forward_only():
+    frame = series(200)
+    task = prepare(frame, "load", time="when", lags=[1])
+    stack = Experiment("vanilla", "stack", params={"folds": 3, "jobs": 1}, recipe=Recipe(epochs=3), balance="auto")
+    model = fit(task, stack)
+    changed = frame.copy()
+    late = pd.to_datetime(frame["when"]) >= pd.to_datetime(frame["when"])[np.flatnonzero(task.part == "test")[0]]
+    changed.loc[late, "load"] += 100.0
+    other = fit(prepare(changed, "load", time="when", lags=[1]), stack)
+    earlier = task.rows.select(np.flatnonzero(task.part == "train"))
+    np.testing.assert_array_equal(model.predict(earlier), other.predict(earlier))  # test rows changed nothing
+    assert {one.fold for one in model.model.trained} == {2}
+    assert model.held_out is not None
+    standings = {one.name: one for one in model.leaderboard.standings}
+    assert standings["stack"].as_rows_come < standings["constant"].as_rows_come
+
+
+BAD = [
+    ({"time": "nope"}, "`time` 'nope' is not a column"),
+    ({"time": "load"}, "is the target"),
+    ({"time": "when", "split": "random"}, "`time` splits the rows by time, and `split='random'` at random"),
+    ({"lags": [1]}, "name the column of the time with `time`"),
+    ({"time": "when", "lags": [0]}, "`lags` must be a whole number from 1 to 100,000, got 0"),
+    ({"time": "when", "lags": [1.5]}, "`lags` must be a whole number"),
+    ({"time": "when", "lags": [1, 1]}, "must be different numbers of rows"),
+    ({"time": "when", "rolling": [-2]}, "`rolling` must be a whole number"),
+    ({"time": "word"}, "must hold dates or numbers, but has 'a'"),
+    ({"time": "gap"}, "has 1 empty cells, the first in row 3"),
+    ({"time": "twice", "lags": [1]}, "have the `time` of another row in their series"),
+    ({"time": "two"}, "has 2 different times; train, val and test need at least 3"),
+]
+
+
+@pytest.mark.parametrize(("given", "message"), BAD)
+def test_mistakes_are_refused_in_one_line(given, message, tmp_path, command):
+    n = 60
+    frame = series(n).assign(
+        word=np.resize(["a", "b"], n),
+        gap=np.where(np.arange(n) == 2, np.nan, np.arange(n)),
+        twice=np.arange(n) // 2,
+        two=np.arange(n) // 30,
+    )
+    with pytest.raises(InputError, match=re.escape(message)):
+        prepare(frame, "load", **given)
+    if given.get("lags") == [1.5]:
+        given = {**given, "lags": ["x"]}  # the command has no half numbers
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    words = [
+        word
+        for name, value in given.items()
+        for word in (f"--{name}", ",".join(map(str, value)) if isinstance(value, list) else value)
+    ]
+    code, told = command(
+        "train", tmp_path / "t.csv", "-t", "load", "--model", "linear", *words, "--out", tmp_path / "r"
+    )
+    assert code == 2
+    assert len(told.strip().splitlines()) == 1
+    assert "`" not in told
+    assert not (tmp_path / "r").exists()
+
+
+def test_the_command_from_training_to_rows_ahead(tmp_path, command):
+    frame = series(240)
+    frame[:200].to_csv(tmp_path / "past.csv", index=False)
+    frame[200:].drop(columns="load").to_csv(tmp_path / "ahead.csv", index=False)
+    frame[200:].to_csv(tmp_path / "known.csv", index=False)
+    out = tmp_path / "run"
+    given = ("--time", "when", "--lags", "1,24", "--rolling", "3", "--model", "linear", "--out", out)
+    code, told = command("train", tmp_path / "past.csv", "-t", "load", *given)
+    assert code == 0, told
+    table = json.loads((out / "config.json").read_text())["table"]
+    assert (table["time"], table["lags"], table["rolling"]) == ("when", [1, 24], [3])
+    code, told = command("predict", out, tmp_path / "ahead.csv", "--out", tmp_path / "p.csv")
+    assert code == 0, told
+    assert told.count("lack an earlier 'load'") == 1
+    assert len(pd.read_csv(tmp_path / "p.csv")) == 40
+    code, told = command("evaluate", out, tmp_path / "known.csv", "--out", tmp_path / "m.json")
+    assert code == 0, told
+    assert "lack an earlier" not in told
+    frame[200:].drop(columns=["load", "when"]).to_csv(tmp_path / "no.csv", index=False)
+    code, told = command("predict", out, tmp_path / "no.csv", "--out", tmp_path / "q.csv")
+    assert code == 2
+    assert "lacks 1 columns the model was trained on: 'when'" in told
+
+
+def test_dates_split_at_random_are_told_with_the_way_out(tmp_path, command):
+    frame = series(120)
+    told = [note for note in prepare(frame, "load").notes if "split at random" in note]
+    assert len(told) == 1
+    assert "`time=when`" in told[0]
+    assert not [note for note in prepare(frame, "load", time="when").notes if "split at random" in note]
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    code, _ = command("diagnose", tmp_path / "t.csv", "-t", "load", "--no-model", "--out", tmp_path / "d.json")
+    assert code == 0
+    assert "--time when" in (tmp_path / "d.json").read_text()
+
+
+def test_lags_come_back_from_json():
+    lags = Lags("y", "t", "g", (1, 2), (3,), True, {"a": ((1.0, 2.0), (5.0, np.nan))})
+    again = Lags.from_json(json.loads(json.dumps(lags.to_json())))
+    assert again.to_json() == lags.to_json()
+    assert np.isnan(again.tails["a"][1][1])
