@@ -39,5 +39,5 @@ def test_every_public_name_has_a_page_with_its_docstring(maker, tmp_path):
     ],
 )
 def test_formulas_in_docstrings_are_shown_as_written(maker, docstring, shown):
-    maker("conf")["_plain_text"](None, "function", "f", None, None, docstring)
+    maker("docstrings")["_plain_text"](None, "function", "f", None, None, docstring)
     assert docstring == shown
