@@ -72,7 +72,7 @@ def test_what_train_keeps(memory, toy_csv, tmp_path, capsys):
     assert [one["validation/mae"] for _, one in kept.logged] == [line["validation"]["mae"] for line in history]
     losses = [{k.removeprefix("loss/"): v for k, v in one.items() if k.startswith("loss/")} for _, one in kept.logged]
     assert losses == [line["terms"] for line in history]
-    assert kept.ended["test/few/mae"] == metrics["few"]["mae"]["value"]
+    assert kept.ended["test/many/mae"] == metrics["many"]["mae"]["value"]
     assert kept.ended["test/all/as_rows_come"] == metrics["all"]["as_rows_come"]["value"]
 
 

@@ -1,5 +1,6 @@
 """Export of a network with its preprocessing, as an ONNX file or a ``torch.export`` program; checked before written."""
 
+import copy
 import json
 import warnings
 from collections.abc import Mapping
@@ -118,18 +119,23 @@ def inputs_of(model: FittedModel, frame: pd.DataFrame) -> dict[str, NDArray[Any]
 
 def graph_of(model: FittedModel) -> Graph:
     """Return a model's preprocessing and network as one module, on the CPU and in evaluation mode."""
-    preprocessor, network, inputs = _preprocessor(model), model.on_cpu().model, model.inputs
+    preprocessor, network, inputs = _preprocessor(model), model.model, model.inputs
     reach = inputs.reach if isinstance(inputs, TableInputs) else None
     numbers = _names(model, NUMBERS)
-    regressor = network.model if isinstance(network, Network) else None
+    regressor = copy.deepcopy(network.model).cpu() if isinstance(network, Network) else None
     shown_std = model.atoms is None  # with atoms the standard deviation is that of another distribution
-    return Graph(
+    graph = Graph(
         Numbers(preprocessor, numbers, reach) if numbers else None,
         Codes(preprocessor) if _names(model, CATEGORIES) else None,
         regressor,
         model.limits,
         with_std=shown_std,
     ).eval()
+    for module in graph.modules():
+        for name, buffer in list(module.named_buffers(recurse=False)):
+            if not buffer.numel():  # it is not used, and torch.export cannot save it
+                setattr(module, name, None)
+    return graph
 
 
 def drawn_rows(schema: Schema, n: int = _ROWS) -> pd.DataFrame:

@@ -48,16 +48,18 @@ class Numbers(nn.Module):
         }
         for name, numbers in values.items():
             self.register_buffer(name, torch.tensor(np.asarray(numbers, dtype=np.float64)))
-        indicated = np.asarray(imputer.indicator_.features_, dtype=np.int64)
-        self.register_buffer("indicated", torch.from_numpy(indicated))
+        indicated = torch.tensor(imputer.indicator_.features_, dtype=torch.int64)
+        self.n_indicated = len(indicated)
+        self.register_buffer("indicated", indicated)
 
     def forward(self, numbers: Tensor) -> Tensor:
         """Return the inputs of the network."""
         inside = torch.minimum(torch.maximum(numbers, self.low), self.high)
         missing = torch.isnan(inside)
         filled = torch.where(missing, self.fill, inside)
-        indicators = missing.index_select(1, self.indicated).double()
-        return ((torch.cat((filled, indicators), dim=1) - self.shift) / self.scale).float()
+        if self.n_indicated:
+            filled = torch.cat((filled, missing.index_select(1, self.indicated).double()), dim=1)
+        return ((filled - self.shift) / self.scale).float()
 
 
 class Codes(nn.Module):

@@ -74,6 +74,7 @@ class ColumnEmbeddings(nn.Module):
         plain = [i for i in range(columns.numbers) if i not in set(embedded)]
         self.register_buffer("embedded", torch.tensor(embedded, dtype=torch.long), persistent=False)
         self.register_buffer("plain", torch.tensor(plain, dtype=torch.long), persistent=False)
+        self.n_plain = len(plain)
         self.sizes = [columns.numbers, *columns.categories]
         widths = [min(c, round(1.6 * c**0.56)) for c in columns.categories]
         self.categories = nn.ModuleList(
@@ -84,8 +85,10 @@ class ColumnEmbeddings(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the embedded inputs, concatenated."""
         numbers, *categories = torch.split(x, self.sizes, dim=1)
-        parts = [numbers.index_select(1, self.plain)]
+        parts = []
         if self.embedding is not None:
-            parts.insert(0, self.embedding(numbers.index_select(1, self.embedded)).flatten(1))
+            parts.append(self.embedding(numbers.index_select(1, self.embedded)).flatten(1))
+        if self.n_plain:
+            parts.append(numbers.index_select(1, self.plain))
         parts += [embed(column) for embed, column in zip(self.categories, categories, strict=True)]
         return torch.cat(parts, dim=1)
