@@ -48,6 +48,7 @@ FLAGS = {
     "quantile": "--quantile",
     "random_state": "--seed",
     "resume": "--resume",
+    "rows": "--data",
     "seed": "--seed",
     "seconds": "--time-limit",
     "seeds": "--seeds",
