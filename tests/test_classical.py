@@ -312,8 +312,8 @@ def test_sera_in_lightgbm_is_our_objective(table):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda w: w[1:], "one number a training row"),
-        (lambda w: w[:, None], "one number a training row"),
+        (lambda w: w[1:], "one number a row"),
+        (lambda w: w[:, None], "one number a row"),
         (lambda w: -w, "at least 0, got -1"),
         (lambda w: np.where(np.arange(len(w)) == 3, np.nan, w), "finite numbers of at least 0, got nan"),
         (lambda w: 0 * w, "is 0 for every row"),

@@ -237,7 +237,7 @@ class TestBadInput:
         assert run(["evaluate", str(out), str(toy_csv)]) == 0
 
     def test_a_training_that_diverges_leaves_nothing(self, toy_csv, tmp_path, capsys):
-        refused(capsys, "train", toy_csv, *TRAIN, "-o", tmp_path / "r", "--lr", 1e15)
+        refused(capsys, "train", toy_csv, *TRAIN, "--drop", "built", "-o", tmp_path / "r", "--lr", 1e15)
         assert not (tmp_path / "r").exists()
 
     @pytest.mark.parametrize(

@@ -1,13 +1,15 @@
 """Every block of code on the pages runs, from an empty folder, in the order of the page.
 
-``python`` blocks share their names; the lines of ``sh`` blocks are commands of tailwise. What is not to be run is
-marked ``text``, or indented.
+``python`` blocks share their names; the lines of ``sh`` and ``bash`` blocks are commands of tailwise, those of ``bash``
+on tables that the Python above has made, with a linear model where none is named. What is not to be run is marked
+``text``, or indented.
 """
 
 import re
 import shlex
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from tailwise.backends import names as models
@@ -16,12 +18,21 @@ from tailwise.cli.main import run
 from tailwise.modalities import kinds
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
+TABLES = {  # files of `bash` blocks, by the names of the frames in Python
+    "row-weights": {"claims.csv": "claims"},
+    "many-outputs": {"plant.csv": "plant"},
+    "time-series": {"load.csv": "load", "next-hours.csv": "next_hours"},
+}
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", flags=re.M | re.S)
 PAGES = [*sorted((DOCS / "start").glob("*.md")), *sorted((DOCS / "how-to").glob("*.md")), DOCS / "extending.md"]
 
 
 def blocks(page):
-    return [(kind, text) for kind, text in BLOCK.findall(page.read_text(encoding="utf-8")) if kind in ("python", "sh")]
+    return [
+        (kind, text)
+        for kind, text in BLOCK.findall(page.read_text(encoding="utf-8"))
+        if kind in ("python", "sh", "bash")
+    ]
 
 
 @pytest.fixture
@@ -46,10 +57,15 @@ def test_the_code_of_a_page_runs(page, tmp_path, monkeypatch, capsys):
     for kind, text in blocks(page):
         if kind == "python":
             exec(compile(text, str(page), "exec"), names)
+            for file, name in TABLES.get(page.stem, {}).items():
+                if name in names:
+                    pd.DataFrame(names[name]).to_csv(tmp_path / file, index=False)
             continue
         for line in text.splitlines():
             words = shlex.split(line)
             assert words[0] == "tailwise", line
+            if kind == "bash" and words[1] == "train" and not {"--model", "--method"} & set(words):
+                words += ["--model", "linear"]
             assert run(words[1:]) == 0, f"{line}\n{capsys.readouterr().err}"
 
 

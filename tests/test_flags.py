@@ -29,6 +29,7 @@ PYTHON_ONLY = {
 # Modules that put whole commands together, word by word, for the user to copy.
 COMMANDS = {
     "diagnose/imbalance_advice.py",
+    "diagnose/table_advice.py",
     "diagnose/value_advice.py",
     "experiment/commands.py",
     "search/train_command.py",

@@ -43,6 +43,7 @@ OTHER = {
     "target": (0.0, 30.0),
     "window": 7,
 }
+OTHER_OF_PART = {("tweedie", "power"): 1.2}  # allowed from 1 to 2
 BESIDE = {("lds", "padding"): {"window": 3}}
 # Nothing is asked of numbers so large or small, but that they are refused by name or work.
 EXTREME = [math.nan, math.inf, 1e300, 1e-300, 1e18, 1e-18, 1e6, -1, 0]
@@ -100,6 +101,8 @@ def other_value(name, parameter):
     choices = [choice for choice in PARTS[name].choices().get(parameter, ()) if choice != default]
     if isinstance(default, bool):
         return not default
+    if (name, parameter) in OTHER_OF_PART:
+        return OTHER_OF_PART[name, parameter]
     if parameter in OTHER and name != "srl" and (name, parameter) != ("quantile", "levels"):
         return OTHER[parameter]
     if choices:

@@ -96,7 +96,10 @@ class TestRefused:
                 "--quality is for tables alone, not for images, texts and signals",
             ),
             (["--quality", "good", "--text", "city"], "--quality is for tables alone"),
-            (["--quality", "fast", "--jobs", "2"], "--jobs and --time-limit are for --quality good and best"),
+            (
+                ["--quality", "fast", "--jobs", "2"],
+                "--jobs, --backend and --time-limit are for --quality good and best",
+            ),
             (["--time-limit", "0"], "--time-limit must be a finite number above 0, got 0.0"),
             (["--time-limit", "-3"], "--time-limit must be a finite number above 0"),
             (["--within", "-1"], "--within must be a finite number of at least 0, got -1.0"),

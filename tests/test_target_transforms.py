@@ -217,7 +217,7 @@ class TestModels:
 
     def test_the_estimator(self):
         frame = log_normal_table(200)
-        model = ImbalancedRegressor("vanilla", epochs=1, transform="log", random_state=0).fit(
+        model = ImbalancedRegressor("vanilla", epochs=1, target_transform="log", random_state=0).fit(
             frame[["a", "b"]], frame["y"]
         )
         assert model.predict(frame[["a", "b"]]).min() > 0

@@ -220,7 +220,7 @@ def test_the_command_from_training_to_rows_ahead(tmp_path, command):
     frame[200:].drop(columns=["load", "when"]).to_csv(tmp_path / "no.csv", index=False)
     code, told = command("predict", out, tmp_path / "no.csv", "--out", tmp_path / "q.csv")
     assert code == 2
-    assert "lacks 1 columns the model was trained on: 'when'" in told
+    assert "lacks 1 column the model was trained on: 'when'" in told
 
 
 def test_dates_split_at_random_are_told_with_the_way_out(tmp_path, command):

@@ -130,8 +130,8 @@ class TestTheTable:
         ("targets", "choices", "message"),
         [
             (["pitch", "pitch"], {}, "'pitch' is named twice"),
-            (["pitch", "yaw", "a", "b"], {}, "1 to 3 targets, got 4"),
-            ([], {}, "1 to 3 targets, got 0"),
+            ([f"y{i}" for i in range(51)], {}, "1 to 50 targets, got 51"),
+            ([], {}, "1 to 50 targets, got 0"),
             (["pitch", "jaw"], {}, "target 'jaw' is not a column of the table; did you mean 'yaw'"),
             (["pitch", "subject"], {}, "target 'subject' must be numeric"),
             (["pitch", "same"], {}, "target 'same' is constant"),

@@ -50,6 +50,7 @@ FLAGS = {
     "random_state": "--seed",
     "resume": "--resume",
     "rolling": "--rolling",
+    "rows": "--data",
     "seed": "--seed",
     "seconds": "--time-limit",
     "seeds": "--seeds",

@@ -71,7 +71,7 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             likely), or ``"auto"``, chosen on held-out rows; it changes decisions alone, not the training. By default
             ``"auto"`` with a quality and 0 with a method.
         within: with a balance of ``"auto"``, see :class:`tailwise.experiment.spec.Experiment`.
-        transform: of the target that the models are trained on, such as ``"log"``, see
+        target_transform: of the target that the models are trained on, such as ``"log"``, see
             :class:`tailwise.experiment.spec.Experiment`; everything that is predicted is in target units.
         jobs: trainings of a stack in parallel; by default one a core.
         backend: of joblib for them: ``"loky"``, or ``"dask"`` or ``"ray"`` on a cluster.
@@ -126,7 +126,7 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         quality: str | None = None,
         balance: float | Literal["auto"] | None = None,
         within: float = 0.0,
-        transform: str | None = None,
+        target_transform: str | None = None,
         jobs: int | None = None,
         backend: str = "loky",
         random_state: Any = None,
@@ -138,7 +138,7 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self.epochs, self.batch_size, self.lr, self.weight_decay = epochs, batch_size, lr, weight_decay
         self.patience, self.criterion, self.device, self.precision = patience, criterion, device, precision
         self.quality, self.balance, self.within, self.jobs = quality, balance, within, jobs
-        self.backend, self.transform, self.random_state = backend, transform, random_state
+        self.backend, self.target_transform, self.random_state = backend, target_transform, random_state
         self.verbose = verbose
 
     def fit(
@@ -210,7 +210,7 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
                 recipe=recipe,
                 balance=self.balance or 0.0,
                 within=self.within,
-                transform=self.transform,
+                transform=self.target_transform,
             )
         quality = self.quality or DEFAULT_QUALITY
         params: dict[str, Any] = {}
@@ -219,7 +219,7 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             params |= {} if self.backend == "loky" else {"backend": self.backend}
         balance = "auto" if self.balance is None else self.balance
         experiment = experiment_for(quality, recipe, balance=balance, within=self.within, params=params)
-        return replace(experiment, transform=self.transform)
+        return replace(experiment, transform=self.target_transform)
 
     def predict(
         self,

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tailwise._checks import one_of
 from tailwise.experiment.spec import AUTO_BALANCE, Experiment
-from tailwise.labels.bin_grid import BinGrid
 from tailwise.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -66,6 +65,8 @@ def default_for(task: "Task", recipe: Recipe | None = None) -> Experiment:
     rows = task.count("train") + task.count("val")
     stacked = len(task.schema.targets) == 1 and not task.schema.media and task.rows.in_memory and rows >= FEWEST_ROWS
     recipe = Recipe() if recipe is None else recipe
+    from tailwise.labels.bin_grid import BinGrid  # needs SciPy, which `--help` does not load
+
     if len(task.schema.targets) > BinGrid.MOST_AXES:
         return Experiment("vanilla", recipe=recipe)  # weights by the cells of a grid are for few targets
     return experiment_for(DEFAULT_QUALITY, recipe) if stacked else Experiment(DEFAULT_METHOD, recipe=recipe)

@@ -39,7 +39,7 @@ def tweedie_deviance(log_pred: Tensor, target: Tensor, power: float) -> Tensor:
 
     Example:
         >>> y = torch.tensor([0.0, 3.0])
-        >>> tweedie_deviance(torch.tensor([0.0, 0.0]), y, 1.0).round(decimals=3).tolist()
+        >>> [round(one, 3) for one in tweedie_deviance(torch.tensor([0.0, 0.0]), y, 1.0).tolist()]
         [2.0, 2.592]
     """
     same_shape(log_pred, target)
