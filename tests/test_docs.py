@@ -40,7 +40,6 @@ def commands_of(page):
 def test_the_commands_of_a_how_to_page_exist(page):
     for command in commands_of(page):
         words, known = options_of(command)
-        assert words
         assert set(words) <= known, command
 
 

@@ -323,7 +323,8 @@ def test_evidence_is_a_soft_plus_of_a_linear_layer():
         (lambda: head_from(5, {"kind": "laplaec"}), "did you mean 'laplace'"),
         (
             lambda: head_from(5, {}),
-            "known are dense, dense-mixture, ensemble, histogram, hurdle, laplace, log-link, members, mixture, point, quantile",
+            "known are dense, dense-mixture, ensemble, histogram, hurdle, laplace, log-link, members, mixture, point, "
+            "quantile",
         ),
         (lambda: LaplaceHeads(5, n_heads=0), "n_heads must be"),
         (lambda: VariationalHead(5, n_latent=0), "n_latent must be"),
