@@ -9,6 +9,8 @@ FLAGS = {
     "balance": "--balance",
     "batch_size": "--batch-size",
     "bin_width": "--bin-width",
+    "censored_above": "--censored-above",
+    "censored_below": "--censored-below",
     "criterion": "--criterion",
     "date": "--date",
     "date_order": "--date-order",

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tailwise.labels.bins import Bins
+from tailwise.labels.censoring import Censoring
 from tailwise.labels.gaps import Gaps
 from tailwise.labels.shots import Shots
 from tailwise.labels.transforms import Transform
@@ -33,6 +34,7 @@ class OriginalUnits:
         point: what models predict of the transformed label.
         balanced: whether validation rows are those of a balanced split, and so not as rows come.
         centered: whether residuals are taken about their mean, for models that lie off the mean on purpose.
+        censoring: limits at which the original labels are censored.
     """
 
     transform: Transform
@@ -40,6 +42,7 @@ class OriginalUnits:
     point: Point = "median"
     balanced: bool = False
     centered: bool = False
+    censoring: Censoring | None = None
 
     def smearing(self, z: Floats, pred: Floats, most: int) -> tuple[Floats, Floats]:
         """Return residuals of validation rows and their weights as rows come, which add up to 1.
@@ -71,7 +74,7 @@ class OriginalUnits:
             points = self.transform.inverse(pred)
         else:
             points = smeared(self.transform, pred, *self.smearing(z, pred, _RESIDUALS_OF_AN_EPOCH))
-        return validation_errors(self.transform.inverse(z), points, self.shots)
+        return _counted_errors(self.transform.inverse(z), points, self.shots, self.censoring)
 
 
 def smeared(transform: Transform, pred: Floats, residuals: Floats, weights: Floats) -> Floats:
@@ -81,7 +84,9 @@ def smeared(transform: Transform, pred: Floats, residuals: Floats, weights: Floa
     return np.concatenate([np.empty(0), *means])
 
 
-def errors_in_original_units(y: Floats, pred: Floats, shots: Shots, units: OriginalUnits | None) -> dict[str, float]:
+def errors_in_original_units(
+    y: Floats, pred: Floats, shots: Shots, units: OriginalUnits | None, censoring: Censoring | None = None
+) -> dict[str, float]:
     """Return validation errors, see :func:`tailwise.metrics.region_errors.validation_errors`, original units.
 
     Args:
@@ -89,8 +94,13 @@ def errors_in_original_units(y: Floats, pred: Floats, shots: Shots, units: Origi
         pred: predictions of that shape.
         shots: regions of these labels.
         units: of transformed labels; ``None`` for labels that are not.
+        censoring: of labels that are not transformed: predictions beyond a limit are then no error.
     """
-    return validation_errors(y, pred, shots) if units is None else units.errors(y, pred)
+    return _counted_errors(y, pred, shots, censoring) if units is None else units.errors(y, pred)
+
+
+def _counted_errors(y: Floats, pred: Floats, shots: Shots, censoring: Censoring | None) -> dict[str, float]:
+    return validation_errors(y, pred if censoring is None else censoring.counted(y, pred), shots)
 
 
 def transformed_shots(shots: Shots, transform: Transform, y_train: Floats) -> Shots:

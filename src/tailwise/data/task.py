@@ -14,6 +14,7 @@ from tailwise.data.original_units import OriginalUnits, errors_in_original_units
 from tailwise.data.rows import Rows
 from tailwise.data.source import Source
 from tailwise.data.splits import SplitName
+from tailwise.labels.censoring import Censoring
 from tailwise.labels.relevance import Relevance
 from tailwise.labels.shots import Shots
 
@@ -38,6 +39,7 @@ class Task:
         group: ``(n,)`` group of each row; rows of one group are never divided between folds.
         held_out: whether validation and training rows differ, so that intervals can be calibrated.
         units: the way back to the original labels, of labels that were transformed.
+        censoring: limits at which labels are censored, in units of the labels.
     """
 
     rows: Rows
@@ -55,6 +57,7 @@ class Task:
     group: NDArray[np.generic] | None = None
     held_out: bool = True
     units: OriginalUnits | None = None
+    censoring: Censoring | None = None
 
     def rows_of(self, part: str) -> tuple[Rows, NDArray[np.float64]]:
         """Return the rows of one part and their targets."""
@@ -76,7 +79,7 @@ class Task:
             y: ``(m,)`` or ``(m, K)`` labels of some rows.
             pred: their predictions.
         """
-        return errors_in_original_units(y, pred, self.shots, self.units)
+        return errors_in_original_units(y, pred, self.shots, self.units, self.censoring)
 
     def note_resampling(self, name: str, rows: int) -> None:
         """Add a note on the number of training rows after resampling."""

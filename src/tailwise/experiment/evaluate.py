@@ -17,6 +17,7 @@ from tailwise.experiment.interval_coverage import measured_intervals
 from tailwise.experiment.leaderboard import Leaderboard, Rival, Standing
 from tailwise.experiment.model import FittedModel, Predictions
 from tailwise.experiment.trade_off import TradeOff, trade_off
+from tailwise.labels.censoring import Censoring
 from tailwise.labels.relevance import Relevance
 from tailwise.labels.shots import REGIONS, Shots
 from tailwise.metrics.confidence import Interval
@@ -43,6 +44,7 @@ class PredictedPart:
         features: ``(m, d)`` features of the rows that were asked for, where the model has features.
         predictive: distributions of the labels, where the model has some.
         notes: notes for the user, of the predictions.
+        censoring: limits at which labels are censored.
     """
 
     part: str
@@ -54,6 +56,21 @@ class PredictedPart:
     features: NDArray[np.float64] | None
     predictive: AnyPredictive | None = None
     notes: tuple[str, ...] = ()
+    censoring: Censoring | None = None
+
+    def counted(self, pred: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+        """Return predictions as errors count them: of a censored label, one beyond the limit is no error.
+
+        Args:
+            pred: other predictions of the rows; by default :attr:`pred`.
+        """
+        given = self.pred if pred is None else pred
+        return given if self.censoring is None else self.censoring.counted(self.y, given)
+
+    @property
+    def notes_on_censored(self) -> list[str]:
+        """One note on how errors of censored labels are counted; none where there are no such labels."""
+        return [] if self.censoring is None else self.censoring.note(self.y)
 
 
 @dataclass(frozen=True)
@@ -140,7 +157,9 @@ def predict_part(
     pred = model.decided(known, Decision())
     ends = None if model.intervals is None else model.intervals_of(pred, CONFIDENCE)
     place = task.row[task.part == part]
-    return PredictedPart(part, place, y, pred, known.std, ends, known.features, known.predictive, known.notes)
+    return PredictedPart(
+        part, place, y, pred, known.std, ends, known.features, known.predictive, known.notes, model.censoring
+    )
 
 
 def predict_rows(model: FittedModel, rows: Any, y: NDArray[np.float64], *, ignore_extra: bool = False) -> PredictedPart:
@@ -155,7 +174,16 @@ def predict_rows(model: FittedModel, rows: Any, y: NDArray[np.float64], *, ignor
     known = model.predictions(rows, predictive=_needs_distributions(model), ignore_extra=ignore_extra, quiet=True)
     pred = model.decided(known, Decision())
     return PredictedPart(
-        "new", np.arange(len(y)), y, pred, known.std, None, known.features, known.predictive, known.notes
+        "new",
+        np.arange(len(y)),
+        y,
+        pred,
+        known.std,
+        None,
+        known.features,
+        known.predictive,
+        known.notes,
+        model.censoring,
     )
 
 
@@ -237,11 +265,12 @@ def measure(
         seed: random seed of the bootstrap.
         resamples: bootstrap resamples for the intervals of metrics; 0 for none.
     """
-    y, pred, ends, predictive = predicted.y, predicted.pred, predicted.ends, predicted.predictive
+    y, pred, ends, predictive = predicted.y, predicted.counted(), predicted.ends, predicted.predictive
     curve: TradeOff | None = None
     intervals: tuple[MeasuredIntervals, ...] = ()
-    if predictive is not None and model.dial is not None and len(y):
-        curve = trade_off(y, predictive, model.dial, shots, balance=model.balance, spread=spread)
+    if predictive is not None and model.has_dial and len(y):
+        dial: Any = model.dial
+        curve = trade_off(y, predictive, dial, shots, balance=model.balance, spread=spread)
         if isinstance(predictive, Predictive) and predicted.part != "val":  # the intervals are calibrated on these rows
             known = Predictions(pred, predictive=predictive)
             intervals = measured_intervals(model, y, known, ends, shots, balanced=spread is not None)
@@ -254,7 +283,12 @@ def measure(
         model.balance,
         as_rows_come(y, pred, shots) if len(y) else None,
         intervals,
-        (*predicted.notes, *notes_on_heavy_row(y, pred, predicted.row), *_no_rare_row(y, shots)),
+        (
+            *predicted.notes,
+            *predicted.notes_on_censored,
+            *notes_on_heavy_row(y, pred, predicted.row),
+            *_no_rare_row(y, shots),
+        ),
     )
 
 

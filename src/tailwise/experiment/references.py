@@ -47,7 +47,7 @@ def references(
         rivals.append(Rival(LIGHTGBM, running.bare().predictions(task.rows_of(predicted.part)[0]).pred))
     rivals.append(Rival(CONSTANT, np.full(len(y), np.median(y_train))))
     every = [(name, predicted.pred), *((rival.name, rival.pred) for rival in rivals)]
-    return tuple(Standing.of(one, y, pred, shots) for one, pred in every), rivals[0]
+    return tuple(Standing.of(one, y, predicted.counted(pred), shots) for one, pred in every), rivals[0]
 
 
 def plain_network(model: FittedModel, task: Task, part: str) -> Rival | None:
