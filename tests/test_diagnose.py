@@ -125,7 +125,10 @@ class TestCeilings:
         (spike,) = found.spikes
         assert (spike.value, spike.where, spike.rows) == (sign * 30.0, end, int((y == sign * 30.0).sum()))
         assert spike.share == pytest.approx(spike.rows / 1000)
-        assert "censoring" in advised(found, "far more than the neighbouring values").action
+        advice = advised(found, "far more than the neighbouring values")
+        assert "censoring" in advice.action
+        side = "above" if end == "high" else "below"
+        assert advice.commands[0].endswith(f"--method mixture --censored-{side} {sign * 30}")
 
     def test_a_placeholder_inside(self):
         found = labels_only(np.where(RNG.random(1000) < 0.05, 50.0, even()))

@@ -44,8 +44,9 @@ def transformed_task(task: Task, name: str, point: Point, *, reweighted: bool) -
     transform = Transform.of_labels(name, y_train)
     transform.check(task.y[task.part != "test"])
     shots = transformed_shots(task.shots, transform, y_train)
-    units = OriginalUnits(transform, task.shots, point, task.split == "balanced", reweighted)
-    return replace(task, y=transform.forward(task.y), shots=shots, units=units), units
+    units = OriginalUnits(transform, task.shots, point, task.split == "balanced", reweighted, task.censoring)
+    censoring = None if task.censoring is None else task.censoring.transformed(transform.forward)
+    return replace(task, y=transform.forward(task.y), shots=shots, units=units, censoring=censoring), units
 
 
 @dataclass(frozen=True, eq=False)

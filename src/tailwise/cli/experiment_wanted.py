@@ -11,7 +11,7 @@ from tailwise._checks import InputError, one_of
 from tailwise.backends.names import MODELS, load_backend
 from tailwise.cli.launch import several
 from tailwise.experiment.quality import DEFAULT_METHOD, DEFAULT_QUALITY, experiment_for
-from tailwise.experiment.spec import AUTO_BALANCE, AUTO_METHOD, Experiment
+from tailwise.experiment.spec import AUTO_BALANCE, AUTO_METHOD, LIMITS, Experiment
 from tailwise.modalities.encoder_names import AUTO, ENCODERS
 from tailwise.modalities.kinds import kinds
 from tailwise.training.recipe import Recipe
@@ -27,7 +27,11 @@ def wanted_experiment(context: typer.Context, recipe: Recipe, media: Mapping[str
         InputError: options that do not work or do not belong together.
     """
     experiment = _by_quality(context, recipe, media) or _by_method(context, recipe)
-    return replace(experiment, transform=context.params["transform"])
+    given = context.params
+    limits = {name: given[name] for name in LIMITS if given[name] is not None}
+    if limits and given["balance"] is None:
+        experiment = replace(experiment, balance=0.0)  # it would be chosen by a density of censored labels
+    return replace(experiment, transform=given["transform"], **limits)
 
 
 def is_given(context: typer.Context, name: str) -> bool:

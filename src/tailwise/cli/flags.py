@@ -11,6 +11,8 @@ FLAGS = {
     "batch_size": "--batch-size",
     "below": "--below",
     "bin_width": "--bin-width",
+    "censored_above": "--censored-above",
+    "censored_below": "--censored-below",
     "criterion": "--criterion",
     "date": "--date",
     "date_order": "--date-order",

@@ -427,6 +427,27 @@ TargetTransform = Annotated[
         rich_help_panel=METHOD,
     ),
 ]
+CensoredBelow = Annotated[
+    float | None,
+    typer.Option(
+        "--censored-below",
+        metavar="VALUE",
+        help="Value that low targets were cut off at: the true value is this or less. With --method mixture.",
+        show_default=False,
+        rich_help_panel=METHOD,
+    ),
+]
+CensoredAbove = Annotated[
+    float | None,
+    typer.Option(
+        "--censored-above",
+        metavar="VALUE",
+        help="Value that high targets were cut off at, e.g. 500001: the true value is this or more. With --method "
+        "mixture.",
+        show_default=False,
+        rich_help_panel=METHOD,
+    ),
+]
 Density = Annotated[
     str | None,
     typer.Option(

@@ -71,6 +71,8 @@ def train(
     balance: options.Balance = None,
     within: options.Within = 0.0,
     transform: options.TargetTransform = None,
+    censored_below: options.CensoredBelow = None,
+    censored_above: options.CensoredAbove = None,
     jobs: options.Workers = None,
     backend: options.Backend = "loky",
     time_limit: options.TimeLimit = None,
@@ -175,7 +177,8 @@ def _show_errors(evaluation: Any, task: Any, label: str, folder: Path, other: "O
             show.out.print(references_table(evaluation.references, unit=unit))
         if other is not None:
             names = other.names(label, masked=task.shots.gaps is not None)
-            changes = compare(predicted.y, predicted.pred, other.y_pred, task.shots, weight=predicted.weight)
+            both = predicted.counted(), predicted.counted(other.y_pred)
+            changes = compare(predicted.y, *both, task.shots, weight=predicted.weight)
             show.out.print(show.beside_table(changes, *names, several=several_targets))
     else:
         title = f"{label}: errors on {len(evaluation.images):,} test images"

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tailwise.labels.bins import Bins
+from tailwise.labels.censoring import Censoring
 from tailwise.labels.gaps import Gaps
 from tailwise.labels.shots import Shots
 from tailwise.labels.transforms import Transform
@@ -33,6 +34,7 @@ class OriginalUnits:
         point: what models predict of the transformed label.
         balanced: whether validation rows are those of a balanced split, and so not as rows come.
         centered: whether residuals are taken about their mean, for models that lie off the mean on purpose.
+        censoring: limits at which the original labels are censored.
     """
 
     transform: Transform
@@ -40,6 +42,7 @@ class OriginalUnits:
     point: Point = "median"
     balanced: bool = False
     centered: bool = False
+    censoring: Censoring | None = None
 
     def smearing(self, z: Floats, pred: Floats, most: int, of_row: Floats | None = None) -> tuple[Floats, Floats]:
         """Return residuals of validation rows and their weights as rows come, which add up to 1.
@@ -79,7 +82,7 @@ class OriginalUnits:
             points = self.transform.inverse(pred)
         else:
             points = smeared(self.transform, pred, *self.smearing(z, pred, _RESIDUALS_OF_AN_EPOCH, weight))
-        return validation_errors(self.transform.inverse(z), points, self.shots, sample_weight=weight)
+        return _counted_errors(self.transform.inverse(z), points, self.shots, self.censoring, weight)
 
 
 def smeared(transform: Transform, pred: Floats, residuals: Floats, weights: Floats) -> Floats:
@@ -90,7 +93,13 @@ def smeared(transform: Transform, pred: Floats, residuals: Floats, weights: Floa
 
 
 def errors_in_original_units(
-    y: Floats, pred: Floats, shots: Shots, units: OriginalUnits | None, *, weight: Floats | None = None
+    y: Floats,
+    pred: Floats,
+    shots: Shots,
+    units: OriginalUnits | None,
+    censoring: Censoring | None = None,
+    *,
+    weight: Floats | None = None,
 ) -> dict[str, float]:
     """Return validation errors, see :func:`tailwise.metrics.region_errors.validation_errors`, original units.
 
@@ -99,11 +108,17 @@ def errors_in_original_units(
         pred: predictions of that shape.
         shots: regions of these labels.
         units: of transformed labels; ``None`` for labels that are not.
+        censoring: of labels that are not transformed: predictions beyond a limit are then no error.
         weight: ``(n,)`` weights of the rows, if they have some.
     """
-    if units is not None:
-        return units.errors(y, pred, weight)
-    return validation_errors(y, pred, shots, sample_weight=weight)
+    return _counted_errors(y, pred, shots, censoring, weight) if units is None else units.errors(y, pred, weight)
+
+
+def _counted_errors(
+    y: Floats, pred: Floats, shots: Shots, censoring: Censoring | None, weight: Floats | None
+) -> dict[str, float]:
+    counted = pred if censoring is None else censoring.counted(y, pred)
+    return validation_errors(y, counted, shots, sample_weight=weight)
 
 
 def transformed_shots(shots: Shots, transform: Transform, y_train: Floats) -> Shots:

@@ -14,6 +14,7 @@ from tailwise.data.original_units import OriginalUnits, errors_in_original_units
 from tailwise.data.rows import Rows
 from tailwise.data.source import Source
 from tailwise.data.splits import SplitName
+from tailwise.labels.censoring import Censoring
 from tailwise.labels.relevance import Relevance
 from tailwise.labels.shots import Shots
 
@@ -41,6 +42,7 @@ class Task:
         time: ``(n,)`` time of each row, by which folds look forward only; ``None`` where rows have no order.
         held_out: whether validation and training rows differ, so that intervals can be calibrated.
         units: the way back to the original labels, of labels that were transformed.
+        censoring: limits at which labels are censored, in units of the labels.
     """
 
     rows: Rows
@@ -59,6 +61,7 @@ class Task:
     held_out: bool = True
     units: OriginalUnits | None = None
     time: NDArray[np.float64] | None = None
+    censoring: Censoring | None = None
 
     def rows_of(self, part: str) -> tuple[Rows, NDArray[np.float64]]:
         """Return the rows of one part and their targets."""
@@ -83,7 +86,7 @@ class Task:
             pred: their predictions.
             weight: ``(m,)`` weights of the rows, if they have some.
         """
-        return errors_in_original_units(y, pred, self.shots, self.units, weight=weight)
+        return errors_in_original_units(y, pred, self.shots, self.units, self.censoring, weight=weight)
 
     def note_resampling(self, name: str, rows: int) -> None:
         """Add a note on the number of training rows after resampling."""

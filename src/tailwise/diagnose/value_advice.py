@@ -7,6 +7,7 @@ import numpy as np
 from tailwise._numbers import number
 from tailwise.diagnose.facts import FEW_VALUES, Advice, Diagnosis
 from tailwise.experiment.commands import Commands
+from tailwise.labels.censoring import CENSORED_METHOD
 
 _HEAVY_REACH = 10.0
 _CROWDED, _MOST_BINS = 0.1, 5_000
@@ -90,9 +91,11 @@ def odd_values(diagnosis: Diagnosis, commands: Commands) -> Iterator[Advice]:
         yield Advice(
             f"{spike.rows:,} rows ({spike.share:.1%}) have exactly the {least} value, {number(spike.value)}, far more "
             "than the neighbouring values",
-            "find out whether the instrument or a rule cuts off values there (censoring); if so, model separately "
-            "whether a row is at the limit, and also compute errors without those rows",
-            f"a value at a limit means only that the true value is at or {beyond} it; a loss takes it literally",
+            "find out whether the instrument or a rule cuts off values there (censoring); if so, train with the limit: "
+            "predictions can then lie beyond it, and those count as no error",
+            f"a value at a limit means only that the true value is at or {beyond} it; other losses take it literally, "
+            "and predictions near the limit are then biased",
+            (commands.train(CENSORED_METHOD, f"--censored-{beyond}", f"{spike.value:.10g}"),),
         )
     if inside:
         yield Advice(

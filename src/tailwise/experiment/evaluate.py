@@ -17,6 +17,7 @@ from tailwise.experiment.interval_coverage import measured_intervals
 from tailwise.experiment.leaderboard import Leaderboard, Rival, Standing, errors_by_output
 from tailwise.experiment.model import FittedModel, Predictions
 from tailwise.experiment.trade_off import TradeOff, trade_off
+from tailwise.labels.censoring import Censoring
 from tailwise.labels.output_bins import OutputBins
 from tailwise.labels.relevance import Relevance
 from tailwise.labels.shots import REGIONS, Shots
@@ -45,6 +46,7 @@ class PredictedPart:
         predictive: distributions of the labels, where the model has some.
         notes: notes for the user, of the predictions.
         weight: ``(n,)`` how much each row counts; ``None`` where all count alike.
+        censoring: limits at which labels are censored.
     """
 
     part: str
@@ -57,6 +59,21 @@ class PredictedPart:
     predictive: AnyPredictive | None = None
     notes: tuple[str, ...] = ()
     weight: NDArray[np.float64] | None = None
+    censoring: Censoring | None = None
+
+    def counted(self, pred: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+        """Return predictions as errors count them: of a censored label, one beyond the limit is no error.
+
+        Args:
+            pred: other predictions of the rows; by default :attr:`pred`.
+        """
+        given = self.pred if pred is None else pred
+        return given if self.censoring is None else self.censoring.counted(self.y, given)
+
+    @property
+    def notes_on_censored(self) -> list[str]:
+        """One note on how errors of censored labels are counted; none where there are no such labels."""
+        return [] if self.censoring is None else self.censoring.note(self.y)
 
 
 @dataclass(frozen=True)
@@ -151,7 +168,9 @@ def predict_part(
     pred = model.decided(known, Decision())
     ends = None if model.intervals is None else model.intervals_of(pred, CONFIDENCE)
     place = task.row[task.part == part]
-    return PredictedPart(part, place, y, pred, known.std, ends, known.features, known.predictive, known.notes, weight)
+    return PredictedPart(
+        part, place, y, pred, known.std, ends, known.features, known.predictive, known.notes, weight, model.censoring
+    )
 
 
 def predict_rows(
@@ -174,7 +193,17 @@ def predict_rows(
     known = model.predictions(rows, predictive=_needs_distributions(model), ignore_extra=ignore_extra, quiet=True)
     pred = model.decided(known, Decision())
     return PredictedPart(
-        "new", np.arange(len(y)), y, pred, known.std, None, known.features, known.predictive, known.notes, weight
+        "new",
+        np.arange(len(y)),
+        y,
+        pred,
+        known.std,
+        None,
+        known.features,
+        known.predictive,
+        known.notes,
+        weight,
+        model.censoring,
     )
 
 
@@ -256,12 +285,13 @@ def measure(
         seed: random seed of the bootstrap.
         resamples: bootstrap resamples for the intervals of metrics; 0 for none.
     """
-    y, pred, ends, predictive = predicted.y, predicted.pred, predicted.ends, predicted.predictive
+    y, pred, ends, predictive = predicted.y, predicted.counted(), predicted.ends, predicted.predictive
     weight = predicted.weight
     curve: TradeOff | None = None
     intervals: tuple[MeasuredIntervals, ...] = ()
-    if predictive is not None and model.dial is not None and len(y):
-        curve = trade_off(y, predictive, model.dial, shots, balance=model.balance, spread=spread, weight=weight)
+    if predictive is not None and model.has_dial and len(y):
+        dial: Any = model.dial
+        curve = trade_off(y, predictive, dial, shots, balance=model.balance, spread=spread, weight=weight)
         if isinstance(predictive, Predictive) and predicted.part != "val":  # the intervals are calibrated on these rows
             known = Predictions(pred, predictive=predictive)
             balanced = spread is not None
@@ -277,6 +307,7 @@ def measure(
         intervals,
         (
             *predicted.notes,
+            *predicted.notes_on_censored,
             *([] if isinstance(shots.bins, OutputBins) else notes_on_heavy_row(y, pred, predicted.row, weight)),
             *_no_rare_row(y, shots),
         ),

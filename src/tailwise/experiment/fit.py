@@ -12,6 +12,7 @@ from tailwise.backends.transformed import TransformedFitting, transformed_task
 from tailwise.data.original_units import Point
 from tailwise.data.task import Task
 from tailwise.distributions.conditional import FEWEST
+from tailwise.experiment.censored import check_censoring, check_one_target
 from tailwise.experiment.model import FittedModel, Predictions
 from tailwise.experiment.quality import default_for
 from tailwise.experiment.spec import AUTO_BALANCE, AUTO_METHOD, AUTO_TRANSFORM, Experiment
@@ -52,7 +53,7 @@ class Running:
         return self.bare().validated(
             self.task,
             self.method.correction,
-            intervals=self.task.held_out or self.fitting.out_of_fold is not None,
+            intervals=self.task.censoring is None and (self.task.held_out or self.fitting.out_of_fold is not None),
             out_of_fold=self.fitting.out_of_fold,
             within=self.experiment.within if self.experiment.balance == AUTO_BALANCE else None,
         )
@@ -68,6 +69,7 @@ class Running:
             task.relevance,
             balance=0.0 if isinstance(self.experiment.balance, str) else self.experiment.balance,
             reweighted=self.method.reweights,
+            censoring=task.censoring,
         )
 
 
@@ -103,15 +105,21 @@ def start(task: Task | PreparedMaps, experiment: Experiment) -> Running | Runnin
     if isinstance(task, PreparedMaps):
         if experiment.transform is not None:
             raise InputError("`transform` is for one target of a table, and maps have several; leave it out")
+        check_one_target(experiment, "maps have several")
         method, params = map_method(experiment.method, experiment.method_params)
         if _given(experiment.balance, "maps have several") > 0:
             _check_mixture(method, "maps have none")
         maps = start_maps(task, method, experiment.recipe, encoder=experiment.encoder, params=experiment.params)
         return RunningMaps(task, replace(experiment, method_params=params), method, maps)
+    n_targets = len(task.schema.targets)
+    if n_targets > 1:
+        check_one_target(experiment, f"there are {n_targets}")
+    task = replace(task, censoring=experiment.censoring)
+    if task.censoring is not None:
+        check_censoring(task, experiment, task.censoring)
     if experiment.method == AUTO_METHOD:
         experiment = replace(default_for(task, experiment.for_default()), transform=experiment.transform)
     experiment.check()
-    n_targets = len(task.schema.targets)
     if experiment.model != "network" and n_targets > 1:
         raise InputError(f"model {experiment.model!r} predicts one target, and there are {n_targets}; use the network")
     method = experiment.compose()
@@ -165,7 +173,7 @@ def _fitting(task: Task, experiment: Experiment, method: "Method") -> Fitting:
 def _plain_fitting(task: Task, experiment: Experiment, method: "Method") -> Fitting:
     return load_backend(experiment.model).start(
         task,
-        method,
+        method if task.censoring is None else method.censored(task.censoring),
         experiment.recipe,
         params=experiment.params,
         encoder=experiment.encoder,

@@ -46,6 +46,7 @@ from tailwise.experiment.held_out import HeldOut
 from tailwise.experiment.leaderboard import Leaderboard
 from tailwise.experiment.model_shape import FORMAT_ONLY, MODEL
 from tailwise.labels.bin_grid import BinGrid
+from tailwise.labels.censoring import Censoring
 from tailwise.labels.relevance import Relevance
 from tailwise.labels.shots import Shots
 from tailwise.labels.transforms import Transform
@@ -107,6 +108,8 @@ class FittedModel:
         atoms: values that many training labels share, and so do the distributions.
         held_out: validation rows that the intervals of a decision are calibrated on.
         bounded: whether predictions far beyond the training labels are set to the limit that decisions have too.
+        censoring: limits at which labels were censored. Predictions have no bound on such a side, and neither atoms,
+            intervals nor decisions under other labels exist, which need the true values of all rows.
     """
 
     schema: Schema
@@ -124,6 +127,7 @@ class FittedModel:
     atoms: Atoms | None = None
     held_out: HeldOut | None = None
     bounded: bool = True
+    censoring: Censoring | None = None
 
     @property
     def encoder(self) -> str | None:
@@ -203,7 +207,8 @@ class FittedModel:
             of_targets = VectorDial.from_labels(y_train, _grid(task), sample_weight=weight_train) if joint else None
             return replace(calibrated, dial=of_targets), raw
         dial = Dial.from_labels(y_train, task.shots.scalar_bins, sample_weight=weight_train)
-        calibrated = replace(calibrated, dial=dial, atoms=atoms_of(y_train, self.transform))
+        atoms = None if self.censoring is not None else atoms_of(y_train, self.transform)
+        calibrated = replace(calibrated, dial=dial, atoms=atoms)
         held, known = None, _scalar(raw.predictive)
         if intervals and len(y_val) >= FEWEST:
             weight = calibrated._as_rows_come(y_val, weight_val)
@@ -332,6 +337,7 @@ class FittedModel:
         """
         if not self.needs(decision):
             return known.pred
+        self._check_labels_known(decision)
         dial: Any = self._checked_dial()
         return decision.of(self._checked(known.predictive), dial, self.balance)
 
@@ -345,6 +351,7 @@ class FittedModel:
         Raises:
             InputError: a model without distributions.
         """
+        self._check_labels_known(decision)
         dial: Any = self._checked_dial()
         tilted: AnyPredictive = decision.tilted(self._checked(known.predictive), dial, self.balance)
         return tilted
@@ -364,6 +371,20 @@ class FittedModel:
         """
         decision = Decision(balance=balance, density=density)
         return self.tilted(self.predictions(frame, ignore_extra=ignore_extra, predictive=True), decision)
+
+    @property
+    def has_dial(self) -> bool:
+        """Whether there are decisions under labels that are spread otherwise than the training labels."""
+        return self.dial is not None and self.censoring is None
+
+    def _check_labels_known(self, decision: Decision) -> None:
+        """Raise if a decision needs the density of training labels of which some are censored."""
+        if self.censoring is not None and (decision.balance or decision.density is not None):
+            name = "density" if decision.density is not None else "balance"
+            raise InputError(
+                f"`{name}` needs the density of the true values, which is unknown where labels are censored; leave it "
+                "out, or ask for quantiles"
+            )
 
     def check_distributions(self) -> None:
         """Raise unless the model can have distributions, before any row is predicted.
@@ -508,7 +529,8 @@ class FittedModel:
         if self.dial is None or not self.bounded:
             return None
         low, high = np.asarray(self.dial.density.low), np.asarray(self.dial.density.high)
-        return low - REACH * (high - low), high + REACH * (high - low)
+        least, most = low - REACH * (high - low), high + REACH * (high - low)
+        return (least, most) if self.censoring is None else self.censoring.room(least, most)
 
     def predict_interval(
         self,
@@ -554,6 +576,8 @@ class FittedModel:
         Raises:
             InputError: a model without distributions or without held-out rows, a confidence outside (0, 1).
         """
+        if self.censoring is not None:
+            self.intervals_of(known.pred)
         tilted, pred = self.tilted(known, decision), self.decided(known, decision)
         held, dial, fitted = self.held_out, self._checked_dial(), None
         if held is not None and isinstance(dial, Dial):
@@ -569,6 +593,11 @@ class FittedModel:
         """Return ``(n, 2)`` low and high ends around predictions of this model, ``(n,)``."""
         if len(self.schema.targets) > 1:
             raise InputError(f"there are no intervals of {len(self.schema.targets)} targets; leave them out")
+        if self.censoring is not None:
+            raise InputError(
+                "there are no intervals where labels are censored: how far off those rows are is unknown; ask for "
+                "quantiles"
+            )
         if self.intervals is None:
             raise InputError("this model was trained without held-out rows to calibrate intervals; train on more rows")
         ends = self.intervals.intervals(pred, confidence)
@@ -615,6 +644,7 @@ class FittedModel:
             "inputs": self.inputs.save(folder),
             "model": self.model.save(folder),
             **({} if self.back is None else {"back": self.back.to_json()}),
+            **({} if self.censoring is None else {"censored": self.censoring.to_json()}),
             "target": self.schema.to_json()["target"],
             "schema": self.schema.to_json(),
             "shots": self.shots.to_json(),
@@ -658,7 +688,7 @@ class FittedModel:
             relevance, correction, intervals = (description[k] for k in ("relevance", "correction", "intervals"))
             optional = ("dial", "conditional", "atoms", "held_out")  # none in models before these
             dial, conditional, saved_atoms, held_out = (description.get(name) for name in optional)
-            leaderboard = description.get("leaderboard")
+            leaderboard, censored = description.get("leaderboard"), description.get("censored")
             atoms = None if saved_atoms is None else atoms_from_json(saved_atoms)
             schema = Schema.from_json(description["schema"])
             return cls(
@@ -676,6 +706,7 @@ class FittedModel:
                 None if leaderboard is None else Leaderboard.from_json(leaderboard),
                 atoms,
                 None if held_out is None else HeldOut.load(folder, held_out, atoms, transform),
+                censoring=None if censored is None else Censoring.from_json(censored),
             )
         except DAMAGED as error:
             reason = " ".join(str(error).split()) or type(error).__name__

@@ -42,6 +42,7 @@ MODEL: Any = {
             "weights": [float],
         },
     ),
+    "censored?": (None, {"below": (None, float), "above": (None, float)}),
     "schema": {
         "target": (str, [str]),
         "columns": [{"name": str, "kind": str}],

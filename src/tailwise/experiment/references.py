@@ -49,7 +49,7 @@ def references(
     median = weighted_median(y_train, task.weight_of("train"))
     rivals.append(Rival(CONSTANT, np.full(len(y), median)))
     every = [(name, predicted.pred), *((rival.name, rival.pred) for rival in rivals)]
-    return tuple(Standing.of(one, y, pred, shots, weight) for one, pred in every), rivals[0]
+    return tuple(Standing.of(one, y, predicted.counted(pred), shots, weight) for one, pred in every), rivals[0]
 
 
 def plain_network(model: FittedModel, task: Task, part: str) -> Rival | None:

@@ -11,11 +11,13 @@ from tailwise.modalities.encoder_names import AUTO, ENCODERS
 from tailwise.training.recipe import Recipe
 
 if TYPE_CHECKING:
+    from tailwise.labels.censoring import Censoring
     from tailwise.methods.build import Method
 
 AUTO_METHOD = "auto"
 AUTO_BALANCE: Literal["auto"] = "auto"
 AUTO_TRANSFORM = "auto"
+LIMITS = ("censored_below", "censored_above")
 _NETWORK = "network"
 
 
@@ -40,9 +42,13 @@ class Experiment:
             :data:`tailwise.labels.transform_names.TRANSFORMS`, or ``"auto"``, the one of the lowest error on validation
             rows; predictions, distributions and errors are in target units. Parameters of the method in units of the
             target, such as a window, are then in units of the transformed one.
+        censored_below: value that low labels were cut off at, target units: where it is the label, the true value lies
+            there or below. For the method ``"mixture"``, see :class:`tailwise.losses.MixtureLikelihood`; a prediction
+            beyond the limit then counts as no error.
+        censored_above: value that high labels were cut off at, such as 500001 for all dearer houses.
 
     Raises:
-        InputError: a model or a transform that does not exist, a balance outside 0 to 1.
+        InputError: a model or a transform that does not exist, a balance outside 0 to 1, limits that are not numbers.
 
     Example:
         >>> Experiment("sqinv+lds", encoder="tabm").name, Experiment("vanilla", model="lightgbm").name
@@ -60,16 +66,28 @@ class Experiment:
     balance: float | Literal["auto"] = 0.0
     within: float = 0.0
     transform: str | None = None
+    censored_below: float | None = None
+    censored_above: float | None = None
 
     def __post_init__(self) -> None:
         one_of(self.model, "model", BACKENDS)
         not_negative(self.within, "`within`")
         if self.transform is not None:
             one_of(self.transform, "`transform`", (AUTO_TRANSFORM, *TRANSFORMS))
+        _ = self.censoring
         if self.balance not in (0, AUTO_BALANCE):
             from tailwise.distributions.label_density import check_balance  # needs SciPy, which `--help` does not load
 
             check_balance(self.balance)
+
+    @property
+    def censoring(self) -> "Censoring | None":
+        """The limits at which labels are censored; ``None`` if there are none."""
+        if self.censored_below is None and self.censored_above is None:
+            return None
+        from tailwise.labels.censoring import Censoring  # needs NumPy, which `--help` does not load
+
+        return Censoring(self.censored_below, self.censored_above)
 
     @property
     def name(self) -> str:
@@ -98,8 +116,10 @@ class Experiment:
 
     @property
     def _changed(self) -> str:
-        """What follows the name: the transform of the target and the balance, where there are some."""
+        """What follows the name: the transform of the target, its limits and the balance, where there are some."""
         of_target = f" on {self.transform}" if self.transform else ""
+        for side, limit in (("below", self.censored_below), ("above", self.censored_above)):
+            of_target += "" if limit is None else f" censored {side} {limit:g}"
         return of_target + (f" at balance {self.balance:g}" if self.balance not in (0, AUTO_BALANCE) else "")
 
     def check(self) -> Self:
@@ -150,7 +170,12 @@ class Experiment:
             "params": dict(self.params),
             "recipe": {name: value for name, value in asdict(self.recipe).items() if value != _DEFAULTS[name]},
         }
-        return plain | {name: getattr(self, name) for name in ("balance", "within", "transform") if getattr(self, name)}
+        return plain | self.changes()
+
+    def changes(self) -> dict[str, Any]:
+        """Return what is said of the target and of decisions, as plain values, without defaults."""
+        names = ("balance", "within", "transform", *LIMITS)
+        return {name: value for name in names if (value := getattr(self, name)) or (name in LIMITS and value == 0)}
 
     @classmethod
     def from_json(cls, saved: Mapping[str, Any]) -> Self:

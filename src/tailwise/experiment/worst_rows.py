@@ -65,7 +65,7 @@ def worst_rows(task: Task, predicted: PredictedPart) -> WorstRows | None:
     if predicted.y.ndim > 1 or not names or not len(predicted.y):
         return None
     rows, _ = task.rows_of(predicted.part)
-    error = predicted.pred - predicted.y
+    error = predicted.counted() - predicted.y
     codes = task.shots.codes(predicted.y)
     worst = np.argsort(-np.abs(error), kind="stable")[:SHOWN]
     shown = rows.select(worst).frame(names[:_COLUMNS])

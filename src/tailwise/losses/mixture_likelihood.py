@@ -10,10 +10,13 @@ from torch.autograd.function import once_differentiable
 
 from tailwise._checks import InputError, not_negative, positive, whole
 from tailwise._part import Part
+from tailwise.labels.censoring import Censoring
 from tailwise.losses.loss import Loss
 from tailwise.losses.reduce import weighted_mean
 
 _HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
+_ROOT_HALF = math.sqrt(0.5)
+_LOWER_PRECISION = (torch.float16, torch.bfloat16)
 
 
 def mixture_nll(outputs: Tensor, target: Tensor) -> Tensor:
@@ -65,11 +68,17 @@ class MixtureLikelihood(Loss):
     power ``beta``, without gradient: Seitzer et al., *On the Pitfalls of Heteroscedastic Uncertainty Estimation with
     Probabilistic Neural Networks* (ICLR 2022), propose 0.5 for one Gaussian.
 
+    A label at a limit is censored: the true value lies there or beyond. Its likelihood is the mass beyond the limit
+    (Tobin, *Estimation of Relationships for Limited Dependent Variables*, Econometrica 1958), and the squared error
+    leaves it out.
+
     Args:
         spread: standard deviation of the training labels, target units.
         n_components: C, number of Gaussians; 1 is the heteroscedastic Gaussian.
         squared_error: coefficient of the squared error of the mean.
         beta: power of the predicted variance, from 0 to 1.
+        censored_below: limit at or below which labels are censored, target units; for one target.
+        censored_above: limit at or above which labels are censored, target units; for one target.
 
     Shape:
         ``outputs`` ``(B, C, 1 + 2 K)`` of a :class:`tailwise.heads.mixture.MixtureHead`, ``target`` ``(B,)`` or
@@ -78,7 +87,7 @@ class MixtureLikelihood(Loss):
         ``weight`` of the same shape.
 
     Raises:
-        InputError: numbers out of range, shapes that do not belong together.
+        InputError: numbers out of range, shapes that do not belong together, limits with several targets.
 
     Example:
         >>> loss = MixtureLikelihood(1.0, n_components=1)
@@ -88,7 +97,16 @@ class MixtureLikelihood(Loss):
 
     on_outputs = True
 
-    def __init__(self, spread: float, *, n_components: int = 5, squared_error: float = 1.0, beta: float = 0.0) -> None:
+    def __init__(
+        self,
+        spread: float,
+        *,
+        n_components: int = 5,
+        squared_error: float = 1.0,
+        beta: float = 0.0,
+        censored_below: float | None = None,
+        censored_above: float | None = None,
+    ) -> None:
         super().__init__()
         self.spread = positive(spread, "spread")
         self.n_components = whole(n_components, "n_components", least=1, most=100)
@@ -96,6 +114,8 @@ class MixtureLikelihood(Loss):
         self.beta = not_negative(beta, "beta")
         if self.beta > 1:
             raise InputError(f"beta must be at most 1, got {beta!r}")
+        given = censored_below is not None or censored_above is not None
+        self.censoring = Censoring(censored_below, censored_above) if given else None
 
     @property
     def head(self) -> Mapping[str, Any]:
@@ -118,8 +138,27 @@ class MixtureLikelihood(Loss):
     def _rows(self, outputs: Tensor, target: Tensor) -> Tensor:
         """Loss of each row, ``(B,)``."""
         y = labels_beside(outputs, target)
-        rows: Tensor = _RowLoss.apply(outputs, y, self.spread, self.squared_error, self.beta)  # type: ignore[no-untyped-call]
+        side = None if self.censoring is None else _sides(y, self.censoring)
+        if side is not None and outputs.dtype in _LOWER_PRECISION:  # the mass of a tail needs the digits
+            outputs, y, side = outputs.float(), y.float(), side.float()
+        rows: Tensor = _RowLoss.apply(outputs, y, side, self.spread, self.squared_error, self.beta)  # type: ignore[no-untyped-call]
         return rows
+
+
+def _sides(y: Tensor, censoring: Censoring) -> Tensor:
+    """Return 1 for labels ``(B, 1)`` censored above, -1 below and 0 for others, ``(B,)``.
+
+    Raises:
+        InputError: several targets.
+    """
+    if y.shape[1] > 1:
+        raise InputError(f"censored labels are for one target, and there are {y.shape[1]}; leave the limits out")
+    side = torch.zeros_like(y[:, 0])
+    for limit, sign in ((censoring.below, -1), (censoring.above, 1)):
+        if limit is not None:
+            at = torch.full((), limit, dtype=y.dtype, device=y.device)  # the limit as the labels are rounded
+            side = torch.where(sign * (y[:, 0] - at) >= 0, sign, side)
+    return side
 
 
 class _RowLoss(torch.autograd.Function):
@@ -128,24 +167,34 @@ class _RowLoss(torch.autograd.Function):
     With the responsibilities r_c = w_c N_c / sum w N, z = (y - m) / s and the mean M = sum w_c m_c, the gradients of
     the likelihood are -r_c, -r_c z_c / s_c and r_c (1 - z_c^2) for the log weight, mean and log scale of a component,
     and those of M are w_c m_c, w_c and 0.
+
+    For a row censored on a side u = 1 or -1 the mass S(u z) of a Gaussian beyond the limit takes the place of N, and
+    with its hazard h = N / S the gradients are -r_c, -r_c u h_c / s_c and -r_c u h_c z_c; M has no squared error.
     """
 
     @staticmethod
-    def forward(ctx: Any, outputs: Tensor, y: Tensor, spread: float, squared_error: float, beta: float) -> Tensor:
+    def forward(
+        ctx: Any, outputs: Tensor, y: Tensor, side: Tensor | None, spread: float, squared_error: float, beta: float
+    ) -> Tensor:
         k = y.shape[1]
         by_number = outputs.permute(2, 1, 0).contiguous()  # (1 + 2 K, C, B): sums over components are over rows of it
         log_weights, means, log_scales = by_number[0], by_number[1 : 1 + k], by_number[1 + k :]
         labels = y.T.unsqueeze(1)
         inverse = torch.exp(-log_scales)
         z = (labels - means) * inverse
-        half_square = 0.5 * z.square()
-        log_terms = log_weights - (half_square + log_scales).sum(0)
+        square = z.square()
+        push, widen = z, 1 - square
+        log_terms = log_weights - (0.5 * square + log_scales).sum(0)
+        constant: float | Tensor = k * _HALF_LOG_TWO_PI
+        if side is not None:
+            push, widen, log_terms, constant = _censored(side, z, log_terms, log_weights)
         log_sum = log_terms.logsumexp(0)
-        likelihood = k * _HALF_LOG_TWO_PI - log_sum
+        likelihood = constant - log_sum
         shares = log_weights.exp()
         mean = (shares * means).sum(1)
-        scaled = (y.T - mean) / spread
         responsible = (log_terms - log_sum).exp_()
+        error = y.T - mean
+        scaled = (error if side is None else torch.where(side == 0, error, 0)) / spread
         if beta > 0:
             second = (shares * (means.square() + (2 * log_scales).exp())).sum(1)
             factor = ((second - mean.square()).mean(0) / spread**2).clamp_min(0) ** beta
@@ -153,16 +202,38 @@ class _RowLoss(torch.autograd.Function):
         pull = shares * (scaled * (-2 * squared_error / (spread * k))).unsqueeze(1)
         gradient = torch.empty_like(by_number)
         torch.sub((pull * means).sum(0), responsible, out=gradient[0])
-        torch.sub(pull, responsible * z * inverse, out=gradient[1 : 1 + k])
-        torch.mul(responsible, 1 - 2 * half_square, out=gradient[1 + k :])
+        torch.sub(pull, responsible * push * inverse, out=gradient[1 : 1 + k])
+        torch.mul(responsible, widen, out=gradient[1 + k :])
         ctx.save_for_backward(gradient)
         return likelihood + squared_error * scaled.square().mean(0)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None, None, None, None]:
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None, None, None, None, None]:
         (gradient,) = ctx.saved_tensors
-        return (gradient * upstream).permute(2, 1, 0), None, None, None, None
+        return (gradient * upstream).permute(2, 1, 0), None, None, None, None, None
+
+
+def _censored(side: Tensor, z: Tensor, log_terms: Tensor, log_weights: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return what :class:`_RowLoss` needs of rows of which some are censored.
+
+    Args:
+        side: ``(B,)`` 1 for rows censored above, -1 below, 0 for others.
+        z: ``(1, C, B)`` standardized labels.
+        log_terms: ``(C, B)`` log weight plus log density, without its constant.
+        log_weights: ``(C, B)``.
+
+    Returns:
+        Minus the derivatives of the log terms by the standardized mean, and by the log scale, ``(1, C, B)``; log terms
+        ``(C, B)``; constant of the likelihood ``(B,)``.
+    """
+    inside, beyond = side == 0, side * z
+    hazard = math.sqrt(2 / math.pi) / torch.special.erfcx(beyond * _ROOT_HALF)
+    push = torch.where(inside, z, side * hazard)
+    measured = inside.to(z.dtype)
+    widen = measured - push * z
+    log_terms = torch.where(inside, log_terms, log_weights + torch.special.log_ndtr(-beyond).squeeze(0))
+    return push, widen, log_terms, _HALF_LOG_TWO_PI * measured
 
 
 MIXTURE_PART = Part(
@@ -180,6 +251,7 @@ optimizer = torch.optim.Adam(objective.parameters())  # the model has a new head
 loss = sum(objective(x, y).values())""",
     targets=("scalar", "k", "dense"),
     needs=("spread",),
+    hidden=frozenset({"censored_below", "censored_above"}),  # an experiment's, whose errors know them too
     most={"beta": 1.0, "n_components": 100},
     deviates=True,
 )

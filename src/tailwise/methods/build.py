@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from tailwise._checks import InputError, did_you_mean
 from tailwise.heads.head import as_head
 from tailwise.labels.bin_grid import BinGrid
 from tailwise.labels.bins import Bins
+from tailwise.labels.censoring import CENSORED_METHOD, Censoring
 from tailwise.labels.streaming import LabelDensity
 from tailwise.losses.loss import as_loss
 from tailwise.methods.catalog import CATALOG, PARTS
@@ -73,6 +74,26 @@ class Method:
         if "loss" in last.objects:
             return (as_loss(last.objects["loss"]).head or {}).get("kind") == kind
         return any(filling.part.slot == "loss" and filling.name == kind for filling in last.fillings)
+
+    def censored(self, censoring: Censoring) -> "Method":
+        """Return the method with the likelihood of censored labels, for a method of the loss ``mixture``.
+
+        Args:
+            censoring: the limits, in units of the labels that it is trained on.
+        """
+        stages = tuple(
+            replace(
+                stage,
+                fillings=tuple(
+                    replace(filling, params={**filling.params, **censoring.given})
+                    if filling.name == CENSORED_METHOD
+                    else filling
+                    for filling in stage.fillings
+                ),
+            )
+            for stage in self.stages
+        )
+        return replace(self, stages=stages)
 
     @property
     def predicts_median(self) -> bool:

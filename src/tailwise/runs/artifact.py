@@ -1,7 +1,7 @@
 """Write what a run folder holds: settings, model, predictions, metrics, intervals and the page."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +113,7 @@ def describe(
         },
         "label": label,
         "recipe": {name: value for name, value in asdict(experiment.recipe).items() if name != "seconds" or value},
-        **{name: value for name in ("balance", "within", "transform") if (value := getattr(experiment, name))},
+        **experiment.changes(),
         "versions": versions(),
     }
 
@@ -193,8 +193,14 @@ def _page(
         features = FeatureMap.of(predicted.features, predicted.y[rows], task.shots)
     name = "a data frame" if task.source is None else task.source.name
     plain = None if other is not None else test.rival or plain_network(model, task, "test")
-    rival = None if plain is None else OtherRun(plain.name, plain.pred, masked=task.shots.gaps is not None)
-    beside = other or rival
+    rival = (
+        None
+        if plain is None
+        else OtherRun(plain.name, predicted.counted(plain.pred), masked=task.shots.gaps is not None)
+    )
+    if other is not None:
+        other = replace(other, y_pred=predicted.counted(other.y_pred))
+    beside, counted = other or rival, predicted.counted()
     return run_page(
         title=f"{task.schema.target} of {name}",
         target=task.schema.target,
@@ -205,20 +211,25 @@ def _page(
         shots=task.shots,
         regions=test.regions,
         y_true=predicted.y,
-        y_pred=predicted.pred,
+        y_pred=counted,
         weight=predicted.weight,
         history=run.read_history(out),
-        notes=[*([] if task.source is None else task.source.notes), *task.notes, *remarks],
+        notes=[
+            *([] if task.source is None else task.source.notes),
+            *task.notes,
+            *remarks,
+            *predicted.notes_on_censored,
+        ],
         other=other,
         rival=rival,
         changes=None
         if beside is None
-        else compare(predicted.y, predicted.pred, beside.y_pred, task.shots, weight=predicted.weight),
+        else compare(predicted.y, counted, beside.y_pred, task.shots, weight=predicted.weight),
         coverage=test.coverage,
         shared=() if conformal is None else conformal.shared,
         levels=None
         if conformal is None
-        else coverage_by_level(conformal, predicted.y, predicted.pred, weight=predicted.weight),
+        else coverage_by_level(conformal, predicted.y, counted, weight=predicted.weight),
         features=features,
         targets=task.schema.targets,
         trade_off=test.trade_off,

@@ -1,0 +1,68 @@
+"""What an experiment on censored labels needs: one target, a likelihood that knows the limits, labels at them."""
+
+from tailwise._checks import InputError
+from tailwise.data.task import Task
+from tailwise.experiment.spec import AUTO_METHOD, Experiment
+from tailwise.labels.censoring import CENSORED_METHOD, Censoring
+from tailwise.methods.build import Method
+
+_WAY = f"use `method='{CENSORED_METHOD}'`"
+
+
+def check_one_target(experiment: Experiment, targets: str) -> None:
+    """Raise for limits of several targets.
+
+    Args:
+        experiment: with limits or without.
+        targets: how many targets there are, as text.
+
+    Raises:
+        InputError: limits.
+    """
+    if experiment.censoring is not None:
+        raise InputError(f"`{_name(experiment.censoring)}` is for one target, and {targets}; leave it out")
+
+
+def check_censoring(task: Task, experiment: Experiment, censoring: Censoring) -> None:
+    """Raise unless an experiment can be trained on the censored labels of a task.
+
+    Args:
+        task: a table with one target.
+        experiment: what is to be trained.
+        censoring: its limits.
+
+    Raises:
+        InputError: a method without a likelihood of censored labels, a balance, labels that the limits do not describe.
+    """
+    name = _name(censoring)
+    if experiment.method == AUTO_METHOD or experiment.model == "stack":
+        raise InputError(f"`{name}` needs a method whose likelihood knows the limit, and the default has none; {_WAY}")
+    if experiment.model != "network":
+        raise InputError(
+            f"`{name}` needs a method whose likelihood knows the limit, and model {experiment.model!r} has none; use "
+            f"the network with `method='{CENSORED_METHOD}'`"
+        )
+    method = experiment.compose()
+    if not method.gives(CENSORED_METHOD):
+        raise InputError(
+            f"`{name}` needs a method whose likelihood knows the limit, and {method.name!r} has none; {_WAY}"
+        )
+    _check_parts(name, method)
+    if experiment.balance != 0:
+        raise InputError(
+            f"a `balance` needs the density of the true values, which is unknown with `{name}`; leave one of them out"
+        )
+    censoring.check(task.rows_of("train")[1], task.rows_of("val")[1])
+
+
+def _check_parts(name: str, method: Method) -> None:
+    """Raise for parts that take labels at a limit for measured ones."""
+    parts = [filling.name for stage in method.stages for filling in stage.fillings if filling.part.slot == "augment"]
+    pieces = [type(piece).__name__ for piece in (method.resampler, method.correction) if piece is not None]
+    taken = next(iter(parts + pieces), None)
+    if taken is not None:
+        raise InputError(f"{taken} of {method.name!r} takes labels for true values; leave it out, or `{name}`")
+
+
+def _name(censoring: Censoring) -> str:
+    return next(iter(censoring.given))
