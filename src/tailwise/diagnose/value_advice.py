@@ -87,7 +87,9 @@ def odd_values(diagnosis: Diagnosis, commands: Commands) -> Iterator[Advice]:
                 (commands.again("--missing", f"{diagnosis.target.name}={code}", "--drop-missing-target"),),
             )
             continue
-        least, beyond = ("smallest", "below") if spike.where == "low" else ("largest", "above")
+        low = spike.where == "low"
+        least, beyond = ("smallest", "below") if low else ("largest", "above")
+        option = "--censored-below" if low else "--censored-above"
         yield Advice(
             f"{spike.rows:,} rows ({spike.share:.1%}) have exactly the {least} value, {number(spike.value)}, far more "
             "than the neighbouring values",
@@ -95,7 +97,7 @@ def odd_values(diagnosis: Diagnosis, commands: Commands) -> Iterator[Advice]:
             "predictions can then lie beyond it, and those count as no error",
             f"a value at a limit means only that the true value is at or {beyond} it; other losses take it literally, "
             "and predictions near the limit are then biased",
-            (commands.train(CENSORED_METHOD, f"--censored-{beyond}", f"{spike.value:.10g}"),),
+            (commands.train(CENSORED_METHOD, option, f"{spike.value:.10g}"),),
         )
     if inside:
         yield Advice(
