@@ -28,6 +28,9 @@ def finished(tmp_path_factory):
     return folder
 
 
+PROGRESS = ("epoch ", "model ", "note: ")  # beginnings of lines of a training
+
+
 def refused(capsys, *arguments, before=("epoch ",)):
     """Run, expect one line on stderr and exit status 2, and return the line.
 
@@ -224,7 +227,9 @@ class TestBadInput:
         out = tmp_path / "r"
         assert run(["train", str(toy_csv), *TRAIN, "-o", str(out)]) == 0
         before = (out / "model" / "model.safetensors").read_bytes()
-        assert "smaller --lr" in refused(capsys, "train", toy_csv, *TRAIN, "-o", out, "--overwrite", "--lr", 1e15)
+        assert "smaller --lr" in refused(
+            capsys, "train", toy_csv, *TRAIN, "-o", out, "--overwrite", "--lr", 1e15, before=PROGRESS
+        )
         assert (out / "model" / "model.safetensors").read_bytes() == before
         assert run(["evaluate", str(out), str(toy_csv)]) == 0
 
@@ -239,7 +244,7 @@ class TestBadInput:
         assert run(["evaluate", str(out), str(toy_csv)]) == 0
 
     def test_a_training_that_diverges_leaves_nothing(self, toy_csv, tmp_path, capsys):
-        refused(capsys, "train", toy_csv, *TRAIN, "-o", tmp_path / "r", "--lr", 1e15, before=("epoch ", "note: "))
+        refused(capsys, "train", toy_csv, *TRAIN, "-o", tmp_path / "r", "--lr", 1e15, before=PROGRESS)
         assert not (tmp_path / "r").exists()
 
     @pytest.mark.parametrize(
@@ -322,7 +327,7 @@ class TestEveryPart:
         assert run(["predict", str(out), str(toy_csv), "-o", str(written)]) == 0
         frame = pd.read_csv(written)
         assert np.isfinite(frame["prediction"]).all()
-        assert ("std" in frame) == (name in ("uvote", "vir", "mixture", "histogram", "pinball"))
+        assert ("std" in frame) == (name in ("uvote", "vir", "mixture", "histogram", "pinball", "hurdle"))
         saved = pd.read_parquet(out / "predictions.parquet")
         again = frame.set_index("row").loc[saved["row"]]
         for column in {"prediction", "std"} & set(frame):

@@ -54,7 +54,9 @@ def test_the_code_of_a_page_runs(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     names = {"__name__": page.stem}
-    for kind, text in blocks(page):
+    # Commands on a page may stand before the Python that makes their table.
+    in_order = sorted(blocks(page), key=lambda block: block[0] != "python") if page.stem in TABLES else blocks(page)
+    for kind, text in in_order:
         if kind == "python":
             exec(compile(text, str(page), "exec"), names)
             for file, name in TABLES.get(page.stem, {}).items():

@@ -736,7 +736,7 @@ class TestBrowser:
         assert page.inner_text("[data-ticked]") == "2 ticked."
         compare.click()
         page.wait_for_selector("section:nth-of-type(3) figure svg")
-        assert page.locator("tbody tr").count() == 2
+        assert page.locator("table.beside tbody tr").count() == 2
         page.select_option("select[name=curve]", "few")
         page.click("button:text-is('Show')")
         page.wait_for_selector("section:has(#training):has-text('validation MAE, few')")

@@ -16,7 +16,7 @@ from tailwise.cli.main import run
 from tailwise.data.rows import as_rows
 from tailwise.experiment.quality import experiment_for
 from tailwise.training.recipe import Recipe
-from test_cli import refused
+from test_cli import PROGRESS, refused
 
 TRAIN = ["--target", "price", "--epochs", "2", "--jobs", "1", "--device", "cpu"]
 
@@ -285,7 +285,7 @@ class TestRun:
 
     def test_an_error_of_an_expert_leaves_nothing(self, trained, tmp_path, capsys):
         words = ["train", trained / "toy.csv", "-t", "price", "--lr", 1e15, "--epochs", 2, "--device", "cpu"]
-        assert "smaller --lr" in refused(capsys, *words, "-o", tmp_path / "r")
+        assert "smaller --lr" in refused(capsys, *words, "-o", tmp_path / "r", before=PROGRESS)
         assert not (tmp_path / "r").exists()
 
     def test_fast_has_no_leaderboard(self, trained, tmp_path, capsys):

@@ -16,7 +16,7 @@ N = 400
 FRAME = pd.DataFrame({"x": RNG.exponential(1.0, N).clip(max=5)})
 Y = np.asarray(5 + 8 * FRAME["x"] + RNG.normal(0, 3, N)).clip(min=0)
 BINS = Bins.width(Y, 1.0)
-PARTS_WITH_HEAD = ("mixture", "histogram", "pinball", "uvote", "vir")
+PARTS_WITH_HEAD = ("mixture", "histogram", "pinball", "hurdle", "poisson", "tweedie", "uvote", "vir")
 
 
 class Predictions(NamedTuple):

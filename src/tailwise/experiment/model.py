@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tailwise._checks import InputError
 from tailwise._numbers import number
 from tailwise._stored import check_stored, read_stored
-from tailwise.backends.names import load_backend
+from tailwise.backends.names import BACKENDS, load_backend
 from tailwise.backends.protocol import Inputs, OutOfFold, Predictor
 from tailwise.backends.transformed import TransformedPredictor, WayBack
 from tailwise.calibration.corrections import Correction, Fitting
@@ -678,7 +678,10 @@ class FittedModel:
                 "use the version that wrote it"
             )
         check_stored(description, MODEL, folder / _DESCRIPTION)
-        backend = load_backend(description["model"]["kind"])
+        kind = description["model"]["kind"]
+        if kind not in BACKENDS:
+            raise InputError(f"{str(folder)!r} holds a model of kind {kind!r}, which this version does not have")
+        backend = load_backend(kind)
         backend.check_installed()
         try:
             model = backend.load(folder, description["model"])
