@@ -60,13 +60,8 @@ def users_file(tmp_path):
 def test_mypy_is_clean(users_file):
     cache = ROOT / ".mypy_cache"
     command = [sys.executable, "-m", "mypy", "--strict", "--allow-untyped-calls"]  # torch's backward() has no types
-    done = subprocess.run(
-        [*command, "--cache-dir", str(cache), str(users_file)],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env=environment(),
-    )
+    command += ["--cache-dir", str(cache), str(users_file)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment())
     assert done.returncode == 0, done.stdout
 
 
