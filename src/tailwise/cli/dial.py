@@ -112,4 +112,6 @@ def _decided(dialed: "DialedModel", pred: "NDArray[np.float64]", decision: "Deci
     predictive = dialed.predictive(pred)
     decided = decision.of(predictive, dialed.dial, dialed.balance)
     frame = pd.DataFrame({"row": range(len(pred)), "given": pred, "prediction": decided})
-    return frame.assign(**questions.columns(decision.tilted(predictive, dialed.dial, dialed.balance), ("given",)))
+    return frame.assign(
+        **questions.columns(decision.for_questions().tilted(predictive, dialed.dial, dialed.balance), ("given",))
+    )

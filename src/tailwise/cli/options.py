@@ -481,7 +481,8 @@ Quantile = Annotated[
     typer.Option(
         "--quantile",
         metavar="LEVEL",
-        help="Also write this quantile of each distribution, e.g. 0.1. Repeatable.",
+        help="Also write this quantile of each distribution, e.g. 0.1, for labels as they come unless --balance or "
+        "--density is given. Repeatable.",
         rich_help_panel=DECISION,
     ),
 ]
@@ -490,7 +491,8 @@ Above = Annotated[
     typer.Option(
         "--above",
         metavar="VALUE",
-        help="Also write the chance that the true value is above this one. Repeatable.",
+        help="Also write the chance that the true value is above this one, for labels as they come unless --balance or "
+        "--density is given. Repeatable.",
         rich_help_panel=DECISION,
     ),
 ]

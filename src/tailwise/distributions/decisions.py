@@ -1,6 +1,6 @@
 """Decisions about predictive distributions, and the dial between common and rare values."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 import numpy as np
@@ -115,6 +115,14 @@ class Decision:
     def given(self) -> bool:
         """Whether anything is decided here."""
         return any(getattr(self, one.name) is not None for one in fields(self))
+
+    def for_questions(self) -> "Decision":
+        """Return the decision whose distributions answer questions about values, such as a chance.
+
+        A chance is one of labels as they come, whatever balance predictions are made for, unless this decision gives a
+        balance or a density.
+        """
+        return self if self.balance is not None or self.density is not None else replace(self, balance=0.0)
 
     @overload
     def tilted(self, predictive: Predictive, dial: "Dial", balance: float = 0.0) -> Predictive: ...

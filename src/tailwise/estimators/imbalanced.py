@@ -264,7 +264,7 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     def predict_distribution(
         self, X: Any, *, balance: float | None = None, density: Target | None = None
     ) -> Predictive:
-        """Distributions of the labels of n rows.
+        """Distributions of the labels of n rows: as they come, unless a balance or a density is given.
 
         Raises:
             InputError: a balance outside 0 to 1, a model without distributions.

@@ -366,10 +366,12 @@ class FittedModel:
     ) -> AnyPredictive:
         """Return the distributions of the labels of raw rows, joint ones of K targets; arguments as in :meth:`predict`.
 
+        Without a balance and a density they are of labels as they come, whatever the model's own balance.
+
         Raises:
             InputError: columns that are missing, unknown, or of another type; a model without distributions.
         """
-        decision = Decision(balance=balance, density=density)
+        decision = Decision(balance=balance, density=density).for_questions()
         return self.tilted(self.predictions(frame, ignore_extra=ignore_extra, predictive=True), decision)
 
     @property

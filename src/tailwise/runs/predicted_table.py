@@ -82,5 +82,5 @@ def predicted_table(model: FittedModel, rows: Rows, asked: Asked) -> tuple[pd.Da
         frame["low"], frame["high"] = model.tilted(known, decision).interval(asked.interval)
         notes.append("low and high are quantiles that no held-out rows calibrated: the run has none for that")
     if asked.questions:
-        frame = frame.assign(**asked.questions.columns(model.tilted(known, decision), targets))
+        frame = frame.assign(**asked.questions.columns(model.tilted(known, decision.for_questions()), targets))
     return frame, [*notes, *model.notes_on_unseen(rows), *known.notes]
