@@ -394,3 +394,15 @@ class TestEstimator:
         np.testing.assert_array_equal(half.predict(X), plain.predict(X, balance=0.5))
         with pytest.raises(InputError, match="balance must be"):
             ImbalancedRegressor("vanilla", balance=3).fit(X, y)
+
+
+def test_chances_and_quantiles_are_of_labels_as_they_come_whatever_the_balance_of_predictions():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(500, 2))
+    y = np.exp(x[:, 0])
+    model = tailwise.ImbalancedRegressor("mixture", balance=0.5, epochs=2, random_state=0).fit(x, y)
+    chance = model.predict_above(x, 3.0)
+    np.testing.assert_array_equal(chance, model.predict_above(x, 3.0, balance=0))
+    assert (chance < model.predict_above(x, 3.0, balance=0.5)).all()
+    np.testing.assert_array_equal(model.predict_quantiles(x, 0.9), model.predict_quantiles(x, 0.9, balance=0))
+    np.testing.assert_array_equal(model.predict(x), model.predict(x, balance=0.5))
