@@ -15,12 +15,12 @@ from tailwise.metrics.confidence import Interval
 from tailwise.metrics.coverage import CONFIDENCE, MeasuredIntervals, RegionCoverage
 from tailwise.metrics.region_metrics import DISTANCE_METRICS, METRICS, RegionMetrics, dimension_metrics, region_metrics
 from tailwise.report.against import FEWEST_TO_SPEAK, HEADLINES, Comparison, OtherRun
-from tailwise.report.answer import answer
 from tailwise.report.cell_charts import cell_error_chart, cells_chart
 from tailwise.report.charts import density_chart, error_chart, scatter_chart, training_chart
 from tailwise.report.features import FeatureMap, map_chart, similarity_chart
 from tailwise.report.kept_epoch import why_stopped
 from tailwise.report.rendering import render
+from tailwise.report.run_answer import answer
 from tailwise.report.trade_off_charts import (
     dial_data,
     exchange_chart,

@@ -11,7 +11,7 @@ from tailwise.labels.shots import REGIONS
 from tailwise.metrics.region_metrics import METRICS
 from tailwise.serve.chart_series import harmless
 from tailwise.serve.runs import Run
-from tailwise.serve.settings import ranks
+from tailwise.serve.runs_beside import ranks
 from tailwise.serve.templating import iso, link
 
 Query = Mapping[str, Sequence[str]]

@@ -12,7 +12,7 @@ from tailwise.serve.library import Page
 from tailwise.serve.listing import ALL_REGIONS, Listing, Query, known, last
 from tailwise.serve.run_charts import CURVES, dial_plot, error_plot, regions_plot, training_plot
 from tailwise.serve.runs import Run
-from tailwise.serve.settings import differences
+from tailwise.serve.runs_beside import differences
 from tailwise.serve.templating import render
 
 _LAST_EPOCHS = 12
