@@ -52,7 +52,7 @@ class TableFile:
         if not _exists(path):
             raise InputError(f"no file {shown(path)}; give a CSV, TSV or Parquet file, or example:NAME")
         if path.is_dir():
-            raise InputError(f"{shown(path)} is a folder; only `tailwise train` takes folders, of Parquet files")
+            raise InputError(f"{shown(path)} is a folder; only `tailwise train` and `tailwise predict` take folders")
         suffixes = [suffix.lower() for suffix in path.suffixes]
         if suffixes[-1:] == [".zip"]:
             return cls._in_zip(path)
@@ -119,6 +119,20 @@ def read_with_notes(path: str | Path, *, text: Collection[str] = ()) -> tuple[pd
         raise InputError(f"{shown(path)} cannot be read as a table: it is not UTF-8; save it as UTF-8") from error
     except _UNREADABLE as error:
         raise _unreadable(path, error) from error
+    return plain_columns(frame, path, notes), notes
+
+
+def plain_columns(frame: pd.DataFrame, path: str | Path, notes: list[str]) -> pd.DataFrame:
+    """Return the rows of a file with names that are text, and with its index as columns.
+
+    Args:
+        frame: the rows as they were read.
+        path: the file.
+        notes: notes for the user, which are added to.
+
+    Raises:
+        InputError: names of several levels.
+    """
     if isinstance(frame.columns, pd.MultiIndex):
         raise InputError(f"{shown(path)} has column names of several levels; join them into one")
     frame.columns = frame.columns.astype(str)
@@ -130,7 +144,7 @@ def read_with_notes(path: str | Path, *, text: Collection[str] = ()) -> tuple[pd
     elif frame.index.names != [None]:
         frame = frame.reset_index()
         frame.columns = frame.columns.astype(str)
-    return frame, notes
+    return frame
 
 
 def _read(file: TableFile, text: Collection[str]) -> tuple[pd.DataFrame, list[str]]:

@@ -25,7 +25,7 @@ from tailwise.data.lags import with_lags
 from tailwise.data.preprocessing import levels_of
 from tailwise.data.reach import FEATURE_REACH
 from tailwise.data.rows import Rows, as_frame, as_rows
-from tailwise.data.seen import Seen, note_on_bounded, note_on_unseen
+from tailwise.data.seen import Bounded, Seen, UnseenValues
 from tailwise.data.task import Task
 from tailwise.data.time_order import new_labels, new_times
 from tailwise.distributions.atoms import Atoms, atoms_from_json, atoms_of
@@ -53,6 +53,7 @@ from tailwise.labels.transforms import Transform
 
 _FORMAT = 2
 _FOLDS = 5
+_ROWS_AT_ONCE = 65_536
 _DESCRIPTION = "model.json"
 
 
@@ -65,14 +66,21 @@ class Predictions:
         std: ``(n,)`` or ``(n, K)`` standard deviations, target units, where the model gives them.
         features: ``(m, d)`` features of the rows that were asked for, where the model has features.
         predictive: distributions of the labels, joint ones of K targets, if asked for and the model has some.
-        notes: notes for the user: a prediction that was set to the limit of the training labels.
+        of_lags: notes for the user on earlier labels.
+        bounded: predictions that were set to the limit of the training labels, if there are some.
     """
 
     pred: NDArray[np.float64]
     std: NDArray[np.float64] | None = None
     features: NDArray[np.float64] | None = None
     predictive: AnyPredictive | None = None
-    notes: tuple[str, ...] = ()
+    of_lags: tuple[str, ...] = ()
+    bounded: Bounded | None = None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Notes for the user."""
+        return self.of_lags if self.bounded is None else (*self.of_lags, self.bounded.note)
 
     def of_rows(self, chosen: NDArray[np.bool_]) -> "Predictions":
         """Return the predictions of some rows, without features."""
@@ -425,10 +433,28 @@ class FittedModel:
         Models of earlier versions do not know what they were trained on.
 
         Raises:
-            InputError: columns that are missing, unknown, or of another type.
+            InputError: columns that are missing or of another type.
         """
+        return self._unseen_values(frame).notes
+
+    def unseen(self, frame: pd.DataFrame | Rows) -> dict[str, float]:
+        """Return the fraction of rows with a value that no training row had, by column, the highest first.
+
+        Such values are numbers and dates outside the training range, and categories that are new; missing ones are
+        not. Columns without such values are left out, and so are images, texts and signals, and categories of more than
+        20,000 kinds. Models of earlier versions do not know what they were trained on.
+
+        Raises:
+            InputError: columns that are missing or of another type.
+        """
+        return self._unseen_values(frame).fractions
+
+    def _unseen_values(self, frame: pd.DataFrame | Rows) -> UnseenValues:
         rows, _ = self.with_lags(self._checked_rows(frame, ignore_extra=True))
-        return note_on_unseen(self.schema.features(rows.frame()), self.schema.seen) if self.schema.seen else []
+        unseen = UnseenValues(self.schema.seen)
+        for piece in rows.pieces(_ROWS_AT_ONCE) if self.schema.seen else ():
+            unseen.add(self.schema.features(piece))
+        return unseen
 
     def predict_std(self, frame: pd.DataFrame | Rows, *, ignore_extra: bool = False) -> NDArray[np.float64] | None:
         """Return ``(n,)`` standard deviations of the predictive distribution, target units; ``None`` if it has none.
@@ -484,7 +510,7 @@ class FittedModel:
         joined, spread = np.concatenate(pred), np.concatenate(std) if std else None
         if self.correction is not None:
             joined = self.correction(joined)
-        joined, notes = self._bounded(joined, rows, quiet=quiet)
+        joined, bounded = self._bounded(joined, rows, quiet=quiet)
         given: AnyPredictive | None = concatenate(distributions) if distributions else None
         spread = self._std(spread, _scalar(given), joined)
         if not len(joined) and predictive:
@@ -497,19 +523,20 @@ class FittedModel:
             spread,
             np.concatenate(features) if features else None,
             self._of_atoms(given) if predictive and given is not None else None,
-            (*of_lags, *notes),
+            of_lags,
+            bounded,
         )
 
     def _bounded(
         self, pred: NDArray[np.float64], rows: Rows, *, quiet: bool
-    ) -> tuple[NDArray[np.float64], tuple[str, ...]]:
-        """Return predictions inside the range of the training labels widened by ``REACH``, with a note if need be.
+    ) -> tuple[NDArray[np.float64], Bounded | None]:
+        """Return predictions inside the range of the training labels widened by ``REACH``, and which were not.
 
-        It is a warning too where a number is farther from those of the training rows than they are from each other.
+        There is a warning too where a number is farther from those of the training rows than they are from each other.
         Models without a density of the training labels have no bounds.
         """
         if self.limits is None or self.dial is None or not len(pred):
-            return pred, ()
+            return pred, None
         low, high = np.asarray(self.dial.density.low), np.asarray(self.dial.density.high)
         inside = np.clip(pred, *self.limits)
         beyond = np.flatnonzero((inside != pred).reshape(len(pred), -1).any(axis=1))
@@ -517,13 +544,11 @@ class FittedModel:
             worst = beyond[np.abs(inside - pred)[beyond].reshape(len(beyond), -1).max(axis=1).argmax()]
             features = self.schema.features(rows.select(np.array([worst])).frame())
             texts = [", ".join(number(float(v)) for v in np.atleast_1d(values)) for values in (low, high)]
-            note, excess = note_on_bounded(
-                int(worst), len(beyond), pred[worst], inside[worst], texts, features, self.schema.seen
-            )
-            if excess > FEATURE_REACH and not quiet:
-                warnings.warn(note, UserWarning, stacklevel=4)
-            return inside, (note,)
-        return inside, ()
+            bounded = Bounded.of(int(worst), len(beyond), pred[worst], inside[worst], texts, features, self.schema.seen)
+            if bounded.excess > FEATURE_REACH and not quiet:
+                warnings.warn(bounded.note, UserWarning, stacklevel=4)
+            return inside, bounded
+        return inside, None
 
     @property
     def limits(self) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
