@@ -124,6 +124,10 @@ class TestRefused:
         (tmp_path / "empty").mkdir()
         assert "has no file whose name ends in" in predict(tmp_path / "empty", status=2)[1]
 
+    def test_a_file_among_the_parts(self, folder, capsys):
+        assert run(["predict", str(folder / "r"), str(folder / "csv"), "-o", str(folder / "csv" / "p.csv")]) == 2
+        assert "lies in the folder to predict" in capsys.readouterr().err
+
     def test_parts_with_other_columns(self, folder, predict, tmp_path):
         (tmp_path / "parts").mkdir()
         pd.DataFrame({"x": [1.0], "code": ["01"]}).to_parquet(tmp_path / "parts" / "a.parquet")

@@ -107,6 +107,8 @@ def predict(
     if out != _STDOUT and out.exists() and (out.is_dir() or not overwrite or is_data):
         what = "is a folder" if out.is_dir() else "exists already" if not overwrite else "is the table itself"
         raise InputError(f"{str(out)!r} {what}; choose another --out" + ("" if overwrite else ", or pass --overwrite"))
+    if out != _STDOUT and Path(data).is_dir() and Path(data).resolve() in out.resolve().parents:
+        raise InputError(f"--out {str(out)!r} lies in the folder to predict, whose files are its parts; choose another")
     model = FittedModel.load(folder)
     asked = Asked(parse_decision(balance, density, loss, cost, targets=model.schema.targets), questions, interval)
     asked.check(model)
