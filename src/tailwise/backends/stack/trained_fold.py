@@ -2,6 +2,7 @@
 
 import json
 import time
+import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -106,7 +107,8 @@ def train_fold(
     inner = replace(task, part=part, notes=[])
     backend = load_backend(expert.model)
     backend.silence()
-    with one_thread():
+    with one_thread(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # about settings of experts, which are not the user's
         fitting = backend.start(
             inner,
             compose(expert.method),
