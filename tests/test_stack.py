@@ -231,11 +231,12 @@ class TestSettings:
 
     def test_an_expert_takes_the_recipe_of_the_stack_where_it_is_given(self):
         expert = EXPERTS["network"]
-        assert expert.recipe_for(Recipe(), 6000) == Recipe(criterion="mae", batch_size=128, lr=2e-3)
+        own = Recipe(criterion="mae", epochs=40)
+        assert expert.recipe_for(Recipe(), 6000) == replace(own, batch_size=128, lr=2e-3)
         assert expert.recipe_for(Recipe(), 100_000).batch_size == 256
-        assert expert.recipe_for(Recipe(), 2000) == Recipe(criterion="mae")  # a default batch of 32 rows
-        assert expert.recipe_for(Recipe(lr=1e-4), 6000) == Recipe(criterion="mae", lr=1e-4)
-        assert expert.recipe_for(Recipe(batch_size=64), 6000) == Recipe(criterion="mae", batch_size=64)
+        assert expert.recipe_for(Recipe(), 2000) == own  # a default batch of 32 rows
+        assert expert.recipe_for(Recipe(lr=1e-4), 6000) == replace(own, lr=1e-4)
+        assert expert.recipe_for(Recipe(batch_size=64), 6000) == replace(own, batch_size=64)
         assert expert.recipe_for(Recipe(criterion="bmae", epochs=3), 50).epochs == 3
 
 
