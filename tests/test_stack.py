@@ -666,11 +666,11 @@ def test_auto_is_the_default_for_the_task():
 
 
 def test_a_combiner_stops_in_time():
-    columns, _, y = noisy(20_000)
+    columns, _, y = noisy(4_000)
     fold = np.arange(len(y)) % 4
     whole, short = (
         Combiner.fit(
-            columns, y, fold, n_experts=1, reach=(-1e3, 1e3), recipe=CombinerRecipe(patience=120), seconds=limit
+            columns, y, fold, n_experts=1, reach=(-1e3, 1e3), recipe=CombinerRecipe(epochs=40, patience=40), seconds=limit
         )
         for limit in (None, 1e-6)
     )
