@@ -670,7 +670,13 @@ def test_a_combiner_stops_in_time():
     fold = np.arange(len(y)) % 4
     whole, short = (
         Combiner.fit(
-            columns, y, fold, n_experts=1, reach=(-1e3, 1e3), recipe=CombinerRecipe(epochs=40, patience=40), seconds=limit
+            columns,
+            y,
+            fold,
+            n_experts=1,
+            reach=(-1e3, 1e3),
+            recipe=CombinerRecipe(epochs=40, patience=40),
+            seconds=limit,
         )
         for limit in (None, 1e-6)
     )

@@ -14,8 +14,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.functional import log_softmax, silu
 
-from tailwise.backends.stack.one_thread import one_thread
 from tailwise.distributions.mixtures import Mixture
+from tailwise.training.one_thread import one_thread
 
 Floats = NDArray[np.float64]
 

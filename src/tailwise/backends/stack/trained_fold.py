@@ -16,9 +16,9 @@ from tailwise._files import packing_folder, temporary_folder
 from tailwise.backends.names import load_backend
 from tailwise.backends.protocol import Inputs, Predictor
 from tailwise.backends.stack.experts import Expert
-from tailwise.backends.stack.one_thread import one_thread
 from tailwise.data.task import Task
 from tailwise.methods.build import compose
+from tailwise.training.one_thread import one_thread
 from tailwise.training.recipe import Recipe
 
 _DESCRIPTION = "expert.json"
