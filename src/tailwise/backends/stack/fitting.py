@@ -36,6 +36,10 @@ class StackFitting:
         task: the data; training and validation rows are shared out over the folds.
         recipe: of the experts; its seed is that of the folds too.
         settings: experts, folds, parallel trainings.
+
+    Attributes:
+        known: folds that were trained before, by expert and fold, with this task and recipe; what is trained is added.
+            A search over experts gives all its trainings the same.
     """
 
     resumable = True
@@ -46,6 +50,7 @@ class StackFitting:
         self.fold = folds_of(task, settings, recipe.seed)
         self.experts: Sequence[Expert] = settings.chosen
         self.trained: list[TrainedFold] = []
+        self.known: dict[tuple[str, int], TrainedFold] = {}
         self._model: StackedModel | None = None
         self._out_of_fold: OutOfFold | None = None
 
@@ -109,7 +114,8 @@ class StackFitting:
 
     def _train(self, n_folds: int, started: float) -> Iterator[TrainedFold]:
         """Train what is missing, folds within experts; a time limit is shared out whenever a training begins."""
-        missing = [(expert, fold) for expert in self.experts for fold in range(n_folds)][len(self.trained) :]
+        wanted = [(expert, fold) for expert in self.experts for fold in range(n_folds)][len(self.trained) :]
+        missing = [(expert, fold) for expert, fold in wanted if (expert.name, fold) not in self.known]
         jobs = min(self.settings.workers, len(missing)) or 1
         packing = packing_folder()
 
@@ -118,7 +124,11 @@ class StackFitting:
                 seconds = self._seconds(time.perf_counter() - started, -(-(len(missing) - place) // jobs))
                 yield delayed(train_fold)(self.task, self.fold, fold, expert, self.recipe, seconds, packing)
 
-        yield from in_parallel(calls(), jobs=jobs, backend=self.settings.backend)
+        fresh = in_parallel(calls(), jobs=jobs, backend=self.settings.backend)
+        for expert, fold in wanted:
+            if (expert.name, fold) not in self.known:
+                self.known[expert.name, fold] = next(fresh)
+            yield self.known[expert.name, fold]
 
     def _seconds(self, passed: float, rounds: int) -> float | None:
         """Return the seconds that a training may take where so many follow one another, for the budget to be kept."""

@@ -2,6 +2,7 @@
 
 import json
 import time
+import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -123,16 +124,18 @@ def train_on(inner: Task, expert: Expert, recipe: Recipe) -> Fitting:
     """Train an expert on the training rows of a task to the end, with a recipe of its own."""
     backend = load_backend(expert.model)
     backend.silence()
-    fitting = backend.start(
-        inner,
-        compose(expert.method),
-        recipe,
-        params=expert.params,
-        encoder=expert.encoder,
-        sample_weight=inner.weight_of("train"),
-    )
-    for _ in fitting.epochs():
-        pass
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # about settings of experts, which are not the user's
+        fitting = backend.start(
+            inner,
+            compose(expert.method),
+            recipe,
+            params=expert.params,
+            encoder=expert.encoder,
+            sample_weight=inner.weight_of("train"),
+        )
+        for _ in fitting.epochs():
+            pass
     return fitting
 
 
