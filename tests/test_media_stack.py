@@ -16,6 +16,7 @@ from tailwise.backends.stack.fitting import folds_of
 from tailwise.backends.stack.media_folds import train_media_fold
 from tailwise.backends.stack.stack_settings import StackSettings
 from tailwise.cli.main import run
+from tailwise.compare.entries import entries_of
 from tailwise.data.columns import Column, Medium, Schema
 from tailwise.experiment.fit import start
 from tailwise.modalities.encoders import MediaEncoder
@@ -210,6 +211,11 @@ class TestCommand:
         frame[:32].to_csv("few.csv", index=False)
         words = ["train", "few.csv", "-t", "y", "--image", "path", "--split", "random", "--model", "stack"]
         assert "a stack needs at least 30 rows to train on" in refused(capsys, *words)
+
+    def test_a_comparison_gives_it_the_parameters_of_encoders(self):
+        network, compared = entries_of(["vanilla"], ["auto", "stack"], settings=ON_IMAGES)
+        assert network.params == ON_IMAGES
+        assert compared.params == {"quality": "good", "jobs": 1, **ON_IMAGES}
 
     def test_parameters_of_encoders_on_a_plain_table(self, folder):
         task = prepared(folder)
