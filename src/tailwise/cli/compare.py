@@ -7,6 +7,7 @@ import typer
 
 from tailwise._checks import one_of, whole
 from tailwise.cli import media_options, options
+from tailwise.cli.column_completion import complete_column, complete_table
 from tailwise.cli.completion import complete_choice
 from tailwise.cli.settings import parse_set, parse_targets
 from tailwise.cli.table_choices import table_choices
@@ -18,11 +19,18 @@ Tables = Annotated[
     typer.Argument(
         metavar="DATA...",
         help="One or several tables, or example:NAME; DATA@TARGET for a table with a different target.",
+        autocompletion=complete_table,
     ),
 ]
 Target = Annotated[
     str | None,
-    typer.Option("--target", "-t", help="Column to predict, for tables without @TARGET.", rich_help_panel=options.ROWS),
+    typer.Option(
+        "--target",
+        "-t",
+        help="Column to predict, for tables without @TARGET.",
+        autocompletion=complete_column,
+        rich_help_panel=options.ROWS,
+    ),
 ]
 Models = Annotated[
     list[str] | None,
