@@ -169,7 +169,7 @@ def tune(
         with err.status("training the best, and vanilla, for the test rows"), warnings_as_notes():
             outcome = judge_best(search, seeds)
         command = train_command(data, target, search.best_settings(), recipe, choices)
-        report = write_report(folder, search, settings, outcome, command)
+        report = write_report(folder, search, settings, outcome, command, seeds=seeds)
     if seeds == 1:
         notes(["one training of each: the intervals are about these two models on other rows, not about the methods"])
     print_study(search, outcome, command=command, report=report)

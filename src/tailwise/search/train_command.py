@@ -28,6 +28,15 @@ def train_command(data: str, target: str, experiment: Experiment, recipe: Recipe
     return Commands.of(data, target, choices).train(experiment.method, *words)
 
 
+def settings_line(experiment: Experiment, recipe: Recipe) -> str:
+    """Return the settings of a trial in a line, as options without what all trials have.
+
+    >>> settings_line(Experiment("inv", "linear"), Recipe())
+    'inv --model linear'
+    """
+    return " ".join([experiment.method, *_settings_words(experiment, recipe)])
+
+
 def _settings_words(experiment: Experiment, recipe: Recipe) -> list[str]:
     words: list[str] = []
     for part, params in experiment.method_params.items():
