@@ -99,6 +99,10 @@ def compare(
     bin_width: options.BinWidth = None,
     group: options.Group = None,
     weight: options.Weight = None,
+    time: options.Time = None,
+    lags: options.Lags = None,
+    rolling: options.Rolling = None,
+    transform: options.TargetTransform = None,
     drop: options.Drop = None,
     nominal: options.Nominal = None,
     missing: options.Missing = None,
@@ -111,7 +115,8 @@ def compare(
     """Train methods and models on the same splits, and report by region which differences are real.
 
     A difference is real if it is significant in a paired t test over the seeds, corrected for seeds that share rows
-    and, by Holm's method, for the number of comparisons; otherwise the verdict is no difference.
+    and, by Holm's method, for the number of comparisons; otherwise the verdict is no difference. With --time the seeds
+    test the last 15 % of the rows, the 15 % before these, and so on, always with models of earlier rows.
 
     Example:  tailwise compare houses.csv -t price -m vanilla sqinv+lds rrt+lds --model mlp-ple lightgbm
     """
@@ -141,6 +146,7 @@ def compare(
         recipe=recipe,
         sweep=sweep,
         lightgbm=in_columns,
+        transform=transform,
     )
     names = [entry.name for entry in entries]
     base = names[0] if reference is None else one_of(reference, "--reference", names)
@@ -148,6 +154,9 @@ def compare(
         bin_width=bin_width,
         group=group,
         weight=weight,
+        time=time,
+        lags=lags,
+        rolling=rolling,
         drop=drop,
         nominal=nominal,
         missing=missing,

@@ -1,7 +1,7 @@
 """The search space: parameters that are varied, and the settings drawn from it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
 from tailwise._checks import InputError, one_of
@@ -98,24 +98,27 @@ class Space:
         methods: method strings.
         model: one of :data:`tailwise.backends.names.SINGLE_MODELS`.
         encoders: encoders of networks.
+        transform: of the target, for all trials; see :class:`tailwise.experiment.spec.Experiment`.
 
     Raises:
-        InputError: an unknown method, model or encoder.
+        InputError: an unknown method, model, encoder or transform.
     """
 
     methods: tuple[str, ...]
     model: str = "network"
     encoders: tuple[str, ...] = DEFAULT_ENCODERS
+    transform: str | None = None
 
     def __post_init__(self) -> None:
         one_of(self.model, "`model`", SINGLE_MODELS)
+        self.plain(Recipe())  # raises for a transform that does not exist
         for method in self.methods:
             compose(method)
         for encoder in self.encoders if self.model == "network" else ():
             one_of(encoder, "`encoder`", tuple(ENCODERS))
 
     @classmethod
-    def of(cls, methods: Sequence[str], model: str, encoders: Sequence[str]) -> "Space":
+    def of(cls, methods: Sequence[str], model: str, encoders: Sequence[str], transform: str | None = None) -> "Space":
         """Return a space with these methods and encoders, or the defaults of the model if there are none.
 
         Raises:
@@ -124,11 +127,24 @@ class Space:
         if encoders and model != "network":
             raise InputError(f"`encoder` is for networks; `model={model!r}` has none")
         defaults = METHODS if model == "network" else METHODS_OF_TREES
-        return cls(tuple(dict.fromkeys(methods)) or defaults, model, tuple(dict.fromkeys(encoders)) or DEFAULT_ENCODERS)
+        return cls(
+            tuple(dict.fromkeys(methods)) or defaults,
+            model,
+            tuple(dict.fromkeys(encoders)) or DEFAULT_ENCODERS,
+            transform,
+        )
 
     def plain(self, recipe: Recipe) -> Experiment:
         """Return vanilla with the default settings of the model."""
-        return Experiment("vanilla", self.model, recipe=recipe)
+        return Experiment("vanilla", self.model, recipe=recipe, transform=self.transform)
+
+    def stored(self, drawn: Mapping[str, Any], recipe: Recipe) -> Experiment:
+        """Return the experiment of a trial from its stored settings, see :func:`stored_settings`."""
+        return replace(from_stored(drawn, self.model, recipe), transform=self.transform)
+
+    def described(self) -> dict[str, Any]:
+        """Return the space as JSON values; without a transform as studies before had it."""
+        return {name: value for name, value in asdict(self).items() if name != "transform" or value is not None}
 
     def draw(self, trial: Draws, recipe: Recipe) -> Experiment:
         """Draw the settings of a trial; the recipe is that of all trials."""
@@ -141,11 +157,13 @@ class Space:
         varied = load_backend(self.model).varied
         if self.model != "network":
             params = {name: _draw(trial, f"model.{name}", span) for name, span in varied.items()}
-            return Experiment(method, self.model, method_params=method_params, params=params, recipe=recipe)
+            settings = Experiment(method, self.model, method_params=method_params, params=params, recipe=recipe)
+            return replace(settings, transform=self.transform)
         encoder = str(trial.suggest_categorical("encoder", self.encoders))
         params = {name: _draw(trial, f"encoder.{name}", span) for name, span in varied.items()}
         lr = _draw(trial, "lr", RECIPE["lr"])
-        return Experiment(method, self.model, encoder, method_params, params, replace(recipe, lr=lr))
+        settings = Experiment(method, self.model, encoder, method_params, params, replace(recipe, lr=lr))
+        return replace(settings, transform=self.transform)
 
 
 def _draw(trial: Draws, name: str, span: Between) -> Any:

@@ -19,7 +19,7 @@ from tailwise.data.task import Task
 from tailwise.experiment.fit import start
 from tailwise.experiment.spec import Experiment
 from tailwise.search.aim import Aim
-from tailwise.search.space import Space, from_stored, stored_settings
+from tailwise.search.space import Space, stored_settings
 from tailwise.training.recipe import Recipe
 
 JOURNAL = "study.journal"
@@ -145,7 +145,7 @@ class Search:
         best = self.best()
         if best is None or best.drawn is None:
             return self.space.plain(self.recipe)
-        return from_stored(best.drawn, self.space.model, self.recipe)
+        return self.space.stored(best.drawn, self.recipe)
 
     def run(self, trials: int, *, timeout: float | None = None) -> Iterator[Trial]:
         """Run trials until the study has enough of them, from all processes, or the time is up.

@@ -15,7 +15,7 @@ from tailwise.report.tune_page import tune_page
 from tailwise.runs.package_versions import versions
 from tailwise.search.aim import Aim
 from tailwise.search.outcome import Outcome
-from tailwise.search.space import Space, from_stored, stored_settings
+from tailwise.search.space import Space, stored_settings
 from tailwise.search.study import Search, Trial
 from tailwise.search.train_command import settings_line
 from tailwise.training.recipe import Recipe
@@ -25,8 +25,8 @@ _FORMAT = "tailwise tune 1"
 _PARAMETERS = {
     "data": "table",
     "target": "`target`",
-    "table": "`bin_width`, `split`, `group`, `drop` or `nominal`",
-    "space": "`method`, `model` or `encoder`",
+    "table": "`bin_width`, `split`, `group`, `time`, `drop` or `nominal`",
+    "space": "`method`, `model`, `encoder` or `transform`",
     "aim": "`minimise` or `within`",
     "recipe": "`seed` or `epochs`",
 }
@@ -49,7 +49,7 @@ def study_settings(
         "data": sha256,
         "target": target,
         "table": dict(choices),
-        "space": asdict(space),
+        "space": space.described(),
         "aim": asdict(aim),
         "recipe": {name: value for name, value in asdict(recipe).items() if name != "device"},
     }
@@ -144,7 +144,7 @@ def _page(search: Search, outcome: Outcome, command: str, seeds: int) -> str:
 
 
 def _shown(search: Search, trial: Trial) -> ShownTrial:
-    drawn = None if trial.drawn is None else from_stored(trial.drawn, search.space.model, search.recipe)
+    drawn = None if trial.drawn is None else search.space.stored(trial.drawn, search.recipe)
     words = "" if drawn is None else settings_line(drawn, search.recipe)
     overall = (trial.errors or {}).get("mae")
     score = None if trial.state == "failed" else trial.value

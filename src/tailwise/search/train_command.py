@@ -45,6 +45,7 @@ def _settings_words(experiment: Experiment, recipe: Recipe) -> list[str]:
         words += ["--encoder", experiment.encoder, *_set_words("encoder", experiment.params)]
     else:
         words += ["--model", experiment.model, *_set_words("model", experiment.params)]
+    words += [] if experiment.transform is None else ["--transform", experiment.transform]
     lr = experiment.recipe.lr
     return words + ([] if lr == recipe.lr else ["--lr", repr(lr)])
 
