@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tailwise.cli import options
+from tailwise.cli.column_completion import complete_column
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +33,7 @@ Keep = Annotated[
     typer.Option(
         "--keep",
         metavar="COLUMN",
+        autocompletion=complete_column,
         help="Also write this column of the table, such as an id; may be repeated. The model need not know it.",
         rich_help_panel=options.OUTPUT,
     ),

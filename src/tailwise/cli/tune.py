@@ -103,6 +103,10 @@ def tune(
     group: options.Group = None,
     split_key: options.SplitKey = None,
     weight: options.Weight = None,
+    time: options.Time = None,
+    lags: options.Lags = None,
+    rolling: options.Rolling = None,
+    transform: options.TargetTransform = None,
     drop: options.Drop = None,
     nominal: options.Nominal = None,
     missing: options.Missing = None,
@@ -142,7 +146,7 @@ def tune(
         raise InputError(f"--epochs is for networks; leave it out with --model {model}")
     aim = Aim(minimise, parse_within(within))
     with warnings_as_notes():
-        space = Space.of(method or [], model, encoder or [])
+        space = Space.of(method or [], model, encoder or [], transform)
     n_epochs = Recipe.epochs if epochs is None else epochs
     recipe = Recipe(epochs=n_epochs, criterion=aim.criterion, seed=seed, device=device)
     choices = table_choices(
@@ -151,6 +155,9 @@ def tune(
         group=group,
         split_key=split_key,
         weight=weight,
+        time=time,
+        lags=lags,
+        rolling=rolling,
         drop=drop,
         nominal=nominal,
         missing=missing,
@@ -172,7 +179,7 @@ def tune(
         with err.status("training the best, and vanilla, for the test rows"), warnings_as_notes():
             outcome = judge_best(search, seeds)
         command = train_command(data, target, search.best_settings(), recipe, choices)
-        report = write_report(folder, search, settings, outcome, command)
+        report = write_report(folder, search, settings, outcome, command, seeds=seeds)
     if seeds == 1:
         notes(["one training of each: the intervals are about these two models on other rows, not about the methods"])
     print_study(search, outcome, command=command, report=report)

@@ -10,6 +10,7 @@ from tailwise.data.task import Task
 from tailwise.distributions.atoms import atoms_of
 from tailwise.distributions.decisions import Decision, Dial
 from tailwise.distributions.predictive import Predictive
+from tailwise.distributions.transformed import Transformed
 from tailwise.experiment.balance_choice import CANDIDATES
 from tailwise.experiment.held_out import HeldOut
 from tailwise.search.aim import Aim
@@ -45,8 +46,10 @@ def best_balance(
     if not isinstance(outputs.predictive, Predictive):
         raise TypeError("a stack gives distributions of one target")
     counts = np.ones(len(y)) if weight is None else weight
-    held = HeldOut(y, outputs.pred, counts, False, outputs.predictive, atoms_of(y, None))
-    distributions = held.distributions or outputs.predictive
+    distributions: Predictive = outputs.predictive
+    if not isinstance(distributions, Transformed):  # of a transformed target without the values that many labels share
+        held = HeldOut(y, outputs.pred, counts, False, distributions, atoms_of(y, None))
+        distributions = held.distributions or distributions
     dial = Dial.from_labels(y, task.shots.scalar_bins, sample_weight=weight)
     tried = [
         (balance, errors_of(task, known, Decision(balance=balance).of(distributions, dial))) for balance in CANDIDATES

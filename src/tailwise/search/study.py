@@ -18,11 +18,12 @@ from tailwise.backends.names import STACK
 from tailwise.backends.protocol import Fitting, OutOfFold
 from tailwise.backends.stack.fitting import StackFitting
 from tailwise.backends.stack.trained_fold import TrainedFold
+from tailwise.backends.transformed import TransformedFitting
 from tailwise.data.task import Task
 from tailwise.experiment.fit import start
 from tailwise.experiment.spec import Experiment
 from tailwise.search.aim import Aim
-from tailwise.search.space import Space, from_stored, stack_of, stored_settings
+from tailwise.search.space import Space, stored_settings
 from tailwise.search.stack_trial import best_balance, plain_errors
 from tailwise.training.recipe import Recipe
 
@@ -124,7 +125,7 @@ class Search:
         if errors is None:
             with _quiet():
                 if self.space.model == STACK:
-                    errors = plain_errors(self.table, self._out_of_fold(stack_of((), self.recipe)))
+                    errors = plain_errors(self.table, self._out_of_fold(self.space.stack((), self.recipe)))
                 else:
                     errors = _run(self.start(self.space.plain(self.recipe)))
             self.study.set_user_attr(_VANILLA, errors)
@@ -153,7 +154,7 @@ class Search:
         best = self.best()
         if best is None or best.drawn is None:
             return self.space.plain(self.recipe)
-        return from_stored(best.drawn, self.space.model, self.recipe)
+        return self.space.stored(best.drawn, self.recipe)
 
     def run(self, trials: int, *, timeout: float | None = None) -> Iterator[Trial]:
         """Run trials until the study has enough of them, from all processes, or the time is up.
@@ -245,9 +246,10 @@ class Search:
     def _out_of_fold(self, experiment: Experiment) -> OutOfFold:
         """Train a stack; each expert's folds are trained once in a search, whatever stacks it is part of."""
         fitting = self.start(experiment)
-        if not isinstance(fitting, StackFitting):
-            raise TypeError(f"the training of a stack was expected, got {type(fitting).__name__}")
-        fitting.known = self._folds
+        stack = fitting.inner if isinstance(fitting, TransformedFitting) else fitting
+        if not isinstance(stack, StackFitting):
+            raise TypeError(f"the training of a stack was expected, got {type(stack).__name__}")
+        stack.known = self._folds
         for _ in fitting.epochs():
             pass
         if fitting.out_of_fold is None:

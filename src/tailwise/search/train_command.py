@@ -29,6 +29,15 @@ def train_command(data: str, target: str, experiment: Experiment, recipe: Recipe
     return Commands.of(data, target, choices).train(experiment.method, *words)
 
 
+def settings_line(experiment: Experiment, recipe: Recipe) -> str:
+    """Return the settings of a trial in a line, as options without what all trials have.
+
+    >>> settings_line(Experiment("inv", "linear"), Recipe())
+    'inv --model linear'
+    """
+    return " ".join([experiment.method, *_settings_words(experiment, recipe)])
+
+
 def _settings_words(experiment: Experiment, recipe: Recipe) -> list[str]:
     words: list[str] = []
     for part, params in experiment.method_params.items():
@@ -37,6 +46,7 @@ def _settings_words(experiment: Experiment, recipe: Recipe) -> list[str]:
         words += ["--encoder", experiment.encoder, *_set_words("encoder", experiment.params)]
     else:
         words += ["--model", experiment.model, *_set_words("model", experiment.params)]
+    words += [] if experiment.transform is None else ["--transform", experiment.transform]
     lr = experiment.recipe.lr
     words += [] if experiment.balance == 0 else ["--balance", str(experiment.balance)]
     return words + ([] if lr == recipe.lr else ["--lr", repr(lr)])

@@ -16,10 +16,10 @@ from tailwise.backends.protocol import Fitting
 from tailwise.backends.stack.encoded_rows import feature_task
 from tailwise.backends.stack.experts import PLAIN, Expert
 from tailwise.backends.stack.fitting import StackFitting
-from tailwise.backends.stack.one_thread import one_thread
 from tailwise.backends.stack.stack_settings import StackSettings
 from tailwise.backends.stack.trained_fold import TrainedFold, held_out_columns, packed, train_on, without_fold
 from tailwise.data.task import Task
+from tailwise.training.one_thread import one_thread
 from tailwise.training.recipe import Recipe
 
 _OF_NETWORK = 0.8  # of the seconds of a fold; the experts on its features have the rest
