@@ -320,3 +320,67 @@ def test_composing_loads_neither_pandas_nor_scikit_learn():
     """A loop of one's own pays for torch alone."""
     code = "import sys, tailwise; tailwise.compose('lds+conr'); print(sorted({'pandas', 'sklearn'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+class TestWholeNetworks:
+    """Networks from inputs to predictions, without an encoder and a head."""
+
+    Y = np.random.default_rng(0).gamma(2, 10, 200)
+
+    @pytest.mark.parametrize("method", ["vanilla", "sqinv+lds", "l1", "focal_l1", "bmc", "sera", "cmixup", "isotonic"])
+    def test_train_in_place(self, method):
+        torch.manual_seed(0)
+        net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1))
+        params = {"cmixup": {"mix": "inputs"}} if method == "cmixup" else {}
+        step = compose(method, **params).build(net, self.Y)
+        before = [p.detach().clone() for p in net.parameters()]
+        x, y = torch.randn(32, 4), torch.tensor(self.Y[:32], dtype=torch.float32)
+        optimizer = torch.optim.SGD(step.parameters(), lr=0.1)
+        terms = step(x, y)
+        assert list(terms) == ["loss"]
+        sum(terms.values()).backward()
+        optimizer.step()
+        step.end_epoch()
+        assert all((now != then).any() for now, then in zip(net.parameters(), before, strict=True))
+        assert torch.equal(step.model(x), net(x)[:, 0])
+
+    def test_the_loss_is_that_of_a_network_with_a_head(self):
+        torch.manual_seed(0)
+        body, last = nn.Linear(4, 8), nn.Linear(8, 1)
+
+        class Split(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.body, self.head = body, nn.Sequential(last, nn.Flatten(0))
+
+            def encode(self, x):
+                return self.body(x)
+
+        x, y = torch.randn(32, 4), torch.tensor(self.Y[:32], dtype=torch.float32)
+        method = compose("sqinv+lds")
+        whole, split = method.build(nn.Sequential(body, last), self.Y), method.build(Split(), self.Y)
+        assert torch.equal(whole(x, y)["loss"], split(x, y)["loss"])
+
+    def test_several_targets(self):
+        net = nn.Linear(4, 2)
+        y = np.random.default_rng(0).normal(size=(60, 2))
+        step = compose("vanilla").build(net, y)
+        assert step(torch.randn(8, 4), torch.tensor(y[:8], dtype=torch.float32))["loss"].ndim == 0
+
+    @pytest.mark.parametrize(
+        ("method", "params", "named"),
+        [
+            ("conr", {}, "conr"),
+            ("sqinv+lds+fds", {}, "fds"),
+            ("vir", {}, "vir"),
+            ("cmixup", {"cmixup": {"mix": "features"}}, "cmixup"),
+            ("rrt", {}, "a method of two stages"),
+            ("mixture", {}, "mixture"),
+            ("pinball", {}, "quantile"),
+            ("vanilla", {"regularizers": {"mine": ConR(window=1.0)}}, "regularizers"),
+        ],
+    )
+    def test_parts_that_need_features_are_refused(self, method, params, named):
+        said = rf"^{named} needs features, and Sequential has no encode and head; give the model encode\(x\)"
+        with pytest.raises(InputError, match=said):
+            compose(method, **params).build(nn.Sequential(nn.Linear(4, 1)), self.Y)

@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 from scipy.stats import pearsonr, spearmanr
+from sklearn.metrics import mean_absolute_percentage_error, r2_score
 
 from tailwise import Bins, InputError, Relevance, Shots, region_metrics
 from tailwise.metrics.depth import DepthErrors
@@ -22,6 +23,7 @@ RNG = np.random.default_rng(0)
 Y = RNG.gamma(2, 10, 600)
 PRED = Y + RNG.normal(scale=5, size=600)
 SHOTS = Shots.from_labels(RNG.gamma(2, 10, 5000), Bins.auto(Y))
+RELATIVE = {"r2", "mae_percent", "mape"}
 
 
 def test_closed_forms():
@@ -97,12 +99,40 @@ def test_intervals_equal_a_plain_bootstrap():
         drawn["pearson"].append(pearsonr(y, p).statistic)
         drawn["spearman"].append(spearmanr(y, p).statistic)
         drawn["sera"].append(sera(y, p, phi(y)))
+        drawn["r2"].append(r2_score(y, p))
+        drawn["mae_percent"].append(100 * mean_absolute_error(y, p) / y.mean())
+        if Y.min() > 0:
+            drawn["mape"].append(100 * mean_absolute_percentage_error(y, p))
     for name, values in drawn.items():
         if values:
             low, high = np.quantile(values, [0.025, 0.975])
             width = high - low
             assert ours[name].low == pytest.approx(low, abs=0.2 * width), name
             assert ours[name].high == pytest.approx(high, abs=0.2 * width), name
+
+
+@pytest.mark.parametrize("weight", [None, np.linspace(0.5, 2, Y.size)])
+def test_relative_errors_are_those_of_scikit_learn(weight):
+    found = region_metrics(Y + 1, PRED + 1, SHOTS, resamples=50, sample_weight=weight)
+    for name in [name for name in ("all", "many", "few") if found[name].n > 1]:
+        here = np.ones(Y.size, dtype=bool) if name == "all" else SHOTS.names(Y + 1) == name
+        y, p, w = Y[here] + 1, PRED[here] + 1, None if weight is None else weight[here]
+        metrics = found[name].metrics
+        assert metrics["r2"].value == pytest.approx(r2_score(y, p, sample_weight=w))
+        assert metrics["mape"].value == pytest.approx(100 * mean_absolute_percentage_error(y, p, sample_weight=w))
+        assert metrics["mae_percent"].value == pytest.approx(100 * metrics["mae"].value / np.average(y, weights=w))
+        assert all(metrics[key].low < metrics[key].value < metrics[key].high for key in ("mae_percent", "mape"))
+
+
+def test_relative_errors_are_absent_where_they_mean_nothing():
+    def keys(y, pred):
+        return {key for key in region_metrics(y, pred, SHOTS, resamples=20)["all"].metrics if key in RELATIVE}
+
+    assert keys([1.0, 2.0, 4.0], [1.0, 2.0, 5.0]) == RELATIVE
+    assert keys([0.0, 2.0, 4.0], [1.0, 2.0, 5.0]) == RELATIVE - {"mape"}
+    assert keys([-1.0, 2.0, 4.0], [1.0, 2.0, 5.0]) == {"r2"}
+    assert keys([2.0, 2.0], [1.0, 2.0]) == {"mae_percent", "mape"}
+    assert keys([5e-324, 2.0, 4.0], [1.0, 2.0, 5.0]) == RELATIVE - {"mape"}  # beyond the range of floats
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.dummy import DummyRegressor
 from sklearn.linear_model import Ridge
-from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
 
 from tailwise import Bins, InputError, Shots
 from tailwise.metrics.errors import balanced_mean_absolute_error
@@ -88,7 +88,6 @@ class TestScorers:
         assert scorers["balanced_mae"](model, X, Y) == pytest.approx(-balanced_mean_absolute_error(Y, pred, shots.bins))
         few = shots.codes(Y) == 2
         assert scorers["few_shot_mae"](model, X, Y) == pytest.approx(-np.abs(pred - Y)[few].mean())
-        assert np.isnan(region_error(Y, pred, name="zero_shot_mae", shots=shots))
         assert scorers["sera"](model, X, Y) < 0
         again = pickle.loads(pickle.dumps(scorers["few_shot_mae"]))
         assert again(model, X, Y) == scorers["few_shot_mae"](model, X, Y)
@@ -106,6 +105,16 @@ class TestScorers:
             DummyRegressor(), X, Y, cv=StratifiedRegressionKFold(4), scoring=region_scorers(Y)["few_shot_mae"]
         )
         assert np.isfinite(scores).all()
+
+    def test_a_fold_without_rows_of_a_region_is_an_error(self):
+        shots = Shots.from_labels(Y, Bins.auto(Y))
+        common = shots.codes(Y) == 0
+        with pytest.raises(InputError, match=r"few_shot_mae: none of the \d+ rows to score is few-shot; use fewer"):
+            region_error(Y[common], Y[common], name="few_shot_mae", shots=shots)
+        order = np.argsort(shots.codes(Y), kind="stable")  # the first of the folds has no rare row
+        folds, scorer = KFold(4), region_scorers(Y)["few_shot_mae"]
+        with pytest.raises(InputError, match="is few-shot"):
+            cross_val_score(DummyRegressor(), X[order], Y[order], cv=folds, scoring=scorer, error_score="raise")
 
     def test_without_extremes_there_is_no_sera(self):
         assert "sera" not in region_scorers(np.arange(100.0))

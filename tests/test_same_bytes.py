@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 import skops.io
 from sklearn.ensemble import HistGradientBoostingRegressor
@@ -40,7 +41,8 @@ def test_a_model_folder(toy, tmp_path, model):
 @pytest.mark.slow
 @pytest.mark.parametrize("model", COMMANDS)
 def test_one_thread_and_two_in_processes_of_their_own(toy, tmp_path, model):
-    toy.to_csv(tmp_path / "t.csv", index=False)
+    table = pd.concat([toy] * 8).assign(price=lambda t: t["price"] + 0.01 * np.arange(len(t)))  # several batches
+    table.to_csv(tmp_path / "t.csv", index=False)
     commands = (
         ["train", "t.csv", "-t", "price", *COMMANDS[model], "-o", "r"],
         ["predict", "r", "t.csv", "-o", "p.csv", "--interval", "0.8"],

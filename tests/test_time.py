@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tailwise import Experiment, FittedModel, InputError, Recipe, evaluate, fit, prepare
+from tailwise import Experiment, FittedModel, ImbalancedRegressor, InputError, Recipe, evaluate, fit, prepare
 from tailwise.backends.stack.fitting import forward_folds
 from tailwise.cli.main import run
+from tailwise.compare.origins import rows_known
 from tailwise.data.lags import Lags
 
 LINEAR = Experiment("vanilla", "linear")
@@ -240,3 +241,114 @@ def test_lags_come_back_from_json():
     again = Lags.from_json(json.loads(json.dumps(lags.to_json())))
     assert again.to_json() == lags.to_json()
     assert np.isnan(again.tails["a"][1][1])
+
+
+class TestSeveralTrainings:
+    def test_the_test_rows_of_seeds_follow_each_other(self):
+        table = series(400).sample(frac=1, random_state=0, ignore_index=True)
+        tested = []
+        for seed in range(4):
+            known = rows_known(table, {"time": "when"}, seed=seed)
+            task = prepare(table.iloc[known].reset_index(drop=True), "load", time="when", split="time")
+            when = table["when"].to_numpy()[known]
+            assert when[task.row[task.part == "test"]].min() > when[task.row[task.part != "test"]].max()
+            tested.append(set(known[task.row[task.part == "test"]]))
+        assert all(len(one) > 20 for one in tested)
+        assert len(set.union(*tested)) == sum(map(len, tested))
+        few = rows_known(table, {"time": "when"}, seed=1, most=50)
+        assert sorted(table["when"][few]) == sorted(table["when"])[290:340]
+
+    def test_compare(self, tmp_path, command):
+        series().to_csv(tmp_path / "load.csv", index=False)
+        words = ["compare", tmp_path / "load.csv", "-t", "load", "-m", "vanilla", "sqinv+lds", "--model", "linear"]
+        words += ["--time", "when", "--lags", "1", "--transform", "log1p", "--seeds", "2", "--out", tmp_path / "out"]
+        code, said = command(*words)
+        assert code == 0, said
+        results = [json.loads(path.read_text()) for path in (tmp_path / "out" / "cells").rglob("*.json")]
+        assert {one["cell"]["entry"]["transform"] for one in results} == {"log1p"}
+        rows = {one["cell"]["seed"]: sum(one["rows"].values()) for one in results}
+        assert rows == {0: 240, 1: 204}
+        by_seed = {one["cell"]["seed"]: one["metrics"]["all"]["mae"] for one in results}
+        assert max(by_seed.values()) < 10  # lags of rows that are not next to each other would not help
+        assert command(*words, "--folds", "3")[1].count("--folds are drawn at random, and --time splits") == 1
+        assert "needs" not in said
+
+    @pytest.mark.parametrize(
+        ("words", "message"),
+        [
+            (["--lags", "1"], "name the column of the time with --time"),
+            (["--time", "x y"], "--time 'x y' is not a column"),
+            (["--transform", "cube"], "--transform must be"),
+        ],
+    )
+    @pytest.mark.parametrize("name", ["compare", "tune"])
+    def test_mistakes(self, tmp_path, command, name, words, message):
+        series(60).to_csv(tmp_path / "load.csv", index=False)
+        asked = [name, tmp_path / "load.csv", "-t", "load", "--model", "linear", *words, "--out", tmp_path / "out"]
+        code, said = command(*asked)
+        assert code == 2
+        assert message in said
+        assert len([line for line in said.splitlines() if line.strip()]) == 1
+
+    @pytest.mark.slow
+    def test_tune(self, tmp_path, command):
+        series().to_csv(tmp_path / "load.csv", index=False)
+        words = [
+            "tune",
+            tmp_path / "load.csv",
+            "-t",
+            "load",
+            "--model",
+            "linear",
+            "-m",
+            "reweight+lds",
+            "--trials",
+            "2",
+        ]
+        words += ["--minimise", "mae", "--seeds", "1", "--time", "when", "--lags", "1,2", "--transform", "log1p"]
+        assert command(*words, "--out", tmp_path / "out")[0] == 0
+        trained = json.loads((tmp_path / "out" / "tune.json").read_text())["command"]
+        assert "--time when --lags 1,2" in trained
+        assert "--transform log1p" in trained
+        assert command(*words, "--rolling", "3", "--out", tmp_path / "out")[1].count("a study with another") == 1
+        words[words.index("log1p")] = "sqrt"
+        assert "--transform" in command(*words, "--out", tmp_path / "out")[1]
+
+
+class TestEstimator:
+    @pytest.mark.parametrize("kind", ["text", "dates", "numbers"])
+    def test_the_latest_rows_are_held_out(self, kind, monkeypatch):
+        from tailwise.estimators import imbalanced
+
+        table = series(160).sample(frac=1, random_state=1)
+        when = pd.to_datetime(table["when"])
+        times = {"text": table["when"], "dates": when, "numbers": when.astype("int64").to_numpy()}[kind]
+        tasks = []
+
+        def kept(task, *given, **options):
+            tasks.append(task)
+            return fit(task, *given, **options)
+
+        monkeypatch.setattr(imbalanced, "fit", kept)
+        model = ImbalancedRegressor("vanilla", epochs=1, random_state=0)
+        model.fit(table[["x"]], table["load"], time=times, sample_weight=np.r_[0.0, np.ones(159)])
+        (task,) = tasks
+        assert task.time[task.part == "val"].min() > task.time[task.part == "train"].max()
+        assert (task.part == "val").sum() == pytest.approx(20, abs=1)
+        assert np.corrcoef(task.time, when.astype("int64")[1:].to_numpy()[task.row])[0, 1] > 0.999
+
+    @pytest.mark.parametrize(
+        ("given", "message"),
+        [
+            ({"time": np.arange(60), "groups": np.arange(60) % 9}, "`time` holds out the latest rows, and `groups`"),
+            ({"time": np.arange(60), "eval_set": (np.ones((2, 1)), [1.0, 2.0])}, "and `eval_set` others"),
+            ({"time": np.zeros(60)}, "`time` is the same in all rows"),
+            ({"time": np.arange(59)}, "inconsistent numbers of samples"),
+            ({"time": ["soon"] * 60}, "must hold dates or numbers"),
+            ({"time": [np.nan, *range(59)]}, "has 1 empty cells"),
+        ],
+    )
+    def test_mistakes(self, given, message):
+        y = np.arange(60.0)
+        with pytest.raises(ValueError, match=message):
+            ImbalancedRegressor("vanilla", epochs=1).fit(y[:, None], y, **given)

@@ -1,3 +1,4 @@
+import html
 import json
 import shlex
 import sys
@@ -10,18 +11,24 @@ import pandas as pd
 import pytest
 
 from tailwise import InputError
+from tailwise.backends.stack import fitting
 from tailwise.cli.main import run
 from tailwise.cli.settings import parse_set
+from tailwise.experiment.fit import start
 from tailwise.experiment.prepare import prepare
 from tailwise.experiment.spec import Experiment
 from tailwise.methods.build import compose
 from tailwise.methods.catalog import PARTS as KNOWN_PARTS
+from tailwise.metrics.confidence import Interval
 from tailwise.metrics.paired_bootstrap import crossed_bootstrap
+from tailwise.report.trial_charts import ShownTrial
+from tailwise.report.tune_page import tune_page
 from tailwise.search.aim import Aim
-from tailwise.search.outcome import judge_best
+from tailwise.search.outcome import Outcome, RegionOutcome, judge_best
 from tailwise.search.space import METHODS, METHODS_OF_TREES, PARTS, Space, from_stored, stored_settings
+from tailwise.search.stack_trial import best_balance
 from tailwise.search.study import Search
-from tailwise.search.study_folder import REPORT, open_search, study_settings, write_report
+from tailwise.search.study_folder import PAGE, REPORT, open_search, study_settings, write_report
 from tailwise.search.train_command import train_command
 from tailwise.training.epoch import Epoch
 from tailwise.training.recipe import Recipe
@@ -126,6 +133,58 @@ class TestSpace:
             Space.of([], "network", ["mpl"])
         with pytest.raises(InputError, match="`encoder` is for networks"):
             Space.of([], "lightgbm", ["mlp"])
+
+
+class Without:
+    """A trial that leaves some experts out of a stack."""
+
+    def __init__(self, *names):
+        self.names = [f"with {name}" for name in names]
+
+    def suggest_categorical(self, name, choices):
+        assert choices == ("yes", "no")
+        return "no" if name in self.names else "yes"
+
+
+class TestStacks:
+    def test_what_is_drawn_can_be_written_and_read(self):
+        space = Space.of([], "stack", [])
+        drawn = replace(space.draw(Without("catboost", "tabm", "forest"), Recipe()), balance=0.25)
+        assert list(drawn.params["experts"]) == ["lightgbm", "network", "mixture network", "linear", "weighted network"]
+        assert from_stored(json.loads(json.dumps(stored_settings(drawn, Recipe()))), "stack", Recipe()) == drawn
+        words = shlex.split(train_command("a.csv", "y", drawn, Recipe(), {}))
+        assert words[words.index("--balance") + 1] == "0.25"
+        given = parse_set([word for before, word in pairwise(words) if before == "--set"])
+        assert list(given["model"]["experts"]) == drawn.params["experts"]
+        with pytest.raises(InputError, match="leave `method` out"):
+            Space.of(["conr"], "stack", [])
+
+    @pytest.mark.slow
+    def test_each_expert_is_trained_once_and_trials_are_scored_out_of_fold(self, search, table, monkeypatch):
+        only = ["lightgbm", "linear"]
+        monkeypatch.setattr("tailwise.search.space.other_experts", lambda: only)
+        recipe = Recipe(epochs=2)
+        found = search(Aim("bmae", 0.02), space=Space.of([], "stack", []))
+        found.recipe = recipe
+        trained = []
+        original = fitting.train_fold
+        monkeypatch.setattr(fitting, "train_fold", lambda *args: trained.append(args[3].name) or original(*args))
+        monkeypatch.setattr(fitting, "in_parallel", lambda calls, **_: (f(*a, **k) for f, a, k in calls))
+        trials = list(found.run(3))
+        folds = len(trained) // len(set(trained))
+        assert (
+            sorted(trained)
+            == sorted([*folds * ["network"], *folds * ["lightgbm"], *folds * ["linear"]])[: len(trained)]
+        )
+        assert all(trial.state == "complete" for trial in trials)
+        first = trials[0]
+        experiment = from_stored(first.drawn, "stack", recipe)
+        again = start(table, experiment).fitting
+        list(again.epochs())
+        balance, errors = best_balance(table, again.out_of_fold, found.aim, found.vanilla)
+        assert (balance, errors) == (experiment.balance, first.errors)
+        limit = 1.02 * found.vanilla["mae"]
+        assert all((trial.errors["mae"] <= limit) == trial.allowed for trial in trials)
 
 
 class TestSearch:
@@ -248,9 +307,9 @@ class TestPython:
         list(search.run(3))
         outcome = judge_best(search, seeds=1)
         command = train_command("toy.csv", "price", search.best_settings(), self.RECIPE, {})
-        report = write_report(tmp_path / "s", search, settings, outcome, command)
-        saved = json.loads(report.read_text())
-        assert report.name == REPORT
+        report = write_report(tmp_path / "s", search, settings, outcome, command, seeds=1)
+        saved = json.loads((tmp_path / "s" / REPORT).read_text())
+        assert report == tmp_path / "s" / PAGE
         assert saved["outer"]["bmae"] == {"ours": outcome.bmae[0], "vanilla": outcome.bmae[1]}
         assert len(saved["trials"]) == 3
         again, _ = self.opened(table, tmp_path / "s")
@@ -258,7 +317,7 @@ class TestPython:
 
     def test_the_folder_of_another_study_is_refused_in_names_of_parameters(self, table, tmp_path):
         self.opened(table, tmp_path / "s")
-        with pytest.raises(InputError, match="holds a study with another `bin_width`, `split`, `group`, `drop` or"):
+        with pytest.raises(InputError, match="another `bin_width`, `split`, `group`, `time`, `drop` or"):
             self.opened(table, tmp_path / "s", {"split": "random"})
         (tmp_path / "s" / REPORT).write_text("{")
         with pytest.raises(InputError, match="is no report of a study; choose another `out`"):
@@ -280,6 +339,53 @@ class TestPython:
         assert [Aim(name).criterion for name in ("few", "bmae", "mae")] == ["bmae", "bmae", "mae"]
 
 
+class TestPage:
+    def page(self, trials, best, **other):
+        change = RegionOutcome(9, 8.0, 10.0, Interval(-2.0, -3.0, -1.0))
+        outcome = Outcome({"all": change, "few": change}, (8.0, 9.0))
+        given = {"minimise": "few", "within": 0.02} | other
+        vanilla = {"mae": 5.0, "few": 10.0, "bmae": 7.0}
+        return tune_page(
+            trials,
+            outcome,
+            best=best,
+            command="tailwise train 'a <b>.csv'",
+            vanilla=vanilla,
+            target="y<",
+            title="t",
+            seeds=1,
+            **given,
+        )
+
+    TRIALS = (
+        ShownTrial(0, "sqinv", "complete", 9.0, 5.0, True),
+        ShownTrial(1, "inv", "complete", 7.0, 9.0, False),
+        ShownTrial(2, "lds", "pruned", 8.0, 5.0, True),
+        ShownTrial(3, "conr", "complete", 8.5, 5.05, True),
+        ShownTrial(4, "<b>", "failed", None, None, True, "no `room`"),
+    )
+
+    def test_the_best_come_first_and_text_is_escaped(self):
+        page = self.page(self.TRIALS, 3)
+        places = [page.index(f'<th scope="row">{number}</th>') for number in (3, 0, 1, 2)]
+        assert places == sorted(places)
+        assert "few-shot MAE on the test rows: 8 against vanilla's 10 (-20.0 %): better." in html.unescape(page)
+        assert "beyond the limit" in page
+        assert "no <code>room</code>" in page
+        assert "<b>" not in page
+        assert page.count("<svg") == 2
+
+    @pytest.mark.parametrize(("minimise", "charts"), [("mae", 1), ("bmae", 2)])
+    def test_other_aims(self, minimise, charts):
+        page = self.page(self.TRIALS, 0, minimise=minimise, within=None)
+        assert page.count("<svg") == charts
+        assert "of at most" not in page
+
+    def test_nothing_better_than_vanilla(self):
+        assert "keep vanilla" in self.page(self.TRIALS[1:3], None)
+        assert "<svg" not in self.page(self.TRIALS[4:], None)
+
+
 class TestCommand:
     FAST = ("--model", "linear", "-m", "reweight+lds", "-m", "denseweight", "--minimise", "bmae", "--within", "none")
 
@@ -295,6 +401,11 @@ class TestCommand:
         assert len(report["trials"]) == 4
         best = min(trial["value"] for trial in report["trials"])
         assert report["inner"]["best"]["bmae"] == min(best, report["inner"]["vanilla"]["bmae"])
+        assert f"report: {out / 'tune.html'}" in said
+        page = html.unescape((out / "tune.html").read_text())
+        assert report["command"] in page
+        assert page.index(report["command"]) < page.index("Scores in the order of the trials")
+        assert all(f'<th scope="row">{trial["number"]}</th>' in page for trial in report["trials"])
         assert run([*words, str(out)]) == 0
         again = json.loads((out / "tune.json").read_text())
         assert again == report
@@ -392,3 +503,12 @@ def test_the_way_out_of_a_region_without_validation_rows_works(tmp_path, capsys)
     assert "use another --minimise, such as bmae" in capsys.readouterr().err
     assert not (tmp_path / "tune").exists()
     assert run([*words, "--minimise", "bmae"]) == 0
+
+
+def test_a_region_of_few_rows_is_told(table):
+    y = np.concatenate([table.y[table.shots.names(table.y) == name][:20] for name in ("few", "many")])
+    few = int((table.shots.names(y) == "few").sum())
+    (note,) = Aim("few").notes(y, table.shots)
+    assert note.startswith(f"only {few} of the rows")
+    assert not Aim("bmae").notes(y, table.shots)
+    assert not Aim("few").notes(np.tile(y, 30), table.shots)

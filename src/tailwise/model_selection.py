@@ -103,7 +103,9 @@ def region_scorers(y: ArrayLike, *, bins: Bins | None = None, shots: Shots | Non
 
     ``mae``, ``rmse``, ``gm`` (geometric mean of |e|), ``balanced_mae`` (every bin counts the same), ``many_shot_mae``,
     ``medium_shot_mae``, ``few_shot_mae``, ``zero_shot_mae`` for regions with labels, and ``sera`` if any label is
-    extreme. Regions and relevance come from ``y``, the same in every fold; a fold without rows of a region scores NaN.
+    extreme. Regions and relevance come from ``y``, the same in every fold. A scorer of a region raises an error in a
+    fold without rows of it, since no number stands for them; scikit-learn turns errors into NaN and warnings, unless
+    ``error_score="raise"``. :class:`StratifiedRegressionKFold` gives every fold rows of any range with K rows.
 
     Args:
         y: ``(n,)`` labels of all rows that may be used for training, never of a test set.
@@ -134,7 +136,7 @@ def region_scorers(y: ArrayLike, *, bins: Bins | None = None, shots: Shots | Non
 def region_error(
     y_true: ArrayLike, y_pred: ArrayLike, *, name: str, shots: Shots, relevance: Relevance | None = None
 ) -> float:
-    """Compute one error of :func:`region_scorers`; NaN if the region has no row.
+    """Compute one error of :func:`region_scorers`.
 
     Args:
         y_true: ``(n,)`` labels, target units.
@@ -144,7 +146,7 @@ def region_error(
         relevance: φ, for ``"sera"``.
 
     Raises:
-        InputError: an unknown name, SERA without relevance.
+        InputError: an unknown name, SERA without relevance, no row of the region.
     """
     one_of(name, "name", SCORERS)
     if name == "sera":
@@ -154,7 +156,13 @@ def region_error(
     errors = region_errors(y_true, y_pred, shots)
     if name in _ERRORS:
         return errors["all"]["bmae" if name == "balanced_mae" else name]
-    return errors.get(name.removesuffix("_shot_mae"), {}).get("mae", np.nan)
+    region = name.removesuffix("_shot_mae")
+    if region not in errors:
+        raise InputError(
+            f"{name}: none of the {len(np.asarray(y_true))} rows to score is {region}-shot; use fewer folds, "
+            "StratifiedRegressionKFold, or balanced_mae, which every fold has"
+        )
+    return errors[region]["mae"]
 
 
 def _labels(y: Any, n_splits: int) -> NDArray[np.float64]:

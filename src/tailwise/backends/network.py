@@ -1,6 +1,7 @@
 """The network: its training on a table, its outputs, and its saved weights."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -27,16 +28,23 @@ from tailwise.modalities.encoders import encoder_from
 from tailwise.modalities.media_inputs import MediaInputs
 from tailwise.modalities.media_setup import MediaSetup, check_kinds, media_setup
 from tailwise.modalities.saved_inputs import load_inputs
-from tailwise.modalities.table import TabM
+from tailwise.modalities.table import EmbeddedMLP, TabM
 from tailwise.modalities.table_inputs import TableInputs
 from tailwise.training.batches import Batches
 from tailwise.training.epoch import Epoch
 from tailwise.training.loop import Training, accelerator_for, seed_everything
+from tailwise.training.one_thread import one_thread
 from tailwise.training.recipe import Recipe
 
 NetworkInputs = NDArray[np.float32] | Mapping[str, NDArray[Any]]
 MEDIA_AT_ONCE = 256
 _WEIGHTS = "model.safetensors"
+_SMALL = 1_000_000  # weights of a network that one thread trains
+
+
+def is_small(encoder: nn.Module, model: nn.Module) -> bool:
+    """Return whether a network of a table is so small that several threads gain little."""
+    return isinstance(encoder, EmbeddedMLP) and _n_weights(model) < _SMALL
 
 
 class Network:
@@ -56,7 +64,7 @@ class Network:
         self.model.eval()
         head, pred, std, encoded = self.model.head, [], [], []
         distributions: list[Any] = []
-        with torch.inference_mode():
+        with torch.inference_mode(), self._threads():
             for chunk in _chunks(x, _device(self.model)):
                 z = self.model.encode(chunk)
                 outputs = head.outputs(z)
@@ -81,7 +89,13 @@ class Network:
     def predict(self, x: NetworkInputs) -> NDArray[np.float64]:
         """``(n,)`` predictions, target units; ``(n, K)`` of K targets."""
         self.model.eval()
-        return predictions(self.model, x) * (1.0 if self.unit is None else self.unit)
+        with self._threads():
+            return predictions(self.model, x) * (1.0 if self.unit is None else self.unit)
+
+    def _threads(self) -> AbstractContextManager[None]:
+        """Return a context in which a small network has the one thread of a CPU that it was trained on."""
+        small = is_small(self.model.encoder, self.model) and _device(self.model).type == "cpu"
+        return one_thread() if small else nullcontext()
 
     def cpu(self) -> None:
         """Move the weights to the CPU."""
@@ -234,8 +248,13 @@ def _fitting(task: Task, method: Method, recipe: Recipe, rows: NetworkRows | Med
         bins=None if isinstance(bins, OutputBins) else bins,
         validate=validate,
         recipe=recipe,
+        is_small=is_small(rows.network, model),
     )
     return NetworkFitting(training, Network(model, rows.description, unit), rows.inputs, recipe)
+
+
+def _n_weights(model: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
 
 
 def _check_targets(method: Method, k: int) -> None:

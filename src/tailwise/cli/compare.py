@@ -7,6 +7,7 @@ import typer
 
 from tailwise._checks import one_of, whole
 from tailwise.cli import media_options, options
+from tailwise.cli.column_completion import complete_column, complete_table
 from tailwise.cli.completion import complete_choice
 from tailwise.cli.settings import parse_set, parse_targets
 from tailwise.cli.table_choices import table_choices
@@ -18,11 +19,18 @@ Tables = Annotated[
     typer.Argument(
         metavar="DATA...",
         help="One or several tables, or example:NAME; DATA@TARGET for a table with a different target.",
+        autocompletion=complete_table,
     ),
 ]
 Target = Annotated[
     str | None,
-    typer.Option("--target", "-t", help="Column to predict, for tables without @TARGET.", rich_help_panel=options.ROWS),
+    typer.Option(
+        "--target",
+        "-t",
+        help="Column to predict, for tables without @TARGET.",
+        autocompletion=complete_column,
+        rich_help_panel=options.ROWS,
+    ),
 ]
 Models = Annotated[
     list[str] | None,
@@ -91,6 +99,10 @@ def compare(
     bin_width: options.BinWidth = None,
     group: options.Group = None,
     weight: options.Weight = None,
+    time: options.Time = None,
+    lags: options.Lags = None,
+    rolling: options.Rolling = None,
+    transform: options.TargetTransform = None,
     drop: options.Drop = None,
     nominal: options.Nominal = None,
     missing: options.Missing = None,
@@ -103,7 +115,8 @@ def compare(
     """Train methods and models on the same splits, and report by region which differences are real.
 
     A difference is real if it is significant in a paired t test over the seeds, corrected for seeds that share rows
-    and, by Holm's method, for the number of comparisons; otherwise the verdict is no difference.
+    and, by Holm's method, for the number of comparisons; otherwise the verdict is no difference. With --time the seeds
+    test the last 15 % of the rows, the 15 % before these, and so on, always with models of earlier rows.
 
     Example:  tailwise compare houses.csv -t price -m vanilla sqinv+lds rrt+lds --model mlp-ple lightgbm
     """
@@ -133,6 +146,7 @@ def compare(
         recipe=recipe,
         sweep=sweep,
         lightgbm=in_columns,
+        transform=transform,
     )
     names = [entry.name for entry in entries]
     base = names[0] if reference is None else one_of(reference, "--reference", names)
@@ -140,6 +154,9 @@ def compare(
         bin_width=bin_width,
         group=group,
         weight=weight,
+        time=time,
+        lags=lags,
+        rolling=rolling,
         drop=drop,
         nominal=nominal,
         missing=missing,

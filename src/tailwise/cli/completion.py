@@ -8,7 +8,7 @@ def complete_choice(choices: Iterable[str]) -> Callable[[str], list[str]]:
     known = tuple(choices)
 
     def complete(incomplete: str) -> list[str]:
-        return _starting(known, incomplete)
+        return starting(known, incomplete)
 
     return complete
 
@@ -24,29 +24,30 @@ def complete_method(incomplete: str) -> list[str]:
     previous, plus, start = incomplete.rpartition("+")
     used = previous.split("+") if plus else []
     names = [*CATALOG, *(["vanilla", "auto"] if not plus else [])]
-    return [previous + plus + name for name in _starting(names, start) if name not in used]
+    return [previous + plus + name for name in starting(names, start) if name not in used]
 
 
 def complete_part(incomplete: str) -> list[str]:
     """Complete the name of a part of a method."""
     from tailwise.methods.catalog import CATALOG
 
-    return _starting(CATALOG, incomplete)
+    return starting(CATALOG, incomplete)
 
 
 def complete_data(incomplete: str) -> list[str]:
     """Complete the name of an example table."""
     from tailwise.data.examples import EXAMPLES, PREFIX
 
-    return _starting([PREFIX + name for name in EXAMPLES], incomplete)
+    return starting([PREFIX + name for name in EXAMPLES], incomplete)
 
 
 def complete_protocol(incomplete: str) -> list[str]:
     """Complete the name of a benchmark protocol."""
     from tailwise.bench.protocols import PROTOCOLS
 
-    return _starting(PROTOCOLS, incomplete)
+    return starting(PROTOCOLS, incomplete)
 
 
-def _starting(names: Iterable[str], start: str) -> list[str]:
+def starting(names: Iterable[str], start: str) -> list[str]:
+    """Return the names that begin with what is typed."""
     return [name for name in names if name.startswith(start)]

@@ -7,6 +7,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
+from tailwise.cli.column_completion import complete_column
 from tailwise.modalities.kinds import column_options
 from tailwise.modalities.modality import ColumnOption
 
@@ -40,7 +41,9 @@ def with_media_options(command: Command) -> Command:
 
 def _parameter(option: ColumnOption) -> inspect.Parameter:
     words = " ".join(["COLUMN"] * option.together)
-    settings = typer.Option(_flag(option), metavar=words, help=option.help, rich_help_panel=_PANEL)
+    settings = typer.Option(
+        _flag(option), metavar=words, help=option.help, autocompletion=complete_column, rich_help_panel=_PANEL
+    )
     values: Any = list[str] if option.together == 1 else tuple[(str,) * option.together]  # type: ignore[misc]
     annotation = Annotated[values | None, settings]
     return inspect.Parameter(option.name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=None, annotation=annotation)

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from tailwise.backends.names import MODELS
+from tailwise.cli.column_completion import complete_column, complete_missing, complete_setting
 from tailwise.cli.completion import complete_choice, complete_data, complete_method
 from tailwise.experiment.quality import DEFAULT_QUALITY, QUALITIES
 from tailwise.experiment.spec import AUTO_TRANSFORM
@@ -28,7 +29,13 @@ _EXAMPLE = "or example:NAME (see `tailwise examples`)"
 
 def _column(name: str, help: str) -> Any:
     """Return a repeatable option that names columns."""
-    return typer.Option(f"--{name}", metavar="COLUMN", help=f"{help} Repeatable.", rich_help_panel=COLUMNS)
+    return typer.Option(
+        f"--{name}",
+        metavar="COLUMN",
+        help=f"{help} Repeatable.",
+        autocompletion=complete_column,
+        rich_help_panel=COLUMNS,
+    )
 
 
 def out(help: str) -> Any:
@@ -38,7 +45,13 @@ def out(help: str) -> Any:
 
 def settings(help: str) -> Any:
     """Return the option for parameters of parts, of the model or of the encoder."""
-    return typer.Option("--set", metavar="PART.NAME=VALUE", help=f"{help} Repeatable.", rich_help_panel=METHOD)
+    return typer.Option(
+        "--set",
+        metavar="PART.NAME=VALUE",
+        help=f"{help} Repeatable.",
+        autocompletion=complete_setting,
+        rich_help_panel=METHOD,
+    )
 
 
 def methods(help: str, default: str | bool = False) -> Any:
@@ -76,7 +89,10 @@ DataOrFolder = Annotated[
         metavar="DATA", help=f"{_FILES}, a folder of Parquet files, {_EXAMPLE}.", autocompletion=complete_data
     ),
 ]
-Target = Annotated[str, typer.Option("--target", "-t", help="Column to predict.", rich_help_panel=ROWS)]
+Target = Annotated[
+    str,
+    typer.Option("--target", "-t", help="Column to predict.", autocompletion=complete_column, rich_help_panel=ROWS),
+]
 Targets = Annotated[
     list[str] | None,
     typer.Option(
@@ -85,6 +101,7 @@ Targets = Annotated[
         help="Column to predict. Repeatable, at most 50, predicted together: two or three in the same unit, such as "
         "pitch and yaw; more in any unit.",
         show_default=False,
+        autocompletion=complete_column,
         rich_help_panel=ROWS,
     ),
 ]
@@ -94,7 +111,7 @@ Quality = Annotated[
         "--quality",
         metavar="|".join(QUALITIES),
         help="Without --method: one network (fast), or a stack of several models (good, best; slower).",
-        show_default=f"{DEFAULT_QUALITY}, if neither method nor model is named",
+        show_default=f"{DEFAULT_QUALITY} of tables, if neither method nor model is named",
         autocompletion=complete_choice(tuple(QUALITIES)),
         rich_help_panel=METHOD,
     ),
@@ -174,7 +191,12 @@ Split = Annotated[
 ]
 SplitColumn = Annotated[
     str | None,
-    typer.Option("--split-column", help="Column with the values train, val and test.", rich_help_panel=ROWS),
+    typer.Option(
+        "--split-column",
+        help="Column with the values train, val and test.",
+        autocompletion=complete_column,
+        rich_help_panel=ROWS,
+    ),
 ]
 TestFile = Annotated[
     str | None,
@@ -188,13 +210,19 @@ ValidFile = Annotated[
 ]
 Group = Annotated[
     str | None,
-    typer.Option("--group", help="Column whose groups (patients, engines) are never split.", rich_help_panel=ROWS),
+    typer.Option(
+        "--group",
+        help="Column whose groups (patients, engines) are never split.",
+        autocompletion=complete_column,
+        rich_help_panel=ROWS,
+    ),
 ]
 SplitKey = Annotated[
     str | None,
     typer.Option(
         "--split-key",
         metavar="COLUMN",
+        autocompletion=complete_column,
         help="Column with a different value in every row, such as an id, that decides the part of a row: the order of "
         "the rows then does not matter.",
         rich_help_panel=ROWS,
@@ -205,6 +233,7 @@ Weight = Annotated[
     typer.Option(
         "--weight",
         metavar="COLUMN",
+        autocompletion=complete_column,
         help="Column with the weights of rows, such as exposure or survey weights: training and errors count by it.",
         rich_help_panel=ROWS,
     ),
@@ -214,6 +243,7 @@ Time = Annotated[
     typer.Option(
         "--time",
         metavar="COLUMN",
+        autocompletion=complete_column,
         help="Column with dates or numbers: train on the earliest rows, test on the latest, fold forward only.",
         rich_help_panel=ROWS,
     ),
@@ -241,6 +271,7 @@ Depth = Annotated[
     typer.Option(
         "--depth",
         metavar="COLUMN",
+        autocompletion=complete_column,
         help="Instead of --target: column that names a map (16-bit PNG, NPY) for each --image; every pixel is "
         "predicted. --set depth.scale=0.001, depth.size=[228,304], depth.mask=COLUMN, ...",
         rich_help_panel=ROWS,
@@ -274,6 +305,7 @@ Missing = Annotated[
     typer.Option(
         "--missing",
         metavar="COLUMN=VALUE",
+        autocompletion=complete_missing,
         help="Value of a column, the target among them, that counts as missing, e.g. weight=-999. Repeatable.",
         rich_help_panel=COLUMNS,
     ),
@@ -512,7 +544,14 @@ Track = Annotated[
         rich_help_panel=OUTPUT,
     ),
 ]
-Resume = Annotated[bool, typer.Option("--resume", help="Continue the unfinished run in --out.", rich_help_panel=OUTPUT)]
+Resume = Annotated[
+    bool,
+    typer.Option(
+        "--resume",
+        help="Continue the unfinished run in --out; by default the last run of the target.",
+        rich_help_panel=OUTPUT,
+    ),
+]
 Against = Annotated[
     Path | None,
     typer.Option(

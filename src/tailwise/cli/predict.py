@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tailwise.cli import options
+from tailwise.cli.column_completion import complete_column
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -37,6 +38,7 @@ Keep = Annotated[
     typer.Option(
         "--keep",
         metavar="COLUMN",
+        autocompletion=complete_column,
         help="Also write this column of the table, such as an id; may be repeated. The model need not know it.",
         rich_help_panel=options.OUTPUT,
     ),

@@ -60,7 +60,7 @@ def region_table(
     metrics = DISTANCE_METRICS if several else METRICS
     columns = [name for name in _COLUMNS if name in metrics]
     about = "distances between prediction and true value" if several else "a bias below 0 is too low"
-    caption = Text(f"in units of {unit}; {about}")
+    caption = Text(f"in units of {unit}; {about}{_relative(regions, unit)}")
     table = Table(title=Text(title), caption=caption, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("region", style="bold")
     for heading in ("n", metrics["mae"][0], "95 % interval", *(metrics[name][0] for name in columns)):
@@ -75,6 +75,15 @@ def region_table(
             name.capitalize(), f"{regions[name].n:,}", cells[0], _range(regions[name].metrics.get("mae")), *cells[1:]
         )
     return table
+
+
+def _relative(regions: Mapping[str, RegionMetrics], unit: str) -> str:
+    """Return a line with R² and relative errors over all rows, as far as there are some."""
+    values = {key: interval.value for key, interval in regions["all"].metrics.items()}
+    parts = [f"R² {values['r2']:.2f}"] if "r2" in values else []
+    parts += [f"MAE {number(values['mae_percent'])} % of the mean {unit}"] if "mae_percent" in values else []
+    parts += [f"MAPE {number(values['mape'])} %"] if "mape" in values else []
+    return f"\nall rows: {', '.join(parts)}" if parts else ""
 
 
 def beside_table(

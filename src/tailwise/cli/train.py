@@ -33,7 +33,9 @@ def train(
     settings: Annotated[list[str] | None, options.settings(_SETTINGS)] = None,
     model: options.Model = "network",
     encoder: options.Encoder = AUTO,
-    out: Annotated[Path | None, options.out("Run folder to write; by default runs/DATA-METHOD-SEED.")] = None,
+    out: Annotated[
+        Path | None, options.out("Run folder to write; by default runs/TARGET, then runs/TARGET-2, ...")
+    ] = None,
     against: options.Against = None,
     track: options.Track = None,
     overwrite: options.Overwrite = False,
@@ -92,7 +94,7 @@ def train(
     from tailwise.data.source import load_source
     from tailwise.distributed import main_first, on_main
     from tailwise.experiment.fit import start
-    from tailwise.runs.folder import CACHE, locked_run
+    from tailwise.runs.folder import CACHE
     from tailwise.runs.other_run import read_other
     from tailwise.runs.plans import plan_of
     from tailwise.runs.training import RunInProgress
@@ -103,10 +105,10 @@ def train(
         tracker_named(track)
     with warnings_as_notes() as warned:
         wanted = maps_wanted(context) if depth is not None else table_wanted(context, media or {})
-    experiment, label, folder = wanted.experiment, wanted.label, wanted.folder
-    cache = folder / CACHE if depth is None else None
+    experiment, label = wanted.experiment, wanted.label
     with ExitStack() as claimed:
-        on_main(lambda: claimed.enter_context(locked_run(folder, overwrite=overwrite, resume=resume)))
+        folder = on_main(lambda: claimed.enter_context(wanted.folder(out, overwrite=overwrite, resume=resume)))
+        cache = folder / CACHE if depth is None else None
         source = main_first(lambda: load_source(data, cache, text=nominal or ()))
         task = wanted.prepare(source)
         task = replace(task, notes=[with_flags(note) for note in task.notes])  # the page shows them too

@@ -1,6 +1,7 @@
 """The training that the options of ``tailwise train`` describe: experiment, data and folder, of a table or of maps."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,14 +42,31 @@ class Wanted:
     Args:
         experiment: what is trained.
         label: how the run is called.
-        folder: the run folder.
+        targets: target columns, or the column of the maps, after which a run without a folder is named.
         prepare: from the source to a task.
     """
 
     experiment: Experiment
     label: str
-    folder: Path
+    targets: tuple[str, ...]
     prepare: "Callable[[Source], Any]"
+
+    @contextmanager
+    def folder(self, out: Path | None, *, overwrite: bool, resume: bool) -> Iterator[Path]:
+        """Lock the run folder: the given one, or in ``runs`` one that is named after the target.
+
+        Raises:
+            InputError: a folder where no run may be written.
+        """
+        from tailwise.runs.folder import locked_run
+        from tailwise.runs.numbered import claimed, run_name
+
+        if out is None:
+            with claimed(Path("runs"), run_name(self.targets), overwrite=overwrite, resume=resume) as folder:
+                yield folder
+        else:
+            with locked_run(out, overwrite=overwrite, resume=resume):
+                yield out
 
 
 def table_wanted(context: typer.Context, media: Mapping[str, Any]) -> Wanted:
@@ -58,6 +76,8 @@ def table_wanted(context: typer.Context, media: Mapping[str, Any]) -> Wanted:
         InputError: options that do not work or do not belong together.
     """
     from tailwise.cli.launch import start_processes
+    from tailwise.data.header import header
+    from tailwise.data.targets import target_names
     from tailwise.experiment.prepare import prepare
 
     given, target = context.params, context.params["target"]
@@ -67,9 +87,9 @@ def table_wanted(context: typer.Context, media: Mapping[str, Any]) -> Wanted:
     start_processes(recipe)
     experiment = wanted_experiment(context, recipe, media)
     label = experiment.label(experiment.compose().name)
-    stem = given["data"].removeprefix("example:").rsplit("/", 1)[-1].split(".")[0]
+    target_names(target, header(given["data"]))  # before a folder is opened, or many rows are read
     choices = table_choices(**{name: given[name] for name in _OF_TABLES}) | dict(media)
-    return Wanted(experiment, label, _folder(given, stem, label), lambda source: prepare(source, target, **choices))
+    return Wanted(experiment, label, tuple(target), lambda source: prepare(source, target, **choices))
 
 
 def maps_wanted(context: typer.Context) -> Wanted:
@@ -101,16 +121,11 @@ def maps_wanted(context: typer.Context) -> Wanted:
     def prepare(source: "Source") -> Any:
         return prepare_map_table(source, image, given["depth"], settings=settings, **choices)
 
-    return Wanted(experiment, label, _folder(given, Path(given["data"]).name.split(".")[0], label), prepare)
+    return Wanted(experiment, label, (given["depth"],), prepare)
 
 
 def _recipe(given: Mapping[str, Any]) -> Recipe:
     return Recipe(patience=given["patience"] or None, **{name: given[name] for name in _OF_RECIPE})
-
-
-def _folder(given: Mapping[str, Any], stem: str, label: str) -> Path:
-    folder: Path = given["out"] or Path("runs") / f"{stem}-{label.replace(' ', '-')}-{given['seed']}"
-    return folder
 
 
 def _check_options(context: typer.Context) -> None:

@@ -1,6 +1,7 @@
 """Combine methods and models into the entries of a comparison."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from tailwise._checks import InputError, one_of
@@ -26,6 +27,7 @@ def entries_of(
     recipe: Mapping[str, Any] | None = None,
     sweep: bool = False,
     lightgbm: bool = False,
+    transform: str | None = None,
 ) -> list[Experiment]:
     """Return an entry for every method on every model, the methods of the first model first.
 
@@ -38,6 +40,7 @@ def entries_of(
         recipe: fields of :class:`tailwise.training.recipe.Recipe` of networks that differ from its defaults.
         sweep: whether to add, on the first model, weights with a power from 0 (vanilla) to 1.
         lightgbm: whether to add plain LightGBM, which costs little.
+        transform: of the target, for all entries; see :class:`tailwise.experiment.spec.Experiment`.
 
     Raises:
         InputError: an unknown method or model, parameters of a part that no method has, fewer than two entries.
@@ -56,7 +59,7 @@ def entries_of(
     entries = []
     for model in dict.fromkeys(models):
         if model == STACK:
-            entries.append(experiment_for(DEFAULT_QUALITY, recipe_of(recipe), params={"jobs": 1}))
+            entries.append(experiment_for(DEFAULT_QUALITY, recipe_of(recipe), params={"jobs": 1, **media}))
             continue
         for method in dict.fromkeys(methods):
             params = {part: values for part, values in method_params.items() if part in parse(method)}
@@ -77,4 +80,4 @@ def entries_of(
         entries.append(plain)
     if len(entries) < 2:
         raise InputError("one method on one model has nothing to be compared with; give more with `method` or `model`")
-    return entries
+    return [replace(entry, transform=transform) for entry in entries]

@@ -15,6 +15,7 @@ from tailwise._checks import InputError
 from tailwise._files import write_json
 from tailwise._parallel import check_parallel, in_parallel
 from tailwise.compare.cell import Cell, plain_cell, same_settings
+from tailwise.compare.origins import rows_known
 from tailwise.compare.predictions import Predictions
 from tailwise.compare.shares import shares_tested
 from tailwise.metrics.angles import angular_error
@@ -170,11 +171,13 @@ def _task(cell: Cell) -> tuple["Task", NDArray[np.int64]]:
     if cell.sha256 not in (None, source.sha256):
         raise InputError(f"{cell.data!r} has changed since the comparison began; run it again")
     frame = source.rows.frame()
-    position = np.arange(len(frame))
-    if cell.rows is not None and len(frame) > cell.rows:
+    position, choices = np.arange(len(frame)), dict(cell.choices)
+    if cell.choices.get("time") is not None:
+        position = rows_known(frame, cell.choices, seed=cell.seed, most=cell.rows)
+        frame, choices = frame.iloc[position].reset_index(drop=True), {**choices, "split": "time"}
+    elif cell.rows is not None and len(frame) > cell.rows:
         position = np.sort(np.random.default_rng(cell.seed).choice(len(frame), cell.rows, replace=False))
         frame = frame.iloc[position].reset_index(drop=True)
-    choices = dict(cell.choices)
     if cell.folds is not None:
         labelled = _target(frame, cell).notna().to_numpy()
         position = position[labelled]

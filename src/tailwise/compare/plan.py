@@ -25,7 +25,8 @@ def plan_cells(
         tables: pairs of a file (or ``example:NAME``) and its target column.
         entries: methods and models to compare, see :func:`tailwise.compare.entries.entries_of`.
         choices: keywords of :func:`tailwise.experiment.prepare.prepare`, for all tables.
-        seeds: number of seeds, from 0; each makes its own split.
+        seeds: number of seeds, from 0; each makes its own split: at random, or with ``time`` as
+            :mod:`tailwise.compare.origins` says.
         folds: number of folds of each seed, each of which is tested once, instead of one split per seed.
         rows: maximum number of rows of a table; no limit if not given.
 
@@ -43,6 +44,11 @@ def plan_cells(
     whole(seeds, "`seeds`", least=1)
     if folds is not None:
         whole(folds, "`folds`", least=2)
+        if choices.get("time") is not None:
+            raise InputError(
+                "`folds` are drawn at random, and `time` splits rows by time; leave one out: with `time` each of the "
+                "`seeds` tests earlier rows"
+            )
         if choices.get("group") is not None:
             raise InputError("`folds` and `group` cannot be used together; leave one out")
     names = [table_name(data) for data, _ in tables]

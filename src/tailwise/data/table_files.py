@@ -6,8 +6,10 @@ import json
 import warnings
 import zipfile
 import zlib
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any, TextIO
 
@@ -18,7 +20,7 @@ from tailwise._files import replacing
 from tailwise.data.text_tables import column_names, read_text_table
 
 SUFFIXES = {".csv": ",", ".tsv": "\t", ".parquet": None}  # of tables that are written
-_TEXT = {".csv": None, ".tsv": "\t"}
+TEXT = {".csv": None, ".tsv": "\t"}
 _READ = (".csv", ".tsv", ".parquet", ".feather", ".jsonl", ".ndjson", ".xlsx")
 _KINDS = ".csv, .tsv, .parquet, .feather, .jsonl or .xlsx (.gz and .zip are allowed)"
 _UNREADABLE = (ValueError, OSError, EOFError, zlib.error, zipfile.BadZipFile, RuntimeError, NotImplementedError)
@@ -111,28 +113,19 @@ def read_with_notes(path: str | Path, *, text: Collection[str] = ()) -> tuple[pd
         InputError: a missing file, another kind of file, or one that cannot be read as a table.
     """
     file = TableFile.of(path)
-    try:
+    with as_table(path):
         frame, notes = _read(file, text)
-    except InputError:
-        raise
-    except UnicodeDecodeError as error:
-        raise InputError(f"{shown(path)} cannot be read as a table: it is not UTF-8; save it as UTF-8") from error
-    except _UNREADABLE as error:
-        raise _unreadable(path, error) from error
-    return plain_columns(frame, path, notes), notes
+    frame, of_index = with_index(frame, path)
+    return frame, notes + of_index
 
 
-def plain_columns(frame: pd.DataFrame, path: str | Path, notes: list[str]) -> pd.DataFrame:
-    """Return the rows of a file with names that are text, and with its index as columns.
-
-    Args:
-        frame: the rows as they were read.
-        path: the file.
-        notes: notes for the user, which are added to.
+def with_index(frame: pd.DataFrame, path: str | Path) -> tuple[pd.DataFrame, list[str]]:
+    """Return a table whose named index is a column, column names as text, and notes for the user.
 
     Raises:
-        InputError: names of several levels.
+        InputError: column names of several levels.
     """
+    notes = []
     if isinstance(frame.columns, pd.MultiIndex):
         raise InputError(f"{shown(path)} has column names of several levels; join them into one")
     frame.columns = frame.columns.astype(str)
@@ -144,12 +137,29 @@ def plain_columns(frame: pd.DataFrame, path: str | Path, notes: list[str]) -> pd
     elif frame.index.names != [None]:
         frame = frame.reset_index()
         frame.columns = frame.columns.astype(str)
-    return frame
+    return frame, notes
+
+
+@contextmanager
+def as_table(path: str | Path) -> Iterator[None]:
+    """Turn errors of reading a file into one that names it.
+
+    Raises:
+        InputError: a file that cannot be read as a table.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except UnicodeDecodeError as error:
+        raise InputError(f"{shown(path)} cannot be read as a table: it is not UTF-8; save it as UTF-8") from error
+    except _UNREADABLE as error:
+        raise _unreadable(path, error) from error
 
 
 def _read(file: TableFile, text: Collection[str]) -> tuple[pd.DataFrame, list[str]]:
-    if file.suffix in _TEXT:
-        return read_text_table(file.open_text, str(file.path), separator=_TEXT[file.suffix], text=text)
+    if file.suffix in TEXT:
+        return read_text_table(file.open_text, str(file.path), separator=TEXT[file.suffix], text=text)
     if file.suffix in (".jsonl", ".ndjson"):
         return _read_json_lines(file), []
     if file.suffix == ".xlsx":
@@ -176,8 +186,16 @@ def _read_json_lines(file: TableFile) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _read_workbook(file: TableFile) -> tuple[pd.DataFrame, list[str]]:
-    """Return the first sheet of an Excel workbook; its first row names the columns."""
+def workbook_rows(file: TableFile, most: int | None = None) -> tuple[list[str], list[tuple[Any, ...]]]:
+    """Return the names of the sheets of an Excel workbook, and the rows of the first that have a cell.
+
+    Args:
+        file: the workbook.
+        most: number of rows to read; by default all.
+
+    Raises:
+        InputError: openpyxl not installed, a damaged workbook, no row.
+    """
     try:
         import openpyxl
     except ImportError as error:
@@ -187,11 +205,18 @@ def _read_workbook(file: TableFile) -> tuple[pd.DataFrame, list[str]]:
             warnings.simplefilter("ignore")  # about styles and charts
             book = openpyxl.load_workbook(io.BytesIO(content.read()), read_only=True, data_only=True)
             sheets = [str(name) for name in book.sheetnames]
-            rows = [row for row in book[sheets[0]].iter_rows(values_only=True) if any(c is not None for c in row)]
+            filled = (row for row in book[sheets[0]].iter_rows(values_only=True) if any(c is not None for c in row))
+            rows = list(islice(filled, most))
     except Exception as error:  # the parsers of XML below it raise whatever a damaged file makes them raise
         raise _unreadable(file.path, error) from error
     if not rows:
         raise InputError(f"{shown(file.path)} cannot be read as a table: its first sheet is empty")
+    return sheets, rows
+
+
+def _read_workbook(file: TableFile) -> tuple[pd.DataFrame, list[str]]:
+    """Return the first sheet of an Excel workbook; its first row names the columns."""
+    sheets, rows = workbook_rows(file)
     header = rows[0]
     names = column_names(["" if cell is None else str(cell) for cell in header], str(file.path))
     width = max(len(row) for row in rows)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from tailwise._checks import InputError, shown
-from tailwise.data.table_files import plain_columns, read_with_notes
+from tailwise.data.table_files import read_with_notes, with_index
 
 ROWS_AT_ONCE = 65_536
 _PARQUET = (".parquet",)
@@ -58,9 +58,7 @@ def pieces_of_file(path: Path, *, text: Collection[str] = ()) -> Iterator[tuple[
         InputError: a file that cannot be read as a table.
     """
     if is_parquet(path):
-        for frame in _batches(path):
-            of_file: list[str] = []
-            yield plain_columns(frame, path, of_file), of_file
+        yield from (with_index(frame, path) for frame in _batches(path))
         return
     frame, notes = read_with_notes(path, text=text)
     for start in range(0, max(len(frame), 1), ROWS_AT_ONCE):

@@ -121,6 +121,28 @@ def _separator(opened: Opener) -> str:
     return max(SEPARATORS, key=re.sub(r'"[^"]*"', "", header).count)
 
 
+def header_names(opened: Opener, name: str, *, separator: str | None = None) -> list[str]:
+    """Return the names of the columns of a text file, read from its first row alone.
+
+    Args:
+        opened: opens the file anew.
+        name: of the file, for messages.
+        separator: between the fields; recognised by default, as in :func:`read_text_table`.
+
+    Raises:
+        InputError: an empty file, two columns of one name.
+    """
+    separator = _separator(opened) if separator is None else separator
+    with opened() as file, _long_cells():
+        try:
+            header = next((row for row in csv.reader(file, delimiter=separator) if _holds_cells(row)), None)
+        except csv.Error as error:
+            raise InputError(f"{shown(name)} cannot be read as a table: {error}") from error
+    if header is None:
+        raise InputError(f"{shown(name)} cannot be read as a table: it is empty")
+    return column_names(header, name)
+
+
 def column_names(header: list[str], name: str) -> list[str]:
     """Return the names of the columns; those without a name are called as pandas calls them."""
     names = [cell or f"Unnamed: {i}" for i, cell in enumerate(header)]

@@ -24,12 +24,14 @@ from tailwise.data.task import Task
 from tailwise.distributions.decisions import Loss
 from tailwise.distributions.label_density import Target
 from tailwise.distributions.predictive import Predictive
+from tailwise.estimators.row_times import latest, times_of
 from tailwise.experiment.fit import fit
 from tailwise.experiment.model import FittedModel
-from tailwise.experiment.prepare import assemble, bins_for
+from tailwise.experiment.prepare import assemble
 from tailwise.experiment.quality import DEFAULT_METHOD, DEFAULT_QUALITY, experiment_for
 from tailwise.experiment.quality import FEWEST_ROWS as STACK_ROWS
 from tailwise.experiment.spec import AUTO_METHOD, Experiment
+from tailwise.experiment.target_bins import bins_for
 from tailwise.labels.bin_grid import BinGrid
 from tailwise.labels.bins import Bins
 from tailwise.labels.output_bins import OutputBins
@@ -148,6 +150,7 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         sample_weight: ArrayLike | None = None,
         groups: ArrayLike | None = None,
         eval_set: tuple[Any, ArrayLike] | None = None,
+        time: ArrayLike | None = None,
     ) -> Self:
         """Train.
 
@@ -158,21 +161,28 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             sample_weight: ``(n,)`` weights of at least 0: how much a row counts, relative to others.
             groups: ``(n,)`` group of each row; no group is divided between training and validation rows.
             eval_set: validation rows and targets, in place of held-out ones.
+            time: ``(n,)`` dates or numbers: the latest rows are held out, those of one time together, and the folds of
+                a stack look forward only. The time itself is no feature.
+
+        Raises:
+            InputError: times that cannot be read or are all the same; a time together with ``groups`` or ``eval_set``.
         """
         if y is None:
             raise ValueError("This ImbalancedRegressor estimator requires y to be passed, but the target y is None.")
         frame = self._frame(X, reset=True)
         labels = label_array(column_or_1d(np.asarray(y), warn=True))
         groups = None if groups is None else column_or_1d(np.asarray(groups))
-        check_consistent_length(frame, labels, groups)
+        times = None if time is None else times_of(time, groups=groups, eval_set=eval_set)
+        check_consistent_length(frame, labels, groups, times)
         one_of(self.encoder, "encoder", (AUTO, *ENCODERS))
         weight = None if sample_weight is None else _check_sample_weight(sample_weight, frame, ensure_non_negative=True)
         if weight is not None:
             kept = weight > 0
             frame, labels, weight = frame.loc[kept].reset_index(drop=True), labels[kept], weight[kept]
             groups = None if groups is None else groups[kept]
+            times = None if times is None else times[kept]
         seed = self._seed()
-        task = self._task(frame, labels, groups, weight, eval_set, seed)
+        task = self._task(frame, labels, groups, weight, eval_set, times, seed)
         experiment = self._experiment(len(labels), seed)
         self.history_: list[Epoch] = []
         with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
@@ -370,6 +380,7 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         groups: NDArray[np.generic] | None,
         weight: NDArray[np.float64] | None,
         eval_set: tuple[Any, ArrayLike] | None,
+        times: NDArray[np.float64] | None,
         seed: int,
     ) -> Task:
         """Return training rows, then validation rows, as a task."""
@@ -388,7 +399,7 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             row, n_train = np.r_[rows, rows], len(labels)  # none are held out: the training rows validate themselves
             frame, labels = pd.concat([frame, frame], ignore_index=True), np.r_[labels, labels]
         else:
-            held = self._held_out(labels, groups, seed)
+            held = self._held_out(labels, groups, seed) if times is None else latest(times, 1 / _FOLDS)
             row, n_train = np.r_[rows[~held], rows[held]], int((~held).sum())
             frame, labels = frame.take(row).reset_index(drop=True), labels[row]
         y_train = labels[:n_train]
@@ -404,6 +415,7 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             self._bins(y_train),
             weight=None if weight is None else unequal(np.where(row < 0, weight.mean(), weight[row])),
             group=None if groups is None else _codes(groups, row),
+            time=None if times is None else times[row],
             held_out=eval_set is not None or len(np.unique(row)) == len(row),
         )
 

@@ -22,6 +22,7 @@ from tailwise.methods.grammar import VANILLA, parse
 from tailwise.methods.rules import check_objects, checked_params, has_balanced_loss, warn_of_two_corrections
 from tailwise.methods.stages import Stage
 from tailwise.methods.training_step import TrainingStep
+from tailwise.methods.whole_network import WholeNetwork, check_needs_predictions_alone
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -157,6 +158,8 @@ class Method:
 
         Args:
             model: a network with ``encode(x)`` and ``head(features)``; ``n_features`` if the method smooths features.
+                For weights, resampling, corrections and losses of predictions any module from inputs to predictions in
+                target units does, such as ``nn.Sequential``; it is trained in place, and its output is not scaled.
             y_train: ``(n,)`` training labels, target units; ``(n, K)`` for parts that take K-dimensional targets.
             bins: bins of the target; ``Bins.auto(y_train)``, or for 2 or 3 dimensions ``BinGrid.auto(y_train)``, if not
                 given. Counts of all labels in bins where ``y_train`` is a random part of them (pixels of maps).
@@ -172,11 +175,9 @@ class Method:
         """
         if not 0 <= stage < len(self.stages):
             raise InputError(f"method {self.name!r} has {len(self.stages)} stages; there is no stage {stage}")
-        for name in ("encode", "head"):
-            if not hasattr(model, name):
-                raise InputError(
-                    f"model {type(model).__name__} has no {name}; a method needs model.encode and model.head"
-                )
+        if not (hasattr(model, "encode") and hasattr(model, "head")):
+            check_needs_predictions_alone(self.stages, model)
+            model = WholeNetwork(model, scalar=np.ndim(y_train) == 1)
         network: Any = model
         if stage == 0:
             _warn_of_spreads_apart(y_train)

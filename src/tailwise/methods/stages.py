@@ -21,6 +21,7 @@ from tailwise.losses.loss import as_loss
 from tailwise.methods.filling import Filling
 from tailwise.methods.objective import Objective, Trains
 from tailwise.methods.training_step import TrainingStep
+from tailwise.methods.whole_network import check_takes_any_head
 from tailwise.optim.bsam import BSAM
 
 
@@ -70,6 +71,7 @@ class Stage:
         coefs = {f.name: not_negative(f.params.get("coef", f.part.coef), f"{f.name}.coef") for f in named} | coefs
         head = None if pieces["loss"] is None else as_loss(pieces["loss"]).head
         if head is not None:
+            check_takes_any_head(str(head.get("kind", "the loss")), model)
             k = {} if setting.y.ndim == 1 else {"n_outputs": setting.y.shape[1]}
             attach_head(model, replacement(as_head(network.head).shape, {**head, **k}), y_train)
         return Objective(

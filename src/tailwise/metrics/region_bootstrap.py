@@ -7,6 +7,7 @@ from tailwise.labels.bin_grid import BinGrid
 from tailwise.labels.bins import Bins
 from tailwise.labels.output_bins import OutputBins
 from tailwise.metrics.errors import GM_FLOOR, error_sizes, in_units, ranks, weighted
+from tailwise.metrics.relative import relative_draws, relative_moments
 
 _DRAWS_AT_ONCE = 200_000  # fit into the cache of a CPU
 
@@ -47,6 +48,7 @@ def bootstrap_metrics(
             np.zeros(n) if phi is None else phi * np.square(size),
             *(term for pair in pairs for term in _correlation_terms(*pair, weight)),
             *(term for a, b in pairs for term in _correlation_terms(ranks(a, weight), ranks(b, weight), weight)),
+            *(relative_moments(true, pred) if true.ndim == 1 else []),
         ]
     )
     if weight is not None:
@@ -82,6 +84,8 @@ def bootstrap_metrics(
         "pearson": _mean_correlation(mean[:, 5 : 5 + terms]),
         "spearman": _mean_correlation(mean[:, 5 + terms : 5 + 2 * terms]),
     }
+    if true.ndim == 1:
+        draws |= relative_draws(mean[:, 5 + 2 * terms : -1])
     return draws if phi is None else {**draws, "sera": mean[:, 4] * (n if weight is None else weight.sum())}
 
 

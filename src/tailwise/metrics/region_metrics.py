@@ -28,13 +28,21 @@ from tailwise.metrics.errors import (
 )
 from tailwise.metrics.region_bootstrap import bootstrap_metrics, dimensions
 from tailwise.metrics.region_errors import region_rows, zero_rows
+from tailwise.metrics.relative import mean_percent_error, percent_of_mean, r_squared
 
 METRICS = {
     "mae": ("MAE", "mean absolute error"),
+    "mae_percent": ("MAE %", "MAE in percent of the mean true value of the region (absent where one is below 0)"),
     "rmse": ("RMSE", "root mean squared error"),
     "gm": ("GM", "geometric mean of the absolute errors"),
     "bmae": ("bMAE", "mean over bins of each bin's MAE: every value of the target counts the same"),
     "bias": ("bias", "mean of predicted minus true: below 0 is too low"),
+    "r2": (
+        "R²",
+        "1 minus squared errors over squared deviations from the mean true value of the region: below 0 is worse than "
+        "predicting that mean, and regions of similar values have a low one",
+    ),
+    "mape": ("MAPE %", "mean of error over true value, in percent (absent unless all true values are above 0)"),
     "pearson": ("Pearson", "linear correlation"),
     "spearman": ("Spearman", "rank correlation"),
     "sera": ("SERA", "sum of squared errors, each weighted by how extreme its true value is (absent where none is)"),
@@ -74,13 +82,14 @@ def region_metrics(
     """Compute metrics over all rows and over the many-, medium-, few- and zero-shot rows.
 
     ``mae``, ``rmse``, ``gm`` (geometric mean of |e|), ``bmae`` (mean over bins of each bin's MAE) and ``bias`` (mean of
-    ŷ - y) in the target's units, ``pearson``, ``spearman``, and ``sera`` (target units squared, a sum). Intervals are
+    ŷ - y) in the target's units, ``mae_percent`` (of the mean label) and ``mape`` in percent, ``r2``, ``pearson``,
+    ``spearman``, and ``sera`` (target units squared, a sum); see :mod:`tailwise.metrics.relative`. Intervals are
     percentiles over resampled rows of the region; the Spearman correlation of a resample keeps the ranks among all
     rows of the region.
 
     For labels ``(n, K)`` the size |e| of an error is the distance between prediction and label, bins are cells of the
-    grid, correlations are means over the K dimensions, and ``bias`` and ``sera`` are absent; :func:`dimension_metrics`
-    gives the metrics of each dimension.
+    grid, correlations are means over the K dimensions, and ``bias``, ``sera`` and relative errors are absent;
+    :func:`dimension_metrics` gives the metrics of each dimension.
 
     Args:
         y_true: ``(n,)`` or ``(n, K)`` labels, target units.
@@ -159,6 +168,9 @@ def _one_region(
         "gm": geometric_mean_error(*sized, sample_weight=weight),
         "bmae": balanced_mean_absolute_error(true, pred, bins, sample_weight=weight),
         "bias": mean_error(true, pred, sample_weight=weight) if true.ndim == 1 else None,
+        "r2": r_squared(true, pred, sample_weight=weight) if true.ndim == 1 else None,
+        "mae_percent": percent_of_mean(true, pred, sample_weight=weight) if true.ndim == 1 else None,
+        "mape": mean_percent_error(true, pred, sample_weight=weight) if true.ndim == 1 else None,
         "pearson": _mean_of(partial(pearson, sample_weight=weight), true, pred),
         "spearman": _mean_of(partial(spearman, sample_weight=weight), true, pred),
         "sera": None if phi is None else sera(true, pred, phi, sample_weight=weight),

@@ -133,6 +133,16 @@ def new_encoder(
     return _embedded(name, columns, edges, params), {"encoder": name, "columns": asdict(columns), **params}
 
 
+def encoder_parameters(name: str | None = None) -> list[str]:
+    """Return the names of the parameters of an encoder; of all encoders if there is none of that name.
+
+    >>> encoder_parameters("mlp-ple")
+    ['widths', 'dropout']
+    """
+    of_one = _PARAMETERS.get((name or "").partition("-")[0])
+    return list(dict.fromkeys(key for known in _PARAMETERS.values() for key in known) if of_one is None else of_one)
+
+
 def table_encoder_from(description: dict[str, Any]) -> nn.Module:
     """Return a new encoder from the description of another; its weights are to be loaded.
 

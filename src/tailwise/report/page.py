@@ -113,6 +113,7 @@ def run_page(
     steps = "epochs" if any(line.get("terms") for line in history) else "rounds"
     several = y_true.ndim > 1
     metrics = DISTANCE_METRICS if several else METRICS
+    known = {key for region in regions.values() for key in region.metrics}
     pictures: dict[str, str] = {}
     if not several:
         pictures |= {
@@ -170,7 +171,7 @@ def run_page(
         no_rare_tested=not_tested(regions, shots),
         others=others,
         metrics=metrics,
-        shown_metrics={key: about for key, about in metrics.items() if key != "sera"},
+        shown_metrics={key: about for key, about in metrics.items() if key != "sera" and key in known},
         few_targets=len(targets) <= _FEW_TARGETS,
         by_target=_by_target(y_true, y_pred, shots, targets, weight) if several else {},
         history=history,

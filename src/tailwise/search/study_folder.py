@@ -8,22 +8,25 @@ from pathlib import Path
 from typing import Any
 
 from tailwise._checks import InputError
-from tailwise._files import UNFINISHED, names_besides, write_json
+from tailwise._files import UNFINISHED, names_besides, write_json, write_text
 from tailwise.data.task import Task
+from tailwise.report.trial_charts import ShownTrial
+from tailwise.report.tune_page import tune_page
 from tailwise.runs.package_versions import versions
 from tailwise.search.aim import Aim
 from tailwise.search.outcome import Outcome
 from tailwise.search.space import Space, stored_settings
-from tailwise.search.study import Search
+from tailwise.search.study import Search, Trial
+from tailwise.search.train_command import settings_line
 from tailwise.training.recipe import Recipe
 
-REPORT = "tune.json"
+REPORT, PAGE = "tune.json", "tune.html"
 _FORMAT = "tailwise tune 1"
 _PARAMETERS = {
     "data": "table",
     "target": "`target`",
-    "table": "`bin_width`, `split`, `group`, `drop` or `nominal`",
-    "space": "`method`, `model` or `encoder`",
+    "table": "`bin_width`, `split`, `group`, `time`, `drop` or `nominal`",
+    "space": "`method`, `model`, `encoder` or `transform`",
     "aim": "`minimise` or `within`",
     "recipe": "`seed` or `epochs`",
 }
@@ -46,7 +49,7 @@ def study_settings(
         "data": sha256,
         "target": target,
         "table": dict(choices),
-        "space": asdict(space),
+        "space": space.described(),
         "aim": asdict(aim),
         "recipe": {name: value for name, value in asdict(recipe).items() if name != "device"},
     }
@@ -87,8 +90,10 @@ def open_search(
         raise
 
 
-def write_report(folder: Path, search: Search, settings: Mapping[str, Any], outcome: Outcome, command: str) -> Path:
-    """Write ``tune.json`` with the settings, trials and outcome of a study, and return its path.
+def write_report(
+    folder: Path, search: Search, settings: Mapping[str, Any], outcome: Outcome, command: str, *, seeds: int
+) -> Path:
+    """Write ``tune.json`` and the page, with the settings, trials and outcome of a study; return the page's path.
 
     Args:
         folder: folder of the study.
@@ -96,6 +101,7 @@ def write_report(folder: Path, search: Search, settings: Mapping[str, Any], outc
         settings: see :func:`study_settings`.
         outcome: test errors of the best settings and of vanilla.
         command: command that trains the best settings.
+        seeds: number of trainings that were tested.
     """
     best = search.best()
     inner = {
@@ -117,7 +123,32 @@ def write_report(folder: Path, search: Search, settings: Mapping[str, Any], outc
         "versions": versions(),
     }
     write_json(folder / REPORT, report)
-    return folder / REPORT
+    write_text(folder / PAGE, _page(search, outcome, command, seeds))
+    return folder / PAGE
+
+
+def _page(search: Search, outcome: Outcome, command: str, seeds: int) -> str:
+    best, aim, target = search.best(), search.aim, search.table.schema.target
+    return tune_page(
+        [_shown(search, trial) for trial in search.trials()],
+        outcome,
+        best=None if best is None else best.number,
+        command=command,
+        vanilla=search.vanilla,
+        minimise=aim.minimise,
+        within=aim.within,
+        target=target,
+        title=f"{target}: search of methods and parameters",
+        seeds=seeds,
+    )
+
+
+def _shown(search: Search, trial: Trial) -> ShownTrial:
+    drawn = None if trial.drawn is None else search.space.stored(trial.drawn, search.recipe)
+    words = "" if drawn is None else settings_line(drawn, search.recipe)
+    overall = (trial.errors or {}).get("mae")
+    score = None if trial.state == "failed" else trial.value
+    return ShownTrial(trial.number, words, trial.state, score, overall, trial.allowed, trial.failed)
 
 
 def _open_folder(folder: Path, settings: Mapping[str, Any]) -> None:

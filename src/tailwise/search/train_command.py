@@ -1,5 +1,6 @@
 """The ``tailwise train`` command that trains the settings of a search again."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,9 +24,18 @@ def train_command(data: str, target: str, experiment: Experiment, recipe: Recipe
         'tailwise train a.csv --target y --split random --method inv --model linear --seed 0 --criterion both'
     """
     words = [*_settings_words(experiment, recipe), "--seed", str(recipe.seed), "--criterion", recipe.criterion]
-    if experiment.model == "network" and recipe.epochs != Recipe.epochs:
+    if experiment.model in ("network", "stack") and recipe.epochs != Recipe.epochs:
         words += ["--epochs", str(recipe.epochs)]
     return Commands.of(data, target, choices).train(experiment.method, *words)
+
+
+def settings_line(experiment: Experiment, recipe: Recipe) -> str:
+    """Return the settings of a trial in a line, as options without what all trials have.
+
+    >>> settings_line(Experiment("inv", "linear"), Recipe())
+    'inv --model linear'
+    """
+    return " ".join([experiment.method, *_settings_words(experiment, recipe)])
 
 
 def _settings_words(experiment: Experiment, recipe: Recipe) -> list[str]:
@@ -36,9 +46,15 @@ def _settings_words(experiment: Experiment, recipe: Recipe) -> list[str]:
         words += ["--encoder", experiment.encoder, *_set_words("encoder", experiment.params)]
     else:
         words += ["--model", experiment.model, *_set_words("model", experiment.params)]
+    words += [] if experiment.transform is None else ["--transform", experiment.transform]
     lr = experiment.recipe.lr
+    words += [] if experiment.balance == 0 else ["--balance", str(experiment.balance)]
     return words + ([] if lr == recipe.lr else ["--lr", repr(lr)])
 
 
 def _set_words(part: str, params: Mapping[str, Any]) -> list[str]:
-    return [word for name, value in params.items() for word in ("--set", f"{part}.{name}={value!r}")]
+    return [word for name, value in params.items() for word in ("--set", f"{part}.{name}={_text(value)}")]
+
+
+def _text(value: Any) -> str:
+    return json.dumps(list(value)) if isinstance(value, list | tuple) else repr(value)

@@ -1,0 +1,96 @@
+"""The page of a search: the best settings and their command first, then all trials."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
+
+from tailwise._numbers import number
+from tailwise.report.rendering import render
+from tailwise.report.trial_charts import ShownTrial, limit_chart, score_chart
+
+if TYPE_CHECKING:
+    from tailwise.search.outcome import Outcome
+
+_NAMES = {"mae": "MAE over all rows", "bmae": "bMAE"}
+
+
+def tune_page(
+    trials: Sequence[ShownTrial],
+    outcome: "Outcome",
+    *,
+    best: int | None,
+    command: str,
+    vanilla: Mapping[str, float],
+    minimise: str,
+    within: float | None,
+    target: str,
+    title: str,
+    seeds: int,
+) -> str:
+    """Return the page of a search as HTML text.
+
+    Args:
+        trials: all trials that ended, in order.
+        outcome: test errors of the best settings and of vanilla.
+        best: number of the best trial; ``None`` where no trial is better than vanilla.
+        command: command that trains the best settings.
+        vanilla: validation errors of vanilla.
+        minimise: the error that is minimised.
+        within: by what fraction the overall MAE may exceed vanilla's; ``None`` for no limit.
+        target: target column.
+        title: title of the page.
+        seeds: number of trainings of the best and of vanilla that were tested.
+    """
+    what = _NAMES.get(minimise, f"{minimise}-shot MAE")
+    limit = None if within is None else vanilla["mae"] * (1 + within)
+    scored = sorted((trial for trial in trials if trial.score is not None), key=_by_rank)
+    charts: dict[str, Any] = {}
+    if scored:
+        charts["scores"] = Markup(score_chart(trials, vanilla[minimise], what, target))
+        corner = (vanilla["mae"], vanilla[minimise])
+        charts["limit"] = None if minimise == "mae" else Markup(limit_chart(trials, best, corner, limit, what, target))
+    return render(
+        "tune.html",
+        title=title,
+        answer=_answer(outcome, best, what, minimise, target),
+        command=command,
+        trials=scored,
+        failed=[trial for trial in trials if trial.score is None],
+        best=best,
+        outcome=outcome,
+        charts=charts,
+        what=what,
+        vanilla=vanilla,
+        minimise=minimise,
+        limit=limit,
+        target=target,
+        seeds=seeds,
+        counts={state: sum(trial.state == state for trial in trials) for state in ("complete", "pruned", "failed")},
+    )
+
+
+def _by_rank(trial: ShownTrial) -> tuple[bool, float, int]:
+    return not trial.counts, trial.score or 0.0, trial.number
+
+
+def _answer(outcome: "Outcome", best: int | None, what: str, minimise: str, target: str) -> list[str]:
+    """Return what the search gained on the test rows, in sentences."""
+    if best is None:
+        return ["No trial is better than vanilla within the limit: keep vanilla."]
+    if minimise == "bmae":
+        ours, theirs = outcome.bmae
+        lines = [f"{what} on the test rows: {number(ours)} against vanilla's {number(theirs)}, in units of {target}."]
+    else:
+        lines = _change(outcome, "all" if minimise == "mae" else minimise, what)
+    return lines + ([] if minimise == "mae" else _change(outcome, "all", _NAMES["mae"]))
+
+
+def _change(outcome: "Outcome", region: str, what: str) -> list[str]:
+    """Return how the error of a region changed; nothing of a region without test rows."""
+    if region not in outcome.regions:
+        return []
+    one = outcome.regions[region]
+    size = "" if one.percent is None else f" ({one.percent:+.1f} %)"
+    verdict = ("better" if one.change.value < 0 else "worse") if one.differs else "no difference"
+    return [f"{what} on the test rows: {number(one.ours)} against vanilla's {number(one.vanilla)}{size}: {verdict}."]
