@@ -25,10 +25,10 @@ from tailwise._checks import InputError
 from tailwise.cli.main import run
 from tailwise.metrics.errors import mean_absolute_error
 from tailwise.runs.folder import MANIFEST, finish_run
+from tailwise.serve import templating
 from tailwise.serve.chart_series import Plot, Series
 from tailwise.serve.library import Library
 from tailwise.serve.server import RunServer
-from tailwise.serve.templating import _short as shown
 
 NASTY = "<script>alert(1)<b>\"'&"
 
@@ -458,8 +458,8 @@ class TestCompare:
         assert heads.index("As rows come") < heads.index("Evenly over values") < heads.index("All<")
         for name in ("vanilla", "deep/lds"):
             metrics = json.loads((full / name / "metrics.json").read_text())["all"]
-            assert f"<td>{shown(metrics['as_rows_come']['value'])}<small>" in page
-            assert f"<td>{shown(metrics['bmae']['value'])}<small>" in page
+            assert f"<td>{templating._short(metrics['as_rows_come']['value'])}<small>" in page
+            assert f"<td>{templating._short(metrics['bmae']['value'])}<small>" in page
         row = page[page.index(">deep/lds<") : page.index("</tbody>")]
         changed = row.count("no difference") + row.count(" better<") + row.count(" worse<")
         assert changed == row.count("<td>") - row.count('class="none"')
