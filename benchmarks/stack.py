@@ -20,8 +20,11 @@ from joblib import Parallel, delayed
 
 import tailwise
 from tailwise._files import write_json
+from tailwise.data.rows import Rows
 from tailwise.data.source import load_source
 from tailwise.distributions.decisions import Decision
+from tailwise.distributions.predictive import Predictive
+from tailwise.experiment.fit import Running, start
 from tailwise.experiment.spec import Experiment
 from tailwise.metrics.region_errors import error_as_rows_come, region_errors
 from tailwise.training.recipe import Recipe
@@ -35,6 +38,10 @@ SINGLE = {
 }
 BALANCES = (0.0, 0.25, 0.5, 0.75, 1.0)
 COLUMNS = ("as rows come", "many", "medium", "few", "bMAE")
+SCORES = ("CRPS", "CRPS many", "CRPS medium", "CRPS few")
+GREEDY = "greedy ensemble"
+_ROUNDS = 20  # of the greedy selection
+_TIE = 1.0  # percent
 
 
 def run(table: dict, folder: Path, seed: int, name: str, given: argparse.Namespace) -> dict:
@@ -49,25 +56,30 @@ def run(table: dict, folder: Path, seed: int, name: str, given: argparse.Namespa
     task = tailwise.prepare(frame, table["target"], nominal=table["nominal"], drop=table["drop"], seed=seed)
     recipe = Recipe(seed=seed, device="cpu")
     experiment = SINGLE.get(name)
+    result: dict = {"rows": len(frame), "errors": {}}
+    rows, y = task.rows_of("test")
     started = time.perf_counter()
     if experiment is None:
         params = {"jobs": 1, **({"experts": tuple(name.split("+"))} if name != "stack" else {})}
-        model = tailwise.fit(task, Experiment("vanilla", "stack", params=params, recipe=recipe, balance="auto"))
-    else:
-        model = tailwise.fit(task, Experiment(experiment.method, experiment.model, recipe=recipe))
-    seconds = time.perf_counter() - started
-    rows, y = task.rows_of("test")
-    known = model.predictions(rows, predictive=experiment is None)
-    result: dict = {"seconds": seconds, "rows": len(frame), "errors": {}}
-    if experiment is None:
-        result["balance"] = model.balance
+        running = start(task, Experiment("vanilla", "stack", params=params, recipe=recipe, balance="auto"))
+        for _ in running.fitting.epochs():
+            pass
+        model, _ = running.finish()
+        result["seconds"], result["balance"] = time.perf_counter() - started, model.balance
+        known = model.predictions(rows, predictive=True)
         for balance in (*BALANCES, "auto"):
             pred = model.decided(known, Decision(balance=None if balance == "auto" else balance))
             result["errors"][f"{name} {balance}"] = measured(y, pred, task.shots)
+        result["errors"][f"{name} 0.0"] |= scored(y, known.predictive, task.shots)
+        if name == "stack":
+            result["errors"][GREEDY] = measured(y, greedy(running, rows), task.shots)
         low, high = known.predictive.interval(0.9)
         result["coverage"] = float(np.mean((low <= y) & (y <= high)))
     else:
-        result["errors"][name] = measured(y, known.pred, task.shots)
+        model = tailwise.fit(task, Experiment(experiment.method, experiment.model, recipe=recipe))
+        result["seconds"] = time.perf_counter() - started
+        known = model.predictions(rows, predictive=True)
+        result["errors"][name] = measured(y, known.pred, task.shots) | scored(y, known.predictive, task.shots)
         constant = np.full(len(y), np.median(task.rows_of("train")[1]))
         result["errors"] |= {"constant": measured(y, constant, task.shots)} if name == PLAIN else {}
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -80,6 +92,25 @@ def measured(y: np.ndarray, pred: np.ndarray, shots: "tailwise.Shots") -> dict[s
     errors = region_errors(y, pred, shots)
     regions = {name: errors[name]["mae"] for name in ("many", "medium", "few") if name in errors}
     return {"as rows come": error_as_rows_come(y, pred, shots), **regions, "bMAE": errors["all"]["bmae"]}
+
+
+def scored(y: np.ndarray, predictive: Predictive, shots: "tailwise.Shots") -> dict[str, float]:
+    """Return the mean CRPS of distributions: as rows come, and by region."""
+    errors = region_errors(y, y + predictive.crps(y), shots)
+    regions = {f"CRPS {name}": errors[name]["mae"] for name in ("many", "medium", "few") if name in errors}
+    return {"CRPS": error_as_rows_come(y, y + predictive.crps(y), shots), **regions}
+
+
+def greedy(running: Running, rows: Rows) -> np.ndarray:
+    """Predict by a mean of experts, chosen with repetition for the least error out of fold (Caruana et al., 2004)."""
+    known = running.fitting.out_of_fold
+    y, points = running.task.y[known.rows], list(known.points.values())
+    chosen: list[int] = []
+    for _ in range(_ROUNDS):
+        means = [np.mean([points[i] for i in (*chosen, one)], axis=0) for one in range(len(points))]
+        chosen.append(int(np.argmin([np.abs(y - mean).mean() for mean in means])))
+    columns = running.fitting.predictor.columns(running.fitting.inputs.of_frame(running.task.schema, rows.frame()))
+    return columns[:, chosen].mean(axis=1)
 
 
 def main() -> None:
@@ -118,18 +149,25 @@ def markdown(results: dict, tables: list[str], seeds: int) -> Iterator[str]:
     changes = {
         (name, column): np.array([[_change(results[table, s], name, column) for s in range(seeds)] for table in tables])
         for name in names
-        for column in COLUMNS
+        for column in (*COLUMNS, *SCORES)
     }
-    yield f"| entry | {' | '.join(COLUMNS)} | better as rows come | worst table |"
+    yield f"| entry | {' | '.join(COLUMNS)} | as rows come: better, as good, worse | worst table |"
     yield "|---" * (len(COLUMNS) + 3) + "|"
     for name in names:
         if name == PLAIN:
             continue
         cells = [_with_interval(changes[name, column]) for column in COLUMNS]
         by_table = np.nanmean(changes[name, "as rows come"], axis=1)
-        wins = f"{(by_table < 0).sum()} of {len(tables)}"
+        better, worse = (by_table < -_TIE).sum(), (by_table > _TIE).sum()
+        wins = f"{better}, {len(tables) - better - worse}, {worse}"
         worst = int(np.argmax(by_table))
         yield f"| {name} | {' | '.join(cells)} | {wins} | {tables[worst]} {by_table[worst]:+.0f} |"
+    yield ""
+    yield f"| entry | {' | '.join(SCORES)} |"
+    yield "|---" * (len(SCORES) + 1) + "|"
+    for name in names:
+        if name != PLAIN and not np.isnan(changes[name, SCORES[0]]).all():
+            yield f"| {name} | {' | '.join(_with_interval(changes[name, column]) for column in SCORES)} |"
 
 
 def draw(results: dict, tables: list[str], seeds: int, file: Path) -> None:

@@ -1,6 +1,7 @@
 import hashlib
 import json
 import sys
+from types import SimpleNamespace
 
 import lightgbm
 import numpy as np
@@ -20,6 +21,7 @@ from tailwise import (
     TableModel,
     compose,
 )
+from tailwise.backends.arrays import ArrayFitting, Arrays
 from tailwise.backends.names import MODELS, SINGLE_MODELS, load_backend
 from tailwise.cli.main import run
 from tailwise.data.preprocessing import fit_tree_preprocessor, nominal_inputs, transform_features
@@ -542,3 +544,28 @@ def test_a_share_of_the_rows_acts_alone(table):
     plain, sampled = (trained(table, "lightgbm", **given)[0].predictor for given in ({}, {"subsample": 0.3}))
     x = np.zeros((1, plain.fitted.num_feature()))
     assert plain.predict(x) != sampled.predict(x)
+
+
+@pytest.mark.parametrize(("n", "inside"), [(1000, 1), (60_000, 2)])
+def test_few_rows_are_trained_on_one_thread(n, inside):
+    import sklearn.ensemble  # noqa: F401  (loads OpenMP)
+    from threadpoolctl import threadpool_info, threadpool_limits
+
+    def threads():
+        return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "openmp"}
+
+    seen = []
+
+    def train():
+        seen.append(threads())
+        yield "epoch"
+        seen.append(threads())
+        return "model"
+
+    rows = SimpleNamespace(x=np.zeros((n, 10)))
+    rows.for_one_thread = Arrays.for_one_thread.fget(rows)
+    with threadpool_limits(2, user_api="openmp"):
+        fitting = ArrayFitting("any", Recipe(), rows, train)
+        assert [(epoch, threads()) for epoch in fitting.epochs()] == [("epoch", {2})]
+    assert seen == [{inside}, {inside}]
+    assert fitting.predictor == "model"

@@ -428,6 +428,18 @@ class TestChoices:
         assert json.loads(json.dumps(saved, allow_nan=False)) == saved
         assert found.advice
 
+    def test_bins_of_columns_are_found_once(self, monkeypatch):
+        from sklearn.ensemble._hist_gradient_boosting import binning
+
+        def slow(*_, **__):
+            raise AssertionError("quantiles of each column, fold and weighting: a minute for 3,000 columns")
+
+        monkeypatch.setattr(binning, "_weighted_percentile", slow)
+        y = skewed(700)
+        found = diagnose(table(y, x=np.log(y) + RNG.normal(0, 0.05, 700)), "y")
+        assert found.model.trial is not None
+        assert found.error("all").r2 > 0.8
+
     def test_a_table_of_images_and_texts_alone(self):
         frame = pd.DataFrame({"photo": [f"{i}.png" for i in range(200)], "y": skewed(200)})
         frame = frame.assign(words=[f"number {i} of many" for i in range(200)])

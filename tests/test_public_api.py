@@ -62,7 +62,8 @@ def public() -> list[str]:
 
 
 def test_nothing_vanishes():
-    gone = [line for line in LIST.read_text(encoding="utf-8").splitlines() if line not in set(public())]
+    now = set(public())
+    gone = [line for line in LIST.read_text(encoding="utf-8").splitlines() if line not in now]
     assert gone == [], "a public name, parameter or option is gone; deprecate it for one minor version first"
 
 

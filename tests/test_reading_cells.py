@@ -321,6 +321,26 @@ class TestMissingCodes:
         assert "missing value" in advice.action
         assert "--missing y=-999" in advice.commands[0]
 
+    def test_several_codes_and_a_code_below_wide_numbers(self):
+        rng = np.random.default_rng(3)
+        b, price = rng.uniform(0, 40, N), rng.uniform(1, 60_000, N)
+        b[:3], b[3:9], price[5:8] = -999, -9999, -999
+        text = [f"{value:.2f}".replace(".", ",") for value in rng.uniform(0, 40, N)]
+        text[2] = text[7] = "-99"
+        notes = prepare(base(b=b, price=price, text=text), "y").notes
+        for part in ("'b' has 3 cells -999", "'b' has 6 cells -9999", "'text' has 2 cells -99"):
+            assert any(f"{part}, far from all others" in note for note in notes), part
+        assert any("'price' has 3 cells -999, below 0 unlike all others" in note for note in notes)
+
+    def test_few_cells_of_the_target_are_told_first(self):
+        y = np.random.default_rng(0).gamma(2, 2000, N)
+        y[:3], y[3:5] = -999, -99
+        found = diagnose(base().assign(y=y), "y", quick_model=False, data="t.csv")
+        assert [spike.value for spike in found.spikes if spike.code] == [-999, -99]
+        assert "have the value -999" in found.advice[0].finding
+        assert "--missing y=-999 --missing y=-99 --drop-missing-target" in found.advice[0].commands[0]
+        assert not any("censor" in one.action for one in found.advice)
+
     def test_a_crowd_among_few_values_is_a_spike(self):
         y = np.r_[np.zeros(293), np.arange(1.0, 8.0)]
         found = diagnose(pd.DataFrame({"x": np.arange(300.0), "y": y}), "y", quick_model=False)

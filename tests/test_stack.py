@@ -231,11 +231,12 @@ class TestSettings:
 
     def test_an_expert_takes_the_recipe_of_the_stack_where_it_is_given(self):
         expert = EXPERTS["network"]
-        assert expert.recipe_for(Recipe(), 6000) == Recipe(criterion="mae", batch_size=128, lr=2e-3)
+        own = Recipe(criterion="mae", epochs=40)
+        assert expert.recipe_for(Recipe(), 6000) == replace(own, batch_size=128, lr=2e-3)
         assert expert.recipe_for(Recipe(), 100_000).batch_size == 256
-        assert expert.recipe_for(Recipe(), 2000) == Recipe(criterion="mae")  # a default batch of 32 rows
-        assert expert.recipe_for(Recipe(lr=1e-4), 6000) == Recipe(criterion="mae", lr=1e-4)
-        assert expert.recipe_for(Recipe(batch_size=64), 6000) == Recipe(criterion="mae", batch_size=64)
+        assert expert.recipe_for(Recipe(), 2000) == own  # a default batch of 32 rows
+        assert expert.recipe_for(Recipe(lr=1e-4), 6000) == replace(own, lr=1e-4)
+        assert expert.recipe_for(Recipe(batch_size=64), 6000) == replace(own, batch_size=64)
         assert expert.recipe_for(Recipe(criterion="bmae", epochs=3), 50).epochs == 3
 
 
@@ -665,11 +666,17 @@ def test_auto_is_the_default_for_the_task():
 
 
 def test_a_combiner_stops_in_time():
-    columns, _, y = noisy(20_000)
+    columns, _, y = noisy(4_000)
     fold = np.arange(len(y)) % 4
     whole, short = (
         Combiner.fit(
-            columns, y, fold, n_experts=1, reach=(-1e3, 1e3), recipe=CombinerRecipe(patience=120), seconds=limit
+            columns,
+            y,
+            fold,
+            n_experts=1,
+            reach=(-1e3, 1e3),
+            recipe=CombinerRecipe(epochs=40, patience=40),
+            seconds=limit,
         )
         for limit in (None, 1e-6)
     )

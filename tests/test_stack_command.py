@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -80,6 +81,17 @@ class TestChoice:
         for words in (["parts"], ["texts.csv", "--text", "text"]):
             assert what_starts(monkeypatch, "train", *words, "-t", "price") == Experiment("sqinv+lds")
 
+    def test_of_texts(self, toy, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        toy.assign(text="a word").to_csv("texts.csv", index=False)
+        words = ["train", "texts.csv", "-t", "price", "--text", "text", "--set", "text.units=4"]
+        of_text = {"text": {"units": 4}}
+        stack = experiment_for("good", params={"jobs": 2, **of_text})
+        assert what_starts(monkeypatch, *words, "--quality", "good", "--jobs", "2") == stack
+        fast = replace(experiment_for("fast"), params=of_text)
+        assert what_starts(monkeypatch, *words, "--quality", "fast") == fast
+        assert what_starts(monkeypatch, *words) == Experiment("sqinv+lds", params=of_text)
+
 
 class TestRefused:
     @pytest.mark.parametrize(
@@ -91,11 +103,12 @@ class TestRefused:
             (["--within", "0.1", "--set", "lds.sigma=1"], "--within and --set do not go together: --set trains one"),
             (["--quality", "good", "--criterion", "mae"], "--quality and --criterion do not go together"),
             (["--quality", "good", "-t", "x1"], "--quality is for one --target and one process; leave it out"),
+            (["--jobs", "2", "--image", "x1"], "--jobs is for --quality, which images, texts and signals have none of"),
+            (["--quality", "good", "--image", "x1"], "--image names 'x1', which holds numbers"),
             (
-                ["--quality", "good", "--image", "x1"],
-                "--quality is for tables alone, not for images, texts and signals",
+                ["--quality", "good", "--text", "city", "--set", "lds.sigma=1"],
+                "--quality and --set do not go together: --set trains one model",
             ),
-            (["--quality", "good", "--text", "city"], "--quality is for tables alone"),
             (
                 ["--quality", "fast", "--jobs", "2"],
                 "--jobs, --backend and --time-limit are for --quality good and best",

@@ -11,8 +11,10 @@ import pandas as pd
 import pytest
 
 from tailwise import InputError
+from tailwise.backends.stack import fitting
 from tailwise.cli.main import run
 from tailwise.cli.settings import parse_set
+from tailwise.experiment.fit import start
 from tailwise.experiment.prepare import prepare
 from tailwise.experiment.spec import Experiment
 from tailwise.methods.build import compose
@@ -24,6 +26,7 @@ from tailwise.report.tune_page import tune_page
 from tailwise.search.aim import Aim
 from tailwise.search.outcome import Outcome, RegionOutcome, judge_best
 from tailwise.search.space import METHODS, METHODS_OF_TREES, PARTS, Space, from_stored, stored_settings
+from tailwise.search.stack_trial import best_balance
 from tailwise.search.study import Search
 from tailwise.search.study_folder import PAGE, REPORT, open_search, study_settings, write_report
 from tailwise.search.train_command import train_command
@@ -130,6 +133,58 @@ class TestSpace:
             Space.of([], "network", ["mpl"])
         with pytest.raises(InputError, match="`encoder` is for networks"):
             Space.of([], "lightgbm", ["mlp"])
+
+
+class Without:
+    """A trial that leaves some experts out of a stack."""
+
+    def __init__(self, *names):
+        self.names = [f"with {name}" for name in names]
+
+    def suggest_categorical(self, name, choices):
+        assert choices == ("yes", "no")
+        return "no" if name in self.names else "yes"
+
+
+class TestStacks:
+    def test_what_is_drawn_can_be_written_and_read(self):
+        space = Space.of([], "stack", [])
+        drawn = replace(space.draw(Without("catboost", "tabm", "forest"), Recipe()), balance=0.25)
+        assert list(drawn.params["experts"]) == ["lightgbm", "network", "mixture network", "linear", "weighted network"]
+        assert from_stored(json.loads(json.dumps(stored_settings(drawn, Recipe()))), "stack", Recipe()) == drawn
+        words = shlex.split(train_command("a.csv", "y", drawn, Recipe(), {}))
+        assert words[words.index("--balance") + 1] == "0.25"
+        given = parse_set([word for before, word in pairwise(words) if before == "--set"])
+        assert list(given["model"]["experts"]) == drawn.params["experts"]
+        with pytest.raises(InputError, match="leave `method` out"):
+            Space.of(["conr"], "stack", [])
+
+    @pytest.mark.slow
+    def test_each_expert_is_trained_once_and_trials_are_scored_out_of_fold(self, search, table, monkeypatch):
+        only = ["lightgbm", "linear"]
+        monkeypatch.setattr("tailwise.search.space.other_experts", lambda: only)
+        recipe = Recipe(epochs=2)
+        found = search(Aim("bmae", 0.02), space=Space.of([], "stack", []))
+        found.recipe = recipe
+        trained = []
+        original = fitting.train_fold
+        monkeypatch.setattr(fitting, "train_fold", lambda *args: trained.append(args[3].name) or original(*args))
+        monkeypatch.setattr(fitting, "in_parallel", lambda calls, **_: (f(*a, **k) for f, a, k in calls))
+        trials = list(found.run(3))
+        folds = len(trained) // len(set(trained))
+        assert (
+            sorted(trained)
+            == sorted([*folds * ["network"], *folds * ["lightgbm"], *folds * ["linear"]])[: len(trained)]
+        )
+        assert all(trial.state == "complete" for trial in trials)
+        first = trials[0]
+        experiment = from_stored(first.drawn, "stack", recipe)
+        again = start(table, experiment).fitting
+        list(again.epochs())
+        balance, errors = best_balance(table, again.out_of_fold, found.aim, found.vanilla)
+        assert (balance, errors) == (experiment.balance, first.errors)
+        limit = 1.02 * found.vanilla["mae"]
+        assert all((trial.errors["mae"] <= limit) == trial.allowed for trial in trials)
 
 
 class TestSearch:
@@ -448,3 +503,12 @@ def test_the_way_out_of_a_region_without_validation_rows_works(tmp_path, capsys)
     assert "use another --minimise, such as bmae" in capsys.readouterr().err
     assert not (tmp_path / "tune").exists()
     assert run([*words, "--minimise", "bmae"]) == 0
+
+
+def test_a_region_of_few_rows_is_told(table):
+    y = np.concatenate([table.y[table.shots.names(table.y) == name][:20] for name in ("few", "many")])
+    few = int((table.shots.names(y) == "few").sum())
+    (note,) = Aim("few").notes(y, table.shots)
+    assert note.startswith(f"only {few} of the rows")
+    assert not Aim("bmae").notes(y, table.shots)
+    assert not Aim("few").notes(np.tile(y, 30), table.shots)

@@ -39,7 +39,7 @@ def in_parallel(calls: Iterable[Call], *, jobs: int, backend: str = "loky", in_o
     time. Workers must see the same files as this process.
 
     Args:
-        calls: as ``joblib.delayed`` gives them; taken one after the other.
+        calls: as ``joblib.delayed`` gives them; each is taken when a job is free for it.
         jobs: calls at a time.
         backend: one of :data:`BACKENDS`.
         in_order: whether results come in the order of the calls.
@@ -56,7 +56,8 @@ def in_parallel(calls: Iterable[Call], *, jobs: int, backend: str = "loky", in_o
     threads = {"inner_max_num_threads": 1} if backend == "loky" and jobs > 1 else {}
     client: AbstractContextManager[None] = _dask_client(jobs) if backend == "dask" else nullcontext()
     with client, parallel_config(backend=backend, n_jobs=jobs, **threads):
-        yield from Parallel(return_as="generator" if in_order else "generator_unordered")(calls)
+        ordered = "generator" if in_order else "generator_unordered"
+        yield from Parallel(return_as=ordered, pre_dispatch="n_jobs")(calls)
 
 
 @contextmanager

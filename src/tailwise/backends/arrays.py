@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Training = Generator[Epoch, None, Predictor]
+
+
+_FOR_ONE_THREAD = 500_000  # inputs
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,15 @@ class Arrays:
     units: OriginalUnits | None = None
     loss_params: Mapping[str, Any] = field(default_factory=dict)
     weight_val: NDArray[np.float64] | None = None
+
+    @property
+    def for_one_thread(self) -> bool:
+        """Whether the inputs are so few that more threads gain nothing.
+
+        They wait for each other many times a round, which takes up to a hundred times as long where another process
+        uses their cores.
+        """
+        return self.x.size < _FOR_ONE_THREAD
 
     def errors(self, pred: NDArray[np.float64]) -> dict[str, float]:
         """Validation errors of predictions ``(m,)`` by name, original units."""
@@ -158,7 +171,15 @@ class ArrayFitting:
 
     def epochs(self) -> Iterator[Epoch]:
         """Train, one :class:`Epoch` a round of boosting; the best round is kept."""
-        self._predictor = yield from self._train()
+        training, limit = self._train(), _limit(self.rows)
+        while True:
+            with limit():
+                try:
+                    epoch = next(training)
+                except StopIteration as end:
+                    self._predictor = end.value
+                    return
+            yield epoch
 
     def state(self) -> "tuple[dict[str, Tensor], dict[str, Any]]":
         """Nothing: a training in one go has no state between epochs."""
@@ -171,6 +192,15 @@ class ArrayFitting:
             InputError: always.
         """
         raise InputError(f"model {self.name!r} is trained in one go and cannot be resumed; start without `resume`")
+
+
+def _limit(rows: Arrays) -> Callable[[], AbstractContextManager[Any]]:
+    """Return contexts inside which OpenMP has one thread, where rows are few."""
+    if not rows.for_one_thread:
+        return nullcontext
+    from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
+
+    return partial(ThreadpoolController().limit, limits=1, user_api="openmp")
 
 
 class ArrayPredictor(ABC):

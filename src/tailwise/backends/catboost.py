@@ -126,7 +126,7 @@ class CatBoost(ArrayBackend):
                 random_seed=recipe.seed,
                 allow_writing_files=False,
                 logging_level="Silent",
-                **params,
+                **{**({"thread_count": 1} if rows.for_one_thread else {}), **params},
             )
             best = yield from best_round(
                 _errors(model, rows),

@@ -27,7 +27,7 @@ from tailwise.modalities.encoders import encoder_from
 from tailwise.modalities.media_inputs import MediaInputs
 from tailwise.modalities.media_setup import MediaSetup, check_kinds, media_setup
 from tailwise.modalities.saved_inputs import load_inputs
-from tailwise.modalities.table import TabM
+from tailwise.modalities.table import EmbeddedMLP, TabM
 from tailwise.modalities.table_inputs import TableInputs
 from tailwise.training.batches import Batches
 from tailwise.training.epoch import Epoch
@@ -37,6 +37,7 @@ from tailwise.training.recipe import Recipe
 NetworkInputs = NDArray[np.float32] | Mapping[str, NDArray[Any]]
 MEDIA_AT_ONCE = 256
 _WEIGHTS = "model.safetensors"
+_SMALL = 1_000_000  # weights of a network that one thread trains
 
 
 class Network:
@@ -234,8 +235,13 @@ def _fitting(task: Task, method: Method, recipe: Recipe, rows: NetworkRows | Med
         bins=None if isinstance(bins, OutputBins) else bins,
         validate=validate,
         recipe=recipe,
+        is_small=isinstance(rows.network, EmbeddedMLP) and _n_weights(model) < _SMALL,
     )
     return NetworkFitting(training, Network(model, rows.description, unit), rows.inputs, recipe)
+
+
+def _n_weights(model: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
 
 
 def _check_targets(method: Method, k: int) -> None:

@@ -41,20 +41,30 @@ def is_given(context: typer.Context, name: str) -> bool:
 
 
 def _by_quality(context: typer.Context, recipe: Recipe, media: Mapping[str, Any]) -> Experiment | None:
-    """Return the default for a table, a stack or one network; ``None`` if the options name or need something else.
+    """Return a level of quality, a stack or one network; ``None`` if the options name or need something else.
+
+    Of images, texts and signals one network is the default, and a level must be named.
 
     Raises:
         InputError: options that do not belong together.
     """
     given = context.params
     auto = given["method"] == AUTO_METHOD
-    named = next((name for name in _OF_ONE_MODEL if is_given(context, name) and not (auto and name == "method")), None)
-    if named is None and any(media.values()):
-        named = "media"
+    of_media = _of_media(given["settings"] or []) if any(media.values()) else {}
+    named = next(
+        (
+            name
+            for name in _OF_ONE_MODEL
+            if is_given(context, name) and not (auto and name == "method") and not (of_media and name == "settings")
+        ),
+        None,
+    )
     if named is None and (len(given["target"]) > 1 or several()):
         named = "target"
     if named is None and Path(given["data"]).is_dir():
         named = "folder"
+    if named is None and any(media.values()) and not is_given(context, "quality"):
+        named = "media"
     if named is not None:
         for name in ("quality", "within", "jobs", "backend", "time_limit"):
             if is_given(context, name):
@@ -70,14 +80,23 @@ def _by_quality(context: typer.Context, recipe: Recipe, media: Mapping[str, Any]
             "--jobs, --backend and --time-limit are for --quality good and best, which train several models"
         )
     balance = AUTO_BALANCE if given["balance"] is None else given["balance"]
-    return experiment_for(quality, recipe, balance=balance, within=given["within"], params=params)
+    experiment = experiment_for(quality, recipe, balance=balance, within=given["within"], params=params)
+    return replace(experiment, params={**experiment.params, **of_media})
+
+
+def _of_media(settings: list[str]) -> dict[str, Any]:
+    """Return the settings of encoders by modality; none if there are others beside them, which name one model."""
+    from tailwise.cli.settings import parse_set
+
+    params = parse_set(settings)
+    return params if set(params) <= set(kinds()) else {}
 
 
 def _apart(name: str, named: str) -> str:
     """Return what to say of an option of the default beside something that needs one network."""
     flag = "--" + name.replace("_", "-")
     if named == "media":
-        return f"{flag} is for tables alone, not for images, texts and signals; leave it out"
+        return f"{flag} is for --quality, which images, texts and signals have none of by default; add --quality good"
     if named == "folder":
         return f"{flag} is for a file, whose rows are in memory, not for a folder of Parquet files; leave it out"
     if named == "target":
@@ -124,7 +143,7 @@ def _check_model(context: typer.Context, model: str, encoder: str, params: dict[
         if is_given(context, name):
             option = "--" + name.replace("_", "-")
             raise InputError(f"{option} is for networks; --model {model} takes --set model.NAME=VALUE")
-    for kind in ("encoder", *kinds()):
+    for kind in ("encoder",) if model == "stack" else ("encoder", *kinds()):
         if params[kind]:
             raise InputError(f"--model {model} has no encoder; use --set model.NAME=VALUE")
     if several():

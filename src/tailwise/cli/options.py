@@ -111,7 +111,7 @@ Quality = Annotated[
         "--quality",
         metavar="|".join(QUALITIES),
         help="Without --method: one network (fast), or a stack of several models (good, best; slower).",
-        show_default=f"{DEFAULT_QUALITY}, if neither method nor model is named",
+        show_default=f"{DEFAULT_QUALITY} of tables, if neither method nor model is named",
         autocompletion=complete_choice(tuple(QUALITIES)),
         rich_help_panel=METHOD,
     ),

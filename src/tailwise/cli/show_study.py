@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tailwise._numbers import number
+from tailwise.backends.names import STACK
 from tailwise.cli.show import err, notes, out, print_line
 from tailwise.search.outcome import Outcome
 from tailwise.search.study import Search
@@ -59,14 +60,17 @@ def print_study(search: Search, outcome: Outcome, *, command: str, report: Path)
     best = search.best()
     if best is None:
         notes(["no trial is better than vanilla within the limit: keeping vanilla"])
-    out.print(outcome_table(outcome, search.best_settings().method, search.table.schema.target))
+    best_settings = search.best_settings()
+    name = best_settings.label(best_settings.method)
+    out.print(outcome_table(outcome, name, search.table.schema.target))
     scores = [("vanilla", search.aim.value(search.vanilla)), ("best", None if best is None else best.value)]
     shown = ", ".join(f"{name} {_short(score)}" for name, score in scores if score)
     trials = search.trials()
     states = [sum(trial.state == state for trial in trials) for state in ("complete", "pruned", "failed")]
+    rows = "out of fold" if search.space.model == STACK else "on the validation rows"
     print_line(
-        f"{search.aim.minimise} on the validation rows, where the best was chosen (too good): {shown}. {len(trials)} "
-        f"trials: {states[0]} complete, {states[1]} pruned, {states[2]} failed."
+        f"{search.aim.minimise} {rows}, where the best was chosen (too good): {shown}. {len(trials)} trials: "
+        f"{states[0]} complete, {states[1]} pruned, {states[2]} failed."
     )
     print_line(command)
     print_line(f"report: {report}")

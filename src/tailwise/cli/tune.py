@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from tailwise._checks import InputError, positive, whole
-from tailwise.backends.names import SINGLE_MODELS
+from tailwise.backends.names import MODELS, STACK
 from tailwise.cli import options
 from tailwise.cli.completion import complete_choice
 from tailwise.cli.settings import parse_within
@@ -40,9 +40,9 @@ Model = Annotated[
     str,
     typer.Option(
         "--model",
-        metavar="|".join(SINGLE_MODELS),
-        autocompletion=complete_choice(SINGLE_MODELS),
-        help="Model to train.",
+        metavar="|".join(MODELS),
+        autocompletion=complete_choice(MODELS),
+        help="Model to train; of a stack the experts are searched.",
         rich_help_panel=options.METHOD,
     ),
 ]
@@ -117,12 +117,14 @@ def tune(
 ) -> None:
     """Search for the method and parameters that serve a region best, without a loss overall.
 
-    Trials train on the training rows and are scored on the validation rows; the best score is optimistic, because it
-    was selected. The best settings and vanilla are then trained again, and both are evaluated on test rows that no
-    trial has used.
+    Trials train on the training rows and are scored on the validation rows, stacks out of fold on both; the best score
+    is optimistic, because it was selected. The best settings and vanilla are then trained again, and both are evaluated
+    on test rows that no trial has used.
 
     Example:  tailwise tune houses.csv --target price --minimise few --within 2% --trials 100
     """
+    import numpy as np
+
     from tailwise.cli.show import err, notes, warnings_as_notes
     from tailwise.cli.show_study import print_study, run_trials
     from tailwise.data.source import load_source
@@ -140,7 +142,7 @@ def tune(
     whole(seeds, "--seeds", least=1)
     if timeout is not None:
         positive(timeout, "--timeout")
-    if epochs is not None and model != "network":
+    if epochs is not None and model not in ("network", STACK):
         raise InputError(f"--epochs is for networks; leave it out with --model {model}")
     aim = Aim(minimise, parse_within(within))
     with warnings_as_notes():
@@ -166,12 +168,13 @@ def tune(
     )
     source = load_source(data, text=nominal or ())
     table = prepare(source.rows, target, seed=seed, **choices)
-    aim.check(table.rows_of("val")[1], table.shots)
+    scored = table.y[np.isin(table.part, ["train", "val"])] if model == STACK else table.rows_of("val")[1]
+    aim.check(scored, table.shots)
     settings = study_settings(source.sha256, target, choices, space, aim, recipe)
     folder = out or Path("runs") / f"tune-{table_name(data)}"
     with locked(folder):
         search = open_search(table, space, aim, recipe, settings=settings, folder=folder, storage=storage)
-        notes(source.notes + table.notes)
+        notes(source.notes + table.notes + aim.notes(scored, table.shots))
         run_trials(search, trials, timeout, folder)
         with err.status("training the best, and vanilla, for the test rows"), warnings_as_notes():
             outcome = judge_best(search, seeds)

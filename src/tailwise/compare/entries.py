@@ -59,7 +59,7 @@ def entries_of(
     entries = []
     for model in dict.fromkeys(models):
         if model == STACK:
-            entries.append(experiment_for(DEFAULT_QUALITY, recipe_of(recipe), params={"jobs": 1}))
+            entries.append(experiment_for(DEFAULT_QUALITY, recipe_of(recipe), params={"jobs": 1, **media}))
             continue
         for method in dict.fromkeys(methods):
             params = {part: values for part, values in method_params.items() if part in parse(method)}

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import pandas as pd
 
 from tailwise._checks import short, shown
-from tailwise.data.cell_values import NA_WORDS, Kind, as_text, first_row, is_identifier
+from tailwise.data.cell_values import NA_WORDS, Kind, as_text, first_row, is_identifier, numbers_of
 from tailwise.data.date_forms import compact_dates
 from tailwise.data.missing_codes import notes_on_codes
 from tailwise.data.reading import Reading
@@ -60,7 +60,7 @@ def notes_on_cells(series: pd.Series, kind: Kind, reading: Reading) -> list[str]
                 f"column {name} holds numbers with leading zeros, e.g. {shown(text[padded].iloc[0])} in row "
                 f"{first_row(padded)}: if they are codes, pass `nominal={short(series.name)}`"
             ]
-        return []
+        return notes_on_codes(str(series.name), numbers_of(series, reading))
     words = text.isin(NA_WORDS)
     if words.any() and text.isna().any():
         return [

@@ -154,13 +154,13 @@ def column_names(header: list[str], name: str) -> list[str]:
 
 def _fields(opened: Opener, separator: str, name: str) -> Fields:
     """Count the fields of each row."""
-    padded = re.compile(rf'(?:^|["{re.escape(separator)}])0\d')
+    first, later = re.compile(r"0\d"), re.compile(rf'["{re.escape(separator)}]0\d')
     has_padded = False
 
     def lines(file: TextIO) -> Iterator[str]:
         nonlocal has_padded
         for line in file:
-            has_padded = has_padded or padded.search(line) is not None
+            has_padded = has_padded or first.match(line) is not None or later.search(line) is not None
             yield line
 
     with opened() as file, _long_cells():

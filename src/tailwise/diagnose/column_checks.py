@@ -90,11 +90,11 @@ def _suspects(features: pd.DataFrame, y: Array, seed: int) -> tuple[Suspect, ...
 
 
 def _ranks(x: Array, order: NDArray[np.int64]) -> Array:
-    """Return the ranks of numbers whose order is known."""
-    if not (np.diff(x[order]) > 0).all():
-        return rankdata(x)
+    """Return the ranks of numbers whose order is known; equal numbers have the mean of theirs."""
+    first = np.flatnonzero(np.diff(x[order], prepend=np.nan) != 0)  # NaN is unlike all numbers
+    sizes = np.diff(first, append=x.size)
     ranks = np.empty_like(x)
-    ranks[order] = np.arange(1, x.size + 1)
+    ranks[order] = np.repeat(first + (sizes + 1) / 2, sizes)
     return ranks
 
 

@@ -16,39 +16,42 @@ _FINEST_DIGITS = 10
 def find_spikes(y: Array) -> tuple[Spike, ...]:
     """Return values with at least 1 % of the rows and five times those of the two nearest values on either side.
 
-    Of at most nine different values, only one that most rows have is a spike.
+    Of at most nine different values, only one that most rows have is a spike. Numbers that may stand for missing values
+    always are.
 
     Args:
         y: ``(n,)`` labels.
     """
     values, counts = np.unique(y, return_counts=True)
-    if values.size <= FEW_VALUES:
-        return _single_crowd(values, counts)
-    around = np.pad(counts, 2)
-    nearest = np.max([around[shift : shift + counts.size] for shift in (0, 1, 3, 4)], axis=0)
-    high = (counts >= max(_SPIKE_SHARE * y.size, FEWEST)) & (counts >= _SPIKE_TIMES * nearest)
-    ends = {0: "low", values.size - 1: "high"}
     codes = missing_codes(y)
+    is_code = np.isin(values, list(codes))
+    high = is_code.copy()
+    high[~is_code] = _stand_out(counts[~is_code], y.size)
+    ends = {0: "low", values.size - 1: "high"}
     return tuple(
-        Spike(
-            float(values[i]),
-            int(counts[i]),
-            float(counts[i] / y.size),
-            ends.get(int(i), "inside"),
-            float(values[i]) in codes,
-        )
+        Spike(float(values[i]), int(counts[i]), float(counts[i] / y.size), ends.get(int(i), "inside"), bool(is_code[i]))
         for i in np.flatnonzero(high)
     )
 
 
-def _single_crowd(values: Array, counts: NDArray[np.int64]) -> tuple[Spike, ...]:
+def _stand_out(counts: NDArray[np.int64], n_rows: int) -> NDArray[np.bool_]:
+    """Return which values, in order, have many more rows than their neighbours."""
+    if counts.size <= FEW_VALUES:
+        return _single_crowd(counts)
+    around = np.pad(counts, 2)
+    nearest = np.max([around[shift : shift + counts.size] for shift in (0, 1, 3, 4)], axis=0)
+    stands_out = (counts >= max(_SPIKE_SHARE * n_rows, FEWEST)) & (counts >= _SPIKE_TIMES * nearest)
+    return np.asarray(stands_out)
+
+
+def _single_crowd(counts: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Return the value of most rows, of a target with few different values, if it has ten times those of any other."""
-    top, n = int(counts.argmax()), int(counts.sum())
-    others = np.delete(counts, top)
-    if not others.size or counts[top] < max(n / 2, FEWEST, _CROWD_TIMES * others.max()):
-        return ()
-    ends = {0: "low", values.size - 1: "high"}
-    return (Spike(float(values[top]), int(counts[top]), float(counts[top] / n), ends.get(top, "inside")),)
+    crowd = np.zeros(counts.size, dtype=bool)
+    top = int(counts.argmax()) if counts.size else 0
+    others = np.delete(counts, top) if counts.size else counts
+    if others.size and counts[top] >= max(counts.sum() / 2, FEWEST, _CROWD_TIMES * others.max()):
+        crowd[top] = True
+    return crowd
 
 
 def find_rounding(y: Array, spikes: tuple[Spike, ...]) -> Rounding | None:

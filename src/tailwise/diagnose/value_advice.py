@@ -72,20 +72,25 @@ def _bin_width(diagnosis: Diagnosis) -> float:
     return float(np.median(np.diff(diagnosis.density.edges)))
 
 
+def codes(diagnosis: Diagnosis, commands: Commands) -> Iterator[Advice]:
+    """Advise on numbers that may stand for missing values."""
+    found = [spike for spike in diagnosis.spikes if spike.code]
+    options = [part for spike in found for part in ("--missing", f"{diagnosis.target.name}={spike.value:.10g}")]
+    for i, spike in enumerate(found):
+        yield Advice(
+            f"{spike.rows:,} rows ({spike.share:.1%}) have the value {spike.value:.10g}, unlike all others",
+            "find out whether it stands for a missing value; if so, read it as missing and drop these rows",
+            "a model learns to predict the code as if it had been measured; bins and figures include it too",
+            (commands.again(*options, "--drop-missing-target"),) if i == 0 else (),
+        )
+
+
 def odd_values(diagnosis: Diagnosis, commands: Commands) -> Iterator[Advice]:
-    """Advise on codes of missing values, and on heaps at a limit or at a value inside."""
-    inside = [spike for spike in diagnosis.spikes if spike.where == "inside"]
-    for spike in diagnosis.spikes:
+    """Advise on heaps at a limit or at a value inside."""
+    heaps = [spike for spike in diagnosis.spikes if not spike.code]
+    inside = [spike for spike in heaps if spike.where == "inside"]
+    for spike in heaps:
         if spike.where == "inside":
-            continue
-        if spike.code:
-            code = f"{spike.value:.10g}"
-            yield Advice(
-                f"{spike.rows:,} rows ({spike.share:.1%}) have the value {code}, far from all others",
-                "find out whether it stands for a missing value; if so, read it as missing and drop these rows",
-                "a model learns to predict the code as if it had been measured",
-                (commands.again("--missing", f"{diagnosis.target.name}={code}", "--drop-missing-target"),),
-            )
             continue
         low = spike.where == "low"
         least, beyond = ("smallest", "below") if low else ("largest", "above")

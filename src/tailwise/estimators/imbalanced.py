@@ -27,10 +27,11 @@ from tailwise.distributions.predictive import Predictive
 from tailwise.estimators.row_times import latest, times_of
 from tailwise.experiment.fit import fit
 from tailwise.experiment.model import FittedModel
-from tailwise.experiment.prepare import assemble, bins_for
+from tailwise.experiment.prepare import assemble
 from tailwise.experiment.quality import DEFAULT_METHOD, DEFAULT_QUALITY, experiment_for
 from tailwise.experiment.quality import FEWEST_ROWS as STACK_ROWS
 from tailwise.experiment.spec import AUTO_METHOD, Experiment
+from tailwise.experiment.target_bins import bins_for
 from tailwise.labels.bin_grid import BinGrid
 from tailwise.labels.bins import Bins
 from tailwise.labels.output_bins import OutputBins

@@ -15,7 +15,8 @@ from tailwise.distributions.predictive import Predictive
 from tailwise.distributions.vector_predictive import AnyPredictive
 from tailwise.experiment.interval_coverage import measured_intervals
 from tailwise.experiment.leaderboard import Leaderboard, Rival, Standing, errors_by_output
-from tailwise.experiment.model import FittedModel, Predictions
+from tailwise.experiment.model import FittedModel
+from tailwise.experiment.row_predictions import Predictions
 from tailwise.experiment.trade_off import TradeOff, trade_off
 from tailwise.labels.censoring import Censoring
 from tailwise.labels.output_bins import OutputBins

@@ -13,8 +13,9 @@ from tailwise.data.original_units import Point
 from tailwise.data.task import Task
 from tailwise.distributions.conditional import FEWEST
 from tailwise.experiment.censored import check_censoring, check_one_target
-from tailwise.experiment.model import FittedModel, Predictions
+from tailwise.experiment.model import FittedModel
 from tailwise.experiment.quality import default_for
+from tailwise.experiment.row_predictions import Predictions
 from tailwise.experiment.spec import AUTO_BALANCE, AUTO_METHOD, AUTO_TRANSFORM, Experiment
 from tailwise.experiment.transform_choice import choose_transform
 from tailwise.modalities.map_method import map_method

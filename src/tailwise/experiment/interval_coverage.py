@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from tailwise.distributions.decisions import Decision, Dial
 from tailwise.distributions.dialed import weights_as_rows_come
-from tailwise.experiment.model import FittedModel, Predictions
+from tailwise.experiment.model import FittedModel
+from tailwise.experiment.row_predictions import Predictions
 from tailwise.labels.shots import Shots
 from tailwise.metrics.coverage import CONFIDENCE, MeasuredIntervals, weighted_coverage
 from tailwise.metrics.region_errors import region_rows

@@ -1,9 +1,8 @@
 """A fitted model: raw rows in, predictions out; saved as a folder that loads without running code from it."""
 
-import json
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, overload
 
@@ -13,25 +12,20 @@ from numpy.typing import NDArray
 
 from tailwise._checks import InputError
 from tailwise._numbers import number
-from tailwise._stored import check_stored, read_stored
-from tailwise.backends.names import BACKENDS, load_backend
 from tailwise.backends.protocol import Inputs, OutOfFold, Predictor
 from tailwise.backends.transformed import TransformedPredictor, WayBack
-from tailwise.calibration.corrections import Correction, Fitting
+from tailwise.calibration.corrections import Correction
 from tailwise.calibration.intervals import RegionIntervals
 from tailwise.data.columns import Schema
-from tailwise.data.damaged import DAMAGED
 from tailwise.data.lags import with_lags
-from tailwise.data.preprocessing import levels_of
 from tailwise.data.reach import FEATURE_REACH
 from tailwise.data.rows import Rows, as_frame, as_rows
-from tailwise.data.seen import Seen, note_on_bounded, note_on_unseen
+from tailwise.data.seen import note_on_bounded, note_on_unseen
 from tailwise.data.task import Task
 from tailwise.data.time_order import new_labels, new_times
-from tailwise.distributions.atoms import Atoms, atoms_from_json, atoms_of
-from tailwise.distributions.conditional import FEWEST, ConditionalDensity
+from tailwise.distributions.atoms import Atoms
+from tailwise.distributions.conditional import ConditionalDensity
 from tailwise.distributions.decisions import Decision, Dial, Loss
-from tailwise.distributions.dialed import weights_as_rows_come
 from tailwise.distributions.grid_density import GridTarget
 from tailwise.distributions.label_density import REACH, Target
 from tailwise.distributions.mixtures import Mixture
@@ -41,11 +35,11 @@ from tailwise.distributions.transformed import of_transformed
 from tailwise.distributions.vector_dial import VectorDial
 from tailwise.distributions.vector_mixtures import VectorMixture
 from tailwise.distributions.vector_predictive import AnyPredictive
-from tailwise.experiment.balance_choice import choose_balance
 from tailwise.experiment.held_out import HeldOut
 from tailwise.experiment.leaderboard import Leaderboard
-from tailwise.experiment.model_shape import FORMAT_ONLY, MODEL
-from tailwise.labels.bin_grid import BinGrid
+from tailwise.experiment.model_folder import fields_of, save_model
+from tailwise.experiment.row_predictions import Predictions, one_target
+from tailwise.experiment.validated import validated, weights_as_they_come
 from tailwise.labels.censoring import Censoring
 from tailwise.labels.relevance import Relevance
 from tailwise.labels.shots import Shots
@@ -54,35 +48,6 @@ from tailwise.labels.transforms import Transform
 _FORMAT = 2
 _FOLDS = 5
 _DESCRIPTION = "model.json"
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """Predictions of rows, from one pass through a fitted model.
-
-    Args:
-        pred: ``(n,)`` predictions, target units; ``(n, K)`` of K targets.
-        std: ``(n,)`` or ``(n, K)`` standard deviations, target units, where the model gives them.
-        features: ``(m, d)`` features of the rows that were asked for, where the model has features.
-        predictive: distributions of the labels, joint ones of K targets, if asked for and the model has some.
-        notes: notes for the user: a prediction that was set to the limit of the training labels.
-    """
-
-    pred: NDArray[np.float64]
-    std: NDArray[np.float64] | None = None
-    features: NDArray[np.float64] | None = None
-    predictive: AnyPredictive | None = None
-    notes: tuple[str, ...] = ()
-
-    def of_rows(self, chosen: NDArray[np.bool_]) -> "Predictions":
-        """Return the predictions of some rows, without features."""
-        std, predictive = self.std, self.predictive
-        return Predictions(
-            self.pred[chosen],
-            None if std is None else std[chosen],
-            None,
-            None if predictive is None else predictive.select(np.flatnonzero(chosen)),
-        )
 
 
 @dataclass(frozen=True)
@@ -175,66 +140,9 @@ class FittedModel:
             out_of_fold: predictions of other rows than the validation rows, by models that were not trained on them.
             within: choose the balance, see :func:`tailwise.experiment.balance_choice.choose_balance`.
         """
-        scalar = len(self.schema.targets) == 1
-        if out_of_fold is None:
-            y_train, weight_train = task.rows_of("train")[1], task.weight_of("train")
-            (rows, y_val), weight_val = task.rows_of("val"), task.weight_of("val")
-            raw = replace(self, correction=None).predictions(rows, predictive=True)
-        else:
-            y_train = y_val = task.y[out_of_fold.rows]
-            weight_train = weight_val = None if task.weight is None else task.weight[out_of_fold.rows]
-            outputs = out_of_fold.outputs
-            raw = Predictions(outputs.pred, outputs.std, None, outputs.predictive)
-        pred, fitted = raw.pred, None
-        if correction is not None:
+        return validated(self, task, correction, intervals=intervals, out_of_fold=out_of_fold, within=within)
 
-            def fit_to(chosen: NDArray[np.bool_]) -> Correction:
-                bins = task.shots.scalar_bins
-                weight = None if weight_val is None else weight_val[chosen]
-                result: Correction = correction.fit(Fitting(y_train, bins, y_val[chosen], pred[chosen], weight))
-                return result
-
-            fitted = fit_to(np.ones(len(pred), dtype=bool))
-            # A correction is too good on the rows it was fitted to: each fold is corrected by the others.
-            fold = np.arange(len(pred)) % _FOLDS if len(pred) >= 2 * _FOLDS else np.zeros(len(pred), dtype=np.int64)
-            crossed = pred.copy()
-            for i in range(int(fold.max()) + 1):
-                crossed[fold == i] = (fit_to(fold != i) if fold.max() else fitted)(pred[fold == i])
-            raw, pred = Predictions(fitted(pred), raw.std, raw.features), crossed
-        calibrated = replace(self, correction=fitted)
-        if not scalar:
-            joint = len(raw.pred) > 0 and raw.predictive is not None and _grid(task) is not None
-            of_targets = VectorDial.from_labels(y_train, _grid(task), sample_weight=weight_train) if joint else None
-            return replace(calibrated, dial=of_targets), raw
-        dial = Dial.from_labels(y_train, task.shots.scalar_bins, sample_weight=weight_train)
-        atoms = None if self.censoring is not None else atoms_of(y_train, self.transform)
-        calibrated = replace(calibrated, dial=dial, atoms=atoms)
-        held, known = None, _scalar(raw.predictive)
-        if intervals and len(y_val) >= FEWEST:
-            weight = calibrated._as_rows_come(y_val, weight_val)
-            if correction is not None or known is None:
-                calibrated = replace(calibrated, conditional=self._fit_conditional(y_val, pred, weight))
-            balanced = (task.split == "balanced" and out_of_fold is None) or weight_val is not None
-            held = HeldOut(y_val, pred, weight, balanced, known, calibrated.atoms, self.transform)
-            calibrated = replace(calibrated, atoms=held.calibrated_atoms(), held_out=held.thinned())
-        raw = replace(raw, std=calibrated._std(raw.std, known, raw.pred))
-        if held is not None and (self.balance > 0 or within is not None or known is not None):
-            raw = replace(raw, predictive=held.distributions)
-        choice, known = None, _scalar(raw.predictive)
-        if within is not None and known is not None and len(y_val) >= 2 * FEWEST:
-            plain = None if out_of_fold is None else out_of_fold.points[out_of_fold.plain]
-            choice = choose_balance(y_val, known, dial, task.shots, plain=plain, within=within, weight=weight_val)
-            calibrated = replace(calibrated, balance=choice.balance)
-        pred = calibrated.decided(replace(raw, pred=pred), Decision())
-        if out_of_fold is not None:
-            leaderboard = Leaderboard.of(y_val, pred, out_of_fold.points, task.shots, choice, weight_val)
-            calibrated = replace(calibrated, leaderboard=leaderboard)
-        if intervals:
-            fitted_intervals = RegionIntervals.fit(y_val, pred, task.shots, sample_weight=weight_val)
-            calibrated = replace(calibrated, intervals=fitted_intervals)
-        return calibrated, raw if out_of_fold is None else raw.of_rows((task.part == "val")[out_of_fold.rows])
-
-    def _std(
+    def spread(
         self, own: NDArray[np.float64] | None, predictive: Predictive | None, pred: NDArray[np.float64]
     ) -> NDArray[np.float64] | None:
         """Return standard deviations that belong to predictions, those of their distributions where they are others.
@@ -257,7 +165,7 @@ class FittedModel:
     def _of_atoms(self, predictive: AnyPredictive) -> AnyPredictive: ...
 
     def _of_atoms(self, predictive: AnyPredictive) -> AnyPredictive:
-        scalar = _scalar(predictive)
+        scalar = one_target(predictive)
         return predictive if self.atoms is None or scalar is None else self.atoms.of(scalar)
 
     def cross_fitted(
@@ -270,19 +178,8 @@ class FittedModel:
             pred: ``(m,)`` predictions for them.
             row_weight: ``(m,)`` weights of the rows, if they have some.
         """
-        weight = self._as_rows_come(y_val, row_weight)
+        weight = weights_as_they_come(self, self._checked_dial(), y_val, row_weight)
         return HeldOut(y_val, pred, weight, balanced=False, atoms=self.atoms, transform=self.transform).distributions
-
-    def _fit_conditional(
-        self, y_val: NDArray[np.float64], pred: NDArray[np.float64], weight: NDArray[np.float64]
-    ) -> ConditionalDensity:
-        """Return the density of labels given predictions, of a transformed target in its units."""
-        labels, at = (values if self.transform is None else self.transform.forward(values) for values in (y_val, pred))
-        return ConditionalDensity.fit(labels, at, sample_weight=weight)
-
-    def _as_rows_come(self, y_val: NDArray[np.float64], row_weight: NDArray[np.float64] | None) -> NDArray[np.float64]:
-        dial: Any = self._checked_dial()
-        return weights_as_rows_come(y_val, dial.density, self.shots.scalar_bins, sample_weight=row_weight)
 
     def predict(
         self,
@@ -486,7 +383,7 @@ class FittedModel:
             joined = self.correction(joined)
         joined, notes = self._bounded(joined, rows, quiet=quiet)
         given: AnyPredictive | None = concatenate(distributions) if distributions else None
-        spread = self._std(spread, _scalar(given), joined)
+        spread = self.spread(spread, one_target(given), joined)
         if not len(joined) and predictive:
             none = np.zeros((0, 1, k))
             given = Mixture(*np.zeros((3, 0, 1))) if k == 1 else VectorMixture(np.zeros((0, 1)), none, none)
@@ -641,27 +538,7 @@ class FittedModel:
 
     def save(self, folder: Path) -> None:
         """Write the model into a folder that exists."""
-        description = {
-            "format": _FORMAT,
-            "inputs": self.inputs.save(folder),
-            "model": self.model.save(folder),
-            **({} if self.back is None else {"back": self.back.to_json()}),
-            **({} if self.censoring is None else {"censored": self.censoring.to_json()}),
-            "target": self.schema.to_json()["target"],
-            "schema": self.schema.to_json(),
-            "shots": self.shots.to_json(),
-            "relevance": None if self.relevance is None else self.relevance.to_json(),
-            "correction": None if self.correction is None else self.correction.to_json(),
-            "intervals": None if self.intervals is None else self.intervals.to_json(),
-            "dial": None if self.dial is None else self.dial.to_json(),
-            "conditional": None if self.conditional is None else self.conditional.to_json(),
-            "balance": self.balance,
-            "reweighted": self.reweighted,
-            "leaderboard": None if self.leaderboard is None else self.leaderboard.to_json(),
-            "atoms": None if self.atoms is None else self.atoms.to_json(),
-            "held_out": None if self.held_out is None else self.held_out.save(folder),
-        }
-        (folder / _DESCRIPTION).write_text(json.dumps(description, indent=2), encoding="utf-8")
+        save_model(self, folder)
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
@@ -670,78 +547,7 @@ class FittedModel:
         Raises:
             InputError: files that are missing or cannot be read.
         """
-        folder = Path(folder)
-        description = read_stored(folder / _DESCRIPTION, FORMAT_ONLY)
-        if str(description["format"]).startswith("tailwise-maps"):
-            raise InputError(f"{str(folder)!r} holds a model of maps, which only predict and evaluate take")
-        if description["format"] != _FORMAT:
-            raise InputError(
-                f"{str(folder)!r} has model format {description['format']}, this version reads {_FORMAT}; "
-                "use the version that wrote it"
-            )
-        check_stored(description, MODEL, folder / _DESCRIPTION)
-        kind = description["model"]["kind"]
-        if kind not in BACKENDS:
-            raise InputError(f"{str(folder)!r} holds a model of kind {kind!r}, which this version does not have")
-        backend = load_backend(kind)
-        backend.check_installed()
-        try:
-            model = backend.load(folder, description["model"])
-            inputs = backend.load_inputs(folder, description.get("inputs"), model)
-            back = None if description.get("back") is None else WayBack.from_json(description["back"])
-            transform = None if back is None else back.transform
-            relevance, correction, intervals = (description[k] for k in ("relevance", "correction", "intervals"))
-            optional = ("dial", "conditional", "atoms", "held_out")  # none in models before these
-            dial, conditional, saved_atoms, held_out = (description.get(name) for name in optional)
-            leaderboard, censored = description.get("leaderboard"), description.get("censored")
-            atoms = None if saved_atoms is None else atoms_from_json(saved_atoms)
-            schema = Schema.from_json(description["schema"])
-            return cls(
-                schema if schema.seen else replace(schema, seen=_levels(inputs)),
-                inputs,
-                model if back is None else TransformedPredictor(model, back),
-                Shots.from_json(description["shots"]),
-                None if relevance is None else Relevance.from_json(relevance),
-                None if correction is None else Correction.from_json(correction),
-                None if intervals is None else RegionIntervals.from_json(intervals),
-                None if dial is None else _load_dial(dial),
-                None if conditional is None else ConditionalDensity.from_json(conditional),
-                float(description.get("balance", 0.0)),
-                bool(description.get("reweighted", False)),
-                None if leaderboard is None else Leaderboard.from_json(leaderboard),
-                atoms,
-                None if held_out is None else HeldOut.load(folder, held_out, atoms, transform),
-                censoring=None if censored is None else Censoring.from_json(censored),
-            )
-        except DAMAGED as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise InputError(f"{str(folder)!r} is not a complete model folder: {reason}") from error
-
-
-def _scalar(predictive: AnyPredictive | None) -> Predictive | None:
-    """Return distributions of one target; ``None`` of several targets, or where there are none."""
-    return predictive if isinstance(predictive, Predictive) else None
-
-
-def _grid(task: Task) -> BinGrid | None:
-    """Return the grid of bins of a task of several targets."""
-    return task.shots.bins if isinstance(task.shots.bins, BinGrid) else None
-
-
-def _load_dial(saved: dict[str, Any]) -> Dial | VectorDial:
-    """Return a saved dial; that of several targets has a lowest label for each."""
-    return VectorDial.from_json(saved) if isinstance(saved["density"]["low"], list) else Dial.from_json(saved)
-
-
-def _levels(inputs: Any) -> dict[str, Seen]:
-    """Return the categories that the inputs of a model of an earlier version know, by column."""
-    seen: dict[str, Seen] = {}
-    for part in getattr(inputs, "parts", (inputs,)):
-        preprocessor = getattr(part, "preprocessor", None)
-        for name, levels in ({} if preprocessor is None else levels_of(preprocessor)).items():
-            before = seen[name].levels if name in seen else ()
-            seen[name] = Seen(levels=tuple(sorted({*(before or ()), *(levels.levels or ())})))
-    return seen
+        return cls(**fields_of(Path(folder)))
 
 
 def _length(x: Any) -> int:

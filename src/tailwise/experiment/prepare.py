@@ -25,6 +25,7 @@ from tailwise.data.targets import check_target, require_column, target_names, ta
 from tailwise.data.task import Task
 from tailwise.data.time_order import ROLE as TIME
 from tailwise.data.time_order import TimeOrder, check_time_column, note_on_dates, seasons_alone, time_order
+from tailwise.experiment.target_bins import bins_for, check_bins, check_several, note_on_crowded_bin
 from tailwise.labels.bin_grid import BinGrid
 from tailwise.labels.bins import Bins
 from tailwise.labels.gaps import Gaps
@@ -177,9 +178,9 @@ def prepare(
             f"the table has {counted(len(rows), 'row')} and {counted(len(names), 'column')}; "
             "a target and at least one feature are needed (is the separator right?)"
         )
-    _check_bins(bin_width, n_bins, edges, shots, regions)
+    check_bins(bin_width, n_bins, edges, shots, regions)
     targets = target_names(target, names)
-    _check_several(targets, edges=edges, mask_target=mask_target)
+    check_several(targets, edges=edges, mask_target=mask_target)
     of_targets = rows.frame(list(targets))
     readings = {name: target_reading(of_targets, name, rules) for name in targets}
     values, labelled = target_rows(of_targets, targets, drop=drop_missing_target, readings=readings)
@@ -285,7 +286,7 @@ def prepare(
         weight=row_weight,
         time=times,
     )
-    task.notes.extend(_crowded_bin(y_train, task.shots))
+    task.notes.extend(note_on_crowded_bin(y_train, task.shots))
     return task
 
 
@@ -342,22 +343,6 @@ def _part_source(table: "str | Path | pd.DataFrame", rows: Rows) -> Source:
     return load_source(str(table), text=text_columns(rows))
 
 
-def _check_bins(
-    bin_width: float | None,
-    n_bins: int | None,
-    edges: Sequence[float] | None,
-    shots: tuple[float, float] | None,
-    regions: Mapping[str, Sequence[int]] | None,
-) -> None:
-    """Raise for choices of bins and regions that contradict each other."""
-    if bin_width is not None and n_bins is not None:
-        raise InputError("give `bin_width` or `n_bins`, not both")
-    if edges is not None and (bin_width is not None or n_bins is not None):
-        raise InputError("give the edges of the bins, or their width or number, not both")
-    if regions is not None and (edges is None or shots is not None or set(regions) != {"many", "medium"}):
-        raise InputError(f"regions list the bins of given edges as many and medium, without shots; got {regions!r}")
-
-
 def _groups(rows: Rows, group: str | None, targets: Sequence[str]) -> NDArray[np.generic] | None:
     """Return the group of each row as text; ``None`` without groups."""
     if group is None:
@@ -377,69 +362,11 @@ def _check_key(key: str, targets: Sequence[str], names: Sequence[str]) -> None:
     require_column(key, names, "`split_key`")
 
 
-def _crowded_bin(y_train: NDArray[np.float64], shots: Shots) -> list[str]:
-    """Return a note where one bin holds most training rows, of more than one label."""
-    if isinstance(shots.bins, OutputBins):
-        return []
-    bins, fullest = shots.bins, int(shots.counts.max())
-    crowd = np.unique(y_train[bins.index(y_train) == shots.counts.argmax()], axis=0)
-    if 2 * fullest <= len(y_train) or len(crowd) < 2:
-        return []
-    way_out = f"`bin_width={_narrower(crowd):g}`" if crowd.ndim == 1 else "a smaller `bin_width`"
-    return [
-        f"one bin of {bins.n_bins} holds {fullest / len(y_train):.0%} of the training rows; "
-        f"{way_out} would tell its labels apart"
-    ]
-
-
 def _names_validation(rows: Rows, column: str) -> bool:
     """Return whether a split column has validation rows."""
     return bool((split_column_parts(rows.frame([column])[column]) == "val").any())
 
 
-def _check_several(
-    targets: Sequence[str], *, edges: Sequence[float] | None, mask_target: Sequence[tuple[float, float]]
-) -> None:
-    """Raise for choices that only one target can have."""
-    if len(targets) == 1:
-        return
-    if mask_target:
-        raise InputError(
-            f"`mask_target` removes a range of one target, and there are {len(targets)}; leave it out, or name one "
-            "`target`"
-        )
-    if edges is not None:
-        raise InputError(f"edges are of one target, and there are {len(targets)}; give a width or number of bins")
-
-
 def _columns(y: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the labels of each target, ``(K, n)``."""
     return np.atleast_2d(y.T)
-
-
-def _narrower(crowd: NDArray[np.float64]) -> float:
-    """Return a round width that cuts these labels into about ten bins."""
-    return float(np.median(Bins.count(crowd, 10).widths).round(2 - int(np.floor(np.log10(np.ptp(crowd))))))
-
-
-def bins_for(
-    y: NDArray[np.float64], width: float | None, n_bins: int | None, edges: Sequence[float] | None = None
-) -> Bins | BinGrid | OutputBins:
-    """Return bins of labels, ``(n,)`` or ``(n, K)``: by width, number or edges, else by rule."""
-    if y.ndim == 2:
-        if y.shape[1] > BinGrid.MOST_AXES:
-            return OutputBins.from_labels(y, [_bins_of_one(column, width, n_bins, None) for column in y.T])
-        if width is None and n_bins is None:
-            return BinGrid.auto(y)
-        return BinGrid(tuple(_bins_of_one(column, width, n_bins, None) for column in y.T))
-    return _bins_of_one(y, width, n_bins, edges)
-
-
-def _bins_of_one(
-    y: NDArray[np.float64], width: float | None, n_bins: int | None, edges: Sequence[float] | None
-) -> Bins:
-    if edges is not None:
-        return Bins.from_edges(edges)
-    if width is not None:
-        return Bins.width(y, width)
-    return Bins.auto(y) if n_bins is None else Bins.count(y, n_bins)

@@ -32,7 +32,8 @@ class Experiment:
         encoder: encoder of a network, one of :data:`tailwise.modalities.encoder_names.ENCODERS`, or ``"auto"``; of
             maps also a network of images.
         method_params: parameters of the method's parts, ``{"conr": {"window": 2.0}}``.
-        params: parameters of the encoder, or of the model that is not a network.
+        params: parameters of the encoder, or of the model that is not a network; of a stack on images, texts and
+            signals also those of the encoders, by modality.
         recipe: epochs, batch size, learning rate, seed and the like.
         balance: of the predictions, from 0 (labels as they come) to 1 (every value equally likely), or ``"auto"``,
             which is chosen on held-out rows; it changes decisions alone, not the training.

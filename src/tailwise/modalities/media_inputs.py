@@ -20,7 +20,7 @@ from tailwise.modalities.media_rows import with_full_paths
 from tailwise.modalities.medium import Reader
 
 TABLE = "table"
-_ROWS_AT_ONCE = 1_024
+ROWS_AT_ONCE = 1_024
 _TABLE_FILE, _TRUSTED = "preprocess.skops", ["numpy.dtype"]
 
 
@@ -67,7 +67,7 @@ class MediaInputs:
             InputError: rows that are not in memory, cells or files that cannot be used.
         """
         rows = with_full_paths(rows, schema, Path())
-        return (self.of_frame(schema, frame) for frame in rows.pieces(_ROWS_AT_ONCE))
+        return (self.of_frame(schema, frame) for frame in rows.pieces(ROWS_AT_ONCE))
 
     def save(self, folder: Path) -> dict[str, Any]:
         """Write readers and preprocessing into a folder, and return the description that :meth:`load` needs."""

@@ -81,7 +81,7 @@ def media_setup(
         raise InputError(f"the table has no ordinary columns, so its encoder takes no parameters: {sorted(of_table)}")
     rows, y_train = table.rows_of("train")
     frame = rows.frame()
-    _check_files(table)
+    check_files(table)
     fitted: dict[str, FittedMedium] = {}
     described: dict[str, dict[str, Any]] = {}
     for position, medium in enumerate(schema.media):
@@ -149,7 +149,7 @@ class ValidationInputs:
             yield {name: values[rows] for name, values in self.kept.items()} | decoded
 
 
-def _check_files(table: Task) -> None:
+def check_files(table: Task) -> None:
     """Raise if files of any part cannot be used, before anything is trained."""
     frame = pd.concat([table.rows_of(part)[0].frame() for part in ("train", "val", "test")])
     for medium in table.schema.media:

@@ -11,8 +11,9 @@ from tailwise._checks import InputError
 from tailwise._files import naming, write_json, write_text
 from tailwise.data.task import Task
 from tailwise.experiment.evaluate import Evaluation, PredictedPart, evaluate, predict_part
-from tailwise.experiment.model import FittedModel, Predictions
+from tailwise.experiment.model import FittedModel
 from tailwise.experiment.references import plain_network
+from tailwise.experiment.row_predictions import Predictions
 from tailwise.experiment.spec import Experiment
 from tailwise.experiment.worst_rows import worst_rows
 from tailwise.modalities.kinds import kinds

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tailwise.labels.shots import Shots
 
 _REGIONS = ("few", "medium", "many")
+_FEW_ROWS = 30
 OBJECTIVES = (*_REGIONS, "bmae", "mae")
 
 
@@ -54,6 +55,18 @@ class Aim:
         """
         if self.minimise in _REGIONS and not (shots.names(y_val) == self.minimise).any():
             self.value({})
+
+    def notes(self, y_val: "NDArray[np.float64]", shots: "Shots") -> list[str]:
+        """Return a warning if the region that is minimised has few validation rows; arguments as for :meth:`check`."""
+        if self.minimise not in _REGIONS:
+            return []
+        n = int((shots.names(y_val) == self.minimise).sum())
+        if n >= _FEW_ROWS:
+            return []
+        return [
+            f"only {n} of the rows that trials are scored on lie in the region {self.minimise!r}, below {_FEW_ROWS}: "
+            "the best score is largely chance there; `minimise` bmae has more rows to go by"
+        ]
 
     def value(self, errors: Mapping[str, float]) -> float:
         """Return the score of validation errors, target units.

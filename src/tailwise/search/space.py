@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
 from tailwise._checks import InputError, one_of
-from tailwise.backends.names import SINGLE_MODELS, load_backend
+from tailwise.backends.names import MODELS, load_backend
 from tailwise.backends.protocol import Between
 from tailwise.experiment.spec import Experiment
 from tailwise.methods.build import compose
@@ -27,6 +27,8 @@ METHODS = (
 )
 METHODS_OF_TREES = ("vanilla", "reweight+lds", "denseweight", "smoter", "smogn", "sera")
 DEFAULT_ENCODERS = ("mlp", "mlp-ple")
+_VANILLA = "vanilla"
+_STACK, _BALANCE = "stack", "balance"
 _MODEL_PARAMS = "of_it"  # name in tune.json and in stored studies
 
 # Parameters that are varied, by part. Parts that are not listed keep their defaults.
@@ -60,12 +62,14 @@ def stored_settings(experiment: Experiment, recipe: Recipe) -> dict[str, Any]:
         recipe: the recipe of all trials.
     """
     lr = experiment.recipe.lr
+    balance = {_BALANCE: experiment.balance} if experiment.model == _STACK else {}
     return {
         "method": experiment.method,
         "params": {part: dict(params) for part, params in experiment.method_params.items()},
         "encoder": experiment.encoder,
         "lr": None if lr == recipe.lr else lr,
         _MODEL_PARAMS: dict(experiment.params),
+        **balance,
     }
 
 
@@ -73,7 +77,13 @@ def from_stored(stored: Mapping[str, Any], model: str, recipe: Recipe) -> Experi
     """Return the experiment of settings that :func:`stored_settings` gave."""
     lr = recipe.lr if stored["lr"] is None else float(stored["lr"])
     return Experiment(
-        stored["method"], model, stored["encoder"], stored["params"], stored[_MODEL_PARAMS], replace(recipe, lr=lr)
+        stored["method"],
+        model,
+        stored["encoder"],
+        stored["params"],
+        stored[_MODEL_PARAMS],
+        replace(recipe, lr=lr),
+        balance=stored.get(_BALANCE, 0.0),
     )
 
 
@@ -94,9 +104,11 @@ class Draws(Protocol):
 class Space:
     """Methods and encoders that a search varies, with the parameters of their parts, of the model and of the recipe.
 
+    Of a stack the experts are varied, those whose packages are installed; the plain network is always one of them.
+
     Args:
-        methods: method strings.
-        model: one of :data:`tailwise.backends.names.SINGLE_MODELS`.
+        methods: method strings; of a stack ``"vanilla"`` alone.
+        model: one of :data:`tailwise.backends.names.MODELS`.
         encoders: encoders of networks.
         transform: of the target, for all trials; see :class:`tailwise.experiment.spec.Experiment`.
 
@@ -110,7 +122,9 @@ class Space:
     transform: str | None = None
 
     def __post_init__(self) -> None:
-        one_of(self.model, "`model`", SINGLE_MODELS)
+        one_of(self.model, "`model`", MODELS)
+        if self.model == _STACK and self.methods != (_VANILLA,):
+            raise InputError(f"a stack trains its experts by {_VANILLA!r} and searches these; leave `method` out")
         self.plain(Recipe())  # raises for a transform that does not exist
         for method in self.methods:
             compose(method)
@@ -126,7 +140,7 @@ class Space:
         """
         if encoders and model != "network":
             raise InputError(f"`encoder` is for networks; `model={model!r}` has none")
-        defaults = METHODS if model == "network" else METHODS_OF_TREES
+        defaults = {"network": METHODS, _STACK: (_VANILLA,)}.get(model, METHODS_OF_TREES)
         return cls(
             tuple(dict.fromkeys(methods)) or defaults,
             model,
@@ -135,8 +149,16 @@ class Space:
         )
 
     def plain(self, recipe: Recipe) -> Experiment:
-        """Return vanilla with the default settings of the model."""
-        return Experiment("vanilla", self.model, recipe=recipe, transform=self.transform)
+        """Return vanilla with the default settings of the model; of a stack, a single plain network."""
+        model = "network" if self.model == _STACK else self.model
+        return Experiment(_VANILLA, model, recipe=recipe, transform=self.transform)
+
+    def stack(self, others: Sequence[str], recipe: Recipe) -> Experiment:
+        """Return a stack of the plain network and other experts, in the order in which experts are listed."""
+        from tailwise.backends.stack.experts import EXPERTS, PLAIN
+
+        experts = [name for name in EXPERTS if name == PLAIN or name in others]
+        return Experiment(_VANILLA, _STACK, params={"experts": experts}, recipe=recipe, transform=self.transform)
 
     def stored(self, drawn: Mapping[str, Any], recipe: Recipe) -> Experiment:
         """Return the experiment of a trial from its stored settings, see :func:`stored_settings`."""
@@ -148,6 +170,9 @@ class Space:
 
     def draw(self, trial: Draws, recipe: Recipe) -> Experiment:
         """Draw the settings of a trial; the recipe is that of all trials."""
+        if self.model == _STACK:
+            drawn = {name: trial.suggest_categorical(f"with {name}", ("yes", "no")) for name in other_experts()}
+            return self.stack([name for name, answer in drawn.items() if answer == "yes"], recipe)
         method = str(trial.suggest_categorical("method", self.methods))
         method_params = {
             part: {name: _draw(trial, f"{part}.{name}", span) for name, span in PARTS[part].items()}
@@ -171,3 +196,18 @@ def _draw(trial: Draws, name: str, span: Between) -> Any:
     if span.whole:
         return trial.suggest_int(name, int(span.low), int(span.high), log=span.log)
     return float(f"{trial.suggest_float(name, span.low, span.high, log=span.log):.4g}")
+
+
+def other_experts() -> list[str]:
+    """Return the experts beside the plain network whose packages are installed."""
+    from tailwise.backends.stack.experts import EXPERTS, PLAIN
+
+    return [name for name, expert in EXPERTS.items() if name != PLAIN and _is_installed(expert.model)]
+
+
+def _is_installed(model: str) -> bool:
+    try:
+        load_backend(model).check_installed()
+    except InputError:
+        return False
+    return True

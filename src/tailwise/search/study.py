@@ -6,7 +6,7 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,17 @@ from filelock import FileLock
 
 from tailwise._checks import InputError
 from tailwise._files import naming
-from tailwise.backends.protocol import Fitting
+from tailwise.backends.names import STACK
+from tailwise.backends.protocol import Fitting, OutOfFold
+from tailwise.backends.stack.fitting import StackFitting
+from tailwise.backends.stack.trained_fold import TrainedFold
+from tailwise.backends.transformed import TransformedFitting
 from tailwise.data.task import Task
 from tailwise.experiment.fit import start
 from tailwise.experiment.spec import Experiment
 from tailwise.search.aim import Aim
 from tailwise.search.space import Space, stored_settings
+from tailwise.search.stack_trial import best_balance, plain_errors
 from tailwise.training.recipe import Recipe
 
 JOURNAL = "study.journal"
@@ -90,6 +95,7 @@ class Search:
     ) -> None:
         optuna = require_optuna()
         self.table, self.space, self.aim, self.recipe = table, space, aim, recipe
+        self._folds: dict[tuple[str, int], TrainedFold] = {}
         plain = json.loads(json.dumps(settings))
         digest = hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:12]
         optuna.logging.disable_default_handler()  # failures are reported by the caller
@@ -118,7 +124,10 @@ class Search:
         errors: dict[str, float] | None = self.study.user_attrs.get(_VANILLA)
         if errors is None:
             with _quiet():
-                errors = _run(self.start(self.space.plain(self.recipe)))
+                if self.space.model == STACK:
+                    errors = plain_errors(self.table, self._out_of_fold(self.space.stack((), self.recipe)))
+                else:
+                    errors = _run(self.start(self.space.plain(self.recipe)))
             self.study.set_user_attr(_VANILLA, errors)
         return errors
 
@@ -200,6 +209,8 @@ class Search:
         try:
             self._latest = trial.number
             experiment = self.space.draw(trial, self.recipe)
+            if self.space.model == STACK:
+                return self._stack(trial, experiment)
             trial.set_user_attr(_DRAWN, stored_settings(experiment, self.recipe))
             setup = self.start(experiment)
             errors: dict[str, float] = {}
@@ -223,6 +234,27 @@ class Search:
         except Exception as error:  # a bug in one trial must not end the study
             trial.set_user_attr(_FAILED, f"{type(error).__name__}: {error}")
             raise
+
+    def _stack(self, trial: Any, experiment: Experiment) -> float:
+        """Score a stack of the drawn experts at its best balance."""
+        known = self._out_of_fold(experiment)
+        balance, errors = best_balance(self.table, known, self.aim, self.vanilla)
+        trial.set_user_attr(_DRAWN, stored_settings(replace(experiment, balance=balance), self.recipe))
+        self._record(trial, errors)
+        return self.aim.value(errors)
+
+    def _out_of_fold(self, experiment: Experiment) -> OutOfFold:
+        """Train a stack; each expert's folds are trained once in a search, whatever stacks it is part of."""
+        fitting = self.start(experiment)
+        stack = fitting.inner if isinstance(fitting, TransformedFitting) else fitting
+        if not isinstance(stack, StackFitting):
+            raise TypeError(f"the training of a stack was expected, got {type(stack).__name__}")
+        stack.known = self._folds
+        for _ in fitting.epochs():
+            pass
+        if fitting.out_of_fold is None:
+            raise RuntimeError("a stack knows its out-of-fold predictions when its epochs have ended")
+        return fitting.out_of_fold
 
     def _record(self, trial: Any, errors: dict[str, float]) -> None:
         trial.set_user_attr(_ERRORS, errors)

@@ -1,5 +1,6 @@
 """The ``tailwise train`` command that trains the settings of a search again."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,7 +24,7 @@ def train_command(data: str, target: str, experiment: Experiment, recipe: Recipe
         'tailwise train a.csv --target y --split random --method inv --model linear --seed 0 --criterion both'
     """
     words = [*_settings_words(experiment, recipe), "--seed", str(recipe.seed), "--criterion", recipe.criterion]
-    if experiment.model == "network" and recipe.epochs != Recipe.epochs:
+    if experiment.model in ("network", "stack") and recipe.epochs != Recipe.epochs:
         words += ["--epochs", str(recipe.epochs)]
     return Commands.of(data, target, choices).train(experiment.method, *words)
 
@@ -47,8 +48,13 @@ def _settings_words(experiment: Experiment, recipe: Recipe) -> list[str]:
         words += ["--model", experiment.model, *_set_words("model", experiment.params)]
     words += [] if experiment.transform is None else ["--transform", experiment.transform]
     lr = experiment.recipe.lr
+    words += [] if experiment.balance == 0 else ["--balance", str(experiment.balance)]
     return words + ([] if lr == recipe.lr else ["--lr", repr(lr)])
 
 
 def _set_words(part: str, params: Mapping[str, Any]) -> list[str]:
-    return [word for name, value in params.items() for word in ("--set", f"{part}.{name}={value!r}")]
+    return [word for name, value in params.items() for word in ("--set", f"{part}.{name}={_text(value)}")]
+
+
+def _text(value: Any) -> str:
+    return json.dumps(list(value)) if isinstance(value, list | tuple) else repr(value)

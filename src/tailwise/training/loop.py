@@ -4,6 +4,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from datetime import timedelta
 from functools import partial, reduce
 from operator import add
@@ -24,6 +25,7 @@ from tailwise.methods.objective import parameter_groups, trained_parameters, wit
 from tailwise.training.batches import BatchSource
 from tailwise.training.checkpoint import optimizer_tensors, restore_optimizer, under
 from tailwise.training.epoch import Epoch
+from tailwise.training.one_thread import one_thread
 from tailwise.training.recipe import Recipe
 
 Validate = Callable[[nn.Module], Mapping[str, float]]
@@ -46,6 +48,8 @@ class Training:
             ``y_train`` is a random part.
         validate: from the model in evaluation mode to validation errors by name, ``recipe.criterion`` among them.
         recipe: settings of the training.
+        is_small: whether the network is so small that it trains on one thread of a CPU: more gain little, wait long for
+            each other where other processes use their cores, and may change the last digits.
 
     Example:
         >>> from tailwise.methods.build import compose
@@ -71,8 +75,9 @@ class Training:
         bins: Bins | BinGrid | LabelDensity | None,
         validate: Validate,
         recipe: Recipe,
+        is_small: bool = False,
     ) -> None:
-        self.method, self.model = method, model
+        self.method, self.model, self.is_small = method, model, is_small
         self.y_train, self.bins, self.validate, self.recipe = y_train, bins, validate, recipe
         self.accelerator = accelerator_for(recipe)
         self.batches = batches.to(self.device)
@@ -100,7 +105,9 @@ class Training:
                 self.stage, self.epoch, self.best_score, self.waited = self.stage + 1, 0, math.inf, 0
                 self.seconds = 0.0
                 self._start_stage()
-            yield self._one_epoch()
+            with one_thread() if self.is_small else nullcontext():
+                epoch = self._one_epoch()
+            yield epoch
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Return everything needed to go on after the last epoch: tensors, and numbers."""

@@ -11,11 +11,14 @@ from tailwise._checks import InputError, row_weights
 from tailwise.backends.names import load_backend
 from tailwise.backends.protocol import Backend, Between, Inputs, Predictor
 from tailwise.backends.stack.fitting import StackFitting
+from tailwise.backends.stack.media_folds import MediaStackFitting
 from tailwise.backends.stack.stack_settings import StackSettings
 from tailwise.backends.stack.stacked_model import KIND, StackedModel
 from tailwise.data.task import Task
 from tailwise.methods.build import Method
 from tailwise.modalities.encoder_names import AUTO
+from tailwise.modalities.kinds import kinds, modality_named
+from tailwise.modalities.media_setup import check_files, check_kinds
 from tailwise.training.loop import accelerator_for
 from tailwise.training.recipe import Recipe
 
@@ -23,7 +26,7 @@ _FEWEST_ROWS = 30
 
 
 class StackBackend:
-    """A stack of experts on tables, trained on rows as they come."""
+    """A stack of experts, trained on rows as they come; of images, texts and signals on features of a network."""
 
     name = KIND
     losses: Collection[str] = ("mse",)
@@ -31,8 +34,11 @@ class StackBackend:
     varied: Mapping[str, Between] = {}
 
     def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the settings of the stack, see :class:`tailwise.backends.stack.stack_settings.StackSettings`."""
-        StackSettings.from_params(given)
+        """Return the settings of the stack and of encoders by modality.
+
+        See :class:`tailwise.backends.stack.stack_settings.StackSettings`.
+        """
+        StackSettings.from_params(_without_media(given))
         return dict(given)
 
     def start(
@@ -48,17 +54,18 @@ class StackBackend:
         """Set up a training; each fold takes the weights of its rows from the task.
 
         Raises:
-            InputError: weights that do not work, several targets, images or texts, a method, rows that are not in
-                memory, fewer than 30 training and validation rows, a device that is not available, an expert whose
-                package is not installed.
+            InputError: weights that do not work, several targets, a method, rows that are not in memory, fewer than 30
+                training and validation rows, a device that is not available, an expert whose package is not installed,
+                files of images or signals that cannot be used.
         """
-        settings = StackSettings.from_params(params)
+        settings = StackSettings.from_params(_without_media(params))
         if method.name != "vanilla":
             raise InputError(f"a stack trains its experts on rows as they come, without {method.name!r}; leave it out")
         if encoder != AUTO:
             raise InputError("a stack has no encoder of its own; leave `encoder` out")
-        if len(task.schema.targets) > 1 or task.schema.media:
-            raise InputError("a stack is for one target of a table without images, texts or signals; use the network")
+        if len(task.schema.targets) > 1:
+            raise InputError(f"a stack predicts one target, and there are {len(task.schema.targets)}; use the network")
+        check_kinds(params, task.schema)
         if not task.rows.in_memory:
             raise InputError("a stack needs the rows in memory; give a file, not a folder, or use the network")
         n = task.count("train") + (task.count("val") if task.held_out else 0)
@@ -71,6 +78,10 @@ class StackBackend:
         accelerator_for(recipe)  # refuse a device or precision before anything is trained
         for expert in settings.chosen:
             load_backend(expert.model).check_installed()
+        if task.schema.media:
+            of_media = {kind: modality_named(kind).checked(params[kind]) for kind in kinds() if kind in params}
+            check_files(task)
+            return MediaStackFitting(task, recipe, settings.for_media(), of_media)
         return StackFitting(task, recipe, settings)
 
     def load(self, folder: Path, description: Mapping[str, Any]) -> StackedModel:
@@ -88,6 +99,11 @@ class StackBackend:
 
     def silence(self) -> None:
         """Nothing to silence: each expert is silenced where it is trained."""
+
+
+def _without_media(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters that are not those of encoders of images, texts and signals."""
+    return {name: value for name, value in params.items() if name not in kinds()}
 
 
 BACKEND: Backend = StackBackend()

@@ -14,6 +14,7 @@ from tailwise.training.recipe import Recipe
 PLAIN = "network"
 _DEFAULT = Recipe()
 _LARGE_BATCH = 64
+_EPOCHS = 40
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,11 @@ class Expert:
         """Return the recipe of this expert in a stack with a recipe, of ``n`` training rows.
 
         The kept epoch, or round, is the best for rows as they come. Where the default batch has 64 rows or more and
-        neither batch nor learning rate is given, both are doubled: half as many steps lose nothing in a stack.
+        neither batch nor learning rate is given, both are doubled: half as many steps lose nothing in a stack. If the
+        number of epochs is not given either, it is 40: a third less time for .6 % of the error (docs/results.md).
         """
+        if recipe.epochs == _DEFAULT.epochs:
+            recipe = replace(recipe, epochs=_EPOCHS)
         size = recipe.batch_size_for(n)
         if recipe.batch_size is None and recipe.lr == _DEFAULT.lr and size >= _LARGE_BATCH:
             recipe = replace(recipe, batch_size=min(2 * size, 256), lr=2 * recipe.lr)

@@ -36,6 +36,10 @@ class StackFitting:
         task: the data; training and validation rows are shared out over the folds.
         recipe: of the experts; its seed is that of the folds too.
         settings: experts, folds, parallel trainings.
+
+    Attributes:
+        known: folds that were trained before, by expert and fold, with this task and recipe; what is trained is added.
+            A search over experts gives all its trainings the same.
     """
 
     resumable = True
@@ -46,6 +50,7 @@ class StackFitting:
         self.fold = folds_of(task, settings, recipe.seed)
         self.experts: Sequence[Expert] = settings.chosen
         self.trained: list[TrainedFold] = []
+        self.known: dict[tuple[str, int], TrainedFold] = {}
         self._model: StackedModel | None = None
         self._out_of_fold: OutOfFold | None = None
 
@@ -73,14 +78,12 @@ class StackFitting:
     def epochs(self) -> Iterator[Epoch]:
         """Train expert by expert; one :class:`Epoch` a fold, whose errors are those of the fold left out."""
         n_folds, started = int(self.fold.max()) + 1, time.perf_counter()
-        for place, expert in enumerate(self.experts):
-            done = [one for one in self.trained if one.expert == expert.name]
-            limit = self._seconds(time.perf_counter() - started, len(self.experts) - place, n_folds)
-            for one in self._train(expert, range(len(done), n_folds), limit):
-                self.trained.append(one)
-                y = self.task.y[self.fold == one.fold]
-                errors = self.task.errors(y, one.columns[:, 0], self._weight(self.fold == one.fold))
-                yield Epoch(place, one.fold, n_folds, {}, errors, 0.0, one.seconds, best=True)
+        place = {expert.name: number for number, expert in enumerate(self.experts)}
+        for one in self._train(n_folds, started):
+            self.trained.append(one)
+            y = self.task.y[self.fold == one.fold]
+            errors = self.task.errors(y, one.columns[:, 0], self._weight(self.fold == one.fold))
+            yield Epoch(place[one.expert], one.fold, n_folds, {}, errors, 0.0, one.seconds, best=True)
         self._combine(
             None if self.settings.seconds is None else self.settings.seconds - (time.perf_counter() - started)
         )
@@ -109,18 +112,29 @@ class StackFitting:
         except (KeyError, TypeError, ValueError) as error:
             raise InputError("the checkpoint does not fit this run; choose another `out`, or `overwrite` it") from error
 
-    def _train(self, expert: Expert, folds: Sequence[int], seconds: float | None) -> Iterator[TrainedFold]:
-        jobs = min(self.settings.workers, len(folds)) or 1
+    def _train(self, n_folds: int, started: float) -> Iterator[TrainedFold]:
+        """Train what is missing, folds within experts; a time limit is shared out whenever a training begins."""
+        wanted = [(expert, fold) for expert in self.experts for fold in range(n_folds)][len(self.trained) :]
+        missing = [(expert, fold) for expert, fold in wanted if (expert.name, fold) not in self.known]
+        jobs = min(self.settings.workers, len(missing)) or 1
         packing = packing_folder()
-        calls = (delayed(train_fold)(self.task, self.fold, k, expert, self.recipe, seconds, packing) for k in folds)
-        yield from in_parallel(calls, jobs=jobs, backend=self.settings.backend)
 
-    def _seconds(self, passed: float, experts_left: int, n_folds: int) -> float | None:
-        """Return the seconds that a fold of the next expert may take, for the budget to be kept."""
+        def calls() -> Iterator[Any]:
+            for place, (expert, fold) in enumerate(missing):
+                seconds = self._seconds(time.perf_counter() - started, -(-(len(missing) - place) // jobs))
+                yield delayed(train_fold)(self.task, self.fold, fold, expert, self.recipe, seconds, packing)
+
+        fresh = in_parallel(calls(), jobs=jobs, backend=self.settings.backend)
+        for expert, fold in wanted:
+            if (expert.name, fold) not in self.known:
+                self.known[expert.name, fold] = next(fresh)
+            yield self.known[expert.name, fold]
+
+    def _seconds(self, passed: float, rounds: int) -> float | None:
+        """Return the seconds that a training may take where so many follow one another, for the budget to be kept."""
         if self.settings.seconds is None:
             return None
-        rounds = -(-n_folds // min(self.settings.workers, n_folds))
-        return max((_OF_EXPERTS * self.settings.seconds - passed) / experts_left / rounds, 1e-3)
+        return max((_OF_EXPERTS * self.settings.seconds - passed) / rounds, 1e-3)
 
     def columns(self) -> list[NDArray[np.float64]]:
         """Return each expert's out-of-fold predictions ``(n, c)`` of the rows in folds, see :meth:`Expert.columns`."""

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
 from tailwise._checks import InputError, one_of, positive, whole
@@ -13,6 +13,7 @@ QUALITIES: Mapping[str, tuple[tuple[str, ...], int]] = {
     "good": (("lightgbm", PLAIN, "mixture network"), 4),
     "best": (("lightgbm", PLAIN, "mixture network", "tabm", "catboost"), 8),
 }
+MEDIA_FOLDS: Mapping[str, int] = {"good": 3, "best": 5}  # of images, texts and signals: an encoder is trained a fold
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,10 @@ class StackSettings:
     def chosen(self) -> tuple[Expert, ...]:
         """The experts."""
         return tuple(EXPERTS[name] for name in self.experts or QUALITIES[self.quality][0])
+
+    def for_media(self) -> Self:
+        """Return the settings for a table with images, texts or signals: fewer folds, where they are not given."""
+        return replace(self, folds=self.folds or MEDIA_FOLDS[self.quality])
 
     def folds_for(self, n: int) -> int:
         """Return the number of folds of ``n`` rows."""

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from tailwise.backends.protocol import Inputs, Outputs, Predictor
 from tailwise.backends.stack.combiner import Combiner
-from tailwise.backends.stack.experts import Expert
-from tailwise.backends.stack.trained_fold import TrainedFold, load_expert
+from tailwise.backends.stack.encoded_rows import EncodedRows, FeatureInputs
+from tailwise.backends.stack.experts import PLAIN, Expert
+from tailwise.backends.stack.trained_fold import TrainedFold, files_below, load_expert
 from tailwise.data.columns import Schema
 from tailwise.data.rows import Rows
 
@@ -67,22 +68,52 @@ class StackedModel:
 
     def columns(self, x: Mapping[str, Any]) -> NDArray[np.float64]:
         """Return the ``(n, c)`` inputs of the combiner: means over folds, points first, then quantiles."""
-        columns = []
-        for expert in self.experts:
-            places = [place for place, one in enumerate(self.trained) if one.expert == expert.name]
-            outputs = (self.models[i].outputs(x[str(i)], predictive=bool(expert.levels)) for i in places)
-            columns.append(np.mean([expert.columns(output) for output in outputs], axis=0))
-        return points_first(columns)
+        outputs = self._outputs(x)
+        return points_first(
+            [
+                np.mean([expert.columns(outputs[place]) for place in self._places(expert.name)], axis=0)
+                for expert in self.experts
+            ]
+        )
 
     def points_of(self, name: str, schema: Schema, rows: Rows) -> NDArray[np.float64]:
         """Return the ``(n,)`` predictions of one expert, the mean over its folds, target units."""
-        places = [place for place, one in enumerate(self.trained) if one.expert == name]
-        inputs = StackInputs(tuple(self.inputs.parts[place] for place in places))
-        pieces = [
-            np.mean([self.models[place].predict(x[str(i)]) for i, place in enumerate(places)], axis=0)
-            for x in inputs.pieces(schema, rows)
-        ]
+        places = self._places(name)
+        if any(isinstance(self.inputs.parts[place], FeatureInputs) for place in places):
+            needed = sorted({*places, *self._places(PLAIN)})
+        else:
+            needed = places
+        inputs = StackInputs(tuple(self.inputs.parts[place] for place in needed))
+        pieces = []
+        for x in inputs.pieces(schema, rows):
+            outputs = self._outputs({str(place): x[str(i)] for i, place in enumerate(needed)})
+            pieces.append(np.mean([outputs[place].pred for place in places], axis=0))
         return np.concatenate([np.empty(0), *pieces])
+
+    def _places(self, name: str) -> list[int]:
+        return [place for place, one in enumerate(self.trained) if one.expert == name]
+
+    def _outputs(self, x: Mapping[str, Any]) -> dict[int, Outputs]:
+        """Return the outputs of models by place; a network gives features to the experts on them in the same pass."""
+        levels = {expert.name: bool(expert.levels) for expert in self.experts}
+        waiting = {int(place): rows for place, rows in x.items() if isinstance(rows, EncodedRows)}
+        folds = {self.trained[place].fold for place in waiting}
+        outputs, features = {}, {}
+        for place in (int(name) for name in x):
+            one = self.trained[place]
+            if place not in waiting:
+                encodes = one.expert == PLAIN and one.fold in folds
+                outputs[place] = self.models[place].outputs(
+                    x[str(place)], features=encodes, predictive=levels[one.expert]
+                )
+                if encodes:
+                    features[one.fold] = outputs[place].features
+        for place, rows in waiting.items():
+            one, given = self.trained[place], features.get(self.trained[place].fold)
+            if given is None:
+                raise TypeError(f"no features of fold {one.fold} for {one.expert!r}")
+            outputs[place] = self.models[place].outputs(rows.with_features(given), predictive=levels[one.expert])
+        return outputs
 
     def outputs(self, x: Any, *, features: bool = False, predictive: bool = False) -> Outputs:  # noqa: ARG002
         """Return medians, standard deviations and distributions of rows; a stack has no features."""
@@ -119,7 +150,7 @@ class StackedModel:
                 str(plain["expert"]),
                 int(plain["fold"]),
                 np.empty((0, 0)),
-                _files(folder / str(place)),
+                files_below(folder / str(place)),
                 0.0,
             )
             for place, plain in enumerate(description["trained"])
@@ -131,7 +162,3 @@ class StackedModel:
 def points_first(columns: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
     """Return ``(n, c)`` columns of all experts: the point of each, then what else they give."""
     return np.concatenate([*(one[:, :1] for one in columns), *(one[:, 1:] for one in columns)], axis=1)
-
-
-def _files(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}

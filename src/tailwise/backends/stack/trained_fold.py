@@ -2,6 +2,7 @@
 
 import json
 import time
+import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -13,11 +14,12 @@ from torch import Tensor
 
 from tailwise._files import packing_folder, temporary_folder
 from tailwise.backends.names import load_backend
-from tailwise.backends.protocol import Inputs, Predictor
+from tailwise.backends.protocol import Fitting, Inputs, Predictor
+from tailwise.backends.stack.encoded_rows import FeatureInputs
 from tailwise.backends.stack.experts import Expert
-from tailwise.backends.stack.one_thread import one_thread
 from tailwise.data.task import Task
 from tailwise.methods.build import compose
+from tailwise.training.one_thread import one_thread
 from tailwise.training.recipe import Recipe
 
 _DESCRIPTION = "expert.json"
@@ -31,7 +33,7 @@ class TrainedFold:
         expert: name of the expert.
         fold: the fold that was left out.
         columns: ``(m, c)`` its predictions of the rows of the fold, see :meth:`Expert.columns`.
-        files: the files of its model folder by name, with a description.
+        files: the files of its model folder by their path in it, with a description.
         seconds: duration of the training.
     """
 
@@ -50,6 +52,7 @@ class TrainedFold:
     def write(self, folder: Path) -> None:
         """Write the files into a folder that exists."""
         for name, content in self.files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(content)
 
     def to_tensors(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -73,7 +76,8 @@ def load_expert(folder: Path) -> tuple[Inputs, Predictor]:
     description = json.loads((folder / _DESCRIPTION).read_text(encoding="utf-8"))
     backend = load_backend(description["model"]["kind"])
     model = backend.load(folder, description["model"])
-    return backend.load_inputs(folder, description["inputs"], model), model
+    inputs = backend.load_inputs(folder, description["inputs"], model)
+    return FeatureInputs(inputs) if description.get("on_features") else inputs, model
 
 
 def train_fold(
@@ -87,8 +91,6 @@ def train_fold(
 ) -> TrainedFold:
     """Train an expert on the rows of all other folds, stopping early on the fold left out, and predict that fold.
 
-    Where rows have a time, it is trained on the rows before the fold alone.
-
     Args:
         task: a task.
         fold: ``(n,)`` fold of each row of the task, -1 for rows that take no part.
@@ -99,38 +101,84 @@ def train_fold(
         packing: folder to pack the files of the model in; by default the system's temporary folder.
     """
     started = time.perf_counter()
+    inner = without_fold(task, fold, number)
+    with one_thread():
+        fitting = train_on(inner, expert, replace(expert.recipe_for(recipe, inner.count("train")), seconds=seconds))
+        columns = held_out_columns(fitting, inner, expert)
+    return packed(expert.name, number, columns, fitting, started, packing)
+
+
+def without_fold(task: Task, fold: NDArray[np.int64], number: int) -> Task:
+    """Return the task whose validation rows are one fold, and whose training rows are all other folds.
+
+    Where rows have a time, training rows are those before the fold alone.
+    """
     is_train = fold >= 0
     if task.time is not None:
         is_train = np.isin(task.part, ["train", "val"]) & (task.time < task.time[fold == number].min())
     part = np.where(fold == number, "val", np.where(is_train, "train", "masked"))
-    inner = replace(task, part=part, notes=[])
+    return replace(task, part=part, notes=[])
+
+
+def train_on(inner: Task, expert: Expert, recipe: Recipe) -> Fitting:
+    """Train an expert on the training rows of a task to the end, with a recipe of its own."""
     backend = load_backend(expert.model)
     backend.silence()
-    with one_thread():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # about settings of experts, which are not the user's
         fitting = backend.start(
             inner,
             compose(expert.method),
-            replace(expert.recipe_for(recipe, inner.count("train")), seconds=seconds),
+            recipe,
             params=expert.params,
             encoder=expert.encoder,
             sample_weight=inner.weight_of("train"),
         )
         for _ in fitting.epochs():
             pass
-        rows, _ = inner.rows_of("val")
-        predictive = bool(expert.levels)
-        columns = [
-            expert.columns(fitting.predictor.outputs(x, predictive=predictive))
-            for x in fitting.inputs.pieces(inner.schema, rows)
-        ]
-    files = _files_of(fitting.inputs, fitting.predictor, packing)
-    return TrainedFold(expert.name, number, np.concatenate(columns), files, time.perf_counter() - started)
+    return fitting
 
 
-def _files_of(inputs: Inputs, model: Predictor, packing: Path | None) -> dict[str, bytes]:
+def held_out_columns(fitting: Fitting, inner: Task, expert: Expert) -> NDArray[np.float64]:
+    """Return the predictions ``(m, c)`` of the validation rows, see :meth:`Expert.columns`."""
+    predictive = bool(expert.levels)
+    pieces = fitting.inputs.pieces(inner.schema, inner.rows_of("val")[0])
+    return np.concatenate([expert.columns(fitting.predictor.outputs(x, predictive=predictive)) for x in pieces])
+
+
+def packed(
+    expert: str,
+    number: int,
+    columns: NDArray[np.float64],
+    fitting: Fitting,
+    started: float,
+    packing: Path | None,
+    *,
+    on_features: bool = False,
+) -> TrainedFold:
+    """Return a trained expert with its model as the bytes of a folder.
+
+    Args:
+        expert: name of the expert.
+        number: the fold that was left out.
+        columns: predictions of its rows.
+        fitting: the training, at its end.
+        started: time at which the training began.
+        packing: folder to pack the files in.
+        on_features: whether the model's inputs are features that the network of the fold gives.
+    """
+    model = fitting.predictor
     with temporary_folder(packing) as name:
         folder = Path(name)
         model.cpu()
-        description = {"model": model.save(folder), "inputs": inputs.save(folder)}
+        model_saved, inputs_saved = model.save(folder), fitting.inputs.save(folder)
+        description = {"model": model_saved, "inputs": inputs_saved, "on_features": on_features}
         (folder / _DESCRIPTION).write_text(json.dumps(description), encoding="utf-8")
-        return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+        files = files_below(folder)
+    return TrainedFold(expert, number, columns, files, time.perf_counter() - started)
+
+
+def files_below(folder: Path) -> dict[str, bytes]:
+    """Return the contents of the files in a folder and its subfolders, by their path in it."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
