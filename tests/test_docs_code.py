@@ -21,6 +21,7 @@ DOCS = Path(__file__).resolve().parents[1] / "docs"
 TABLES = {  # files of `bash` blocks, by the names of the frames in Python
     "row-weights": {"claims.csv": "claims"},
     "many-outputs": {"plant.csv": "plant"},
+    "which-rows-are-wrong": {"houses.csv": "houses"},
     "time-series": {"load.csv": "load", "next-hours.csv": "next_hours"},
 }
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", flags=re.M | re.S)

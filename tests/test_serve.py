@@ -25,6 +25,7 @@ from tailwise._checks import InputError
 from tailwise.cli.main import run
 from tailwise.metrics.errors import mean_absolute_error
 from tailwise.runs.folder import MANIFEST, finish_run
+from tailwise.serve import templating
 from tailwise.serve.chart_series import Plot, Series
 from tailwise.serve.library import Library
 from tailwise.serve.server import RunServer
@@ -450,6 +451,18 @@ class TestCompare:
         assert percent in row or "no difference" in row
         assert "change " in row
         assert "other test rows: no paired change" in page[page.index(">other-rows<") :]
+
+    def test_the_headlines_come_first(self, served, full):
+        page = text(served, address("/compare", run=["vanilla", "deep/lds"]))
+        heads = page[page.index("<thead>") : page.index("</thead>")]
+        assert heads.index("As rows come") < heads.index("Evenly over values") < heads.index("All<")
+        for name in ("vanilla", "deep/lds"):
+            metrics = json.loads((full / name / "metrics.json").read_text())["all"]
+            assert f"<td>{templating._short(metrics['as_rows_come']['value'])}<small>" in page
+            assert f"<td>{templating._short(metrics['bmae']['value'])}<small>" in page
+        row = page[page.index(">deep/lds<") : page.index("</tbody>")]
+        changed = row.count("no difference") + row.count(" better<") + row.count(" worse<")
+        assert changed == row.count("<td>") - row.count('class="none"')
 
     def test_any_run_can_be_the_reference(self, served):
         page = text(served, address("/compare", run=["vanilla", "deep/lds"]))

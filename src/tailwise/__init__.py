@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tailwise.estimators import ImbalancedRegressor, ResampledRegressor, WeightedRegressor
     from tailwise.experiment.evaluate import Evaluation, evaluate
     from tailwise.experiment.fit import fit
+    from tailwise.experiment.importance import Explanation, explain
     from tailwise.experiment.model import FittedModel
     from tailwise.experiment.model import FittedModel as TableModel
     from tailwise.experiment.prepare import prepare
@@ -73,6 +74,8 @@ _WHERE = {
     "Evaluation": "experiment.evaluate",
     "Task": "data.task",
     "evaluate": "experiment.evaluate",
+    "Explanation": "experiment.importance",
+    "explain": "experiment.importance",
     "fit": "experiment.fit",
     "prepare": "experiment.prepare",
     "Training": "training.loop",
@@ -98,6 +101,7 @@ __all__ = [
     "ConR",
     "Evaluation",
     "Experiment",
+    "Explanation",
     "FittedModel",
     "FocalL1",
     "FocalMSE",
@@ -124,6 +128,7 @@ __all__ = [
     "density_weights",
     "dial",
     "evaluate",
+    "explain",
     "fit",
     "focal_loss",
     "lds_weights",

@@ -16,6 +16,7 @@ from tailwise.cli.compare import compare
 from tailwise.cli.diagnose import diagnose
 from tailwise.cli.dial import dial
 from tailwise.cli.evaluate_run import evaluate
+from tailwise.cli.explain_run import explain
 from tailwise.cli.export import export
 from tailwise.cli.flags import with_flags
 from tailwise.cli.launch import is_main, leave
@@ -49,6 +50,7 @@ app.command(rich_help_panel="Main job")(diagnose)
 app.command(rich_help_panel="Main job")(train)
 app.command(rich_help_panel="Main job")(predict)
 app.command(rich_help_panel="Main job")(evaluate)
+app.command(rich_help_panel="Main job")(explain)
 app.command(rich_help_panel="Main job")(dial)
 app.command(rich_help_panel="Main job")(compare)
 app.command(rich_help_panel="Main job")(tune)

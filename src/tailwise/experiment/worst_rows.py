@@ -7,9 +7,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tailwise._numbers import number
+from tailwise.data.columns import Schema
+from tailwise.data.rows import Rows
 from tailwise.data.task import Task
 from tailwise.experiment.evaluate import PredictedPart
-from tailwise.labels.shots import REGIONS
+from tailwise.labels.shots import REGIONS, Shots
 
 SHOWN = 20
 _COLUMNS = 6
@@ -61,12 +63,23 @@ def worst_rows(task: Task, predicted: PredictedPart) -> WorstRows | None:
         task: the data.
         predicted: predictions of one of its parts.
     """
-    names = [column.name for column in task.schema.columns]
+    return worst_of(task.rows_of(predicted.part)[0], task.schema, task.shots, predicted)
+
+
+def worst_of(rows: Rows, schema: Schema, shots: Shots, predicted: PredictedPart) -> WorstRows | None:
+    """Return the 20 rows with the largest absolute errors; ``None`` of several targets, no row or no ordinary column.
+
+    Args:
+        rows: the rows.
+        schema: their columns.
+        shots: regions of the target.
+        predicted: predictions of these rows.
+    """
+    names = [column.name for column in schema.columns]
     if predicted.y.ndim > 1 or not names or not len(predicted.y):
         return None
-    rows, _ = task.rows_of(predicted.part)
     error = predicted.counted() - predicted.y
-    codes = task.shots.codes(predicted.y)
+    codes = shots.codes(predicted.y)
     worst = np.argsort(-np.abs(error), kind="stable")[:SHOWN]
     shown = rows.select(worst).frame(names[:_COLUMNS])
     listed = tuple(
@@ -82,7 +95,7 @@ def worst_rows(task: Task, predicted: PredictedPart) -> WorstRows | None:
     too_low = (codes == REGIONS.index("few")) & (error < 0)
     traits: tuple[str, ...] = ()
     if too_low.sum() >= _FEWEST and (~too_low).any() and rows.in_memory:
-        features = task.schema.features(rows.frame())
+        features = schema.features(rows.frame())
         traits = tuple(in_common(features, too_low))
     return WorstRows(tuple(names[:_COLUMNS]), listed, traits, int(too_low.sum()))
 

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from tailwise._checks import InputError
 from tailwise.labels.shots import Shots
 from tailwise.metrics.confidence import Interval
+from tailwise.metrics.headlines import as_rows_come
 from tailwise.metrics.region_metrics import region_metrics
-from tailwise.report.against import Comparison, compare
+from tailwise.report.against import HEADLINES, Comparison, compare
 from tailwise.runs.folder import MODEL, PREDICTIONS, open_run
 from tailwise.runs.set_aside import MANIFEST
 from tailwise.serve.files import file_inside, read_object
@@ -68,7 +69,9 @@ class Column:
         remark: reason why filled is no paired change, or another remark.
         errors: MAE by region.
         rows: test rows by region.
-        changes: change against the first run by region; empty if the test rows differ.
+        changes: change against the first run by region and headline; empty if the test rows differ.
+        headlines: errors as rows come and evenly over values, by the keys of
+            :data:`tailwise.report.against.HEADLINES`.
     """
 
     run: Run
@@ -78,6 +81,7 @@ class Column:
     errors: Mapping[str, Interval]
     rows: Mapping[str, int]
     changes: Mapping[str, Comparison]
+    headlines: Mapping[str, Interval]
 
 
 def put_beside(root: Path, runs: Sequence[Run]) -> list[Column]:
@@ -147,21 +151,23 @@ def _column(root: Path, run: Run, name: str, first: Column | None) -> Column:
     regions = [region for region in run.metrics if run.rows(region)]
     errors = {region: error for region in regions if (error := run.error(region)) is not None}
     rows = {region: run.rows(region) for region in regions}
+    headlines = {key: error for key in HEADLINES if (error := run.error("all", key)) is not None}
     try:
         tested = read_tested(root, run)
     except InputError as mistake:
-        return Column(run, name, None, str(mistake), errors, rows, {})
+        return Column(run, name, None, str(mistake), errors, rows, {}, headlines)
     if first is None or first.tested is None:
-        return Column(run, name, tested, "", errors, rows, {})
+        return Column(run, name, tested, "", errors, rows, {}, headlines)
     if run.target != first.run.target:
-        return Column(run, name, tested, f"another target, {run.target}: nothing to compare", errors, rows, {})
+        remark = f"another target, {run.target}: nothing to compare"
+        return Column(run, name, tested, remark, errors, rows, {}, headlines)
     if not tested.same_rows(first.tested):
-        return Column(run, name, tested, "other test rows: no paired change", errors, rows, {})
+        return Column(run, name, tested, "other test rows: no paired change", errors, rows, {}, headlines)
     remark = ""
     if not tested.same_regions(first.tested):
         remark = f"regions here are those of {first.name}"
-        errors, rows = _by_regions_of(first.tested.shots, tested)
-    return Column(run, name, tested, remark, errors, rows, _changes(tested, first.tested))
+        errors, rows, headlines = _by_regions_of(first.tested.shots, tested)
+    return Column(run, name, tested, remark, errors, rows, _changes(tested, first.tested), headlines)
 
 
 @lru_cache(maxsize=64)
@@ -170,7 +176,13 @@ def _changes(ours: Tested, theirs: Tested) -> Mapping[str, Comparison]:
 
 
 @lru_cache(maxsize=64)
-def _by_regions_of(shots: Shots, tested: Tested) -> tuple[dict[str, Interval], dict[str, int]]:
+def _by_regions_of(shots: Shots, tested: Tested) -> tuple[dict[str, Interval], dict[str, int], dict[str, Interval]]:
+    """Return errors and rows by region, and both headlines, by the regions and bins of another run."""
     by_region = region_metrics(tested.y_true, tested.y_pred, shots, sample_weight=tested.weight)
     filled = {region: metrics for region, metrics in by_region.items() if metrics.n}
-    return {region: m.metrics["mae"] for region, m in filled.items()}, {region: m.n for region, m in filled.items()}
+    headlines = {
+        "as_rows_come": as_rows_come(tested.y_true, tested.y_pred, shots, sample_weight=tested.weight),
+        "bmae": by_region["all"].metrics["bmae"],
+    }
+    errors = {region: m.metrics["mae"] for region, m in filled.items()}
+    return errors, {region: m.n for region, m in filled.items()}, headlines

@@ -6,6 +6,7 @@ from typing import Any
 from markupsafe import Markup
 
 from tailwise.metrics.region_metrics import METRICS
+from tailwise.report.against import HEADLINES
 from tailwise.serve.beside import MOST_RUNS, Column
 from tailwise.serve.chart_series import KINDS, Plot
 from tailwise.serve.library import Page
@@ -51,6 +52,7 @@ def compare_page(columns: Sequence[Column], curve: str) -> str:
         title="Runs beside each other",
         columns=columns,
         regions=list(dict.fromkeys(region for column in columns for region in column.errors)),
+        headlines={key: words for key, words in HEADLINES.items() if any(key in one.headlines for one in columns)},
         plots=plots,
         svgs={kind: Markup(plot.svg()) for kind, plot in plots.items()},
         curves=CURVES,

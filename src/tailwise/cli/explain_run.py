@@ -1,0 +1,159 @@
+"""``tailwise explain``: which rows a run predicts wrongly, and which columns it needs where values are rare."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tailwise.cli import options
+from tailwise.cli.completion import complete_data
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from tailwise.experiment.importance import Explanation
+    from tailwise.experiment.worst_rows import WorstRows
+
+_MOST_COLUMNS, _MOST_ROWS = 15, 10
+Data = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[DATA]",
+        help="A table with the target that the run was not trained on; by default the test rows of the run.",
+        autocompletion=complete_data,
+        show_default=False,
+    ),
+]
+Repeats = Annotated[
+    int, typer.Option("--repeats", help="Number of shuffles of each column.", rich_help_panel=options.TRAINING)
+]
+
+
+def explain(
+    run: options.Run,
+    data: Data = None,
+    out: Annotated[Path | None, options.out("Also write everything to this JSON file.")] = None,
+    overwrite: options.Overwrite = False,
+    repeats: Repeats = 5,
+    drop_missing_target: options.DropMissingTarget = False,
+    seed: options.Seed = 0,
+) -> None:
+    """Show the rows with the largest errors, and which columns a run needs where values are common and where rare.
+
+    A column is shuffled among the rows, and the rise of the MAE is shown by region of the true value. Columns that say
+    the same share their importance.
+
+    Example:  tailwise explain runs/price
+    """
+    from tailwise._checks import InputError, whole
+    from tailwise._files import write_json
+    from tailwise.cli.out_file import check_out_file
+    from tailwise.cli.show import err, notes, print_line
+    from tailwise.cli.show import out as console
+    from tailwise.experiment.importance import explain as explained
+    from tailwise.experiment.model import FittedModel
+    from tailwise.modalities.map_model import is_map_model
+    from tailwise.runs.folder import MODEL, open_run
+
+    whole(seed, "--seed", least=0)
+    whole(repeats, "--repeats", least=1)
+    check_out_file(out, "--out", ".json", overwrite=overwrite)
+    folder = open_run(run)
+    if is_map_model(folder / MODEL):
+        raise InputError(f"run {str(run)!r} predicts maps; tailwise explain is for tables")
+    model = FittedModel.load(folder / MODEL)
+    frame, y, weight, row, remarks = _rows(model, run, folder, data, drop=drop_missing_target)
+    notes(remarks)
+    with err.status("shuffling columns"):
+        found = explained(model, frame, y, repeats=repeats, seed=seed, sample_weight=weight, row=row)
+    if out is not None:
+        write_json(out, found.to_json())
+    console.print(importance_table(found))
+    if found.worst is not None:
+        if found.worst.too_low:
+            print_line(f"the {found.worst.n_too_low} few-shot rows that are predicted too low have in common:")
+            for trait in found.worst.too_low:
+                print_line(f"  {trait}")
+        console.print(worst_table(found.worst, found.target))
+
+
+def _rows(model: Any, run: Path, folder: Path, data: str | None, *, drop: bool) -> tuple[Any, Any, Any, Any, list[str]]:
+    """Return rows, targets, weights, positions and notes: of a table, or of the test rows of the run."""
+    import numpy as np
+
+    from tailwise._checks import InputError
+    from tailwise.data.row_weight import weights_to_evaluate
+    from tailwise.data.source import load_source
+    from tailwise.data.targets import target_rows
+    from tailwise.modalities.media_rows import with_full_paths
+    from tailwise.runs.folder import read_settings
+    from tailwise.runs.tested_rows import task_of_run
+
+    if data is None:
+        task = task_of_run(read_settings(folder), run)
+        rows, y = task.rows_of("test")
+        return rows.frame(), y, task.weight_of("test"), task.row[task.part == "test"], []
+    source = load_source(data, text=model.schema.text_columns)
+    model.schema.check(source.rows.columns, ignore_extra=True)
+    rows, of_lags = model.with_lags(with_full_paths(source.rows, model.schema, source.folder))
+    frame = rows.frame()
+    y, labelled = target_rows(frame, model.schema.targets, drop=drop, readings=model.schema.target_readings)
+    weight, kept, remarks = weights_to_evaluate(frame, model.schema, labelled)
+    y, labelled = y[kept[labelled]], labelled & kept
+    if not labelled.any():
+        raise InputError(f"the table has no row with a target {model.schema.target!r}")
+    frame = frame[labelled].reset_index(drop=True)
+    said = [*source.notes, *of_lags, *remarks, *model.notes_on_unseen(frame)]
+    return frame, y, weight, np.flatnonzero(labelled), said
+
+
+def importance_table(found: "Explanation") -> "Table":
+    """Return the rises of the MAE by column and region, the 15 largest where values are rarest."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    from tailwise._numbers import number
+    from tailwise.experiment.importance import COME
+
+    left_out = max(len(found.columns) - _MOST_COLUMNS, 0)
+    more = f"; {left_out} more columns are in the file of --out" if left_out else ""
+    caption = Text(
+        f"in units of {found.target}, ordered by {found.by}; the interval is a 95 % one of the rise there{more}"
+    )
+    title = Text("Rise of the MAE without a column: its cells are shuffled")
+    regions = [COME, *found.n]
+    shown = Table("column", title=title, caption=caption, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for region in regions:
+        shown.add_column(region if region == COME else f"{region} (n {found.n[region]:,})", justify="right")
+    shown.add_column(f"interval {found.by}", justify="right")
+    shown.add_row(Text("(MAE now)"), *(number(found.mae[region]) for region in regions), "")
+    for one in found.columns[:_MOST_COLUMNS]:
+        low, high = one.rise[found.by].low, one.rise[found.by].high
+        ends = "" if low is None or high is None else f"{number(_short(low))} .. {number(_short(high))}"
+        shown.add_row(Text(one.column), *(number(_short(one.rise[region].value)) for region in regions), ends)
+    return shown
+
+
+def worst_table(worst: "WorstRows", target: str) -> "Table":
+    """Return the ten rows with the largest errors."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    from tailwise._numbers import number
+
+    title, caption = Text("Rows with the largest errors"), Text(f"in units of {target}; row: position, from 0")
+    shown = Table("row", "region", title=title, caption=caption, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for heading in ("true", "predicted"):
+        shown.add_column(heading, justify="right")
+    for name in worst.columns[:3]:
+        shown.add_column(Text(name))
+    for one in worst.rows[:_MOST_ROWS]:
+        cells = (Text(cell[:20]) for cell in one.cells[:3])
+        shown.add_row(str(one.row), one.region, number(one.true), number(one.predicted), *cells)
+    return shown
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.3g}")
