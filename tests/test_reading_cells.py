@@ -8,7 +8,7 @@ import pytest
 
 from tailwise import Experiment, FittedModel, ImbalancedRegressor, InputError, evaluate, fit, prepare
 from tailwise.data.columns import Schema
-from tailwise.data.seen import note_on_unseen
+from tailwise.data.seen import UnseenValues
 from tailwise.data.table_files import read_table
 from tailwise.data.targets import target_values
 from tailwise.diagnose import diagnose
@@ -230,7 +230,22 @@ class TestCategories:
         assert "'c' 50%, e.g. 'Red' (training has 'red')" in note
         assert "'x' 50%, e.g. 999 (training: " in note
         assert "'d' 50%, e.g. 2030-01-01 (training: 2020-" in note
-        assert note_on_unseen(task.schema.features(new[:0]), task.schema.seen) == []
+        assert model.unseen(new) == {"x": 0.5, "c": 0.5, "d": 0.5}
+        assert list(model.unseen(pd.concat([new.assign(x=0.0), new]))) == ["c", "d", "x"]
+        assert model.unseen(new[1:].assign(x=0.0, d=new["d"][0])) == {}
+        unseen = UnseenValues(task.schema.seen)
+        unseen.add(task.schema.features(new[:0]))
+        assert unseen.notes == []
+
+    def test_unseen_values_of_an_estimator(self):
+        X = pd.DataFrame({"x": np.linspace(0, 1, N), "flag": np.arange(N) % 2 == 0, "c": np.resize(["a", "b"], N)})
+        model = ImbalancedRegressor("vanilla", epochs=1, random_state=0).fit(X, np.exp(X["x"]))
+        new = pd.DataFrame(
+            {"x": [0.5, 2.0, -1.0, np.nan], "flag": [True, False, True, False], "c": ["a", "z", "z", "z"]}
+        )
+        assert model.unseen(new) == {"c": 0.75, "x": 0.5}
+        of_array = ImbalancedRegressor("vanilla", epochs=1, random_state=0).fit(X[["x"]].to_numpy(), np.exp(X["x"]))
+        assert of_array.unseen(np.array([[0.5], [5.0]])) == {"x0": 0.5}
 
 
 class TestColumns:

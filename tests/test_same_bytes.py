@@ -1,6 +1,12 @@
 """The same command twice gives the same model folder, byte for byte."""
 
+import os
+import shutil
+import subprocess
+import sys
+
 import numpy as np
+import pandas as pd
 import pytest
 import skops.io
 from sklearn.ensemble import HistGradientBoostingRegressor
@@ -16,6 +22,10 @@ COMMANDS = {
 }
 
 
+def bytes_below(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.*") if path.is_file()}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("model", COMMANDS)
 def test_a_model_folder(toy, tmp_path, model):
@@ -23,10 +33,30 @@ def test_a_model_folder(toy, tmp_path, model):
     toy.head(120).to_csv(table, index=False)
     for name in ("a", "b"):
         assert run(["train", str(table), "-t", "price", *COMMANDS[model], "-o", str(tmp_path / name)]) == 0
-    first, second = (
-        {str(path.relative_to(tmp_path / name)): path.read_bytes() for path in (tmp_path / name / "model").rglob("*.*")}
-        for name in ("a", "b")
+    first, second = (bytes_below(tmp_path / name / "model") for name in ("a", "b"))
+    assert sorted(first) == sorted(second)
+    assert [name for name in first if first[name] != second[name]] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", COMMANDS)
+def test_one_thread_and_two_in_processes_of_their_own(toy, tmp_path, model):
+    table = pd.concat([toy] * 8).assign(price=lambda t: t["price"] + 0.01 * np.arange(len(t)))  # several batches
+    table.to_csv(tmp_path / "t.csv", index=False)
+    commands = (
+        ["train", "t.csv", "-t", "price", *COMMANDS[model], "-o", "r"],
+        ["predict", "r", "t.csv", "-o", "p.csv", "--interval", "0.8"],
     )
+    results = []
+    for threads in ("1", "2"):
+        folder = tmp_path / threads
+        folder.mkdir()
+        shutil.copy(tmp_path / "t.csv", folder)
+        for command in commands:
+            environment = {**os.environ, "OMP_NUM_THREADS": threads}
+            subprocess.run([sys.executable, "-m", "tailwise", *command], cwd=folder, env=environment, check=True)
+        results.append(bytes_below(folder / "r" / "model") | {"p.csv": (folder / "p.csv").read_bytes()})
+    first, second = results
     assert sorted(first) == sorted(second)
     assert [name for name in first if first[name] != second[name]] == []
 

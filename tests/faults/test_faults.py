@@ -16,6 +16,7 @@ import pytest
 
 from tailwise._checks import InputError
 from tailwise._files import LOCK
+from tailwise.modalities.scenes import write_scenes
 from tailwise.runs.folder import check_out, open_run
 
 KILLED = 97
@@ -71,6 +72,9 @@ def old(warm, tmp_path_factory):
     x = rng.normal(size=80)
     table = pd.DataFrame({"x": x, "kind": rng.choice(["a", "b"], 80), "y": np.exp(x) + rng.normal(0, 0.1, 80)})
     table.to_csv(folder / "t.csv", index=False)
+    (folder / "parts").mkdir()
+    for start in (0, 50):
+        table[start : start + 50].to_csv(folder / "parts" / f"{start}.csv", index=False)
     ended = warm.run(folder, [*TRAIN, *MODELS["linear"], "--seed", "1", "-o", "r"])
     assert ended["status"] == 0, ended["printed"]
     return folder
@@ -167,9 +171,10 @@ def test_a_new_run(warm, old, tmp_path, model):
             assert fault == "full" or "config.json" not in files_in(run) if run.exists() else True, where
 
 
+@pytest.mark.parametrize("data", ["t.csv", "parts"])
 @pytest.mark.parametrize("fault", FAULTS)
-def test_predicting(warm, old, tmp_path, fault):
-    command = ["predict", "r", "t.csv", "-o", "p.csv", "--overwrite"]
+def test_predicting(warm, old, tmp_path, fault, data):
+    command = ["predict", "r", data, "-o", "p.csv", "--overwrite"]
     folder = fresh_copy(old, tmp_path / "f", with_run=True)
     operations = warm.run(folder, command)["operations"]
     whole, earlier = (folder / "p.csv").read_bytes(), b"row,prediction\n"
@@ -206,3 +211,65 @@ def test_what_the_same_command_continues(warm, old, tmp_path, name):
             assert "Traceback" not in ended["printed"], operations[at]
         again = warm.run(folder, command)
         assert again["status"] == 0, f"{fault} at {at}, {operations[at]}: {again['printed']}"
+
+
+@pytest.fixture(scope="module")
+def scenes(warm, tmp_path_factory):
+    """A folder with scenes and a run on maps ``r``."""
+    folder = tmp_path_factory.mktemp("maps")
+    write_scenes(folder / "scenes", 24)
+    depth = ["--image", "image", "--depth", "depth", "--set", "depth.scale=0.001"]
+    options = ["-m", "vanilla", "--encoder", "small", "--epochs", "1", "--device", "cpu", "-o", "r"]
+    ended = warm.run(folder, ["train", "scenes/index.csv", *depth, *options])
+    assert ended["status"] == 0, ended["printed"]
+    few = pd.read_csv(folder / "scenes" / "index.csv").head(3)
+    few.to_csv(folder / "scenes" / "few.csv", index=False)
+    few.head(2).to_csv(folder / "scenes" / "fewer.csv", index=False)
+    return folder
+
+
+@pytest.mark.slow
+def test_predicting_maps(warm, scenes, tmp_path):
+    command = ["predict", "r", "scenes/few.csv", "-o", "p", "--overwrite"]
+    first = fresh_copy(scenes, tmp_path / "first", with_run=True)
+    assert warm.run(first, ["predict", "r", "scenes/fewer.csv", "-o", "p"])["status"] == 0
+    earlier = files_in(first / "p")
+    folder = fresh_copy(first, tmp_path / "f", with_run=True)
+    operations = warm.run(folder, command)["operations"]
+    whole = files_in(folder / "p")
+    assert len(whole) == len(earlier) + 1
+    for fault, at in places(len(operations), 9):
+        folder = fresh_copy(first, tmp_path / "f", with_run=True)
+        ended = warm.run(folder, command, fault, at)
+        where = f"{fault} at {at}, {operations[at]}: {ended['printed']}"
+        if fault == "full" and ended["status"] != 0:
+            one_line(ended)
+            assert files_in(folder / "p") == earlier, where
+        kept = folder / "p" if (folder / "p").exists() else folder / "p.old"
+        assert files_in(kept) in (earlier, whole), where
+        again = warm.run(folder, command)
+        assert again["status"] == 0, where + again["printed"]
+        assert files_in(folder / "p") == whole, where
+        assert not (folder / "p.old").exists(), where
+        assert not (folder / "p.new").exists(), where
+
+
+@pytest.mark.slow
+def test_preparing_a_benchmark(warm, tmp_path):
+    start = tmp_path / "start"
+    start.mkdir()
+    assert warm.run(start, ["bench", "toy", "uci-dir", "data"])["status"] == 0
+    command = ["bench", "prepare", "uci-dir", "--data", "data", "--out", "prepared"]
+    for again in (False, True):
+        folder = fresh_copy(start, tmp_path / "f", with_run=True)
+        operations = warm.run(folder, command)["operations"]
+        whole = files_in(folder / "prepared")
+        if again:
+            shutil.copytree(folder / "prepared", start / "prepared")
+        for fault, at in places(len(operations), 6):
+            folder = fresh_copy(start, tmp_path / "f", with_run=True)
+            ended = warm.run(folder, command, fault, at)
+            where = f"{fault} at {at}, {operations[at]}: {ended['printed']}"
+            assert fault != "full" or ended["status"] == 0 or one_line(ended), where
+            assert warm.run(folder, command)["status"] == 0, where
+            assert files_in(folder / "prepared") == whole, where

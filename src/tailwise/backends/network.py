@@ -1,6 +1,7 @@
 """The network: its training on a table, its outputs, and its saved weights."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -32,12 +33,18 @@ from tailwise.modalities.table_inputs import TableInputs
 from tailwise.training.batches import Batches
 from tailwise.training.epoch import Epoch
 from tailwise.training.loop import Training, accelerator_for, seed_everything
+from tailwise.training.one_thread import one_thread
 from tailwise.training.recipe import Recipe
 
 NetworkInputs = NDArray[np.float32] | Mapping[str, NDArray[Any]]
 MEDIA_AT_ONCE = 256
 _WEIGHTS = "model.safetensors"
 _SMALL = 1_000_000  # weights of a network that one thread trains
+
+
+def is_small(encoder: nn.Module, model: nn.Module) -> bool:
+    """Return whether a network of a table is so small that several threads gain little."""
+    return isinstance(encoder, EmbeddedMLP) and _n_weights(model) < _SMALL
 
 
 class Network:
@@ -57,7 +64,7 @@ class Network:
         self.model.eval()
         head, pred, std, encoded = self.model.head, [], [], []
         distributions: list[Any] = []
-        with torch.inference_mode():
+        with torch.inference_mode(), self._threads():
             for chunk in _chunks(x, _device(self.model)):
                 z = self.model.encode(chunk)
                 outputs = head.outputs(z)
@@ -82,7 +89,13 @@ class Network:
     def predict(self, x: NetworkInputs) -> NDArray[np.float64]:
         """``(n,)`` predictions, target units; ``(n, K)`` of K targets."""
         self.model.eval()
-        return predictions(self.model, x) * (1.0 if self.unit is None else self.unit)
+        with self._threads():
+            return predictions(self.model, x) * (1.0 if self.unit is None else self.unit)
+
+    def _threads(self) -> AbstractContextManager[None]:
+        """Return a context in which a small network has the one thread of a CPU that it was trained on."""
+        small = is_small(self.model.encoder, self.model) and _device(self.model).type == "cpu"
+        return one_thread() if small else nullcontext()
 
     def cpu(self) -> None:
         """Move the weights to the CPU."""
@@ -235,7 +248,7 @@ def _fitting(task: Task, method: Method, recipe: Recipe, rows: NetworkRows | Med
         bins=None if isinstance(bins, OutputBins) else bins,
         validate=validate,
         recipe=recipe,
-        is_small=isinstance(rows.network, EmbeddedMLP) and _n_weights(model) < _SMALL,
+        is_small=is_small(rows.network, model),
     )
     return NetworkFitting(training, Network(model, rows.description, unit), rows.inputs, recipe)
 

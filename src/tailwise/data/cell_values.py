@@ -27,8 +27,10 @@ _FEWEST_FOR_IDENTIFIER = 20
 
 
 def first_row(wrong: Any) -> int:
-    """Return the number of the first wrong row, counted from 1 after the header."""
-    return int(np.asarray(wrong).argmax()) + 1
+    """Return the number of the first wrong row, counted from 1 after the header; a piece of a table knows its start."""
+    index = wrong.index if isinstance(wrong, pd.Series) else None
+    start = index.start if isinstance(index, pd.RangeIndex) and index.step == 1 else 0
+    return start + int(np.asarray(wrong).argmax()) + 1
 
 
 def is_time(series: pd.Series) -> bool:
@@ -104,7 +106,7 @@ def as_numbers(series: pd.Series, reading: Reading = PLAIN) -> pd.Series:
             raise _wrong_type(series, wrong, "numeric")
     size = np.abs(values.to_numpy())
     infinite = np.isinf(size)
-    huge = (size > _LARGEST) & ~infinite
+    huge = pd.Series((size > _LARGEST) & ~infinite, index=values.index)
     if huge.any():
         raise InputError(
             f"column {shown(series.name)} has {float(values[huge].iloc[0])!r} in row {first_row(huge)}; "

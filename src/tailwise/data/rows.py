@@ -116,7 +116,8 @@ class MappedRows:
     def pieces(self, rows: int) -> Iterator[pd.DataFrame]:
         """Yield data frames of at most ``rows`` rows, in order."""
         for start in range(0, len(self), rows):
-            yield self._frame(np.arange(start, min(start + rows, len(self))))
+            frame = self._frame(np.arange(start, min(start + rows, len(self))))
+            yield frame.set_axis(pd.RangeIndex(start, start + len(frame)))
 
     def _frame(self, index: NDArray[np.int64]) -> pd.DataFrame:
         index = index if self._index is None else self._index[index]

@@ -1,7 +1,7 @@
 """Ranges of numbers and levels of categories in the training rows."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -13,6 +13,7 @@ from tailwise._numbers import number
 _MOST_LEVELS = 20_000
 _NEARLY_CONSTANT = 1e-9
 _COLUMNS_SHOWN = 4
+_DAYS = " (days)"  # ends the name of the feature that has the range of a date
 
 
 @dataclass(frozen=True)
@@ -98,72 +99,128 @@ def _plain(cell: object) -> str:
     return f"{cell:.10g}" if isinstance(cell, float) else str(cell)
 
 
-def note_on_unseen(features: pd.DataFrame, seen: Mapping[str, Seen]) -> list[str]:
-    """Return one note on the columns with values that training had not; none if there are none.
+class UnseenValues:
+    """Counts, by column, of values that no training row had, over the pieces of a table.
 
     Args:
-        features: of new rows, as :meth:`tailwise.data.columns.Schema.features` gives them.
         seen: by feature, what training had.
     """
-    parts = []
-    for name, before in seen.items():
-        if name not in features or not len(features):
-            continue
-        values = features[name]
-        outside = before.unseen(values)
-        if outside.any():
-            parts.append((float(outside.mean()), _part(name, values[outside].iloc[0], float(outside.mean()), before)))
-    if not parts:
-        return []
-    parts.sort(key=lambda part: -part[0])
-    more = f"; and {len(parts) - _COLUMNS_SHOWN} more columns" if len(parts) > _COLUMNS_SHOWN else ""
-    return ["values that no training row had: " + "; ".join(text for _, text in parts[:_COLUMNS_SHOWN]) + more]
+
+    def __init__(self, seen: Mapping[str, Seen]) -> None:
+        self._seen = seen
+        self._n_rows = 0
+        self._counts: dict[str, int] = {}
+        self._examples: dict[str, Any] = {}
+
+    def add(self, features: pd.DataFrame) -> None:
+        """Count the values of some rows.
+
+        Args:
+            features: as :meth:`tailwise.data.columns.Schema.features` gives them.
+        """
+        self._n_rows += len(features)
+        for name, before in self._seen.items():
+            if name not in features:
+                continue
+            outside = before.unseen(features[name])
+            if outside.any():
+                self._counts[name] = self._counts.get(name, 0) + int(outside.sum())
+                self._examples.setdefault(name, features[name][outside].iloc[0])
+
+    @property
+    def fractions(self) -> dict[str, float]:
+        """Fraction of the rows with such a value, by column, the highest first."""
+        return {name.removesuffix(_DAYS): share for name, share in self._shares()}
+
+    def _shares(self) -> list[tuple[str, float]]:
+        """Return the features with such values, the most frequent first, with the fraction of the rows."""
+        shares = [(name, self._counts[name] / self._n_rows) for name in self._seen if name in self._counts]
+        return sorted(shares, key=lambda one: -one[1])
+
+    @property
+    def notes(self) -> list[str]:
+        """One note; none if there are no such values."""
+        shares = self._shares()
+        if not shares:
+            return []
+        parts = [_part(name, self._examples[name], share, self._seen[name]) for name, share in shares[:_COLUMNS_SHOWN]]
+        more = f"; and {len(shares) - _COLUMNS_SHOWN} more columns" if len(shares) > _COLUMNS_SHOWN else ""
+        return ["values that no training row had: " + "; ".join(parts) + more]
 
 
-def note_on_bounded(
-    row: int,
-    n_rows: int,
-    pred: Any,
-    bound: Any,
-    labels: Sequence[str],
-    features: pd.DataFrame,
-    seen: Mapping[str, Seen],
-) -> tuple[str, float]:
-    """Return the note on predictions that were set to the limit of the training labels, with the farthest one.
-
-    The number beside it says how far the row's most unusual number is outside, as a fraction of its training range.
+@dataclass(frozen=True)
+class Bounded:
+    """Predictions that were set to the limit of the training labels, and the farthest of them.
 
     Args:
         row: position of the farthest prediction, from 0.
         n_rows: number of rows whose predictions were set to the limit.
-        pred: the farthest prediction.
-        bound: its limit.
-        labels: lowest and highest training label, as text.
-        features: of that row.
-        seen: by feature, what training had.
+        distance: how far the farthest prediction was beyond it, target units.
+        text: what the note says of it.
+        excess: how far the row's most unusual number is outside, as a fraction of its training range.
     """
-    excess = {name: float(before.excess(features[name]).iloc[0]) for name, before in seen.items() if name in features}
-    name = max(excess, key=lambda key: excess[key], default=None)
-    cause = ""
-    if name is not None and excess[name] > 0:
-        cause = f"; its column {_part(name, features[name].iloc[0], None, seen[name])}"
-    others = f"; {n_rows - 1:,} other rows are bounded too" if n_rows > 1 else ""
-    before, after = (", ".join(number(float(v)) for v in np.atleast_1d(values)) for values in (pred, bound))
-    note = (
-        f"row {row + 1:,}: prediction {before} is far from the training labels ({labels[0]} to {labels[1]}) and is "
-        f"set to {after}{cause}{others}"
-    )
-    return note, 0.0 if name is None else excess[name]
+
+    row: int
+    n_rows: int
+    distance: float
+    text: str
+    excess: float
+
+    @classmethod
+    def of(
+        cls,
+        row: int,
+        n_rows: int,
+        pred: Any,
+        bound: Any,
+        labels: Sequence[str],
+        features: pd.DataFrame,
+        seen: Mapping[str, Seen],
+    ) -> Self:
+        """Describe the farthest prediction.
+
+        Args:
+            row: its position, from 0.
+            n_rows: number of rows whose predictions were set to the limit.
+            pred: the prediction.
+            bound: its limit.
+            labels: lowest and highest training label, as text.
+            features: of that row.
+            seen: by feature, what training had.
+        """
+        excess = {name: float(one.excess(features[name]).iloc[0]) for name, one in seen.items() if name in features}
+        name = max(excess, key=lambda key: excess[key], default=None)
+        cause = ""
+        if name is not None and excess[name] > 0:
+            cause = f"; its column {_part(name, features[name].iloc[0], None, seen[name])}"
+        before, after = (", ".join(number(float(v)) for v in np.atleast_1d(values)) for values in (pred, bound))
+        text = (
+            f"prediction {before} is far from the training labels ({labels[0]} to {labels[1]}) and is set to "
+            f"{after}{cause}"
+        )
+        distance = float(np.abs(np.asarray(pred) - np.asarray(bound)).max())
+        return cls(row, n_rows, distance, text, 0.0 if name is None else excess[name])
+
+    def joined(self, other: "Bounded") -> "Bounded":
+        """Return this with the predictions of other rows."""
+        farthest = self if self.distance >= other.distance else other
+        return replace(farthest, n_rows=self.n_rows + other.n_rows)
+
+    @property
+    def note(self) -> str:
+        """A note for the user."""
+        others = f"; {self.n_rows - 1:,} other rows are bounded too" if self.n_rows > 1 else ""
+        return f"row {self.row + 1:,}: {self.text}{others}"
 
 
 def _part(name: str, cell: Any, fraction: float | None, before: Seen) -> str:
     percent = "is" if fraction is None else f"{fraction:.0%}, e.g." if fraction >= 0.01 else "under 1%, e.g."
-    column = shown(name.removesuffix(" (days)"))
+    column = shown(name.removesuffix(_DAYS))
     if before.levels is not None:
         near = before.near(str(cell))
         hint = "" if near is None else f" (training has {shown(near)})"
         return f"{column} {percent} {shown(cell)}{hint}"
-    if name.endswith(" (days)"):
+    if name.endswith(_DAYS):
         days = [np.datetime64(round(value), "D") for value in (cell, before.low or 0, before.high or 0)]
         return f"{column} {percent} {days[0]} (training: {days[1]} to {days[2]})"
     return f"{column} {percent} {number(cell)} (training: {number(before.low or 0)} to {number(before.high or 0)})"

@@ -164,7 +164,7 @@ class Empirical(Predictive):
 
     def _sums(self, entries: NDArray[Any]) -> NDArray[Any]:
         """Sum of the entries of each row; no row is without entries."""
-        sums = np.add.reduceat(entries, self._weights.indptr[:-1]) if len(self) else np.zeros(0)
+        sums = np.add.reduceat(entries, self._weights.indptr[:-1]) if len(self) else np.zeros(0, entries.dtype)
         return np.asarray(sums)
 
     def _per_entry(self, per_row: Floats) -> Floats:

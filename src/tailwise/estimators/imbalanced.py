@@ -303,6 +303,14 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         frame = self._frame(X, reset=False)
         return self.model_.predict_interval(frame, confidence, balance=balance, density=density)
 
+    def unseen(self, X: Any) -> dict[str, float]:
+        """Fraction of rows with a value that no training row had, by column; see :meth:`tailwise.FittedModel.unseen`.
+
+        Columns of an array are called ``x0``, ``x1`` and so on.
+        """
+        check_is_fitted(self)
+        return self.model_.unseen(self._frame(X, reset=False))
+
     def save(self, folder: str | Path) -> None:
         """Write the trained model and the parameters into a new or empty folder.
 

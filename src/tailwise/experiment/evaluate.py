@@ -338,5 +338,6 @@ def _gathered(mine: Predictions) -> Predictions:
         None if std is None else np.concatenate(gather_objects(std)),
         None if features is None else np.concatenate(gather_objects(features)),
         None if predictive is None else concatenate(gather_objects(predictive)),
-        mine.notes,
+        mine.of_lags,
+        mine.bounded,
     )

@@ -20,7 +20,7 @@ from tailwise.data.columns import Schema
 from tailwise.data.lags import with_lags
 from tailwise.data.reach import FEATURE_REACH
 from tailwise.data.rows import Rows, as_frame, as_rows
-from tailwise.data.seen import note_on_bounded, note_on_unseen
+from tailwise.data.seen import Bounded, UnseenValues
 from tailwise.data.task import Task
 from tailwise.data.time_order import new_labels, new_times
 from tailwise.distributions.atoms import Atoms
@@ -46,7 +46,7 @@ from tailwise.labels.shots import Shots
 from tailwise.labels.transforms import Transform
 
 _FORMAT = 2
-_FOLDS = 5
+_ROWS_AT_ONCE = 65_536
 _DESCRIPTION = "model.json"
 
 
@@ -322,10 +322,28 @@ class FittedModel:
         Models of earlier versions do not know what they were trained on.
 
         Raises:
-            InputError: columns that are missing, unknown, or of another type.
+            InputError: columns that are missing or of another type.
         """
+        return self._unseen_values(frame).notes
+
+    def unseen(self, frame: pd.DataFrame | Rows) -> dict[str, float]:
+        """Return the fraction of rows with a value that no training row had, by column, the highest first.
+
+        Such values are numbers and dates outside the training range, and categories that are new; missing ones are
+        not. Columns without such values are left out, and so are images, texts and signals, and categories of more than
+        20,000 kinds. Models of earlier versions do not know what they were trained on.
+
+        Raises:
+            InputError: columns that are missing or of another type.
+        """
+        return self._unseen_values(frame).fractions
+
+    def _unseen_values(self, frame: pd.DataFrame | Rows) -> UnseenValues:
         rows, _ = self.with_lags(self._checked_rows(frame, ignore_extra=True))
-        return note_on_unseen(self.schema.features(rows.frame()), self.schema.seen) if self.schema.seen else []
+        unseen = UnseenValues(self.schema.seen)
+        for piece in rows.pieces(_ROWS_AT_ONCE) if self.schema.seen else ():
+            unseen.add(self.schema.features(piece))
+        return unseen
 
     def predict_std(self, frame: pd.DataFrame | Rows, *, ignore_extra: bool = False) -> NDArray[np.float64] | None:
         """Return ``(n,)`` standard deviations of the predictive distribution, target units; ``None`` if it has none.
@@ -381,7 +399,7 @@ class FittedModel:
         joined, spread = np.concatenate(pred), np.concatenate(std) if std else None
         if self.correction is not None:
             joined = self.correction(joined)
-        joined, notes = self._bounded(joined, rows, quiet=quiet)
+        joined, bounded = self._bounded(joined, rows, quiet=quiet)
         given: AnyPredictive | None = concatenate(distributions) if distributions else None
         spread = self.spread(spread, one_target(given), joined)
         if not len(joined) and predictive:
@@ -394,19 +412,20 @@ class FittedModel:
             spread,
             np.concatenate(features) if features else None,
             self._of_atoms(given) if predictive and given is not None else None,
-            (*of_lags, *notes),
+            of_lags,
+            bounded,
         )
 
     def _bounded(
         self, pred: NDArray[np.float64], rows: Rows, *, quiet: bool
-    ) -> tuple[NDArray[np.float64], tuple[str, ...]]:
-        """Return predictions inside the range of the training labels widened by ``REACH``, with a note if need be.
+    ) -> tuple[NDArray[np.float64], Bounded | None]:
+        """Return predictions inside the range of the training labels widened by ``REACH``, and which were not.
 
-        It is a warning too where a number is farther from those of the training rows than they are from each other.
+        There is a warning too where a number is farther from those of the training rows than they are from each other.
         Models without a density of the training labels have no bounds.
         """
         if self.limits is None or self.dial is None or not len(pred):
-            return pred, ()
+            return pred, None
         low, high = np.asarray(self.dial.density.low), np.asarray(self.dial.density.high)
         inside = np.clip(pred, *self.limits)
         beyond = np.flatnonzero((inside != pred).reshape(len(pred), -1).any(axis=1))
@@ -414,13 +433,11 @@ class FittedModel:
             worst = beyond[np.abs(inside - pred)[beyond].reshape(len(beyond), -1).max(axis=1).argmax()]
             features = self.schema.features(rows.select(np.array([worst])).frame())
             texts = [", ".join(number(float(v)) for v in np.atleast_1d(values)) for values in (low, high)]
-            note, excess = note_on_bounded(
-                int(worst), len(beyond), pred[worst], inside[worst], texts, features, self.schema.seen
-            )
-            if excess > FEATURE_REACH and not quiet:
-                warnings.warn(note, UserWarning, stacklevel=4)
-            return inside, (note,)
-        return inside, ()
+            bounded = Bounded.of(int(worst), len(beyond), pred[worst], inside[worst], texts, features, self.schema.seen)
+            if bounded.excess > FEATURE_REACH and not quiet:
+                warnings.warn(bounded.note, UserWarning, stacklevel=4)
+            return inside, bounded
+        return inside, None
 
     @property
     def limits(self) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tailwise.data.seen import Bounded
 from tailwise.distributions.predictive import Predictive
 from tailwise.distributions.vector_predictive import AnyPredictive
 
@@ -18,14 +19,21 @@ class Predictions:
         std: ``(n,)`` or ``(n, K)`` standard deviations, target units, where the model gives them.
         features: ``(m, d)`` features of the rows that were asked for, where the model has features.
         predictive: distributions of the labels, joint ones of K targets, if asked for and the model has some.
-        notes: notes for the user: a prediction that was set to the limit of the training labels.
+        of_lags: notes for the user on earlier labels.
+        bounded: predictions that were set to the limit of the training labels, if there are some.
     """
 
     pred: NDArray[np.float64]
     std: NDArray[np.float64] | None = None
     features: NDArray[np.float64] | None = None
     predictive: AnyPredictive | None = None
-    notes: tuple[str, ...] = ()
+    of_lags: tuple[str, ...] = ()
+    bounded: Bounded | None = None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Notes for the user."""
+        return self.of_lags if self.bounded is None else (*self.of_lags, self.bounded.note)
 
     def of_rows(self, chosen: NDArray[np.bool_]) -> "Predictions":
         """Return the predictions of some rows, without features."""

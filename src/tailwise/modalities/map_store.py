@@ -13,8 +13,10 @@ from numpy.lib.format import read_array, write_array
 from numpy.typing import NDArray
 
 from tailwise._checks import InputError
+from tailwise._files import UNFINISHED
 
 INDEX = "predictions.csv"
+_REPLACED = ".old"  # ends the name of a folder until the one that replaces it has its name
 
 
 class MapFile:
@@ -53,13 +55,16 @@ class MapFile:
 
 
 def check_map_folder(out: Path, *, overwrite: bool) -> None:
-    """Raise unless a folder of predicted maps may be written here; change nothing.
+    """Raise unless a folder of predicted maps may be written here; put back one that a killed process was replacing.
 
     Raises:
         InputError: no folder to write it into, a folder that exists and is not to be replaced, or holds other things.
     """
     if not out.absolute().parent.is_dir():
         raise InputError(f"no folder {str(out.parent)!r} to write {out.name!r} into")
+    replaced = out.with_name(out.name + _REPLACED)
+    if not out.exists() and _holds_predictions(replaced):
+        replaced.rename(out)
     if out.exists() and not overwrite:
         raise InputError(f"{str(out)!r} exists already; choose another `out`, or pass `overwrite`")
     if out.exists() and not _holds_predictions(out):
@@ -77,19 +82,25 @@ def write_map_folder(out: Path, images: pd.DataFrame, maps: Iterable[NDArray[Any
         maps: predicted maps.
 
     Raises:
-        InputError: a folder of that name with ``.new`` is in the way.
+        InputError: a folder of that name with ``.new`` or ``.old`` that holds other things is in the way.
     """
-    fresh = out.with_name(out.name + ".new")
-    if fresh.exists():
-        raise InputError(f"{str(fresh)!r} is in the way; remove it")
+    fresh, replaced = (out.with_name(out.name + end) for end in (UNFINISHED, _REPLACED))
+    for path in (fresh, replaced):
+        if path.exists() and not _holds_maps(path):
+            raise InputError(f"{str(path)!r} is in the way; remove it")
+        if path.exists():  # a killed process left it
+            shutil.rmtree(path)
     fresh.mkdir()
     try:
         names = list(_written(fresh, maps))
         images.assign(row=range(len(names)), prediction=names).to_csv(fresh / INDEX, index=False)
         if out.exists():
-            shutil.rmtree(out)
+            out.rename(replaced)
         fresh.rename(out)
+        shutil.rmtree(replaced, ignore_errors=True)
     except BaseException:
+        if replaced.exists() and not out.exists():
+            replaced.rename(out)
         shutil.rmtree(fresh, ignore_errors=True)
         raise
 
@@ -103,5 +114,10 @@ def _written(folder: Path, maps: Iterable[NDArray[Any]]) -> Iterator[str]:
 
 def _holds_predictions(folder: Path) -> bool:
     """Return whether a folder holds nothing but what :func:`write_map_folder` writes."""
-    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    return INDEX in names and all(re.fullmatch(r"\d{6,}\.npy", name) for name in names - {INDEX})
+    return (folder / INDEX).exists() and _holds_maps(folder)
+
+
+def _holds_maps(folder: Path) -> bool:
+    """Return whether a folder holds maps, a table of them, or nothing: it may be incomplete."""
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else {str(folder)}
+    return all(re.fullmatch(r"\d{6,}\.npy", name) for name in names - {INDEX})

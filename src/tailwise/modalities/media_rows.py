@@ -8,6 +8,7 @@ import pandas as pd
 
 from tailwise._checks import InputError, did_you_mean
 from tailwise._numbers import counted
+from tailwise.data.cell_values import first_row
 from tailwise.data.columns import Medium, Schema
 from tailwise.data.rows import FrameRows, Rows
 from tailwise.modalities.kinds import column_options, modality_named, plurals
@@ -80,7 +81,7 @@ def _paths(cells: pd.Series, kind: str, folder: Path) -> pd.Series:
     if empty.any():
         raise InputError(
             f"column {cells.name!r} ({kind}) has {counted(int(empty.sum()), 'empty cell')}, the first in row "
-            f"{int(empty.to_numpy().argmax()) + 1}; remove those rows"
+            f"{first_row(empty)}; remove those rows"
         )
     if len(cells) and pd.api.types.is_numeric_dtype(cells):
         raise InputError(

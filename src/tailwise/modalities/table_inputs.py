@@ -18,7 +18,7 @@ from tailwise.data.skops_file import write_skops
 
 # scikit-learn's own types are known to skops; a fitted imputer also holds the type of the numbers it saw.
 _FILE, _TRUSTED = "preprocess.skops", ["numpy.dtype"]
-_ROWS_AT_ONCE = 20_000
+_ROWS_AT_ONCE = 16_384  # divides the pieces in which predict reads a table
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,15 @@
 """Predictions of new rows as a table: predictions, regions, intervals and answers to questions."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
+import numpy as np
 import pandas as pd
 
 from tailwise._checks import InputError
 from tailwise.data.rows import Rows
+from tailwise.data.seen import Bounded, UnseenValues
+from tailwise.data.table_parts import ROWS_AT_ONCE
 from tailwise.distributions.decisions import Decision
 from tailwise.experiment.model import FittedModel
 from tailwise.runs.folder import by_target
@@ -52,10 +56,77 @@ class Asked:
             model.check_distributions()
 
 
+class PredictedPieces:
+    """Predictions of the pieces of a table, one after the other, and the notes on all of them.
+
+    Args:
+        model: the model.
+        asked: what is asked about the rows; see :meth:`Asked.check`.
+    """
+
+    def __init__(self, model: FittedModel, asked: Asked) -> None:
+        self._model, self._asked = model, asked
+        self._unseen = UnseenValues(model.schema.seen)
+        self._bounded: Bounded | None = None
+        self._others: dict[str, None] = {}
+        self._n_rows = 0
+
+    @property
+    def notes(self) -> list[str]:
+        """Notes for the user on the rows so far."""
+        return [*self._others, *self._unseen.notes, *([self._bounded.note] if self._bounded is not None else [])]
+
+    def of(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Return a table with a line for each row; ``row`` is its label in the index.
+
+        Warnings of a calibration with few rows are issued.
+
+        Args:
+            frame: the next rows, with earlier labels if the model needs them.
+
+        Raises:
+            InputError: columns that are missing or of another type, a model without what is asked for.
+        """
+        model, decision, interval, targets = (
+            self._model,
+            self._asked.decision,
+            self._asked.interval,
+            self._model.schema.targets,
+        )
+        predictive = self._asked.needs_distributions or model.needs(decision)
+        known = model.predictions(frame, ignore_extra=True, predictive=predictive, quiet=True)
+        pred = model.decided(known, decision)
+        table = pd.DataFrame({"row": np.asarray(frame.index), **by_target("prediction", pred, targets)})
+        if known.std is not None:
+            std = model.tilted(known, decision).std() if decision.given else known.std
+            table = table.assign(**by_target("std", std, targets))
+        table["region"] = model.shots.names(pred)
+        if interval is not None and not decision.given:
+            table[["low", "high"]] = model.intervals_of(pred, interval)
+        elif interval is not None and model.has_decision_intervals:
+            table[["low", "high"]] = model.intervals_of_decision(known, decision, interval)
+        elif interval is not None:
+            table["low"], table["high"] = model.tilted(known, decision).interval(interval)
+            self._others["low and high are quantiles that no held-out rows calibrated: the run has none for that"] = (
+                None
+            )
+        if self._asked.questions:
+            tilted = model.tilted(known, decision.for_questions())
+            table = table.assign(**self._asked.questions.columns(tilted, targets))
+        self._unseen.add(model.schema.features(frame))
+        self._others |= dict.fromkeys(known.of_lags)
+        if known.bounded is not None:
+            bounded = replace(known.bounded, row=known.bounded.row + self._n_rows)
+            self._bounded = bounded if self._bounded is None else self._bounded.joined(bounded)
+        self._n_rows += len(frame)
+        return table
+
+
 def predicted_table(model: FittedModel, rows: Rows, asked: Asked) -> tuple[pd.DataFrame, list[str]]:
     """Return a table with a line for each row, and notes for the user.
 
     Columns of the training table that are unknown are ignored. Warnings of a calibration with few rows are issued.
+    Distributions of at most 65,536 rows are in memory.
 
     Args:
         model: the model.
@@ -65,22 +136,16 @@ def predicted_table(model: FittedModel, rows: Rows, asked: Asked) -> tuple[pd.Da
     Raises:
         InputError: columns that are missing or of another type, a model without what is asked for.
     """
-    decision, targets, notes = asked.decision, model.schema.targets, list[str]()
-    predictive = asked.needs_distributions or model.needs(decision)
-    known = model.predictions(rows, ignore_extra=True, predictive=predictive, quiet=True)
-    pred = model.decided(known, decision)
-    frame = pd.DataFrame({"row": range(len(pred)), **by_target("prediction", pred, targets)})
-    if known.std is not None:
-        std = model.tilted(known, decision).std() if decision.given else known.std
-        frame = frame.assign(**by_target("std", std, targets))
-    frame["region"] = model.shots.names(pred)
-    if asked.interval is not None and not decision.given:
-        frame[["low", "high"]] = model.intervals_of(pred, asked.interval)
-    elif asked.interval is not None and model.has_decision_intervals:
-        frame[["low", "high"]] = model.intervals_of_decision(known, decision, asked.interval)
-    elif asked.interval is not None:
-        frame["low"], frame["high"] = model.tilted(known, decision).interval(asked.interval)
-        notes.append("low and high are quantiles that no held-out rows calibrated: the run has none for that")
-    if asked.questions:
-        frame = frame.assign(**asked.questions.columns(model.tilted(known, decision.for_questions()), targets))
-    return frame, [*notes, *model.notes_on_unseen(rows), *known.notes]
+    model.schema.check(rows.columns, ignore_extra=True)
+    pieces = PredictedPieces(model, asked)
+    rows, of_lags = model.with_lags(rows)
+    tables = [pieces.of(frame) for frame in numbered_pieces(rows)]
+    return pd.concat(tables, ignore_index=True), [*of_lags, *pieces.notes]
+
+
+def numbered_pieces(rows: Rows) -> Iterator[pd.DataFrame]:
+    """Yield the rows, at most 65,536 at a time, with their positions as the index; an empty table is one piece."""
+    start = 0
+    for frame in rows.pieces(ROWS_AT_ONCE) if len(rows) else (rows.frame(),):
+        yield frame.set_axis(pd.RangeIndex(start, start + len(frame)))
+        start += len(frame)

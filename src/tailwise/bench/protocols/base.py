@@ -18,6 +18,7 @@ from tailwise.data.table_files import write_table
 UNCHECKED = "names and layout of the files were not checked against a real download"
 SPLIT = "split"
 RECORD = "protocol.json"
+_PREPARING = ".tailwise.preparing"  # in a folder that is not complete, or that a killed process left so
 BY_COUNT = ("all", "many", "medium", "few")
 _SHOWN = 10
 BY_GAP = ("all", "seen", "interpolation", "extrapolation")
@@ -123,9 +124,11 @@ class Protocol:
         except InputError as error:
             raise InputError(f"{self.name}: {error}. {str(data)!r} should hold: {self.layout}") from error
         try:
-            if out.is_dir() and any(out.iterdir()) and not (out / RECORD).exists():
+            known = any((out / name).exists() for name in (RECORD, _PREPARING))
+            if out.is_dir() and any(out.iterdir()) and not known:
                 raise InputError(f"{str(out)!r} is not empty and was not prepared before; choose another `out`")
             out.mkdir(parents=True, exist_ok=True)
+            (out / _PREPARING).touch()
         except OSError as error:
             raise InputError(f"cannot write to {str(out)!r}: {error.strerror}") from error
         record = {
@@ -133,6 +136,7 @@ class Protocol:
             "tables": {name: self._write(name, index, out) for name, index in tables.items()},
         }
         write_json(out / RECORD, record)
+        (out / _PREPARING).unlink()
         return record
 
     def make_toy(self, folder: Path, seed: int = 0) -> None:
