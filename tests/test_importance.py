@@ -109,7 +109,7 @@ class TestCommand:
             (["nothing"], "no run folder 'nothing'"),
             (["RUN", "absent.csv"], "no file 'absent.csv'"),
             (["RUN", "t.csv", "--repeats", "0"], "--repeats must be"),
-            (["RUN", "lacks.csv"], "lacks the column"),
+            (["RUN", "lacks.csv"], "the table lacks 3 columns"),
             (["RUN", "--out", "e.txt"], "--out must name a .json file"),
         ],
     )
