@@ -269,7 +269,7 @@ class TestImbalancedRegressor:
         X, y = frame
         groups = np.arange(len(y)) // 10
         model = ImbalancedRegressor(**FAST)
-        table = model._task(model._frame(X, reset=True), y.to_numpy(), groups, None, None, 0)
+        table = model._task(model._frame(X, reset=True), y.to_numpy(), groups, None, None, None, 0)
         sides = [set(groups[table.row[table.part == part]]) for part in ("train", "val")]
         assert not sides[0] & sides[1]
         assert min(map(len, sides)) > 0

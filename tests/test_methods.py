@@ -282,7 +282,7 @@ def test_rrt_trains_a_new_head_on_a_frozen_encoder_in_evaluation_mode():
 
 def test_models_must_have_what_a_method_needs():
     with pytest.raises(InputError, match="no encode"):
-        compose("vanilla").build(nn.Linear(3, 1), Y)
+        compose("fds").build(nn.Linear(3, 1), Y)
 
     class Bare(nn.Module):
         def __init__(self):

@@ -236,7 +236,7 @@ class TestCommand:
         words = ["--target", "price", "--model", "linear", "--method", "vanilla", "--transform", "auto"]
         assert run(["train", "toy.csv", *words]) == 0
         assert "note: transform: --transform " in capsys.readouterr().err
-        folder = tmp_path / "runs" / "toy-linear-vanilla-on-auto-0"
+        folder = tmp_path / "runs" / "price"
         assert json.loads((folder / "config.json").read_text())["transform"] != "auto"
         assert run(["predict", str(folder), "toy.csv", "--interval", "0.9", "--above", "20", "-o", "out.csv"]) == 0
         predicted = pd.read_csv("out.csv")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tailwise.estimators import ImbalancedRegressor, ResampledRegressor, WeightedRegressor
     from tailwise.experiment.evaluate import Evaluation, evaluate
     from tailwise.experiment.fit import fit
-    from tailwise.experiment.importance import Explanation, explain
+    from tailwise.experiment.importance import explain
     from tailwise.experiment.model import FittedModel
     from tailwise.experiment.model import FittedModel as TableModel
     from tailwise.experiment.prepare import prepare
@@ -74,7 +74,6 @@ _WHERE = {
     "Evaluation": "experiment.evaluate",
     "Task": "data.task",
     "evaluate": "experiment.evaluate",
-    "Explanation": "experiment.importance",
     "explain": "experiment.importance",
     "fit": "experiment.fit",
     "prepare": "experiment.prepare",
@@ -101,7 +100,6 @@ __all__ = [
     "ConR",
     "Evaluation",
     "Experiment",
-    "Explanation",
     "FittedModel",
     "FocalL1",
     "FocalMSE",

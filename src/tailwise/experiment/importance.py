@@ -109,7 +109,7 @@ def explain(
         'useful'
     """
     if len(model.schema.targets) > 1:
-        raise InputError("`explain` is for models of one target")
+        raise InputError("the importance of columns is that of one target, and this model has several")
     rows, _ = model.with_lags(frame)
     table, true = rows.frame(), label_array(y)
     names = [column.name for column in model.schema.columns]
