@@ -18,8 +18,8 @@ class ShownTrial:
         number: number of the trial, from 0.
         words: method, parameters, encoder and learning rate in a line.
         state: ``"complete"``, ``"pruned"`` or ``"failed"``.
-        score: the error that is minimised, on the validation rows; ``None`` of a failed trial.
-        overall: MAE over all validation rows, target units.
+        score: the error that is minimised, on held-out rows; ``None`` of a failed trial.
+        overall: MAE over all held-out rows, target units.
         allowed: whether the overall MAE is within the limit.
         failed: error of a failed trial.
     """
@@ -55,7 +55,7 @@ def score_chart(trials: Sequence[ShownTrial], vanilla: float, what: str, target:
         target: target column.
     """
     scored = [(trial, trial.score) for trial in trials if trial.score is not None]
-    alt = f"{what} of {len(scored)} trials on the validation rows, and the lowest so far; vanilla: {number(vanilla)}."
+    alt = f"{what} of {len(scored)} trials on held-out rows, and the lowest so far; vanilla: {number(vanilla)}."
     with drawing(alt, 5.6, 3.6, near="xy") as drawn:
         axes, best, steps = drawn.axes, vanilla, []
         for trial, score in scored:
@@ -96,7 +96,7 @@ def limit_chart(
         for trial in trials
         if trial.state == "complete" and trial.overall is not None and trial.score is not None
     ]
-    alt = f"{what} against the MAE over all validation rows, of {len(shown)} complete trials and of vanilla."
+    alt = f"{what} against the MAE over all held-out rows, of {len(shown)} complete trials and of vanilla."
     with drawing(alt, 5.6, 3.6, grid="both", near="xy") as drawn:
         axes = drawn.axes
         axes.scatter(*([value] for value in vanilla), s=42, color=INK, marker="D", zorder=3)
@@ -109,7 +109,7 @@ def limit_chart(
             axes.axvline(limit, color=INK, linewidth=1.0, linestyle="--", label="limit of the MAE over all rows")
             drawn.legend()
         axes.margins(0.1)
-        axes.set_xlabel(short(f"MAE over all validation rows ({target})", 60))
+        axes.set_xlabel(short(f"MAE over all held-out rows ({target})", 60))
         drawn.title(f"{what} ({target})")
     return drawn.svg
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from tailwise._checks import InputError
 from tailwise._files import UNFINISHED, names_besides, write_json, write_text
+from tailwise.backends.names import STACK
 from tailwise.data.task import Task
 from tailwise.report.trial_charts import ShownTrial
 from tailwise.report.tune_page import tune_page
@@ -104,8 +105,9 @@ def write_report(
         seeds: number of trainings that were tested.
     """
     best = search.best()
+    rows = "out of fold" if search.space.model == STACK else "validation"
     inner = {
-        "rows": "validation; the best score was chosen for being the best, so it is too good",
+        "rows": f"{rows}; the best score was chosen for being the best, so it is too good",
         "vanilla": search.vanilla,
         "best": search.vanilla if best is None else best.errors,
     }
