@@ -50,6 +50,7 @@ FLAGS = {
     "quality": "--quality",
     "quantile": "--quantile",
     "random_state": "--seed",
+    "repeats": "--repeats",
     "resume": "--resume",
     "rolling": "--rolling",
     "rows": "--data",
