@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tailwise import Experiment, InputError, Recipe, explain, fit, prepare
+from tailwise import Experiment, InputError, Recipe, fit, prepare
 from tailwise.cli.main import run
+from tailwise.experiment.importance import explain
 
 BOOSTED = ["--target", "y", "--method", "vanilla", "--model", "lightgbm"]
 
@@ -71,7 +72,7 @@ class TestImportance:
         with pytest.raises(InputError, match="`repeats` must be"):
             explain(model, new, new["y"], repeats=0)
         both = prepare(new.assign(z=new["y"] + new["level"]), ["y", "z"])
-        with pytest.raises(InputError, match="of one target"):
+        with pytest.raises(InputError, match="of models of one target"):
             explain(fit(both, Experiment("vanilla", recipe=Recipe(epochs=1, device="cpu"))), new, new["y"])
 
 

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from tailwise.estimators import ImbalancedRegressor, ResampledRegressor, WeightedRegressor
     from tailwise.experiment.evaluate import Evaluation, evaluate
     from tailwise.experiment.fit import fit
-    from tailwise.experiment.importance import explain
     from tailwise.experiment.model import FittedModel
     from tailwise.experiment.model import FittedModel as TableModel
     from tailwise.experiment.prepare import prepare
@@ -74,7 +73,6 @@ _WHERE = {
     "Evaluation": "experiment.evaluate",
     "Task": "data.task",
     "evaluate": "experiment.evaluate",
-    "explain": "experiment.importance",
     "fit": "experiment.fit",
     "prepare": "experiment.prepare",
     "Training": "training.loop",
@@ -126,7 +124,6 @@ __all__ = [
     "density_weights",
     "dial",
     "evaluate",
-    "explain",
     "fit",
     "focal_loss",
     "lds_weights",

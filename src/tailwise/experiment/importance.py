@@ -109,7 +109,7 @@ def explain(
         'useful'
     """
     if len(model.schema.targets) > 1:
-        raise InputError("the importance of columns is that of one target, and this model has several")
+        raise InputError("importance by region is that of models of one target")
     rows, _ = model.with_lags(frame)
     table, true = rows.frame(), label_array(y)
     names = [column.name for column in model.schema.columns]
@@ -121,7 +121,7 @@ def explain(
     if row is not None:
         predicted = replace(predicted, row=np.asarray(row, dtype=np.int64))
     codes, rng = model.shots.codes(true), np.random.default_rng(seed)
-    sample = _sample(codes, whole(most, "`most`", least=1), rng)
+    sample = _sample(codes, whole(most, "most", least=1), rng)
     error = np.abs(predicted.counted() - true)
     regions = {name: np.flatnonzero(codes == code) for code, name in enumerate(REGIONS)}
     regions = {name: inside for name, inside in regions.items() if inside.size}
