@@ -197,6 +197,7 @@ def draw(results: dict, tables: list[str], seeds: int, file: Path) -> None:
             axes.annotate(name, (x, y), textcoords="offset points", xytext=(6, 4))
     axes.axhline(0, color="lightgray", zorder=0)
     axes.axvline(0, color="lightgray", zorder=0)
+    axes.margins(x=0.2)  # room for the names
     axes.set_xlabel("error as rows come, change against a plain network, %")
     axes.set_ylabel("few-shot error, change against a plain network, %")
     axes.set_title(f"Median over {len(tables)} tables; lower left is better everywhere")
