@@ -238,6 +238,7 @@ class TestSettings:
         assert expert.recipe_for(Recipe(lr=1e-4), 6000) == replace(own, lr=1e-4)
         assert expert.recipe_for(Recipe(batch_size=64), 6000) == replace(own, batch_size=64)
         assert expert.recipe_for(Recipe(criterion="bmae", epochs=3), 50).epochs == 3
+        assert expert.recipe_for(Recipe(epochs=60), 50).epochs == 60  # given, though it is the number of one network
 
 
 class TestRefused:

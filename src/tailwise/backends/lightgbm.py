@@ -34,7 +34,6 @@ _PASSED_ON = (
     "monotone_constraints",
     "path_smooth",
 )
-_THREADS = {"n_jobs", "num_threads"}
 
 
 class BoosterModel(ArrayPredictor):
@@ -103,8 +102,6 @@ class LightGBM(ArrayBackend):
             "force_row_wise": True,
             "verbosity": -1,
         }
-        if rows.for_one_thread and not set(settings) & _THREADS:
-            settings["num_threads"] = 1
         if rows.loss == "tweedie":
             settings["tweedie_variance_power"] = check_power(rows.loss_params.get("power", 1.5))
         most = int(params["n_estimators"])

@@ -16,7 +16,7 @@ from tailwise.experiment.quality import DEFAULT_QUALITY, QUALITIES
 from tailwise.experiment.spec import AUTO_TRANSFORM
 from tailwise.labels.transform_names import TRANSFORMS
 from tailwise.modalities.encoder_names import AUTO, ENCODERS
-from tailwise.training.recipe import CRITERIA, PRECISIONS
+from tailwise.training.recipe import CRITERIA, EPOCHS, EPOCHS_IN_STACK, PRECISIONS
 
 METHOD, ROWS, COLUMNS, TRAINING = "Method", "Target and rows", "Columns", "Training"
 DECISION, OUTPUT = "Decision", "Output"
@@ -66,7 +66,7 @@ def methods(help: str, default: str | bool = False) -> Any:
     )
 
 
-def epochs(default: str | bool = True) -> Any:
+def epochs(default: str = f"{EPOCHS}, in a stack {EPOCHS_IN_STACK} for each network") -> Any:
     """Return the option for the number of epochs."""
     return typer.Option(
         "--epochs",

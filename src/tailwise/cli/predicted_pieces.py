@@ -80,8 +80,8 @@ def _pieces(model: FittedModel, data: str, keep: Sequence[str]) -> Iterator[tupl
             raise error if file is None else _in_file(file, error) from error
 
 
-def _in_file(file: str, error: Exception) -> Exception:
-
+def _in_file(file: str, error: InputError) -> InputError:
+    """Return an error that names the file of a folder."""
     return InputError(f"file {shown(file)}: {error}")
 
 

@@ -65,7 +65,7 @@ def train(
     depth: options.Depth = None,
     mask_target: options.MaskTarget = None,
     drop_missing_target: options.DropMissingTarget = False,
-    epochs: Annotated[int, options.epochs()] = _DEFAULT.epochs,
+    epochs: Annotated[int | None, options.epochs()] = None,
     batch_size: options.BatchSize = _DEFAULT.batch_size,
     lr: options.LearningRate = _DEFAULT.lr,
     patience: options.Patience = _DEFAULT.patience,

@@ -91,7 +91,7 @@ def tune(
     timeout: Timeout = None,
     storage: Storage = None,
     seeds: Annotated[int, options.seeds("Trainings of the best and of vanilla for the test rows.")] = 3,
-    epochs: Annotated[int | None, options.epochs(str(Recipe.epochs))] = None,
+    epochs: Annotated[int | None, options.epochs()] = None,
     seed: options.Seed = 0,
     device: options.Device = "auto",
     out: Annotated[
@@ -147,8 +147,7 @@ def tune(
     aim = Aim(minimise, parse_within(within))
     with warnings_as_notes():
         space = Space.of(method or [], model, encoder or [], transform)
-    n_epochs = Recipe.epochs if epochs is None else epochs
-    recipe = Recipe(epochs=n_epochs, criterion=aim.criterion, seed=seed, device=device)
+    recipe = Recipe(epochs=epochs, criterion=aim.criterion, seed=seed, device=device)
     choices = table_choices(
         bin_width=bin_width,
         split=split,

@@ -60,7 +60,7 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         bin_width: width of the target's bins, target units; by default :meth:`Bins.auto`.
         n_bins: number of bins instead.
         nominal: names of columns to take as nominal beside those that hold text.
-        epochs: most epochs of a stage.
+        epochs: most epochs of a stage; by default 60, in a stack 40 for each network.
         batch_size: rows a batch; n / 50 rounded down to a power of two between 32 and 256 if not given.
         lr: learning rate at the start of the cosine.
         weight_decay: of AdamW.
@@ -117,7 +117,7 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         bin_width: float | None = None,
         n_bins: int | None = None,
         nominal: Sequence[str] = (),
-        epochs: int = Recipe.epochs,
+        epochs: int | None = None,
         batch_size: int | None = Recipe.batch_size,
         lr: float = Recipe.lr,
         weight_decay: float = Recipe.weight_decay,

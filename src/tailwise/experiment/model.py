@@ -26,6 +26,7 @@ from tailwise.data.time_order import new_labels, new_times
 from tailwise.distributions.atoms import Atoms
 from tailwise.distributions.conditional import ConditionalDensity
 from tailwise.distributions.decisions import Decision, Dial, Loss
+from tailwise.distributions.dialed import weights_as_rows_come
 from tailwise.distributions.grid_density import GridTarget
 from tailwise.distributions.label_density import REACH, Target
 from tailwise.distributions.mixtures import Mixture
@@ -39,7 +40,7 @@ from tailwise.experiment.held_out import HeldOut
 from tailwise.experiment.leaderboard import Leaderboard
 from tailwise.experiment.model_folder import fields_of, save_model
 from tailwise.experiment.row_predictions import Predictions, one_target
-from tailwise.experiment.validated import validated, weights_as_they_come
+from tailwise.experiment.validated import validated
 from tailwise.labels.censoring import Censoring
 from tailwise.labels.relevance import Relevance
 from tailwise.labels.shots import Shots
@@ -178,7 +179,8 @@ class FittedModel:
             pred: ``(m,)`` predictions for them.
             row_weight: ``(m,)`` weights of the rows, if they have some.
         """
-        weight = weights_as_they_come(self, self._checked_dial(), y_val, row_weight)
+        dial: Any = self._checked_dial()
+        weight = weights_as_rows_come(y_val, dial.density, self.shots.scalar_bins, sample_weight=row_weight)
         return HeldOut(y_val, pred, weight, balanced=False, atoms=self.atoms, transform=self.transform).distributions
 
     def predict(

@@ -73,7 +73,7 @@ def validated(
     model = replace(model, dial=dial, atoms=atoms)
     held, own = None, one_target(raw.predictive)
     if intervals and len(y) >= FEWEST:
-        weight = weights_as_they_come(model, dial, y, known.weight)
+        weight = weights_as_rows_come(y, dial.density, task.shots.scalar_bins, sample_weight=known.weight)
         if correction is not None or own is None:
             model = replace(model, conditional=_density_given(model, pred, y, weight))
         balanced = (task.split == "balanced" and out_of_fold is None) or known.weight is not None
@@ -94,11 +94,6 @@ def validated(
     if intervals:
         model = replace(model, intervals=RegionIntervals.fit(y, pred, task.shots, sample_weight=known.weight))
     return model, raw if out_of_fold is None else raw.of_rows((task.part == "val")[out_of_fold.rows])
-
-
-def weights_as_they_come(model: "FittedModel", dial: Any, y_val: Floats, row_weight: Floats | None) -> Floats:
-    """Return ``(m,)`` weights that make validation rows count as rows come; arguments as in :func:`validated`."""
-    return weights_as_rows_come(y_val, dial.density, model.shots.scalar_bins, sample_weight=row_weight)
 
 
 def _known(model: "FittedModel", task: Task, out_of_fold: OutOfFold | None) -> _Known:

@@ -46,13 +46,15 @@ def study_settings(
         aim: error to minimise.
         recipe: recipe of all trials.
     """
+    # Studies of one network have always said the number of epochs.
+    epochs = recipe.epochs if space.model == STACK else recipe.n_epochs
     return {
         "data": sha256,
         "target": target,
         "table": dict(choices),
         "space": space.described(),
         "aim": asdict(aim),
-        "recipe": {name: value for name, value in asdict(recipe).items() if name != "device"},
+        "recipe": {name: value for name, value in asdict(recipe).items() if name != "device"} | {"epochs": epochs},
     }
 
 

@@ -24,7 +24,7 @@ def train_command(data: str, target: str, experiment: Experiment, recipe: Recipe
         'tailwise train a.csv --target y --split random --method inv --model linear --seed 0 --criterion both'
     """
     words = [*_settings_words(experiment, recipe), "--seed", str(recipe.seed), "--criterion", recipe.criterion]
-    if experiment.model in ("network", "stack") and recipe.epochs != Recipe.epochs:
+    if experiment.model in ("network", "stack") and recipe.epochs is not None:
         words += ["--epochs", str(recipe.epochs)]
     return Commands.of(data, target, choices).train(experiment.method, *words)
 

@@ -150,7 +150,7 @@ class Training:
     def stage_epochs(self) -> int:
         """Maximum number of epochs of the current stage."""
         epochs = self.method.stages[self.stage].epochs
-        return self.recipe.epochs if epochs is None else epochs
+        return self.recipe.n_epochs if epochs is None else epochs
 
     def _start_stage(self) -> None:
         seed_everything(self.recipe.seed, self.stage, -1)

@@ -7,6 +7,7 @@ from tailwise._checks import InputError, not_negative, one_of, positive, whole
 
 Criterion = Literal["both", "bmae", "mae", "rmse"]
 CRITERIA = ("both", "bmae", "mae", "rmse")
+EPOCHS, EPOCHS_IN_STACK = 60, 40  # of a network that is trained alone, or as an expert
 PRECISIONS = ("no", "bf16", "fp16")
 
 
@@ -15,7 +16,7 @@ class Recipe:
     """Settings of a training.
 
     Args:
-        epochs: number of epochs (a stage may have its own).
+        epochs: number of epochs (a stage may have its own); ``None`` is 60, in a stack 40 for each network.
         batch_size: rows a batch; ``None`` is n / 50 rounded down to a power of two between 32 and 256.
         lr: learning rate at the start; it falls to 0 along a half cosine, epoch by epoch.
         weight_decay: weight decay of AdamW.
@@ -33,7 +34,7 @@ class Recipe:
         InputError: a number out of range, an unknown choice.
     """
 
-    epochs: int = 60
+    epochs: int | None = None
     batch_size: int | None = None
     lr: float = 1e-3
     weight_decay: float = 1e-4
@@ -48,9 +49,8 @@ class Recipe:
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "patience"):
             value = getattr(self, name)
-            if value is None and name != "epochs":
-                continue
-            whole(value, f"`{name}`", least=1)
+            if value is not None:
+                whole(value, f"`{name}`", least=1)
         positive(self.lr, "`lr`")
         positive(self.clip_norm, "`clip_norm`")
         if self.seconds is not None:
@@ -60,6 +60,11 @@ class Recipe:
         one_of(self.precision, "`precision`", PRECISIONS)
         if whole(self.seed, "`seed`", least=0) >= 2**32:
             raise InputError(f"`seed` must be below 2**32, got {self.seed!r}")
+
+    @property
+    def n_epochs(self) -> int:
+        """Number of epochs of a network."""
+        return EPOCHS if self.epochs is None else self.epochs
 
     def batch_size_for(self, n_rows: int) -> int:
         """Return the number of rows a batch for a number of training rows."""

@@ -9,12 +9,11 @@ from numpy.typing import NDArray
 
 from tailwise.backends.protocol import Outputs
 from tailwise.modalities.encoder_names import AUTO
-from tailwise.training.recipe import Recipe
+from tailwise.training.recipe import EPOCHS_IN_STACK, Recipe
 
 PLAIN = "network"
 _DEFAULT = Recipe()
 _LARGE_BATCH = 64
-_EPOCHS = 40
 
 
 @dataclass(frozen=True)
@@ -44,8 +43,8 @@ class Expert:
         neither batch nor learning rate is given, both are doubled: half as many steps lose nothing in a stack. If the
         number of epochs is not given either, it is 40: a third less time for .6 % of the error (docs/results.md).
         """
-        if recipe.epochs == _DEFAULT.epochs:
-            recipe = replace(recipe, epochs=_EPOCHS)
+        if recipe.epochs is None:
+            recipe = replace(recipe, epochs=EPOCHS_IN_STACK)
         size = recipe.batch_size_for(n)
         if recipe.batch_size is None and recipe.lr == _DEFAULT.lr and size >= _LARGE_BATCH:
             recipe = replace(recipe, batch_size=min(2 * size, 256), lr=2 * recipe.lr)

@@ -40,7 +40,7 @@ class MediaStackFitting(StackFitting):
         self.params = params
 
     def _train(self, n_folds: int, started: float) -> Iterator[TrainedFold]:
-        """Train the folds that are missing, or of which an expert is missing, whole."""
+        """Train all experts of each fold that lacks one."""
         first, finished = divmod(len(self.trained), len(self.experts))
         folds = range(first, n_folds)
         jobs = min(self.settings.workers, len(folds)) or 1
