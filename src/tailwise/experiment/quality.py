@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 Quality = Literal["fast", "good", "best"]
 QUALITIES: Mapping[str, str] = {
     "fast": "one network that predicts distributions, about as slow as a plain network",
-    "good": "a stack of three models by four folds, some four times as slow on two cores",
+    "good": "a stack of three models by four folds, two to three times as slow on two cores",
     "best": "a stack of five models by eight folds, slower still",
 }
 DEFAULT_QUALITY: Quality = "good"
