@@ -3,12 +3,14 @@
 import math
 import os
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from joblib import delayed
+import torch
+from joblib import Parallel, delayed
 
 import tailwise
 from tailwise import Experiment, InputError, Recipe
@@ -21,6 +23,21 @@ from test_cli import refused
 
 def roots(backend, jobs=2):
     return list(in_parallel((delayed(math.isqrt)(i * i) for i in range(5)), jobs=jobs, backend=backend))
+
+
+def draw(number):
+    """Draw from torch as a training does: seeded first, with something that scikit-learn does in parallel between."""
+    torch.manual_seed(number)
+    values = [float(torch.rand(()))]
+    for _ in range(5):
+        Parallel(n_jobs=2)(delayed(time.sleep)(0.02) for _ in range(2))
+        values.append(float(torch.rand(())))
+    return values
+
+
+def nested(backend):
+    """Make calls in parallel from a call that is itself one of several."""
+    return list(in_parallel((delayed(math.isqrt)(i * i) for i in range(3)), jobs=2, backend=backend))
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +60,7 @@ def here(table):
     return stacked(table, "loky")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="class")
 def cluster(request):
     """A local cluster of two processes, as the backend of a test."""
     if request.param == "dask":
@@ -95,6 +112,16 @@ class TestClusters:
         )
         assert there == here
         assert len(here) == 2
+
+
+@pytest.mark.slow
+def test_workers_of_several_threads_run_one_call_at_a_time():
+    distributed = pytest.importorskip("distributed", reason="the extra `dask` is not installed")
+    with distributed.Client(n_workers=1, threads_per_worker=3, dashboard_address=None):
+        found = list(in_parallel((delayed(draw)(i) for i in range(6)), jobs=3, backend="dask"))
+        from_calls = list(in_parallel((delayed(nested)("dask") for _ in range(4)), jobs=3, backend="dask"))
+    assert found == [draw(i) for i in range(6)]
+    assert from_calls == [[0, 1, 2]] * 4
 
 
 @pytest.mark.slow
