@@ -67,7 +67,7 @@ def train(
     drop_missing_target: options.DropMissingTarget = False,
     epochs: Annotated[int | None, options.epochs()] = None,
     batch_size: options.BatchSize = _DEFAULT.batch_size,
-    lr: options.LearningRate = _DEFAULT.lr,
+    lr: options.LearningRate = None,
     patience: options.Patience = _DEFAULT.patience,
     criterion: options.Criterion = _DEFAULT.criterion,
     balance: options.Balance = None,

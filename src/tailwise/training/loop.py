@@ -160,7 +160,7 @@ class Training:
         if world()[1] > 1:
             objective.global_batch = True  # type: ignore[assignment]
             self._set_aside(objective)
-        self.lr = self.recipe.lr if stage.lr is None else stage.lr
+        self.lr = self.recipe.learning_rate if stage.lr is None else stage.lr
         optimizer = torch.optim.AdamW(
             parameter_groups(objective, self.lr),
             lr=self.lr,
