@@ -238,6 +238,17 @@ Weight = Annotated[
         rich_help_panel=ROWS,
     ),
 ]
+TargetWeight = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--target-weight",
+        metavar="TARGET=WEIGHT",
+        autocompletion=complete_missing,
+        help="Weight of one of several targets in the training and in errors over all, e.g. price=2; else 1. "
+        "Repeatable.",
+        rich_help_panel=COLUMNS,
+    ),
+]
 Time = Annotated[
     str | None,
     typer.Option(
