@@ -18,6 +18,7 @@ from tailwise.data.seen import Seen
 NUMBERS, CATEGORIES = "numbers", "categories"
 NO_CATEGORY = "(missing)"
 _MOST_CATEGORIES, _MOST_CODES = 256, 255
+_AT_ONCE = 65_536
 
 
 def fit_preprocessor(features: pd.DataFrame) -> ColumnTransformer:
@@ -125,8 +126,14 @@ def transform(
 
 def transform_features(preprocessor: ColumnTransformer, features: pd.DataFrame, dtype: Any = np.float32) -> Any:
     """Return the inputs of the model for features as :meth:`Schema.features` gives them, ``(n, n_inputs)``."""
-    with np.errstate(over="ignore"):
-        x = np.ascontiguousarray(preprocessor.transform(features), dtype=dtype)
-    if np.isinf(x).any():
-        raise InputError("a number in the table is too far from those of the training rows; check its unit")
+    x: Any = None
+    for start in range(0, len(features) or 1, _AT_ONCE):  # each step of the preprocessor copies what it is given
+        with np.errstate(over="ignore"):
+            piece = np.ascontiguousarray(preprocessor.transform(features.iloc[start : start + _AT_ONCE]), dtype=dtype)
+        if np.isinf(piece).any():
+            raise InputError("a number in the table is too far from those of the training rows; check its unit")
+        if len(features) <= _AT_ONCE:
+            return piece
+        x = np.empty((len(features), piece.shape[1]), dtype=piece.dtype) if x is None else x
+        x[start : start + len(piece)] = piece
     return x

@@ -82,6 +82,11 @@ class Predictive(ABC):
     def _half_difference(self) -> Floats:
         """E|Y - Y'| / 2 of two independent draws, ``(n,)``."""
 
+    @property
+    def _wider(self) -> int:
+        """How many times :attr:`_width` numbers a row takes in :meth:`_half_difference`."""
+        return 1
+
     @abstractmethod
     def _log_density(self, y: Floats) -> Floats:
         """Logarithm of the density at one y a row, of the mass where y is an atom."""
@@ -159,8 +164,9 @@ class Predictive(ABC):
         ∫ (P(Y <= t) - 1{y <= t})² dt = E|Y - y| - E|Y - Y'| / 2, for a point the absolute error. Gneiting and Raftery,
         *Strictly proper scoring rules, prediction, and estimation* (JASA 2007).
         """
-        values = self._by_pieces(lambda part, labels: part._distance(labels) - part._half_difference(), self._labels(y))
-        return np.maximum(values, 0.0)
+        distance = self._by_pieces(lambda part, labels: part._distance(labels), self._labels(y))
+        difference = self._by_pieces(lambda part: part._half_difference(), wider=self._wider)
+        return np.maximum(distance - difference, 0.0)
 
     def log_score(self, y: ArrayLike) -> Floats:
         """Negative logarithm of the density at y, ``(n,)``; of the mass where y is an atom; lower is better.

@@ -174,6 +174,11 @@ class TiltedMixture(Predictive):
         below = before[rows, cell] + self.step.values[cell] * (at[:, 0] - moments[1][rows, cell])
         return np.asarray((before[:, -1] - 2 * below) / self._masses(moments[0]).sum(axis=1), dtype=np.float64)
 
+    @property
+    def _wider(self) -> int:
+        nodes = (self._width + self._components.means.shape[1] * _KNOTS.size) * _NODES.size
+        return -(-nodes // self._width)
+
     def _half_difference(self) -> Floats:
         """∫ P(Y <= t) P(Y > t) dt by Gauss's rule between edges, atoms and multiples of every component's scale."""
         known = self._prepared()

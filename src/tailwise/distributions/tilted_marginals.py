@@ -189,6 +189,11 @@ class TiltedMarginal(Predictive):
         below = before[rows, cells] + at[:, 1] - at[:, 0]
         return np.asarray((before[:, -1] - 2 * below) / (weights * masses).sum(axis=(1, 2)), dtype=np.float64)
 
+    @property
+    def _wider(self) -> int:
+        nodes = (self.edges.size + self._components.means.shape[1] * _KNOTS.size) * _NODES.size
+        return -(-nodes // self._width)
+
     def _half_difference(self) -> Floats:
         """∫ P(Y <= t) P(Y > t) dt by Gauss's rule between edges, atoms and multiples of every component's scale."""
         means, scales = self._components.means[:, :, None], self._components.scales[:, :, None]
