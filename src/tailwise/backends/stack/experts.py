@@ -12,7 +12,6 @@ from tailwise.modalities.encoder_names import AUTO
 from tailwise.training.recipe import EPOCHS_IN_STACK, Recipe
 
 PLAIN = "network"
-_DEFAULT = Recipe()
 _LARGE_BATCH = 64
 
 
@@ -46,8 +45,8 @@ class Expert:
         if recipe.epochs is None:
             recipe = replace(recipe, epochs=EPOCHS_IN_STACK)
         size = recipe.batch_size_for(n)
-        if recipe.batch_size is None and recipe.lr == _DEFAULT.lr and size >= _LARGE_BATCH:
-            recipe = replace(recipe, batch_size=min(2 * size, 256), lr=2 * recipe.lr)
+        if recipe.batch_size is None and recipe.lr is None and size >= _LARGE_BATCH:
+            recipe = replace(recipe, batch_size=min(2 * size, 256), lr=2 * recipe.learning_rate)
         return replace(recipe, criterion="mae")
 
     def columns(self, outputs: Outputs) -> NDArray[np.float64]:
