@@ -9,7 +9,9 @@ from playwright.sync_api import sync_playwright
 from tailwise.compare.comparison import compare_grid
 from tailwise.report.against import OtherRun
 from tailwise.report.diagnosis_page import diagnosis_page
+from tailwise.report.explained_page import explained_page
 from test_compare import made_up, page_of
+from test_importance import explanation
 from test_report import DIAL, FOUND, HELD, MAP, PRED, page
 
 CHROMIUM = shutil.which("chromium")
@@ -31,8 +33,9 @@ PAGES = {
         compare_grid(made_up({"sqinv": -5.0, "inv": 5.0}, tables=("one", "two", "three")), "mlp vanilla"),
         "A comparison",
     ),
+    "explanation": lambda: explained_page(explanation(), title="y: which rows are wrong", rows="the rows of t.csv"),
 }
-CHARTS = {"run": 10, "diagnosis": 3, "comparison": 4}
+CHARTS = {"run": 10, "diagnosis": 3, "comparison": 4, "explanation": 1}
 PHONE, DESK = {"width": 390, "height": 844}, {"width": 1100, "height": 900}
 GRAVE = ("serious", "critical")
 

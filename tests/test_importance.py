@@ -1,14 +1,21 @@
 """Permutation importance by region, and the command that shows it."""
 
 import json
+import re
+from dataclasses import replace
+from html import unescape
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from tailwise import Experiment, InputError, Recipe, fit, prepare
+from tailwise._numbers import number
 from tailwise.cli.main import run
-from tailwise.experiment.importance import explain
+from tailwise.experiment.importance import COME, ColumnImportance, Explanation, explain
+from tailwise.experiment.worst_rows import WorstRow, WorstRows
+from tailwise.metrics.confidence import Interval
+from tailwise.report.explained_page import answer, explained_page
 
 BOOSTED = ["--target", "y", "--method", "vanilla", "--model", "lightgbm"]
 
@@ -76,6 +83,50 @@ class TestImportance:
             explain(fit(both, Experiment("vanilla", recipe=Recipe(epochs=1, device="cpu"))), new, new["y"])
 
 
+def explanation(**changes):
+    """What 40 few-shot and 160 many-shot rows could give, with a name that must be escaped."""
+    columns = (
+        ColumnImportance("<i>", {COME: Interval(1.0), "many": Interval(0.2, 0.1, 0.3), "few": Interval(4.0, 3.0, 5.0)}),
+        ColumnImportance("b", {COME: Interval(0.1), "many": Interval(0.1, 0.0, 0.2), "few": Interval(0.5, -1.0, 2.0)}),
+    )
+    worst = WorstRows(("<i>",), (WorstRow(7, "few", 30.0, 12.0, ("x",)),), ("b: 9 in the median, of all rows 2",), 9)
+    plain = {"target": "y", "n": {"many": 160, "few": 40}, "mae": {COME: 2.0, "many": 1.0, "few": 6.0}, "by": "few"}
+    return Explanation(**{**plain, "columns": columns, "worst": worst, **changes})
+
+
+class TestPage:
+    def test_the_answer(self):
+        assert answer(explanation()) == [
+            "The MAE of the 40 few-shot rows is 6, 3.0 times the 2 of rows as they come, in units of y.",
+            "9 few-shot rows are predicted too low; they have in common: b: 9 in the median, of all rows 2.",
+            "Of the columns, '<i>' matters most there: shuffled, the MAE rises by 4 (3 to 5).",
+        ]
+
+    def test_nothing_clear(self):
+        found = explanation()
+        unclear = explanation(columns=found.columns[1:], worst=replace(found.worst, too_low=()))
+        assert "no column sets them apart" in answer(unclear)[1]
+        assert "No column has a clear rise" in answer(unclear)[2]
+        assert len(answer(explanation(worst=None))) == 2
+
+    def test_text_is_escaped_and_all_values_are_there(self):
+        text = explained_page(explanation(), title="<b>", rows="the rows of t.csv")
+        assert "<i>" not in text
+        assert "<b>" not in text.split("<style>")[0]
+        for words in ("&lt;i&gt;", "-1 to 2", "-18", "n 160"):
+            assert words in text
+        assert text.count("<svg") == 1
+
+    def test_many_columns_are_in_the_table_alone(self):
+        columns = tuple(replace(explanation().columns[1], column=f"c{i:02d}") for i in range(14))
+        text = explained_page(explanation(columns=columns), title="t", rows="r")
+        chart, table = text[text.index("<svg") : text.index("</svg>")], text[text.index("</svg>") :]
+        assert "c11" in chart
+        assert "c12" not in chart
+        assert "2 more columns are in the table" in table
+        assert '<th scope="row">c13</th>' in table
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("explained")
@@ -104,6 +155,20 @@ class TestCommand:
         assert run(["explain", str(folder / "run"), str(folder / "new.csv"), "--repeats", "1"]) == 0
         assert "high" in capsys.readouterr().out
 
+    def test_a_page(self, folder, capsys):
+        html, out = folder / "e.html", folder / "of-page.json"
+        words = ["explain", str(folder / "run"), "--repeats", "1", "--html", str(html), "--out", str(out)]
+        assert run(words) == 0
+        assert f"page: {html}" in capsys.readouterr().out
+        text, found = unescape(html.read_text()), json.loads(out.read_text())
+        answer = text.index(f"few-shot rows is {number(found['mae']['few'])}")
+        assert answer < text.index("Rows with the largest errors</h2>") < text.index("<svg")
+        assert "://" not in re.sub(r'xmlns[:a-z]*="[^"]*"', "", text)
+        for name in found["columns"]:
+            assert f'<th scope="row">{name}</th>' in text
+        assert run(words) == 2
+        assert "exists; pass --overwrite" in capsys.readouterr().err
+
     @pytest.mark.parametrize(
         ("words", "message"),
         [
@@ -112,6 +177,7 @@ class TestCommand:
             (["RUN", "t.csv", "--repeats", "0"], "--repeats must be"),
             (["RUN", "lacks.csv"], "the table lacks 3 columns"),
             (["RUN", "--out", "e.txt"], "--out must name a .json file"),
+            (["RUN", "--html", "e.txt"], "--html must name a .html file"),
         ],
     )
     def test_mistakes(self, folder, monkeypatch, capsys, words, message):

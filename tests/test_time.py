@@ -117,6 +117,33 @@ def test_new_rows_follow_on_the_training_table(tmp_path):
     assert last.notes[0] == notes[0]
 
 
+def test_each_of_several_targets_has_its_own_lags(tmp_path):
+    frame = series(240)
+    frame["other"] = np.sqrt(np.arange(240.0))
+    past, ahead = frame[:200].reset_index(drop=True), frame[200:].reset_index(drop=True)
+    task = prepare(past, ["load", "other"], time="when", lags=[1, 5], rolling=[2])
+    table = task.rows.frame()
+    for name in ("load", "other"):
+        alone = prepare(past, name, time="when", lags=[1, 5], rolling=[2]).rows.frame()
+        for column in (f"{name} (lag 1)", f"{name} (lag 5)", f"{name} (mean of 2 before)"):
+            np.testing.assert_array_equal(table[column], alone[column])
+    assert {"load (lag 1)", "other (mean of 2 before)"} <= {column.name for column in task.schema.columns}
+    model = fit(task, Experiment("vanilla", encoder="mlp", recipe=Recipe(epochs=1, device="cpu")))
+    model.save(tmp_path)
+    loaded = FittedModel.load(tmp_path)
+    assert loaded.schema.to_json() == model.schema.to_json()
+    rows, notes = loaded.with_lags(ahead.drop(columns="other"))  # one target is known of the rows to predict
+    table = rows.frame()
+    np.testing.assert_allclose(table["load (lag 1)"], frame["load"][199:239])
+    assert table["other (lag 1)"].iloc[0] == past["other"].iloc[-1]
+    assert table["other (lag 1)"][1:].isna().all()
+    assert len(notes) == 1
+    assert "39 of 40 rows lack an earlier 'other'" in notes[0]
+    np.testing.assert_array_equal(
+        loaded.predict(ahead.drop(columns="other")), model.predict(ahead.drop(columns="other"))
+    )
+
+
 def test_lags_help_where_a_series_follows_its_past():
     frame = series(600)
     errors = [

@@ -6,10 +6,11 @@ import pytest
 import torch
 from sklearn.metrics import mean_tweedie_deviance
 
-from tailwise import Experiment, InputError, Recipe, fit, prepare
+from tailwise import Experiment, InputError, Recipe, compose, fit, prepare
 from tailwise.heads.attach import head_from
 from tailwise.losses.tweedie import Poisson, Tweedie, tweedie_deviance
 from test_cli import refused
+from trainings import start_training
 
 
 def amounts(n=600):
@@ -52,16 +53,68 @@ class TestLoss:
             head.match_scale([-1.0, 2.0])
 
 
-class TestModels:
+def two_groups(rows_of_group=60):
+    """Counts of two groups; the validation rows hold the means of their group's training rows."""
+    rng = np.random.default_rng(0)
+    counts = {group: rng.poisson(mean, rows_of_group).astype(float) for group, mean in ((0.0, 1.0), (1.0, 6.0))}
+    table = [(group, y, "train") for group, values in counts.items() for y in values]
+    table += [(group, counts[group].mean(), part) for group in counts for part in ("val", "test")]
+    return pd.DataFrame(table, columns=["group", "paid", "split"]), counts
+
+
+class TestCatBoost:
+    @pytest.mark.parametrize("factor", [1.0, 1e4])
+    @pytest.mark.parametrize(
+        ("name", "power", "theirs"),
+        [("poisson", None, "Poisson"), ("tweedie", 1.0, "Poisson"), ("tweedie", 1.3, "Tweedie:variance_power=1.3")],
+    )
+    def test_against_the_library(self, name, power, theirs, factor):
+        """Its own predictions of labels divided by their mean, times the mean."""
+        import catboost
+
+        frame = amounts(300)
+        frame["paid"] *= factor
+        task = prepare(frame, "paid", split="random")
+        method = compose(name, **({} if power is None else {"tweedie": {"power": power}}))
+        setup = start_training(task, method, Recipe(), model="catboost", params={"iterations": 40})
+        epochs = list(setup.epochs())
+        x, y = setup.rows.x, setup.rows.y
+        reference = catboost.CatBoostRegressor(
+            loss_function=theirs,
+            iterations=1 + max(epoch.epoch for epoch in epochs if epoch.best),
+            learning_rate=0.05,
+            random_seed=0,
+            allow_writing_files=False,
+            verbose=False,
+        ).fit(x, y / y.mean())
+        np.testing.assert_allclose(setup.predictor.predict(x), y.mean() * reference.predict(x), rtol=1e-9)
+        kept = setup.rows.errors(setup.predictor.predict(setup.rows.x_val))
+        assert kept["mae"] == pytest.approx(min(epoch.validation["mae"] for epoch in epochs), rel=1e-9)
+
     @pytest.mark.parametrize("name", ["poisson", "tweedie"])
-    def test_boosting(self, name):
+    def test_the_smallest_deviance_is_at_the_means(self, name):
+        """A tree with one leaf a group converges to the mean of each group, whatever the variance function."""
+        frame, counts = two_groups()
+        task = prepare(frame, "paid", split="column")
+        params = {"depth": 1, "l2_leaf_reg": 0, "learning_rate": 0.3, "iterations": 200}
+        pred = fit(task, Experiment(name, "catboost", params=params)).predict(frame)
+        for group, values in counts.items():
+            np.testing.assert_allclose(pred[frame["group"] == group], values.mean(), rtol=0.01)
+
+
+class TestModels:
+    @pytest.mark.parametrize(("model", "rounds"), [("lightgbm", "n_estimators"), ("catboost", "iterations")])
+    @pytest.mark.parametrize("name", ["poisson", "tweedie"])
+    def test_boosting(self, name, model, rounds, tmp_path):
         frame = amounts()
         task = prepare(frame, "paid", split="random")
-        model = fit(task, Experiment(name, "lightgbm", params={"n_estimators": 80}))
+        model = fit(task, Experiment(name, model, params={rounds: 80}))
         pred = model.predict(frame)
         assert pred.min() > 0
         assert pred.mean() == pytest.approx(frame["paid"].mean(), rel=0.15)
         assert np.corrcoef(pred, np.exp(frame["x"]))[0, 1] > 0.8
+        model.save(tmp_path)
+        np.testing.assert_array_equal(type(model).load(tmp_path).predict(frame), pred)
 
     def test_a_network(self, tmp_path):
         frame = amounts(300)
@@ -73,7 +126,14 @@ class TestModels:
         model.save(tmp_path)
         np.testing.assert_array_equal(type(model).load(tmp_path).predict(frame), pred)
 
-    @pytest.mark.parametrize("words", [["--method", "tweedie"], ["--method", "poisson", "--model", "lightgbm"]])
+    @pytest.mark.parametrize(
+        "words",
+        [
+            ["--method", "tweedie"],
+            ["--method", "poisson", "--model", "lightgbm"],
+            ["--method", "tweedie", "--model", "catboost", "--set", "tweedie.power=1.2"],
+        ],
+    )
     def test_negative_labels(self, tmp_path, monkeypatch, capsys, words):
         monkeypatch.chdir(tmp_path)
         frame = amounts(100)

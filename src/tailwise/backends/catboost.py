@@ -3,6 +3,7 @@
 import re
 import warnings
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from tailwise.backends.arrays import ArrayBackend, ArrayPredictor, Arrays, Train
 from tailwise.backends.parameters import FIXED, checked_parameters
 from tailwise.backends.protocol import Backend, Between
 from tailwise.backends.rounds import PATIENCE, best_round
+from tailwise.losses.tweedie import check_power
 from tailwise.modalities.table_inputs import TableInputs
 from tailwise.training.recipe import Recipe
 
@@ -89,7 +91,7 @@ class CatBoost(ArrayBackend):
     """
 
     name = "catboost"
-    losses: Mapping[str, str] = {"mse": "RMSE", "l1": "MAE"}
+    losses: Mapping[str, str] = {"mse": "RMSE", "l1": "MAE", "poisson": "Poisson", "tweedie": "Tweedie"}
     predictor = CatBoostModel
     varied: Mapping[str, Between] = {
         "learning_rate": Between(0.02, 0.2, log=True),
@@ -116,10 +118,11 @@ class CatBoost(ArrayBackend):
     def train(self, rows: Arrays, recipe: Recipe, params: Mapping[str, Any]) -> Training:
         """Train until the validation error stops falling, and keep the rounds up to the best."""
         catboost = _library()
+        objective = _objective(rows, self.losses[rows.loss])
         try:
             model = catboost.CatBoostRegressor(
-                loss_function=self.losses[rows.loss],
-                eval_metric=_Criterion(rows, recipe.criterion),
+                loss_function=objective.name,
+                eval_metric=_Criterion(rows, recipe.criterion, objective),
                 od_type="Iter",
                 od_wait=PATIENCE,
                 use_best_model=False,
@@ -129,13 +132,15 @@ class CatBoost(ArrayBackend):
                 **{**({"thread_count": 1} if rows.for_one_thread else {}), **params},
             )
             best = yield from best_round(
-                _errors(model, rows),
+                _errors(model, rows, objective),
                 criterion=recipe.criterion,
                 seconds=recipe.seconds,
                 most=int(params["iterations"]),
                 learning_rate=params["learning_rate"],
             )
             model.shrink(ntree_end=best + 1)
+            if objective.mean is not None:
+                model.set_scale_and_bias(1.0, float(np.log(objective.mean)))
         except (catboost.CatBoostError, TypeError) as error:
             reason = re.sub(r"^\S+:\d+: ", "", str(error).splitlines()[-1].strip())  # without its file and line
             raise InputError(f"CatBoost cannot train with these parameters: {reason}") from error
@@ -153,13 +158,49 @@ def _library() -> Any:
     return catboost
 
 
+@dataclass(frozen=True)
+class _Objective:
+    """What CatBoost minimises, and what its raw values say about the target.
+
+    The deviances do not start from the mean of the labels but from a prediction of 1, and Poisson's first step
+    overflows where labels are in the thousands. They are therefore trained on labels divided by their mean, whose
+    logarithm is added to the raw values afterwards; deviances of scaled labels are the same but for a factor.
+
+    Args:
+        name: CatBoost's, with its parameters.
+        mean: of the training labels, where raw values are logarithms; ``None`` where they are in target units.
+    """
+
+    name: str
+    mean: float | None = None
+
+    def labels(self, y: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the labels ``(n,)`` to train on."""
+        return y if self.mean is None else y / self.mean
+
+    def predictions(self, raw: Any) -> NDArray[np.float64]:
+        """Return predictions ``(n,)``, target units, from raw values before the mean is added to the model."""
+        values = np.asarray(raw, dtype=np.float64)
+        return values if self.mean is None else self.mean * np.exp(values)
+
+
+def _objective(rows: Arrays, name: str) -> _Objective:
+    """Return the objective with CatBoost's name for the loss of the rows."""
+    if rows.loss not in ("poisson", "tweedie"):
+        return _Objective(name)
+    mean = float(np.average(rows.y, weights=rows.weight)) or 1.0  # CatBoost refuses labels that are all 0
+    power = check_power(rows.loss_params.get("power", 1.5)) if rows.loss == "tweedie" else 1.0
+    # CatBoost's Tweedie needs a power above 1, and that of 1 is the Poisson distribution.
+    return _Objective("Poisson" if power == 1 else f"{name}:variance_power={power!r}", mean)
+
+
 def _frame(x: NDArray[np.float64], nominal: NDArray[np.bool_]) -> pd.DataFrame:
     """Inputs as CatBoost takes them: codes of categories are integers."""
     frame = pd.DataFrame(x)
     return frame.astype(dict.fromkeys(frame.columns[nominal], np.int64))
 
 
-def _errors(model: Any, rows: Arrays) -> Iterator[dict[str, float]]:
+def _errors(model: Any, rows: Arrays, objective: _Objective) -> Iterator[dict[str, float]]:
     """Train; then the validation errors after each round."""
     x, x_val = _frame(rows.x, rows.nominal), _frame(rows.x_val, rows.nominal)
     with warnings.catch_warnings():
@@ -167,13 +208,13 @@ def _errors(model: Any, rows: Arrays) -> Iterator[dict[str, float]]:
         warnings.filterwarnings("ignore", "Failed to (import|optimize)", UserWarning)
         model.fit(
             x,
-            rows.y,
+            objective.labels(rows.y),
             sample_weight=rows.weight,
             cat_features=np.flatnonzero(rows.nominal).tolist(),
-            eval_set=(x_val, rows.y_val),
+            eval_set=(x_val, objective.labels(rows.y_val)),
         )
     staged = model.staged_predict(x_val, thread_count=1)  # threads cost more than they save in a single tree
-    return (rows.errors(np.asarray(pred, dtype=np.float64)) for pred in staged)
+    return (rows.errors(objective.predictions(raw)) for raw in staged)
 
 
 class _Criterion:
@@ -182,10 +223,11 @@ class _Criterion:
     Args:
         rows: training and validation rows.
         name: of the error.
+        objective: that the raw values are of.
     """
 
-    def __init__(self, rows: Arrays, name: str) -> None:
-        self.rows, self.name = rows, name
+    def __init__(self, rows: Arrays, name: str, objective: _Objective) -> None:
+        self.rows, self.name, self.objective = rows, name, objective
 
     def is_max_optimal(self) -> bool:
         """Lower is better."""
@@ -195,7 +237,7 @@ class _Criterion:
         """Error of predictions. CatBoost also evaluates the training rows, and does not use the value."""
         if len(target) != len(self.rows.y_val):
             return 0.0, 1.0
-        return self.rows.errors(np.asarray(approxes[0], dtype=np.float64))[self.name], 1.0
+        return self.rows.errors(self.objective.predictions(approxes[0]))[self.name], 1.0
 
     evaluate.no_jit = True  # type: ignore[attr-defined]
 

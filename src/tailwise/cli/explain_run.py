@@ -24,6 +24,10 @@ Data = Annotated[
         show_default=False,
     ),
 ]
+Html = Annotated[
+    Path | None,
+    typer.Option("--html", help="Also write a page with charts to this file.", rich_help_panel=options.OUTPUT),
+]
 Repeats = Annotated[
     int, typer.Option("--repeats", help="Number of shuffles of each column.", rich_help_panel=options.TRAINING)
 ]
@@ -33,6 +37,7 @@ def explain(
     run: options.Run,
     data: Data = None,
     out: Annotated[Path | None, options.out("Also write everything to this JSON file.")] = None,
+    html: Html = None,
     overwrite: options.Overwrite = False,
     repeats: Repeats = 5,
     drop_missing_target: options.DropMissingTarget = False,
@@ -43,10 +48,10 @@ def explain(
     A column is shuffled among the rows, and the rise of the MAE is shown by region of the true value. Columns that say
     the same share their importance.
 
-    Example:  tailwise explain runs/price
+    Example:  tailwise explain runs/price --html explained.html
     """
     from tailwise._checks import InputError, whole
-    from tailwise._files import write_json
+    from tailwise._files import write_json, write_text
     from tailwise.cli.out_file import check_out_file
     from tailwise.cli.show import err, notes, print_line
     from tailwise.cli.show import out as console
@@ -58,6 +63,7 @@ def explain(
     whole(seed, "--seed", least=0)
     whole(repeats, "--repeats", least=1)
     check_out_file(out, "--out", ".json", overwrite=overwrite)
+    check_out_file(html, "--html", ".html", overwrite=overwrite)
     folder = open_run(run)
     if is_map_model(folder / MODEL):
         raise InputError(f"run {str(run)!r} predicts maps; tailwise explain is for tables")
@@ -68,6 +74,12 @@ def explain(
         found = explained(model, frame, y, repeats=repeats, seed=seed, sample_weight=weight, row=row)
     if out is not None:
         write_json(out, found.to_json())
+    if html is not None:
+        from tailwise.report.explained_page import explained_page
+
+        rows = f"the test rows of run {run.name!r}" if data is None else f"the rows of {Path(data).name}"
+        title = f"{found.target}: which rows are wrong"
+        write_text(html, explained_page(found, title=title, rows=rows))
     console.print(importance_table(found))
     if found.worst is not None:
         if found.worst.too_low:
@@ -75,6 +87,10 @@ def explain(
             for trait in found.worst.too_low:
                 print_line(f"  {trait}")
         console.print(worst_table(found.worst, found.target))
+    if out is not None:
+        print_line(f"everything: {out}")
+    if html is not None:
+        print_line(f"page: {html}")
 
 
 def _rows(model: Any, run: Path, folder: Path, data: str | None, *, drop: bool) -> tuple[Any, Any, Any, Any, list[str]]:

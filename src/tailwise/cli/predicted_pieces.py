@@ -57,7 +57,7 @@ def _pieces(model: FittedModel, data: str, keep: Sequence[str]) -> Iterator[tupl
     """
     schema, folder = model.schema, Path(data)
     text = [*schema.text_columns, *(name for name in keep if name not in schema.names)]
-    if schema.lags is not None or not (folder.is_dir() or is_parquet(folder)):
+    if schema.lags or not (folder.is_dir() or is_parquet(folder)):
         if folder.is_dir():
             raise InputError("a run with lags predicts one table, whose series are whole; put the parts into one file")
         source = load_source(data, text=text)

@@ -72,7 +72,7 @@ class Schema:
         media: columns with encoders of their own, such as images.
         readings: how cells are written, by column, where it is not the plain way; targets are among them.
         seen: by feature, what the training rows have.
-        lags: features that are earlier labels of the series, if there are some.
+        lags: of each target, features that are earlier labels of the series, if there are some.
         notes: notes for the user; they are not saved.
     """
 
@@ -82,7 +82,7 @@ class Schema:
     media: tuple[Medium, ...] = field(default=())
     readings: Mapping[str, Reading] = field(default_factory=dict)
     seen: Mapping[str, Seen] = field(default_factory=dict)
-    lags: Lags | None = None
+    lags: tuple[Lags, ...] = ()
     notes: tuple[str, ...] = field(default=(), compare=False)
 
     @property
@@ -212,9 +212,9 @@ class Schema:
             InputError: columns that are missing or unknown.
         """
         inputs = self.inputs
-        if self.lags is not None:
-            made = set(self.lags.columns)
-            inputs = list(dict.fromkeys([*(name for name in inputs if name not in made), *self.lags.needed]))
+        if self.lags:
+            made = {name for lags in self.lags for name in lags.columns}
+            inputs = list(dict.fromkeys([*(name for name in inputs if name not in made), *self.lags[0].needed]))
         missing = [name for name in inputs if name not in names]
         if missing:
             hint = did_you_mean(missing[0], names) if len(missing) == 1 else ""
@@ -321,7 +321,7 @@ class Schema:
             "media": [{"kind": m.kind, "columns": m.columns} for m in self.media],
             "readings": {name: reading.to_json() for name, reading in self.readings.items()},
             "seen": {name: seen.to_json() for name, seen in self.seen.items()},
-            **({} if self.lags is None else {"lags": self.lags.to_json()}),
+            **_stored_lags(self.lags),
         }
 
     @classmethod
@@ -329,6 +329,7 @@ class Schema:
         """Return the schema from the values of :meth:`to_json`."""
         media = tuple(Medium(m["kind"], tuple(m["columns"])) for m in saved.get("media", ()))
         targets = (saved["target"],) if isinstance(saved["target"], str) else tuple(saved["target"])
+        lags = saved.get("lags") or []
         return cls(
             targets,
             tuple(Column(**c) for c in saved["columns"]),
@@ -336,8 +337,14 @@ class Schema:
             media,
             {name: Reading.from_json(reading) for name, reading in saved.get("readings", {}).items()},
             {name: Seen.from_json(seen) for name, seen in saved.get("seen", {}).items()},
-            Lags.from_json(saved["lags"]) if saved.get("lags") else None,
+            tuple(Lags.from_json(one) for one in (lags if isinstance(lags, list) else [lags])),
         )
+
+
+def _stored_lags(lags: tuple[Lags, ...]) -> dict[str, Any]:
+    """Return plain values for the field of lags: those of one target alone, as a list of several, no field of none."""
+    stored = [one.to_json() for one in lags]
+    return {} if not stored else {"lags": stored[0] if len(stored) == 1 else stored}
 
 
 def _few(notes: list[str], examples: list[str]) -> tuple[str, ...]:

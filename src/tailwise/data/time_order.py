@@ -110,14 +110,14 @@ class TimeOrder:
         column: name of the column of the time.
         times: ``(n,)`` times.
         rows: the rows.
-        lags: lags and means, if there are some.
+        lags: lags and means of each target, if there are some.
         notes: notes for the user.
     """
 
     column: str
     times: NDArray[np.float64]
     rows: Rows
-    lags: Lags | None
+    lags: tuple[Lags, ...]
     notes: tuple[str, ...]
 
 
@@ -145,7 +145,7 @@ def time_order(
         rules: what the user says about cells.
 
     Raises:
-        InputError: rows that are not in memory, several targets with lags, what the columns have.
+        InputError: rows that are not in memory, what the columns have.
     """
     if not rows.in_memory:
         raise InputError("`time` needs the rows in memory; give a file, not a folder")
@@ -153,18 +153,21 @@ def time_order(
     dates, reading = time_reading(frame[time], rules)
     times = read_times(frame[time], reading, dates=dates)
     if not lags and not rolling:
-        return TimeOrder(time, times, rows, None, ())
-    if len(targets) > 1:
-        raise InputError(f"`lags` and `rolling` are of one target, and there are {len(targets)}; leave them out")
+        return TimeOrder(time, times, rows, (), ())
     if group is not None:
         require_column(group, rows.columns, "`group`")
-    (target,) = targets
-    made = Lags(target, time, group, tuple(lags), tuple(rolling), dates)
-    made.check_names(rows.columns)
-    y, series = target_values(frame, target, readings[target]).to_numpy(), made.series(frame)
-    found = made.values(series, times, y)
-    notes = tuple(made.note_on_unknown(found))
-    return TimeOrder(time, times, FrameRows(frame.assign(**found)), made.with_tails(series, times, y), notes)
+    of_targets: list[Lags] = []
+    added: dict[str, NDArray[np.float64]] = {}
+    notes: list[str] = []
+    for target in targets:
+        made = Lags(target, time, group, tuple(lags), tuple(rolling), dates)
+        made.check_names(rows.columns)
+        y, series = target_values(frame, target, readings[target]).to_numpy(), made.series(frame)
+        found = made.values(series, times, y)
+        added |= found
+        notes += made.note_on_unknown(found)
+        of_targets.append(made.with_tails(series, times, y))
+    return TimeOrder(time, times, FrameRows(frame.assign(**added)), tuple(of_targets), tuple(notes))
 
 
 def new_times(frame: pd.DataFrame, lags: Lags, readings: Mapping[str, Reading]) -> NDArray[np.float64]:

@@ -525,18 +525,21 @@ class FittedModel:
         """Return rows with the features that are earlier labels of their series, and notes for the user.
 
         Earlier labels are those of the rows themselves, where their table has the target, and before them the last ones
-        of the training table. Rows that have these features already are returned as they are.
+        of the training table; each of several targets has its own. Rows that have these features already are returned
+        as they are.
 
         Raises:
             InputError: times that cannot be read, two rows of one series and time.
         """
-        rows, lags = as_rows(frame), self.schema.lags
-        if lags is None or set(lags.columns) <= set(rows.columns):
+        rows, of_targets = as_rows(frame), self.schema.lags
+        if {name for lags in of_targets for name in lags.columns} <= set(rows.columns):
             return rows, ()
-        table, readings = rows.frame(), self.schema.readings
-        times, y = new_times(table, lags, readings), new_labels(table, lags, readings)
-        added, notes = with_lags(table, lags, times, y)
-        return as_rows(added), tuple(notes)
+        table, readings, notes = rows.frame(), self.schema.readings, []
+        for lags in of_targets:
+            times, y = new_times(table, lags, readings), new_labels(table, lags, readings)
+            table, of_lags = with_lags(table, lags, times, y)
+            notes += of_lags
+        return as_rows(table), tuple(notes)
 
     def _checked_rows(self, frame: pd.DataFrame | Rows, ignore_extra: bool) -> Rows:
         frame = as_frame(frame)

@@ -123,7 +123,7 @@ def prepare(
             validation, then those of test. The folds of a stack look forward only. Groups are then series, which the
             split cuts. Of dates the phases of year, week and day are features, the day itself is not, since rows to
             predict lie beyond it; numbers are no feature.
-        lags: rows back in the series whose target is a feature, see :class:`tailwise.data.lags.Lags`; with ``time``.
+        lags: rows back in the series whose targets are features, see :class:`tailwise.data.lags.Lags`; with ``time``.
         rolling: numbers of rows before, whose mean target is a feature; with ``time``.
         drop: columns to leave out.
         nominal: columns to take as nominal.

@@ -1,0 +1,69 @@
+"""The page of an explanation: which rows are wrong and what they have in common, then which columns matter where."""
+
+from typing import TYPE_CHECKING
+
+from markupsafe import Markup
+
+from tailwise._numbers import number
+from tailwise.report.against import HEADLINES
+from tailwise.report.importance_chart import importance_chart, shown_rise
+from tailwise.report.rendering import render
+
+if TYPE_CHECKING:
+    from tailwise.experiment.importance import Explanation
+
+_DRAWN = 12  # columns in the chart
+_COME = HEADLINES["as_rows_come"]
+
+
+def explained_page(found: "Explanation", *, title: str, rows: str) -> str:
+    """Return the page of an explanation as HTML text.
+
+    Args:
+        found: the explanation.
+        title: title of the page.
+        rows: the rows it is about, such as ``"the test rows of run 'price'"``.
+    """
+    regions = list(found.n)
+    return render(
+        "explained.html",
+        title=title,
+        rows=rows,
+        found=found,
+        answer=answer(found),
+        come=_COME,
+        regions=regions,
+        chart=Markup(importance_chart(found.columns[:_DRAWN], regions, found.by, found.target)),
+        left_out=len(found.columns[_DRAWN:]),
+    )
+
+
+def answer(found: "Explanation") -> list[str]:
+    """Return where the errors are, what the rows have in common, and which column is needed there, in sentences."""
+    region, n = found.by, found.n[found.by]
+    mae, come = found.mae[region], found.mae[_COME]
+    times = f", {mae / come:.1f} times the {number(come)} of rows as they come" if come > 0 else ""
+    lines = [f"The MAE of the {n:,} {_shots(region)} rows is {number(mae)}{times}, in units of {found.target}."]
+    worst = found.worst
+    if worst is not None and worst.too_low:
+        lines.append(
+            f"{worst.n_too_low:,} few-shot rows are predicted too low; they have in common: {'; '.join(worst.too_low)}."
+        )
+    elif worst is not None and worst.n_too_low:
+        lines.append(f"{worst.n_too_low:,} few-shot rows are predicted too low: too few, or no column sets them apart.")
+    clear = [one for one in found.columns if (one.rise[region].low or 0) > 0]
+    if clear:
+        first = clear[0]
+        lines.append(
+            f"Of the columns, {first.column!r} matters most there: shuffled, the MAE rises by "
+            f"{shown_rise(first.rise[region])}."
+        )
+    else:
+        lines.append(
+            "No column has a clear rise there: more columns, or more such rows, help more than another method."
+        )
+    return lines
+
+
+def _shots(region: str) -> str:
+    return "zero-shot" if region == "zero" else f"{region}-shot"
