@@ -51,6 +51,7 @@ KNOWN = {
     "--out": ("out", "out.csv", "out.json", "out.parquet", "r", "t.csv", "broken", "no/such/p.csv", "no/such", "", "."),
     "--html": ("page.html", "page.txt", "t.csv", "r", "no/page.html", "r/report.html"),
     "--missing": ("x=0", "c=a", "y=1", "nope=1", "x=", "x"),
+    "--target-weight": ("y=2", "x=2", "y=0", "y=nan", "y=x", "y"),
     "--decimal": (",", ".", ";"),
     "--thousands": (",", ".", " ", "'"),
     "--date-order": ("dmy", "mdy", "ymd"),

@@ -1,18 +1,22 @@
 """Several targets: errors of each alone, in its own unit and regions, in terminal, page and JSON."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
-from tailwise import Experiment, InputError, Recipe, Shots, evaluate, fit, prepare
+from tailwise import LDS, Experiment, InputError, Recipe, Shots, compose, density_weights, evaluate, fit, prepare
 from tailwise.cli.main import run
 from tailwise.experiment.leaderboard import errors_by_output
+from tailwise.heads.point import Regressor
 from tailwise.labels.bins import Bins
 from tailwise.labels.output_bins import OutputBins
 from tailwise.metrics.region_errors import error_as_rows_come, region_errors
 from tailwise.metrics.region_metrics import region_metrics
+from tailwise.weights.by_bins import effective_number_weights
 
 N = 300
 
@@ -143,10 +147,94 @@ def test_too_many_outputs_are_refused(tmp_path, capsys):
     targets = [f"y{j}" for j in range(51)]
     with pytest.raises(InputError, match="a model has 1 to 50 targets, got 51"):
         prepare(table, targets)
-    with pytest.raises(InputError, match="a grid takes bins of 1 to 3"):
-        fit(prepare(frame(4), targets[:4]), Experiment("sqinv+lds", encoder="mlp", recipe=Recipe(epochs=1)))
+    with pytest.raises(InputError, match="have too many dimensions for bins"):
+        fit(prepare(frame(4), targets[:4]), Experiment("fds", encoder="mlp", recipe=Recipe(epochs=1)))
+    with pytest.raises(InputError, match="a mean over the targets, and MixtureLikelihood is one of all together"):
+        fit(prepare(frame(4), targets[:4]), Experiment("sqinv+mixture", encoder="mlp", recipe=Recipe(epochs=1)))
     table.to_csv(tmp_path / "t.csv", index=False)
     words = [word for name in targets for word in ("-t", name)]
     assert run(["train", str(tmp_path / "t.csv"), *words, "--out", str(tmp_path / "r")]) == 2
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
     assert not (tmp_path / "r").exists()
+
+
+def whole_labels(n=300, k=4):
+    """Whole numbers, which lie on the edges of bins of width 1, with spreads that divide nothing evenly."""
+    rng = np.random.default_rng(3)
+    return np.stack([rng.binomial(3 + j, 0.4, n) for j in range(k)], axis=1).astype(float)
+
+
+@pytest.mark.parametrize(
+    ("method", "make"),
+    [
+        ("inv", partial(density_weights, power=1.0)),
+        ("sqinv+lds", partial(density_weights, power=0.5, density=LDS())),
+        ("effective", effective_number_weights),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:the weights are extreme")
+def test_weights_by_bin_are_those_of_each_target_alone(method, make):
+    y = whole_labels()
+    axes = [Bins.from_edges(np.arange(0, y[:, j].max() + 2)) for j in range(4)]
+    bins = OutputBins.from_labels(y, axes)
+    step = compose(method).build(Regressor(torch.nn.Linear(3, 4), 4, 4), y / bins.spread, bins.scaled())
+    labels = torch.from_numpy(y).float() / torch.from_numpy(bins.spread).float()
+    found = step.weights(labels)
+    assert found.shape == (300, 4)
+    for j, axis in enumerate(axes):
+        expected = make(y[:, j], axis).sample_weight(y[:, j])
+        np.testing.assert_allclose(found[:, j].numpy(), expected, rtol=1e-5, err_msg=str(j))
+    np.testing.assert_allclose(step.weights.sample_weight(labels.numpy()), found.numpy(), rtol=1e-5)
+    terms = step(torch.randn(300, 3), labels)
+    assert np.isfinite(float(terms["loss"].detach()))
+
+
+def test_weights_by_bin_and_target_multiply():
+    y = whole_labels()
+    plain = OutputBins.from_labels(y, [Bins.from_edges(np.arange(0, y[:, j].max() + 2)) for j in range(4)])
+    heavy = OutputBins(plain.axes, plain.counts, plain.spread, (5.0, 1.0, 1.0, 1.0))
+    labels = torch.from_numpy(y / plain.spread).float()
+
+    def loss(bins):
+        torch.manual_seed(0)
+        step = compose("sqinv+l1").build(Regressor(torch.nn.Linear(3, 4), 4, 4), labels.numpy(), bins.scaled())
+        return step.weights(labels), float(step(torch.ones(300, 3), labels)["loss"].detach()), step
+
+    of_rows, weighted, step = loss(heavy)
+    pred = step.model(torch.ones(300, 3)).detach()
+    by_hand = (of_rows * torch.tensor([2.5, 0.5, 0.5, 0.5]) * (pred - labels).abs()).mean()
+    assert weighted == pytest.approx(float(by_hand * step.loss_scale), rel=1e-5)
+    assert loss(plain)[1] != pytest.approx(weighted, rel=1e-3)
+
+
+class Watching(torch.nn.Module):
+    def forward(self, features, target, pred, weight):
+        self.seen = weight
+        return 0 * pred.sum()
+
+
+def test_regularizers_see_the_mean_weight_of_a_row():
+    y = whole_labels()
+    bins = OutputBins.from_labels(y, [Bins.from_edges(np.arange(0, y[:, j].max() + 2)) for j in range(4)])
+    method = compose("sqinv+lds", regularizers={"watching": Watching()})
+    step = method.build(Regressor(torch.nn.Linear(3, 4), 4, 4), y / bins.spread, bins.scaled())
+    labels = torch.from_numpy(y / bins.spread).float()
+    step(torch.randn(300, 3), labels)
+    torch.testing.assert_close(step.regularizers["watching"].seen, step.weights(labels).mean(1))
+
+
+def test_rare_values_of_each_target_gain_by_weights():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(600, 4))
+    targets = {f"y{j}": np.exp(0.4 * x[:, j] + rng.normal(0, 0.7, 600)) for j in range(4)}
+    table = pd.DataFrame({f"x{j}": x[:, j] for j in range(4)} | targets)
+    task = prepare(table, list(targets))
+    rows, y = task.rows_of("test")
+    highest = y > np.quantile(y, 0.9, axis=0)
+    bias = {}
+    for method in ("vanilla", "sqinv+lds"):
+        model = fit(task, Experiment(method, encoder="mlp", recipe=Recipe(epochs=10, lr=3e-3)))
+        error = model.predict(rows.frame()[["x0", "x1", "x2", "x3"]]) - y
+        bias[method] = [error[highest[:, j], j].mean() for j in range(4)]
+    assert max(bias["vanilla"]) < 0
+    assert np.all(np.greater(bias["sqinv+lds"], bias["vanilla"]))  # less too low, each

@@ -75,7 +75,7 @@ class TestTableChoices:
 
     def test_every_option_of_a_table_is_a_keyword(self):
         every = dict.fromkeys(inspect.get_annotations(TableOptions))
-        assert len(every) == 24
+        assert len(every) == 25
         assert set(table_choices(**every)) <= set(inspect.signature(prepare).parameters)
 
     @pytest.mark.slow

@@ -239,6 +239,16 @@ class TestSettings:
         assert expert.recipe_for(Recipe(batch_size=64), 6000) == replace(own, batch_size=64)
         assert expert.recipe_for(Recipe(criterion="bmae", epochs=3), 50).epochs == 3
         assert expert.recipe_for(Recipe(epochs=60), 50).epochs == 60  # given, though it is the number of one network
+        assert expert.recipe_for(Recipe(lr=1e-3), 6000) == replace(own, lr=1e-3)  # given, so not doubled
+
+    def test_a_given_default_is_kept_where_it_matters(self):
+        given = Recipe(epochs=60, lr=1e-3)
+        stack = Experiment("vanilla", "stack", recipe=given)
+        auto = Experiment("auto", recipe=given)
+        assert Experiment.from_json(stack.to_json()) == stack
+        assert Experiment.from_json(auto.to_json()) == auto
+        assert Experiment("lds", recipe=given).to_json() == Experiment("lds").to_json()  # as older versions wrote it
+        assert Experiment("lds", recipe=given).recipe.learning_rate == Recipe().learning_rate == 1e-3
 
 
 class TestRefused:

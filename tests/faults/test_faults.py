@@ -1,6 +1,7 @@
 """At every operation on a file: a kill, a half-written file, a full disk; afterwards every promise is kept.
 
-A sample of the operations is tried; ``TAILWISE_FAULTS=all`` (``make faults``) tries all of them.
+A sample of the operations is tried; ``TAILWISE_FAULTS=all`` (``make faults``) tries all of them, for more models, and
+prints how many.
 """
 
 import json
@@ -14,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from media_tables import media_frame
 from tailwise._checks import InputError
 from tailwise._files import LOCK
 from tailwise.modalities.scenes import write_scenes
@@ -22,14 +24,26 @@ from tailwise.runs.folder import check_out, open_run
 KILLED = 97
 EVERY = os.environ.get("TAILWISE_FAULTS") == "all"
 TRAIN = ["train", "t.csv", "-t", "y"]
+MEDIA = ["train", "index.csv", "-t", "y", "--method", "vanilla", "--epochs", "2", "--device", "cpu"]
 MODELS = {
-    "linear": ["--model", "linear"],
-    "lightgbm": ["--model", "lightgbm", "--set", "model.n_estimators=5"],
-    "network": ["--method", "vanilla", "--epochs", "2"],
-    "stack": ["--quality", "good", "--jobs", "1", "--epochs", "1"],
+    "linear": [*TRAIN, "--model", "linear"],
+    "lightgbm": [*TRAIN, "--model", "lightgbm", "--set", "model.n_estimators=5"],
+    "network": [*TRAIN, "--method", "vanilla", "--epochs", "2"],
+    "stack": [*TRAIN, "--quality", "good", "--jobs", "1", "--epochs", "1"],
 }
-SAMPLE = {"linear": 6, "lightgbm": 2, "network": 3, "stack": 1}
+MORE = {
+    "catboost": [*TRAIN, "--model", "catboost", "--set", "model.iterations=5"],
+    "forest": [*TRAIN, "--model", "forest", "--set", "model.n_estimators=5"],
+    "images": [*MEDIA, "--image", "path", "--set", "image.width=4", "--set", "image.size=16"],
+    "texts": [*MEDIA, "--text", "a", "--set", "text.units=4", "--set", "text.width=8"],
+    "signals": [*MEDIA, "--signal", "sig", "--set", "signal.width=4", "--set", "signal.blocks=1"],
+}
+SAMPLE = {"linear": 4, "lightgbm": 1, "network": 3, "stack": 1}
 FAULTS = ("kill", "torn", "full")
+THRICE = {"linear", "lightgbm"}  # quick: every fault at every operation; of the others one at each, in turn
+MOST = 150  # operations; a stack has some 500, most of them on the files of its folds
+if EVERY:
+    MODELS |= MORE
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the harness forks")
 
@@ -75,7 +89,9 @@ def old(warm, tmp_path_factory):
     (folder / "parts").mkdir()
     for start in (0, 50):
         table[start : start + 50].to_csv(folder / "parts" / f"{start}.csv", index=False)
-    ended = warm.run(folder, [*TRAIN, *MODELS["linear"], "--seed", "1", "-o", "r"])
+    if EVERY:
+        media_frame(folder)
+    ended = warm.run(folder, [*MODELS["linear"], "--seed", "1", "-o", "r"])
     assert ended["status"] == 0, ended["printed"]
     return folder
 
@@ -88,12 +104,16 @@ def files_in(folder: Path) -> dict[str, bytes]:
     }
 
 
-def places(total: int, wanted: int) -> list[tuple[str, int]]:
+def places(operations: list[str], wanted: int, *, thrice: bool = True) -> list[tuple[str, int]]:
     """Faults and numbers of operations: all of them, or a sample, always the same, that takes the faults in turn."""
-    if EVERY:
-        return [(fault, at) for at in range(total) for fault in FAULTS]
+    total = len(operations)
+    wanted = min(total, MOST) if EVERY else wanted
     numbers = sorted({int(place) for place in np.linspace(0, total - 1, wanted)})
-    return [(FAULTS[place % len(FAULTS)], at) for place, at in enumerate(numbers)]
+    found = [(FAULTS[place % len(FAULTS)], at) for place, at in enumerate(numbers)]
+    if EVERY and thrice:
+        found = [(fault, at) for at in numbers for fault in FAULTS]
+    print(f"{total} operations, {len(found)} faults")
+    return found
 
 
 def is_resumable(run: Path) -> bool:
@@ -112,6 +132,13 @@ def fresh_copy(old: Path, to: Path, *, with_run: bool) -> Path:
     return to
 
 
+def operations_of(warm: Warm, folder: Path, command: list[str]) -> list[str]:
+    """Return the operations of a command that ends well."""
+    ended = warm.run(folder, command)
+    assert ended["status"] == 0, ended["printed"]
+    return ended["operations"]
+
+
 def one_line(ended: dict) -> bool:
     """A full disk gives an exit status and one line that names it."""
     assert ended["status"] == 2, ended["printed"]
@@ -123,10 +150,10 @@ def one_line(ended: dict) -> bool:
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.slow
 def test_overwriting(warm, old, tmp_path, model):
-    command = [*TRAIN, *MODELS[model], "-o", "r", "--overwrite"]
-    operations = warm.run(fresh_copy(old, tmp_path / "f", with_run=True), command)["operations"]
+    command = [*MODELS[model], "-o", "r", "--overwrite"]
+    operations = operations_of(warm, fresh_copy(old, tmp_path / "f", with_run=True), command)
     before = files_in(old / "r")
-    for fault, at in places(len(operations), SAMPLE[model]):
+    for fault, at in places(operations, SAMPLE.get(model, 0), thrice=model in THRICE):
         folder = fresh_copy(old, tmp_path / "f", with_run=True)
         ended = warm.run(folder, command, fault, at)
         where = f"{fault} at {at}, {operations[at]}: {ended['printed']}"
@@ -148,9 +175,9 @@ def test_overwriting(warm, old, tmp_path, model):
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.slow
 def test_a_new_run(warm, old, tmp_path, model):
-    command = [*TRAIN, *MODELS[model], "-o", "r"]
-    operations = warm.run(fresh_copy(old, tmp_path / "f", with_run=False), command)["operations"]
-    for fault, at in places(len(operations), SAMPLE[model]):
+    command = [*MODELS[model], "-o", "r"]
+    operations = operations_of(warm, fresh_copy(old, tmp_path / "f", with_run=False), command)
+    for fault, at in places(operations, SAMPLE.get(model, 0), thrice=model in THRICE):
         folder = fresh_copy(old, tmp_path / "f", with_run=False)
         ended = warm.run(folder, command, fault, at)
         where = f"{fault} at {at}, {operations[at]}: {ended['printed']}"
@@ -176,7 +203,7 @@ def test_a_new_run(warm, old, tmp_path, model):
 def test_predicting(warm, old, tmp_path, fault, data):
     command = ["predict", "r", data, "-o", "p.csv", "--overwrite"]
     folder = fresh_copy(old, tmp_path / "f", with_run=True)
-    operations = warm.run(folder, command)["operations"]
+    operations = operations_of(warm, folder, command)
     whole, earlier = (folder / "p.csv").read_bytes(), b"row,prediction\n"
     for at in range(len(operations)):
         folder = fresh_copy(old, tmp_path / "f", with_run=True)
@@ -192,6 +219,7 @@ def test_predicting(warm, old, tmp_path, fault, data):
 
 CONTINUED = {
     "compare": ["compare", "t.csv", "-t", "y", "-m", "vanilla", "inv", "--model", "linear", "--seeds", "2"],
+    "bench": ["bench", "run", "uci-dir", "--data", "prepared", "-m", "vanilla", "--seeds", "1", "--epochs", "1"],
     "tune": ["tune", "t.csv", "-t", "y", "--model", "linear", "-m", "inv", "--trials", "2", "--seeds", "1"],
 }
 
@@ -200,17 +228,20 @@ CONTINUED = {
 @pytest.mark.slow
 def test_what_the_same_command_continues(warm, old, tmp_path, name):
     command = [*CONTINUED[name], "-o", "r"]
-    folder = fresh_copy(old, tmp_path / "f", with_run=False)
-    complete = warm.run(folder, command)
-    assert complete["status"] == 0, complete["printed"]
-    operations = complete["operations"]
-    for fault, at in places(len(operations), 3):
-        folder = fresh_copy(old, tmp_path / "f", with_run=False)
+    start = fresh_copy(old, tmp_path / "start", with_run=True)
+    if name == "bench":
+        operations_of(warm, start, ["bench", "toy", "uci-dir", "data"])
+        operations_of(warm, start, ["bench", "prepare", "uci-dir", "--data", "data", "--out", "prepared"])
+    folder = fresh_copy(start, tmp_path / "f", with_run=False)
+    operations = operations_of(warm, folder, command)
+    for fault, at in places(operations, 3):
+        folder = fresh_copy(start, tmp_path / "f", with_run=False)
         ended = warm.run(folder, command, fault, at)
         if fault == "full":
             assert "Traceback" not in ended["printed"], operations[at]
         again = warm.run(folder, command)
         assert again["status"] == 0, f"{fault} at {at}, {operations[at]}: {again['printed']}"
+        assert "Traceback" not in again["printed"]
 
 
 @pytest.fixture(scope="module")
@@ -235,10 +266,10 @@ def test_predicting_maps(warm, scenes, tmp_path):
     assert warm.run(first, ["predict", "r", "scenes/fewer.csv", "-o", "p"])["status"] == 0
     earlier = files_in(first / "p")
     folder = fresh_copy(first, tmp_path / "f", with_run=True)
-    operations = warm.run(folder, command)["operations"]
+    operations = operations_of(warm, folder, command)
     whole = files_in(folder / "p")
     assert len(whole) == len(earlier) + 1
-    for fault, at in places(len(operations), 9):
+    for fault, at in places(operations, 9):
         folder = fresh_copy(first, tmp_path / "f", with_run=True)
         ended = warm.run(folder, command, fault, at)
         where = f"{fault} at {at}, {operations[at]}: {ended['printed']}"
@@ -262,11 +293,11 @@ def test_preparing_a_benchmark(warm, tmp_path):
     command = ["bench", "prepare", "uci-dir", "--data", "data", "--out", "prepared"]
     for again in (False, True):
         folder = fresh_copy(start, tmp_path / "f", with_run=True)
-        operations = warm.run(folder, command)["operations"]
+        operations = operations_of(warm, folder, command)
         whole = files_in(folder / "prepared")
         if again:
             shutil.copytree(folder / "prepared", start / "prepared")
-        for fault, at in places(len(operations), 6):
+        for fault, at in places(operations, 6):
             folder = fresh_copy(start, tmp_path / "f", with_run=True)
             ended = warm.run(folder, command, fault, at)
             where = f"{fault} at {at}, {operations[at]}: {ended['printed']}"

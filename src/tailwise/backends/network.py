@@ -179,6 +179,8 @@ class NetworkBackend:
         params = self.parameters(params)
         check_kinds(params, task.schema)
         _check_targets(method, len(task.schema.targets))
+        if getattr(task.shots.bins, "weights", None) is not None:
+            _check_weighted(method)
         n_train, n_val = (int((task.part == part).sum()) for part in ("train", "val"))
         of_process = np.arange(n_val)[piece(n_val)]
         rows: NetworkRows | MediaSetup
@@ -245,7 +247,7 @@ def _fitting(task: Task, method: Method, recipe: Recipe, rows: NetworkRows | Med
         model,
         rows.batches,
         y_train,
-        bins=None if isinstance(bins, OutputBins) else bins,
+        bins=bins.scaled() if isinstance(bins, OutputBins) else bins,
         validate=validate,
         recipe=recipe,
         is_small=is_small(rows.network, model),
@@ -263,6 +265,16 @@ def _check_targets(method: Method, k: int) -> None:
         if part is not None and k > 1:
             name = type(part).__name__
             raise InputError(f"{method.name!r} {does} by one target, and there are {k}; leave {name} out")
+
+
+def _check_weighted(method: Method) -> None:
+    """Raise if a stage has a loss that is no mean over the targets, which could weigh them."""
+    for filling in (filling for stage in method.stages for filling in stage.fillings):
+        if filling.part.slot in ("loss", "objective") and not getattr(filling.part.make, "by_output", False):
+            raise InputError(
+                f"weights by `target_weight` need a loss that is a mean over the targets, and {filling.name!r} is one "
+                "of all together; leave them out, or use the loss mse, l1, huber, focal_l1 or focal_mse"
+            )
 
 
 def network_of(encoder: Any, n_outputs: int | None = None) -> Regressor:

@@ -19,7 +19,7 @@ def complete_column(context: typer.Context, incomplete: str) -> list[str]:
 
 
 def complete_missing(context: typer.Context, incomplete: str) -> list[str]:
-    """Complete ``COLUMN=`` of ``--missing``."""
+    """Complete ``COLUMN=`` of ``--missing`` and ``--target-weight``."""
     return starting([f"{name}=" for name in _columns(context)], incomplete)
 
 

@@ -72,7 +72,13 @@ def evaluate(
     title, several = f"errors on {len(y):,} rows", len(targets) > 1
     come = evaluation.as_rows_come
     console.print(
-        region_table(evaluation.regions, title=title, unit=error_unit(targets), several=several, as_rows_come=come)
+        region_table(
+            evaluation.regions,
+            title=title,
+            unit=error_unit(targets, model.shots.bins),
+            several=several,
+            as_rows_come=come,
+        )
     )
     if evaluation.outputs:
         console.print(outputs_table(evaluation.outputs, title="Each target"))

@@ -66,6 +66,7 @@ FLAGS = {
     "split_key": "--split-key",
     "storage": "--storage",
     "target": "--target",
+    "target_weight": "--target-weight",
     "test": "--test",
     "text": "--text",
     "text_pair": "--text-pair",

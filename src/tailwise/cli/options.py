@@ -16,7 +16,7 @@ from tailwise.experiment.quality import DEFAULT_QUALITY, QUALITIES
 from tailwise.experiment.spec import AUTO_TRANSFORM
 from tailwise.labels.transform_names import TRANSFORMS
 from tailwise.modalities.encoder_names import AUTO, ENCODERS
-from tailwise.training.recipe import CRITERIA, EPOCHS, EPOCHS_IN_STACK, PRECISIONS
+from tailwise.training.recipe import CRITERIA, EPOCHS, EPOCHS_IN_STACK, LR, PRECISIONS
 
 METHOD, ROWS, COLUMNS, TRAINING = "Method", "Target and rows", "Columns", "Training"
 DECISION, OUTPUT = "Decision", "Output"
@@ -238,6 +238,17 @@ Weight = Annotated[
         rich_help_panel=ROWS,
     ),
 ]
+TargetWeight = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--target-weight",
+        metavar="TARGET=WEIGHT",
+        autocompletion=complete_missing,
+        help="Weight of one of several targets in the training and in errors over all, e.g. price=2; else 1. "
+        "Repeatable.",
+        rich_help_panel=COLUMNS,
+    ),
+]
 Time = Annotated[
     str | None,
     typer.Option(
@@ -355,8 +366,13 @@ BatchSize = Annotated[
     typer.Option("--batch-size", help="Rows per batch.", show_default="n/50, 32 to 256", rich_help_panel=TRAINING),
 ]
 LearningRate = Annotated[
-    float,
-    typer.Option("--lr", help="Initial learning rate of the cosine schedule.", rich_help_panel=TRAINING),
+    float | None,
+    typer.Option(
+        "--lr",
+        help="Initial learning rate of the cosine schedule.",
+        show_default=f"{LR}, in a stack {2 * LR} from 64 rows per batch on",
+        rich_help_panel=TRAINING,
+    ),
 ]
 Patience = Annotated[
     int | None,

@@ -9,6 +9,8 @@ from rich.text import Text
 from tailwise._numbers import number
 from tailwise.experiment.leaderboard import STACK, Leaderboard, Standing
 from tailwise.labels.bin_grid import BinGrid
+from tailwise.labels.bins import Bins
+from tailwise.labels.output_bins import OutputBins
 from tailwise.labels.shots import REGIONS
 
 
@@ -34,13 +36,13 @@ def references_table(references: Sequence[Standing], *, unit: str) -> Table:
     return _table(references, "Beside plain models, on the same test rows", unit, {})
 
 
-def error_unit(targets: Sequence[str]) -> str:
-    """Return the unit of errors of one target or several, in words."""
-    return (
-        ", ".join(targets)
-        if len(targets) <= BinGrid.MOST_AXES
-        else f"standard deviations of the {len(targets)} targets"
-    )
+def error_unit(targets: Sequence[str], bins: Bins | BinGrid | OutputBins) -> str:
+    """Return the unit of errors of one target or several, in words, with their weights if they have some."""
+    weights = None if isinstance(bins, Bins) else bins.weights
+    weighed = "" if weights is None else f", weights {', '.join(number(weight) for weight in weights)}"
+    if len(targets) <= BinGrid.MOST_AXES:
+        return ", ".join(targets) + weighed
+    return f"standard deviations of the {len(targets)} targets" + weighed
 
 
 def outputs_table(outputs: Sequence[Standing], *, title: str) -> Table:

@@ -5,6 +5,10 @@ from typing import Any, TypedDict, Unpack
 from tailwise.cli.settings import parse_counts, parse_ranges, parse_shots
 
 _LISTS = ("drop", "nominal", "numeric", "date")
+_IF_GIVEN = (
+    *("split_key", "test", "valid", "weight", "target_weight", "time"),
+    *("missing", "decimal", "thousands", "date_order"),
+)
 
 
 class TableOptions(TypedDict, total=False):
@@ -20,6 +24,7 @@ class TableOptions(TypedDict, total=False):
     valid: str | None
     group: str | None
     weight: str | None
+    target_weight: list[str] | None
     time: str | None
     lags: str | None
     rolling: str | None
@@ -58,9 +63,7 @@ def table_choices(**given: Unpack[TableOptions]) -> dict[str, Any]:
                 choices["mask_target"] = parse_ranges(value or [])
             case "lags" | "rolling":
                 choices |= {name: parse_counts(value, f"--{name}")} if value is not None else {}
-            case (
-                "split_key" | "test" | "valid" | "weight" | "time" | "missing" | "decimal" | "thousands" | "date_order"
-            ):
+            case _ if name in _IF_GIVEN:
                 choices |= {name: value} if value else {}
             case _:
                 choices[name] = list(value or []) if name in _LISTS else value

@@ -50,6 +50,7 @@ def train(
     group: options.Group = None,
     split_key: options.SplitKey = None,
     weight: options.Weight = None,
+    target_weight: options.TargetWeight = None,
     time: options.Time = None,
     lags: options.Lags = None,
     rolling: options.Rolling = None,
@@ -67,7 +68,7 @@ def train(
     drop_missing_target: options.DropMissingTarget = False,
     epochs: Annotated[int | None, options.epochs()] = None,
     batch_size: options.BatchSize = _DEFAULT.batch_size,
-    lr: options.LearningRate = _DEFAULT.lr,
+    lr: options.LearningRate = None,
     patience: options.Patience = _DEFAULT.patience,
     criterion: options.Criterion = _DEFAULT.criterion,
     balance: options.Balance = None,
@@ -157,7 +158,7 @@ def _show_errors(evaluation: Any, task: Any, label: str, folder: Path, other: "O
     if isinstance(evaluation, Evaluation):
         predicted, several_targets = evaluation.predicted, len(task.schema.targets) > 1
         title = f"{label}: errors on {len(predicted.y):,} test rows"
-        unit = error_unit(task.schema.targets)
+        unit = error_unit(task.schema.targets, task.shots.bins)
         show.notes(list(evaluation.notes))
         if evaluation.leaderboard is not None:
             balance = evaluation.balance

@@ -24,7 +24,7 @@ _OF_RECIPE = ("epochs", "batch_size", "lr", "criterion", "seed", "device", "prec
 _OF_TABLES = (
     *("bin_width", "bins", "shots", "split", "split_column", "split_key", "group", "drop_missing_target"),
     *("mask_target", "seed", "drop", "nominal", "numeric", "date", "missing", "decimal", "thousands", "date_order"),
-    *("test", "valid", "weight", "time", "lags", "rolling"),
+    *("test", "valid", "weight", "target_weight", "time", "lags", "rolling"),
 )
 _TAKEN = frozenset(
     {

@@ -179,21 +179,22 @@ class Schema:
         for name in names:
             if name in targets or name in unused or name in of_media:
                 continue
-            known = recognise(frame[name], rules, forced=forced.get(name))
+            series = frame[name]
+            known = recognise(series, rules, forced=forced.get(name))
             if known.unclear:
                 unused[name] = known.unclear
                 continue
-            if known.kind == "nominal" and name not in nominal and is_identifier(frame[name]):
+            if known.kind == "nominal" and name not in nominal and is_identifier(series):
                 unused[name] = "identifier: nearly every value occurs once"
                 continue
-            if name.startswith("Unnamed:") and name not in forced and counts_rows(frame[name]):
+            if name.startswith("Unnamed:") and name not in forced and counts_rows(series):
                 unused[name] = "row numbers"
                 continue
             columns.append(Column(name, known.kind))
             if known.reading != PLAIN:
                 how[name] = known.reading
             notes += [known.note] if known.note else []
-            notes += [] if name in forced else notes_on_cells(frame[name], known.kind, known.reading)
+            notes += [] if name in forced else notes_on_cells(series, known.kind, known.reading)
             examples += [known.example] if known.example else []
         schema = cls(targets, tuple(columns), unused, tuple(media), how, notes=_few(notes, examples))
         if not columns and not media:

@@ -176,7 +176,7 @@ class TiltedMixture(Predictive):
 
     @property
     def _wider(self) -> int:
-        nodes = (self._width + self._components.means.shape[1] * _KNOTS.size) * _NODES.size
+        nodes: int = (self._width + self._components.means.shape[1] * _KNOTS.size) * _NODES.size
         return -(-nodes // self._width)
 
     def _half_difference(self) -> Floats:

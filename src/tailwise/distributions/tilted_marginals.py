@@ -191,7 +191,7 @@ class TiltedMarginal(Predictive):
 
     @property
     def _wider(self) -> int:
-        nodes = (self.edges.size + self._components.means.shape[1] * _KNOTS.size) * _NODES.size
+        nodes: int = (self.edges.size + self._components.means.shape[1] * _KNOTS.size) * _NODES.size
         return -(-nodes // self._width)
 
     def _half_difference(self) -> Floats:

@@ -18,6 +18,7 @@ from tailwise.experiment.leaderboard import Leaderboard, Rival, Standing, errors
 from tailwise.experiment.model import FittedModel
 from tailwise.experiment.row_predictions import Predictions
 from tailwise.experiment.trade_off import TradeOff, trade_off
+from tailwise.labels.bin_grid import BinGrid
 from tailwise.labels.censoring import Censoring
 from tailwise.labels.output_bins import OutputBins
 from tailwise.labels.relevance import Relevance
@@ -309,11 +310,19 @@ def measure(
         (
             *predicted.notes,
             *predicted.notes_on_censored,
-            *([] if isinstance(shots.bins, OutputBins) else notes_on_heavy_row(y, pred, predicted.row, weight)),
+            *_heavy_row(predicted, shots),
             *_no_rare_row(y, shots),
         ),
         outputs=errors_by_output(y, pred, shots, model.schema.targets, weight) if y.ndim > 1 and len(y) else (),
     )
+
+
+def _heavy_row(predicted: PredictedPart, shots: Shots) -> list[str]:
+    """Return a note on a row that carries much of an error; none of many targets."""
+    if isinstance(shots.bins, OutputBins):
+        return []
+    unit = shots.bins.unit if isinstance(shots.bins, BinGrid) else None
+    return notes_on_heavy_row(predicted.y, predicted.counted(), predicted.row, predicted.weight, unit)
 
 
 def _no_rare_row(y: NDArray[np.float64], shots: Shots) -> list[str]:

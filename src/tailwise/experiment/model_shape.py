@@ -7,8 +7,8 @@ from tailwise._stored import Each
 _LABEL = (float, [float])  # of one target, of several
 _BINS = (
     {"edges": [float]},
-    {"axes": [{"edges": [float]}]},
-    {"outputs": [{"edges": [float]}], "counts": [[int]], "spread": [float]},
+    {"axes": [{"edges": [float]}], "weights?": [float]},
+    {"outputs": [{"edges": [float]}], "counts": [[int]], "spread": [float], "weights?": [float]},
 )
 _SHOTS = {
     "bins": _BINS,

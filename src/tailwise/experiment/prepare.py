@@ -21,11 +21,12 @@ from tailwise.data.rows import FrameRows, Rows, as_rows, sample
 from tailwise.data.source import Source, load_source
 from tailwise.data.splits import SPLIT_COLUMN, SplitName, check_groups, split_rows
 from tailwise.data.splits import split_column as split_column_parts
+from tailwise.data.target_weight import TargetWeight, note_on_target_weights, target_weights
 from tailwise.data.targets import check_target, require_column, target_names, target_reading, target_rows
 from tailwise.data.task import Task
 from tailwise.data.time_order import ROLE as TIME
 from tailwise.data.time_order import TimeOrder, check_time_column, note_on_dates, seasons_alone, time_order
-from tailwise.experiment.target_bins import bins_for, check_bins, check_several, note_on_crowded_bin
+from tailwise.experiment.target_bins import bins_for, check_bins, check_several, note_on_crowded_bin, weighted_bins
 from tailwise.labels.bin_grid import BinGrid
 from tailwise.labels.bins import Bins
 from tailwise.labels.gaps import Gaps
@@ -41,7 +42,10 @@ _CHOICES = (
     *("drop", "nominal", "numeric", "date"),
 )
 # Written where they are given.
-_IF_GIVEN = ("split_key", "missing", "decimal", "thousands", "date_order", "weight", "time", "lags", "rolling")
+_IF_GIVEN = (
+    *("split_key", "missing", "decimal", "thousands", "date_order"),
+    *("weight", "target_weight", "time", "lags", "rolling"),
+)
 _OF_PARTS = ("test", "valid")
 _ROLES = {
     "group": "it holds the groups",
@@ -68,6 +72,7 @@ def prepare(
     group: str | None = None,
     split_key: str | None = None,
     weight: str | None = None,
+    target_weight: TargetWeight = (),
     time: str | None = None,
     lags: Sequence[int] = (),
     rolling: Sequence[int] = (),
@@ -111,6 +116,9 @@ def prepare(
         weight: column with the weights of rows, at least 0: exposure, survey weights. It is no feature. Rows count by
             it in the training, in every error and in the density of labels; regions follow the number of rows, since a
             model learns from rows. Rows of weight 0 are dropped.
+        target_weight: weights of several targets, ``{"price": 2.0}`` or as texts ``["price=2"]``, above 0; 1 for those
+            not named. Each target has that fraction of their sum in the loss and in the mean of squares that is the
+            error of a row. Equal weights change nothing.
         time: column with dates or numbers by which rows are split: the earliest are trained on, then come those of
             validation, then those of test. The folds of a stack look forward only. Groups are then series, which the
             split cuts. Of dates the phases of year, week and day are features, the day itself is not, since rows to
@@ -180,6 +188,8 @@ def prepare(
         )
     check_bins(bin_width, n_bins, edges, shots, regions)
     targets = target_names(target, names)
+    of_target = target_weights(target_weight, targets)
+    choices |= {"target_weight": of_target} if of_target else {}
     check_several(targets, edges=edges, mask_target=mask_target)
     of_targets = rows.frame(list(targets))
     readings = {name: target_reading(of_targets, name, rules) for name in targets}
@@ -258,6 +268,7 @@ def prepare(
         if column.min() == column.max():
             raise InputError(f"target {name!r} is constant in the {len(y_train)} training rows; choose another `split`")
     bins = bins_for(y_train, bin_width, n_bins, edges)  # with the masked rows, so that their range has its own bins
+    bins = weighted_bins(bins, of_target, targets)
     gaps = Gaps.from_labels(y_train, mask_target) if mask_target else None
     if gaps is not None:
         hidden = gaps.masks(values) & (part != "test")
@@ -266,6 +277,7 @@ def prepare(
             raise InputError("the masked ranges leave no validation row; mask less, or choose another `split`")
         notes.append(f"{counted(int(hidden.sum()), 'row')} removed from training and validation: `mask_target`")
     y_train = values[part == "train"]
+    notes += note_on_target_weights(of_target, targets)
     notes += schema.notes_on_unused(_ROLES)
     notes += schema.notes
     task = assemble(

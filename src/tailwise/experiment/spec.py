@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from tailwise._checks import InputError, not_negative, one_of
-from tailwise.backends.names import BACKENDS
+from tailwise.backends.names import BACKENDS, STACK
 from tailwise.labels.transform_names import TRANSFORMS
 from tailwise.modalities.encoder_names import AUTO, ENCODERS
 from tailwise.training.recipe import Recipe
@@ -93,7 +93,7 @@ class Experiment:
     @property
     def name(self) -> str:
         """Model and method, with the parameters that are given for the method's parts."""
-        return (self.trained if self.model == "stack" else f"{self.trained} {self.method_name}") + self._changed
+        return (self.trained if self.model == STACK else f"{self.trained} {self.method_name}") + self._changed
 
     @property
     def method_name(self) -> str:
@@ -110,7 +110,7 @@ class Experiment:
 
     def label(self, method: str) -> str:
         """Return how a run is called: the method, after the model where that is not the default network."""
-        if self.model == "stack":
+        if self.model == STACK:
             return self.trained + self._changed
         named = method if (self.model, self.encoder) == (_NETWORK, AUTO) else f"{self.trained} {method}"
         return named + self._changed
@@ -162,14 +162,20 @@ class Experiment:
         return replace(self, recipe=replace(self.recipe, **changes))
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values; of the recipe only what differs from the defaults."""
+        """Return plain values; of the recipe only what differs from the defaults.
+
+        Outside a stack a number that is the default is one that is not given.
+        """
+        may_be_stack = self.model == STACK or self.method == AUTO_METHOD
+        recipe, defaults = (self.recipe, Recipe()) if may_be_stack else (self.recipe.alone(), Recipe().alone())
+        usual = asdict(defaults)
         plain: dict[str, Any] = {
             "method": self.method,
             "model": self.model,
             "encoder": self.encoder if self.model == _NETWORK else AUTO,
             "method_params": {part: dict(params) for part, params in self.method_params.items()},
             "params": dict(self.params),
-            "recipe": {name: value for name, value in asdict(self.recipe).items() if value != _DEFAULTS[name]},
+            "recipe": {name: value for name, value in asdict(recipe).items() if value != usual[name]},
         }
         return plain | self.changes()
 
@@ -197,10 +203,8 @@ def recipe_of(changes: Mapping[str, Any]) -> Recipe:
     Raises:
         InputError: a setting that does not exist, or has a value that does not work.
     """
-    unknown = next((name for name in changes if name not in _DEFAULTS), None)
+    known = sorted(one.name for one in fields(Recipe))
+    unknown = next((name for name in changes if name not in known), None)
     if unknown is not None:
-        raise InputError(f"a recipe has no setting {unknown!r}, only {sorted(_DEFAULTS)}")
+        raise InputError(f"a recipe has no setting {unknown!r}, only {known}")
     return Recipe(**changes)
-
-
-_DEFAULTS: Mapping[str, Any] = asdict(Recipe())

@@ -1,6 +1,7 @@
 """Bins of the labels of a table, and what can be wrong with a choice of them."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,15 @@ def _bins_of_one(
     if width is not None:
         return Bins.width(y, width)
     return Bins.auto(y) if n_bins is None else Bins.count(y, n_bins)
+
+
+def weighted_bins(
+    bins: Bins | BinGrid | OutputBins, weights: Mapping[str, float], targets: Sequence[str]
+) -> Bins | BinGrid | OutputBins:
+    """Return bins of several targets with the weights of these; targets that are not named weigh 1."""
+    if not weights or isinstance(bins, Bins):
+        return bins
+    return replace(bins, weights=tuple(weights.get(name, 1.0) for name in targets))
 
 
 def check_bins(

@@ -15,7 +15,7 @@ from tailwise.distributions.vector_dial import VectorDial
 from tailwise.distributions.vector_predictive import AnyPredictive
 from tailwise.labels.shots import Shots
 from tailwise.metrics.confidence import Interval
-from tailwise.metrics.errors import error_sizes
+from tailwise.metrics.errors import error_sizes, in_units
 from tailwise.metrics.region_errors import region_errors, region_rows
 
 BALANCES = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -106,7 +106,8 @@ def trade_off(
     labels: Any = dial  # its distributions are of as many targets
     for value in sorted({*balances, balance}):
         pred = Decision(balance=value).of(predictive, labels)
-        errors, sizes = region_errors(y_true, pred, shots, sample_weight=weight), error_sizes(y_true, pred)
+        errors = region_errors(y_true, pred, shots, sample_weight=weight)
+        sizes = error_sizes(*in_units(y_true, pred, shots.bins))
         points.append(
             TradeOffPoint(
                 float(value),

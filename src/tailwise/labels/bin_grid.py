@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tailwise._checks import InputError, label_array
 from tailwise.labels.bins import Bins, pieces
+from tailwise.labels.dimension_weights import DimensionWeights, dimension_weights, relative_weights
 from tailwise.labels.kernels import Padding, smooth
 
 _FEWEST_PER_AXIS = 4
@@ -21,9 +22,10 @@ class BinGrid:
 
     Args:
         axes: bins of each dimension.
+        weights: how much each dimension counts in losses and distances; ``None`` where all count alike.
 
     Raises:
-        InputError: no dimension, more than three, or more than a million cells.
+        InputError: no dimension, more than three, or more than a million cells; weights that are not above 0.
 
     Example:
         >>> grid = BinGrid((Bins.from_edges([0, 1, 2]), Bins.from_edges([0, 10, 20, 30])))
@@ -34,11 +36,13 @@ class BinGrid:
     MOST_AXES: ClassVar[int] = 3
 
     axes: tuple[Bins, ...]
+    weights: DimensionWeights = None
 
     def __post_init__(self) -> None:
         axes = tuple(self.axes)
         self._check_dimensions(len(axes))
         object.__setattr__(self, "axes", axes)
+        object.__setattr__(self, "weights", dimension_weights(self.weights, len(axes)))
         if self.n_bins > _MOST_CELLS:
             raise InputError(f"a grid has at most {_MOST_CELLS:,} cells, got {self.n_bins:,}; use wider bins")
 
@@ -104,6 +108,11 @@ class BinGrid:
         """``(n_bins, K)`` width of each cell in each dimension."""
         return _flat_product(bins.widths for bins in self.axes)
 
+    @property
+    def unit(self) -> NDArray[np.float64] | None:
+        """``(K,)`` what an error is divided by before its length is taken, by weight; ``None`` without weights."""
+        return None if self.weights is None else 1 / np.sqrt(relative_weights(self.weights))
+
     def index(self, y: ArrayLike) -> NDArray[np.int64]:
         """Return the cell of each label ``(..., K)``, 0 to ``n_bins - 1``, of shape ``(...)``; raise on NaN."""
         values = np.asarray(y)
@@ -136,12 +145,13 @@ class BinGrid:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values that :meth:`from_json` reads back exactly."""
-        return {"axes": [bins.to_json() for bins in self.axes]}
+        weights = {} if self.weights is None else {"weights": list(self.weights)}
+        return {"axes": [bins.to_json() for bins in self.axes], **weights}
 
     @classmethod
     def from_json(cls, saved: dict[str, Any]) -> Self:
         """Build a grid from the values of :meth:`to_json`."""
-        return cls(tuple(Bins.from_json(axis) for axis in saved["axes"]))
+        return cls(tuple(Bins.from_json(axis) for axis in saved["axes"]), saved.get("weights"))
 
     def __repr__(self) -> str:
         return f"BinGrid({', '.join(map(repr, self.axes))})"

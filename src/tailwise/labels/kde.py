@@ -4,7 +4,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import fftconvolve
 
 from tailwise._checks import one_of, positive
 from tailwise.labels.kernels import Compat
@@ -86,6 +85,8 @@ def binned_density(
 
 def smoothed_masses(mass: NDArray[Any], step: float, bandwidth: float, *, margin: float) -> NDArray[np.float64]:
     """Return masses at the nodes of a grid convolved with exp(-(distance / bandwidth)² / 2) up to the margin."""
+    from scipy.signal import fftconvolve
+
     half = int(margin / step)
     kernel = np.exp(-((np.arange(-half, half + 1) * step / bandwidth) ** 2) / 2)
     return np.asarray(fftconvolve(mass, kernel)[half : half + mass.size], dtype=np.float64)

@@ -5,7 +5,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import convolve1d, gaussian_filter1d
-from scipy.signal.windows import triang
 
 from tailwise._checks import InputError, one_of, positive
 
@@ -51,6 +50,8 @@ def kernel_window(
     half = window // 2
     x = np.abs(np.arange(-half, half + 1))
     if kernel == "triangular":
+        from scipy.signal.windows import triang
+
         taps = triang(window)
     elif kernel == "laplace":
         taps = np.exp(-x / sigma)

@@ -1,7 +1,7 @@
 """Bins of many label dimensions, each on its own; a row belongs to the rarest of the bins that its labels lie in."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -9,6 +9,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from tailwise._checks import InputError
 from tailwise.labels.bins import Bins
+from tailwise.labels.dimension_weights import DimensionWeights, dimension_weights, relative_weights
+
+_ROUNDING = 4  # spacings of float32 by which a label divided by its spread may be off
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,9 +26,10 @@ class OutputBins:
         counts: training rows in each bin of each dimension.
         spread: ``(K,)`` standard deviation of the training labels in each dimension, target units. Errors of several
             units are root mean squares over the dimensions in these.
+        weights: how much each dimension counts in losses and in that mean; ``None`` where all count alike.
 
     Raises:
-        InputError: counts or spreads that do not fit the bins.
+        InputError: counts or spreads that do not fit the bins, weights that are not above 0.
 
     Example:
         >>> y = np.array([[0.0, 0.0], [0.0, 0.0], [0.0, 1.0]])
@@ -39,10 +43,12 @@ class OutputBins:
     axes: tuple[Bins, ...]
     counts: tuple[NDArray[np.int64], ...]
     spread: NDArray[np.float64]
+    weights: DimensionWeights = None
 
     def __post_init__(self) -> None:
         if len(self.counts) != len(self.axes) or np.shape(self.spread) != (len(self.axes),):
             raise InputError(f"counts and spread must have one entry a dimension, {len(self.axes)}")
+        object.__setattr__(self, "weights", dimension_weights(self.weights, len(self.axes)))
 
     @classmethod
     def from_labels(cls, y_train: NDArray[np.float64], axes: Sequence[Bins]) -> Self:
@@ -72,7 +78,13 @@ class OutputBins:
     @property
     def unit(self) -> NDArray[np.float64]:
         """``(K,)`` what an error is divided by, so that its length is the root mean square in standard deviations."""
-        return np.asarray(self.spread * np.sqrt(len(self.axes)))
+        unit = np.asarray(self.spread * np.sqrt(len(self.axes)))
+        return unit if self.weights is None else unit / np.sqrt(relative_weights(self.weights))
+
+    def scaled(self) -> Self:
+        """Return the bins of labels that are divided by their spreads, as networks are trained on them."""
+        axes = tuple(_divided(bins, spread) for bins, spread in zip(self.axes, self.spread, strict=True))
+        return replace(self, axes=axes, spread=np.ones(len(axes)))
 
     def index(self, y: ArrayLike) -> NDArray[np.int64]:
         """Return the rarest bin of each row of ``(..., K)`` labels, 0 to ``n_bins - 1``; the first of equally rare."""
@@ -91,10 +103,24 @@ class OutputBins:
     def to_json(self) -> dict[str, Any]:
         """Return plain values that :meth:`from_json` reads back exactly."""
         counts = [values.tolist() for values in self.counts]
-        return {"outputs": [bins.to_json() for bins in self.axes], "counts": counts, "spread": self.spread.tolist()}
+        weights = {} if self.weights is None else {"weights": list(self.weights)}
+        outputs = [bins.to_json() for bins in self.axes]
+        return {"outputs": outputs, "counts": counts, "spread": self.spread.tolist(), **weights}
 
     @classmethod
     def from_json(cls, saved: dict[str, Any]) -> Self:
         """Read the output of :meth:`to_json`."""
         axes = tuple(Bins.from_json(axis) for axis in saved["outputs"])
-        return cls(axes, tuple(np.asarray(c, dtype=np.int64) for c in saved["counts"]), np.asarray(saved["spread"]))
+        counts = tuple(np.asarray(c, dtype=np.int64) for c in saved["counts"])
+        return cls(axes, counts, np.asarray(saved["spread"]), saved.get("weights"))
+
+
+def _divided(bins: Bins, spread: float) -> Bins:
+    """Return the bins of labels divided by a spread.
+
+    Inner edges are a few float32 spacings lower: a label on an edge belongs to the bin above it, also when its own
+    division was rounded down.
+    """
+    edges = (bins.edges / spread).astype(np.float32)
+    edges[1:-1] -= _ROUNDING * np.spacing(np.abs(edges[1:-1]))
+    return Bins(edges)

@@ -86,6 +86,7 @@ class FocalL1(Loss):
     """
 
     degree = 1
+    by_output = True
 
     def __init__(
         self,
@@ -121,6 +122,7 @@ class FocalMSE(FocalL1):
     """:func:`focal_loss` with e², as a module, with the parameters of :class:`FocalL1`."""
 
     degree = 2
+    by_output = True
 
 
 def _beta(setting: Setting) -> float:

@@ -14,11 +14,13 @@ class Loss(nn.Module):
         on_outputs: whether the loss takes all outputs of the model's head in place of the prediction.
         balances: whether the loss corrects for the label distribution: ``rrt`` then uses it in the second stage only,
             and additional re-weighting causes a warning.
+        by_output: whether the loss is a mean over the outputs of K targets and takes a weight of each, ``(B, K)``.
     """
 
     degree: int = 0
     on_outputs: bool = False
     balances: bool = False
+    by_output: bool = False
 
     @property
     def head(self) -> Mapping[str, Any] | None:
@@ -38,6 +40,7 @@ class AdaptedLoss:
         self.degree = int(getattr(module, "degree", Loss.degree))
         self.on_outputs = bool(getattr(module, "on_outputs", Loss.on_outputs))
         self.balances = bool(getattr(module, "balances", Loss.balances))
+        self.by_output = bool(getattr(module, "by_output", Loss.by_output))
         self.head: Mapping[str, Any] | None = getattr(module, "head", None)
 
     def __call__(self, pred: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:

@@ -53,6 +53,7 @@ class MSE(Loss):
     """:func:`mse_loss` as a module; the null object of the loss slot."""
 
     degree = 2
+    by_output = True
 
     def forward(self, pred: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
         """Return the weighted mean squared error."""
@@ -63,6 +64,7 @@ class L1(Loss):
     """:func:`l1_loss` as a module."""
 
     degree = 1
+    by_output = True
 
     def forward(self, pred: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
         """Return the weighted mean absolute error."""
@@ -77,6 +79,7 @@ class Huber(Loss):
     """
 
     degree = 1
+    by_output = True
 
     def __init__(self, *, beta: float = 1.0) -> None:
         super().__init__()

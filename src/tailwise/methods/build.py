@@ -14,6 +14,7 @@ from tailwise.heads.head import as_head
 from tailwise.labels.bin_grid import BinGrid
 from tailwise.labels.bins import Bins
 from tailwise.labels.censoring import CENSORED_METHOD, Censoring
+from tailwise.labels.output_bins import OutputBins
 from tailwise.labels.streaming import LabelDensity
 from tailwise.losses.loss import as_loss
 from tailwise.methods.catalog import CATALOG, PARTS
@@ -146,7 +147,7 @@ class Method:
         self,
         model: nn.Module,
         y_train: ArrayLike,
-        bins: Bins | BinGrid | LabelDensity | None = None,
+        bins: Bins | BinGrid | OutputBins | LabelDensity | None = None,
         *,
         stage: int = 0,
     ) -> TrainingStep:
@@ -162,7 +163,8 @@ class Method:
                 target units does, such as ``nn.Sequential``; it is trained in place, and its output is not scaled.
             y_train: ``(n,)`` training labels, target units; ``(n, K)`` for parts that take K-dimensional targets.
             bins: bins of the target; ``Bins.auto(y_train)``, or for 2 or 3 dimensions ``BinGrid.auto(y_train)``, if not
-                given. Counts of all labels in bins where ``y_train`` is a random part of them (pixels of maps).
+                given; :class:`OutputBins` of more. Counts of all labels in bins where ``y_train`` is a random part of
+                them (pixels of maps).
             stage: which stage, from 0.
 
         Raises:

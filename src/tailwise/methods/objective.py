@@ -6,7 +6,9 @@ from functools import reduce
 from operator import add
 from typing import Any, Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -33,7 +35,8 @@ class Objective(TrainingStep):
         model: a network with ``encode(x)`` and ``head(features)``; it is what remains after training. The head is one
             of :mod:`tailwise.heads`, or any module from features to predictions.
         augment: batch augmentation; none if not given.
-        weights: ``w(target) -> (B,)``; ones if not given.
+        weights: ``w(target) -> (B,)``; ones if not given. Those with ``by_output`` are ``(B, K)``, for a loss with
+            ``by_output``; regularizers then see their mean over the targets.
         smoother: ``s(features, target) -> features``; the identity if not given.
         loss: ``l(pred, target, weight) -> scalar``; squared error if not given. A loss with ``on_outputs`` takes all
             outputs of the head, ``model.head.outputs(features)``, in place of the prediction. With an ensemble the loss
@@ -46,11 +49,14 @@ class Objective(TrainingStep):
             twice for one in their square, see ``degree`` of :class:`tailwise.losses.loss.Loss`), so that coefficients
             and learning rate mean the same for ages and for house prices. Regularizers see labels and predictions in
             target units.
+        output_weights: ``(K,)`` weight of each of K targets in the loss, ``weight * output_weights`` by row and target;
+            for a loss with ``by_output``. Regularizers do not see them.
         global_batch: with several processes, each computes the loss and the regularizers over the rows of all, and the
             mean of their gradients is that of one process with all the rows (see :mod:`tailwise.distributed`).
 
     Raises:
-        InputError: a coefficient for an absent regularizer, an encoder to train without a regularizer.
+        InputError: a coefficient for an absent regularizer, an encoder to train without a regularizer, weights of
+            targets with a loss that is not a mean over these.
 
     Example:
         >>> from tailwise.heads.point import Regressor
@@ -60,6 +66,7 @@ class Objective(TrainingStep):
     """
 
     loss_scale: Tensor
+    output_weights: Tensor | None
 
     def __init__(
         self,
@@ -73,6 +80,7 @@ class Objective(TrainingStep):
         coefs: Mapping[str, float] | None = None,
         trains: Trains = "all",
         spread: float = 1.0,
+        output_weights: NDArray[np.float64] | None = None,
         global_batch: bool = False,
     ) -> None:
         super().__init__()
@@ -96,6 +104,10 @@ class Objective(TrainingStep):
         self.trains: Trains = trains
         degree = as_loss(self.loss).degree
         self.register_buffer("loss_scale", torch.tensor(positive(spread, "spread") ** -degree))
+        if trains != "encoder":
+            _check_by_output(self.loss, self.weights, output_weights)
+        of_outputs = None if output_weights is None else torch.from_numpy(output_weights).float()
+        self.register_buffer("output_weights", of_outputs)
         self.train(self.training)
 
     @property
@@ -121,11 +133,18 @@ class Objective(TrainingStep):
         with gathered() if self.global_batch else nullcontext():
             terms = {}
             if self.trains != "encoder":
-                losses = head.losses(as_loss(self.loss), outputs, y, weight)
+                losses = head.losses(as_loss(self.loss), outputs, y, self._of_outputs(weight))
                 terms["loss"] = self.loss_scale * reduce(add, losses) / len(losses)
             for name, term in self.regularizers.items():
-                terms[name] = self.coefs[name] * term(features, y, pred, weight)
+                of_rows = weight.mean(1) if weight.ndim == y.ndim == 2 else weight
+                terms[name] = self.coefs[name] * term(features, y, pred, of_rows)
         return terms
+
+    def _of_outputs(self, weight: Tensor) -> Tensor:
+        """Return the weights of rows in the loss; with weights of targets those of rows and targets, ``(B, K)``."""
+        if self.output_weights is None:
+            return weight
+        return (weight if weight.ndim > 1 else weight.unsqueeze(1)) * self.output_weights.to(weight.dtype)
 
     def end_epoch(self) -> None:
         """Update statistics that change once an epoch; call it after the last batch.
@@ -155,6 +174,17 @@ class Objective(TrainingStep):
         if self.trains == "encoder":
             frozen = head | {id(p) for p in self.loss.parameters()}
         return [p for p in self.parameters() if id(p) not in frozen]
+
+
+def _check_by_output(loss: nn.Module, weights: nn.Module, output_weights: object) -> None:
+    """Raise for weights of each target with a loss that is not a mean over the targets."""
+    what = "weights by `target_weight`" if output_weights is not None else "weights by the bins of each target"
+    if (output_weights is None and not getattr(weights, "by_output", False)) or as_loss(loss).by_output:
+        return
+    raise InputError(
+        f"{what} need a loss that is a mean over the targets, and {type(loss).__name__} is one of all together; leave "
+        "them out, or use the loss mse, l1, huber, focal_l1 or focal_mse"
+    )
 
 
 def trained_parameters(objective: nn.Module) -> list[nn.Parameter]:

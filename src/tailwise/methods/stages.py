@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
 from tailwise._checks import label_array, not_negative, positive, whole
@@ -16,6 +16,8 @@ from tailwise.heads.head import as_head
 from tailwise.labels.bin_grid import BinGrid
 from tailwise.labels.bins import Bins
 from tailwise.labels.density import LDS
+from tailwise.labels.dimension_weights import relative_weights
+from tailwise.labels.output_bins import OutputBins
 from tailwise.labels.streaming import LabelDensity
 from tailwise.losses.loss import as_loss
 from tailwise.methods.filling import Filling
@@ -23,6 +25,7 @@ from tailwise.methods.objective import Objective, Trains
 from tailwise.methods.training_step import TrainingStep
 from tailwise.methods.whole_network import check_takes_any_head
 from tailwise.optim.bsam import BSAM
+from tailwise.weights.by_output import WeightsByOutput
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class Stage:
     objects: Mapping[str, Any] = field(default_factory=dict)
 
     def build(
-        self, model: nn.Module, y_train: ArrayLike, bins: Bins | BinGrid | LabelDensity | None = None
+        self, model: nn.Module, y_train: ArrayLike, bins: Bins | BinGrid | OutputBins | LabelDensity | None = None
     ) -> TrainingStep:
         """Build the training step for a model with an output in target units; see :meth:`Method.build`."""
         network: Any = model
@@ -64,7 +67,8 @@ class Stage:
             return step
         # Counts can be smoothed, but a density without bins is one of the labels themselves.
         counted = setting if density is None or isinstance(density, LDS) else replace(setting, counts=None)
-        weights, loss = (self._make(slot, counted, density=density) for slot in ("weights", "loss"))
+        loss = self._make("loss", counted, density=density)
+        weights = self._weights(counted, density, bins)
         pieces = {"augment": augment, "smoother": smoother, "weights": weights, "loss": loss, **objects}
         named = [f for f in self.fillings if f.part.slot == "regularizer"]
         regularizers = {f.name: f.make(setting) for f in named} | regularizers
@@ -75,8 +79,24 @@ class Stage:
             k = {} if setting.y.ndim == 1 else {"n_outputs": setting.y.shape[1]}
             attach_head(model, replacement(as_head(network.head).shape, {**head, **k}), y_train)
         return Objective(
-            model, **pieces, regularizers=regularizers, coefs=coefs, trains=self.trains, spread=setting.spread
+            model,
+            **pieces,
+            regularizers=regularizers,
+            coefs=coefs,
+            trains=self.trains,
+            spread=setting.spread,
+            output_weights=_output_weights(bins),
         )
+
+    def _weights(self, setting: Setting, density: Any, bins: object) -> Any:
+        """Build the weights of labels; those by bins of many targets for each target by its own bins."""
+        filling = self._filling("weights")
+        counted = density is None or isinstance(density, LDS)
+        by_bins = filling is not None and "label_bins" in filling.part.needs and counted
+        if not by_bins or not isinstance(bins, OutputBins):
+            return self._make("weights", setting, density=density)
+        of_targets = (replace(setting, y=setting.y[:, j], label_bins=axis) for j, axis in enumerate(bins.axes))
+        return WeightsByOutput([self._make("weights", of_target, density=density) for of_target in of_targets])
 
     def wrap(self, optimizer: Any) -> BSAM | None:
         """Wrap an optimiser in the stage's own way to take steps, if it has one."""
@@ -132,8 +152,15 @@ def parts_of(fillings: Iterable[Filling], *slots: str) -> tuple[Filling, ...]:
     return tuple(f for f in fillings if f.part.slot in slots)
 
 
-def _setting(model: nn.Module, y_train: ArrayLike, bins: Bins | BinGrid | LabelDensity | None) -> Setting:
+def _output_weights(bins: object) -> NDArray[np.float64] | None:
+    """Return the weights of several targets, of mean 1, if their bins have some."""
+    weights = getattr(bins, "weights", None)
+    return None if weights is None else relative_weights(weights)
+
+
+def _setting(model: nn.Module, y_train: ArrayLike, bins: Bins | BinGrid | OutputBins | LabelDensity | None) -> Setting:
     y = np.asarray(y_train, dtype=np.float64)
+    bins = None if isinstance(bins, OutputBins) else bins
     counts = bins if isinstance(bins, LabelDensity) else None
     bins = bins.bins if isinstance(bins, LabelDensity) else bins
     if y.ndim != 2:

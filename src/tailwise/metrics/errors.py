@@ -48,8 +48,12 @@ def error_sizes(y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[np.float64]:
 def in_units(
     true: NDArray[np.float64], pred: NDArray[np.float64], bins: object
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return labels and predictions in the units of errors: those of many dimensions in standard deviations."""
-    return (true / bins.unit, pred / bins.unit) if isinstance(bins, OutputBins) else (true, pred)
+    """Return labels and predictions in the units of errors.
+
+    Those of many dimensions are in standard deviations, those of dimensions with weights times the root of these.
+    """
+    unit = bins.unit if isinstance(bins, BinGrid | OutputBins) else None
+    return (true, pred) if unit is None else (true / unit, pred / unit)
 
 
 def mean_absolute_error(y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None = None) -> float:

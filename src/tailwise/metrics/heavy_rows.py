@@ -16,6 +16,7 @@ def notes_on_heavy_row(
     pred: NDArray[np.float64],
     row: Sequence[int] | NDArray[np.int64],
     weight: NDArray[np.float64] | None = None,
+    unit: NDArray[np.float64] | None = None,
 ) -> list[str]:
     """Return a note if one row carries more than a tenth of the absolute or of the squared error of 50 or more rows.
 
@@ -24,6 +25,7 @@ def notes_on_heavy_row(
         pred: predictions, same shape.
         row: ``(n,)`` position of each row in the table, from 0.
         weight: ``(n,)`` how much each row counts.
+        unit: ``(K,)`` what the errors of K targets are divided by, if they have weights.
 
     Example:
         >>> y = np.zeros(100)
@@ -33,7 +35,7 @@ def notes_on_heavy_row(
     """
     if len(y) < _FEWEST_ROWS:
         return []
-    error = np.abs(pred - y) if y.ndim == 1 else np.linalg.norm(pred - y, axis=1)
+    error = np.abs(pred - y) if y.ndim == 1 else np.linalg.norm((pred - y) / (1.0 if unit is None else unit), axis=1)
     worst = int(weighted(error, weight).argmax())
     largest = float(error[worst])
     if not np.isfinite(largest) or largest <= 0:

@@ -13,7 +13,7 @@ from tailwise._checks import InputError
 from tailwise._numbers import number
 from tailwise.labels.bin_grid import BinGrid
 from tailwise.labels.shots import REGIONS, Shots
-from tailwise.metrics.errors import error_sizes
+from tailwise.metrics.errors import error_sizes, in_units
 from tailwise.report.drawing import OURS, REGION_COLORS, Drawing, drawing, short
 
 Array = NDArray[np.float64]
@@ -109,7 +109,7 @@ def cell_error_chart(y_true: Array, y_pred: Array, shots: Shots, targets: Sequen
     """
     blocks, index = _Blocks.of(shots), shots.bins.index(y_true)
     rows = blocks.sums(index)
-    mean = blocks.sums(index, error_sizes(y_true, y_pred)) / np.maximum(rows, 1)
+    mean = blocks.sums(index, error_sizes(*in_units(y_true, y_pred, shots.bins))) / np.maximum(rows, 1)
     filled = np.flatnonzero(rows)
     low, high = filled[mean[filled].argmin()], filled[mean[filled].argmax()]
     span = " to ".join(number(float(f"{mean[i]:.3g}")) for i in (low, high))

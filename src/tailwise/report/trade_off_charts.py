@@ -11,7 +11,7 @@ from tailwise.distributions.scores import DistributionScores
 from tailwise.experiment.trade_off import TradeOff
 from tailwise.labels.shots import REGIONS, Shots
 from tailwise.metrics.confidence import Interval
-from tailwise.metrics.errors import error_sizes, weighted
+from tailwise.metrics.errors import error_sizes, in_units, weighted
 from tailwise.metrics.region_errors import region_rows
 from tailwise.report.drawing import INK, OTHER, OURS, REGION_COLORS, drawing, percent, short
 
@@ -73,7 +73,8 @@ def exchange_chart(
     common, rare = exchange_regions(curve) or ("all", "all")
     masks = region_rows(y_true, shots)
     line = [(point.mae[common].value, point.mae[rare].value) for point in curve.points]
-    sizes, counts = [error_sizes(y_true, pred) for _, pred in runs], np.ones(len(y_true)) if weight is None else weight
+    sizes = [error_sizes(*in_units(y_true, pred, shots.bins)) for _, pred in runs]
+    counts = np.ones(len(y_true)) if weight is None else weight
     errors = [
         [float(np.average(size[masks[name]], weights=counts[masks[name]])) for name in (common, rare)] for size in sizes
     ]

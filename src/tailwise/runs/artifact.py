@@ -93,6 +93,7 @@ def describe(
     targets, source = task.schema.targets, task.source
     network = experiment.model == "network"
     media = {kind: experiment.params[kind] for kind in kinds() if experiment.params.get(kind)}
+    recipe = experiment.recipe if experiment.model == "stack" else experiment.recipe.alone()
     left_out = (*kinds(), *(("jobs", "backend") if experiment.model == "stack" else ()))  # these change no number
     rest = {name: value for name, value in experiment.params.items() if name not in left_out}
     described: dict[str, Any] = {
@@ -113,7 +114,7 @@ def describe(
             "parameters": {"model": {} if network else rest, "encoder": rest if network else {}, **media},
         },
         "label": label,
-        "recipe": {name: value for name, value in asdict(experiment.recipe).items() if name != "seconds" or value},
+        "recipe": {name: value for name, value in asdict(recipe).items() if name != "seconds" or value},
         **experiment.changes(),
         "versions": versions(),
     }

@@ -39,7 +39,7 @@ def map_plan(running: RunningMaps, *, label: str) -> RunPlan[MapEvaluation]:
         },
         "model": {"name": experiment.encoder, "encoder": running.fitting.predictor.model.shape},
         "label": label,
-        "recipe": asdict(experiment.recipe),
+        "recipe": asdict(experiment.recipe.alone()),
         **({"balance": experiment.balance} if experiment.balance else {}),
         "versions": versions(),
     }

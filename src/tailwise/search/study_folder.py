@@ -46,15 +46,14 @@ def study_settings(
         aim: error to minimise.
         recipe: recipe of all trials.
     """
-    # Studies of one network have always said the number of epochs.
-    epochs = recipe.epochs if space.model == STACK else recipe.n_epochs
+    described = recipe if space.model == STACK else recipe.alone()
     return {
         "data": sha256,
         "target": target,
         "table": dict(choices),
         "space": space.described(),
         "aim": asdict(aim),
-        "recipe": {name: value for name, value in asdict(recipe).items() if name != "device"} | {"epochs": epochs},
+        "recipe": {name: value for name, value in asdict(described).items() if name != "device"},
     }
 
 

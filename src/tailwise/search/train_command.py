@@ -49,7 +49,7 @@ def _settings_words(experiment: Experiment, recipe: Recipe) -> list[str]:
     words += [] if experiment.transform is None else ["--transform", experiment.transform]
     lr = experiment.recipe.lr
     words += [] if experiment.balance == 0 else ["--balance", str(experiment.balance)]
-    return words + ([] if lr == recipe.lr else ["--lr", repr(lr)])
+    return words + ([] if lr is None or lr == recipe.lr else ["--lr", repr(lr)])
 
 
 def _set_words(part: str, params: Mapping[str, Any]) -> list[str]:

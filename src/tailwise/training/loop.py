@@ -19,6 +19,7 @@ from tailwise._checks import InputError
 from tailwise.distributed import from_main, sharing, world
 from tailwise.labels.bin_grid import BinGrid
 from tailwise.labels.bins import Bins
+from tailwise.labels.output_bins import OutputBins
 from tailwise.labels.streaming import LabelDensity
 from tailwise.methods.build import Method
 from tailwise.methods.objective import parameter_groups, trained_parameters, without_gathering
@@ -44,8 +45,8 @@ class Training:
         model: the network; trained in place, and holding the best epoch when :meth:`epochs` ends.
         batches: training rows.
         y_train: ``(n,)`` or ``(n, K)`` training labels, target units.
-        bins: bins of the target, a grid of them for K-dimensional labels; counts of all labels (pixels) of which
-            ``y_train`` is a random part.
+        bins: bins of the target, of K-dimensional labels a grid of them, or those of each dimension; counts of all
+            labels (pixels) of which ``y_train`` is a random part.
         validate: from the model in evaluation mode to validation errors by name, ``recipe.criterion`` among them.
         recipe: settings of the training.
         is_small: whether the network is so small that it trains on one thread of a CPU: more gain little, wait long for
@@ -72,7 +73,7 @@ class Training:
         batches: BatchSource,
         y_train: Any,
         *,
-        bins: Bins | BinGrid | LabelDensity | None,
+        bins: Bins | BinGrid | OutputBins | LabelDensity | None,
         validate: Validate,
         recipe: Recipe,
         is_small: bool = False,
@@ -160,7 +161,7 @@ class Training:
         if world()[1] > 1:
             objective.global_batch = True  # type: ignore[assignment]
             self._set_aside(objective)
-        self.lr = self.recipe.lr if stage.lr is None else stage.lr
+        self.lr = self.recipe.learning_rate if stage.lr is None else stage.lr
         optimizer = torch.optim.AdamW(
             parameter_groups(objective, self.lr),
             lr=self.lr,

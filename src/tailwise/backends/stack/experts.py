@@ -13,7 +13,6 @@ from tailwise.training.recipe import EPOCHS_IN_STACK, Recipe
 
 PLAIN = "network"
 EVERY_LABEL, WHETHER_ZERO, ABOVE = "label", "zero", "above"
-_DEFAULT = Recipe()
 _LARGE_BATCH = 64
 
 
@@ -43,16 +42,16 @@ class Expert:
     def recipe_for(self, recipe: Recipe, n: int) -> Recipe:
         """Return the recipe of this expert in a stack with a recipe, of ``n`` training rows.
 
-        The kept epoch, or round, is the best for rows as they come; of whether a label is 0 that of the lowest squared
-        error, the Brier score. Where the default batch has 64 rows or more and
-        neither batch nor learning rate is given, both are doubled: half as many steps lose nothing in a stack. If the
-        number of epochs is not given either, it is 40: a third less time for .6 % of the error (docs/results.md).
+        The kept epoch, or round, is the best for rows as they come; for whether a label is 0 it is the one with the
+        lowest squared error, the Brier score. Where the default batch has 64 rows or more and neither batch nor
+        learning rate is given, both are doubled: half as many steps lose nothing in a stack. If the number of epochs is
+        not given either, it is 40: a third less time for .6 % of the error (docs/results.md).
         """
         if recipe.epochs is None:
             recipe = replace(recipe, epochs=EPOCHS_IN_STACK)
         size = recipe.batch_size_for(n)
-        if recipe.batch_size is None and recipe.lr == _DEFAULT.lr and size >= _LARGE_BATCH:
-            recipe = replace(recipe, batch_size=min(2 * size, 256), lr=2 * recipe.lr)
+        if recipe.batch_size is None and recipe.lr is None and size >= _LARGE_BATCH:
+            recipe = replace(recipe, batch_size=min(2 * size, 256), lr=2 * recipe.learning_rate)
         return replace(recipe, criterion="rmse" if self.learns == WHETHER_ZERO else "mae")
 
     def columns(self, outputs: Outputs) -> NDArray[np.float64]:
