@@ -11,13 +11,13 @@ from scipy.special import expit, logit
 from scipy.stats import norm
 
 from tailwise import Experiment, FittedModel, InputError, Recipe, evaluate, fit, prepare
-from tailwise.backends.stack import fitting as stack_fitting
 from tailwise.backends.stack.experts import EXPERTS
 from tailwise.backends.stack.fitting import StackFitting, folds_of
 from tailwise.backends.stack.hurdle_experts import enough_of_both, has_many_zeros, hurdle_experts, seen_by
 from tailwise.backends.stack.stack_settings import StackSettings
 from tailwise.backends.stack.trained_fold import without_fold
 from tailwise.backends.stack.zero_chance import ZeroChance
+from tailwise.cli.flags import with_flags
 from tailwise.distributions import Mixture
 from tailwise.distributions.above_zero import zero_or_above
 
@@ -148,6 +148,26 @@ class TestExperts:
         y[rows] = np.linspace(1, 2, len(rows)) if few == "zeros" else 0.0
         assert not enough_of_both(replace(task, y=y), fold)
 
+    def test_a_training_says_once_that_it_has_a_hurdle(self):
+        rows = prepare(payments(500), "paid", split="random")
+        settings = StackSettings.from_params(SMALL)
+        assert all(StackFitting(rows, QUICK, settings).hurdle for _ in range(2))
+        (note,) = [note for note in rows.notes if note.startswith("stack:")]
+        zeros = (rows.y[np.isin(rows.part, ["train", "val"])] == 0).mean()
+        assert f"{zeros:.0%} of the labels are 0" in note
+        assert "--model stack with --set model.hurdle=false does not" in with_flags(note)
+
+    def test_is_turned_off(self):
+        rows = prepare(payments(500), "paid", split="random")
+        off = StackFitting(rows, QUICK, StackSettings.from_params(SMALL | {"hurdle": False}))
+        assert not off.hurdle
+        assert [expert.name for expert in off.experts] == ["linear", "network"]
+        assert not any(note.startswith("stack:") for note in rows.notes)
+
+    def test_a_setting_that_is_not_true_or_false(self):
+        with pytest.raises(InputError, match=r"`model\.hurdle` must be true or false, got 'no'"):
+            StackSettings.from_params({"hurdle": "no"})
+
     def test_a_training_says_that_rows_are_too_few(self):
         small_task = prepare(payments(70), "paid", split="random")
         assert not StackFitting(small_task, QUICK, StackSettings.from_params(SMALL)).hurdle
@@ -203,8 +223,13 @@ class TestTraining:
         assert files == sorted(path.relative_to(two) for path in two.rglob("*") if path.is_file())
         for file in files:
             assert (one / file).read_bytes() == (two / file).read_bytes(), file
-        np.testing.assert_array_equal(loaded.predict(rows), fitted.predict(rows))
-        np.testing.assert_array_equal(loaded.predictive(rows).above(0.0), fitted.predictive(rows).above(0.0))
+        for balance in (None, 0.0, 1.0):
+            np.testing.assert_array_equal(loaded.predict(rows, balance=balance), fitted.predict(rows, balance=balance))
+        known, again = (model.predictive(rows) for model in (fitted, loaded))
+        np.testing.assert_array_equal(again.above(0.0), known.above(0.0))
+        np.testing.assert_array_equal(again.quantile([0.1, 0.85, 0.99]), known.quantile([0.1, 0.85, 0.99]))
+        np.testing.assert_array_equal(again.mean(), known.mean())
+        np.testing.assert_array_equal(loaded.held_out.distributions.mean(), fitted.held_out.distributions.mean())
 
     def test_goes_on_after_an_interruption(self, task):
         settings = StackSettings.from_params(SMALL)
@@ -235,15 +260,14 @@ class TestTraining:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1])
-def test_the_chance_of_0_is_calibrated_and_the_distributions_are_better_than_with_an_atom_alone(seed, monkeypatch):
+def test_the_chance_of_0_is_calibrated_and_the_distributions_are_better_than_with_an_atom_alone(seed):
     """Against the stack without a hurdle, whose mixture gets an atom at 0 afterwards."""
     rows, new = prepare(payments(700, seed), "paid", split="random", seed=seed), payments(4000, 100 + seed)
     y = new["paid"].to_numpy()
     settings = {"experts": ("lightgbm", "network"), "folds": 3, "jobs": 1}
     experiment = Experiment("vanilla", "stack", params=settings, recipe=Recipe(epochs=15, seed=seed), balance=0.0)
     hurdle = fit(rows, experiment)
-    monkeypatch.setattr(stack_fitting, "has_many_zeros", lambda *_: False)
-    atom = fit(rows, experiment)
+    atom = fit(rows, replace(experiment, params=settings | {"hurdle": False}))
     ours, theirs = (model.predictive(new) for model in (hurdle, atom))
     assert ours.crps(y).mean() < theirs.crps(y).mean()
     assert ours.log_score(y).mean() < theirs.log_score(y).mean()

@@ -16,13 +16,7 @@ from tailwise.backends.protocol import OutOfFold, Outputs
 from tailwise.backends.stack.combiner import Combiner, CombinerRecipe
 from tailwise.backends.stack.experts import EVERY_LABEL, PLAIN, Expert
 from tailwise.backends.stack.hurdle_combiner import HurdleCombiner
-from tailwise.backends.stack.hurdle_experts import (
-    FEWEST_OF_FOLD,
-    enough_of_both,
-    has_many_zeros,
-    hurdle_experts,
-    seen_by,
-)
+from tailwise.backends.stack.hurdle_experts import hurdle_experts, learns_zeros_apart, seen_by
 from tailwise.backends.stack.stack_settings import StackSettings
 from tailwise.backends.stack.stacked_model import StackedModel, StackInputs, combiner_columns
 from tailwise.backends.stack.trained_fold import TrainedFold, train_fold
@@ -57,13 +51,9 @@ class StackFitting:
     def __init__(self, task: Task, recipe: Recipe, settings: StackSettings) -> None:
         self.task, self.recipe, self.settings = task, recipe, settings
         self.fold = folds_of(task, settings, recipe.seed)
-        self.hurdle = not task.schema.media and has_many_zeros(task, self.fold)
-        if self.hurdle and not enough_of_both(task, self.fold):
-            self.hurdle = False
-            task.notes.append(
-                f"stack: the chance of 0 is not learned apart, as a fold has fewer than {FEWEST_OF_FOLD} zeros or "
-                f"fewer than {FEWEST_OF_FOLD} different labels above 0"
-            )
+        self.hurdle, note = learns_zeros_apart(task, self.fold) if settings.hurdle else (False, None)
+        if note is not None and note not in task.notes:
+            task.notes.append(note)
         self.experts: Sequence[Expert] = hurdle_experts(settings.chosen) if self.hurdle else settings.chosen
         self.trained: list[TrainedFold] = []
         self.known: dict[tuple[str, int], TrainedFold] = {}

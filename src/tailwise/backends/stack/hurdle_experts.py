@@ -42,6 +42,26 @@ def enough_of_both(task: Task, fold: NDArray[np.int64]) -> bool:
     return all((y == 0).sum() >= FEWEST_OF_FOLD and np.unique(y[y > 0]).size >= FEWEST_OF_FOLD for y in labels)
 
 
+def learns_zeros_apart(task: Task, fold: NDArray[np.int64]) -> tuple[bool, str | None]:
+    """Return whether a stack has a hurdle, and a note for the user on a target with many zeros.
+
+    Args:
+        task: a table with one target, or one with images, texts or signals, which has none.
+        fold: ``(n,)`` fold of each row, -1 for rows that take no part.
+    """
+    if task.schema.media or not has_many_zeros(task, fold):
+        return False, None
+    if not enough_of_both(task, fold):
+        return False, (
+            f"stack: the chance of 0 is not learned apart, as a fold has fewer than {FEWEST_OF_FOLD} zeros or "
+            f"fewer than {FEWEST_OF_FOLD} different labels above 0"
+        )
+    return True, (
+        f"stack: {(task.y[fold >= 0] == 0).mean():.0%} of the labels are 0; the chance of 0 is learned apart from the "
+        "labels above 0 (`model='stack'` with `model.hurdle=false` does not)"
+    )
+
+
 def hurdle_experts(chosen: Sequence[Expert]) -> tuple[Expert, ...]:
     """Return the plain network, two experts of whether a label is 0, and the chosen ones on labels above 0."""
     plain = next(expert for expert in chosen if expert.name == PLAIN)
