@@ -164,6 +164,12 @@ class TestExperts:
         assert [expert.name for expert in off.experts] == ["linear", "network"]
         assert not any(note.startswith("stack:") for note in rows.notes)
 
+    def test_a_checkpoint_of_a_stack_without_a_hurdle_is_refused(self, task):
+        without = StackFitting(task, QUICK, StackSettings.from_params(SMALL | {"hurdle": False}))
+        next(without.epochs())
+        with pytest.raises(InputError, match="the checkpoint does not fit this run"):
+            StackFitting(task, QUICK, StackSettings.from_params(SMALL)).restore(*without.state())
+
     def test_a_setting_that_is_not_true_or_false(self):
         with pytest.raises(InputError, match=r"`model\.hurdle` must be true or false, got 'no'"):
             StackSettings.from_params({"hurdle": "no"})

@@ -116,6 +116,8 @@ class StackFitting:
                 TrainedFold.from_tensors(under(f"{place}.", tensors), plain)
                 for place, plain in enumerate(numbers["trained"])
             ]
+            if not {one.expert for one in self.trained} <= {expert.name for expert in self.experts}:
+                raise ValueError("experts of another stack")
         except (KeyError, TypeError, ValueError) as error:
             raise InputError("the checkpoint does not fit this run; choose another `out`, or `overwrite` it") from error
 
