@@ -94,6 +94,12 @@ ROWS = [
           group="start"),
 ]
 ROWS += [
+    Entry(f"large-{name}", f"`tailwise {name}`, 2,000,000 rows of 20 columns (336 MB), the whole command",
+          measure=over.large, sizes={"name": name, "rows": 2_000_000}, small={"name": name, "rows": 3000, "few": 500},
+          targets={"times_data": bound}, group="start")
+    for name, bound in (("train", 4), ("predict", 2), ("diagnose", 2))
+]
+ROWS += [
     Entry(f"step-{batch}-{method}", f"`{method}`, batch {batch}", over.composed, "the bare loop",
           {"method": method, "batch": batch}, {"method": method, "batch": 16}, group="step", seconds=2.0, memory=False)
     for batch in (128, 256, 1024)

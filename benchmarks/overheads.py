@@ -54,6 +54,43 @@ def train(rows, epochs) -> Found:
         return {"ours_ms": command("-m", "tailwise", "train", str(table), "-t", "count", *options)}
 
 
+LARGE = {
+    "train": ("train", "t.parquet", "-t", "y", "-m", "vanilla", "--epochs", "1", "-o", "r", "--overwrite"),
+    "predict": ("predict", "r", "t.parquet", "-o", "p.parquet", "--overwrite"),
+    "diagnose": ("diagnose", "t.parquet", "-t", "y"),
+}
+
+
+def large(name, rows, few=2000, columns=20) -> Found:
+    """Peak memory of a command beyond that of the same one on few rows, beside the size of the table in memory."""
+    import pandas as pd
+
+    rng = np.random.default_rng(0)
+    with tempfile.TemporaryDirectory() as folder:
+
+        def peak(n, words):
+            frame = pd.DataFrame(rng.normal(size=(n, columns))).add_prefix("x")
+            frame["y"] = np.exp(0.8 * frame["x0"]) * 50 + rng.normal(size=n)
+            frame.to_parquet(Path(folder, "t.parquet"))
+            size = float(frame.memory_usage(index=False).sum()) / 1e6
+            del frame
+            process = subprocess.Popen(
+                [sys.executable, "-m", "tailwise", *words], cwd=folder, stdout=subprocess.DEVNULL
+            )
+            start = time.perf_counter()
+            _, status, used = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+            if process.returncode:
+                raise RuntimeError(f"{words} ended with {process.returncode}")
+            return used.ru_maxrss * 1024 / 1e6, size, 1000 * (time.perf_counter() - start)
+
+        at_rest, *_ = peak(few, LARGE["train"])
+        if name != "train":
+            at_rest, *_ = peak(few, LARGE[name])
+        most, size, duration = peak(rows, LARGE[name])
+    return {"ours_ms": duration, "memory_mb": most - at_rest, "times_data": (most - at_rest) / size}
+
+
 def composed(method, batch, n_inputs=13) -> Calls:
     """A step of a composed method, and one of the same network in a bare loop, both with AdamW."""
     torch.manual_seed(0)

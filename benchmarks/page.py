@@ -28,6 +28,7 @@ BOUNDS = {
     "million_per_s": "{} million a second",
     "loss_gap": "loss curves differ by {}",
     "exchange": "exchange {} of the step",
+    "times_data": "{} x the table",
     "smoter": "SMOTER {}",
     "smogn": "SMOGN {}",
 }
