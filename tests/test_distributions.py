@@ -218,14 +218,34 @@ def test_many_rows_are_computed_in_pieces(name, monkeypatch):
 
 @EVERY
 def test_arrays_round_trip_exactly(name, tmp_path):
-    dist = MAKERS[name]()
+    dist = MAKERS[name](300)
     np.savez(tmp_path / "dist.npz", **dist.to_arrays())
     with np.load(tmp_path / "dist.npz") as arrays:
         again = predictive_from_arrays(dist.kind, arrays)
     assert type(again) is type(dist)
     for key, array in dist.to_arrays().items():
-        np.testing.assert_allclose(again.to_arrays()[key], array, rtol=1e-15)
-    np.testing.assert_allclose(again.median(), dist.median(), rtol=1e-12)
+        np.testing.assert_array_equal(again.to_arrays()[key], array)
+    np.testing.assert_array_equal(again.median(), dist.median())
+
+
+def test_weights_are_divided_by_their_sum_unless_it_is_1_but_for_rounding():
+    given = np.array([[0.7, 0.2, 0.1], [0.7, 0.2, 0.1 + 1e-12], [3.0, 3.0, 4.0]])
+    assert given[0].sum() != 1
+    for made in (
+        Mixture(given, np.zeros((3, 3)), np.ones((3, 3))).weights,
+        Histogram(np.arange(4.0), given).masses,
+        Empirical(np.arange(3.0), given).weights.toarray(),
+    ):
+        np.testing.assert_array_equal(made[0], given[0])
+        np.testing.assert_allclose(made[1:], given[1:] / given[1:].sum(axis=1, keepdims=True), rtol=1e-15)
+        assert (made[1] != given[1]).all()
+
+
+def test_pooled_distributions_round_trip_exactly():
+    parts = [mixture(300, 8, seed) for seed in range(9)]
+    pooled = mixture_of([mixture_of(parts[:5]), mixture_of(parts[5:], np.array([0.1, 0.2, 0.3, 0.4]))])
+    again = Mixture.from_arrays(pooled.to_arrays())
+    np.testing.assert_array_equal(again.weights, pooled.weights)
 
 
 @EVERY

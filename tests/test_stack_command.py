@@ -58,6 +58,10 @@ class TestChoice:
             (["--within", "0.05"], experiment_for("good", within=0.05)),
             (["--balance", "0.5", "--epochs", "3"], experiment_for("good", Recipe(epochs=3), balance=0.5)),
             (["--model", "stack"], Experiment("vanilla", "stack", balance="auto")),
+            (
+                ["--model", "stack", "--set", "model.hurdle=false"],
+                Experiment("vanilla", "stack", params={"hurdle": False}, balance="auto"),
+            ),
             (["--method", "auto"], experiment_for("good")),
             (["--method", "vanilla"], Experiment("vanilla")),
             (["--model", "linear"], Experiment("sqinv+lds", "linear")),

@@ -9,7 +9,7 @@ from scipy.sparse import csr_array, issparse, vstack
 
 from tailwise._checks import InputError, positive
 from tailwise.distributions.predictive import NO_MASS, Predictive
-from tailwise.distributions.row_arrays import Floats, finite, increasing, index_rows, pieces, scalar
+from tailwise.distributions.row_arrays import Floats, finite, increasing, index_rows, nearly_one_as_one, pieces, scalar
 from tailwise.distributions.steps import StepFunction
 
 _ROUNDING = 1e-12  # of a sum of weights
@@ -55,7 +55,7 @@ class Empirical(Predictive):
         if empty.any():
             raise InputError(f"weights must have a value above 0 in every row; row {int(empty.argmax())} has none")
         self._weights: Any = matrix
-        matrix.data /= self._per_entry(self._sums(matrix.data))
+        matrix.data /= self._per_entry(nearly_one_as_one(self._sums(matrix.data), np.diff(matrix.indptr)))
 
     @classmethod
     def of(cls, predictive: Predictive, values: ArrayLike) -> Self:

@@ -12,6 +12,8 @@ from tailwise._checks import InputError
 Floats = NDArray[np.float64]
 Rows = slice | NDArray[np.int64] | NDArray[np.bool_]
 
+_ROUNDINGS_OF_FACTORS = 4  # of weights that are products, as those of pooled mixtures
+
 
 def finite(values: ArrayLike, name: str, ndim: int) -> Floats:
     """Return a copy of ``values`` as float64 that cannot be written to.
@@ -51,7 +53,7 @@ def scalar(value: object, name: str) -> float:
 
 
 def shares(values: Floats, name: str) -> Floats:
-    """Return ``(n, k)`` finite weights divided by their sum in each row.
+    """Return ``(n, k)`` finite weights divided by their sum in each row, as :func:`nearly_one_as_one` gives it.
 
     Raises:
         InputError: a weight below 0, or a row of zeros.
@@ -61,9 +63,19 @@ def shares(values: Floats, name: str) -> Floats:
     total = values.sum(axis=1, keepdims=True)
     if not (total > 0).all():
         raise InputError(f"{name} must have a value above 0 in every row; row {int((total <= 0).argmax())} has none")
-    divided: Floats = values / total
+    divided: Floats = values / nearly_one_as_one(total, values.shape[1])
     divided.setflags(write=False)
     return divided
+
+
+def nearly_one_as_one(sums: Floats, terms: int | Floats) -> Floats:
+    """Return sums of so many terms, and 1 for those that differ from 1 by rounding alone.
+
+    Weights that were divided by their sum seldom add up to 1 exactly. They stay as they are where they are divided by
+    these sums, so distributions that were saved are read back exactly.
+    """
+    rounding = (np.asarray(terms) + _ROUNDINGS_OF_FACTORS) * np.finfo(np.float64).eps
+    return np.where(np.abs(sums - 1) <= rounding, 1.0, sums)
 
 
 def increasing(values: ArrayLike, name: str) -> Floats:

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.special import log_ndtr
 
 from tailwise._checks import InputError, whole
+from tailwise.distributions.above_zero import zero_or_above
 from tailwise.distributions.mixtures import Mixture
-from tailwise.distributions.steps import StepFunction
 from tailwise.distributions.tilted import TiltedMixture
 from tailwise.heads.head import as_array
 from tailwise.heads.mixture import in_target_units, set_components_apart
@@ -90,16 +90,8 @@ class HurdleHead(PointHead):
     def predictive(self, outputs: Tensor) -> TiltedMixture:
         """The distributions of B rows: a mass at 0, and Gaussians without their parts below 0."""
         chances, log_weights, means, log_scales = (as_array(part) for part in hurdle_parts(outputs))
-        beyond = as_array(log_beyond(*hurdle_parts(outputs)[1:]))
-        zero = np.zeros((len(means), 1))
-        weights = np.exp(chances[:, 1:] + log_weights - beyond[:, None])
-        mixture = Mixture(
-            np.hstack([np.exp(chances[:, :1]), weights]),
-            np.hstack([zero, means]),
-            np.hstack([zero, np.exp(log_scales)]),
-        )
-        far = float(self.shift) + _FAR * float(self.scale)
-        return mixture.tilt(StepFunction(np.array([0.0, far]), np.ones(1)))
+        above = Mixture(np.exp(log_weights), means, np.exp(log_scales))
+        return zero_or_above(np.exp(chances[:, 0]), above, float(self.shift) + _FAR * float(self.scale))
 
 
 def hurdle_parts(outputs: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

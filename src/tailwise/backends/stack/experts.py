@@ -12,6 +12,7 @@ from tailwise.modalities.encoder_names import AUTO
 from tailwise.training.recipe import EPOCHS_IN_STACK, Recipe
 
 PLAIN = "network"
+EVERY_LABEL, WHETHER_ZERO, ABOVE = "label", "zero", "above"
 _LARGE_BATCH = 64
 
 
@@ -26,6 +27,8 @@ class Expert:
         encoder: encoder of a network.
         levels: quantile levels of its distributions that the combiner sees beside its point.
         params: parameters of the model or the encoder.
+        learns: ``"label"``; of a target with many zeros ``"zero"``, whether a label is 0, or ``"above"``, the label of
+            rows that are above 0.
     """
 
     name: str
@@ -34,20 +37,22 @@ class Expert:
     encoder: str = AUTO
     levels: tuple[float, ...] = ()
     params: Mapping[str, Any] = field(default_factory=dict)
+    learns: str = EVERY_LABEL
 
     def recipe_for(self, recipe: Recipe, n: int) -> Recipe:
         """Return the recipe of this expert in a stack with a recipe, of ``n`` training rows.
 
-        The kept epoch, or round, is the best for rows as they come. Where the default batch has 64 rows or more and
-        neither batch nor learning rate is given, both are doubled: half as many steps lose nothing in a stack. If the
-        number of epochs is not given either, it is 40: a third less time for .6 % of the error (docs/results.md).
+        The kept epoch, or round, is the best for rows as they come; for whether a label is 0 it is the one with the
+        lowest squared error, the Brier score. Where the default batch has 64 rows or more and neither batch nor
+        learning rate is given, both are doubled: half as many steps lose nothing in a stack. If the number of epochs is
+        not given either, it is 40: a third less time for .6 % of the error (docs/results.md).
         """
         if recipe.epochs is None:
             recipe = replace(recipe, epochs=EPOCHS_IN_STACK)
         size = recipe.batch_size_for(n)
         if recipe.batch_size is None and recipe.lr is None and size >= _LARGE_BATCH:
             recipe = replace(recipe, batch_size=min(2 * size, 256), lr=2 * recipe.learning_rate)
-        return replace(recipe, criterion="mae")
+        return replace(recipe, criterion="rmse" if self.learns == WHETHER_ZERO else "mae")
 
     def columns(self, outputs: Outputs) -> NDArray[np.float64]:
         """Return ``(n, 1 + levels)`` numbers of rows: the point, and quantiles of the distributions."""

@@ -14,12 +14,15 @@ from tailwise._files import packing_folder
 from tailwise._parallel import in_parallel
 from tailwise.backends.protocol import OutOfFold, Outputs
 from tailwise.backends.stack.combiner import Combiner, CombinerRecipe
-from tailwise.backends.stack.experts import PLAIN, Expert
+from tailwise.backends.stack.experts import EVERY_LABEL, PLAIN, Expert
+from tailwise.backends.stack.hurdle_combiner import HurdleCombiner
+from tailwise.backends.stack.hurdle_experts import hurdle_experts, learns_zeros_apart, seen_by
 from tailwise.backends.stack.stack_settings import StackSettings
-from tailwise.backends.stack.stacked_model import StackedModel, StackInputs, points_first
+from tailwise.backends.stack.stacked_model import StackedModel, StackInputs, combiner_columns
 from tailwise.backends.stack.trained_fold import TrainedFold, train_fold
 from tailwise.data.task import Task
 from tailwise.distributions.label_density import REACH
+from tailwise.distributions.predictive import Predictive
 from tailwise.model_selection import StratifiedRegressionGroupKFold, StratifiedRegressionKFold
 from tailwise.training.checkpoint import under
 from tailwise.training.epoch import Epoch
@@ -48,7 +51,10 @@ class StackFitting:
     def __init__(self, task: Task, recipe: Recipe, settings: StackSettings) -> None:
         self.task, self.recipe, self.settings = task, recipe, settings
         self.fold = folds_of(task, settings, recipe.seed)
-        self.experts: Sequence[Expert] = settings.chosen
+        self.hurdle, note = learns_zeros_apart(task, self.fold) if settings.hurdle else (False, None)
+        if note is not None and note not in task.notes:
+            task.notes.append(note)
+        self.experts: Sequence[Expert] = hurdle_experts(settings.chosen) if self.hurdle else settings.chosen
         self.trained: list[TrainedFold] = []
         self.known: dict[tuple[str, int], TrainedFold] = {}
         self._model: StackedModel | None = None
@@ -81,8 +87,9 @@ class StackFitting:
         place = {expert.name: number for number, expert in enumerate(self.experts)}
         for one in self._train(n_folds, started):
             self.trained.append(one)
-            y = self.task.y[self.fold == one.fold]
-            errors = self.task.errors(y, one.columns[:, 0], self._weight(self.fold == one.fold))
+            seen, fold = seen_by(self.experts[place[one.expert]], self.task, self.fold)
+            rows = fold == one.fold
+            errors = seen.errors(seen.y[rows], one.columns[rows[self.fold == one.fold], 0], self._weight(rows))
             yield Epoch(place[one.expert], one.fold, n_folds, {}, errors, 0.0, one.seconds, best=True)
         self._combine(
             None if self.settings.seconds is None else self.settings.seconds - (time.perf_counter() - started)
@@ -109,6 +116,8 @@ class StackFitting:
                 TrainedFold.from_tensors(under(f"{place}.", tensors), plain)
                 for place, plain in enumerate(numbers["trained"])
             ]
+            if not {one.expert for one in self.trained} <= {expert.name for expert in self.experts}:
+                raise ValueError("experts of another stack")
         except (KeyError, TypeError, ValueError) as error:
             raise InputError("the checkpoint does not fit this run; choose another `out`, or `overwrite` it") from error
 
@@ -155,28 +164,34 @@ class StackFitting:
         rows = self.fold >= 0
         y, fold = self.task.y[rows], self.fold[rows]
         columns = self.columns()
-        every = points_first(columns)
-        margin = REACH * float(np.ptp(y))
-        combiner = Combiner.fit(
+        every = combiner_columns(self.experts, columns)
+        learned = y[y > 0] if self.hurdle else y
+        margin = REACH * float(np.ptp(learned))
+        combiner = (HurdleCombiner if self.hurdle else Combiner).fit(
             every,
             y,
             fold,
-            n_experts=len(self.experts),
-            reach=(float(y.min()) - margin, float(y.max()) + margin),
+            n_experts=len(self.settings.chosen),
+            reach=(float(learned.min()) - margin, float(learned.max()) + margin),
             recipe=CombinerRecipe(seed=self.recipe.seed),
             seconds=seconds,
             weight=self._weight(rows),
             forward=self.task.time is not None,
         )
-        mixture, kept = combiner.out_of_fold(every, fold), self.trained
-        points = {expert.name: one[:, 0] for expert, one in zip(self.experts, columns, strict=True)}
+        known: Predictive = combiner.out_of_fold(every, fold)
+        kept = self.trained
+        points = {
+            expert.name: one[:, 0]
+            for expert, one in zip(self.experts, columns, strict=True)
+            if expert.learns == EVERY_LABEL
+        }
         if self.task.time is not None:
             # The first fold has no earlier one that a combiner could be fitted to. Only the last models know all rows.
             judged, last = fold > 0, int(fold.max())
             kept = [one for one in self.trained if one.fold == last]
-            mixture, rows = mixture.select(np.flatnonzero(judged)), rows & (self.fold > 0)
+            known, rows = known.select(np.flatnonzero(judged)), rows & (self.fold > 0)
             points = {name: point[judged] for name, point in points.items()}
-        outputs = Outputs(mixture.median(), mixture.std(), None, mixture)
+        outputs = Outputs(known.median(), known.std(), None, known)
         self._out_of_fold = OutOfFold(rows, outputs, points, plain=PLAIN)
         self._model = StackedModel(self.experts, kept, combiner)
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
-from tailwise._checks import InputError, one_of, positive, whole
+from tailwise._checks import InputError, one_of, positive, true_or_false, whole
 from tailwise._parallel import check_parallel
 from tailwise.backends.stack.experts import EXPERTS, PLAIN, Expert
 
@@ -29,6 +29,8 @@ class StackSettings:
         backend: of joblib: ``"loky"``, or ``"dask"`` or ``"ray"`` on a cluster, see
             :func:`tailwise._parallel.in_parallel`.
         seconds: of training at most, shared out among the experts.
+        hurdle: whether a target with many zeros has a chance of 0, learned apart from the labels above 0, see
+            :func:`tailwise.backends.stack.hurdle_experts.has_many_zeros`; without it all experts learn all labels.
 
     Raises:
         InputError: a quality or an expert that does not exist, numbers out of range.
@@ -44,6 +46,7 @@ class StackSettings:
     jobs: int | None = None
     backend: str = "loky"
     seconds: float | None = None
+    hurdle: bool = True
 
     def __post_init__(self) -> None:
         one_of(self.quality, "`quality`", tuple(QUALITIES))
@@ -59,6 +62,7 @@ class StackSettings:
         check_parallel(1, self.backend)
         if self.seconds is not None:
             positive(self.seconds, "`seconds`")
+        true_or_false(self.hurdle, "`model.hurdle`")
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> Self:

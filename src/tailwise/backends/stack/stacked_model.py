@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from tailwise.backends.protocol import Inputs, Outputs, Predictor
 from tailwise.backends.stack.combiner import Combiner
 from tailwise.backends.stack.encoded_rows import EncodedRows, FeatureInputs
-from tailwise.backends.stack.experts import PLAIN, Expert
+from tailwise.backends.stack.experts import ABOVE, PLAIN, WHETHER_ZERO, Expert
+from tailwise.backends.stack.hurdle_combiner import HurdleCombiner, load_combiner
 from tailwise.backends.stack.trained_fold import TrainedFold, files_below, load_expert
 from tailwise.data.columns import Schema
 from tailwise.data.rows import Rows
@@ -58,7 +59,7 @@ class StackedModel:
         self,
         experts: Sequence[Expert],
         trained: Sequence[TrainedFold],
-        combiner: Combiner,
+        combiner: Combiner | HurdleCombiner,
         parts: Sequence[tuple[Inputs, Predictor]] | None = None,
     ) -> None:
         self.experts, self.trained, self.combiner = tuple(experts), tuple(trained), combiner
@@ -67,14 +68,13 @@ class StackedModel:
         self.models: tuple[Predictor, ...] = tuple(model for _, model in parts)
 
     def columns(self, x: Mapping[str, Any]) -> NDArray[np.float64]:
-        """Return the ``(n, c)`` inputs of the combiner: means over folds, points first, then quantiles."""
+        """Return the ``(n, c)`` inputs of the combiner: means over folds, see :func:`combiner_columns`."""
         outputs = self._outputs(x)
-        return points_first(
-            [
-                np.mean([expert.columns(outputs[place]) for place in self._places(expert.name)], axis=0)
-                for expert in self.experts
-            ]
-        )
+        columns = [
+            np.mean([expert.columns(outputs[place]) for place in self._places(expert.name)], axis=0)
+            for expert in self.experts
+        ]
+        return combiner_columns(self.experts, columns)
 
     def points_of(self, name: str, schema: Schema, rows: Rows) -> NDArray[np.float64]:
         """Return the ``(n,)`` predictions of one expert, the mean over its folds, target units."""
@@ -117,8 +117,8 @@ class StackedModel:
 
     def outputs(self, x: Any, *, features: bool = False, predictive: bool = False) -> Outputs:  # noqa: ARG002
         """Return medians, standard deviations and distributions of rows; a stack has no features."""
-        mixture = self.combiner.predictive(self.columns(x))
-        return Outputs(mixture.median(), mixture.std(), None, mixture if predictive else None)
+        known = self.combiner.predictive(self.columns(x))
+        return Outputs(known.median(), known.std(), None, known if predictive else None)
 
     def predict(self, x: Any) -> NDArray[np.float64]:
         """Return ``(n,)`` predictions, target units."""
@@ -156,9 +156,16 @@ class StackedModel:
             for place, plain in enumerate(description["trained"])
         ]
         parts = [load_expert(folder / str(place)) for place in range(len(trained))]
-        return cls(experts, trained, Combiner.load(folder, description["combiner"]), parts)
+        return cls(experts, trained, load_combiner(folder, description["combiner"]), parts)
 
 
-def points_first(columns: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Return ``(n, c)`` columns of all experts: the point of each, then what else they give."""
-    return np.concatenate([*(one[:, :1] for one in columns), *(one[:, 1:] for one in columns)], axis=1)
+def combiner_columns(experts: Sequence[Expert], columns: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Return the ``(n, c)`` inputs of the combiner from the columns of each expert: points, then what else they give.
+
+    On a target with many zeros those of experts on labels above 0, then the chances of 0.
+    """
+    of = [(expert.learns, one) for expert, one in zip(experts, columns, strict=True)]
+    above = [one for learns, one in of if learns == ABOVE]
+    amounts = above or [one for _, one in of]
+    chances = [one[:, :1] for learns, one in of if learns == WHETHER_ZERO]
+    return np.concatenate([*(one[:, :1] for one in amounts), *(one[:, 1:] for one in amounts), *chances], axis=1)

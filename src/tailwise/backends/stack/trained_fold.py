@@ -17,6 +17,7 @@ from tailwise.backends.names import load_backend
 from tailwise.backends.protocol import Fitting, Inputs, Predictor
 from tailwise.backends.stack.encoded_rows import FeatureInputs
 from tailwise.backends.stack.experts import Expert
+from tailwise.backends.stack.hurdle_experts import seen_by
 from tailwise.data.task import Task
 from tailwise.methods.build import compose
 from tailwise.training.one_thread import one_thread
@@ -101,10 +102,10 @@ def train_fold(
         packing: folder to pack the files of the model in; by default the system's temporary folder.
     """
     started = time.perf_counter()
-    inner = without_fold(task, fold, number)
+    inner = without_fold(*seen_by(expert, task, fold), number)
     with one_thread():
         fitting = train_on(inner, expert, replace(expert.recipe_for(recipe, inner.count("train")), seconds=seconds))
-        columns = held_out_columns(fitting, inner, expert)
+        columns = held_out_columns(fitting, without_fold(task, fold, number), expert)
     return packed(expert.name, number, columns, fitting, started, packing)
 
 
