@@ -20,7 +20,7 @@ import tailwise
 from tailwise.backends.stack.combiner import Combiner, CombinerRecipe
 from tailwise.backends.stack.fitting import StackFitting
 from tailwise.backends.stack.stack_settings import StackSettings
-from tailwise.backends.stack.stacked_model import points_first
+from tailwise.backends.stack.stacked_model import combiner_columns
 from tailwise.data.source import load_source
 from tailwise.distributions.conditional import ConditionalDensity
 from tailwise.distributions.decisions import Decision, Dial
@@ -64,7 +64,7 @@ def predictions(table: dict, folder: Path, seed: int, size: int, folds: int, out
         file.parent.mkdir(parents=True, exist_ok=True)
         np.savez(
             file,
-            columns=points_first(fitting.columns()),
+            columns=combiner_columns(fitting.experts, fitting.columns()),
             fold=fitting.fold[rows],
             y=task.y[rows],
             tested=tested,
