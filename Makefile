@@ -9,7 +9,7 @@ help:
 	@echo "make demo    install, train on an example table, show the errors by region, say where the page is"
 	@echo "make test    install and run the test suite but for its slow tests"
 	@echo "make test-slow  those: several processes, browsers, interrupted trainings"
-	@echo "make faults  a kill and a full disk at every operation on a file (two hours)"
+	@echo "make faults  a kill and a full disk at every operation on a file (hours: a stack has some 500)"
 	@echo "make fuzz    search for tables, options, altered runs and requests that end in a traceback, FUZZ_EXAMPLES=100000 of each kind"
 	@echo "make lint types layers    what CI checks besides"
 	@echo "make bench   measure times and memory, write docs/performance.md (about 8 minutes, on a quiet machine)"

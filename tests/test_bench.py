@@ -17,8 +17,7 @@ sys.path.insert(0, str(BENCHMARKS))
 harness, page, pieces, catalogue = (import_module(name) for name in ("harness", "page", "pieces", "entries"))
 Curve, Entry, CURVES, ENTRIES = harness.Curve, harness.Entry, catalogue.CURVES, catalogue.ENTRIES
 BY_SETUP = [name for name, entry in ENTRIES.items() if entry.setup is not None]
-NOT_HERE = ("two-processes", "large-predict", "large-diagnose")  # the last two are measured as large-train is
-BY_MEASURE = [name for name, entry in ENTRIES.items() if entry.measure is not None and name not in NOT_HERE]
+BY_MEASURE = [name for name, entry in ENTRIES.items() if entry.measure is not None and name != "two-processes"]
 SCRIPTS = sorted(path.stem for path in BENCHMARKS.glob("*.py"))
 STORED = json.loads(harness.RESULTS.read_text()) if harness.RESULTS.exists() else None
 
@@ -102,11 +101,11 @@ def test_an_entry_is_measured(fast):
     entry = dataclasses.replace(entry, seconds=0.2)
     found = harness.measured(entry)
     assert found["ratio"] == pytest.approx(found["ours_ms"] / found["floor_ms"])
-    assert 1.2 < found["ratio"] < 9  # of 3; pauses are longer where other processes compute
+    assert 1.5 < found["ratio"] < 4.5
     assert found["ours_ms"] >= 6
     assert found["loops_ms"] >= 20
     assert found["loops_at"] == {"n": 1}
-    assert 2 < found["loops_speedup"] < 12
+    assert 3 < found["loops_speedup"] < 8
     quick = harness.measured(entry, quick=True)
     assert set(quick) == {"ours_ms", "floor_ms", "ratio"}
 

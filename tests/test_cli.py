@@ -319,8 +319,7 @@ class TestInterrupted:
 class TestEveryPart:
     @pytest.mark.parametrize("name", list(PARTS))
     @pytest.mark.slow
-    def test_trains_predicts_and_evaluates(self, name, toy_csv, tmp_path, monkeypatch):
-        monkeypatch.setattr("tailwise.runs.artifact.run_page", lambda **_: "")  # its charts take half of the time
+    def test_trains_predicts_and_evaluates(self, name, toy_csv, tmp_path):
         out, written = tmp_path / "run", tmp_path / "p.csv"
         settings = ["--set", "rrt.epochs=2"] if name == "rrt" else []
         table = ["--target", "price", "--epochs", "2", "--method", name, *settings]

@@ -61,8 +61,8 @@ def expected_to_fail(estimator):
         RegionalRegressor(HistGradientBoostingRegressor(max_iter=30)),
         ResampledRegressor(Ridge(), SMOGN(random_state=0)),
         ResampledRegressor(HistGradientBoostingRegressor(max_iter=5), RandomOverSampler(random_state=0)),
-        ImbalancedRegressor(epochs=20, lr=0.03, encoder_params={"widths": (32,)}, random_state=0),
-        ImbalancedRegressor(quality="fast", epochs=15, lr=0.02, random_state=0),
+        ImbalancedRegressor(epochs=40, lr=0.02, encoder_params={"widths": (32,)}, random_state=0),
+        ImbalancedRegressor(quality="fast", epochs=40, lr=0.02, random_state=0),
     ],
     expected_failed_checks=expected_to_fail,
 )

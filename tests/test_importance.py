@@ -64,6 +64,13 @@ class TestImportance:
         assert rise["many"].value == pytest.approx(by_hand[many].mean())
         assert rise["many"].low < rise["many"].value < rise["many"].high
 
+    def test_a_prediction_that_stays_gives_exactly_0(self):
+        params = {"n_estimators": 1, "min_child_samples": 10_000}
+        model = fit(prepare(table(), "y"), Experiment("vanilla", model="lightgbm", params=params))
+        new = table(300, seed=1)
+        found = explain(model, new, new["y"], repeats=3)
+        assert {rise.value for one in found.columns for rise in one.rise.values()} == {0.0}
+
     def test_samples_and_weights(self, fitted):
         model, new = fitted
         few = explain(model, new, new["y"], repeats=1, most=40)

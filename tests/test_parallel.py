@@ -40,7 +40,7 @@ def nested(backend):
     return list(in_parallel((delayed(math.isqrt)(i * i) for i in range(3)), jobs=2, backend=backend))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def table():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(240, 3))
@@ -53,6 +53,11 @@ def stacked(table, backend):
     recipe = Recipe(epochs=2, device="cpu")
     model = tailwise.fit(task, Experiment("vanilla", model="stack", params=params, recipe=recipe))
     return model.predict(table.drop(columns="y"))
+
+
+@pytest.fixture(scope="module")
+def here(table):
+    return stacked(table, "loky")
 
 
 @pytest.fixture(scope="class")
@@ -93,9 +98,11 @@ class TestHere:
 @pytest.mark.slow
 @pytest.mark.parametrize("cluster", ["dask", "ray"], indirect=True)
 class TestClusters:
-    def test_calls_run_there(self, cluster):
+    def test_a_stack_is_trained_there_and_predicts_the_same(self, cluster, table, here):
         assert roots(cluster) == [0, 1, 2, 3, 4]
         assert os.getpid() not in in_parallel((delayed(os.getpid)() for _ in range(4)), jobs=2, backend=cluster)
+
+        np.testing.assert_array_equal(stacked(table, cluster), here)
 
     def test_a_grid_has_the_same_numbers(self, cluster, toy_csv, tmp_path):
         cells = plan_cells([(str(toy_csv), "price")], entries_of(["vanilla", "inv"], models=["linear"]), seeds=1)
@@ -105,14 +112,6 @@ class TestClusters:
         )
         assert there == here
         assert len(here) == 2
-
-
-@pytest.mark.slow
-def test_a_stack_predicts_the_same_from_a_cluster(table):
-    distributed = pytest.importorskip("distributed", reason="the extra `dask` is not installed")
-    with distributed.Client(n_workers=2, threads_per_worker=1, dashboard_address=None):
-        there = stacked(table, "dask")
-    np.testing.assert_array_equal(there, stacked(table, "loky"))
 
 
 @pytest.mark.slow

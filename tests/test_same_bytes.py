@@ -27,7 +27,7 @@ def bytes_below(folder):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("model", ["linear", "lightgbm"])
+@pytest.mark.parametrize("model", COMMANDS)
 def test_a_model_folder(toy, tmp_path, model):
     table = tmp_path / "t.csv"
     toy.head(120).to_csv(table, index=False)
@@ -52,9 +52,9 @@ def test_one_thread_and_two_in_processes_of_their_own(toy, tmp_path, model):
         folder = tmp_path / threads
         folder.mkdir()
         shutil.copy(tmp_path / "t.csv", folder)
-        script = f"from tailwise.cli.main import run\nassert [run(words) for words in {commands!r}] == [0, 0]"
-        environment = {**os.environ, "OMP_NUM_THREADS": threads}
-        subprocess.run([sys.executable, "-c", script], cwd=folder, env=environment, check=True)
+        for command in commands:
+            environment = {**os.environ, "OMP_NUM_THREADS": threads}
+            subprocess.run([sys.executable, "-m", "tailwise", *command], cwd=folder, env=environment, check=True)
         results.append(bytes_below(folder / "r" / "model") | {"p.csv": (folder / "p.csv").read_bytes()})
     first, second = results
     assert sorted(first) == sorted(second)

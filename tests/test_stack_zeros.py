@@ -155,7 +155,7 @@ class TestExperts:
         (note,) = [note for note in rows.notes if note.startswith("stack:")]
         zeros = (rows.y[np.isin(rows.part, ["train", "val"])] == 0).mean()
         assert f"{zeros:.0%} of the labels are 0" in note
-        assert "--model stack with --set model.hurdle=false does not" in with_flags(note)
+        assert "--set model.hurdle=false with --model stack turns that off" in with_flags(note)
 
     def test_is_turned_off(self):
         rows = prepare(payments(500), "paid", split="random")

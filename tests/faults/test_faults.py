@@ -38,10 +38,8 @@ MORE = {
     "texts": [*MEDIA, "--text", "a", "--set", "text.units=4", "--set", "text.width=8"],
     "signals": [*MEDIA, "--signal", "sig", "--set", "signal.width=4", "--set", "signal.blocks=1"],
 }
-SAMPLE = {"linear": 4, "lightgbm": 1, "network": 3, "stack": 1}
+SAMPLE = {"linear": 6, "lightgbm": 2, "network": 3, "stack": 1}
 FAULTS = ("kill", "torn", "full")
-THRICE = {"linear", "lightgbm"}  # quick: every fault at every operation; of the others one at each, in turn
-MOST = 150  # operations; a stack has some 500, most of them on the files of its folds
 if EVERY:
     MODELS |= MORE
 
@@ -104,14 +102,14 @@ def files_in(folder: Path) -> dict[str, bytes]:
     }
 
 
-def places(operations: list[str], wanted: int, *, thrice: bool = True) -> list[tuple[str, int]]:
+def places(operations: list[str], wanted: int) -> list[tuple[str, int]]:
     """Faults and numbers of operations: all of them, or a sample, always the same, that takes the faults in turn."""
     total = len(operations)
-    wanted = min(total, MOST) if EVERY else wanted
-    numbers = sorted({int(place) for place in np.linspace(0, total - 1, wanted)})
-    found = [(FAULTS[place % len(FAULTS)], at) for place, at in enumerate(numbers)]
-    if EVERY and thrice:
-        found = [(fault, at) for at in numbers for fault in FAULTS]
+    if EVERY:
+        found = [(fault, at) for at in range(total) for fault in FAULTS]
+    else:
+        numbers = sorted({int(place) for place in np.linspace(0, total - 1, wanted)})
+        found = [(FAULTS[place % len(FAULTS)], at) for place, at in enumerate(numbers)]
     print(f"{total} operations, {len(found)} faults")
     return found
 
@@ -153,7 +151,7 @@ def test_overwriting(warm, old, tmp_path, model):
     command = [*MODELS[model], "-o", "r", "--overwrite"]
     operations = operations_of(warm, fresh_copy(old, tmp_path / "f", with_run=True), command)
     before = files_in(old / "r")
-    for fault, at in places(operations, SAMPLE.get(model, 0), thrice=model in THRICE):
+    for fault, at in places(operations, SAMPLE.get(model, 0)):
         folder = fresh_copy(old, tmp_path / "f", with_run=True)
         ended = warm.run(folder, command, fault, at)
         where = f"{fault} at {at}, {operations[at]}: {ended['printed']}"
@@ -177,7 +175,7 @@ def test_overwriting(warm, old, tmp_path, model):
 def test_a_new_run(warm, old, tmp_path, model):
     command = [*MODELS[model], "-o", "r"]
     operations = operations_of(warm, fresh_copy(old, tmp_path / "f", with_run=False), command)
-    for fault, at in places(operations, SAMPLE.get(model, 0), thrice=model in THRICE):
+    for fault, at in places(operations, SAMPLE.get(model, 0)):
         folder = fresh_copy(old, tmp_path / "f", with_run=False)
         ended = warm.run(folder, command, fault, at)
         where = f"{fault} at {at}, {operations[at]}: {ended['printed']}"

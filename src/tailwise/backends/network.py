@@ -23,6 +23,7 @@ from tailwise.heads.point import Regressor
 from tailwise.labels.output_bins import OutputBins
 from tailwise.methods.build import Method
 from tailwise.methods.catalog import CATALOG
+from tailwise.methods.objective import needs_by_output
 from tailwise.modalities.encoder_names import AUTO
 from tailwise.modalities.encoders import encoder_from
 from tailwise.modalities.media_inputs import MediaInputs
@@ -268,13 +269,10 @@ def _check_targets(method: Method, k: int) -> None:
 
 
 def _check_weighted(method: Method) -> None:
-    """Raise if a stage has a loss that is no mean over the targets, which could weigh them."""
+    """Raise if any stage has a loss that is no mean over the targets: a later one before the first is trained."""
     for filling in (filling for stage in method.stages for filling in stage.fillings):
         if filling.part.slot in ("loss", "objective") and not getattr(filling.part.make, "by_output", False):
-            raise InputError(
-                f"weights by `target_weight` need a loss that is a mean over the targets, and {filling.name!r} is one "
-                "of all together; leave them out, or use the loss mse, l1, huber, focal_l1 or focal_mse"
-            )
+            raise InputError(needs_by_output("weights by `target_weight`", repr(filling.name)))
 
 
 def network_of(encoder: Any, n_outputs: int | None = None) -> Regressor:

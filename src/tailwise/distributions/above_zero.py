@@ -10,6 +10,7 @@ from tailwise.distributions.predictive import NO_MASS
 from tailwise.distributions.steps import StepFunction
 from tailwise.distributions.tilted import TiltedMixture
 
+FAR = 1e4  # standard deviations of the training labels, above which no label lies
 _SMALLEST_SCALE = 1e-300
 
 

@@ -5,12 +5,13 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import expit, logit, ndtr
 
 from tailwise._checks import InputError, label_array, one_of
 from tailwise.distributions.empirical import Empirical
 from tailwise.distributions.label_density import REACH
+from tailwise.distributions.logistic import logistic_coefficients
 from tailwise.distributions.mixtures import Mixture
 from tailwise.distributions.pooling import concatenate
 from tailwise.distributions.predictive import NO_MASS, Predictive
@@ -25,7 +26,6 @@ _ON_LATTICE = 1e-6  # of a step
 _NEAREST = 0.05  # of the other labels
 _SURE = 1e-6
 _FAR = 1e3
-_NEWTON_STEPS = 30
 _FOLDS = 5
 _SMALLEST_SCALE = 1e-300
 SIDES = ("lowest", "inner", "highest")
@@ -156,7 +156,7 @@ class Inflated:
         if not isinstance(predictive, Mixture):
             return self
         x, happened = self._logits(predictive), (label_array(y) == self.value).astype(np.float64)
-        intercept, slope = _logistic(x, happened, label_array(weight, "weight"))
+        intercept, slope = logistic_coefficients(x[None], happened, label_array(weight, "weight")).tolist()
         return replace(self, intercept=intercept, slope=slope)
 
     def of(self, predictive: Predictive) -> Predictive:
@@ -284,18 +284,3 @@ def with_atoms(atoms: Atoms, predictive: Predictive, y: ArrayLike, weight: Array
         parts.append(fitted.of(predictive.select(inside)))
         rows.append(inside)
     return concatenate(parts).select(np.argsort(np.concatenate(rows)))
-
-
-def _logistic(x: Floats, y: Floats, weight: Floats) -> tuple[float, float]:
-    """Return intercept and slope of a logistic regression, with the weight of one row drawn towards 0 and 1."""
-    columns = np.stack([np.ones(x.size), x])
-    start = beta = np.array([0.0, 1.0])
-    for _ in range(_NEWTON_STEPS):
-        p = expit(beta @ columns)
-        gradient = columns @ (weight * (y - p)) - (beta - start)
-        curvature = (columns * (weight * p * (1 - p))) @ columns.T + np.eye(2)
-        step: NDArray[np.float64] = np.linalg.solve(curvature, gradient)
-        beta = beta + step / max(1.0, float(np.abs(step).max()))
-        if np.abs(step).max() < _ON_LATTICE:
-            break
-    return float(beta[0]), float(beta[1])

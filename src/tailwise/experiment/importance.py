@@ -170,13 +170,13 @@ def _importance(
     y, before, of_row = true[sample], pred[sample], None if weight is None else weight[sample]
     base = table.iloc[sample].reset_index(drop=True)
     come = error_as_rows_come(y, before, model.shots, sample_weight=of_row)
-    shuffled, rises = np.zeros(len(y)), []
+    error, rise, rises = np.abs(before - y), np.zeros(len(y)), []
     for _ in range(repeats):
         others = table[name].iloc[rng.integers(0, len(table), len(sample))].reset_index(drop=True)
         after = _predictions(model, base.assign(**{name: others}), y)
-        shuffled += np.abs(after - y) / repeats
+        rise += (np.abs(after - y) - error) / repeats  # exactly 0 where the prediction stays
         rises.append(error_as_rows_come(y, after, model.shots, sample_weight=of_row) - come)
-    rise, codes = shuffled - np.abs(before - y), model.shots.codes(y)
+    codes = model.shots.codes(y)
     found = {COME: Interval(float(np.mean(rises)))}
     for code, region in enumerate(REGIONS):
         inside = codes == code

@@ -9,14 +9,13 @@ from torch import Tensor, nn
 from torch.special import log_ndtr
 
 from tailwise._checks import InputError, whole
-from tailwise.distributions.above_zero import zero_or_above
+from tailwise.distributions.above_zero import FAR, zero_or_above
 from tailwise.distributions.mixtures import Mixture
 from tailwise.distributions.tilted import TiltedMixture
 from tailwise.heads.head import as_array
 from tailwise.heads.mixture import in_target_units, set_components_apart
 from tailwise.heads.point import PointHead
 
-_FAR = 1e4  # standard deviations of the training labels, above which no label lies
 _HALF_LOG_TWO_PI = 0.9189385332046727
 
 
@@ -91,7 +90,7 @@ class HurdleHead(PointHead):
         """The distributions of B rows: a mass at 0, and Gaussians without their parts below 0."""
         chances, log_weights, means, log_scales = (as_array(part) for part in hurdle_parts(outputs))
         above = Mixture(np.exp(log_weights), means, np.exp(log_scales))
-        return zero_or_above(np.exp(chances[:, 0]), above, float(self.shift) + _FAR * float(self.scale))
+        return zero_or_above(np.exp(chances[:, 0]), above, float(self.shift) + FAR * float(self.scale))
 
 
 def hurdle_parts(outputs: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -181,9 +181,14 @@ def _check_by_output(loss: nn.Module, weights: nn.Module, output_weights: object
     what = "weights by `target_weight`" if output_weights is not None else "weights by the bins of each target"
     if (output_weights is None and not getattr(weights, "by_output", False)) or as_loss(loss).by_output:
         return
-    raise InputError(
-        f"{what} need a loss that is a mean over the targets, and {type(loss).__name__} is one of all together; leave "
-        "them out, or use the loss mse, l1, huber, focal_l1 or focal_mse"
+    raise InputError(needs_by_output(what, type(loss).__name__))
+
+
+def needs_by_output(what: str, loss: str) -> str:
+    """Return the message for weights of each target with a loss of all targets together."""
+    return (
+        f"{what} need a loss that is a mean over the targets, and {loss} is one of all together; leave them out, or "
+        "use the loss mse, l1, huber, focal_l1 or focal_mse"
     )
 
 

@@ -8,15 +8,13 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from tailwise.backends.stack.combiner import Combiner, CombinerRecipe
+from tailwise.backends.stack.combiner import Combiner
 from tailwise.backends.stack.zero_chance import ZeroChance
-from tailwise.distributions.above_zero import zero_or_above
+from tailwise.distributions.above_zero import FAR, zero_or_above
 from tailwise.distributions.mixtures import Mixture
 from tailwise.distributions.tilted import TiltedMixture
 
 Floats = NDArray[np.float64]
-
-_FAR = 1e4  # standard deviations of the labels above 0, above which no label lies
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,12 +40,9 @@ class HurdleCombiner:
         y: Floats,
         fold: NDArray[np.int64],
         *,
-        n_experts: int,
-        reach: tuple[float, float],
-        recipe: CombinerRecipe,
-        seconds: float | None = None,
         weight: Floats | None = None,
         forward: bool = False,
+        **of_combiner: Any,
     ) -> Self:
         """Fit both; arguments as :meth:`Combiner.fit` has.
 
@@ -61,12 +56,9 @@ class HurdleCombiner:
                 amounts[above],
                 y[above],
                 fold[above],
-                n_experts=n_experts,
-                reach=reach,
-                recipe=recipe,
-                seconds=seconds,
                 weight=None if weight is None else weight[above],
                 forward=forward,
+                **of_combiner,
             ),
         )
 
@@ -81,7 +73,7 @@ class HurdleCombiner:
         return self._joined(self.zero.out_of_fold(chances, fold), self.above.out_of_fold(amounts, fold))
 
     def _joined(self, chance: Floats, above: Mixture) -> TiltedMixture:
-        return zero_or_above(chance, above, self.above.center + _FAR * self.above.scale)
+        return zero_or_above(chance, above, self.above.center + FAR * self.above.scale)
 
     def save(self, folder: Path) -> dict[str, Any]:
         """Write the weights into a folder; return the description for JSON."""

@@ -11,15 +11,15 @@ from tailwise.data.task import Task
 from tailwise.distributions.atoms import Lattice
 from tailwise.labels.bins import Bins
 from tailwise.labels.shots import Shots
+from tailwise.metrics.region_errors import zero_rows
 
-LEAST_ZEROS = 0.2  # of the labels, as for errors of zeros apart
 FEWEST_OF_FOLD = 10
 
 _OF_WHETHER = Bins.from_edges([-0.5, 0.5, 1.5])
 
 
 def has_many_zeros(task: Task, fold: NDArray[np.int64]) -> bool:
-    """Whether a fifth of the labels in folds are 0, none is below, and those above are not evenly spaced values.
+    """Whether a fifth of the labels in folds are 0, none is below, and those above are no counts.
 
     Counts are left to :class:`tailwise.distributions.atoms.Lattice`, whose values all have masses.
 
@@ -30,7 +30,7 @@ def has_many_zeros(task: Task, fold: NDArray[np.int64]) -> bool:
     y = task.y[fold >= 0]
     if task.units is not None and task.units.transform.forward(np.zeros(1))[0] != 0:
         return False
-    return bool(y.min() == 0 and LEAST_ZEROS <= (y == 0).mean() < 1) and Lattice.from_labels(y) is None
+    return bool(zero_rows(y)) and bool(y.min() == 0) and Lattice.from_labels(y) is None
 
 
 def enough_of_both(task: Task, fold: NDArray[np.int64]) -> bool:
@@ -58,7 +58,7 @@ def learns_zeros_apart(task: Task, fold: NDArray[np.int64]) -> tuple[bool, str |
         )
     return True, (
         f"stack: {(task.y[fold >= 0] == 0).mean():.0%} of the labels are 0; the chance of 0 is learned apart from the "
-        "labels above 0 (`model='stack'` with `model.hurdle=false` does not)"
+        "labels above 0 (`model.hurdle=false` with `model='stack'` turns that off)"
     )
 
 

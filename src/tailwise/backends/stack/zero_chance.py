@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
+from tailwise.distributions.logistic import logistic_coefficients
+
 Floats = NDArray[np.float64]
 
 _SURE = 0.005  # chances of experts are believed to this distance from 0 and 1
-_NEWTON_STEPS = 50
-_CLOSE = 1e-8
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,21 +53,23 @@ class ZeroChance:
             forward: whether folds are in the order of time, and a member is fitted to earlier folds alone; that of the
                 first fold, which has none, to this fold.
         """
-        columns = _columns(chances)
-        counts = np.ones(len(columns)) if weight is None else weight / weight.mean()
+        logits = _logits(chances)
+        counts = np.ones(len(chances)) if weight is None else weight / weight.mean()
         members = []
         for number in range(int(fold.max()) + 1):
             used = fold < max(number, 1) if forward else fold != number
-            members.append(_logistic(columns[used], is_zero[used].astype(np.float64), counts[used]))
+            members.append(logistic_coefficients(logits[:, used], is_zero[used].astype(np.float64), counts[used]))
         return cls(np.stack(members))
 
     def chance(self, chances: Floats) -> Floats:
         """Return P(y = 0), the mean of all members, from chances ``(n, k)`` of the experts."""
-        return np.asarray(expit(_columns(chances) @ self.coefficients.T).mean(axis=1), dtype=np.float64)
+        intercepts, slopes = self.coefficients[:, :1], self.coefficients[:, 1:]
+        return np.asarray(expit(intercepts + slopes @ _logits(chances)).mean(axis=0), dtype=np.float64)
 
     def out_of_fold(self, chances: Floats, fold: NDArray[np.int64]) -> Floats:
         """Return P(y = 0) of each row by the member that was not fitted to it."""
-        return np.asarray(expit((_columns(chances) * self.coefficients[fold]).sum(axis=1)), dtype=np.float64)
+        of_rows = self.coefficients[fold]
+        return np.asarray(expit(of_rows[:, 0] + (of_rows[:, 1:] * _logits(chances).T).sum(axis=1)), dtype=np.float64)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values that :meth:`from_json` reads back exactly."""
@@ -79,23 +81,6 @@ class ZeroChance:
         return cls(np.asarray(saved["coefficients"], dtype=np.float64))
 
 
-def _columns(chances: Floats) -> Floats:
-    """Return ``(n, 1 + k)``: ones, and the logit of each expert's chance."""
-    logits = logit(np.clip(chances, _SURE, 1 - _SURE))
-    return np.column_stack([np.ones(len(logits)), logits])
-
-
-def _logistic(columns: Floats, y: Floats, weight: Floats) -> Floats:
-    """Return ``(1 + k,)`` coefficients, by Newton's method with steps of at most 1."""
-    k = columns.shape[1] - 1
-    start = np.concatenate([[0.0], np.full(k, 1 / k)])
-    beta = start
-    for _ in range(_NEWTON_STEPS):
-        p = expit(columns @ beta)
-        gradient = (weight * (y - p)) @ columns - (beta - start)
-        curvature = (columns.T * (weight * p * (1 - p))) @ columns + np.eye(k + 1)
-        step = np.linalg.solve(curvature, gradient)
-        beta = beta + step / max(1.0, float(np.abs(step).max()))
-        if np.abs(step).max() < _CLOSE:
-            break
-    return np.asarray(beta, dtype=np.float64)
+def _logits(chances: Floats) -> Floats:
+    """Return ``(k, n)`` logits of the chances ``(n, k)`` of the experts."""
+    return np.asarray(logit(np.clip(chances, _SURE, 1 - _SURE)).T, dtype=np.float64)
