@@ -54,7 +54,10 @@ class TableFile:
         if not _exists(path):
             raise InputError(f"no file {shown(path)}; give a CSV, TSV or Parquet file, or example:NAME")
         if path.is_dir():
-            raise InputError(f"{shown(path)} is a folder; only `tailwise train` and `tailwise predict` take folders")
+            raise InputError(
+                f"{shown(path)} is a folder; `tailwise train`, `predict`, `evaluate`, `explain` and `diagnose` take "
+                "folders, other commands a file"
+            )
         suffixes = [suffix.lower() for suffix in path.suffixes]
         if suffixes[-1:] == [".zip"]:
             return cls._in_zip(path)
