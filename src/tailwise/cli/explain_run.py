@@ -1,5 +1,6 @@
 """``tailwise explain``: which rows a run predicts wrongly, and which columns it needs where values are rare."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -7,6 +8,7 @@ import typer
 
 from tailwise.cli import options
 from tailwise.cli.completion import complete_data
+from tailwise.cli.show_shap import Shap, ShapOut, ShapPredictions, ShapRows, check_shap
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -40,13 +42,17 @@ def explain(
     html: Html = None,
     overwrite: options.Overwrite = False,
     repeats: Repeats = 5,
+    shap: Shap = False,
+    shap_rows: ShapRows = None,
+    shap_predictions: ShapPredictions = None,
+    shap_out: ShapOut = None,
     drop_missing_target: options.DropMissingTarget = False,
     seed: options.Seed = 0,
 ) -> None:
     """Show the rows with the largest errors, and which columns a run needs where values are common and where rare.
 
     A column is shuffled among the rows, and the rise of the MAE is shown by region of the true value. Columns that say
-    the same share their importance.
+    the same share their importance. With --shap it also shows how far each column moves the predictions.
 
     Example:  tailwise explain runs/price --html explained.html
     """
@@ -55,8 +61,11 @@ def explain(
     from tailwise.cli.out_file import check_out_file
     from tailwise.cli.show import err, notes, print_line
     from tailwise.cli.show import out as console
+    from tailwise.cli.show_shap import computed_shap, shap_line, shap_table
+    from tailwise.data.table_files import write_table
     from tailwise.experiment.importance import explain as explained
     from tailwise.experiment.model import FittedModel
+    from tailwise.experiment.shap_values import check_explainable, require_shap
     from tailwise.modalities.map_model import is_map_model
     from tailwise.runs.folder import MODEL, open_run
 
@@ -64,23 +73,34 @@ def explain(
     whole(repeats, "--repeats", least=1)
     check_out_file(out, "--out", ".json", overwrite=overwrite)
     check_out_file(html, "--html", ".html", overwrite=overwrite)
+    limits = check_shap(shap, shap_rows, shap_predictions, shap_out, overwrite=overwrite)
     folder = open_run(run)
     if is_map_model(folder / MODEL):
         raise InputError(f"run {str(run)!r} predicts maps; tailwise explain is for tables")
     model = FittedModel.load(folder / MODEL)
-    frame, y, weight, row, remarks = _rows(model, run, folder, data, drop=drop_missing_target)
-    notes(remarks)
+    if shap:
+        check_explainable(model)
+        require_shap()
+    rows = _rows(model, run, folder, data, drop=drop_missing_target)
+    notes(rows.notes)
+    given: dict[str, Any] = {"seed": seed, "sample_weight": rows.weight, "row": rows.row}
     with err.status("shuffling columns"):
-        found = explained(model, frame, y, repeats=repeats, seed=seed, sample_weight=weight, row=row)
+        found = explained(model, rows.frame, rows.y, repeats=repeats, **given)
+    values = computed_shap(model, rows.frame, rows.y, background=rows.train, **limits, **given) if shap else None
+    if values is not None and shap_out is not None:
+        write_table(values.frame(), shap_out)
     if out is not None:
-        write_json(out, found.to_json())
+        write_json(out, found.to_json() | ({} if values is None else {"shap": values.to_json()}))
     if html is not None:
         from tailwise.report.explained_page import explained_page
 
-        rows = f"the test rows of run {run.name!r}" if data is None else f"the rows of {Path(data).name}"
+        about = f"the test rows of run {run.name!r}" if data is None else f"the rows of {Path(data).name}"
         title = f"{found.target}: which rows are wrong"
-        write_text(html, explained_page(found, title=title, rows=rows))
+        write_text(html, explained_page(found, title=title, rows=about, shap=values, background=rows.background))
     console.print(importance_table(found))
+    if values is not None:
+        console.print(shap_table(values))
+        print_line(shap_line(values, rows.background))
     if found.worst is not None:
         if found.worst.too_low:
             print_line(f"the {found.worst.n_too_low} few-shot rows that are predicted too low have in common:")
@@ -91,10 +111,38 @@ def explain(
         print_line(f"everything: {out}")
     if html is not None:
         print_line(f"page: {html}")
+    if shap_out is not None:
+        print_line(f"SHAP values by row: {shap_out}")
 
 
-def _rows(model: Any, run: Path, folder: Path, data: str | None, *, drop: bool) -> tuple[Any, Any, Any, Any, list[str]]:
-    """Return rows, targets, weights, positions and notes: of a table, or of the test rows of the run."""
+@dataclass(frozen=True)
+class _Labelled:
+    """Rows to explain.
+
+    Args:
+        frame: the rows.
+        y: their targets.
+        weight: how much each counts, if they have weights.
+        row: their positions in the file.
+        notes: notes for the user.
+        train: training rows, of a run whose test rows these are.
+    """
+
+    frame: Any
+    y: Any
+    weight: Any
+    row: Any
+    notes: list[str]
+    train: Any = None
+
+    @property
+    def background(self) -> str:
+        """What SHAP values compare with."""
+        return "rows of the table" if self.train is None else "training rows"
+
+
+def _rows(model: Any, run: Path, folder: Path, data: str | None, *, drop: bool) -> _Labelled:
+    """Return the rows of a table, or the test rows of the run."""
     import numpy as np
 
     from tailwise._checks import InputError
@@ -108,7 +156,8 @@ def _rows(model: Any, run: Path, folder: Path, data: str | None, *, drop: bool) 
     if data is None:
         task = task_of_run(read_settings(folder), run)
         rows, y = task.rows_of("test")
-        return rows.frame(), y, task.weight_of("test"), task.row[task.part == "test"], []
+        row = task.row[task.part == "test"]
+        return _Labelled(rows.frame(), y, task.weight_of("test"), row, [], task.rows_of("train")[0])
     source = load_source(data, text=model.schema.text_columns)
     model.schema.check(source.rows.columns, ignore_extra=True)
     rows, of_lags = model.with_lags(with_full_paths(source.rows, model.schema, source.folder))
@@ -120,7 +169,7 @@ def _rows(model: Any, run: Path, folder: Path, data: str | None, *, drop: bool) 
         raise InputError(f"the table has no row with a target {model.schema.target!r}")
     frame = frame[labelled].reset_index(drop=True)
     said = [*source.notes, *of_lags, *remarks, *model.notes_on_unseen(frame)]
-    return frame, y, weight, np.flatnonzero(labelled), said
+    return _Labelled(frame, y, weight, np.flatnonzero(labelled), said)
 
 
 def importance_table(found: "Explanation") -> "Table":
