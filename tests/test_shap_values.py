@@ -20,6 +20,7 @@ from tailwise.experiment.shap_values import ColumnShap, ShapValues, require_shap
 from tailwise.metrics.confidence import Interval
 from tailwise.report.explained_page import shap_answer
 
+SMALL, QUICK = {"experts": ("linear", "network"), "folds": 2, "jobs": 1}, Recipe(epochs=1, device="cpu")
 BOOSTED = ["--target", "y", "--method", "vanilla", "--model", "lightgbm"]
 
 
@@ -89,7 +90,10 @@ class TestValues:
             Experiment("vanilla", model="lightgbm"),
             Experiment("vanilla", model="linear"),
             Experiment("vanilla", model="forest", params={"n_estimators": 5}),
-            Experiment("mixture", encoder="mlp", recipe=Recipe(epochs=1, device="cpu"), balance=0.5),
+            Experiment("vanilla", model="hist-boosting"),
+            Experiment("vanilla", model="catboost", params={"iterations": 20}),
+            Experiment("mixture", encoder="mlp", recipe=QUICK, balance=0.5),
+            Experiment("vanilla", model="stack", params=SMALL, recipe=QUICK, balance="auto"),
         ],
         ids=lambda experiment: experiment.model,
     )
@@ -225,7 +229,7 @@ class TestMistakes:
 
     def test_several_targets(self):
         frame = table().assign(z=lambda t: t["y"] * 2)
-        model = fit(prepare(frame, ["y", "z"]), Experiment("vanilla", recipe=Recipe(epochs=1, device="cpu")))
+        model = fit(prepare(frame, ["y", "z"]), Experiment("vanilla", recipe=QUICK))
         with pytest.raises(InputError, match="of models of one target, and this one has 2"):
             shap_values(model, frame, frame["y"])
 
@@ -233,9 +237,8 @@ class TestMistakes:
 class TestModels:
     def test_texts(self):
         frame = table(60).assign(text="some words")
-        recipe = Recipe(epochs=1, device="cpu")
-        model = fit(prepare(frame, "y", text=["text"]), Experiment("vanilla", recipe=recipe))
-        with pytest.raises(InputError, match="this one reads 'text' too; without them permutation importance explains"):
+        model = fit(prepare(frame, "y", text=["text"]), Experiment("vanilla", recipe=QUICK))
+        with pytest.raises(InputError, match="this one reads 'text'; permutation importance explains its ordinary"):
             shap_values(model, frame, frame["y"])
 
     def test_too_many_columns(self, boosted, monkeypatch):

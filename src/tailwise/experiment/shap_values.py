@@ -22,7 +22,7 @@ MOST_ROWS, MOST_PREDICTIONS = 50, 500_000  # defaults: rows of a region, and pre
 MOST_OF_REGION = 5_000  # so that codes stay small
 BACKGROUND = 50
 _MOST_ORDERS, _AT_ONCE = 10, 65_536
-_MOST_COLUMNS = 500  # shap needs 200 MB for a row of them, and four times that for twice as many
+_MOST_COLUMNS = 500  # 480 of them take 1.3 GB, and twice as many four times that
 
 
 @dataclass(frozen=True)
@@ -201,9 +201,9 @@ def check_explainable(model: FittedModel) -> None:
         )
     if schema.media:
         media = quoted(name for medium in schema.media for name in medium.columns)
+        others = "permutation importance explains its ordinary columns" if schema.columns else "leave them out"
         raise InputError(
-            f"SHAP values are of models of ordinary columns alone, and this one reads {media} too; without them "
-            "permutation importance explains its ordinary columns"
+            f"SHAP values are of models that read ordinary columns alone, and this one reads {media}; {others}"
         )
     if not schema.columns:
         raise InputError("the model has no ordinary column to explain")
