@@ -1,6 +1,5 @@
 """``tailwise explain``: which rows a run predicts wrongly, and which columns it needs where values are rare."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,15 +12,18 @@ from tailwise.cli.show_shap import Shap, ShapOut, ShapPredictions, ShapRows, che
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from tailwise.data.rows import Rows
     from tailwise.experiment.importance import Explanation
     from tailwise.experiment.worst_rows import WorstRows
+    from tailwise.runs.labelled_rows import LabelledRows
 
 _MOST_COLUMNS, _MOST_ROWS = 15, 10
 Data = Annotated[
     str | None,
     typer.Argument(
         metavar="[DATA]",
-        help="A table with the target that the run was not trained on; by default the test rows of the run.",
+        help="A table, or a folder of its parts, with the target that the run was not trained on; by default the test "
+        "rows of the run.",
         autocompletion=complete_data,
         show_default=False,
     ),
@@ -81,12 +83,13 @@ def explain(
     if shap:
         check_explainable(model)
         require_shap()
-    rows = _rows(model, run, folder, data, drop=drop_missing_target)
+    rows, train = _rows(model, run, folder, data, drop=drop_missing_target)
+    background = "rows of the table" if train is None else "training rows"
     notes(rows.notes)
     given: dict[str, Any] = {"seed": seed, "sample_weight": rows.weight, "row": rows.row}
     with err.status("shuffling columns"):
         found = explained(model, rows.frame, rows.y, repeats=repeats, **given)
-    values = computed_shap(model, rows.frame, rows.y, background=rows.train, **limits, **given) if shap else None
+    values = computed_shap(model, rows.frame, rows.y, background=train, **limits, **given) if shap else None
     if values is not None and shap_out is not None:
         write_table(values.frame(), shap_out)
     if out is not None:
@@ -96,11 +99,11 @@ def explain(
 
         about = f"the test rows of run {run.name!r}" if data is None else f"the rows of {Path(data).name}"
         title = f"{found.target}: which rows are wrong"
-        write_text(html, explained_page(found, title=title, rows=about, shap=values, background=rows.background))
+        write_text(html, explained_page(found, title=title, rows=about, shap=values, background=background))
     console.print(importance_table(found))
     if values is not None:
         console.print(shap_table(values))
-        print_line(shap_line(values, rows.background))
+        print_line(shap_line(values, background))
     if found.worst is not None:
         if found.worst.too_low:
             print_line(f"the {found.worst.n_too_low} few-shot rows that are predicted too low have in common:")
@@ -115,61 +118,21 @@ def explain(
         print_line(f"SHAP values by row: {shap_out}")
 
 
-@dataclass(frozen=True)
-class _Labelled:
-    """Rows to explain.
+def _rows(model: Any, run: Path, folder: Path, data: str | None, *, drop: bool) -> "tuple[LabelledRows, Rows | None]":
+    """Return the rows of a table; or the test rows of the run, and its training rows."""
+    from dataclasses import replace
 
-    Args:
-        frame: the rows.
-        y: their targets.
-        weight: how much each counts, if they have weights.
-        row: their positions in the file.
-        notes: notes for the user.
-        train: training rows, of a run whose test rows these are.
-    """
-
-    frame: Any
-    y: Any
-    weight: Any
-    row: Any
-    notes: list[str]
-    train: Any = None
-
-    @property
-    def background(self) -> str:
-        """What SHAP values compare with."""
-        return "rows of the table" if self.train is None else "training rows"
-
-
-def _rows(model: Any, run: Path, folder: Path, data: str | None, *, drop: bool) -> _Labelled:
-    """Return the rows of a table, or the test rows of the run."""
-    import numpy as np
-
-    from tailwise._checks import InputError
-    from tailwise.data.row_weight import weights_to_evaluate
-    from tailwise.data.source import load_source
-    from tailwise.data.targets import target_rows
-    from tailwise.modalities.media_rows import with_full_paths
     from tailwise.runs.folder import read_settings
+    from tailwise.runs.labelled_rows import LabelledRows, labelled_rows
     from tailwise.runs.tested_rows import task_of_run
 
     if data is None:
         task = task_of_run(read_settings(folder), run)
         rows, y = task.rows_of("test")
-        row = task.row[task.part == "test"]
-        return _Labelled(rows.frame(), y, task.weight_of("test"), row, [], task.rows_of("train")[0])
-    source = load_source(data, text=model.schema.text_columns)
-    model.schema.check(source.rows.columns, ignore_extra=True)
-    rows, of_lags = model.with_lags(with_full_paths(source.rows, model.schema, source.folder))
-    frame = rows.frame()
-    y, labelled = target_rows(frame, model.schema.targets, drop=drop, readings=model.schema.target_readings)
-    weight, kept, remarks = weights_to_evaluate(frame, model.schema, labelled)
-    y, labelled = y[kept[labelled]], labelled & kept
-    if not labelled.any():
-        raise InputError(f"the table has no row with a target {model.schema.target!r}")
-    frame = frame[labelled].reset_index(drop=True)
-    said = [*source.notes, *of_lags, *remarks, *model.notes_on_unseen(frame)]
-    return _Labelled(frame, y, weight, np.flatnonzero(labelled), said)
+        tested = LabelledRows(rows.frame(), y, task.weight_of("test"), task.row[task.part == "test"], [])
+        return tested, task.rows_of("train")[0]
+    new = labelled_rows(model, data, drop=drop)
+    return replace(new, frame=new.frame.reset_index(drop=True)), None
 
 
 def importance_table(found: "Explanation") -> "Table":
