@@ -18,7 +18,8 @@ from tailwise.cli.main import run
 from tailwise.experiment import shap_values as module
 from tailwise.experiment.shap_values import ColumnShap, ShapValues, require_shap, shap_values
 from tailwise.metrics.confidence import Interval
-from tailwise.report.explained_page import shap_answer
+from tailwise.report.explained_page import explained_page, shap_answer
+from test_importance import explanation
 
 SMALL, QUICK = {"experts": ("linear", "network"), "folds": 2, "jobs": 1}, Recipe(epochs=1, device="cpu")
 BOOSTED = ["--target", "y", "--method", "vanilla", "--model", "lightgbm"]
@@ -266,7 +267,7 @@ def sizes(**by_region):
     return {"as rows come": Interval(1.0)} | {name: Interval(v, v - 1, v + 1) for name, v in by_region.items()}
 
 
-def made_up():
+def explained_values():
     """What two rows could give, with a name that must be escaped."""
     columns = (ColumnShap("<i>", sizes(many=2.0, few=8.0)), ColumnShap("b", sizes(many=1.5, few=1.0)))
     rows, zeros = np.arange(2), np.zeros(2)
@@ -279,13 +280,22 @@ def made_up():
 
 class TestShown:
     def test_the_answer(self):
-        assert shap_answer(made_up()) == (
+        assert shap_answer(explained_values()) == (
             "The predictions of few-shot rows are moved most by '<i>': by 8 (7 to 9) on average, up or down "
             "(SHAP values)."
         )
 
+    def test_the_page(self):
+        text = explained_page(explanation(), title="t", rows="r", shap=explained_values(), background="rows of a table")
+        assert "moves the prediction of its row from 3.25, the mean prediction of 50 rows of a table;" in text
+        assert "Estimated from 2 rows, a random sample of each region, in 4 random orders of the columns" in text
+        assert '<th scope="row">&lt;i&gt;</th><td>1</td><td>2<small>1 to 3</small></td><td>8<small>7 to 9' in text
+        assert "<i>" not in text
+        assert text.count("<svg") == 2
+        assert "SHAP" not in explained_page(explanation(), title="t", rows="r")
+
     def test_the_line(self):
-        assert show_shap.shap_line(made_up(), "training rows") == (
+        assert show_shap.shap_line(explained_values(), "training rows") == (
             "SHAP values of 2 rows against 50 training rows, whose mean prediction is 3.25; 4 orders of the columns, "
             "at most 2,000 predictions"
         )
