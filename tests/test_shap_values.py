@@ -15,8 +15,10 @@ from tailwise import Experiment, InputError, Recipe, fit, prepare
 from tailwise._numbers import number
 from tailwise.cli import show_shap
 from tailwise.cli.main import run
+from tailwise.experiment import shap_estimate
 from tailwise.experiment import shap_values as module
-from tailwise.experiment.shap_values import ColumnShap, ShapValues, require_shap, shap_values
+from tailwise.experiment.shap_estimate import require_shap
+from tailwise.experiment.shap_values import ColumnShap, ShapValues, shap_values
 from tailwise.metrics.confidence import Interval
 from tailwise.report.explained_page import explained_page, shap_answer
 from test_importance import explanation
@@ -168,7 +170,7 @@ class TestValues:
     def test_rows_in_pieces_have_the_same_values(self, boosted, monkeypatch):
         new, told = table(60, seed=1), []
         whole = shap_values(boosted, new, new["y"], most=3)
-        monkeypatch.setattr(module, "_AT_ONCE", 1)
+        monkeypatch.setattr(shap_estimate, "_AT_ONCE", 1)
         pieces = shap_values(boosted, new, new["y"], most=3, on_rows=lambda *n: told.append(n))
         assert (pieces.values == whole.values).all()
         assert told == [(i + 1, len(whole.row)) for i in range(len(whole.row))]

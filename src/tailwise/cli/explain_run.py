@@ -67,7 +67,8 @@ def explain(
     from tailwise.data.table_files import write_table
     from tailwise.experiment.importance import explain as explained
     from tailwise.experiment.model import FittedModel
-    from tailwise.experiment.shap_values import check_explainable, require_shap
+    from tailwise.experiment.shap_estimate import require_shap
+    from tailwise.experiment.shap_values import check_explainable
     from tailwise.modalities.map_model import is_map_model
     from tailwise.runs.folder import MODEL, open_run
 

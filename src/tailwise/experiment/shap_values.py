@@ -1,8 +1,6 @@
 """SHAP values of a model's predictions: how far each column moves them, by region of the target."""
 
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +12,7 @@ from tailwise._checks import InputError, label_array, quoted, row_weights, whole
 from tailwise.data.rows import Rows, as_rows
 from tailwise.experiment.importance import COME, mean_over_rows, rarest, sample_by_region
 from tailwise.experiment.model import FittedModel
+from tailwise.experiment.shap_estimate import Cells, estimated, require_shap
 from tailwise.labels.shots import REGIONS
 from tailwise.metrics.confidence import Interval
 from tailwise.metrics.region_errors import mean_as_rows_come
@@ -21,7 +20,7 @@ from tailwise.metrics.region_errors import mean_as_rows_come
 MOST_ROWS, MOST_PREDICTIONS = 50, 500_000  # defaults: rows of a region, and predictions for all of them
 MOST_OF_REGION = 5_000  # so that codes stay small
 BACKGROUND = 50
-_MOST_ORDERS, _AT_ONCE = 10, 65_536
+_MOST_ORDERS = 10
 _MOST_COLUMNS = 500  # 480 of them take 1.3 GB, and twice as many four times that
 
 
@@ -139,7 +138,7 @@ def shap_values(
             than rows, more columns than the predictions suffice for, no package ``shap``.
     """
     check_explainable(model)
-    shap = require_shap()
+    require_shap()
     rows = _rows(model, frame)
     if not len(rows):
         raise InputError("SHAP values are of rows, and the table has none")
@@ -160,8 +159,8 @@ def shap_values(
     )
     sample = sample_by_region(codes, each, rng)
     beside = _beside(model, names)
-    cells = _Cells(_joined(rows.select(sample), others.select(drawn), [*names, *beside]), names, beside)
-    values = _values(shap, model, cells, len(sample), orders, seed, on_rows)
+    cells = Cells(_joined(rows.select(sample), others.select(drawn), [*names, *beside]), names, beside)
+    values = estimated(model, cells, len(sample), orders, seed, on_rows)
     of_row = None if weight is None else weight[sample]
     pooled = cells.predictions(model, cells.codes)
     regions = [name for code, name in enumerate(REGIONS) if (codes[sample] == code).any()]
@@ -214,59 +213,6 @@ def check_explainable(model: FittedModel) -> None:
         )
 
 
-def require_shap() -> Any:
-    """Return the package ``shap``.
-
-    Raises:
-        InputError: it is not installed.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of its own use of Matplotlib
-            import shap
-    except ImportError as error:
-        raise InputError("SHAP values need shap: pip install 'tailwise[shap]'") from error
-    return shap
-
-
-class _Cells:
-    """Rows of a table as codes, and codes as rows.
-
-    Equal cells of a column have equal codes, whatever they are: numbers, dates, categories, nothing. So the explainer
-    handles small whole numbers alone, knows exactly which cells differ, and each code is a cell again.
-
-    Args:
-        table: rows; the first of them lends its cells to the columns beside.
-        names: columns with codes.
-        beside: further columns that the model asks for and does not use.
-    """
-
-    def __init__(self, table: pd.DataFrame, names: Sequence[str], beside: Sequence[str]) -> None:
-        columns, self._levels = [], dict[str, pd.Series]()
-        for name in names:
-            cells = table[name]
-            keys = cells if cells.dtype != object else cells.map(lambda cell: f"{type(cell).__name__} {cell!r}")
-            codes = pd.factorize(keys, use_na_sentinel=False)[0]  # of mixed cells True is not 1, which it equals
-            columns.append(codes)
-            self._levels[name] = cells.iloc[np.unique(codes, return_index=True)[1]]
-        self.codes = np.stack(columns, axis=1).astype(np.int16)
-        self._beside = {name: table[name].iloc[:1] for name in beside}
-
-    def frame(self, codes: NDArray[np.int16]) -> pd.DataFrame:
-        """Return the cells of ``(n, p)`` codes."""
-        place = codes.astype(np.int64)
-        taken = {name: level.take(place[:, i]).array for i, (name, level) in enumerate(self._levels.items())}
-        first = np.zeros(len(place), dtype=np.int64)
-        taken |= {name: cells.take(first).array for name, cells in self._beside.items()}
-        return pd.DataFrame(taken)
-
-    def predictions(self, model: FittedModel, codes: NDArray[np.int16]) -> NDArray[np.float64]:
-        """Return the model's own predictions of ``(n, p)`` codes."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # on rows that are unlike those of the training: made up
-            return model.predict(self.frame(codes), ignore_extra=True)
-
-
 def _rows(model: FittedModel, frame: Any) -> Rows:
     """Return rows with the features that are earlier labels, checked to have all columns of a model."""
     rows = as_rows(frame)
@@ -305,69 +251,6 @@ def _affordable(counts: Sequence[int], of_row: int, most: int, predictions: int,
             f"more than the {predictions:,} allowed; raise `predictions`, or train on fewer columns"
         )
     return each, min(_MOST_ORDERS, rows // sum(min(each, k) for k in counts))
-
-
-def _values(
-    shap: Any,
-    model: FittedModel,
-    cells: _Cells,
-    n: int,
-    orders: int,
-    seed: int,
-    on_rows: Callable[[int, int], None] | None,
-) -> NDArray[np.float64]:
-    """Return SHAP values ``(n, p)`` of the first n rows, against the others."""
-    evaluations = orders * (2 * cells.codes.shape[1] + 1)
-    values, asked = np.empty((n, cells.codes.shape[1])), _Asked()
-    at_once = max(1, _AT_ONCE // (evaluations * (len(cells.codes) - n)))
-    with _global_random_state():
-        masker = shap.maskers.Independent(cells.codes[n:], max_samples=len(cells.codes) - n)
-        explainer = shap.explainers.Permutation(asked, masker, seed=seed)
-        for start in range(0, n, at_once):
-            rows, state = cells.codes[start : min(start + at_once, n)], np.random.get_state()  # noqa: NPY002
-            explainer(rows, max_evals=evaluations, silent=True)
-            asked.answer(lambda codes: cells.predictions(model, codes))
-            np.random.set_state(state)  # noqa: NPY002
-            values[start : start + len(rows)] = explainer(rows, max_evals=evaluations, silent=True).values
-            if on_rows is not None:
-                on_rows(start + len(rows), n)
-    return values
-
-
-class _Asked:
-    """A function that is asked twice, in the same order: it first notes the arguments, then returns the answers.
-
-    ``shap`` calls a model once for each order of a row, which takes most models longer than a large table, and its
-    calls do not depend on the answers. Rows that are asked for several times are predicted once.
-    """
-
-    def __init__(self) -> None:
-        self._codes: list[NDArray[np.int16]] = []
-        self._answers: list[NDArray[np.float64]] = []
-
-    def __call__(self, codes: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return predictions ``(m,)`` of codes ``(m, p)``, zeros while they are not known."""
-        if self._answers:
-            return self._answers.pop(0)
-        self._codes.append(codes.astype(np.int16))
-        return np.zeros(len(codes))
-
-    def answer(self, predict: Callable[[NDArray[np.int16]], NDArray[np.float64]]) -> None:
-        """Predict what was asked for since the last answers, in one piece."""
-        different, place = np.unique(np.concatenate(self._codes), axis=0, return_inverse=True)
-        ends = np.cumsum([len(codes) for codes in self._codes])[:-1]
-        self._answers = np.split(predict(different)[place.reshape(-1)], ends)
-        self._codes = []
-
-
-@contextmanager
-def _global_random_state() -> Iterator[None]:
-    """Put NumPy's global random numbers back afterwards, which ``shap`` seeds and draws from."""
-    before = np.random.get_state()  # noqa: NPY002
-    try:
-        yield
-    finally:
-        np.random.set_state(before)  # noqa: NPY002
 
 
 def _sizes(
