@@ -15,7 +15,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length, check_is_fitted, validate_data
 
-from tailwise._checks import InputError, label_array, one_of, shown
+from tailwise._checks import InputError, label_array, one_of, shown, true_or_false
 from tailwise.data.columns import Column, Schema
 from tailwise.data.row_weight import unequal
 from tailwise.data.rows import FrameRows, as_frame
@@ -77,6 +77,8 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             :class:`tailwise.experiment.spec.Experiment`; everything that is predicted is in target units.
         jobs: trainings of a stack in parallel; by default one a core.
         backend: of joblib for them: ``"loky"``, or ``"dask"`` or ``"ray"`` on a cluster.
+        hurdle: whether a stack learns the chance of 0 apart from the labels above 0 where a fifth of them are 0, see
+            :class:`tailwise.backends.stack.stack_settings.StackSettings`; one network has no such setting.
         random_state: seed of the training and of the rows held out.
         verbose: show the progress of the training.
 
@@ -131,6 +133,7 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         target_transform: str | None = None,
         jobs: int | None = None,
         backend: str = "loky",
+        hurdle: bool = True,
         random_state: Any = None,
         verbose: bool = False,
     ) -> None:
@@ -141,7 +144,7 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self.patience, self.criterion, self.device, self.precision = patience, criterion, device, precision
         self.quality, self.balance, self.within, self.jobs = quality, balance, within, jobs
         self.backend, self.target_transform, self.random_state = backend, target_transform, random_state
-        self.verbose = verbose
+        self.verbose, self.hurdle = verbose, hurdle
 
     def fit(
         self,
@@ -194,7 +197,7 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         """Return what is trained on ``n`` rows.
 
         Raises:
-            InputError: a method and a quality, parameters of one network with a quality.
+            InputError: a method and a quality, parameters of one network with a quality, no hurdle with one network.
         """
         recipe = Recipe(
             epochs=self.epochs,
@@ -211,6 +214,9 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         of_network = self.method_params or self.encoder_params or self.encoder != AUTO
         if self.quality is not None and (method is not None or of_network):
             raise InputError("`quality` is without `method`, `encoder` and their parameters; leave one of them out")
+        one_network = method is not None or of_network or self.quality == "fast"
+        if one_network and not true_or_false(self.hurdle, "`hurdle`"):
+            raise InputError("`hurdle=False` is for a stack, and one network is trained; leave it out")
         if method is not None or of_network or (n < STACK_ROWS and self.quality is None):
             return Experiment(
                 method or DEFAULT_METHOD,
@@ -227,6 +233,7 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         if quality != "fast":
             params = {} if self.jobs is None else {"jobs": self.jobs}
             params |= {} if self.backend == "loky" else {"backend": self.backend}
+            params |= {} if true_or_false(self.hurdle, "`hurdle`") else {"hurdle": False}
         balance = "auto" if self.balance is None else self.balance
         experiment = experiment_for(quality, recipe, balance=balance, within=self.within, params=params)
         return replace(experiment, transform=self.target_transform)
