@@ -19,8 +19,9 @@ import torch
 from joblib import Parallel, delayed
 
 import tailwise
+from tailwise.backends.stack import experts as known
 from tailwise.backends.stack.combiner import Combiner, CombinerRecipe
-from tailwise.backends.stack.experts import EXPERTS, Expert
+from tailwise.backends.stack.experts import Expert
 from tailwise.backends.stack.fitting import StackFitting
 from tailwise.backends.stack.stack_settings import StackSettings
 from tailwise.backends.stack.stacked_model import combiner_columns
@@ -55,7 +56,7 @@ def predictions(table: dict, folder: Path, seed: int, given: argparse.Namespace)
     file = given.out / f"{table['name']}-{seed}.npz"
     if not file.exists():
         torch.set_num_threads(1)
-        EXPERTS.update({name: Expert(name, "network", name) for name in METHODS})  # of this comparison alone
+        known.EXPERTS.update({name: Expert(name, "network", name) for name in METHODS})  # of this comparison alone
         fitting = StackFitting(task, Recipe(seed=seed, device="cpu"), StackSettings(jobs=1, experts=ALL, hurdle=False))
         for _ in fitting.epochs():
             pass
