@@ -191,9 +191,8 @@ class TestModel:
     @pytest.mark.parametrize(
         ("experiment", "reason"),
         [
-            (Experiment("auto", censored_above=LIMIT), "the default has none; use `method='mixture'`"),
-            (Experiment("hurdle", censored_above=LIMIT), "'hurdle' has none; use `method='mixture'`"),
-            (Experiment("vanilla", "lightgbm", censored_above=LIMIT), "'lightgbm' has none; use the network"),
+            (Experiment("hurdle", censored_above=LIMIT), "'hurdle' has none; use the default, a stack, or the network"),
+            (Experiment("vanilla", "lightgbm", censored_above=LIMIT), "'lightgbm' has none; use the default, a stack"),
             (Experiment("mixture+cmixup", censored_above=LIMIT), "cmixup of 'cmixup.mixture' takes labels"),
             (Experiment("mixture+smogn", censored_above=LIMIT), "SMOGN of 'mixture.smogn' takes labels"),
             (Experiment("mixture", censored_above=LIMIT, balance=0.5), "a `balance` needs the density"),
@@ -236,9 +235,8 @@ class TestCommand:
             (["--censored-above", "nan"], "--censored-above must be a finite number"),
             (["--censored-above", "99"], "no training label is at --censored-above 99"),
             (["--censored-below", "2"], "are below --censored-below 2"),
-            (["--censored-above", "3", "--method", "sqinv"], "use --method mixture"),
+            (["--censored-above", "3", "--method", "sqinv"], "or the network with --method mixture"),
             (["--censored-above", "3", "--model", "lightgbm", "--method", "vanilla"], "--method mixture"),
-            (["--censored-above", "3", "--method", None], "the default has none; use --method mixture"),
             (["--censored-above", "3", "--balance", "0.5"], "a --balance needs the density"),
             (["--censored-above", "3", "--target", "x"], "--censored-above is for one target, and there are 2"),
             (["--set", "mixture.censored_above=3"], "censored_above"),
@@ -248,7 +246,6 @@ class TestCommand:
         monkeypatch.chdir(tmp_path)
         houses(150)[0].assign(z=range(150)).to_csv("houses.csv", index=False)
         given = words if "--method" in words else [*words, "--method", "mixture"]
-        given = [word for word in given if word is not None and not (word == "--method" and None in words)]
         assert reason in refused(capsys, "train", "houses.csv", "--target", "price", *given)
         assert [path.name for path in tmp_path.iterdir()] == ["houses.csv"]
 
