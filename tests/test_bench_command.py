@@ -117,6 +117,16 @@ class TestRun:
         assert "tailwise: there is no finished training of uci-dir" in last
         assert "sigma must be at least" in last
 
+    @pytest.mark.slow
+    def test_a_small_training_is_told_and_settings_win(self, tmp_path, capsys):
+        toy, prepared, out = (str(tmp_path / name) for name in ("toy", "prepared", "out"))
+        assert run(["bench", "toy", "agedb-dir", toy]) == 0
+        assert run(["bench", "prepare", "agedb-dir", "--data", toy, "--out", prepared]) == 0
+        words = ["bench", "run", "agedb-dir", "--data", prepared, "--out", out, "-m", "vanilla", "--seeds", "1"]
+        assert run([*words, "--small", "--epochs", "1", "--set", "image.encoder=cnn"]) == 0
+        told = "image.crop=4, image.encoder=cnn, image.size=64, recipe.batch_size=64, recipe.epochs=1"
+        assert f"not as the protocol has it: {told}" in " ".join(capsys.readouterr().out.split())
+
     def test_mistakes_are_told_before_anything_is_trained(self, uci, capsys, tmp_path):
         words = ("bench", "run", "uci-dir", "--data", uci / "prepared", "--out", tmp_path / "new")
         for extra, rule in (
@@ -128,6 +138,7 @@ class TestRun:
             (("--select", "test"), "is published with validation rows"),
             (("--select", "train"), "--select"),
             (("--seeds", "0"), "--seeds"),
+            (("--small",), "uci-dir has no --small training; the benchmarks that have one: 'agedb-dir', "),
         ):
             assert rule in refused(capsys, *words, *extra)
         assert not (tmp_path / "new").exists()

@@ -1,8 +1,11 @@
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from tailwise import Bins, InputError
+from tailwise.data.blocks import MOST_BLOCKS
 from tailwise.data.columns import Schema
 from tailwise.data.examples import EXAMPLES, load_example
 from tailwise.data.preprocessing import fit_preprocessor, transform
@@ -80,6 +83,17 @@ class TestSchema:
     def test_bad_choices(self, options, message):
         with pytest.raises(InputError, match=message):
             Schema.infer(self.frame(), "y", **options)
+
+    @pytest.mark.parametrize("n_columns", [2, MOST_BLOCKS + 1])
+    def test_numbers_are_not_copied_up_to_100_columns(self, n_columns):
+        columns = {f"x{i}": np.arange(8.0) + i for i in range(n_columns)}
+        frame = pd.DataFrame(columns | {"y": np.arange(8.0)}, copy=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            features = Schema.infer(frame, "y", numeric=list(columns)).features(frame)
+        np.testing.assert_array_equal(features, frame[list(columns)])
+        shared = np.shares_memory(features["x1"].to_numpy(), columns["x1"])
+        assert shared == (n_columns <= MOST_BLOCKS)
 
     def test_no_feature_left(self):
         with pytest.raises(InputError, match="no feature column is left"):
@@ -182,6 +196,15 @@ class TestFiles:
         toy.to_csv(tmp_path / "d.csv.gz", index=False)
         prices = [read_table(path)["price"].to_numpy() for path in sorted(tmp_path.iterdir())]
         assert all(np.allclose(p, prices[0]) for p in prices)
+
+    @pytest.mark.parametrize("n_columns", [3, MOST_BLOCKS + 1])
+    def test_columns_of_a_parquet_file_stay_apart_up_to_100(self, n_columns, tmp_path):
+        frame = pd.DataFrame(np.arange(5.0 * n_columns).reshape(5, -1)).add_prefix("x")
+        frame.to_parquet(tmp_path / "t.parquet")
+        read = read_table(tmp_path / "t.parquet")
+        pd.testing.assert_frame_equal(read, frame)
+        steps = np.diff([read[name].to_numpy().__array_interface__["data"][0] for name in read])
+        assert (set(steps) == {5 * 8}) == (n_columns > MOST_BLOCKS)  # one array holds them all
 
     @pytest.mark.parametrize(
         ("name", "content", "message"),

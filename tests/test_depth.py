@@ -1,5 +1,6 @@
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -628,6 +629,32 @@ class TestRun:
         assert run(["predict", str(finished), str(scenes), "-o", str(out), "--overwrite", "--interval", "0.9"]) == 2
         assert "has no intervals" in capsys.readouterr().err
         assert sorted(path.name for path in tmp_path.iterdir()) == ["maps", "other"]
+
+    @pytest.mark.slow
+    def test_a_folder_of_index_tables_is_one_table(self, finished, scenes, tmp_path):
+        frame = pd.read_csv(scenes)
+        near, apart = scenes.parent / "parts", scenes.parent / "parts" / "apart"
+        apart.mkdir(parents=True)
+        for rows, place, up in ((slice(0, 5), near, "../"), (slice(5, 8), apart, "../../")):
+            part = frame[rows]
+            part.assign(image=up + part["image"], depth=up + part["depth"]).to_csv(place / "part.csv", index=False)
+        frame[:8].to_csv(scenes.parent / "eight.csv", index=False)
+        # Files are in the order of their paths: that in "apart" comes first.
+        order = [5, 6, 7, 0, 1, 2, 3, 4]
+        found = []
+        for data in (near, scenes.parent / "eight.csv"):
+            metrics, out = tmp_path / f"{data.name}.json", tmp_path / f"{data.name}-maps"
+            assert run(["evaluate", str(finished), str(data), "-o", str(metrics)]) == 0
+            assert run(["predict", str(finished), str(data), "-o", str(out)]) == 0
+            found.append((json.loads(metrics.read_text()), pd.read_csv(out / "predictions.csv"), out))
+        (parts, maps, where), (whole, expected, there) = found
+        assert parts["all"]["mae"]["value"] == pytest.approx(whole["all"]["mae"]["value"])
+        assert maps["image"].map(lambda path: Path(path).name).tolist() == [
+            Path(expected["image"][row]).name for row in order
+        ]
+        for name, row in zip(maps["prediction"], order, strict=True):
+            again = np.load(there / expected["prediction"][row])
+            np.testing.assert_allclose(np.load(where / name), again, rtol=1e-4, atol=1e-4)
 
     def test_evaluation_of_the_test_images_gives_the_metrics_of_the_run(self, finished, scenes, tmp_path):
         test = pd.read_parquet(finished / "predictions.parquet").query("split == 'test'")

@@ -569,7 +569,7 @@ class TestCommand:
             (["toy.csv", "-t", "price", "--bins", "0"], "n_bins"),
             (["toy.csv", "-t", "price", "--seed", "-1"], "seed must be"),
             (["toy.csv", "-t", "city"], "must be numeric"),
-            ([".", "-t", "price"], "is a folder"),
+            ([".", "-t", "pric"], "did you mean 'price'?"),
         ],
     )
     def test_one_line_and_nothing_written(self, command, toy_folder, capsys, arguments, message):

@@ -195,8 +195,11 @@ class TestCommand:
         (folder / "z.parquet").unlink()
         assert run(["train", str(folder), "-t", "y", "--epochs", "1", "-o", str(out)]) == 0
 
-    def test_other_commands_say_that_they_take_files(self, folder, tmp_path, capsys):
-        with pytest.raises(InputError, match="is a folder; only `tailwise train` and `tailwise predict` take folders"):
+    def test_other_commands_say_that_they_take_files(self, folder):
+        with pytest.raises(
+            InputError,
+            match="is a folder; `tailwise train`, `predict`, `evaluate`, `explain` and `diagnose` take folders",
+        ):
             load_source(str(folder))
 
 

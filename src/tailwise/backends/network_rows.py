@@ -13,7 +13,7 @@ from torch import nn
 from tailwise._checks import InputError, row_weights
 from tailwise.data.preprocessing import categories_of, transform_features
 from tailwise.data.reach import Reach
-from tailwise.data.rows import sample_of
+from tailwise.data.rows import Rows, sample_of
 from tailwise.data.task import Task
 from tailwise.methods.build import Method
 from tailwise.modalities.encoder_names import AUTO, encoder_for
@@ -72,11 +72,11 @@ def table_rows(
     Raises:
         InputError: weights or resampling of rows that are not in memory, parameters that do not work.
     """
-    train, y_train = task.rows_of("train")
     val = task.rows_of("val")[0].select(validation)
-    if sample_weight is not None and not train.in_memory:
+    train: Rows | None = None  # those that are not in memory
+    if sample_weight is not None and not task.rows.in_memory:
         raise InputError("sample_weight is for rows that are in memory; leave it out")
-    if train.in_memory or method.resampler is not None:
+    if task.rows.in_memory or method.resampler is not None:
         features, y_train = task.training_features()
         sample_weight = row_weights(sample_weight, len(y_train))
         # Scales and categories are those of the rows as they are: resampled ones may leave out whole ranges.
@@ -87,6 +87,7 @@ def table_rows(
             task.note_resampling(method.name, len(y_train))
         x_train = transform_features(inputs.preprocessor, features)
     else:
+        train, y_train = task.rows_of("train")
         sample = train.select(sample_of(len(train), recipe.seed)).frame()
         preprocessor = fit_streamed_preprocessor(task.schema, train, sample)
         inputs = TableInputs(preprocessor, reach=Reach.of(task.schema.features(sample)))
@@ -99,7 +100,7 @@ def table_rows(
     network, description = new_encoder(encoder, x_train, categories, params)
     batch_size = recipe.batch_size_for(len(y_train))
     pieces = partial(inputs.pieces, task.schema, val, size=ROWS_AT_ONCE)
-    if not train.in_memory:
+    if train is not None:
         streamed = StreamedBatches(train, y_train, partial(inputs.of_frame, task.schema), batch_size=batch_size)
         return NetworkRows(inputs, network, description, streamed, y_train, _Anew(pieces))
     batches = Batches(

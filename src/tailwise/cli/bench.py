@@ -2,15 +2,18 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tailwise._checks import InputError, one_of, whole
+from tailwise._checks import InputError, one_of, quoted, whole
 from tailwise.cli import options
 from tailwise.cli.completion import complete_protocol
 from tailwise.cli.flags import with_flags
 from tailwise.cli.settings import parse_set
+
+if TYPE_CHECKING:
+    from tailwise.bench.protocols.base import Protocol
 
 bench = typer.Typer(
     name="bench",
@@ -26,6 +29,14 @@ ProtocolToShow = Annotated[
     str | None,
     typer.Argument(
         metavar="PROTOCOL", help="Show all about this one.", autocompletion=complete_protocol, show_default=False
+    ),
+]
+Small = Annotated[
+    bool,
+    typer.Option(
+        "--small",
+        help="A training within an hour on two cores: smaller images, a smaller network, fewer epochs. --set wins.",
+        rich_help_panel=options.TRAINING,
     ),
 ]
 Select = Annotated[
@@ -111,11 +122,14 @@ def run(
             "image.encoder=resnet18."
         ),
     ] = None,
+    small: Small = False,
     jobs: options.Jobs = 1,
     backend: options.Backend = "loky",
     select: Select = "val",
 ) -> None:
     """Train methods on a benchmark with several seeds, following the published recipe as closely as possible.
+
+    Without a GPU --small trains on small images; the table says what differs from the protocol.
 
     Example:  tailwise bench run agedb-dir --data prepared/agedb --out results/agedb -m vanilla sqinv+lds+fds --seeds 5
     """
@@ -133,6 +147,8 @@ def run(
     whole(seeds, "--seeds", least=1)
     check_parallel(jobs, backend)
     changes = parse_set(settings or [])
+    if small:
+        changes = _small(chosen, changes)
     if epochs is not None:
         changes["recipe"] = {**changes.get("recipe", {}), "epochs": whole(epochs, "--epochs", least=1)}
     with locked(out):
@@ -147,6 +163,19 @@ def run(
     notes(failures(tables))
     if seeds == 1:
         notes(["with one seed nothing can be concluded; use --seeds 5"])
+
+
+def _small(protocol: "Protocol", changes: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return settings of a small training, and those of the user before them."""
+    from tailwise.bench.protocols import PROTOCOLS
+
+    if not protocol.small:
+        known = quoted(name for name, one in PROTOCOLS.items() if one.small)
+        raise InputError(
+            f"{protocol.name} has no --small training; the benchmarks that have one: {known}; --set changes the recipe"
+        )
+    small = parse_set(protocol.small)
+    return {part: small.get(part, {}) | changes.get(part, {}) for part in dict.fromkeys([*small, *changes])}
 
 
 @bench.command()

@@ -24,7 +24,7 @@ NoModel = Annotated[
 
 @media_options.with_media_options
 def diagnose(
-    data: options.Data,
+    data: options.DataOrParts,
     target: options.Target,
     out: Annotated[Path | None, options.out("Also write everything to this JSON file.")] = None,
     html: Html = None,
@@ -58,7 +58,7 @@ def diagnose(
     from tailwise.cli.show import notes, print_line
     from tailwise.cli.show import out as console
     from tailwise.cli.show_diagnosis import print_advice, summary
-    from tailwise.data.source import load_source
+    from tailwise.data.source_parts import load_whole
     from tailwise.diagnose import diagnose as diagnose_table
 
     check_out_file(out, "--out", ".json", overwrite=overwrite)
@@ -81,7 +81,7 @@ def diagnose(
         seed=seed,
     )
     choices |= media or {}
-    source = load_source(data, text=nominal or ())
+    source = load_whole(data, text=nominal or ())
     diagnosis = diagnose_table(source.rows.frame(), target, **choices, quick_model=not no_model, data=data)
     notes([*source.notes, *diagnosis.notes])
     if out is not None:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 def evaluate(
     run: options.Run,
-    data: options.Data,
+    data: options.DataOrParts,
     out: Annotated[Path | None, options.out("Also write the metrics to this JSON file.")] = None,
     ignore_extra: options.IgnoreExtra = False,
     drop_missing_target: options.DropMissingTarget = False,
@@ -24,22 +24,17 @@ def evaluate(
     """
     from dataclasses import asdict, replace
 
-    import numpy as np
-
     from tailwise._checks import InputError
     from tailwise._files import write_json
     from tailwise.cli.out_file import check_out_file
     from tailwise.cli.show import notes, region_table
     from tailwise.cli.show import out as console
     from tailwise.cli.show_leaderboard import error_unit, outputs_table
-    from tailwise.data.row_weight import weights_to_evaluate
-    from tailwise.data.source import load_source
-    from tailwise.data.targets import target_rows
     from tailwise.experiment.evaluate import measure, predict_rows
     from tailwise.experiment.model import FittedModel
     from tailwise.modalities.map_model import MapModel, is_map_model
-    from tailwise.modalities.media_rows import with_full_paths
     from tailwise.runs.folder import MODEL, open_run
+    from tailwise.runs.labelled_rows import labelled_rows
 
     if seed < 0:
         raise InputError(f"--seed must be at least 0, got {seed}")
@@ -48,28 +43,17 @@ def evaluate(
     if is_map_model(folder):
         return _evaluate_maps(MapModel.load(folder), data, out, seed=seed)
     model = FittedModel.load(folder)
-    source = load_source(data, text=model.schema.text_columns)
-    model.schema.check(source.rows.columns, ignore_extra=True)
-    rows = with_full_paths(source.rows, model.schema, source.folder)
-    rows, of_lags = model.with_lags(rows)
-    target, targets = model.schema.target, model.schema.targets
-    readings = model.schema.target_readings
-    y, has_target = target_rows(rows.frame(), targets, drop=drop_missing_target, readings=readings)
-    weight, kept, remarks = weights_to_evaluate(rows.frame(), model.schema, has_target)
-    y, has_target = y[kept[has_target]], has_target & kept
-    frame = rows.frame()[has_target]
-    if frame.empty:
-        raise InputError(f"the table has no row with a target {target!r}")
-    extra = [] if ignore_extra else model.schema.note_on_extra(source.rows.columns)
-    notes([*source.notes, *extra, *of_lags, *remarks, *model.notes_on_unseen(frame)])
-    predicted = predict_rows(model, frame, y, ignore_extra=True, weight=weight)
-    predicted = replace(predicted, row=np.flatnonzero(has_target))
+    targets = model.schema.targets
+    rows = labelled_rows(model, data, drop=drop_missing_target, ignore_extra=ignore_extra)
+    notes(rows.notes)
+    predicted = predict_rows(model, rows.frame, rows.y, ignore_extra=True, weight=rows.weight)
+    predicted = replace(predicted, row=rows.row)
     evaluation = measure(model, predicted, model.shots, model.relevance, seed=seed)
     notes(list(evaluation.notes))
     if out is not None:
         outputs = {"outputs": [asdict(one) for one in evaluation.outputs]} if evaluation.outputs else {}
         write_json(out, evaluation.metrics_json() | outputs)
-    title, several = f"errors on {len(y):,} rows", len(targets) > 1
+    title, several = f"errors on {len(rows.y):,} rows", len(targets) > 1
     come = evaluation.as_rows_come
     console.print(
         region_table(
@@ -89,11 +73,10 @@ def _evaluate_maps(model: "MapModel", data: str, out: Path | None, *, seed: int)
     from tailwise._files import write_json
     from tailwise.cli.show import out as console
     from tailwise.cli.show_maps import map_region_table
-    from tailwise.data.source import load_source
     from tailwise.modalities.map_evaluation import evaluate_maps as evaluate
+    from tailwise.modalities.map_index import load_index
 
-    source = load_source(data)
-    rows = model.rows(source.rows.frame(), source.folder, maps=True)
+    _, rows = load_index(model, data, maps=True)
     regions = evaluate(model, rows).regions(seed=seed)
     if out is not None:
         write_json(out, {name: region.to_json() for name, region in regions.items()})

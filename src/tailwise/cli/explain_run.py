@@ -19,7 +19,8 @@ Data = Annotated[
     str | None,
     typer.Argument(
         metavar="[DATA]",
-        help="A table with the target that the run was not trained on; by default the test rows of the run.",
+        help="A table, or a folder of its parts, with the target that the run was not trained on; by default the test "
+        "rows of the run.",
         autocompletion=complete_data,
         show_default=False,
     ),
@@ -95,32 +96,16 @@ def explain(
 
 def _rows(model: Any, run: Path, folder: Path, data: str | None, *, drop: bool) -> tuple[Any, Any, Any, Any, list[str]]:
     """Return rows, targets, weights, positions and notes: of a table, or of the test rows of the run."""
-    import numpy as np
-
-    from tailwise._checks import InputError
-    from tailwise.data.row_weight import weights_to_evaluate
-    from tailwise.data.source import load_source
-    from tailwise.data.targets import target_rows
-    from tailwise.modalities.media_rows import with_full_paths
     from tailwise.runs.folder import read_settings
+    from tailwise.runs.labelled_rows import labelled_rows
     from tailwise.runs.tested_rows import task_of_run
 
     if data is None:
         task = task_of_run(read_settings(folder), run)
         rows, y = task.rows_of("test")
         return rows.frame(), y, task.weight_of("test"), task.row[task.part == "test"], []
-    source = load_source(data, text=model.schema.text_columns)
-    model.schema.check(source.rows.columns, ignore_extra=True)
-    rows, of_lags = model.with_lags(with_full_paths(source.rows, model.schema, source.folder))
-    frame = rows.frame()
-    y, labelled = target_rows(frame, model.schema.targets, drop=drop, readings=model.schema.target_readings)
-    weight, kept, remarks = weights_to_evaluate(frame, model.schema, labelled)
-    y, labelled = y[kept[labelled]], labelled & kept
-    if not labelled.any():
-        raise InputError(f"the table has no row with a target {model.schema.target!r}")
-    frame = frame[labelled].reset_index(drop=True)
-    said = [*source.notes, *of_lags, *remarks, *model.notes_on_unseen(frame)]
-    return frame, y, weight, np.flatnonzero(labelled), said
+    new = labelled_rows(model, data, drop=drop)
+    return new.frame.reset_index(drop=True), new.y, new.weight, new.row, new.notes
 
 
 def importance_table(found: "Explanation") -> "Table":

@@ -89,6 +89,14 @@ DataOrFolder = Annotated[
         metavar="DATA", help=f"{_FILES}, a folder of Parquet files, {_EXAMPLE}.", autocompletion=complete_data
     ),
 ]
+DataOrParts = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATA",
+        help=f"{_FILES}, a folder of Parquet or of CSV files that are one table, {_EXAMPLE}.",
+        autocompletion=complete_data,
+    ),
+]
 Target = Annotated[
     str,
     typer.Option("--target", "-t", help="Column to predict.", autocompletion=complete_column, rich_help_panel=ROWS),

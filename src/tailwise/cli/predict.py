@@ -121,7 +121,7 @@ def _predict_maps(
     """Write a map for each image of a table into a new folder, and a table of their paths."""
     from tailwise._checks import InputError
     from tailwise.cli.show import print_line
-    from tailwise.data.source import load_source
+    from tailwise.modalities.map_index import load_index
     from tailwise.modalities.map_store import check_map_folder, write_map_folder
 
     if interval is not None:
@@ -129,8 +129,6 @@ def _predict_maps(
     if out.suffix.lower() in (".csv", ".tsv", ".parquet"):
         raise InputError(f"the run predicts maps, which go to a folder; --out must name one, got {str(out)!r}")
     check_map_folder(out, overwrite=overwrite)
-    source = load_source(data)
-    frame = source.rows.frame()
-    rows = model.rows(frame, source.folder, maps=False)
+    frame, rows = load_index(model, data, maps=False)
     write_map_folder(out, frame[[model.schema.image]], model.decided(rows, decision))
     print_line(f"{len(rows):,} maps: {out}")

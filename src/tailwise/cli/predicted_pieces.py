@@ -6,11 +6,12 @@ from typing import Any
 
 import pandas as pd
 
-from tailwise._checks import InputError, quoted, shown
+from tailwise._checks import InputError, quoted
 from tailwise.cli.show import warnings_as_notes
 from tailwise.data.growing_table import Append
 from tailwise.data.rows import FrameRows
 from tailwise.data.source import load_source
+from tailwise.data.source_parts import in_file
 from tailwise.data.table_parts import is_parquet, part_files, pieces_of_file
 from tailwise.experiment.model import FittedModel
 from tailwise.modalities.media_rows import with_full_paths
@@ -34,7 +35,7 @@ def write_pieces(
                 told |= dict.fromkeys([*notes, *([] if ignore_extra else model.schema.note_on_extra(unknown))])
                 table = pieces.of(frame)
             except InputError as error:
-                raise error if file is None else _in_file(file, error) from error
+                raise error if file is None else in_file(file, error) from error
             taken = [name for name in kept if name in table]
             if taken:
                 raise InputError(
@@ -77,12 +78,7 @@ def _pieces(model: FittedModel, data: str, keep: Sequence[str]) -> Iterator[tupl
                 told = notes if file is None else [f"{file}: {note}" for note in notes]
                 yield file, with_full_paths(FrameRows(frame), schema, where).frame(), told
         except InputError as error:
-            raise error if file is None else _in_file(file, error) from error
-
-
-def _in_file(file: str, error: InputError) -> InputError:
-    """Return an error that names the file of a folder."""
-    return InputError(f"file {shown(file)}: {error}")
+            raise error if file is None else in_file(file, error) from error
 
 
 def _kept(frame: pd.DataFrame, names: Sequence[str]) -> dict[str, Any]:

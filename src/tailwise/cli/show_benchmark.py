@@ -30,6 +30,7 @@ def protocol_text(protocol: "Protocol") -> str:
         f"loss     {protocol.loss or 'mse'}",
         f"parts    {parts}",
         f"methods  {' '.join(protocol.methods)}",
+        *([f"--small  {', '.join(protocol.small)}"] if protocol.small else []),
         "",
         "differences from the published practice, known or possible",
         *(f"  - {with_flags(line)}" for line in protocol.deviations),

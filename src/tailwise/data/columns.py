@@ -8,6 +8,7 @@ import pandas as pd
 
 from tailwise._checks import InputError, did_you_mean, quoted, shown
 from tailwise._numbers import counted
+from tailwise.data.blocks import MOST_BLOCKS
 from tailwise.data.cell_notes import notes_on_cells
 from tailwise.data.cell_rules import NO_RULES, CellRules
 from tailwise.data.cell_values import (
@@ -260,7 +261,7 @@ class Schema:
                 values |= date_parts(series, reading)
                 if column.kind == "season":
                     del values[f"{column.name} (days)"]
-        return pd.DataFrame(values, index=frame.index)
+        return pd.DataFrame(values, index=frame.index, copy=len(values) > MOST_BLOCKS)
 
     def trained_on(self, frame: pd.DataFrame, *, required: bool = True) -> Self:
         """Return this schema with what the training rows have, without the columns that they cannot learn from.

@@ -1,7 +1,7 @@
 """Cross-validate a small boosted model, and return its errors by region."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -33,13 +33,16 @@ _TINY_FLOAT = np.float32(1e-12)
 _TINY = np.finfo(np.float64).tiny
 
 
-def cross_validate(features: pd.DataFrame, y: Array, shots: Shots, groups: pd.Series | None, seed: int) -> QuickModel:
+def cross_validate(
+    features: pd.DataFrame, names: Sequence[Hashable], y: Array, shots: Shots, groups: pd.Series | None, seed: int
+) -> QuickModel:
     """Return out-of-fold errors by region, on a sample of large tables.
 
     Of more than 200 columns each fold is trained on the 200 whose ranks correlate most with those of its own labels.
 
     Args:
-        features: as :meth:`Schema.features` gives them, each with more than one value.
+        features: as :meth:`Schema.features` gives them.
+        names: those to use, each with more than one value.
         y: ``(n,)`` labels.
         shots: the regions.
         groups: ``(n,)`` groups; folds keep groups together.
@@ -47,11 +50,12 @@ def cross_validate(features: pd.DataFrame, y: Array, shots: Shots, groups: pd.Se
     """
     rng = np.random.default_rng(seed)
     rows = np.arange(len(y))
-    most = min(MOST_ROWS, max(_MOST_CELLS // min(features.shape[1], MOST_COLUMNS), _FEWEST_ROWS))
+    most = min(MOST_ROWS, max(_MOST_CELLS // min(len(names), MOST_COLUMNS), _FEWEST_ROWS))
     if len(y) > most:
         rows = np.sort(rng.choice(len(y), most, replace=False))
-    preprocessor = fit_tree_preprocessor(features)
-    x = np.asarray(preprocessor.transform(features.iloc[rows]), dtype=np.float64)
+    sample = features[list(names)].iloc[rows]
+    preprocessor = fit_tree_preprocessor(sample)
+    x = np.asarray(preprocessor.transform(sample), dtype=np.float64)
     y = y[rows]
     member = None if groups is None else pd.factorize(groups)[0][rows]
     folds = _FOLDS if member is None else min(_FOLDS, np.unique(member).size)

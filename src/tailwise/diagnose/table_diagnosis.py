@@ -129,7 +129,7 @@ def diagnose(
         if training.any():
             is_used = is_used & training
             notes.append(f"only {int(training.sum()):,} rows are used, the training rows by column {SPLIT_COLUMN!r}")
-    table, y = frame[is_used].reset_index(drop=True), values.to_numpy()[is_used]
+    table, y = (frame if is_used.all() else frame[is_used]).reset_index(drop=True), values.to_numpy()[is_used]
     check_target(y, target)
     if group is not None:
         check_groups(table[group])
@@ -152,7 +152,7 @@ def diagnose(
     model = None
     varying = [name for name in features if features[name].nunique(dropna=False) > 1]
     if quick_model and varying:
-        model = cross_validate(features[varying], y, regions, None if group is None else table[group], seed)
+        model = cross_validate(features, varying, y, regions, None if group is None else table[group], seed)
         if model.rows < len(y):
             notes.append(f"the quick model used a random {model.rows:,} of the {len(y):,} rows")
         if len(varying) > MOST_COLUMNS:

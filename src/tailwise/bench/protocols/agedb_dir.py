@@ -68,6 +68,7 @@ PROTOCOL = Protocol(
         "one recipe (theirs: `epochs=120` `recipe.batch_size=64` `recipe.lr=2.5e-4`)",
     ),
     quick=ages.QUICK,
+    small=ages.SMALL,
     read=lambda folder: {"index": read_agedb(folder)},
     toy=toy,
 )

@@ -33,6 +33,13 @@ PARTS: Mapping[str, Mapping[str, Any]] = {
 }
 METHODS = ("vanilla", "sqinv+lds", "sqinv+fds", "sqinv+lds+fds", "sqinv+ranksim", "conr")
 QUICK = ("image.encoder=cnn", "image.size=32", "image.crop=2", "recipe.batch_size=32")
+SMALL = (
+    "image.size=64",
+    "image.crop=4",
+    "image.encoder=resnet18",
+    "recipe.batch_size=64",
+    "recipe.epochs=20",
+)
 DEVIATIONS = (
     "the learning rate falls along half a cosine; published: times 0.1 after epochs 60 and 80",
     "gradients are clipped at norm 1; published: not clipped",

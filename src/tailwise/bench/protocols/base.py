@@ -65,6 +65,8 @@ class Protocol:
         methods: methods that are compared by default.
         deviations: differences from the published practice, and unknown details of it.
         quick: settings ``part.name=value`` with which a toy copy trains in seconds.
+        small: settings ``part.name=value`` with which one training takes an hour on two cores without a GPU; none where
+            it does as published, or where the data is too large.
         selects_on_test: whether the published practice chooses the epoch on the test rows.
         read: read the tables in the data folder.
         toy: write a small synthetic data folder of the same layout, from a seed.
@@ -89,6 +91,7 @@ class Protocol:
     methods: tuple[str, ...] = ("vanilla", "sqinv+lds", "sqinv+lds+fds")
     deviations: tuple[str, ...] = ()
     quick: tuple[str, ...] = ()
+    small: tuple[str, ...] = ()
     selects_on_test: bool = False
     also: tuple[str, ...] = ()
     angles: bool = False

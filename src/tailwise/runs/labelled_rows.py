@@ -1,0 +1,67 @@
+"""New rows with their targets, read as a model reads them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tailwise._checks import InputError
+from tailwise.data.row_weight import weights_to_evaluate
+from tailwise.data.rows import Rows
+from tailwise.data.source_parts import load_whole
+from tailwise.data.targets import target_rows
+from tailwise.experiment.model import FittedModel
+from tailwise.modalities.media_rows import with_full_paths
+
+
+@dataclass(frozen=True)
+class LabelledRows:
+    """Rows that have a target.
+
+    Args:
+        frame: the rows, with their positions in the table as the index.
+        y: their targets, ``(n,)`` or ``(n, K)``.
+        weight: how much each row counts, if rows have weights.
+        row: their positions in the table, ``(n,)``; those of a folder count through its files.
+        notes: notes for the user.
+    """
+
+    frame: pd.DataFrame
+    y: NDArray[np.float64]
+    weight: NDArray[np.float64] | None
+    row: NDArray[np.int64]
+    notes: list[str]
+
+
+def labelled_rows(model: FittedModel, data: str, *, drop: bool, ignore_extra: bool = True) -> LabelledRows:
+    """Read the rows of a table that have a target.
+
+    Args:
+        model: the model, whose columns decide how cells are read.
+        data: a file, a folder of files, or ``example:NAME``.
+        drop: whether rows without a target are left out; else they are an error.
+        ignore_extra: whether columns that the model does not know pass without a note.
+
+    Raises:
+        InputError: a table that cannot be read, lacks columns, or has no row with a target.
+    """
+    schema = model.schema
+
+    def read(rows: Rows, folder: Path) -> Rows:
+        schema.check(rows.columns, ignore_extra=True)
+        return with_full_paths(rows, schema, folder)
+
+    source = load_whole(data, text=schema.text_columns, read=read)
+    rows, of_lags = model.with_lags(source.rows)
+    frame = rows.frame()
+    y, labelled = target_rows(frame, schema.targets, drop=drop, readings=schema.target_readings)
+    weight, kept, remarks = weights_to_evaluate(frame, schema, labelled)
+    y, labelled = y[kept[labelled]], labelled & kept
+    if not labelled.any():
+        raise InputError(f"the table has no row with a target {schema.target!r}")
+    frame = frame[labelled]
+    extra = [] if ignore_extra else schema.note_on_extra(source.rows.columns)
+    notes = [*source.notes, *extra, *of_lags, *remarks, *model.notes_on_unseen(frame)]
+    return LabelledRows(frame, y, weight, np.flatnonzero(labelled), notes)
