@@ -214,12 +214,13 @@ class TestCommand:
     def test_from_table_to_predictions(self, tmp_path, monkeypatch, capsys):
         monkeypatch.chdir(tmp_path)
         houses(200)[0].to_csv("houses.csv", index=False)
-        words = ["train", "houses.csv", "-t", "price", "--method", "mixture", "--censored-above", "3", "--epochs", "1"]
+        words = ["train", "houses.csv", "-t", "price", "--censored-above", "3", "--epochs", "1"]
         assert run([*words, "--encoder", "mlp", "--split", "random"]) == 0
         assert "labels are censored at 3: a prediction beyond the limit counts as no error" in capsys.readouterr().err
         (folder,) = (tmp_path / "runs").iterdir()
         assert folder.name == "price"
-        assert json.loads((folder / "config.json").read_text())["censored_above"] == 3
+        config = json.loads((folder / "config.json").read_text())
+        assert (config["method"]["name"], config["censored_above"]) == ("mixture", 3)  # the default of one network
         assert "censored at 3" in (folder / "report.html").read_text()
         assert run(["predict", str(folder), "houses.csv", "--quantile", "0.9", "-o", "out.csv"]) == 0
         assert run(["evaluate", str(folder), "houses.csv"]) == 0

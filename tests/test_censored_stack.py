@@ -211,7 +211,7 @@ class TestTruth:
     """By the true values, which no training saw."""
 
     def test_the_bias_is_gone(self):
-        frame, _ = houses(1500)
+        frame, _ = houses(900)
         task, (new, true) = prepare(frame, "price", split="random"), houses(1000, seed=1)
         far = true > LIMIT
         recipe = Recipe(epochs=25, device="cpu")
@@ -225,15 +225,15 @@ class TestTruth:
         assert error[1] < 0.6 * error[0]
 
     def test_a_hurdle_with_labels_cut_off_above(self):
-        frame, new = payments(1000), payments(3000, seed=1)
+        frame, new = payments(800), payments(1000, seed=1)
         limit = float(frame["paid"][frame["paid"] > 0].quantile(0.75))
         task = prepare(frame.assign(paid=frame["paid"].clip(upper=limit)), "paid", split="random")
-        recipe, true = Recipe(epochs=25, device="cpu"), new.pop("paid").to_numpy()
+        recipe, true = Recipe(epochs=12, device="cpu"), new.pop("paid").to_numpy()
         means, scores = [], []
         for known in (None, limit):
             model = fit(task, small(recipe=recipe, censored_above=known))
             distributions = model.predictive(new)
-            assert distributions.cdf(0.0).mean() == pytest.approx((true == 0).mean(), abs=0.04)
+            assert distributions.cdf(0.0).mean() == pytest.approx((true == 0).mean(), abs=0.05)
             means.append(float(distributions.mean().mean()))
             scores.append(float(distributions.crps(true).mean()))
         assert means[0] < means[1] < 1.1 * true.mean()
