@@ -194,7 +194,9 @@ def draw(results: dict, tables: list[str], seeds: int, file: Path) -> None:
     for name, (x, y) in points.items():
         if not any(name.startswith(f"{curve} ") for curve in curves):
             axes.plot(x, y, "s", color="gray")
-            axes.annotate(name, (x, y), textcoords="offset points", xytext=(6, 4))
+            to_the_left = x > max(at for at, _ in points.values()) - 3  # percent; the name must stay inside
+            place = {"xytext": (-6, 4), "ha": "right"} if to_the_left and x > 0 else {"xytext": (6, 4)}
+            axes.annotate(name, (x, y), textcoords="offset points", **place)
     axes.axhline(0, color="lightgray", zorder=0)
     axes.axvline(0, color="lightgray", zorder=0)
     axes.margins(x=0.2)  # room for the names

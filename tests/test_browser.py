@@ -13,6 +13,7 @@ from tailwise.report.explained_page import explained_page
 from test_compare import made_up, page_of
 from test_importance import explanation
 from test_report import DIAL, FOUND, HELD, MAP, PRED, page
+from test_shap_values import explained_values
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = [
@@ -33,9 +34,11 @@ PAGES = {
         compare_grid(made_up({"sqinv": -5.0, "inv": 5.0}, tables=("one", "two", "three")), "mlp vanilla"),
         "A comparison",
     ),
-    "explanation": lambda: explained_page(explanation(), title="y: which rows are wrong", rows="the rows of t.csv"),
+    "explanation": lambda: explained_page(
+        explanation(), title="y: which rows are wrong", rows="the rows of t.csv", shap=explained_values()
+    ),
 }
-CHARTS = {"run": 10, "diagnosis": 3, "comparison": 4, "explanation": 1}
+CHARTS = {"run": 10, "diagnosis": 3, "comparison": 4, "explanation": 2}
 PHONE, DESK = {"width": 390, "height": 844}, {"width": 1100, "height": 900}
 GRAVE = ("serious", "critical")
 

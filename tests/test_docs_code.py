@@ -24,6 +24,7 @@ TABLES = {  # files of `bash` blocks, by the names of the frames in Python
     "which-rows-are-wrong": {"houses.csv": "houses"},
     "time-series": {"load.csv": "load", "next-hours.csv": "next_hours"},
 }
+NEEDS = {"which-rows-are-wrong": "shap"}  # packages of extras
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", flags=re.M | re.S)
 PAGES = [*sorted((DOCS / "start").glob("*.md")), *sorted((DOCS / "how-to").glob("*.md")), DOCS / "extending.md"]
 
@@ -52,6 +53,8 @@ def lists(monkeypatch):
 @pytest.mark.filterwarnings("ignore")  # of tiny tables; what a user sees is tested elsewhere
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=lambda page: page.stem)
 def test_the_code_of_a_page_runs(page, tmp_path, monkeypatch, capsys):
+    if page.stem in NEEDS:
+        pytest.importorskip(NEEDS[page.stem], reason=f"the extra `{NEEDS[page.stem]}` is not installed")
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     names = {"__name__": page.stem}

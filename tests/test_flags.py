@@ -24,6 +24,7 @@ PYTHON_ONLY = {
     "weight_decay": "of Recipe; the command has no option for it",
     "clip_norm": "of Recipe; the command has no option for it",
     "drop_missing": "of target_batches, which no command calls",
+    "hurdle": "of estimators; the command has --set model.hurdle",
     "sample_weight": "of backends and estimators; the command has no option for it",
 }
 # Modules that put whole commands together, word by word, for the user to copy.

@@ -198,7 +198,7 @@ class TestCommand:
     def test_other_commands_say_that_they_take_files(self, folder):
         with pytest.raises(
             InputError,
-            match="is a folder; `tailwise train`, `predict`, `evaluate`, `explain` and `diagnose` take folders",
+            match="is a folder; `tailwise train, predict, evaluate, explain and diagnose` take folders",
         ):
             load_source(str(folder))
 

@@ -62,6 +62,11 @@ class TestChoice:
                 ["--model", "stack", "--set", "model.hurdle=false"],
                 Experiment("vanilla", "stack", params={"hurdle": False}, balance="auto"),
             ),
+            (["--set", "model.hurdle=false"], experiment_for("good", params={"hurdle": False})),
+            (
+                ["--quality", "best", "--jobs", "2", "--set", "model.hurdle=false"],
+                experiment_for("best", params={"jobs": 2, "hurdle": False}),
+            ),
             (["--method", "auto"], experiment_for("good")),
             (["--method", "vanilla"], Experiment("vanilla")),
             (["--model", "linear"], Experiment("sqinv+lds", "linear")),
@@ -92,6 +97,9 @@ class TestChoice:
         of_text = {"text": {"units": 4}}
         stack = experiment_for("good", params={"jobs": 2, **of_text})
         assert what_starts(monkeypatch, *words, "--quality", "good", "--jobs", "2") == stack
+        without = replace(stack, params={**stack.params, "hurdle": False})
+        hurdle = ["--quality", "good", "--jobs", "2", "--set", "model.hurdle=false"]
+        assert what_starts(monkeypatch, *words, *hurdle) == without
         fast = replace(experiment_for("fast"), params=of_text)
         assert what_starts(monkeypatch, *words, "--quality", "fast") == fast
         assert what_starts(monkeypatch, *words) == Experiment("sqinv+lds", params=of_text)
@@ -117,6 +125,12 @@ class TestRefused:
                 ["--quality", "fast", "--jobs", "2"],
                 "--jobs, --backend and --time-limit are for --quality good and best",
             ),
+            (
+                ["--quality", "fast", "--set", "model.hurdle=false"],
+                "--set model.hurdle is for --quality good and best, which train a stack",
+            ),
+            (["--quality", "good", "--set", "model.folds=3"], "--quality and --set do not go together"),
+            (["--set", "model.hurdle=no"], "--set model.hurdle must be true or false, got 'no'"),
             (["--time-limit", "0"], "--time-limit must be a finite number above 0, got 0.0"),
             (["--time-limit", "-3"], "--time-limit must be a finite number above 0"),
             (["--within", "-1"], "--within must be a finite number of at least 0, got -1.0"),

@@ -10,7 +10,7 @@ from scipy.optimize import minimize
 from scipy.special import expit, logit
 from scipy.stats import norm
 
-from tailwise import Experiment, FittedModel, InputError, Recipe, evaluate, fit, prepare
+from tailwise import Experiment, FittedModel, ImbalancedRegressor, InputError, Recipe, evaluate, fit, prepare
 from tailwise.backends.stack.experts import EXPERTS
 from tailwise.backends.stack.fitting import StackFitting, folds_of
 from tailwise.backends.stack.hurdle_experts import enough_of_both, has_many_zeros, hurdle_experts, seen_by
@@ -20,6 +20,9 @@ from tailwise.backends.stack.zero_chance import ZeroChance
 from tailwise.cli.flags import with_flags
 from tailwise.distributions import Mixture
 from tailwise.distributions.above_zero import zero_or_above
+from tailwise.search.aim import Aim
+from tailwise.search.space import Space
+from tailwise.search.study import Search
 
 SMALL = {"experts": ("linear", "network"), "folds": 2, "jobs": 1}
 QUICK = Recipe(epochs=2, device="cpu")
@@ -155,7 +158,7 @@ class TestExperts:
         (note,) = [note for note in rows.notes if note.startswith("stack:")]
         zeros = (rows.y[np.isin(rows.part, ["train", "val"])] == 0).mean()
         assert f"{zeros:.0%} of the labels are 0" in note
-        assert "--set model.hurdle=false with --model stack turns that off" in with_flags(note)
+        assert "--set model.hurdle=false turns that off" in with_flags(note)
 
     def test_is_turned_off(self):
         rows = prepare(payments(500), "paid", split="random")
@@ -163,6 +166,33 @@ class TestExperts:
         assert not off.hurdle
         assert [expert.name for expert in off.experts] == ["linear", "network"]
         assert not any(note.startswith("stack:") for note in rows.notes)
+
+    def test_an_estimator_turns_it_off(self):
+        def experiment(**given):
+            return ImbalancedRegressor(**given)._experiment(400, 0)
+
+        assert "hurdle" not in experiment().params
+        assert experiment(hurdle=False).params == {"quality": "good", "hurdle": False}
+        assert experiment(hurdle=False, quality="best", jobs=1).params["hurdle"] is False
+        for one_network in ({"quality": "fast"}, {"method": "vanilla"}, {"encoder": "mlp"}):
+            with pytest.raises(InputError, match="`hurdle=False` is for a stack, and one network is trained"):
+                experiment(hurdle=False, **one_network)
+        with pytest.raises(InputError, match="`hurdle` must be true or false, got 'no'"):
+            experiment(hurdle="no")
+
+    def test_a_search_says_so_without_a_setting_that_it_lacks(self, task, tmp_path):
+        pytest.importorskip("optuna", reason="the extra `tune` is not installed")
+        rows = replace(task, notes=["known"])
+
+        def notes(model):
+            space, folder = Space.of([], model, []), tmp_path / model
+            folder.mkdir()
+            found = Search(rows, space, Aim("bmae", None), QUICK, settings={}, folder=folder)
+            return found.notes_on_training()
+
+        assert notes("network") == []
+        (note,) = notes("stack")
+        assert note.endswith("the chance of 0 is learned apart from the labels above 0")
 
     def test_a_checkpoint_of_a_stack_without_a_hurdle_is_refused(self, task):
         without = StackFitting(task, QUICK, StackSettings.from_params(SMALL | {"hurdle": False}))

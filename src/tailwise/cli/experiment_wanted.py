@@ -1,6 +1,6 @@
 """The experiment that the options of ``tailwise train`` describe: the default of a level of quality, or one model."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from tailwise.modalities.kinds import kinds
 from tailwise.training.recipe import Recipe
 
 _OF_ONE_MODEL = ("method", "model", "encoder", "settings", "criterion", "precision")
+_STACK_SETTINGS = "model"  # of --set
 _OF_NETWORKS = ("encoder", "epochs", "batch_size", "lr", "patience", "device", "precision")
 
 
@@ -55,12 +56,12 @@ def _by_quality(context: typer.Context, recipe: Recipe, media: Mapping[str, Any]
     """
     given = context.params
     auto = given["method"] == AUTO_METHOD
-    of_media = _of_media(given["settings"] or []) if any(media.values()) else {}
+    of_level = _of_level(given["settings"] or [], kinds() if any(media.values()) else ())
     named = next(
         (
             name
             for name in _OF_ONE_MODEL
-            if is_given(context, name) and not (auto and name == "method") and not (of_media and name == "settings")
+            if is_given(context, name) and not (auto and name == "method") and not (of_level and name == "settings")
         ),
         None,
     )
@@ -84,17 +85,25 @@ def _by_quality(context: typer.Context, recipe: Recipe, media: Mapping[str, Any]
         raise InputError(
             "--jobs, --backend and --time-limit are for --quality good and best, which train several models"
         )
+    if quality == "fast" and _STACK_SETTINGS in of_level:
+        raise InputError("--set model.hurdle is for --quality good and best, which train a stack; leave it out")
     balance = AUTO_BALANCE if given["balance"] is None else given["balance"]
     experiment = experiment_for(quality, recipe, balance=balance, within=given["within"], params=params)
-    return replace(experiment, params={**experiment.params, **of_media})
+    return replace(experiment, params={**experiment.params, **of_level.pop(_STACK_SETTINGS, {}), **of_level})
 
 
-def _of_media(settings: list[str]) -> dict[str, Any]:
-    """Return the settings of encoders by modality; none if there are others beside them, which name one model."""
+def _of_level(settings: list[str], media: Iterable[str]) -> dict[str, Any]:
+    """Return the settings that a level of quality takes; none if there are others beside them, which name one model.
+
+    Args:
+        settings: as they were given.
+        media: modalities whose encoders have settings, beside the hurdle of the stack.
+    """
     from tailwise.cli.settings import parse_set
 
     params = parse_set(settings)
-    return params if set(params) <= set(kinds()) else {}
+    of_stack = set(params.get(_STACK_SETTINGS, {})) <= {"hurdle"}
+    return params if of_stack and set(params) <= {_STACK_SETTINGS, *media} else {}
 
 
 def _apart(name: str, named: str) -> str:

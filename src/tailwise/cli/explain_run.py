@@ -7,12 +7,15 @@ import typer
 
 from tailwise.cli import options
 from tailwise.cli.completion import complete_data
+from tailwise.cli.show_shap import Shap, ShapOut, ShapPredictions, ShapRows, check_shap
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from tailwise.data.rows import Rows
     from tailwise.experiment.importance import Explanation
     from tailwise.experiment.worst_rows import WorstRows
+    from tailwise.runs.labelled_rows import LabelledRows
 
 _MOST_COLUMNS, _MOST_ROWS = 15, 10
 Data = Annotated[
@@ -41,13 +44,17 @@ def explain(
     html: Html = None,
     overwrite: options.Overwrite = False,
     repeats: Repeats = 5,
+    shap: Shap = False,
+    shap_rows: ShapRows = None,
+    shap_predictions: ShapPredictions = None,
+    shap_out: ShapOut = None,
     drop_missing_target: options.DropMissingTarget = False,
     seed: options.Seed = 0,
 ) -> None:
     """Show the rows with the largest errors, and which columns a run needs where values are common and where rare.
 
     A column is shuffled among the rows, and the rise of the MAE is shown by region of the true value. Columns that say
-    the same share their importance.
+    the same share their importance. With --shap it also shows how far each column moves the predictions.
 
     Example:  tailwise explain runs/price --html explained.html
     """
@@ -56,8 +63,12 @@ def explain(
     from tailwise.cli.out_file import check_out_file
     from tailwise.cli.show import err, notes, print_line
     from tailwise.cli.show import out as console
+    from tailwise.cli.show_shap import computed_shap, shap_line, shap_table
+    from tailwise.data.table_files import write_table
     from tailwise.experiment.importance import explain as explained
     from tailwise.experiment.model import FittedModel
+    from tailwise.experiment.shap_estimate import require_shap
+    from tailwise.experiment.shap_values import check_explainable
     from tailwise.modalities.map_model import is_map_model
     from tailwise.runs.folder import MODEL, open_run
 
@@ -65,23 +76,35 @@ def explain(
     whole(repeats, "--repeats", least=1)
     check_out_file(out, "--out", ".json", overwrite=overwrite)
     check_out_file(html, "--html", ".html", overwrite=overwrite)
+    limits = check_shap(shap, shap_rows, shap_predictions, shap_out, overwrite=overwrite)
     folder = open_run(run)
     if is_map_model(folder / MODEL):
         raise InputError(f"run {str(run)!r} predicts maps; tailwise explain is for tables")
     model = FittedModel.load(folder / MODEL)
-    frame, y, weight, row, remarks = _rows(model, run, folder, data, drop=drop_missing_target)
-    notes(remarks)
+    if shap:
+        check_explainable(model)
+        require_shap()
+    rows, train = _rows(model, run, folder, data, drop=drop_missing_target)
+    background = "rows of the table" if train is None else "training rows"
+    notes(rows.notes)
+    given: dict[str, Any] = {"seed": seed, "sample_weight": rows.weight, "row": rows.row}
     with err.status("shuffling columns"):
-        found = explained(model, frame, y, repeats=repeats, seed=seed, sample_weight=weight, row=row)
+        found = explained(model, rows.frame, rows.y, repeats=repeats, **given)
+    values = computed_shap(model, rows.frame, rows.y, background=train, **limits, **given) if shap else None
+    if values is not None and shap_out is not None:
+        write_table(values.frame(), shap_out)
     if out is not None:
-        write_json(out, found.to_json())
+        write_json(out, found.to_json() | ({} if values is None else {"shap": values.to_json()}))
     if html is not None:
         from tailwise.report.explained_page import explained_page
 
-        rows = f"the test rows of run {run.name!r}" if data is None else f"the rows of {Path(data).name}"
+        about = f"the test rows of run {run.name!r}" if data is None else f"the rows of {Path(data).name}"
         title = f"{found.target}: which rows are wrong"
-        write_text(html, explained_page(found, title=title, rows=rows))
+        write_text(html, explained_page(found, title=title, rows=about, shap=values, background=background))
     console.print(importance_table(found))
+    if values is not None:
+        console.print(shap_table(values))
+        print_line(shap_line(values, background))
     if found.worst is not None:
         if found.worst.too_low:
             print_line(f"the {found.worst.n_too_low} few-shot rows that are predicted too low have in common:")
@@ -92,20 +115,25 @@ def explain(
         print_line(f"everything: {out}")
     if html is not None:
         print_line(f"page: {html}")
+    if shap_out is not None:
+        print_line(f"SHAP values by row: {shap_out}")
 
 
-def _rows(model: Any, run: Path, folder: Path, data: str | None, *, drop: bool) -> tuple[Any, Any, Any, Any, list[str]]:
-    """Return rows, targets, weights, positions and notes: of a table, or of the test rows of the run."""
+def _rows(model: Any, run: Path, folder: Path, data: str | None, *, drop: bool) -> "tuple[LabelledRows, Rows | None]":
+    """Return the rows of a table; or the test rows of the run, and its training rows."""
+    from dataclasses import replace
+
     from tailwise.runs.folder import read_settings
-    from tailwise.runs.labelled_rows import labelled_rows
+    from tailwise.runs.labelled_rows import LabelledRows, labelled_rows
     from tailwise.runs.tested_rows import task_of_run
 
     if data is None:
         task = task_of_run(read_settings(folder), run)
         rows, y = task.rows_of("test")
-        return rows.frame(), y, task.weight_of("test"), task.row[task.part == "test"], []
+        tested = LabelledRows(rows.frame(), y, task.weight_of("test"), task.row[task.part == "test"], [])
+        return tested, task.rows_of("train")[0]
     new = labelled_rows(model, data, drop=drop)
-    return new.frame.reset_index(drop=True), new.y, new.weight, new.row, new.notes
+    return replace(new, frame=new.frame.reset_index(drop=True)), None
 
 
 def importance_table(found: "Explanation") -> "Table":

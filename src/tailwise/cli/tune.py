@@ -173,7 +173,7 @@ def tune(
     folder = out or Path("runs") / f"tune-{table_name(data)}"
     with locked(folder):
         search = open_search(table, space, aim, recipe, settings=settings, folder=folder, storage=storage)
-        notes(source.notes + table.notes + aim.notes(scored, table.shots))
+        notes(source.notes + table.notes + search.notes_on_training() + aim.notes(scored, table.shots))
         run_trials(search, trials, timeout, folder)
         with err.status("training the best, and vanilla, for the test rows"), warnings_as_notes():
             outcome = judge_best(search, seeds)

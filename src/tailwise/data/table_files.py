@@ -56,7 +56,7 @@ class TableFile:
             raise InputError(f"no file {shown(path)}; give a CSV, TSV or Parquet file, or example:NAME")
         if path.is_dir():
             raise InputError(
-                f"{shown(path)} is a folder; `tailwise train`, `predict`, `evaluate`, `explain` and `diagnose` take "
+                f"{shown(path)} is a folder; `tailwise train, predict, evaluate, explain and diagnose` take "
                 "folders, other commands a file"
             )
         suffixes = [suffix.lower() for suffix in path.suffixes]

@@ -9,9 +9,11 @@ from tailwise.distributions.grid_steps import GridFunction
 from tailwise.distributions.histograms import Histogram
 from tailwise.distributions.label_density import SmoothedDensity
 from tailwise.distributions.mixtures import Mixture
+from tailwise.distributions.outputs_dial import OutputsDial
 from tailwise.distributions.pooling import concatenate, mixture_of, predictive_from_arrays
 from tailwise.distributions.predictive import Predictive
 from tailwise.distributions.scores import DistributionScores, Reliability, pinball, pit, score_regions
+from tailwise.distributions.separate_targets import SeparateTargets
 from tailwise.distributions.steps import StepFunction
 from tailwise.distributions.tilted import TiltedMixture
 from tailwise.distributions.tilted_marginals import TiltedMarginal
@@ -32,8 +34,10 @@ __all__ = [
     "GridFunction",
     "Histogram",
     "Mixture",
+    "OutputsDial",
     "Predictive",
     "Reliability",
+    "SeparateTargets",
     "SmoothedDensity",
     "StepFunction",
     "TiltedMarginal",

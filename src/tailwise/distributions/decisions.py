@@ -15,6 +15,7 @@ from tailwise.distributions.vector_predictive import AnyPredictive, VectorPredic
 from tailwise.labels.bins import Bins
 
 if TYPE_CHECKING:
+    from tailwise.distributions.outputs_dial import OutputsDial
     from tailwise.distributions.vector_dial import VectorDial
 
 Loss = Literal["absolute", "squared"]
@@ -128,14 +129,17 @@ class Decision:
     def tilted(self, predictive: Predictive, dial: "Dial", balance: float = 0.0) -> Predictive: ...
 
     @overload
-    def tilted(self, predictive: VectorPredictive, dial: "VectorDial", balance: float = 0.0) -> VectorPredictive: ...
+    def tilted(
+        self, predictive: VectorPredictive, dial: "VectorDial | OutputsDial", balance: float = 0.0
+    ) -> VectorPredictive: ...
 
     def tilted(self, predictive: Any, dial: Any, balance: float = 0.0) -> Any:
         """Return the distributions under labels spread as the balance or the density says.
 
         Args:
             predictive: distributions given labels as they come, of one target or of K.
-            dial: of the training labels; for K targets a :class:`tailwise.distributions.VectorDial`.
+            dial: of the training labels; for K targets a
+                :class:`tailwise.distributions.VectorDial` or :class:`tailwise.distributions.OutputsDial`.
             balance: used where neither a balance nor a density is given.
         """
         chosen = balance if self.balance is None and self.density is None else self.balance
@@ -145,7 +149,7 @@ class Decision:
     def of(self, predictive: Predictive, dial: "Dial", balance: float = 0.0) -> Floats: ...
 
     @overload
-    def of(self, predictive: VectorPredictive, dial: "VectorDial", balance: float = 0.0) -> Floats: ...
+    def of(self, predictive: VectorPredictive, dial: "VectorDial | OutputsDial", balance: float = 0.0) -> Floats: ...
 
     def of(self, predictive: Any, dial: Any, balance: float = 0.0) -> Floats:
         """Return ``(n,)`` predictions, ``(n, K)`` of K targets; arguments as in :meth:`tilted`."""
@@ -223,6 +227,11 @@ class Dial:
         """Return ``(n,)`` predictions under the balance or a declared density; arguments as in :class:`Decision`."""
         decision = Decision(balance=balance, density=density, loss=loss, under=under, over=over, quantile=quantile)
         return decision.of(predictive, self)
+
+    @property
+    def span(self) -> tuple[Floats, Floats]:
+        """Lowest and highest training label."""
+        return np.asarray(self.density.low), np.asarray(self.density.high)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values that :meth:`from_json` reads back exactly."""

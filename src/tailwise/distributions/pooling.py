@@ -13,6 +13,7 @@ from tailwise.distributions.histograms import Histogram
 from tailwise.distributions.mixtures import Mixture
 from tailwise.distributions.predictive import Predictive
 from tailwise.distributions.row_arrays import finite, numbers, same_length, shares
+from tailwise.distributions.separate_targets import SeparateTargets
 from tailwise.distributions.tilted import TiltedMixture
 from tailwise.distributions.tilted_marginals import TiltedMarginal
 from tailwise.distributions.tilted_vectors import TiltedVectorMixture
@@ -21,7 +22,8 @@ from tailwise.distributions.vector_mixtures import VectorMixture
 from tailwise.distributions.vector_predictive import VectorPredictive
 
 _SCALAR = (Mixture, Histogram, Empirical, TiltedMixture, TiltedMarginal)
-_KINDS: dict[str, type[Any]] = {kind.kind: kind for kind in (*_SCALAR, Transformed, VectorMixture, TiltedVectorMixture)}
+_VECTOR = (VectorMixture, TiltedVectorMixture, SeparateTargets)
+_KINDS: dict[str, type[Any]] = {kind.kind: kind for kind in (*_SCALAR, Transformed, *_VECTOR)}
 _SHARED = {  # arrays that all rows of one object have in common
     Mixture.kind: (),
     Histogram.kind: ("edges",),
@@ -96,9 +98,12 @@ def concatenate(predictives: Sequence[_P]) -> _P:
     if kind is Transformed and len({getattr(part, "transform", None) for part in parts}) == 1:
         rows: _P = Transformed(concatenate([part.base for part in parts]), parts[0].transform)  # type: ignore[assignment]
         return rows
+    if kind is SeparateTargets and all(type(part) is kind and part.n_targets == parts[0].n_targets for part in parts):
+        apart: _P = kind([concatenate([part.marginal(k) for part in parts]) for k in range(parts[0].n_targets)])
+        return apart
     arrays = [part.to_arrays() for part in parts]
     shared = [name for name in _SHARED.get(kind.kind, ()) if name in arrays[0]]
-    fit = all(
+    fit = kind is not SeparateTargets and all(
         type(part) is kind and all(np.array_equal(one[name], arrays[0][name]) for name in shared)
         for part, one in zip(parts, arrays, strict=True)
     )

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Self
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from tailwise.distributions.decisions import Loss, decide
@@ -80,6 +81,11 @@ class VectorDial:
         """Return ``(n, K)`` predictions under the balance or a declared density; arguments as in :func:`decide`."""
         tilted = self.tilted(predictive, balance, density=density)
         return decide(tilted, loss=loss, under=under, over=over, quantile=quantile)
+
+    @property
+    def span(self) -> tuple[Floats, Floats]:
+        """Lowest and highest training label of each target, ``(K,)``."""
+        return np.asarray(self.density.low), np.asarray(self.density.high)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values that :meth:`from_json` reads back exactly."""

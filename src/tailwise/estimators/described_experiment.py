@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from tailwise._checks import InputError
+from tailwise._checks import InputError, true_or_false
 from tailwise.experiment.quality import DEFAULT_QUALITY, FEWEST_ROWS, experiment_for, method_of_one
 from tailwise.experiment.spec import AUTO_BALANCE, AUTO_METHOD, LIMITS, Experiment
 from tailwise.modalities.encoder_names import AUTO
@@ -23,7 +23,8 @@ def experiment_of(given: Any, n: int, seed: int) -> Experiment:
         seed: of the training.
 
     Raises:
-        InputError: a method and a quality, parameters of one network with a quality, limits that do not work.
+        InputError: a method and a quality, parameters of one network with a quality, no hurdle with one network, limits
+            that do not work.
     """
     recipe = Recipe(seed=seed, **{name: getattr(given, name) for name in _OF_RECIPE})
     limits = {name: _number(getattr(given, name)) for name in LIMITS}
@@ -32,6 +33,9 @@ def experiment_of(given: Any, n: int, seed: int) -> Experiment:
     of_network = given.method_params or given.encoder_params or given.encoder != AUTO
     if given.quality is not None and (method is not None or of_network):
         raise InputError("`quality` is without `method`, `encoder` and their parameters; leave one of them out")
+    hurdle = true_or_false(given.hurdle, "`hurdle`")
+    if not hurdle and (method is not None or of_network or given.quality == "fast"):
+        raise InputError("`hurdle=False` is for a stack, and one network is trained; leave it out")
     if method is not None or of_network or (n < FEWEST_ROWS and given.quality is None):
         return Experiment(
             method or method_of_one(censored=censored),
@@ -49,6 +53,7 @@ def experiment_of(given: Any, n: int, seed: int) -> Experiment:
     if quality != "fast":
         params = {} if given.jobs is None else {"jobs": given.jobs}
         params |= {} if given.backend == "loky" else {"backend": given.backend}
+        params |= {} if hurdle else {"hurdle": False}
     by_default: Any = 0.0 if censored else AUTO_BALANCE
     balance = by_default if given.balance is None else given.balance
     experiment = experiment_for(quality, recipe, balance=balance, within=given.within, params=params)

@@ -78,6 +78,8 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         censored_above: value that high labels were cut off at, such as 500001 for all dearer houses.
         jobs: trainings of a stack in parallel; by default one a core.
         backend: of joblib for them: ``"loky"``, or ``"dask"`` or ``"ray"`` on a cluster.
+        hurdle: whether a stack learns the chance of 0 apart from the labels above 0 where a fifth of them are 0, see
+            :class:`tailwise.backends.stack.stack_settings.StackSettings`; one network has no such setting.
         random_state: seed of the training and of the rows held out.
         verbose: show the progress of the training.
 
@@ -135,6 +137,7 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         censored_above: float | None = None,
         jobs: int | None = None,
         backend: str = "loky",
+        hurdle: bool = True,
         random_state: Any = None,
         verbose: bool = False,
     ) -> None:
@@ -145,7 +148,8 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self.patience, self.criterion, self.device, self.precision = patience, criterion, device, precision
         self.quality, self.balance, self.within, self.jobs = quality, balance, within, jobs
         self.backend, self.target_transform, self.random_state = backend, target_transform, random_state
-        self.censored_below, self.censored_above, self.verbose = censored_below, censored_above, verbose
+        self.censored_below, self.censored_above = censored_below, censored_above
+        self.verbose, self.hurdle = verbose, hurdle
 
     def fit(
         self,

@@ -1,7 +1,7 @@
 """Which columns a model needs, by region of the target: the rise of its errors where a column is shuffled."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -121,11 +121,11 @@ def explain(
     if row is not None:
         predicted = replace(predicted, row=np.asarray(row, dtype=np.int64))
     codes, rng = model.shots.codes(true), np.random.default_rng(seed)
-    sample = _sample(codes, whole(most, "most", least=1), rng)
+    sample = sample_by_region(codes, whole(most, "most", least=1), rng)
     error = np.abs(predicted.counted() - true)
     regions = {name: np.flatnonzero(codes == code) for code, name in enumerate(REGIONS)}
     regions = {name: inside for name, inside in regions.items() if inside.size}
-    by = next(name for name in ("few", "zero", "medium", "many") if name in regions)
+    by = rarest(regions)
     measured = [
         _importance(
             model, table, name, true, predicted.counted(), sample, whole(repeats, "`repeats`", least=1), rng, weight
@@ -146,13 +146,25 @@ def explain(
     )
 
 
-def _sample(codes: NDArray[np.int64], most: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Return the positions of at most so many rows of each region, in order."""
+def sample_by_region(codes: NDArray[np.int64], most: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Return the positions of at most so many rows of each region, in order.
+
+    Args:
+        codes: ``(n,)`` region of each row.
+        most: most rows of a region; one with more has a random sample.
+        rng: random numbers.
+    """
     chosen = []
     for code in np.unique(codes):
         inside = np.flatnonzero(codes == code)
         chosen.append(inside if inside.size <= most else rng.choice(inside, most, replace=False))
     return np.sort(np.concatenate(chosen))
+
+
+def rarest(regions: Iterable[str]) -> str:
+    """Return the region of the rarest values among those that have rows."""
+    known = set(regions)
+    return next(name for name in ("few", "zero", "medium", "many") if name in known)
 
 
 def _importance(
@@ -181,7 +193,7 @@ def _importance(
     for code, region in enumerate(REGIONS):
         inside = codes == code
         if inside.any():
-            found[region] = _mean(rise[inside], None if of_row is None else of_row[inside])
+            found[region] = mean_over_rows(rise[inside], None if of_row is None else of_row[inside])
     return ColumnImportance(name, found)
 
 
@@ -193,8 +205,13 @@ def _predictions(model: FittedModel, frame: pd.DataFrame, y: NDArray[np.float64]
     return pred if model.censoring is None else model.censoring.counted(y, pred)
 
 
-def _mean(values: NDArray[np.float64], weight: NDArray[np.float64] | None) -> Interval:
-    """Return a weighted mean of independent values with its 95 % interval; without one of a single value."""
+def mean_over_rows(values: NDArray[np.float64], weight: NDArray[np.float64] | None) -> Interval:
+    """Return a weighted mean of independent values with its 95 % interval; without one of a single value.
+
+    Args:
+        values: ``(n,)`` values, at least one.
+        weight: ``(n,)`` how much each counts; all alike if not given.
+    """
     mean = float(np.average(values, weights=weight))
     if values.size < 2:
         return Interval(mean)

@@ -30,10 +30,10 @@ from tailwise.distributions.dialed import weights_as_rows_come
 from tailwise.distributions.grid_density import GridTarget
 from tailwise.distributions.label_density import REACH, Target
 from tailwise.distributions.mixtures import Mixture
+from tailwise.distributions.outputs_dial import AnyDial
 from tailwise.distributions.pooling import concatenate
 from tailwise.distributions.predictive import Predictive
 from tailwise.distributions.transformed import of_transformed
-from tailwise.distributions.vector_dial import VectorDial
 from tailwise.distributions.vector_mixtures import VectorMixture
 from tailwise.distributions.vector_predictive import AnyPredictive
 from tailwise.experiment.held_out import HeldOut
@@ -85,7 +85,7 @@ class FittedModel:
     relevance: Relevance | None
     correction: Correction | None = None
     intervals: RegionIntervals | None = None
-    dial: Dial | VectorDial | None = None
+    dial: AnyDial | None = None
     conditional: ConditionalDensity | None = None
     balance: float = 0.0
     reweighted: bool = False
@@ -304,7 +304,7 @@ class FittedModel:
             "an earlier version; train it again on more rows"
         )
 
-    def _checked_dial(self) -> Dial | VectorDial:
+    def _checked_dial(self) -> AnyDial:
         k = len(self.schema.targets)
         if self.dial is None and k > 1:
             raise InputError(
@@ -428,7 +428,7 @@ class FittedModel:
         """
         if self.limits is None or self.dial is None or not len(pred):
             return pred, None
-        low, high = np.asarray(self.dial.density.low), np.asarray(self.dial.density.high)
+        low, high = self.dial.span
         inside = np.clip(pred, *self.limits)
         beyond = np.flatnonzero((inside != pred).reshape(len(pred), -1).any(axis=1))
         if len(beyond):
@@ -446,7 +446,7 @@ class FittedModel:
         """Lowest and highest prediction, of each target, target units; ``None`` of a model without limits."""
         if self.dial is None or not self.bounded:
             return None
-        low, high = np.asarray(self.dial.density.low), np.asarray(self.dial.density.high)
+        low, high = self.dial.span
         least, most = low - REACH * (high - low), high + REACH * (high - low)
         return (least, most) if self.censoring is None else self.censoring.room(least, most)
 

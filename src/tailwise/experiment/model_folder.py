@@ -18,6 +18,7 @@ from tailwise.data.seen import Seen
 from tailwise.distributions.atoms import atoms_from_json
 from tailwise.distributions.conditional import ConditionalDensity
 from tailwise.distributions.decisions import Dial
+from tailwise.distributions.outputs_dial import AnyDial, OutputsDial
 from tailwise.distributions.vector_dial import VectorDial
 from tailwise.experiment.held_out import HeldOut
 from tailwise.experiment.leaderboard import Leaderboard
@@ -111,8 +112,10 @@ def fields_of(folder: Path) -> dict[str, Any]:
         raise InputError(f"{str(folder)!r} is not a complete model folder: {reason}") from error
 
 
-def _load_dial(saved: dict[str, Any]) -> Dial | VectorDial:
-    """Return a saved dial; that of several targets has a lowest label for each."""
+def _load_dial(saved: dict[str, Any]) -> AnyDial:
+    """Return a saved dial; that of many targets has several densities, that of a few a lowest label for each."""
+    if "densities" in saved:
+        return OutputsDial.from_json(saved)
     return VectorDial.from_json(saved) if isinstance(saved["density"]["low"], list) else Dial.from_json(saved)
 
 

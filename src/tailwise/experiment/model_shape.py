@@ -53,7 +53,7 @@ MODEL: Any = {
     "relevance": (None, {"points": [float], "values": [float], "slopes?": [float]}),
     "correction": (None, {"points": [float], "values": [float]}),
     "intervals": (None, {"shots": _SHOTS, "categories": [int], "residuals": [[float]]}),
-    "dial?": (None, {"density": _DENSITY}),
+    "dial?": (None, {"density": _DENSITY}, {"densities": [_DENSITY]}),
     "conditional?": (
         None,
         {"nodes": [float], "offsets": [[float]], "scales": [[float]], "weights": [float], "neighbours": int},

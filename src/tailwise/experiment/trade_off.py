@@ -9,9 +9,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from tailwise.distributions.decisions import Decision, Dial
 from tailwise.distributions.label_density import SmoothedDensity, Target
+from tailwise.distributions.outputs_dial import AnyDial
 from tailwise.distributions.predictive import Predictive
 from tailwise.distributions.scores import DistributionScores, score_regions
-from tailwise.distributions.vector_dial import VectorDial
 from tailwise.distributions.vector_predictive import AnyPredictive
 from tailwise.labels.shots import Shots
 from tailwise.metrics.confidence import Interval
@@ -73,7 +73,7 @@ class TradeOff:
 def trade_off(
     y_true: NDArray[np.float64],
     predictive: AnyPredictive,
-    dial: Dial | VectorDial,
+    dial: AnyDial,
     shots: Shots,
     *,
     balance: float = 0.0,

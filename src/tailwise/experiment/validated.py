@@ -14,12 +14,14 @@ from tailwise.distributions.atoms import atoms_of
 from tailwise.distributions.conditional import FEWEST, ConditionalDensity
 from tailwise.distributions.decisions import Decision, Dial
 from tailwise.distributions.dialed import weights_as_rows_come
+from tailwise.distributions.outputs_dial import OutputsDial
 from tailwise.distributions.vector_dial import VectorDial
 from tailwise.experiment.balance_choice import choose_balance
 from tailwise.experiment.held_out import HeldOut
 from tailwise.experiment.leaderboard import Leaderboard
 from tailwise.experiment.row_predictions import Predictions, one_target
 from tailwise.labels.bin_grid import BinGrid
+from tailwise.labels.output_bins import OutputBins
 
 if TYPE_CHECKING:
     from tailwise.experiment.model import FittedModel
@@ -128,12 +130,15 @@ def _corrected(known: _Known, task: Task, correction: Any) -> tuple[Correction, 
     return fitted, crossed
 
 
-def _dial_of_targets(known: _Known, task: Task) -> VectorDial | None:
+def _dial_of_targets(known: _Known, task: Task) -> VectorDial | OutputsDial | None:
     """Return the dial of several targets; ``None`` of a model without joint distributions."""
-    grid = task.shots.bins if isinstance(task.shots.bins, BinGrid) else None
-    if grid is None or known.raw.predictive is None or not len(known.raw.pred):
+    bins = task.shots.bins
+    if known.raw.predictive is None or not len(known.raw.pred):
         return None
-    return VectorDial.from_labels(known.y_train, grid, sample_weight=known.weight_train)
+    if isinstance(bins, BinGrid):
+        return VectorDial.from_labels(known.y_train, bins, sample_weight=known.weight_train)
+    axes = bins.axes if isinstance(bins, OutputBins) else None
+    return OutputsDial.from_labels(known.y_train, axes, sample_weight=known.weight_train)
 
 
 def _density_given(model: "FittedModel", pred: Floats, y: Floats, weight: Floats) -> ConditionalDensity:

@@ -91,12 +91,28 @@ def error_as_rows_come(
         1.2
     """
     true, pred = label_pair(y_true, y_pred)
-    weight = row_weights(sample_weight, len(true))
-    index, bins = shots.bins.index(true), shots.bins.n_bins
+    return mean_as_rows_come(true, error_sizes(*in_units(true, pred, shots.bins)), shots, sample_weight=sample_weight)
+
+
+def mean_as_rows_come(
+    y_true: NDArray[np.float64],
+    values: NDArray[np.float64],
+    shots: Shots,
+    *,
+    sample_weight: ArrayLike | None = None,
+) -> float:
+    """Return the mean of values of rows whose labels come as those of the training rows do.
+
+    Args:
+        y_true: ``(n,)`` or ``(n, K)`` labels, target units.
+        values: ``(n,)`` values of the rows, such as the sizes of their errors.
+        shots: bins and the training rows in each, see :func:`error_as_rows_come`.
+        sample_weight: ``(n,)`` how much each row counts within its bin.
+    """
+    weight = row_weights(sample_weight, len(y_true))
+    index, bins = shots.bins.index(y_true), shots.bins.n_bins
     rows = np.bincount(index, weights=weight, minlength=bins)
-    totals = np.bincount(
-        index, weights=weighted(error_sizes(*in_units(true, pred, shots.bins)), weight), minlength=bins
-    )
+    totals = np.bincount(index, weights=weighted(values, weight), minlength=bins)
     share = np.where(rows > 0, shots.population, 0)
     if not share.any():
         return float(totals.sum() / rows.sum())

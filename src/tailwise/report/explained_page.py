@@ -6,23 +6,28 @@ from markupsafe import Markup
 
 from tailwise._numbers import number
 from tailwise.report.against import HEADLINES
-from tailwise.report.importance_chart import importance_chart, shown_rise
+from tailwise.report.importance_chart import importance_chart, shap_chart, shown_rise
 from tailwise.report.rendering import render
 
 if TYPE_CHECKING:
     from tailwise.experiment.importance import Explanation
+    from tailwise.experiment.shap_values import ShapValues
 
 _DRAWN = 12  # columns in the chart
 _COME = HEADLINES["as_rows_come"]
 
 
-def explained_page(found: "Explanation", *, title: str, rows: str) -> str:
+def explained_page(
+    found: "Explanation", *, title: str, rows: str, shap: "ShapValues | None" = None, background: str = "training rows"
+) -> str:
     """Return the page of an explanation as HTML text.
 
     Args:
         found: the explanation.
         title: title of the page.
         rows: the rows it is about, such as ``"the test rows of run 'price'"``.
+        shap: SHAP values of these rows, which the page has a section on.
+        background: what these compare with.
     """
     regions = list(found.n)
     return render(
@@ -30,11 +35,16 @@ def explained_page(found: "Explanation", *, title: str, rows: str) -> str:
         title=title,
         rows=rows,
         found=found,
-        answer=answer(found),
+        answer=answer(found) + ([] if shap is None else [shap_answer(shap)]),
         come=_COME,
         regions=regions,
         chart=Markup(importance_chart(found.columns[:_DRAWN], regions, found.by, found.target)),
         left_out=len(found.columns[_DRAWN:]),
+        shap=shap,
+        background=background,
+        shap_chart=Markup(
+            "" if shap is None else shap_chart(shap.columns[:_DRAWN], list(shap.n), shap.by, shap.target)
+        ),
     )
 
 
@@ -63,6 +73,15 @@ def answer(found: "Explanation") -> list[str]:
             "No column has a clear rise there: more columns, or more such rows, help more than another method."
         )
     return lines
+
+
+def shap_answer(shap: "ShapValues") -> str:
+    """Return which column moves the predictions of the rarest rows most, in a sentence."""
+    first = shap.columns[0]
+    return (
+        f"The predictions of {_shots(shap.by)} rows are moved most by {first.column!r}: by "
+        f"{shown_rise(first.size[shap.by])} on average, up or down (SHAP values)."
+    )
 
 
 def _shots(region: str) -> str:

@@ -17,6 +17,7 @@ from tailwise._files import naming
 from tailwise.backends.names import STACK
 from tailwise.backends.protocol import Fitting, OutOfFold
 from tailwise.backends.stack.fitting import StackFitting
+from tailwise.backends.stack.hurdle_experts import WAY_OUT
 from tailwise.backends.stack.trained_fold import TrainedFold
 from tailwise.backends.transformed import TransformedFitting
 from tailwise.data.task import Task
@@ -134,6 +135,14 @@ class Search:
     def start(self, experiment: Experiment) -> Fitting:
         """Set up a training on the table of the search."""
         return start(self.table, experiment).fitting
+
+    def notes_on_training(self) -> list[str]:
+        """Return notes for the user that all trainings have, of a target with many zeros."""
+        if self.space.model != STACK:
+            return []
+        known = len(self.table.notes)
+        self.start(self.space.stack((), self.recipe))
+        return [note.removesuffix(WAY_OUT) for note in self.table.notes[known:]]  # a search has no such setting
 
     def trials(self) -> list[Trial]:
         """Return the trials that ended, without interrupted ones."""

@@ -14,6 +14,7 @@ from tailwise.labels.shots import Shots
 from tailwise.metrics.region_errors import zero_rows
 
 FEWEST_OF_FOLD = 10
+WAY_OUT = " (`model.hurdle=false` turns that off)"
 
 _OF_WHETHER = Bins.from_edges([-0.5, 0.5, 1.5])
 
@@ -61,7 +62,7 @@ def learns_zeros_apart(task: Task, fold: NDArray[np.int64]) -> tuple[bool, str |
         )
     return True, (
         f"stack: {(task.y[fold >= 0] == 0).mean():.0%} of the labels are 0; the chance of 0 is learned apart from the "
-        "labels above 0 (`model.hurdle=false` with `model='stack'` turns that off)"
+        f"labels above 0{WAY_OUT}"
     )
 
 
