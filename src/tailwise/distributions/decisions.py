@@ -15,8 +15,7 @@ from tailwise.distributions.vector_predictive import AnyPredictive, VectorPredic
 from tailwise.labels.bins import Bins
 
 if TYPE_CHECKING:
-    from tailwise.distributions.outputs_dial import OutputsDial
-    from tailwise.distributions.vector_dial import VectorDial
+    from tailwise.distributions.vector_dial import TargetsDial
 
 Loss = Literal["absolute", "squared"]
 LOSSES = ("absolute", "squared")
@@ -130,7 +129,7 @@ class Decision:
 
     @overload
     def tilted(
-        self, predictive: VectorPredictive, dial: "VectorDial | OutputsDial", balance: float = 0.0
+        self, predictive: VectorPredictive, dial: "TargetsDial", balance: float = 0.0
     ) -> VectorPredictive: ...
 
     def tilted(self, predictive: Any, dial: Any, balance: float = 0.0) -> Any:
@@ -149,7 +148,7 @@ class Decision:
     def of(self, predictive: Predictive, dial: "Dial", balance: float = 0.0) -> Floats: ...
 
     @overload
-    def of(self, predictive: VectorPredictive, dial: "VectorDial | OutputsDial", balance: float = 0.0) -> Floats: ...
+    def of(self, predictive: VectorPredictive, dial: "TargetsDial", balance: float = 0.0) -> Floats: ...
 
     def of(self, predictive: Any, dial: Any, balance: float = 0.0) -> Floats:
         """Return ``(n,)`` predictions, ``(n, K)`` of K targets; arguments as in :meth:`tilted`."""

@@ -8,17 +8,17 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tailwise._checks import InputError
-from tailwise.distributions.decisions import Dial, Loss, decide
+from tailwise.distributions.decisions import Dial
 from tailwise.distributions.label_density import REACH, SmoothedDensity, check_balance
 from tailwise.distributions.row_arrays import Floats, numbers
 from tailwise.distributions.separate_targets import SeparateTargets
-from tailwise.distributions.vector_dial import VectorDial
+from tailwise.distributions.vector_dial import TargetsDial, VectorDial
 from tailwise.distributions.vector_predictive import VectorPredictive
 from tailwise.labels.bins import Bins
 
 
 @dataclass(frozen=True)
-class OutputsDial:
+class OutputsDial(TargetsDial):
     """Move the decisions of one model of K targets between common and rare values of each target.
 
     Every target has a dial of its own, p_a(y_k | x) ∝ p(y_k | x) p_train(y_k)^(-a), with one balance a for all. It is
@@ -34,7 +34,7 @@ class OutputsDial:
         >>> dial = OutputsDial.from_labels(y_train)
         >>> prediction = VectorMixture([[1.0]], np.full((1, 1, 4), 20.0), np.full((1, 1, 4), 5.0))
         >>> [dial.decide(prediction, balance=a).round(1).tolist() for a in (0, 1)]
-        [[[20.0, 20.0, 20.0, 20.0]], [[22.5, 22.5, 22.5, 22.5]]]
+        [[[20.0, 20.0, 20.0, 20.0]], [[22.5, 22.5, 22.5, 22.4]]]
     """
 
     densities: tuple[SmoothedDensity, ...]
@@ -98,21 +98,6 @@ class OutputsDial:
                 for k, known in enumerate(self.densities)
             ]
         )
-
-    def decide(
-        self,
-        predictive: VectorPredictive,
-        *,
-        balance: float | None = None,
-        density: ArrayLike | None = None,
-        loss: Loss | None = None,
-        under: float | None = None,
-        over: float | None = None,
-        quantile: float | None = None,
-    ) -> Floats:
-        """Return ``(n, K)`` predictions under the balance or given labels; arguments as in :func:`decide`."""
-        tilted = self.tilted(predictive, balance, density=density)
-        return decide(tilted, loss=loss, under=under, over=over, quantile=quantile)
 
     @property
     def span(self) -> tuple[Floats, Floats]:

@@ -1,5 +1,6 @@
 """The dial between common and rare combinations of several targets."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -14,8 +15,33 @@ from tailwise.distributions.vector_predictive import VectorPredictive
 from tailwise.labels.bin_grid import BinGrid
 
 
+class TargetsDial(ABC):
+    """Decisions about K targets under labels that are spread otherwise."""
+
+    @abstractmethod
+    def tilted(
+        self, predictive: VectorPredictive, balance: float | None = None, *, density: Any = None
+    ) -> VectorPredictive:
+        """Return the distributions under labels spread as the balance or a density says."""
+
+    def decide(
+        self,
+        predictive: VectorPredictive,
+        *,
+        balance: float | None = None,
+        density: Any = None,
+        loss: Loss | None = None,
+        under: float | None = None,
+        over: float | None = None,
+        quantile: float | None = None,
+    ) -> Floats:
+        """Return ``(n, K)`` predictions; balance and density as in :meth:`tilted`, the others as in :func:`decide`."""
+        tilted = self.tilted(predictive, balance, density=density)
+        return decide(tilted, loss=loss, under=under, over=over, quantile=quantile)
+
+
 @dataclass(frozen=True)
-class VectorDial:
+class VectorDial(TargetsDial):
     """Move the decisions of one model of K targets between common and rare combinations of values.
 
     The counterpart of :class:`tailwise.distributions.Dial`: p_a(y | x) ∝ p(y | x) p_train(y)^(-a) for the joint density
@@ -66,21 +92,6 @@ class VectorDial:
         strength = check_balance((0.0 if density is None else 1.0) if balance is None else balance)
         weights = self.density.weights(strength) if density is None else self.density.ratio(density, strength)
         return predictive if strength == 0 else predictive.tilt(weights)
-
-    def decide(
-        self,
-        predictive: VectorPredictive,
-        *,
-        balance: float | None = None,
-        density: GridTarget | None = None,
-        loss: Loss | None = None,
-        under: float | None = None,
-        over: float | None = None,
-        quantile: float | None = None,
-    ) -> Floats:
-        """Return ``(n, K)`` predictions under the balance or a declared density; arguments as in :func:`decide`."""
-        tilted = self.tilted(predictive, balance, density=density)
-        return decide(tilted, loss=loss, under=under, over=over, quantile=quantile)
 
     @property
     def span(self) -> tuple[Floats, Floats]:
