@@ -191,9 +191,8 @@ class TestModel:
     @pytest.mark.parametrize(
         ("experiment", "reason"),
         [
-            (Experiment("auto", censored_above=LIMIT), "the default has none; use `method='mixture'`"),
-            (Experiment("hurdle", censored_above=LIMIT), "'hurdle' has none; use `method='mixture'`"),
-            (Experiment("vanilla", "lightgbm", censored_above=LIMIT), "'lightgbm' has none; use the network"),
+            (Experiment("hurdle", censored_above=LIMIT), "'hurdle' has none; use the default, a stack, or the network"),
+            (Experiment("vanilla", "lightgbm", censored_above=LIMIT), "'lightgbm' has none; use the default, a stack"),
             (Experiment("mixture+cmixup", censored_above=LIMIT), "cmixup of 'cmixup.mixture' takes labels"),
             (Experiment("mixture+smogn", censored_above=LIMIT), "SMOGN of 'mixture.smogn' takes labels"),
             (Experiment("mixture", censored_above=LIMIT, balance=0.5), "a `balance` needs the density"),
@@ -215,12 +214,13 @@ class TestCommand:
     def test_from_table_to_predictions(self, tmp_path, monkeypatch, capsys):
         monkeypatch.chdir(tmp_path)
         houses(200)[0].to_csv("houses.csv", index=False)
-        words = ["train", "houses.csv", "-t", "price", "--method", "mixture", "--censored-above", "3", "--epochs", "1"]
+        words = ["train", "houses.csv", "-t", "price", "--censored-above", "3", "--epochs", "1"]
         assert run([*words, "--encoder", "mlp", "--split", "random"]) == 0
         assert "labels are censored at 3: a prediction beyond the limit counts as no error" in capsys.readouterr().err
         (folder,) = (tmp_path / "runs").iterdir()
         assert folder.name == "price"
-        assert json.loads((folder / "config.json").read_text())["censored_above"] == 3
+        config = json.loads((folder / "config.json").read_text())
+        assert (config["method"]["name"], config["censored_above"]) == ("mixture", 3)  # the default of one network
         assert "censored at 3" in (folder / "report.html").read_text()
         assert run(["predict", str(folder), "houses.csv", "--quantile", "0.9", "-o", "out.csv"]) == 0
         assert run(["evaluate", str(folder), "houses.csv"]) == 0
@@ -236,9 +236,8 @@ class TestCommand:
             (["--censored-above", "nan"], "--censored-above must be a finite number"),
             (["--censored-above", "99"], "no training label is at --censored-above 99"),
             (["--censored-below", "2"], "are below --censored-below 2"),
-            (["--censored-above", "3", "--method", "sqinv"], "use --method mixture"),
+            (["--censored-above", "3", "--method", "sqinv"], "or the network with --method mixture"),
             (["--censored-above", "3", "--model", "lightgbm", "--method", "vanilla"], "--method mixture"),
-            (["--censored-above", "3", "--method", None], "the default has none; use --method mixture"),
             (["--censored-above", "3", "--balance", "0.5"], "a --balance needs the density"),
             (["--censored-above", "3", "--target", "x"], "--censored-above is for one target, and there are 2"),
             (["--set", "mixture.censored_above=3"], "censored_above"),
@@ -248,7 +247,6 @@ class TestCommand:
         monkeypatch.chdir(tmp_path)
         houses(150)[0].assign(z=range(150)).to_csv("houses.csv", index=False)
         given = words if "--method" in words else [*words, "--method", "mixture"]
-        given = [word for word in given if word is not None and not (word == "--method" and None in words)]
         assert reason in refused(capsys, "train", "houses.csv", "--target", "price", *given)
         assert [path.name for path in tmp_path.iterdir()] == ["houses.csv"]
 

@@ -128,7 +128,7 @@ class TestCeilings:
         advice = advised(found, "far more than the neighbouring values")
         assert "censoring" in advice.action
         side = "above" if end == "high" else "below"
-        assert advice.commands[0].endswith(f"--method mixture --censored-{side} {sign * 30}")
+        assert advice.commands[0].endswith(f"--censored-{side} {sign * 30}")
 
     def test_a_placeholder_inside(self):
         found = labels_only(np.where(RNG.random(1000) < 0.05, 50.0, even()))

@@ -9,7 +9,7 @@ import pytest
 
 import tailwise
 from media_tables import SMALL, media_frame, prepared, save_bert
-from tailwise import Experiment, FittedModel, InputError, Recipe
+from tailwise import Experiment, FittedModel, InputError, Recipe, fit
 from tailwise.backends.stack.encoded_rows import feature_frame, feature_schema
 from tailwise.backends.stack.experts import EXPERTS
 from tailwise.backends.stack.fitting import folds_of
@@ -168,6 +168,21 @@ class TestTraining:
 
 class TestCommand:
     @pytest.mark.slow
+    @pytest.mark.slow
+    def test_censored_labels_have_their_likelihood_on_features_too(self, task):
+        limit = float(np.quantile(task.y, 0.7))
+        cut = replace(task, y=np.minimum(task.y, limit))
+        one, two = (fit(cut, replace(stack(), balance=0.0, censored_above=known)) for known in (None, limit))
+        rows = cut.rows_of("test")[0]
+        assert (one.leaderboard.choice, two.leaderboard.choice) == (None, None)
+        assert two.censoring.above == limit
+        x = next(one.inputs.pieces(task.schema, rows)), next(two.inputs.pieces(task.schema, rows))
+        plain, mixture = (EXPERT_NAMES.index(name) for name in ("network", "mixture network"))
+        assert one.model.experts[plain].name == "network"
+        columns = [model.model.columns(of) for model, of in zip((one, two), x, strict=True)]
+        np.testing.assert_array_equal(columns[0][:, plain], columns[1][:, plain])
+        assert not np.array_equal(columns[0][:, mixture], columns[1][:, mixture])
+
     def test_a_run_is_trained_predicted_and_evaluated(self, folder, tmp_path, capsys):
         data, out = folder / "index.csv", tmp_path / "run"
         words = ["--target", "y", "--image", "path", "--drop", "sig", "--drop", "a", "--drop", "b"]

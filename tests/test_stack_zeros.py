@@ -20,6 +20,7 @@ from tailwise.backends.stack.zero_chance import ZeroChance
 from tailwise.cli.flags import with_flags
 from tailwise.distributions import Mixture
 from tailwise.distributions.above_zero import zero_or_above
+from tailwise.estimators.described_experiment import experiment_of
 from tailwise.search.aim import Aim
 from tailwise.search.space import Space
 from tailwise.search.study import Search
@@ -169,7 +170,7 @@ class TestExperts:
 
     def test_an_estimator_turns_it_off(self):
         def experiment(**given):
-            return ImbalancedRegressor(**given)._experiment(400, 0)
+            return experiment_of(ImbalancedRegressor(**given), 400, 0)
 
         assert "hurdle" not in experiment().params
         assert experiment(hurdle=False).params == {"quality": "good", "hurdle": False}

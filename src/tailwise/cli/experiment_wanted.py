@@ -10,7 +10,7 @@ import typer
 from tailwise._checks import InputError, one_of
 from tailwise.backends.names import MODELS, load_backend
 from tailwise.cli.launch import several
-from tailwise.experiment.quality import DEFAULT_METHOD, DEFAULT_QUALITY, experiment_for
+from tailwise.experiment.quality import DEFAULT_QUALITY, experiment_for, method_of_one
 from tailwise.experiment.spec import AUTO_BALANCE, AUTO_METHOD, LIMITS, Experiment
 from tailwise.modalities.encoder_names import AUTO, ENCODERS
 from tailwise.modalities.kinds import kinds
@@ -29,10 +29,15 @@ def wanted_experiment(context: typer.Context, recipe: Recipe, media: Mapping[str
     """
     experiment = _by_quality(context, recipe, media) or _by_method(context, recipe)
     given = context.params
-    limits = {name: given[name] for name in LIMITS if given[name] is not None}
+    limits = _limits(context)
     if limits and given["balance"] is None:
         experiment = replace(experiment, balance=0.0)  # it would be chosen by a density of censored labels
     return replace(experiment, transform=given["transform"], **limits)
+
+
+def _limits(context: typer.Context) -> dict[str, Any]:
+    """Return the limits of censored labels that were given, by name."""
+    return {name: context.params[name] for name in LIMITS if context.params[name] is not None}
 
 
 def is_given(context: typer.Context, name: str) -> bool:
@@ -124,11 +129,12 @@ def _by_method(context: typer.Context, recipe: Recipe) -> Experiment:
 
     given = context.params
     model, encoder = given["model"], given["encoder"]
-    method = given["method"] or ("vanilla" if model == "stack" else DEFAULT_METHOD)
+    default = method_of_one(censored=bool(_limits(context)) and model == "network")
+    method = given["method"] or ("vanilla" if model == "stack" else default)
     if method == AUTO_METHOD:
         if any(is_given(context, name) for name in _OF_ONE_MODEL if name != "method"):
             raise InputError("--method auto trains what is trained without options of one model; leave them out, or it")
-        method = DEFAULT_METHOD
+        method = default
     load_backend(one_of(model, "`model`", MODELS)).silence()  # what it has to report comes as an error
     params = parse_set(given["settings"] or [])
     of_model = {name: params.pop(name, {}) for name in ("model", "encoder", *kinds())}

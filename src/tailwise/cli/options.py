@@ -488,7 +488,8 @@ CensoredBelow = Annotated[
     typer.Option(
         "--censored-below",
         metavar="VALUE",
-        help="Value that low targets were cut off at: the true value is this or less. With --method mixture.",
+        help="Value that low targets were cut off at: the true value is this or less. With the default, a "
+        "stack, or --method mixture.",
         show_default=False,
         rich_help_panel=METHOD,
     ),
@@ -498,8 +499,8 @@ CensoredAbove = Annotated[
     typer.Option(
         "--censored-above",
         metavar="VALUE",
-        help="Value that high targets were cut off at, e.g. 500001: the true value is this or more. With --method "
-        "mixture.",
+        help="Value that high targets were cut off at, e.g. 500001: the true value is this or more. With the "
+        "default, a stack, or --method mixture.",
         show_default=False,
         rich_help_panel=METHOD,
     ),

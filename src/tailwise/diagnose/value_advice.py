@@ -7,7 +7,6 @@ import numpy as np
 from tailwise._numbers import number
 from tailwise.diagnose.facts import FEW_VALUES, Advice, Diagnosis
 from tailwise.experiment.commands import Commands
-from tailwise.labels.censoring import CENSORED_METHOD
 
 _HEAVY_REACH = 10.0
 _CROWDED, _MOST_BINS = 0.1, 5_000
@@ -102,7 +101,7 @@ def odd_values(diagnosis: Diagnosis, commands: Commands) -> Iterator[Advice]:
             "predictions can then lie beyond it, and those count as no error",
             f"a value at a limit means only that the true value is at or {beyond} it; other losses take it literally, "
             "and predictions near the limit are then biased",
-            (commands.train(CENSORED_METHOD, option, f"{spike.value:.10g}"),),
+            (commands.train(None, option, f"{spike.value:.10g}"),),
         )
     if inside:
         yield Advice(

@@ -3,7 +3,6 @@
 import json
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -15,7 +14,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length, check_is_fitted, validate_data
 
-from tailwise._checks import InputError, label_array, one_of, shown, true_or_false
+from tailwise._checks import InputError, label_array, one_of, shown
 from tailwise.data.columns import Column, Schema
 from tailwise.data.row_weight import unequal
 from tailwise.data.rows import FrameRows, as_frame
@@ -24,13 +23,11 @@ from tailwise.data.task import Task
 from tailwise.distributions.decisions import Loss
 from tailwise.distributions.label_density import Target
 from tailwise.distributions.predictive import Predictive
+from tailwise.estimators.described_experiment import experiment_of
 from tailwise.estimators.row_times import latest, times_of
 from tailwise.experiment.fit import fit
 from tailwise.experiment.model import FittedModel
 from tailwise.experiment.prepare import assemble
-from tailwise.experiment.quality import DEFAULT_METHOD, DEFAULT_QUALITY, experiment_for
-from tailwise.experiment.quality import FEWEST_ROWS as STACK_ROWS
-from tailwise.experiment.spec import AUTO_METHOD, Experiment
 from tailwise.experiment.target_bins import bins_for
 from tailwise.labels.bin_grid import BinGrid
 from tailwise.labels.bins import Bins
@@ -53,7 +50,7 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         method_params: parameters of the parts, ``{"conr": {"window": 2.0}}``.
         quality: without a method: ``"fast"`` (one network that predicts distributions), ``"good"`` (the default: a
             stack of three models) or ``"best"`` (of five), see :mod:`tailwise.experiment.quality`. Of fewer than 30
-            rows one network is trained with ``"sqinv+lds"``.
+            rows one network is trained with ``"sqinv+lds"``, of censored labels with ``"mixture"``.
         encoder: one of :data:`tailwise.modalities.encoder_names.ENCODERS`, or ``"auto"``, which chooses by rows
             and columns.
         encoder_params: parameters of the encoder, ``{"dropout": 0.2}``.
@@ -71,10 +68,14 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         precision: ``"no"``, ``"bf16"`` or ``"fp16"``.
         balance: of predictions where a call gives none, from 0 (labels as they come) to 1 (every value equally
             likely), or ``"auto"``, chosen on held-out rows; it changes decisions alone, not the training. By default
-            ``"auto"`` with a quality and 0 with a method.
+            ``"auto"`` with a quality, and 0 with a method or censored labels.
         within: with a balance of ``"auto"``, see :class:`tailwise.experiment.spec.Experiment`.
         target_transform: of the target that the models are trained on, such as ``"log"``, see
             :class:`tailwise.experiment.spec.Experiment`; everything that is predicted is in target units.
+        censored_below: value that low labels were cut off at: where it is the label, the true value lies there or
+            below. With a quality and with the method ``"mixture"``. The balance is then 0, and there are no intervals;
+            errors in choosing an epoch count no prediction beyond the limit.
+        censored_above: value that high labels were cut off at, such as 500001 for all dearer houses.
         jobs: trainings of a stack in parallel; by default one a core.
         backend: of joblib for them: ``"loky"``, or ``"dask"`` or ``"ray"`` on a cluster.
         hurdle: whether a stack learns the chance of 0 apart from the labels above 0 where a fifth of them are 0, see
@@ -98,7 +99,8 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         ``eval_set`` have its mean. Regions and label weights follow the number of rows.
 
     Raises:
-        InputError: a method, encoder or number that does not work, a constant target.
+        InputError: a method, encoder or number that does not work, a constant target, limits of censored labels with
+            a method that has no likelihood of them.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -131,6 +133,8 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         balance: float | Literal["auto"] | None = None,
         within: float = 0.0,
         target_transform: str | None = None,
+        censored_below: float | None = None,
+        censored_above: float | None = None,
         jobs: int | None = None,
         backend: str = "loky",
         hurdle: bool = True,
@@ -144,6 +148,7 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self.patience, self.criterion, self.device, self.precision = patience, criterion, device, precision
         self.quality, self.balance, self.within, self.jobs = quality, balance, within, jobs
         self.backend, self.target_transform, self.random_state = backend, target_transform, random_state
+        self.censored_below, self.censored_above = censored_below, censored_above
         self.verbose, self.hurdle = verbose, hurdle
 
     def fit(
@@ -186,57 +191,12 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             times = None if times is None else times[kept]
         seed = self._seed()
         task = self._task(frame, labels, groups, weight, eval_set, times, seed)
-        experiment = self._experiment(len(labels), seed)
+        experiment = experiment_of(self, len(labels), seed)
         self.history_: list[Epoch] = []
         with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
             self.model_ = fit(task, experiment, on_epoch=self.history_.append, verbose=self.verbose).on_cpu()
         self.shots_ = task.shots
         return self
-
-    def _experiment(self, n: int, seed: int) -> Experiment:
-        """Return what is trained on ``n`` rows.
-
-        Raises:
-            InputError: a method and a quality, parameters of one network with a quality, no hurdle with one network.
-        """
-        recipe = Recipe(
-            epochs=self.epochs,
-            batch_size=self.batch_size,
-            lr=self.lr,
-            weight_decay=self.weight_decay,
-            patience=self.patience,
-            criterion=self.criterion,  # type: ignore[arg-type]
-            seed=seed,
-            device=self.device,
-            precision=self.precision,
-        )
-        method = None if self.method == AUTO_METHOD else self.method
-        of_network = self.method_params or self.encoder_params or self.encoder != AUTO
-        if self.quality is not None and (method is not None or of_network):
-            raise InputError("`quality` is without `method`, `encoder` and their parameters; leave one of them out")
-        one_network = method is not None or of_network or self.quality == "fast"
-        if one_network and not true_or_false(self.hurdle, "`hurdle`"):
-            raise InputError("`hurdle=False` is for a stack, and one network is trained; leave it out")
-        if method is not None or of_network or (n < STACK_ROWS and self.quality is None):
-            return Experiment(
-                method or DEFAULT_METHOD,
-                encoder=self.encoder,
-                method_params=self.method_params or {},
-                params=self.encoder_params or {},
-                recipe=recipe,
-                balance=self.balance or 0.0,
-                within=self.within,
-                transform=self.target_transform,
-            )
-        quality = self.quality or DEFAULT_QUALITY
-        params: dict[str, Any] = {}
-        if quality != "fast":
-            params = {} if self.jobs is None else {"jobs": self.jobs}
-            params |= {} if self.backend == "loky" else {"backend": self.backend}
-            params |= {} if true_or_false(self.hurdle, "`hurdle`") else {"hurdle": False}
-        balance = "auto" if self.balance is None else self.balance
-        experiment = experiment_for(quality, recipe, balance=balance, within=self.within, params=params)
-        return replace(experiment, transform=self.target_transform)
 
     def predict(
         self,

@@ -1,12 +1,14 @@
-"""What an experiment on censored labels needs: one target, a likelihood that knows the limits, labels at them."""
+"""Check what an experiment on censored labels needs: one target, a likelihood of such labels, labels at the limits."""
 
 from tailwise._checks import InputError
+from tailwise.backends.names import STACK
 from tailwise.data.task import Task
-from tailwise.experiment.spec import AUTO_METHOD, Experiment
+from tailwise.experiment.spec import Experiment
 from tailwise.labels.censoring import CENSORED_METHOD, Censoring
 from tailwise.methods.build import Method
 
-_WAY = f"use `method='{CENSORED_METHOD}'`"
+_WAY = f"use the default, a stack, or the network with `method='{CENSORED_METHOD}'`"
+_NETWORK = "network"
 
 
 def check_one_target(experiment: Experiment, targets: str) -> None:
@@ -32,27 +34,33 @@ def check_censoring(task: Task, experiment: Experiment, censoring: Censoring) ->
         censoring: its limits.
 
     Raises:
-        InputError: a method without a likelihood of censored labels, a balance, labels that the limits do not describe.
+        InputError: a model or a method without a likelihood of censored labels, a balance or its choice, labels that
+            the limits do not describe.
     """
     name = _name(censoring)
-    if experiment.method == AUTO_METHOD or experiment.model == "stack":
-        raise InputError(f"`{name}` needs a method whose likelihood knows the limit, and the default has none; {_WAY}")
-    if experiment.model != "network":
-        raise InputError(
-            f"`{name}` needs a method whose likelihood knows the limit, and model {experiment.model!r} has none; use "
-            f"the network with `method='{CENSORED_METHOD}'`"
-        )
-    method = experiment.compose()
-    if not method.gives(CENSORED_METHOD):
-        raise InputError(
-            f"`{name}` needs a method whose likelihood knows the limit, and {method.name!r} has none; {_WAY}"
-        )
-    _check_parts(name, method)
+    if experiment.model != STACK:
+        _check_likelihood(name, experiment)
     if experiment.balance != 0:
         raise InputError(
             f"a `balance` needs the density of the true values, which is unknown with `{name}`; leave one of them out"
         )
+    if experiment.within:
+        raise InputError(
+            f"`within` is for the choice of a balance, and there is none with `{name}`; leave one of them out"
+        )
     censoring.check(task.rows_of("train")[1], task.rows_of("val")[1])
+
+
+def _check_likelihood(name: str, experiment: Experiment) -> None:
+    """Raise unless one model has a likelihood of censored labels, and no part that takes them for measured ones."""
+    method = experiment.compose()
+    if experiment.model != _NETWORK:
+        lacking = f"model {experiment.model!r}"
+    elif method.gives(CENSORED_METHOD):
+        return _check_parts(name, method)
+    else:
+        lacking = repr(method.name)
+    raise InputError(f"`{name}` needs a likelihood of censored labels, and {lacking} has none; {_WAY}")
 
 
 def _check_parts(name: str, method: Method) -> None:

@@ -16,7 +16,7 @@ from tailwise.experiment.censored import check_censoring, check_one_target
 from tailwise.experiment.model import FittedModel
 from tailwise.experiment.quality import default_for
 from tailwise.experiment.row_predictions import Predictions
-from tailwise.experiment.spec import AUTO_BALANCE, AUTO_METHOD, AUTO_TRANSFORM, Experiment
+from tailwise.experiment.spec import AUTO_BALANCE, AUTO_METHOD, AUTO_TRANSFORM, LIMITS, Experiment
 from tailwise.experiment.transform_choice import choose_transform
 from tailwise.modalities.map_method import map_method
 from tailwise.modalities.map_model import MapModel
@@ -116,11 +116,11 @@ def start(task: Task | PreparedMaps, experiment: Experiment) -> Running | Runnin
     if n_targets > 1:
         check_one_target(experiment, f"there are {n_targets}")
     task = replace(task, censoring=experiment.censoring)
+    if experiment.method == AUTO_METHOD:
+        experiment = _default(task, experiment)
+    experiment.check()
     if task.censoring is not None:
         check_censoring(task, experiment, task.censoring)
-    if experiment.method == AUTO_METHOD:
-        experiment = replace(default_for(task, experiment.for_default()), transform=experiment.transform)
-    experiment.check()
     if experiment.model != "network" and n_targets > 1:
         raise InputError(f"model {experiment.model!r} predicts one target, and there are {n_targets}; use the network")
     method = experiment.compose()
@@ -133,6 +133,18 @@ def start(task: Task | PreparedMaps, experiment: Experiment) -> Running | Runnin
         task.notes.append(choice.note)
         experiment = replace(experiment, transform=choice.name)
     return Running(task, experiment, method, _fitting(task, experiment, method))
+
+
+def _default(task: Task, experiment: Experiment) -> Experiment:
+    """Return the default for a task in place of the method ``"auto"``, with the transform and the limits given.
+
+    Where labels are censored the balance is the one given too, since none can be chosen.
+    """
+    default = replace(default_for(task, experiment.for_default()), transform=experiment.transform)
+    if task.censoring is None:
+        return default
+    limits = {name: getattr(experiment, name) for name in LIMITS}
+    return replace(default, balance=experiment.balance, within=experiment.within, **limits)
 
 
 def _given(balance: float | str, targets: str) -> float:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tailwise.experiment.balance_choice import BalanceChoice
+from tailwise.labels.censoring import Censoring
 from tailwise.labels.shots import Shots
 from tailwise.metrics.errors import weighted_median
 from tailwise.metrics.region_errors import error_as_rows_come, region_errors
@@ -106,9 +107,15 @@ class Leaderboard:
         shots: Shots,
         choice: BalanceChoice | None,
         weight: NDArray[np.float64] | None = None,
+        censoring: Censoring | None = None,
     ) -> Self:
-        """Measure out-of-fold predictions ``(n,)`` of a stack and of its experts by name."""
+        """Measure out-of-fold predictions ``(n,)`` of a stack and of its experts by name.
+
+        Of a censored label a prediction beyond the limit is no error.
+        """
         every = {STACK: stack, **points, CONSTANT: np.full(len(y), weighted_median(y, weight))}
+        if censoring is not None:
+            every = {name: censoring.counted(y, pred) for name, pred in every.items()}
         return cls(tuple(Standing.of(name, y, pred, shots, weight) for name, pred in every.items()), choice)
 
     def to_json(self) -> dict[str, Any]:

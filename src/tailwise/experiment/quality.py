@@ -57,6 +57,7 @@ def default_for(task: "Task", recipe: Recipe | None = None) -> Experiment:
     """Return what is trained on a task if nothing is said: the stack, or one network where a stack cannot be trained.
 
     One network is trained on several targets, images, texts and signals, rows that are not in memory or fewer than 30.
+    Where labels are censored it has their likelihood.
 
     Args:
         task: the data.
@@ -69,4 +70,19 @@ def default_for(task: "Task", recipe: Recipe | None = None) -> Experiment:
 
     if len(task.schema.targets) > BinGrid.MOST_AXES:
         return Experiment("vanilla", recipe=recipe)  # weights by the cells of a grid are for few targets
-    return experiment_for(DEFAULT_QUALITY, recipe) if stacked else Experiment(DEFAULT_METHOD, recipe=recipe)
+    if not stacked:
+        return Experiment(method_of_one(censored=task.censoring is not None), recipe=recipe)
+    return experiment_for(DEFAULT_QUALITY, recipe)
+
+
+def method_of_one(*, censored: bool) -> str:
+    """Return the method of one network for which none is named.
+
+    Args:
+        censored: whether labels are censored, which takes a likelihood of such labels.
+    """
+    if not censored:
+        return DEFAULT_METHOD
+    from tailwise.labels.censoring import CENSORED_METHOD  # needs NumPy, which `--help` does not load
+
+    return CENSORED_METHOD

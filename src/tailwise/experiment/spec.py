@@ -44,8 +44,8 @@ class Experiment:
             rows; predictions, distributions and errors are in target units. Parameters of the method in units of the
             target, such as a window, are then in units of the transformed one.
         censored_below: value that low labels were cut off at, target units: where it is the label, the true value lies
-            there or below. For the method ``"mixture"``, see :class:`tailwise.losses.MixtureLikelihood`; a prediction
-            beyond the limit then counts as no error.
+            there or below. For a stack and the method ``"mixture"``, see :class:`tailwise.losses.MixtureLikelihood`; a
+            prediction beyond the limit then counts as no error.
         censored_above: value that high labels were cut off at, such as 500001 for all dearer houses.
 
     Raises:

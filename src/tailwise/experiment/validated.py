@@ -91,7 +91,7 @@ def validated(
         model = replace(model, balance=choice.balance)
     pred = model.decided(replace(raw, pred=pred), Decision())
     if out_of_fold is not None:
-        leaderboard = Leaderboard.of(y, pred, out_of_fold.points, task.shots, choice, known.weight)
+        leaderboard = Leaderboard.of(y, pred, out_of_fold.points, task.shots, choice, known.weight, model.censoring)
         model = replace(model, leaderboard=leaderboard)
     if intervals:
         model = replace(model, intervals=RegionIntervals.fit(y, pred, task.shots, sample_weight=known.weight))

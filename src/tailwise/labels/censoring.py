@@ -65,6 +65,10 @@ class Censoring:
         """Whether each label is at a limit, the shape of ``y``."""
         return self.at_below(y) | self.at_above(y)
 
+    def side(self, y: ArrayLike) -> Floats:
+        """Return 1 for labels at the upper limit, -1 at the lower one and 0 for others, the shape of ``y``."""
+        return self.at_above(y).astype(np.float64) - self.at_below(y)
+
     def counted(self, y: ArrayLike, pred: ArrayLike) -> Floats:
         """Return predictions as errors count them: of a label at a limit, one beyond the limit is no error.
 

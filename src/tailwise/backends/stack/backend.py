@@ -15,7 +15,8 @@ from tailwise.backends.stack.media_folds import MediaStackFitting
 from tailwise.backends.stack.stack_settings import StackSettings
 from tailwise.backends.stack.stacked_model import KIND, StackedModel
 from tailwise.data.task import Task
-from tailwise.methods.build import Method
+from tailwise.labels.censoring import CENSORED_METHOD
+from tailwise.methods.build import Method, compose
 from tailwise.modalities.encoder_names import AUTO
 from tailwise.modalities.kinds import kinds, modality_named
 from tailwise.modalities.media_setup import check_files, check_kinds
@@ -56,7 +57,8 @@ class StackBackend:
         Raises:
             InputError: weights that do not work, several targets, a method, rows that are not in memory, fewer than 30
                 training and validation rows, a device that is not available, an expert whose package is not installed,
-                files of images or signals that cannot be used.
+                files of images or signals that cannot be used, censored labels without an expert that has their
+                likelihood.
         """
         settings = StackSettings.from_params(_without_media(params))
         if method.name != "vanilla":
@@ -74,6 +76,8 @@ class StackBackend:
                 f"a stack needs at least {_FEWEST_ROWS} rows to train on, got {n}; "
                 "use `quality='fast'` or another `model`"
             )
+        if task.censoring is not None:
+            _check_likelihood(settings, next(iter(task.censoring.given)))
         row_weights(sample_weight, task.count("train"))
         accelerator_for(recipe)  # refuse a device or precision before anything is trained
         for expert in settings.chosen:
@@ -99,6 +103,15 @@ class StackBackend:
 
     def silence(self) -> None:
         """Nothing to silence: each expert is silenced where it is trained."""
+
+
+def _check_likelihood(settings: StackSettings, limit: str) -> None:
+    """Raise unless one of the experts has a likelihood of censored labels."""
+    if not any(compose(expert.method).gives(CENSORED_METHOD) for expert in settings.chosen):
+        raise InputError(
+            f"`{limit}` needs an expert with a likelihood of censored labels; add 'mixture network' to the experts of "
+            "the stack"
+        )
 
 
 def _without_media(params: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import log_softmax, silu
 
 from tailwise.distributions.mixtures import Mixture
+from tailwise.labels.censoring import Censoring
 from tailwise.training.one_thread import one_thread
 
 Floats = NDArray[np.float64]
@@ -101,11 +102,23 @@ class Members(nn.Module):
         means = weighted.sum(0) + self.shift * torch.tanh(delta)
         return log_softmax(log_weights, -1), means, log_scales.clamp(*_LOG_SCALES)
 
-    def log_likelihood(self, z: Tensor, y: Tensor) -> Tensor:
-        """Return ``(members, n)`` log densities of standardized labels ``(n,)``."""
+    def log_likelihood(self, z: Tensor, y: Tensor, side: Tensor | None = None) -> Tensor:
+        """Return ``(members, n)`` log densities of standardized labels ``(n,)``; of censored ones, log masses.
+
+        Args:
+            z: ``(n, n_columns)`` standardized predictions of the experts.
+            y: ``(n,)`` standardized labels.
+            side: ``(n,)`` 1 where the true value lies at the label or above, -1 where at it or below, 0 where it is the
+                label; the likelihood of a censored label is the mass on that side (Tobin 1958).
+        """
         log_weights, means, log_scales = self(z)
         gap = (y[:, None] - means) * torch.exp(-log_scales)
-        return torch.logsumexp(log_weights - 0.5 * (gap * gap + _LOG_2PI) - log_scales, -1)
+        log_terms = log_weights - 0.5 * (gap * gap + _LOG_2PI) - log_scales
+        if side is not None:
+            of_row = side[:, None]
+            log_masses = log_weights + torch.special.log_ndtr(-of_row * gap)
+            log_terms = torch.where(of_row == 0, log_terms, log_masses)
+        return torch.logsumexp(log_terms, -1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,6 +154,7 @@ class Combiner:
         seconds: float | None = None,
         weight: Floats | None = None,
         forward: bool = False,
+        censoring: Censoring | None = None,
     ) -> Self:
         """Fit by maximum likelihood; each member stops early on the fold that it leaves out.
 
@@ -155,6 +169,7 @@ class Combiner:
             weight: ``(n,)`` how much each row counts in the likelihood.
             forward: whether folds are in the order of time, and a member is fitted to earlier folds alone; that of the
                 first fold, which has none, to this fold.
+            censoring: limits at which labels are censored, in their units.
         """
         with one_thread():
             generator = torch.Generator().manual_seed(recipe.seed)
@@ -162,13 +177,14 @@ class Combiner:
             members = Members(columns.shape[1], n_experts, folds, recipe, generator)
             combiner = cls(members, float(y.mean()), float(y.std()) or 1.0, *reach, recipe)
             label = torch.from_numpy((y - combiner.center) / combiner.scale).float()
+            side = None if censoring is None else torch.from_numpy(censoring.side(y)).float()
             number = np.arange(folds)[:, None]
             held = torch.from_numpy(fold[None, :] == number).float()
             used = torch.from_numpy(fold[None, :] < np.maximum(number, 1)).float() if forward else 1 - held
             z, counts = combiner._standardized(columns), torch.ones(len(label))
             if weight is not None:
                 counts = torch.from_numpy(weight / weight.mean()).float()
-            _train(members, z, label, (used, held, counts), recipe, generator, seconds)
+            _train(members, z, (label, side), (used, held, counts), recipe, generator, seconds)
         return combiner
 
     def predictive(self, columns: Floats) -> Mixture:
@@ -226,7 +242,7 @@ class Combiner:
 def _train(
     members: Members,
     z: Tensor,
-    y: Tensor,
+    labels: tuple[Tensor, Tensor | None],
     roles: tuple[Tensor, Tensor, Tensor],
     recipe: CombinerRecipe,
     generator: torch.Generator,
@@ -234,10 +250,11 @@ def _train(
 ) -> None:
     """Train all members at once and keep the best epoch of each.
 
-    Roles are what is 1 on the rows that a member is fitted to, and on those by which it stops early, ``(members, n)``,
-    and the weights of the rows, of mean 1.
+    Labels are standardized, beside the sides of censored ones, see :meth:`Members.log_likelihood`. Roles are what is 1
+    on the rows that a member is fitted to, and on those by which it stops early, ``(members, n)``, and the weights of
+    the rows, of mean 1.
     """
-    fitted, held, weight = roles
+    (y, side), (fitted, held, weight) = labels, roles
     optimizer = torch.optim.AdamW(members.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay)
     n = len(y)
     size = min(max(recipe.batch_size, n // 20), n)
@@ -250,7 +267,8 @@ def _train(
     for _ in range(recipe.epochs):
         for rows in torch.randperm(n, generator=generator)[: steps * size].view(steps, size):
             used = fitted[:, rows] * weight[rows]
-            loss = -(members.log_likelihood(z[rows], y[rows]) * used).sum(1) / used.sum(1).clamp(min=1)
+            of_rows = None if side is None else side[rows]
+            loss = -(members.log_likelihood(z[rows], y[rows], of_rows) * used).sum(1) / used.sum(1).clamp(min=1)
             optimizer.zero_grad()
             loss.sum().backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(members.parameters(), 5.0)
@@ -258,7 +276,7 @@ def _train(
             schedule.step()
         with torch.no_grad():
             judged = held * weight
-            score = -(members.log_likelihood(z, y) * judged).sum(1) / judged.sum(1)
+            score = -(members.log_likelihood(z, y, side) * judged).sum(1) / judged.sum(1)
             better = score < best - 1e-4
             for copy, parameter in zip(kept, members.parameters(), strict=True):
                 copy[better] = parameter[better]

@@ -15,7 +15,7 @@ from tailwise._parallel import in_parallel
 from tailwise.backends.protocol import OutOfFold, Outputs
 from tailwise.backends.stack.combiner import Combiner, CombinerRecipe
 from tailwise.backends.stack.experts import EVERY_LABEL, PLAIN, Expert
-from tailwise.backends.stack.hurdle_combiner import HurdleCombiner
+from tailwise.backends.stack.hurdle_combiner import HurdleCombiner, split_columns
 from tailwise.backends.stack.hurdle_experts import hurdle_experts, learns_zeros_apart, seen_by
 from tailwise.backends.stack.stack_settings import StackSettings
 from tailwise.backends.stack.stacked_model import StackedModel, StackInputs, combiner_columns
@@ -23,6 +23,7 @@ from tailwise.backends.stack.trained_fold import TrainedFold, train_fold
 from tailwise.data.task import Task
 from tailwise.distributions.label_density import REACH
 from tailwise.distributions.predictive import Predictive
+from tailwise.labels.censoring import Censoring
 from tailwise.model_selection import StratifiedRegressionGroupKFold, StratifiedRegressionKFold
 from tailwise.training.checkpoint import under
 from tailwise.training.epoch import Epoch
@@ -165,18 +166,18 @@ class StackFitting:
         y, fold = self.task.y[rows], self.fold[rows]
         columns = self.columns()
         every = combiner_columns(self.experts, columns)
-        learned = y[y > 0] if self.hurdle else y
-        margin = REACH * float(np.ptp(learned))
+        learned, amounts = (y[y > 0], split_columns(every)[0]) if self.hurdle else (y, every)
         combiner = (HurdleCombiner if self.hurdle else Combiner).fit(
             every,
             y,
             fold,
             n_experts=len(self.settings.chosen),
-            reach=(float(learned.min()) - margin, float(learned.max()) + margin),
+            reach=_reach(learned, amounts, self.task.censoring),
             recipe=CombinerRecipe(seed=self.recipe.seed),
             seconds=seconds,
             weight=self._weight(rows),
             forward=self.task.time is not None,
+            censoring=self.task.censoring,
         )
         known: Predictive = combiner.out_of_fold(every, fold)
         kept = self.trained
@@ -194,6 +195,26 @@ class StackFitting:
         outputs = Outputs(known.median(), known.std(), None, known)
         self._out_of_fold = OutOfFold(rows, outputs, points, plain=PLAIN)
         self._model = StackedModel(self.experts, kept, combiner)
+
+
+def _reach(y: NDArray[np.float64], columns: NDArray[np.float64], censoring: Censoring | None) -> tuple[float, float]:
+    """Return the lowest and the highest prediction of an expert that the combiner believes.
+
+    That is the range of the labels widened by ``REACH``. Where labels are censored true values may lie farther off, and
+    the bound on that side is at least the farthest out-of-fold prediction.
+
+    Args:
+        y: ``(n,)`` labels that the combiner is fitted to.
+        columns: ``(m, c)`` out-of-fold predictions.
+        censoring: limits of the labels.
+    """
+    margin = REACH * float(np.ptp(y))
+    low, high = float(y.min()) - margin, float(y.max()) + margin
+    if censoring is not None and censoring.below is not None:
+        low = min(low, float(columns.min()))
+    if censoring is not None and censoring.above is not None:
+        high = max(high, float(columns.max()))
+    return low, high
 
 
 def folds_of(task: Task, settings: StackSettings, seed: int) -> NDArray[np.int64]:

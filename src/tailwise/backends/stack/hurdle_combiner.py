@@ -48,7 +48,7 @@ class HurdleCombiner:
 
         The columns are those of the experts on labels above 0, then the two chances of 0.
         """
-        amounts, chances = _split(columns)
+        amounts, chances = split_columns(columns)
         above = y > 0
         return cls(
             ZeroChance.fit(chances, ~above, fold, weight, forward=forward),
@@ -64,12 +64,12 @@ class HurdleCombiner:
 
     def predictive(self, columns: Floats) -> TiltedMixture:
         """Return the distributions of rows, the mean of all members, from predictions ``(n, c)``."""
-        amounts, chances = _split(columns)
+        amounts, chances = split_columns(columns)
         return self._joined(self.zero.chance(chances), self.above.predictive(amounts))
 
     def out_of_fold(self, columns: Floats, fold: NDArray[np.int64]) -> TiltedMixture:
         """Return the distribution of each row by the members that were not fitted to it."""
-        amounts, chances = _split(columns)
+        amounts, chances = split_columns(columns)
         return self._joined(self.zero.out_of_fold(chances, fold), self.above.out_of_fold(amounts, fold))
 
     def _joined(self, chance: Floats, above: Mixture) -> TiltedMixture:
@@ -91,6 +91,6 @@ def load_combiner(folder: Path, description: Mapping[str, Any]) -> Combiner | Hu
     return kind.load(folder, description)
 
 
-def _split(columns: Floats) -> tuple[Floats, Floats]:
+def split_columns(columns: Floats) -> tuple[Floats, Floats]:
     """Return the columns of the experts on labels above 0, and the two chances of 0."""
     return columns[:, :-2], columns[:, -2:]

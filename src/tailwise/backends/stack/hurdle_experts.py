@@ -22,7 +22,8 @@ _OF_WHETHER = Bins.from_edges([-0.5, 0.5, 1.5])
 def has_many_zeros(task: Task, fold: NDArray[np.int64]) -> bool:
     """Whether a fifth of the labels in folds are 0, none is below, and those above are no counts.
 
-    Counts are left to :class:`tailwise.distributions.atoms.Lattice`, whose values all have masses.
+    Counts are left to :class:`tailwise.distributions.atoms.Lattice`, whose values all have masses. A 0 at which labels
+    are censored stands for values below it too, and is no value that many labels share.
 
     Args:
         task: a table with one target.
@@ -31,6 +32,8 @@ def has_many_zeros(task: Task, fold: NDArray[np.int64]) -> bool:
     y = task.y[fold >= 0]
     if task.units is not None and task.units.transform.forward(np.zeros(1))[0] != 0:
         return False
+    if task.censoring is not None and task.censoring.below is not None:
+        return False  # the lowest label is the limit
     return bool(zero_rows(y)) and bool(y.min() == 0) and Lattice.from_labels(y) is None
 
 
@@ -82,7 +85,7 @@ def seen_by(expert: Expert, task: Task, fold: NDArray[np.int64]) -> tuple[Task, 
     if expert.learns == WHETHER_ZERO:
         is_zero = (task.y == 0).astype(np.float64)
         shots = Shots.from_labels(is_zero[fold >= 0], _OF_WHETHER)
-        return replace(task, y=is_zero, shots=shots, relevance=None, units=None), fold
+        return replace(task, y=is_zero, shots=shots, relevance=None, units=None, censoring=None), fold
     if expert.learns == ABOVE:
         zero = task.y == 0
         left_out = zero & np.isin(task.part, ["train", "val"])

@@ -122,14 +122,17 @@ def without_fold(task: Task, fold: NDArray[np.int64], number: int) -> Task:
 
 
 def train_on(inner: Task, expert: Expert, recipe: Recipe) -> Fitting:
-    """Train an expert on the training rows of a task to the end, with a recipe of its own."""
-    backend = load_backend(expert.model)
+    """Train an expert on the training rows of a task to the end, with a recipe of its own.
+
+    Where labels are censored a mixture network has their likelihood; other experts take them for true values.
+    """
+    backend, method = load_backend(expert.model), compose(expert.method)
     backend.silence()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # about settings of experts, which are not the user's
         fitting = backend.start(
             inner,
-            compose(expert.method),
+            method if inner.censoring is None else method.censored(inner.censoring),
             recipe,
             params=expert.params,
             encoder=expert.encoder,
