@@ -128,9 +128,7 @@ class Decision:
     def tilted(self, predictive: Predictive, dial: "Dial", balance: float = 0.0) -> Predictive: ...
 
     @overload
-    def tilted(
-        self, predictive: VectorPredictive, dial: "TargetsDial", balance: float = 0.0
-    ) -> VectorPredictive: ...
+    def tilted(self, predictive: VectorPredictive, dial: "TargetsDial", balance: float = 0.0) -> VectorPredictive: ...
 
     def tilted(self, predictive: Any, dial: Any, balance: float = 0.0) -> Any:
         """Return the distributions under labels spread as the balance or the density says.
