@@ -33,10 +33,10 @@ demo: $(VENV)/.core
 	$(BIN)/tailwise train example:airports --target elevation --epochs 20 --out runs/demo --overwrite
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 
 test-slow: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 -m slow
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow
 
 faults: $(VENV)/.dev
 	TAILWISE_FAULTS=all $(BIN)/python -m pytest -n 2 -rP tests/faults
