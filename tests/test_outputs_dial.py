@@ -174,6 +174,10 @@ def test_the_command(tmp_path, capsys):
     assert run([*words, "-m", "mixture", "--balance", "0.5"]) == 0
     assert "mixture at balance 0.5" in capsys.readouterr().out
     assert [point["balance"] for point in json.loads((out / "trade_off.json").read_text())["curve"]][2] == 0.5
+    page = " ".join((out / "report.html").read_text().split())
+    assert "as if every value of each of y0, y1, y2, y3 were equally likely" in page
+    assert "MAE on the test rows in standard deviations of the targets" in page
+    assert "share a bin of the rarest label" in page
     files = [tmp_path / name for name in ("stored.csv", "half.csv", "labels.csv")]
     for file, options in zip(files, ([], ["--balance", "0.5"], ["--density", f"labels:{data}"]), strict=True):
         assert run(["predict", str(out), str(data), "-o", str(file), *options]) == 0

@@ -2,7 +2,10 @@ import numpy as np
 import pandas as pd
 
 import tailwise
+from tailwise import Shots
+from tailwise.distributions import Dial, Mixture
 from tailwise.experiment.spec import Experiment
+from tailwise.experiment.trade_off import trade_off
 from tailwise.training.recipe import Recipe
 
 
@@ -21,3 +24,13 @@ def test_the_curve_of_several_targets_is_that_of_distances():
         distances = np.sqrt(((point.pred - y) ** 2).sum(axis=1))
         np.testing.assert_allclose(point.mae["all"].value, distances.mean())
         assert not point.bias
+
+
+def test_an_interval_of_few_unequal_errors_does_not_fall_below_0():
+    y = np.repeat([0.0, 10.0], [50, 3])
+    near = Mixture(np.ones((53, 1)), np.r_[np.zeros(50), 10.0, 10.0, 1.0][:, None], np.full((53, 1), 0.1))
+    curve = trade_off(y, near, Dial.from_labels(y), Shots.from_labels(y, many=20, few=5), balances=(0,))
+    few = curve.points[0].mae["few"]
+    assert few.value == 3.0
+    assert few.low == 0.0
+    assert few.high > 6.0

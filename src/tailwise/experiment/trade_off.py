@@ -138,15 +138,15 @@ def _density(spread: ArrayLike, dial: Dial, shots: Shots, weight: NDArray[np.flo
 
 
 def _mean(errors: NDArray[np.float64], weight: NDArray[np.float64] | None) -> Interval:
-    """Return the mean with its 95 % interval by the central limit theorem."""
+    """Return the mean with its 95 % interval by the central limit theorem, cut off at 0: few errors may vary widely."""
     mean = float(np.average(errors, weights=weight))
     if errors.size < 2:
         return Interval(mean)
     if weight is not None:
         half = _NORMAL_95 * float(np.sqrt(np.sum((weight / weight.sum() * (errors - mean)) ** 2)))
-        return Interval(mean, mean - half, mean + half)
+        return Interval(mean, max(mean - half, 0.0), mean + half)
     half = _NORMAL_95 * float(errors.std(ddof=1)) / np.sqrt(errors.size)
-    return Interval(mean, mean - half, mean + half)
+    return Interval(mean, max(mean - half, 0.0), mean + half)
 
 
 def _thresholds(dial: Dial) -> list[float]:

@@ -173,6 +173,7 @@ def run_page(
         metrics=metrics,
         shown_metrics={key: about for key, about in metrics.items() if key != "sera" and key in known},
         few_targets=len(targets) <= _FEW_TARGETS,
+        unit=f"units of {target}" if len(targets) <= _FEW_TARGETS else "standard deviations of the targets",
         by_target=_by_target(y_true, y_pred, shots, targets, weight) if several else {},
         history=history,
         steps=steps,
