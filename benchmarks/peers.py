@@ -6,7 +6,8 @@
 
 ``split`` writes the training, validation and test rows of each table and seed; ``fit`` trains a peer on training and
 validation rows and writes its test predictions, unless they are there; ``report`` prints changes against the plain
-network that ``benchmarks/stack.py`` kept in the folder ``STACK``. Peers are installed apart, each with its defaults:
+network that ``benchmarks/stack.py`` kept in the folder ``STACK``, of peers that were fitted to all splits. Peers are
+installed apart, each with its defaults:
 
     pip install 'autogluon.tabular[lightgbm,catboost]'
     pip install catboost ngboost quantile-forest
@@ -133,16 +134,17 @@ def report(given: argparse.Namespace) -> None:
     import stack
 
     results: dict = {}
+    splits = [path.parent for path in given.out.glob("*/columns.json")]
+    peers = [peer for peer in PEERS if all((split / f"{peer}.json").exists() for split in splits)]
     for table, seed, task in _tasks(given):
         errors: dict = {}
         for name in (stack.PLAIN, "stack"):
             file = given.stack / table["name"] / f"{name.replace(' ', '-')}-{seed}.json"
             errors |= json.loads(file.read_text())["errors"]
-        for peer in PEERS:
+        for peer in peers:
             file = given.out / f"{table['name']}-{seed}" / f"{peer}.json"
-            if file.exists():
-                pred = np.array(json.loads(file.read_text())["pred"])
-                errors[peer] = stack.measured(task.rows_of("test")[1], pred, task.shots)
+            pred = np.array(json.loads(file.read_text())["pred"])
+            errors[peer] = stack.measured(task.rows_of("test")[1], pred, task.shots)
         results[table["name"], seed] = errors
     print("\n".join(stack.markdown(results, list(dict.fromkeys(name for name, _ in results)), given.seeds)))
 
