@@ -232,7 +232,7 @@ class TestCommand:
     @pytest.mark.parametrize(
         ("words", "reason"),
         [
-            (["--censored-above", "much"], "Input should be a valid number"),
+            (["--censored-above", "much"], "--censored-above takes a number, got 'much'"),
             (["--censored-above", "nan"], "--censored-above must be a finite number"),
             (["--censored-above", "99"], "no training label is at --censored-above 99"),
             (["--censored-below", "2"], "are below --censored-below 2"),

@@ -1,8 +1,11 @@
 """Checks of arguments, and the exception they raise."""
 
 import difflib
+import os
 from collections.abc import Iterable
+from itertools import islice
 from numbers import Real
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -40,6 +43,28 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     names = [short(choice) for choice in choices]
     known = ", ".join(names[: _most(names)])
     return f"; known are {known}" + (f" and {len(names) - _most(names)} more" if _most(names) < len(names) else "")
+
+
+_MOST_NAMES = 10_000  # in a folder, of those that are compared with a name
+
+
+def name_nearby(path: Path, *, folders: bool = False) -> str:
+    """Return a hint at the nearest name beside a path that does not exist, ``; did you mean 'houses.csv'?``.
+
+    It is empty if no name is near.
+
+    Args:
+        path: the path.
+        folders: whether only folders count.
+    """
+    try:
+        with os.scandir(path.parent) as entries:
+            seen = [e.name for e in islice(entries, _MOST_NAMES) if not e.name.startswith(".")]
+        near = difflib.get_close_matches(path.name, sorted(seen), n=3, cutoff=0.6)
+        found = next((name for name in near if not folders or (path.parent / name).is_dir()), None)
+    except (OSError, ValueError):  # a folder that is absent or may not be read, a name that no file can have
+        return ""
+    return "" if found is None else f"; did you mean {shown(path.parent / found)}?"
 
 
 _LONGEST, _LONGEST_LIST = 60, 150  # characters of a name or a cell, and of a list of names, in a message
@@ -167,8 +192,11 @@ def quantile_levels(values: object, name: str = "levels") -> list[float]:
 
 
 def label_array(y: ArrayLike, name: str = "y") -> NDArray[np.float64]:
-    """Return labels as a float64 vector; raise if they are empty, not one-dimensional or not finite."""
-    values = np.asarray(y, dtype=np.float64)
+    """Return labels as a float64 vector; raise if they are no numbers, empty, not one-dimensional or not finite."""
+    try:
+        values = np.asarray(y, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError(_no_numbers(y, name)) from None
     if values.ndim != 1:
         raise InputError(f"{name} must be one-dimensional, (n,), got shape {values.shape}")
     if values.size == 0:
@@ -180,6 +208,28 @@ def label_array(y: ArrayLike, name: str = "y") -> NDArray[np.float64]:
             f"{int(bad.argmax())}; drop or impute them first"
         )
     return values
+
+
+def _no_numbers(y: ArrayLike, name: str) -> str:
+    """Return what is wrong with labels that cannot be converted to numbers."""
+    try:
+        cells = np.asarray(y, dtype=object).ravel()
+    except ValueError:
+        cells = np.empty(0, dtype=object)
+    for place, cell in enumerate(cells):
+        if np.iterable(cell) and not isinstance(cell, str):
+            break
+        try:
+            float(cell)
+        except (TypeError, ValueError):
+            way_out = (
+                "convert it first, or read the table with tailwise.prepare, which reads numbers with currency signs, "
+                "thousands separators or decimal commas"
+                if any(letter.isdigit() for letter in str(cell))
+                else "choose a numeric target"
+            )
+            return f"{name} must hold numbers, got {shown(cell)} at position {place}; {way_out}"
+    return f"{name} must be a one-dimensional array of numbers, all rows of one length"
 
 
 def row_weights(weight: ArrayLike | None, n: int, name: str = "sample_weight") -> NDArray[np.float64] | None:

@@ -21,6 +21,7 @@ from tailwise.cli.export import export
 from tailwise.cli.flags import with_flags
 from tailwise.cli.launch import is_main, leave
 from tailwise.cli.lists import examples, methods
+from tailwise.cli.number_words import in_words
 from tailwise.cli.predict import predict
 from tailwise.cli.serve import serve
 from tailwise.cli.serve_model import serve_model
@@ -96,13 +97,14 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _run(arguments: Sequence[str]) -> int:
+    words = repeat_options(arguments) if arguments and arguments[0] in _REPEATING else list(arguments)
     try:
-        words = repeat_options(arguments) if arguments and arguments[0] in _REPEATING else list(arguments)
         code = app(args=words or ["--help"], standalone_mode=False)
     except InputError as mistake:
         return _print_error(str(mistake))
     except _UsageError as mistake:
-        return _print_error(mistake.format_message())
+        flags = getattr(getattr(mistake, "param", None), "opts", ())
+        return _print_error(in_words(mistake.format_message(), flags, words))
     except OSError as error:
         return _print_error(_of_system(error))
     if code == INTERRUPTED:  # typer turns Ctrl-C into this status and an empty line

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _WIDEST = 10_000
 _COLUMNS = ("rmse", "gm", "bmae", "bias")
+_HEADLINES = {"as_rows_come": "as rows come", "bmae": "evenly"}
 
 
 class Screen(Console):
@@ -97,7 +98,8 @@ def beside_table(
         table.add_column(Text(heading), justify="right")
     for name, pair in comparison.items():
         change = pair.text if pair.differs else "no difference"
-        table.add_row(name.capitalize(), number(pair.ours), number(pair.theirs), change)
+        heading = _HEADLINES.get(name, name).capitalize()
+        table.add_row(heading, number(pair.ours), number(pair.theirs), change)
     return table
 
 

@@ -76,3 +76,21 @@ def notes_on_cells(series: pd.Series, kind: Kind, reading: Reading) -> list[str]
             f"{shown(text[is_odd].iloc[0])} in row {first_row(is_odd)}: if they are errors, pass `numeric={column}`"
         ]
     return []
+
+
+def note_on_target(series: pd.Series, reading: Reading) -> list[str]:
+    """Return a note on how a target is read whose cells are numbers with marks; none for plain numbers.
+
+    Args:
+        series: the cells.
+        reading: how they are written.
+    """
+    if reading.form.plain or pd.api.types.is_numeric_dtype(series):
+        return []
+    read = numbers_of(series, reading).dropna()
+    if read.empty:
+        return []
+    place = read.index[0]
+    return [
+        f"target {shown(series.name)} is read as numbers, e.g. {shown(series[place])} = {read[place]:,.10g}",
+    ]

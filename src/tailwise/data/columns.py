@@ -9,7 +9,7 @@ import pandas as pd
 from tailwise._checks import InputError, did_you_mean, quoted, shown
 from tailwise._numbers import counted
 from tailwise.data.blocks import MOST_BLOCKS
-from tailwise.data.cell_notes import notes_on_cells
+from tailwise.data.cell_notes import note_on_target, notes_on_cells
 from tailwise.data.cell_rules import NO_RULES, CellRules
 from tailwise.data.cell_values import (
     Kind,
@@ -24,6 +24,7 @@ from tailwise.data.cell_values import (
 from tailwise.data.column_kinds import recognise
 from tailwise.data.lags import Lags
 from tailwise.data.reading import PLAIN, Reading
+from tailwise.data.row_numbers import note_on_identifier
 from tailwise.data.row_weight import ROLE
 from tailwise.data.seen import Seen, useless
 from tailwise.data.targets import named_target, require_column, target_names
@@ -195,8 +196,11 @@ class Schema:
             if known.reading != PLAIN:
                 how[name] = known.reading
             notes += [known.note] if known.note else []
-            notes += [] if name in forced else notes_on_cells(series, known.kind, known.reading)
+            if name not in forced:
+                of_cells = notes_on_cells(series, known.kind, known.reading)
+                notes += of_cells or note_on_identifier(series, known.kind, known.reading)
             examples += [known.example] if known.example else []
+        notes = [note for name in targets for note in note_on_target(frame[name], how.get(name, PLAIN))] + notes
         schema = cls(targets, tuple(columns), unused, tuple(media), how, notes=_few(notes, examples))
         if not columns and not media:
             raise InputError(

@@ -15,7 +15,7 @@ from typing import IO, Any, TextIO
 
 import pandas as pd
 
-from tailwise._checks import InputError, quoted, shown
+from tailwise._checks import InputError, name_nearby, quoted, shown
 from tailwise._files import replacing
 from tailwise.data.blocks import MOST_BLOCKS
 from tailwise.data.text_tables import column_names, read_text_table
@@ -53,7 +53,8 @@ class TableFile:
         """
         path = Path(path)
         if not _exists(path):
-            raise InputError(f"no file {shown(path)}; give a CSV, TSV or Parquet file, or example:NAME")
+            hint = name_nearby(path) or "; give a CSV, TSV or Parquet file, or example:NAME"
+            raise InputError(f"no file {shown(path)}{hint}")
         if path.is_dir():
             raise InputError(
                 f"{shown(path)} is a folder; `tailwise train, predict, evaluate, explain and diagnose` take "

@@ -133,6 +133,13 @@ def target_values(
     wrong = unread(series, values, empty=_EMPTY) & ~reading.is_missing(series)
     if wrong.any():
         cell = series[wrong].iloc[0]
+        filled = int((series.notna() & ~reading.is_missing(series)).sum())
+        if 2 * int(wrong.sum()) > filled:
+            raise InputError(
+                f"{role} {shown(target)} must be numeric, but {int(wrong.sum()):,} of {filled:,} cells are not, "
+                f"e.g. {shown(cell)} in row {first_row(wrong)}; it looks like a column of categories or texts: choose "
+                "a numeric column"
+            )
         raise InputError(
             f"{role} {shown(target)} must be numeric, but {are_not(wrong)}, "
             f"e.g. {shown(cell)} in row {first_row(wrong)}; correct them, or pass `missing={target}={cell}`"

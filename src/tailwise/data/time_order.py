@@ -14,6 +14,7 @@ from tailwise.data.column_kinds import recognise
 from tailwise.data.columns import Schema
 from tailwise.data.lags import Lags
 from tailwise.data.reading import PLAIN, Reading
+from tailwise.data.row_numbers import identifier_note
 from tailwise.data.rows import FrameRows, Rows
 from tailwise.data.targets import named_target, require_column, target_values
 
@@ -80,7 +81,8 @@ def seasons_alone(schema: Schema, name: str) -> Schema:
         columns = tuple(replace(one, kind="season") if one.name == name else one for one in schema.columns)
         return replace(schema, columns=columns)
     columns = tuple(one for one in schema.columns if one.name != name)
-    return replace(schema, columns=columns, unused={**schema.unused, name: ROLE})
+    notes = tuple(note for note in schema.notes if note != identifier_note(name))
+    return replace(schema, columns=columns, unused={**schema.unused, name: ROLE}, notes=notes)
 
 
 def dated_columns(schema: Schema, frame: pd.DataFrame) -> tuple[str, ...]:

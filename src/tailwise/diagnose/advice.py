@@ -9,13 +9,14 @@ from tailwise.diagnose.imbalance_advice import (
     weights_tried,
 )
 from tailwise.diagnose.table_advice import dated_rows, leak, same_rows, useless_columns, weak_columns
-from tailwise.diagnose.value_advice import codes, few_values, fine_bins, heavy_tails, odd_values
+from tailwise.diagnose.value_advice import codes, few_values, fine_bins, heavy_tails, many_zeros, odd_values
 from tailwise.experiment.commands import Commands
 
 _RULES = (
     codes,
     leak,
     few_values,
+    many_zeros,
     weak_columns,
     same_rows,
     dated_rows,

@@ -8,6 +8,7 @@ from sklearn.metrics import r2_score
 from sklearn.tree import DecisionTreeRegressor
 
 from tailwise.data.columns import Schema
+from tailwise.data.row_numbers import numbers_rows
 from tailwise.data.targets import FEWEST_ROWS
 from tailwise.data.time_order import dated_columns
 from tailwise.diagnose.facts import Columns, Duplicates, Suspect
@@ -17,7 +18,6 @@ Array = NDArray[np.float64]
 
 _PERFECT = 0.99
 _MOST_ROWS, _TREE_DEPTH, _FOLDS = 5_000, 6, 5
-_NAMES_OF_IDENTIFIERS = frozenset({"id", "uid", "uuid", "key", "index"})
 
 
 def count_duplicates(features: pd.DataFrame, y: Array) -> Duplicates:
@@ -52,19 +52,10 @@ def describe_columns(table: pd.DataFrame, schema: Schema, features: pd.DataFrame
         kinds={kind: kinds.count(kind) for kind in dict.fromkeys(kinds)},
         unused=dict(schema.unused),
         constant=constant,
-        identifiers=tuple(name for name in numbers if _numbers_rows(features[name], name)),
+        identifiers=tuple(name for name in numbers if numbers_rows(features[name], name)),
         suspects=_suspects(features[numbers], y, seed),
         dates=dated_columns(schema, table),
     )
-
-
-def _numbers_rows(values: pd.Series, name: str) -> bool:
-    """Return whether a column of different whole numbers numbers the rows or is named like an identifier."""
-    x = values.to_numpy()
-    if not np.isfinite(x).all() or (x != np.round(x)).any() or np.unique(x).size < x.size:
-        return False
-    words = name.lower().replace("-", "_").split("_")
-    return bool(np.ptp(x) + 1 <= 2 * x.size) or not _NAMES_OF_IDENTIFIERS.isdisjoint(words)
 
 
 def _suspects(features: pd.DataFrame, y: Array, seed: int) -> tuple[Suspect, ...]:

@@ -12,6 +12,7 @@ from tailwise._checks import InputError, shown, whole
 from tailwise._numbers import counted
 from tailwise.data.cell_rules import CellRules
 from tailwise.data.columns import Schema
+from tailwise.data.row_numbers import identifier_note
 from tailwise.data.row_weight import ROLE, check_weight_column, read_weights
 from tailwise.data.splits import SPLIT_COLUMN, check_groups, looks_like_split
 from tailwise.data.targets import check_target, check_target_cells, require_column, target_reading, target_values
@@ -144,6 +145,7 @@ def diagnose(
         media=media,
         hint=how_to_name(),
         rules=rules,
+        readings={target: reading},
     )
     notes += schema.notes
     features = schema.features(table)
@@ -170,6 +172,8 @@ def diagnose(
             else f"only {kinds} vary, which the quick model cannot use, so none was trained"
         )
     spikes = find_spikes(y)
+    described = describe_columns(table, schema, features, y, seed)
+    in_advice = {identifier_note(name) for name in described.identifiers}
     diagnosis = Diagnosis(
         target=describe_target(y, target, missing=int(values.isna().sum())),
         density=describe_density(regions, bin_rule(regions.scalar_bins, bin_width, n_bins)),
@@ -180,10 +184,10 @@ def diagnose(
         duplicates=count_duplicates(
             features.join(table[[name for medium in media for name in medium.columns]].astype(str)), y
         ),
-        columns=describe_columns(table, schema, features, y, seed),
+        columns=described,
         model=model,
         advice=(),
-        notes=tuple(notes),
+        notes=tuple(note for note in notes if note not in in_advice),
     )
     choices = {
         "drop": drop,

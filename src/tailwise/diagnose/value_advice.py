@@ -5,11 +5,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from tailwise._numbers import number
-from tailwise.diagnose.facts import FEW_VALUES, Advice, Diagnosis
+from tailwise.diagnose.facts import FEW_VALUES, Advice, Diagnosis, Spike
 from tailwise.experiment.commands import Commands
 
 _HEAVY_REACH = 10.0
 _CROWDED, _MOST_BINS = 0.1, 5_000
+_MANY_ZEROS = 0.2  # fraction of the labels from which a stack learns the chance of 0 apart
 
 
 def few_values(diagnosis: Diagnosis, _: Commands) -> Iterator[Advice]:
@@ -84,12 +85,33 @@ def codes(diagnosis: Diagnosis, commands: Commands) -> Iterator[Advice]:
         )
 
 
+def many_zeros(diagnosis: Diagnosis, commands: Commands) -> Iterator[Advice]:
+    """Advise the default on a target with many zeros, none of them a limit for certain."""
+    zero = _many_zeros(diagnosis)
+    if zero is not None:
+        yield Advice(
+            f"many zeros: {zero.rows:,} rows ({zero.share:.0%}) have exactly 0, and none has less",
+            "train the default: a stack learns the chance of 0 apart from the values above 0, unless they are counts; "
+            "only if 0 stands for values below it that were cut off (censoring), give the limit: predictions can then "
+            "lie below 0",
+            "a 0 that was measured, such as no payment, is right as it is; one that was cut off means only that the "
+            "true value is at most 0. See docs/how-to/many-zeros.md",
+            (commands.train(), commands.train(None, "--censored-below", "0")),
+        )
+
+
+def _many_zeros(diagnosis: Diagnosis) -> Spike | None:
+    """Return the heap of zeros at the low end, if at least a fifth of the rows are in it and 0 is no code."""
+    zeros = (spike for spike in diagnosis.spikes if spike.value == 0 and spike.where == "low" and not spike.code)
+    return next((spike for spike in zeros if spike.share >= _MANY_ZEROS), None)
+
+
 def odd_values(diagnosis: Diagnosis, commands: Commands) -> Iterator[Advice]:
     """Advise on heaps at a limit or at a value inside."""
     heaps = [spike for spike in diagnosis.spikes if not spike.code]
     inside = [spike for spike in heaps if spike.where == "inside"]
     for spike in heaps:
-        if spike.where == "inside":
+        if spike.where == "inside" or spike == _many_zeros(diagnosis):
             continue
         low = spike.where == "low"
         least, beyond = ("smallest", "below") if low else ("largest", "above")

@@ -42,7 +42,7 @@ def numbers(values: ArrayLike, name: str) -> Floats:
             raise ValueError
         return array.astype(np.float64)
     except (TypeError, ValueError):
-        raise InputError(f"{name} must be numbers in an array of one shape, got {_shown(values)}") from None
+        raise InputError(f"{name} must be a number or an array of numbers, got {_shown(values)}") from None
 
 
 def scalar(value: object, name: str) -> float:

@@ -23,6 +23,7 @@ from tailwise.data.task import Task
 from tailwise.distributions.decisions import Loss
 from tailwise.distributions.label_density import Target
 from tailwise.distributions.predictive import Predictive
+from tailwise.distributions.row_arrays import numbers
 from tailwise.estimators.described_experiment import experiment_of
 from tailwise.estimators.row_times import latest, times_of
 from tailwise.experiment.fit import fit
@@ -236,7 +237,13 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         Raises:
             InputError: a threshold that is not a number, a model without distributions.
         """
-        return self.predict_distribution(X, balance=balance, density=density).above(threshold)
+        thresholds = numbers(threshold, "threshold")
+        predictive = self.predict_distribution(X, balance=balance, density=density)
+        if thresholds.ndim == 1 and len(thresholds) != len(predictive):
+            raise InputError(
+                f"threshold must be one number, or one a row ({len(predictive)},), got shape {thresholds.shape}"
+            )
+        return predictive.above(thresholds)
 
     def predict_distribution(
         self, X: Any, *, balance: float | None = None, density: Target | None = None
@@ -450,8 +457,8 @@ def _codes(groups: NDArray[np.generic], row: NDArray[np.int64]) -> NDArray[np.in
 
 def _check_finite(frame: pd.DataFrame) -> None:
     """Raise for infinity, as scikit-learn does for arrays; missing values are allowed."""
-    numbers = frame.select_dtypes("number")
-    if np.isinf(numbers.to_numpy(dtype=np.float64, na_value=np.nan)).any():
+    numeric = frame.select_dtypes("number")
+    if np.isinf(numeric.to_numpy(dtype=np.float64, na_value=np.nan)).any():
         raise ValueError("Input X contains infinity or a value too large for dtype('float64').")
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tailwise._checks import InputError, quoted
+from tailwise._checks import InputError, name_nearby, quoted
 from tailwise._files import UNFINISHED, file_digest, names_besides, naming, sync, write_json, write_text
 from tailwise._stored import read_stored, read_stored_lines
 from tailwise.runs.lock import locked
@@ -263,7 +263,7 @@ def open_run(run: str | Path) -> Path:
     """
     out = Path(run)
     if not out.is_dir():
-        raise InputError(f"no run folder {str(run)!r}")
+        raise InputError(f"no run folder {str(run)!r}{name_nearby(out, folders=True)}")
     if is_half_moved(out, _TOP):
         with locked(out):
             settle(out, _TOP)

@@ -8,7 +8,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from tailwise._checks import InputError
+from tailwise._checks import InputError, name_nearby
 from tailwise.runs.folder import CONFIG
 from tailwise.runs.set_aside import MANIFEST
 from tailwise.serve.files import read_bytes
@@ -48,7 +48,8 @@ class Library:
 
     def __init__(self, root: Path) -> None:
         if not root.exists():
-            raise InputError(f"no folder {str(root)!r}; name the folder that holds your runs, such as runs")
+            hint = name_nearby(root, folders=True) or "; name the folder that holds your runs, such as runs"
+            raise InputError(f"no folder {str(root)!r}{hint}")
         if not root.is_dir():
             raise InputError(f"{str(root)!r} is a file; name the folder that holds your runs")
         self.root = root.resolve()

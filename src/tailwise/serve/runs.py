@@ -34,7 +34,7 @@ class Run:
         changed: time of finishing, or of the last change, seconds since 1970.
         reason: reason why the run is broken.
         target: target column, the unit of the errors.
-        method: method string.
+        method: method string, and the transform of the target if there is one.
         label: label of the run: model and method.
         model: model, or encoder of a network.
         data: name of the table.
@@ -136,7 +136,7 @@ def read_run(root: Path, folder: Path, name: str, stamp: tuple[Any, ...]) -> Run
         "finished" if finished else "in progress",
         changed,
         target=_word(", ".join(map(str, named)) if isinstance(named := config.get("target", ""), list) else named),
-        method=_word(method.get("name", "")),
+        method=_word(method.get("name", "")) + _of_target(config),
         label=_word(config.get("label") or method.get("name", "")),
         model=_word(model.get("encoder") or model.get("name", "")),
         data=_word(_mapping(config.get("data")).get("name", "")),
@@ -216,6 +216,12 @@ def stamp_of(path: Path) -> tuple[int, int]:
 def seconds(stamp: tuple[int, int]) -> float:
     """Return a stamp as seconds since 1970, within the range of dates."""
     return min(max(stamp[0] / 1e9, 0.0), _LATEST)
+
+
+def _of_target(config: Mapping[str, Any]) -> str:
+    """Return the transform of the target as a method's name ends, empty if there is none."""
+    transform = config.get("transform")
+    return f" on {_word(transform)}" if isinstance(transform, str) and transform else ""
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

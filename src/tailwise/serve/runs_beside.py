@@ -6,7 +6,7 @@ from typing import Any
 
 from tailwise.serve.runs import Run
 
-_SHOWN = ("data", "target", "table", "method", "model", "recipe", "balance", "within")
+_SHOWN = ("data", "target", "table", "method", "model", "recipe", "balance", "within", "transform")
 _OF_COLUMNS = ("drop", "nominal", "numeric", "date")  # choices of a table that move no row to another part
 _LEFT_OUT = ("data.sha256",)
 _LONGEST = 80
