@@ -240,7 +240,7 @@ def test_a_difference_inside_the_intervals_is_no_difference():
     assert ">no difference</span> as rows come" in text
     better = page(other=OtherRun("vanilla", PRED + 100))
     assert ">no difference</span> as rows come" not in better
-    assert re.search(r'<span class="better">-\d+ % better</span> as rows come', better)
+    assert re.search(r'<span class="better">\d+ % lower error</span> as rows come', better)
 
 
 def test_a_small_difference_on_every_row_is_a_difference():
@@ -249,6 +249,15 @@ def test_a_small_difference_on_every_row_is_a_difference():
     assert marginal.high > pairs["all"].theirs
     assert pairs["all"].differs
     assert pairs["all"].text == "-5 %"
+    assert pairs["all"].short == "5 % lower error"
+    assert compare(Y, Y + 1.1 * (PRED - Y), PRED, SHOTS)["all"].short == "10 % higher error"
+
+
+def test_a_constant_with_a_lower_error_is_named_at_the_top():
+    words = "As rows come, the error is larger than that of always predicting 0"
+    text = page(beaten_by_constant=words)
+    assert text.index(f"<strong>{words}</strong>") < text.index('<ul class="tiles">')
+    assert words not in page()
 
 
 def test_runs_of_one_method_are_told_apart_everywhere():

@@ -12,6 +12,19 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
+def error_change(ratio: float) -> str:
+    """Return in words how an error differs from another one, given their ratio.
+
+    >>> error_change(0.93), error_change(1.161), error_change(0.998), error_change(1.0)
+    ('7 % lower error', '16 % higher error', 'less than 1 % lower error', 'the same error')
+    """
+    if ratio == 1:
+        return "the same error"
+    percent = f"{100 * abs(ratio - 1):,.0f}"
+    size = "less than 1" if percent == "0" else percent
+    return f"{size} % {'lower' if ratio < 1 else 'higher'} error"
+
+
 def counted(count: int, noun: str) -> str:
     """Return a count with its noun.
 

@@ -7,6 +7,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from tailwise._numbers import error_change
 from tailwise.experiment.balance_choice import BalanceChoice
 from tailwise.labels.censoring import Censoring
 from tailwise.labels.shots import Shots
@@ -160,4 +161,4 @@ def _changes(ours: Standing, theirs: Standing) -> str:
         "evenly over values": (ours.evenly, theirs.evenly),
         **{f"{region}-shot": (error, theirs.mae[region]) for region, error in ours.mae.items()},
     }
-    return ", ".join(f"{words} {mine / other - 1:+.0%}" for words, (mine, other) in pairs.items() if other > 0)
+    return ", ".join(f"{error_change(mine / other)} {words}" for words, (mine, other) in pairs.items() if other > 0)
