@@ -205,6 +205,7 @@ class TestRun:
         rows = re.findall(r'<th scope="row">(.*?)</th>', section)
         assert rows == [f"stack at balance {saved['choice']['balance']:g}", *names[1:]]
         for rival in ("a plain network", "plain LightGBM"):
+            assert page.count(f"Against {rival}, out of fold: ") == 1 + (rival == "plain LightGBM")  # and at the top
             assert re.search(rf"Against {rival}, out of fold: \S[^.]* error as rows come", page)
         assert "The model of the best validation score is kept" not in page
         assert page.index("Errors against a plain network, on the same ") < page.index("<h2>")

@@ -85,13 +85,14 @@ class Leaderboard:
     @property
     def verdict(self) -> list[str]:
         """One sentence a rival, a plain network and LightGBM: how the stack's errors differ from theirs."""
+        return [sentence for name in RIVALS if (sentence := self.against(name))]
+
+    def against(self, rival: str) -> str:
+        """Return how the stack's errors differ from those of one of :data:`RIVALS`; empty if that has no line."""
         by_name = {one.name: one for one in self.standings}
-        ours = by_name[STACK]
-        return [
-            f"Against {words}, out of fold: {_changes(ours, by_name[name])}."
-            for name, words in RIVALS.items()
-            if name in by_name
-        ]
+        if rival not in by_name:
+            return ""
+        return f"Against {RIVALS[rival]}, out of fold: {_changes(by_name[STACK], by_name[rival])}."
 
     def _repr_html_(self) -> str:
         """Return tables for a notebook."""

@@ -162,7 +162,7 @@ def run_page(
         name=name,
         other_name="" if other is None else beside_name,
         beside_name=beside_name,
-        answer=answer(regions, target, changes or {}, others, beside_name),
+        answer=answer(regions, target, changes or {}, others, beside_name, leaderboard),
         headlines=HEADLINES,
         fewest=FEWEST_TO_SPEAK,
         data=data,
