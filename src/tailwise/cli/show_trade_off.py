@@ -46,7 +46,6 @@ def trade_off_table(
         table.add_row("as given", *(number(values[name]) for name in shown), number(errors["all"]["bmae"]))
     for point in curve.points:
         mark = " *" if point.balance == curve.balance and as_given is None else ""
-        table.add_row(
-            f"{point.balance:g}{mark}", *(number(error.value) for error in point.shown.values()), number(point.bmae)
-        )
+        values_at = [number(error.value) for error in point.shown.values()]
+        table.add_row(f"{point.balance:g}{mark}", *values_at, number(point.bmae))
     return table
