@@ -12,6 +12,15 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
+def cell_number(value: float) -> str:
+    """Format the cell of a column: like :func:`number`, and whole numbers from 1000 to 2999, such as years, plainly.
+
+    >>> cell_number(2015.0), cell_number(2015.5), cell_number(3100.0)
+    ('2015', '2,016', '3,100')
+    """
+    return f"{value:.0f}" if value in range(1000, 3000) else number(value)
+
+
 def error_change(ratio: float) -> str:
     """Return in words how an error differs from another one, given their ratio.
 
