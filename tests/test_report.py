@@ -34,7 +34,7 @@ from tailwise.report.features import FeatureMap, feature_rows, map_chart, simila
 from tailwise.report.kept_epoch import kept_epoch, why_stopped
 from tailwise.report.page import run_page
 from tailwise.report.run_answer import answer as run_answer
-from tailwise.report.trade_off_charts import pit_chart, reliability_chart, trade_off_chart
+from tailwise.report.trade_off_charts import exchange_chart, pit_chart, reliability_chart, trade_off_chart
 from tailwise.report.trust_charts import LEVELS, calibration_chart, coverage_by_level, residual_chart
 
 RNG = np.random.default_rng(0)
@@ -270,6 +270,18 @@ def test_plain_lightgbm_stands_in_the_answer_of_a_stack():
     assert line.startswith("Against plain LightGBM, out of fold: 9")
     assert " % lower error as rows come, " in line
     assert run_answer({}, "price", {}, {}, "", Leaderboard((ours,), None)).out_of_fold == ""
+
+
+def test_names_under_the_exchange_chart_stand_one_below_another():
+    svg = exchange_chart(DIAL, Y, [("stack", PRED), ("a plain network", PRED + 1)], SHOTS)
+    legend = svg[svg.index('class="legend_1"') :]
+    places = [
+        re.search(rf' x="([\d.]+)" y="([\d.]+)"[^>]*>{name}<', legend)
+        for name in ("the dial, balance 0 to 1", "stack", "a plain network")
+    ]
+    assert len({place[1] for place in places}) == 1
+    heights = [float(place[2]) for place in places]
+    assert all(after - before > 10 for before, after in pairwise(heights))
 
 
 def test_a_constant_with_a_lower_error_is_named_at_the_top():
