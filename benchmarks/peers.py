@@ -114,7 +114,7 @@ def fit(given: argparse.Namespace) -> None:
     """Train a peer on every split, unless its predictions are there."""
     for folder in sorted(path.parent for path in given.out.glob("*/columns.json")):
         file = folder / f"{given.peer}.json"
-        if file.exists():
+        if file.exists() or _seed(folder) >= given.seeds:
             continue
         columns = json.loads((folder / "columns.json").read_text())
         dtypes = dict.fromkeys(columns["nominal"], str)
@@ -122,11 +122,14 @@ def fit(given: argparse.Namespace) -> None:
             pd.read_csv(folder / f"{part}.csv", dtype=dtypes, keep_default_na=True) for part in ("train", "val", "test")
         ]
         started = time.perf_counter()
-        seed = int(folder.name.rsplit("-", 1)[1])
-        pred = PEERS[given.peer](tuple(rows), columns["target"], columns["nominal"], seed)
+        pred = PEERS[given.peer](tuple(rows), columns["target"], columns["nominal"], _seed(folder))
         seconds = time.perf_counter() - started
         file.write_text(json.dumps({"seconds": seconds, "pred": np.asarray(pred, dtype=float).tolist()}))
         print(f"{folder.name} {given.peer} {seconds:.0f} s", file=sys.stderr, flush=True)
+
+
+def _seed(split: Path) -> int:
+    return int(split.name.rsplit("-", 1)[1])
 
 
 def report(given: argparse.Namespace) -> None:
@@ -134,7 +137,7 @@ def report(given: argparse.Namespace) -> None:
     import stack
 
     results: dict = {}
-    splits = [path.parent for path in given.out.glob("*/columns.json")]
+    splits = [path.parent for path in given.out.glob("*/columns.json") if _seed(path.parent) < given.seeds]
     peers = [peer for peer in PEERS if all((split / f"{peer}.json").exists() for split in splits)]
     for table, seed, task in _tasks(given):
         errors: dict = {}
@@ -177,9 +180,9 @@ def main() -> None:
     for name, function in (("split", split), ("fit", fit), ("report", report)):
         step = steps.add_parser(name)
         step.set_defaults(function=function)
+        step.add_argument("--seeds", type=int, default=3)
         if name != "fit":
             step.add_argument("tables", type=Path)
-            step.add_argument("--seeds", type=int, default=3)
             step.add_argument("--rows", type=int, default=2500)
         step.add_argument("out", type=Path)
         if name == "fit":

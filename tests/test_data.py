@@ -15,6 +15,7 @@ from tailwise.data.splits import balanced_split, random_split
 from tailwise.data.table_files import read_table
 from tailwise.data.targets import target_values
 from tailwise.experiment.prepare import prepare
+from tailwise.metrics.region_errors import error_as_rows_come
 from tailwise.sampling import SMOGN
 
 RNG = np.random.default_rng(0)
@@ -249,6 +250,27 @@ class TestExamples:
     def test_unknown(self):
         with pytest.raises(InputError, match=r"unknown example 'airport'; did you mean 'airports'\?"):
             load_source("example:airport")
+
+
+class TestHowRowsCome:
+    """Errors as rows come are those that new rows have, whatever the split takes out of the training rows."""
+
+    @pytest.mark.parametrize("split", ["balanced", "random"])
+    def test_the_error_of_the_test_rows_is_that_of_the_table(self, split):
+        rng = np.random.default_rng(0)
+        y = rng.exponential(10.0, 20_000)
+        task = prepare(pd.DataFrame({"x": y, "y": y}), "y", split=split, seed=1)
+        error = 0.1 * y**2  # larger where values are rare
+        _, tested = task.rows_of("test")
+        found = error_as_rows_come(tested, tested + 0.1 * tested**2, task.shots)
+        assert found == pytest.approx(error.mean(), rel=0.1)
+        as_trained = np.average(0.1 * task.y[task.part == "train"] ** 2)
+        assert (as_trained < 0.85 * error.mean()) == (split == "balanced")
+
+    def test_masked_rows_do_not_count(self):
+        frame = pd.DataFrame({"x": np.arange(600.0), "y": np.tile(np.arange(6.0), 100)})
+        task = prepare(frame, "y", split="balanced", mask_target=[(1.5, 2.5)])
+        assert task.shots.population.sum() == (task.part != "masked").sum()
 
 
 class TestBalancedSplit:

@@ -243,7 +243,7 @@ def test_regions_follow_rows_and_headlines_follow_weights():
     plain, weighted = prepare(frame.drop(columns="w"), "price"), prepare(frame, "price", weight="w")
     np.testing.assert_array_equal(plain.shots.counts, weighted.shots.counts)
     np.testing.assert_array_equal(plain.part, weighted.part)
-    assert weighted.shots.mass.sum() == pytest.approx(weighted.weight[weighted.part == "train"].sum())
+    assert weighted.shots.mass.sum() == pytest.approx(weighted.weight.sum())  # a balanced split takes rare rows
     loaded = Shots.from_json(json.loads(json.dumps(weighted.shots.to_json())))
     np.testing.assert_array_equal(loaded.population, weighted.shots.population)
     assert "w" not in [column.name for column in weighted.schema.columns]

@@ -70,7 +70,8 @@ def outputs_table(outputs: Sequence[Standing], *, title: str) -> Table:
 def _table(standings: Sequence[Standing], title: str, unit: str, names: dict[str, str]) -> Table:
     regions = list(standings[0].mae)
     caption = Text(
-        f"MAE in units of {unit}; as rows come: bins count by their training rows; evenly: every bin counts the same"
+        f"MAE in units of {unit}; as rows come: bins count by how many rows they have; evenly: every bin counts the "
+        "same"
     )
     table = Table(title=Text(title), caption=caption, box=SIMPLE_HEAD)
     table.add_column("model", style="bold")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tailwise.compare.cell import Cell
 
 _RESAMPLES = 1000
-_OVER_BINS = ("bmae", "as_rows_come")  # metrics that are means over bins, of equal weight or by their training rows
+_OVER_BINS = ("bmae", "as_rows_come")  # metrics that are means over bins, of equal weight or by how many rows they have
 
 
 @dataclass(frozen=True)

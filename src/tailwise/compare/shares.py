@@ -23,8 +23,8 @@ def shares_tested(table: "Task") -> dict[str, float]:
         table: a prepared table.
 
     Returns:
-        Fractions of ``all``, ``come`` (bins by their training rows), ``evenly`` (all bins alike), ``many``, ``medium``
-        and ``few``, without those that have no test rows.
+        Fractions of ``all``, ``come`` (bins by how many rows they have), ``evenly`` (all bins alike), ``many``,
+        ``medium`` and ``few``, without those that have no test rows.
     """
     test = table.part == "test"
     bins = table.shots.bins

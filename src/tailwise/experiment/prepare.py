@@ -319,6 +319,8 @@ def assemble(
 ) -> Task:
     """Return a task whose regions and relevance come from its training labels.
 
+    How rows come is counted over training rows, or over all rows that a balanced split has drawn its parts from.
+
     Args:
         rows: rows with a target.
         row: ``(n,)`` position of each in the source.
@@ -343,7 +345,11 @@ def assemble(
     else:
         many, few = shots if shots is not None else (None, None)
         of_bins = Shots.from_labels(y_train, bins, many=many, few=few, gaps=gaps)
-    of_bins = of_bins.weighted(y_train, None if weight is None else weight[is_train])
+    if split == "balanced":  # it takes more of the rare rows: rows come as those of all parts together do
+        come = part != "masked"
+        of_bins = of_bins.weighted(y[come], np.ones(int(come.sum())) if weight is None else weight[come])
+    else:
+        of_bins = of_bins.weighted(y_train, None if weight is None else weight[is_train])
     relevance = Relevance.extremes(y_train) if y_train.ndim == 1 else None
     return Task(rows, row, y, part, split, schema, of_bins, relevance, **{"notes": [], **more}, weight=weight)
 

@@ -35,8 +35,9 @@ class Shots:
         few: number of rows below which a bin is few-shot.
         gaps: ranges that were removed from training, if any.
         given: ``(n_bins,)`` region of each bin as an index into ``REGIONS``, in place of counts and thresholds.
-        mass: ``(n_bins,)`` sum of the weights of the training rows in each bin, where rows have weights. Regions
-            follow the number of rows all the same, since a model learns from rows; ``mass`` says how rows come.
+        mass: ``(n_bins,)`` how rows come, where that is not as the training rows do: the rows of each bin in all parts
+            of a balanced split, or the sum of their weights. Regions follow the number of training rows all the same,
+            since a model learns from rows.
 
     Raises:
         InputError: thresholds that are negative, or few above many; given regions that are not one per bin.
@@ -164,8 +165,8 @@ class Shots:
         above = float(counts[list(many)].min()) - 1.0 if len(many) else float(counts.max(initial=0))
         return cls(bins, counts, many=max(above, least), few=least, gaps=gaps, given=codes)
 
-    def weighted(self, y_train: ArrayLike, weight: NDArray[np.float64] | None) -> Self:
-        """Return these regions with the sum of ``(n,)`` weights of the training rows in each bin; none without weights.
+    def weighted(self, y: ArrayLike, weight: NDArray[np.float64] | None) -> Self:
+        """Return these regions for rows that come as labels ``(n,)`` with weights ``(n,)`` do; none without weights.
 
         Example:
             >>> shots = Shots.from_labels([1.0, 1.0, 2.0], Bins.from_edges([0.5, 1.5, 2.5]))
@@ -174,7 +175,7 @@ class Shots:
         """
         if weight is None:
             return self
-        mass = np.bincount(self.bins.index(y_train), weight, self.bins.n_bins).astype(np.float64)
+        mass = np.bincount(self.bins.index(y), weight, self.bins.n_bins).astype(np.float64)
         return replace(self, mass=mass)
 
     def of_output(self, j: int) -> "Shots":
@@ -201,7 +202,7 @@ class Shots:
 
     @property
     def population(self) -> NDArray[Any]:
-        """``(n_bins,)`` training rows in each bin, or the sum of their weights: how rows come, on any scale."""
+        """``(n_bins,)`` rows in each bin, or the sum of their weights: how rows come, on any scale."""
         return self.counts if self.mass is None else self.mass
 
     @property

@@ -69,11 +69,11 @@ def region_errors(
 def error_as_rows_come(
     y_true: ArrayLike, y_pred: ArrayLike, shots: Shots, *, sample_weight: ArrayLike | None = None
 ) -> float:
-    """Return the mean absolute error of rows whose labels come as those of the training rows do.
+    """Return the mean absolute error of rows that come as :attr:`Shots.population` says.
 
-    The mean error of each bin counts by the bin's share of the training rows (post-stratification), or of their weights
-    if they have some; bins without rows here are left out. So rows of a balanced split show how a model does on rows as
-    they come.
+    The mean error of each bin counts by the bin's share of the rows (post-stratification), or of their weights if they
+    have some; bins without rows here are left out. So rows of a balanced split show how a model does on rows as they
+    come.
 
     Args:
         y_true: ``(n,)`` or ``(n, K)`` labels, target units.
@@ -101,7 +101,7 @@ def mean_as_rows_come(
     *,
     sample_weight: ArrayLike | None = None,
 ) -> float:
-    """Return the mean of values of rows whose labels come as those of the training rows do.
+    """Return the mean of values of rows whose labels come as :attr:`Shots.population` says.
 
     Args:
         y_true: ``(n,)`` or ``(n, K)`` labels, target units.

@@ -28,7 +28,7 @@ _ABOUT: dict[str, tuple[str, Callable[[Run], Any]]] = {
     "date": ("Date", lambda run: run.changed),
 }
 _HEADLINES = {
-    "as_rows_come": ("As rows come", "MAE where bins of the target count by their training rows, as new rows come"),
+    "as_rows_come": ("As rows come", "MAE where bins of the target count by how many rows they have, as new rows come"),
     "bmae": ("Evenly", METRICS["bmae"][1]),
 }
 _OVERVIEW = (*(("all", name) for name in _HEADLINES), *((region, "mae") for region in REGIONS))
