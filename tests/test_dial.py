@@ -11,6 +11,7 @@ import tailwise
 from conftest import toy_frame
 from tailwise import Experiment, FittedModel, ImbalancedRegressor, InputError, Recipe, prepare
 from tailwise._numbers import number
+from tailwise.cli.decision_options import note_on_means
 from tailwise.cli.main import run
 from tailwise.distributions import ConditionalDensity, Decision, Dial, Mixture, cross_fitted
 from tailwise.distributions.dialed import weights_as_rows_come
@@ -406,3 +407,16 @@ def test_chances_and_quantiles_are_of_labels_as_they_come_whatever_the_balance_o
     assert (chance < model.predict_above(x, 3.0, balance=0.5)).all()
     np.testing.assert_array_equal(model.predict_quantiles(x, 0.9), model.predict_quantiles(x, 0.9, balance=0))
     np.testing.assert_array_equal(model.predict(x), model.predict(x, balance=0.5))
+
+
+def test_means_at_a_balance_above_0_are_noted():
+    (note,) = note_on_means(Decision(loss="squared"), 0.3)
+    assert "the run's own balance, 0.3," in note
+    assert "with --balance 0 the sum" in note
+    for decision, balance in (
+        (Decision(loss="squared"), 0.0),
+        (Decision(loss="squared", balance=0.0), 0.3),
+        (Decision(loss="squared", density=(0.0, 1.0)), 0.3),
+        (Decision(), 0.3),
+    ):
+        assert note_on_means(decision, balance) == []

@@ -13,7 +13,7 @@ from tailwise import Experiment, InputError, Recipe, fit, prepare
 from tailwise._numbers import number
 from tailwise.cli.main import run
 from tailwise.experiment.importance import COME, ColumnImportance, Explanation, explain
-from tailwise.experiment.worst_rows import WorstRow, WorstRows
+from tailwise.experiment.worst_rows import WorstRow, WorstRows, in_common
 from tailwise.metrics.confidence import Interval
 from tailwise.report.explained_page import answer, explained_page
 
@@ -134,6 +134,14 @@ class TestPage:
         assert '<th scope="row">c13</th>' in table
 
 
+def test_years_have_no_separators():
+    frame = pd.DataFrame({"year": np.repeat([1990.0, 2015.0], [90, 10]), "area": np.repeat([1500.5, 9000.0], [90, 10])})
+    assert sorted(in_common(frame, np.arange(100) >= 90)) == [
+        "area: 9,000 in the median, of all rows 1,500",
+        "year: 2015 in the median, of all rows 1990",
+    ]
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("explained")
@@ -154,6 +162,9 @@ class TestCommand:
         assert found["mae"]["as rows come"] == pytest.approx(metrics["all"]["as_rows_come"]["value"])
         assert "Rise of the MAE without a column" in said
         assert "Rows with the largest errors" in said
+        assert "1 column not shown" in " ".join(said.split())
+        answer = said.index(f"few-shot rows is {number(found['mae']['few'])}, ")
+        assert answer < said.index("Of the columns, ") < said.index("Rise of the MAE without a column")
         test = pd.read_parquet(folder / "run" / "predictions.parquet").query("split == 'test'")
         worst = test.loc[(test["prediction"] - test["target"]).abs().idxmax()]
         assert found["worst"]["rows"][0]["row"] == worst["row"]

@@ -1,6 +1,7 @@
 """Targets with many zeros: the chance of 0, the distribution above it, and errors of both kinds of rows."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,8 @@ from scipy.special import expit
 
 from tailwise import Experiment, InputError, Recipe, evaluate, fit, prepare
 from tailwise.cli.main import run
+from tailwise.experiment.evaluate import predict_part
+from tailwise.experiment.references import beaten_by_constant
 from tailwise.heads.attach import head_from
 from tailwise.methods.hurdle import HurdleLikelihood, hurdle_nll
 from tailwise.metrics.region_errors import zero_rows
@@ -48,6 +51,22 @@ def test_the_chance_of_more_than_0_is_calibrated(task, transform, tmp_path):
     np.testing.assert_array_equal(
         type(model).load(tmp_path).predict(rows, balance=0.5), model.predict(rows, balance=0.5)
     )
+
+
+def test_an_error_above_that_of_a_constant_is_said():
+    table = payments(600)
+    task = prepare(table, "paid", split="random")
+    predicted = predict_part(fit(task, Experiment("vanilla", "linear")), task, "test")
+    above = replace(predicted, pred=np.full(len(predicted.y), 30.0))
+    sentence = beaten_by_constant(task, above)
+    assert "always predicting 0 (the median of the training labels)" in sentence
+    assert "compare means (RMSE) or the CRPS" in sentence
+    assert beaten_by_constant(task, replace(predicted, pred=predicted.y)) == ""
+    shifted = prepare(table.assign(paid=table["paid"] + 1), "paid", split="random")
+    sentence = beaten_by_constant(shifted, replace(above, y=predicted.y + 1))
+    assert sentence.endswith(".")
+    assert "predicting 1 (" in sentence
+    assert "CRPS" not in sentence
 
 
 def test_a_model_of_numbers_has_the_right_fraction_of_zeros(task):

@@ -21,6 +21,7 @@ from tailwise.diagnose import diagnose
 from tailwise.diagnose.answer import answer, is_pulled
 from tailwise.diagnose.facts import Contrast, EndError
 from tailwise.distributions import Dial, Mixture
+from tailwise.experiment.leaderboard import Leaderboard, Standing
 from tailwise.experiment.trade_off import trade_off
 from tailwise.experiment.worst_rows import in_common, worst_rows
 from tailwise.metrics.coverage import coverage_by_region
@@ -32,7 +33,8 @@ from tailwise.report.diagnosis_page import diagnosis_page
 from tailwise.report.features import FeatureMap, feature_rows, map_chart, similarity_chart
 from tailwise.report.kept_epoch import kept_epoch, why_stopped
 from tailwise.report.page import run_page
-from tailwise.report.trade_off_charts import pit_chart, reliability_chart, trade_off_chart
+from tailwise.report.run_answer import answer as run_answer
+from tailwise.report.trade_off_charts import exchange_chart, pit_chart, reliability_chart, trade_off_chart
 from tailwise.report.trust_charts import LEVELS, calibration_chart, coverage_by_level, residual_chart
 
 RNG = np.random.default_rng(0)
@@ -240,7 +242,7 @@ def test_a_difference_inside_the_intervals_is_no_difference():
     assert ">no difference</span> as rows come" in text
     better = page(other=OtherRun("vanilla", PRED + 100))
     assert ">no difference</span> as rows come" not in better
-    assert re.search(r'<span class="better">-\d+ % better</span> as rows come', better)
+    assert re.search(r'<span class="better">\d+ % lower error</span> as rows come', better)
 
 
 def test_a_small_difference_on_every_row_is_a_difference():
@@ -249,6 +251,44 @@ def test_a_small_difference_on_every_row_is_a_difference():
     assert marginal.high > pairs["all"].theirs
     assert pairs["all"].differs
     assert pairs["all"].text == "-5 %"
+    assert pairs["all"].short == "5 % lower error"
+    assert compare(Y, Y + 1.1 * (PRED - Y), PRED, SHOTS)["all"].short == "10 % higher error"
+
+
+def test_a_region_of_few_test_rows_is_named_without_a_verdict():
+    few, many = np.flatnonzero(SHOTS.names(Y) == "few")[:6], np.flatnonzero(SHOTS.names(Y) == "many")
+    rows = np.concatenate([few, many])
+    regions = region_metrics(Y[rows], PRED[rows], SHOTS, resamples=0)
+    assert run_answer(regions, "price", {}, {}, "").rare == ("Few-shot: only 6 test rows, no verdict.",)
+    every = region_metrics(Y, PRED, SHOTS, resamples=0)
+    assert not any("no verdict" in line for line in run_answer(every, "price", {}, {}, "").rare)
+
+
+def test_plain_lightgbm_stands_in_the_answer_of_a_stack():
+    ours, theirs = (Standing.of(name, Y, PRED + by, SHOTS) for name, by in (("stack", 0), ("lightgbm", 100)))
+    line = run_answer({}, "price", {}, {}, "", Leaderboard((ours, theirs), None)).out_of_fold
+    assert line.startswith("Against plain LightGBM, out of fold: 9")
+    assert " % lower error as rows come, " in line
+    assert run_answer({}, "price", {}, {}, "", Leaderboard((ours,), None)).out_of_fold == ""
+
+
+def test_names_under_the_exchange_chart_stand_one_below_another():
+    svg = exchange_chart(DIAL, Y, [("stack", PRED), ("a plain network", PRED + 1)], SHOTS)
+    legend = svg[svg.index('class="legend_1"') :]
+    places = [
+        re.search(rf' x="([\d.]+)" y="([\d.]+)"[^>]*>{name}<', legend)
+        for name in ("the dial, balance 0 to 1", "stack", "a plain network")
+    ]
+    assert len({place[1] for place in places}) == 1
+    heights = [float(place[2]) for place in places]
+    assert all(after - before > 10 for before, after in pairwise(heights))
+
+
+def test_a_constant_with_a_lower_error_is_named_at_the_top():
+    words = "As rows come, the error is larger than that of always predicting 0"
+    text = page(beaten_by_constant=words)
+    assert text.index(f"<strong>{words}</strong>") < text.index('<ul class="tiles">')
+    assert words not in page()
 
 
 def test_runs_of_one_method_are_told_apart_everywhere():

@@ -22,6 +22,7 @@ import pytest
 from markupsafe import escape
 
 from tailwise._checks import InputError
+from tailwise._numbers import error_change
 from tailwise.cli.main import run
 from tailwise.metrics.errors import mean_absolute_error
 from tailwise.runs.folder import MANIFEST, finish_run
@@ -446,7 +447,7 @@ class TestCompare:
             for name in ("vanilla", "deep/lds")
         )
         mae = [mean_absolute_error(one["target"], one["prediction"]) for one in (first, second)]
-        percent = f"{100 * (mae[1] / mae[0] - 1):+.0f} %"
+        percent = error_change(mae[1] / mae[0])
         row = page[page.index(">deep/lds<") : page.index(">other-rows<")]
         assert percent in row or "no difference" in row
         assert "change " in row
@@ -461,7 +462,7 @@ class TestCompare:
             assert f"<td>{templating._short(metrics['as_rows_come']['value'])}<small>" in page
             assert f"<td>{templating._short(metrics['bmae']['value'])}<small>" in page
         row = page[page.index(">deep/lds<") : page.index("</tbody>")]
-        changed = row.count("no difference") + row.count(" better<") + row.count(" worse<")
+        changed = row.count("no difference") + row.count(" lower error<") + row.count(" higher error<")
         assert changed == row.count("<td>") - row.count('class="none"')
 
     def test_any_run_can_be_the_reference(self, served):

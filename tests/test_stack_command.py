@@ -205,7 +205,8 @@ class TestRun:
         rows = re.findall(r'<th scope="row">(.*?)</th>', section)
         assert rows == [f"stack at balance {saved['choice']['balance']:g}", *names[1:]]
         for rival in ("a plain network", "plain LightGBM"):
-            assert f"Against {rival}, out of fold: as rows come " in page
+            assert page.count(f"Against {rival}, out of fold: ") == 1 + (rival == "plain LightGBM")  # and at the top
+            assert re.search(rf"Against {rival}, out of fold: \S[^.]* error as rows come", page)
         assert "The model of the best validation score is kept" not in page
         assert page.index("Errors against a plain network, on the same ") < page.index("<h2>")
 
@@ -226,8 +227,9 @@ class TestRun:
             "Out of fold, no model judged on rows it was trained on",
             f"stack at balance {saved['choice']['balance']:g}",
             *("lightgbm", "network", "mixture network", "constant"),
-            "Against a plain network, out of fold: as rows come ",
-            "Against plain LightGBM, out of fold: as rows come ",
+            "Against a plain network, out of fold: ",
+            "Against plain LightGBM, out of fold: ",
+            " error as rows come, ",
             "stack: errors on ",
         ):
             assert part in text

@@ -1,8 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
 import tailwise
 from tailwise import Shots
+from tailwise._numbers import number
+from tailwise.cli.show_trade_off import trade_off_table
 from tailwise.distributions import Dial, Mixture
 from tailwise.experiment.spec import Experiment
 from tailwise.experiment.trade_off import trade_off
@@ -24,6 +28,25 @@ def test_the_curve_of_several_targets_is_that_of_distances():
         distances = np.sqrt(((point.pred - y) ** 2).sum(axis=1))
         np.testing.assert_allclose(point.mae["all"].value, distances.mean())
         assert not point.bias
+
+
+def test_the_table_of_the_dial_begins_with_the_headline():
+    y = np.repeat([0.0, 10.0], [90, 10])
+    rows = np.repeat([0.0, 10.0], 50)  # as many rare ones as common ones: a balanced split
+    near = Mixture(np.ones((100, 1)), np.where(rows > 5, 7.0, 0.0)[:, None], np.full((100, 1), 0.01))
+    curve = trade_off(rows, near, Dial.from_labels(y), Shots.from_labels(y, many=20, few=5), balances=(0, 1))
+    first = curve.points[0]
+    assert abs(first.as_rows_come - 0.1 * first.mae["medium"].value) < 1e-9
+    assert first.as_rows_come < 0.3 * first.mae["all"].value
+    assert first.to_json()["as_rows_come"] == first.as_rows_come
+    assert {"all", "medium"} <= set(first.to_json()["mae"])
+    table = trade_off_table(curve, title="dial", as_given=(rows, rows + 1, Shots.from_labels(y, many=20, few=5)))
+    headings = [str(column.header) for column in table.columns]
+    assert headings == ["balance", "As rows come", "Many", "Medium", "bMAE"]
+    assert list(table.columns[1].cells)[:2] == ["1", number(first.as_rows_come)]
+    of_maps = replace(first, as_rows_come=None)
+    assert list(of_maps.shown) == ["all", "many", "medium"]
+    assert "as_rows_come" not in of_maps.to_json()
 
 
 def test_an_interval_of_few_unequal_errors_does_not_fall_below_0():

@@ -55,6 +55,21 @@ def parse_decision(
     return Decision(balance=balance, density=declared, loss=loss, **_costs(cost))  # type: ignore[arg-type]
 
 
+def note_on_means(decision: "Decision", balance: float) -> list[str]:
+    """Return a note where ``--loss squared`` gives means at the run's own balance, which is above 0.
+
+    Args:
+        decision: what was asked for.
+        balance: of the run.
+    """
+    if decision.loss != "squared" or decision.balance is not None or decision.density is not None or balance == 0:
+        return []
+    return [
+        f"--loss squared gives means at the run's own balance, {balance:g}, which counts rare values more than they "
+        "occur; with --balance 0 the sum of the means estimates the sum of the labels of rows as they come"
+    ]
+
+
 def _thresholds(texts: Sequence[str], option: str) -> tuple[tuple[str, float], ...]:
     return tuple((text, _number(text, f"{option} takes a number, got {text!r}")) for text in dict.fromkeys(texts))
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tailwise.experiment.worst_rows import WorstRows
     from tailwise.runs.labelled_rows import LabelledRows
 
-_MOST_COLUMNS, _MOST_ROWS = 15, 10
+_MOST_COLUMNS, _MOST_ROWS, _MOST_CELLS = 15, 10, 3
 Data = Annotated[
     str | None,
     typer.Argument(
@@ -70,6 +70,7 @@ def explain(
     from tailwise.experiment.shap_estimate import require_shap
     from tailwise.experiment.shap_values import check_explainable
     from tailwise.modalities.map_model import is_map_model
+    from tailwise.report.explained_page import answer, explained_page, shap_answer
     from tailwise.runs.folder import MODEL, open_run
 
     whole(seed, "--seed", least=0)
@@ -96,21 +97,17 @@ def explain(
     if out is not None:
         write_json(out, found.to_json() | ({} if values is None else {"shap": values.to_json()}))
     if html is not None:
-        from tailwise.report.explained_page import explained_page
-
         about = f"the test rows of run {run.name!r}" if data is None else f"the rows of {Path(data).name}"
         title = f"{found.target}: which rows are wrong"
         write_text(html, explained_page(found, title=title, rows=about, shap=values, background=background))
+    for sentence in answer(found) + ([] if values is None else [shap_answer(values)]):
+        print_line(sentence)
     console.print(importance_table(found))
     if values is not None:
         console.print(shap_table(values))
         print_line(shap_line(values, background))
     if found.worst is not None:
-        if found.worst.too_low:
-            print_line(f"the {found.worst.n_too_low} few-shot rows that are predicted too low have in common:")
-            for trait in found.worst.too_low:
-                print_line(f"  {trait}")
-        console.print(worst_table(found.worst, found.target))
+        console.print(worst_table(found.worst, found.target, len(found.columns)))
     if out is not None:
         print_line(f"everything: {out}")
     if html is not None:
@@ -164,22 +161,31 @@ def importance_table(found: "Explanation") -> "Table":
     return shown
 
 
-def worst_table(worst: "WorstRows", target: str) -> "Table":
-    """Return the ten rows with the largest errors."""
+def worst_table(worst: "WorstRows", target: str, n_columns: int) -> "Table":
+    """Return the ten rows with the largest errors.
+
+    Args:
+        worst: the rows.
+        target: name of the target.
+        n_columns: number of columns of the table, of which three are shown.
+    """
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
-    from tailwise._numbers import number
+    from tailwise._numbers import counted, number
 
-    title, caption = Text("Rows with the largest errors"), Text(f"in units of {target}; row: position, from 0")
+    names = worst.columns[:_MOST_CELLS]
+    left_out = n_columns - len(names)
+    more = f"; {counted(left_out, 'column')} not shown" if left_out > 0 else ""
+    title, caption = Text("Rows with the largest errors"), Text(f"in units of {target}; row: position, from 0{more}")
     shown = Table("row", "region", title=title, caption=caption, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for heading in ("true", "predicted"):
         shown.add_column(heading, justify="right")
-    for name in worst.columns[:3]:
+    for name in names:
         shown.add_column(Text(name))
     for one in worst.rows[:_MOST_ROWS]:
-        cells = (Text(cell[:20]) for cell in one.cells[:3])
+        cells = (Text(cell[:20]) for cell in one.cells[:_MOST_CELLS])
         shown.add_row(str(one.row), one.region, number(one.true), number(one.predicted), *cells)
     return shown
 

@@ -75,7 +75,7 @@ def predict(
     Example:  tailwise predict runs/demo new.csv --out new-predicted.csv --balance 0.7 --above 200
     """
     from tailwise._checks import InputError
-    from tailwise.cli.decision_options import parse_decision, parse_questions
+    from tailwise.cli.decision_options import note_on_means, parse_decision, parse_questions
     from tailwise.cli.out_file import check_parent
     from tailwise.cli.predicted_pieces import write_pieces
     from tailwise.cli.show import notes, print_line
@@ -110,7 +110,7 @@ def predict(
     asked.check(model)
     with growing_table(out) if out != _STDOUT else nullcontext(text_lines(sys.stdout)) as append:
         n, told = write_pieces(model, data, asked, keep or (), append, ignore_extra=ignore_extra)
-    notes(told)
+    notes([*told, *note_on_means(asked.decision, model.balance)])
     if out != _STDOUT:
         print_line(f"{n:,} predictions: {out}")
 

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tailwise._numbers import number
-from tailwise.metrics.region_errors import region_errors
+from tailwise.metrics.region_errors import error_as_rows_come, region_errors
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,17 +30,22 @@ def trade_off_table(
         title: of the table.
         as_given: labels, predictions and regions for a first line without a decision.
     """
-    regions = list(curve.points[0].mae)
-    caption = Text("balance 0: labels as they come; 1: every value equally likely; bMAE: mean over bins of the target")
+    shown = list(curve.points[0].shown)
+    caption = Text(
+        "balance 0: labels as they come; 1: every value equally likely; as rows come: bins count by their training "
+        "rows; bMAE: mean over bins of the target"
+    )
     table = Table(title=Text(title), caption=caption, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("balance", style="bold")
-    for heading in (*(name.capitalize() for name in regions), "bMAE"):
+    for heading in (*(name.capitalize() for name in shown), "bMAE"):
         table.add_column(heading, justify="right")
     if as_given is not None:
         errors = region_errors(*as_given)
-        table.add_row("as given", *(number(errors[name]["mae"]) for name in regions), number(errors["all"]["bmae"]))
+        values = {name: region["mae"] for name, region in errors.items()}
+        values["as rows come"] = error_as_rows_come(*as_given)
+        table.add_row("as given", *(number(values[name]) for name in shown), number(errors["all"]["bmae"]))
     for point in curve.points:
         mark = " *" if point.balance == curve.balance and as_given is None else ""
-        values = [number(point.mae[name].value) for name in regions]
-        table.add_row(f"{point.balance:g}{mark}", *values, number(point.bmae))
+        values_at = [number(error.value) for error in point.shown.values()]
+        table.add_row(f"{point.balance:g}{mark}", *values_at, number(point.bmae))
     return table

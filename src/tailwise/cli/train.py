@@ -152,6 +152,7 @@ def _show_errors(evaluation: Any, task: Any, label: str, folder: Path, other: "O
     from tailwise.cli.show_leaderboard import error_unit, leaderboard_table, outputs_table, references_table
     from tailwise.cli.show_maps import map_region_table
     from tailwise.experiment.evaluate import Evaluation
+    from tailwise.experiment.references import beaten_by_constant
     from tailwise.report.against import compare
     from tailwise.runs.folder import REPORT
 
@@ -159,7 +160,7 @@ def _show_errors(evaluation: Any, task: Any, label: str, folder: Path, other: "O
         predicted, several_targets = evaluation.predicted, len(task.schema.targets) > 1
         title = f"{label}: errors on {len(predicted.y):,} test rows"
         unit = error_unit(task.schema.targets, task.shots.bins)
-        show.notes(list(evaluation.notes))
+        show.notes([*evaluation.notes, *filter(None, [beaten_by_constant(task, predicted)])])
         if evaluation.leaderboard is not None:
             balance = evaluation.balance
             show.out.print(leaderboard_table(evaluation.leaderboard, unit=task.schema.target, balance=balance))

@@ -7,6 +7,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from tailwise._numbers import error_change
 from tailwise.experiment.balance_choice import BalanceChoice
 from tailwise.labels.censoring import Censoring
 from tailwise.labels.shots import Shots
@@ -84,13 +85,14 @@ class Leaderboard:
     @property
     def verdict(self) -> list[str]:
         """One sentence a rival, a plain network and LightGBM: how the stack's errors differ from theirs."""
+        return [sentence for name in RIVALS if (sentence := self.against(name))]
+
+    def against(self, rival: str) -> str:
+        """Return how the stack's errors differ from those of one of :data:`RIVALS`; empty if that has no line."""
         by_name = {one.name: one for one in self.standings}
-        ours = by_name[STACK]
-        return [
-            f"Against {words}, out of fold: {_changes(ours, by_name[name])}."
-            for name, words in RIVALS.items()
-            if name in by_name
-        ]
+        if rival not in by_name:
+            return ""
+        return f"Against {RIVALS[rival]}, out of fold: {_changes(by_name[STACK], by_name[rival])}."
 
     def _repr_html_(self) -> str:
         """Return tables for a notebook."""
@@ -160,4 +162,4 @@ def _changes(ours: Standing, theirs: Standing) -> str:
         "evenly over values": (ours.evenly, theirs.evenly),
         **{f"{region}-shot": (error, theirs.mae[region]) for region, error in ours.mae.items()},
     }
-    return ", ".join(f"{words} {mine / other - 1:+.0%}" for words, (mine, other) in pairs.items() if other > 0)
+    return ", ".join(f"{error_change(mine / other)} {words}" for words, (mine, other) in pairs.items() if other > 0)

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from tailwise._numbers import number
 from tailwise.backends.stack.experts import PLAIN
 from tailwise.backends.stack.stacked_model import StackedModel
 from tailwise.data.task import Task
@@ -12,6 +13,7 @@ from tailwise.experiment.leaderboard import CONSTANT, RIVALS, Rival, Standing
 from tailwise.experiment.model import FittedModel
 from tailwise.experiment.spec import Experiment
 from tailwise.metrics.errors import weighted_median
+from tailwise.metrics.region_errors import error_as_rows_come, zero_rows
 from tailwise.training.recipe import Recipe
 
 LIGHTGBM = "plain LightGBM"
@@ -50,6 +52,35 @@ def references(
     rivals.append(Rival(CONSTANT, np.full(len(y), median)))
     every = [(name, predicted.pred), *((rival.name, rival.pred) for rival in rivals)]
     return tuple(Standing.of(one, y, predicted.counted(pred), shots, weight) for one, pred in every), rivals[0]
+
+
+def beaten_by_constant(task: Task, predicted: PredictedPart) -> str:
+    """Return a sentence if always predicting the median of the training labels has a lower error as rows come.
+
+    Empty if the error of the model is at most that of the constant, of no rows, and of several targets.
+
+    Args:
+        task: the data.
+        predicted: the model's predictions of one part.
+    """
+    y, shots = predicted.y, task.shots
+    if y.ndim > 1 or not len(y):
+        return ""
+    y_train = task.rows_of("train")[1]
+    median = weighted_median(y_train, task.weight_of("train"))
+    constant = predicted.counted(np.full(len(y), median))
+    ours, theirs = (
+        error_as_rows_come(y, pred, shots, sample_weight=predicted.weight) for pred in (predicted.counted(), constant)
+    )
+    if ours <= theirs:
+        return ""
+    sentence = (
+        f"As rows come, the error is larger than that of always predicting {number(median)} (the median of the "
+        f"training labels): {number(ours)} against {number(theirs)}."
+    )
+    if not zero_rows(y_train):
+        return sentence
+    return f"{sentence} Where many labels are 0, the MAE favours 0: compare means (RMSE) or the CRPS."
 
 
 def plain_network(model: FittedModel, task: Task, part: str) -> Rival | None:

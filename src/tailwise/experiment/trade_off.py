@@ -16,7 +16,7 @@ from tailwise.distributions.vector_predictive import AnyPredictive
 from tailwise.labels.shots import Shots
 from tailwise.metrics.confidence import Interval
 from tailwise.metrics.errors import error_sizes, in_units
-from tailwise.metrics.region_errors import region_errors, region_rows
+from tailwise.metrics.region_errors import error_as_rows_come, region_errors, region_rows
 
 BALANCES = (0.0, 0.25, 0.5, 0.75, 1.0)
 _LEVELS = (0.5, 0.9, 0.99)  # of training labels below the thresholds whose exceedance is judged
@@ -33,6 +33,7 @@ class TradeOffPoint:
         mae: mean absolute error of each region that has rows, with a 95 % interval.
         bias: mean of predicted minus true value of each region, of one target.
         bmae: mean over bins of each bin's mean absolute error.
+        as_rows_come: mean absolute error of rows as they come; ``None`` of maps, where it is not measured.
     """
 
     balance: float
@@ -40,11 +41,21 @@ class TradeOffPoint:
     mae: Mapping[str, Interval]
     bias: Mapping[str, float]
     bmae: float
+    as_rows_come: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values, without the decisions."""
         mae = {name: value.to_json() for name, value in self.mae.items()}
-        return {"balance": self.balance, "mae": mae, "bias": dict(self.bias), "bmae": self.bmae}
+        come = {} if self.as_rows_come is None else {"as_rows_come": self.as_rows_come}
+        return {"balance": self.balance, **come, "mae": mae, "bias": dict(self.bias), "bmae": self.bmae}
+
+    @property
+    def shown(self) -> Mapping[str, Interval]:
+        """Errors of a table of the dial: as rows come in place of those of all rows, where it is measured."""
+        if self.as_rows_come is None:
+            return self.mae
+        regions = {name: value for name, value in self.mae.items() if name != "all"}
+        return {"as rows come": Interval(self.as_rows_come), **regions}
 
 
 @dataclass(frozen=True)
@@ -119,6 +130,7 @@ def trade_off(
                 },
                 {name: error["bias"] for name, error in errors.items() if "bias" in error},
                 errors["all"]["bmae"],
+                error_as_rows_come(y_true, pred, shots, sample_weight=weight),
             )
         )
     scores: Mapping[str, DistributionScores] = {}

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tailwise._numbers import number
+from tailwise._numbers import cell_number
 from tailwise.data.columns import Schema
 from tailwise.data.rows import Rows
 from tailwise.data.task import Task
@@ -134,8 +134,8 @@ def _of_numbers(column: pd.Series, chosen: NDArray[np.bool_]) -> tuple[float, st
     shift = abs(float(np.median(ours)) - middle) / spread if spread > 0 else 0.0
     if shift < _LEAST_SHIFT:
         return None
-    median = number(float(np.median(ours)))
-    return shift, f"{column.name}: {median} in the median, of all rows {number(middle)}"
+    median = cell_number(float(np.median(ours)))
+    return shift, f"{column.name}: {median} in the median, of all rows {cell_number(middle)}"
 
 
 def _of_levels(column: pd.Series, chosen: NDArray[np.bool_]) -> tuple[float, str] | None:
@@ -152,5 +152,5 @@ def _of_levels(column: pd.Series, chosen: NDArray[np.bool_]) -> tuple[float, str
 
 def _cell(value: object) -> str:
     if isinstance(value, float):
-        return "" if np.isnan(value) else number(value)
+        return "" if np.isnan(value) else cell_number(value)
     return "" if value is None else str(value)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tailwise._numbers import error_change
 from tailwise.labels.shots import Shots
 from tailwise.metrics.confidence import Interval
 from tailwise.metrics.errors import in_units, mean_absolute_error
@@ -80,8 +81,8 @@ class Comparison:
 
     @property
     def short(self) -> str:
-        """The change in a few words: ``"-8 % better"``, ``"+16 % worse"`` or ``"no difference"``."""
-        return f"{self.text} {self.verdict}" if self.differs else "no difference"
+        """The change in a few words: ``"8 % lower error"``, ``"16 % higher error"`` or ``"no difference"``."""
+        return error_change(self.ours / max(self.theirs, 1e-300)) if self.differs else "no difference"
 
 
 def compare(

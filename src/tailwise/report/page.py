@@ -68,6 +68,7 @@ def run_page(
     worst: "WorstRows | None" = None,
     balance: float = 0.0,
     as_rows_come: Interval | None = None,
+    beaten_by_constant: str = "",
     intervals: Sequence[MeasuredIntervals] = (),
 ) -> str:
     """Return the page of a finished run as HTML text.
@@ -101,6 +102,7 @@ def run_page(
         references: errors of this model, of plain LightGBM and of a constant on the test rows.
         balance: of the predictions.
         as_rows_come: error of rows as they come.
+        beaten_by_constant: a sentence if a constant has a lower error as rows come.
         intervals: coverage of each kind of intervals.
     """
     beside = other or rival
@@ -151,6 +153,7 @@ def run_page(
         worst=worst,
         balance=balance,
         as_rows_come=as_rows_come,
+        beaten_by_constant=beaten_by_constant,
         intervals=intervals,
         dial=None if trade_off is None or several else dial_data(y_true, trade_off, shots, weight),
         title=title,
@@ -159,7 +162,7 @@ def run_page(
         name=name,
         other_name="" if other is None else beside_name,
         beside_name=beside_name,
-        answer=answer(regions, target, changes or {}, others, beside_name),
+        answer=answer(regions, target, changes or {}, others, beside_name, leaderboard),
         headlines=HEADLINES,
         fewest=FEWEST_TO_SPEAK,
         data=data,

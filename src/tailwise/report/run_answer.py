@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tailwise._numbers import number
+from tailwise._numbers import counted, number
+from tailwise.experiment.leaderboard import Leaderboard
 from tailwise.metrics.region_metrics import RegionMetrics
 from tailwise.report.against import FEWEST_TO_SPEAK, HEADLINES, Comparison
 
@@ -15,10 +16,12 @@ class Answer:
     Args:
         changes: how errors differ from the other model's, each with the rows that it is about.
         rare: sentences about rare values.
+        out_of_fold: how errors of a stack differ from those of plain LightGBM out of fold; empty of other models.
     """
 
     changes: tuple[tuple[Comparison, str], ...]
     rare: tuple[str, ...]
+    out_of_fold: str = ""
 
 
 def answer(
@@ -27,6 +30,7 @@ def answer(
     changes: Mapping[str, Comparison],
     others: Mapping[str, RegionMetrics],
     other_name: str,
+    leaderboard: Leaderboard | None = None,
 ) -> Answer:
     """Return the answer of a run: both headlines and the rarest region with at least ten test rows.
 
@@ -36,17 +40,28 @@ def answer(
         changes: comparison with the other model, by region and headline; empty without one.
         others: metrics of the other model by region; empty without one.
         other_name: name of the other model.
+        leaderboard: out-of-fold errors of a stack and its experts.
     """
     rare = _rarest(regions)
     words = HEADLINES | ({} if rare is None else {rare: f"where training rows are {rare}"})
     return Answer(
         tuple((changes[name], where) for name, where in words.items() if name in changes),
-        tuple(_about_rare(regions, rare, target, others, other_name)),
+        (*_too_few(regions), *_about_rare(regions, rare, target, others, other_name)),
+        "" if leaderboard is None else leaderboard.against("lightgbm"),
     )
 
 
 def _rarest(regions: Mapping[str, RegionMetrics]) -> str | None:
     return next((name for name in ("few", "zero", "medium") if _speaks(regions, name)), None)
+
+
+def _too_few(regions: Mapping[str, RegionMetrics]) -> list[str]:
+    """Return a sentence about each region whose test rows are too few for a verdict; none of regions without rows."""
+    return [
+        f"{name.capitalize()}-shot: only {counted(regions[name].n, 'test row')}, no verdict."
+        for name in ("many", "medium", "few")
+        if name in regions and 0 < regions[name].n < FEWEST_TO_SPEAK
+    ]
 
 
 def _about_rare(

@@ -100,7 +100,7 @@ def exchange_chart(
         axes.margins(0.12)
         axes.set_xlabel(f"MAE, {common}-shot")
         drawn.title(f"MAE, {rare}-shot")
-        drawn.legend(2)
+        drawn.legend(1)
     return drawn.svg
 
 
@@ -183,7 +183,7 @@ def reliability_chart(scores: DistributionScores, target: str) -> str:
         axes.set(xlim=(-2, 102), ylim=(-2, 102))
         axes.set_xlabel("predicted chance, %")
         drawn.title("observed frequency, %")
-        drawn.legend(3)
+        drawn.legend(1)
     return drawn.svg
 
 

@@ -12,7 +12,7 @@ from tailwise._files import naming, write_json, write_text
 from tailwise.data.task import Task
 from tailwise.experiment.evaluate import Evaluation, PredictedPart, evaluate, predict_part
 from tailwise.experiment.model import FittedModel
-from tailwise.experiment.references import plain_network
+from tailwise.experiment.references import beaten_by_constant, plain_network
 from tailwise.experiment.row_predictions import Predictions
 from tailwise.experiment.spec import Experiment
 from tailwise.experiment.worst_rows import worst_rows
@@ -240,6 +240,7 @@ def _page(
         outputs=test.outputs,
         balance=test.balance,
         as_rows_come=test.as_rows_come,
+        beaten_by_constant=beaten_by_constant(task, predicted),
         intervals=test.intervals,
         worst=worst_rows(task, predicted),
     )
