@@ -165,8 +165,8 @@ class Shots:
         above = float(counts[list(many)].min()) - 1.0 if len(many) else float(counts.max(initial=0))
         return cls(bins, counts, many=max(above, least), few=least, gaps=gaps, given=codes)
 
-    def weighted(self, y: ArrayLike, weight: NDArray[np.float64] | None) -> Self:
-        """Return these regions for rows that come as labels ``(n,)`` with weights ``(n,)`` do; none without weights.
+    def weighted(self, y_train: ArrayLike, weight: NDArray[np.float64] | None) -> Self:
+        """Return these regions for rows that come as these labels with weights ``(n,)`` do; as they are without.
 
         Example:
             >>> shots = Shots.from_labels([1.0, 1.0, 2.0], Bins.from_edges([0.5, 1.5, 2.5]))
@@ -175,7 +175,7 @@ class Shots:
         """
         if weight is None:
             return self
-        mass = np.bincount(self.bins.index(y), weight, self.bins.n_bins).astype(np.float64)
+        mass = np.bincount(self.bins.index(y_train), weight, self.bins.n_bins).astype(np.float64)
         return replace(self, mass=mass)
 
     def of_output(self, j: int) -> "Shots":

@@ -1,5 +1,7 @@
 """The page of a diagnosis: one self-contained page."""
 
+from pathlib import Path
+
 from markupsafe import Markup
 
 from tailwise.diagnose.answer import answer
@@ -25,7 +27,7 @@ def diagnosis_page(diagnosis: Diagnosis, name: str) -> str:
         pictures["model"] = quick_model_chart(diagnosis.model, target.name)
     return render(
         "diagnosis.html",
-        title=f"{target.name} of {name}",
+        title=f"{target.name} of {Path(name).name}",
         diagnosis=diagnosis,
         answer=answer(diagnosis),
         lines=target_lines(diagnosis),

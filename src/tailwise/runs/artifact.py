@@ -204,7 +204,7 @@ def _page(
         other = replace(other, y_pred=predicted.counted(other.y_pred))
     beside, counted = other or rival, predicted.counted()
     return run_page(
-        title=f"{task.schema.target} of {name}",
+        title=f"{task.schema.target} of {Path(name).name}",
         target=task.schema.target,
         method=label,
         data=name,
