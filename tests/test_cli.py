@@ -172,7 +172,7 @@ class TestBadInput:
             (["TOY", "-t", "price", "--bins", "0"], "n_bins"),
             (["TOY", "-t", "price", "--bin-width", "-1"], "width must be"),
             (["TOY", "-t", "price", "--epochs", "0"], "epochs must be"),
-            (["TOY", "-t", "price", "--epochs", "many"], "Invalid value for '--epochs'"),
+            (["TOY", "-t", "price", "--epochs", "many"], "--epochs takes a whole number, got 'many'"),
             (["TOY", "-t", "price", "--device", "abacus"], "device must be"),
             (["TOY", "-t", "price", "--drop", "none"], "--drop 'none' is not a column"),
             (["TOY"], "Missing option '--target'"),

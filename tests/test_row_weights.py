@@ -269,7 +269,7 @@ BAD = [
     (lambda frame: frame.assign(w=-1.0), "has 600 weights below 0, the first -1 in row 1"),
     (lambda frame: frame.assign(w=0.0), "is 0 in every row"),
     (lambda frame: frame.assign(w=np.where(frame.index == 4, np.nan, 1.0)), "has 1 empty cells, the first in row 5"),
-    (lambda frame: frame.assign(w="much"), "must be numeric, but 600 cells are not, e.g. 'much'"),
+    (lambda frame: frame.assign(w="much"), "must be numeric, but 600 of 600 cells are not, e.g. 'much'"),
     (lambda frame: frame.drop(columns="w"), "'w' is not a column of the table"),
 ]
 

@@ -205,7 +205,7 @@ def _errors(model: Any, rows: Arrays, objective: _Objective) -> Iterator[dict[st
     x, x_val = _frame(rows.x, rows.nominal), _frame(rows.x_val, rows.nominal)
     with warnings.catch_warnings():
         # It would compile the criterion, which is NumPy already, with numba.
-        warnings.filterwarnings("ignore", "Failed to (import|optimize)", UserWarning)
+        warnings.filterwarnings("ignore", "Failed to (import|optimize)|Can.t optim", UserWarning)
         model.fit(
             x,
             objective.labels(rows.y),

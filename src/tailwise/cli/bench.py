@@ -2,18 +2,16 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from tailwise._checks import InputError, one_of, quoted, whole
+from tailwise._checks import InputError, one_of, whole
 from tailwise.cli import options
 from tailwise.cli.completion import complete_protocol
 from tailwise.cli.flags import with_flags
 from tailwise.cli.settings import parse_set
-
-if TYPE_CHECKING:
-    from tailwise.bench.protocols.base import Protocol
+from tailwise.cli.small_training import Small, with_small
 
 bench = typer.Typer(
     name="bench",
@@ -29,14 +27,6 @@ ProtocolToShow = Annotated[
     str | None,
     typer.Argument(
         metavar="PROTOCOL", help="Show all about this one.", autocompletion=complete_protocol, show_default=False
-    ),
-]
-Small = Annotated[
-    bool,
-    typer.Option(
-        "--small",
-        help="A training within an hour on two cores: smaller images, a smaller network, fewer epochs. --set wins.",
-        rich_help_panel=options.TRAINING,
     ),
 ]
 Select = Annotated[
@@ -148,7 +138,7 @@ def run(
     check_parallel(jobs, backend)
     changes = parse_set(settings or [])
     if small:
-        changes = _small(chosen, changes)
+        changes = with_small(chosen, changes)
     if epochs is not None:
         changes["recipe"] = {**changes.get("recipe", {}), "epochs": whole(epochs, "--epochs", least=1)}
     with locked(out):
@@ -163,19 +153,6 @@ def run(
     notes(failures(tables))
     if seeds == 1:
         notes(["with one seed nothing can be concluded; use --seeds 5"])
-
-
-def _small(protocol: "Protocol", changes: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return settings of a small training, and those of the user before them."""
-    from tailwise.bench.protocols import PROTOCOLS
-
-    if not protocol.small:
-        known = quoted(name for name, one in PROTOCOLS.items() if one.small)
-        raise InputError(
-            f"{protocol.name} has no --small training; the benchmarks that have one: {known}; --set changes the recipe"
-        )
-    small = parse_set(protocol.small)
-    return {part: small.get(part, {}) | changes.get(part, {}) for part in dict.fromkeys([*small, *changes])}
 
 
 @bench.command()
