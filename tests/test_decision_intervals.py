@@ -76,17 +76,31 @@ class TestEveryModel:
             np.testing.assert_allclose(ours, theirs, rtol=1e-12)
         np.testing.assert_array_equal(again.predict_interval(rows), model.predict_interval(rows))
 
+    def test_a_model_with_distributions_has_their_intervals(self, name, task, fitted):
+        model, (rows, _) = fitted(name), task.rows_of("test")
+        ends = model.predict_interval(rows)
+        widths = len(np.unique(np.round(ends[:, 1] - ends[:, 0], 6)))
+        if model.has_own_intervals:
+            np.testing.assert_array_equal(ends, model.predict_interval(rows, balance=0.0))
+            assert widths > len(ends) // 2
+        else:
+            known = model.predictions(rows)
+            np.testing.assert_array_equal(ends, model.intervals_of(known.pred))
+            assert widths <= 4  # one a region
+
     def test_the_coverage_is_measured(self, name, task, fitted):
         evaluation = tailwise.evaluate(fitted(name), task)
-        around, zero, one = evaluation.intervals
-        assert (around.name, zero.name) == ("around predictions", "of distributions, balance 0")
+        *around, zero, one = evaluation.intervals
+        assert zero.name == "of distributions, balance 0"
+        assert [kind.name for kind in around] == ([] if fitted(name).has_own_intervals else ["around predictions"])
         rows, y = task.rows_of("test")
         ends = fitted(name).predict_interval(rows, balance=1)
         few = task.shots.names(y) == "few"
         assert one.by_true["few"].coverage.value == pytest.approx(inside(y, ends)[few].mean())
         weight = weights_as_rows_come(y, fitted(name).dial.density, task.shots.scalar_bins)
         assert one.as_rows_come.coverage.value == pytest.approx(np.average(inside(y, ends), weights=weight))
-        ours, theirs = around.by_true["few"].coverage, evaluation.coverage["few"].by_true.coverage
+        by_default = around[0] if around else zero
+        ours, theirs = by_default.by_true["few"].coverage, evaluation.coverage["few"].by_true.coverage
         assert (ours.value, ours.low, ours.high) == pytest.approx((theirs.value, theirs.low, theirs.high), abs=1e-6)
         json.dumps([kind.to_json() for kind in evaluation.intervals])
         assert tailwise.evaluate(fitted(name), task, "val").intervals == ()

@@ -49,7 +49,7 @@ HISTORY = [
 
 BOTH = [("ours", PRED), ("theirs", PRED + 1)]
 INTERVALS = RegionIntervals.fit(Y_TRAIN[:400], Y_TRAIN[:400] + RNG.normal(scale=5, size=400), SHOTS)
-HELD = coverage_by_level(INTERVALS, Y, PRED)
+HELD = coverage_by_level(lambda confidence: INTERVALS.intervals(PRED, confidence), Y, PRED, SHOTS)
 FEATURES = np.column_stack([np.sin(Y / 20), np.cos(Y / 20), Y / 40]) + RNG.normal(scale=0.1, size=(400, 3))
 MAP = FeatureMap.of(FEATURES, Y, SHOTS)
 DIAL = trade_off(
@@ -165,7 +165,8 @@ class TestChartsTellTheNumbers:
 
     def test_infinite_intervals_are_left_out(self):
         few = RegionIntervals.fit(Y[:12], PRED[:12], SHOTS, least=5)
-        texts = [text for _, _, text in told(calibration_chart(coverage_by_level(few, Y, PRED)))]
+        levels = coverage_by_level(lambda confidence: few.intervals(PRED, confidence), Y, PRED, SHOTS)
+        texts = [text for _, _, text in told(calibration_chart(levels))]
         assert any("nominal 50 %" in text for text in texts)
         assert not any("nominal 95 %" in text for text in texts)
 

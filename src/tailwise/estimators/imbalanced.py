@@ -267,7 +267,8 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             X: the rows.
             confidence: fraction of new rows to cover, in (0, 1).
             balance: of the distributions whose intervals to return, from 0 (labels as they come) to 1 (every value
-                equally likely); without it and a density intervals lie around the predictions.
+                equally likely); by default that of the model. Without it and a density intervals of a model that
+                predicts no distributions of its own lie around the predictions.
             density: declared density of the labels, in place of a balance.
 
         Raises:

@@ -168,7 +168,11 @@ def predict_part(
         if part == "val" and model.conditional is not None:  # it was fitted to these rows
             known = replace(known, predictive=model.cross_fitted(y, known.pred, weight))
     pred = model.decided(known, Decision())
-    ends = None if model.intervals is None else model.intervals_of(pred, CONFIDENCE)
+    ends = None
+    if model.has_own_intervals and known.predictive is not None:
+        ends = model.intervals_of_decision(known, Decision(), CONFIDENCE)
+    elif model.intervals is not None:
+        ends = model.intervals_of(pred, CONFIDENCE)
     place = task.row[task.part == part]
     return PredictedPart(
         part, place, y, pred, known.std, ends, known.features, known.predictive, known.notes, weight, model.censoring

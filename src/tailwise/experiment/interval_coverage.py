@@ -32,7 +32,8 @@ def measured_intervals(
         model: a fitted model of one target.
         y_true: ``(n,)`` labels of rows that are not the model's validation rows.
         known: the model's predictions of these rows, with distributions.
-        ends: ``(n, 2)`` ends of the intervals around predictions, if there are some.
+        ends: ``(n, 2)`` ends of the model's own intervals, if there are some: of a model without distributions of its
+            own those around predictions.
         shots: regions.
         balanced: whether the rows are those of a balanced split, and must be weighted to resemble rows as they come.
         row_weight: ``(n,)`` how much each row counts.
@@ -41,7 +42,7 @@ def measured_intervals(
     weight = row_weight
     if balanced and isinstance(dial, Dial):
         weight = weights_as_rows_come(y_true, dial.density, shots.scalar_bins, sample_weight=row_weight)
-    kinds = {} if ends is None else {"around predictions": ends}
+    kinds = {} if ends is None or model.has_own_intervals else {"around predictions": ends}
     if model.has_decision_intervals and known.predictive is not None:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "intervals of confidence")  # infinite ones are infinite in the table

@@ -461,15 +461,17 @@ class FittedModel:
     ) -> NDArray[np.float64]:
         """Return ``(n, 2)`` low and high ends of conformal intervals, target units.
 
-        Without a balance or a density they are around the model's own predictions, see :class:`RegionIntervals`;
-        otherwise they are those of the rows' distributions, tilted as it says, see :meth:`intervals_of_decision`.
+        They are those of the rows' distributions, tilted as a balance or a density says, see
+        :meth:`intervals_of_decision`. Without either, a model that predicts no distributions of its own has intervals
+        around its predictions, see :class:`RegionIntervals`; others those at the model's balance.
 
         Raises:
             InputError: a model without calibration rows, a confidence outside (0, 1), columns that do not fit.
         """
         decision = Decision(balance=balance, density=density)
-        known = self.predictions(frame, ignore_extra=ignore_extra, predictive=self.needs(decision))
-        if decision.given:
+        predictive = self.needs(decision) or self.has_own_intervals
+        known = self.predictions(frame, ignore_extra=ignore_extra, predictive=predictive)
+        if decision.given or self.has_own_intervals:
             return self.intervals_of_decision(known, decision, confidence)
         return self.intervals_of(self.decided(known, decision), confidence)
 
@@ -477,6 +479,11 @@ class FittedModel:
     def has_decision_intervals(self) -> bool:
         """Whether held-out rows suffice to calibrate the intervals of a decision."""
         return self.held_out is not None and self.held_out.distributions is not None
+
+    @property
+    def has_own_intervals(self) -> bool:
+        """Whether intervals are those of distributions that the model predicts itself, as wide as each row's."""
+        return self.conditional is None and self.correction is None and self.has_decision_intervals
 
     def intervals_of_decision(
         self, known: Predictions, decision: Decision, confidence: float = 0.9

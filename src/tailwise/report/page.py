@@ -70,6 +70,7 @@ def run_page(
     as_rows_come: Interval | None = None,
     beaten_by_constant: str = "",
     intervals: Sequence[MeasuredIntervals] = (),
+    own_intervals: bool = False,
 ) -> str:
     """Return the page of a finished run as HTML text.
 
@@ -104,6 +105,7 @@ def run_page(
         as_rows_come: error of rows as they come.
         beaten_by_constant: a sentence if a constant has a lower error as rows come.
         intervals: coverage of each kind of intervals.
+        own_intervals: whether the model's intervals are those of distributions that it predicts itself.
     """
     beside = other or rival
     name, beside_name = (method, "") if beside is None else beside.names(method, masked=shots.gaps is not None)
@@ -155,6 +157,7 @@ def run_page(
         as_rows_come=as_rows_come,
         beaten_by_constant=beaten_by_constant,
         intervals=intervals,
+        own_intervals=own_intervals,
         dial=None if trade_off is None or several else dial_data(y_true, trade_off, shots, weight),
         title=title,
         target=target,

@@ -1,7 +1,7 @@
 """Charts of uncertainty: spread of the residuals by region, and coverage of intervals."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from tailwise._numbers import number
 from tailwise.calibration.distribution_intervals import LEVELS
-from tailwise.calibration.intervals import RegionIntervals
 from tailwise.labels.shots import Shots
 from tailwise.metrics.coverage import Coverage, RegionCoverage, coverage_by_region
 from tailwise.metrics.region_errors import region_rows
@@ -66,26 +65,28 @@ def residual_chart(
 
 
 def coverage_by_level(
-    intervals: RegionIntervals,
+    ends_at: Callable[[float], NDArray[np.float64]],
     y_true: NDArray[np.float64],
     y_pred: NDArray[np.float64],
+    shots: Shots,
     *,
     weight: NDArray[np.float64] | None = None,
 ) -> dict[float, dict[str, RegionCoverage]]:
     """Return the coverage by region of the intervals at each confidence level of ``LEVELS``.
 
     Args:
-        intervals: conformal intervals of the model.
+        ends_at: ``(n, 2)`` ends of the model's intervals at a confidence level.
         y_true: ``(n,)`` labels.
         y_pred: ``(n,)`` predictions.
+        shots: regions.
         weight: ``(n,)`` how much each row counts.
     """
     coverage = {}
     for confidence in LEVELS:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "intervals of confidence")  # the chart leaves infinite ones out
-            low, high = intervals.intervals(y_pred, confidence).T
-        coverage[confidence] = coverage_by_region(y_true, y_pred, low, high, intervals.shots, sample_weight=weight)
+            low, high = ends_at(confidence).T
+        coverage[confidence] = coverage_by_region(y_true, y_pred, low, high, shots, sample_weight=weight)
     return coverage
 
 

@@ -5,11 +5,14 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from tailwise._checks import InputError
 from tailwise._files import naming, write_json, write_text
 from tailwise.data.task import Task
+from tailwise.distributions.decisions import Decision
 from tailwise.experiment.evaluate import Evaluation, PredictedPart, evaluate, predict_part
 from tailwise.experiment.model import FittedModel
 from tailwise.experiment.references import beaten_by_constant, plain_network
@@ -203,6 +206,13 @@ def _page(
     if other is not None:
         other = replace(other, y_pred=predicted.counted(other.y_pred))
     beside, counted = other or rival, predicted.counted()
+
+    def ends_at(confidence: float) -> NDArray[np.float64]:
+        if model.has_own_intervals:
+            known = Predictions(predicted.pred, predicted.std, None, predicted.predictive)
+            return model.intervals_of_decision(known, Decision(), confidence)
+        return model.intervals_of(counted, confidence)
+
     return run_page(
         title=f"{task.schema.target} of {Path(name).name}",
         target=task.schema.target,
@@ -228,10 +238,11 @@ def _page(
         if beside is None
         else compare(predicted.y, counted, beside.y_pred, task.shots, weight=predicted.weight),
         coverage=test.coverage,
-        shared=() if conformal is None else conformal.shared,
+        shared=() if conformal is None or model.has_own_intervals else conformal.shared,
+        own_intervals=model.has_own_intervals,
         levels=None
         if conformal is None
-        else coverage_by_level(conformal, predicted.y, counted, weight=predicted.weight),
+        else coverage_by_level(ends_at, predicted.y, counted, conformal.shots, weight=predicted.weight),
         features=features,
         targets=task.schema.targets,
         trade_off=test.trade_off,

@@ -93,7 +93,8 @@ class PredictedPieces:
             self._asked.interval,
             self._model.schema.targets,
         )
-        predictive = self._asked.needs_distributions or model.needs(decision)
+        of_distributions = interval is not None and (decision.given or model.has_own_intervals)
+        predictive = self._asked.needs_distributions or model.needs(decision) or of_distributions
         known = model.predictions(frame, ignore_extra=True, predictive=predictive, quiet=True)
         pred = model.decided(known, decision)
         table = pd.DataFrame({"row": np.asarray(frame.index), **by_target("prediction", pred, targets)})
@@ -101,7 +102,7 @@ class PredictedPieces:
             std = model.tilted(known, decision).std() if decision.given else known.std
             table = table.assign(**by_target("std", std, targets))
         table["region"] = model.shots.names(pred)
-        if interval is not None and not decision.given:
+        if interval is not None and not of_distributions:
             table[["low", "high"]] = model.intervals_of(pred, interval)
         elif interval is not None and model.has_decision_intervals:
             table[["low", "high"]] = model.intervals_of_decision(known, decision, interval)
