@@ -25,7 +25,6 @@ from tailwise.backends.stack.experts import Expert
 from tailwise.backends.stack.fitting import StackFitting
 from tailwise.backends.stack.stack_settings import StackSettings
 from tailwise.backends.stack.stacked_model import combiner_columns
-from tailwise.data.source import load_source
 from tailwise.distributions.decisions import Decision, Dial
 from tailwise.experiment.balance_choice import choose_balance
 from tailwise.training.recipe import Recipe
@@ -48,11 +47,7 @@ DECISIONS = (0.0, "auto")
 
 def predictions(table: dict, folder: Path, seed: int, given: argparse.Namespace) -> tuple[dict, "tailwise.Shots"]:
     """Train all experts, unless they are there; return labels, folds and predictions, and the regions."""
-    source = load_source(str(folder / table["file"]) if table["file"] else f"example:{table['name']}")
-    frame = source.rows.frame()
-    if len(frame) > given.rows:
-        frame = frame.sample(given.rows, random_state=seed)
-    task = tailwise.prepare(frame, table["target"], nominal=table["nominal"], drop=table["drop"], seed=seed)
+    task = stack.task_of(table, folder, seed, given.rows)
     file = given.out / f"{table['name']}-{seed}.npz"
     if not file.exists():
         torch.set_num_threads(1)

@@ -154,17 +154,11 @@ def report(given: argparse.Namespace) -> None:
 
 def _tasks(given: argparse.Namespace):
     """Yield the splits of ``benchmarks/stack.py``."""
-    import tailwise
-    from tailwise.data.source import load_source
+    import stack
 
     for table in stack_tables(given.tables):
-        source = load_source(str(given.tables.parent / table["file"]) if table["file"] else f"example:{table['name']}")
         for seed in range(given.seeds):
-            frame = source.rows.frame()
-            if len(frame) > given.rows:
-                frame = frame.sample(given.rows, random_state=seed)
-            choices = {"nominal": table["nominal"], "drop": table["drop"]}
-            yield table, seed, tailwise.prepare(frame, table["target"], seed=seed, **choices)
+            yield table, seed, stack.task_of(table, given.tables.parent, seed, given.rows)
 
 
 def stack_tables(file: Path) -> list[dict]:

@@ -44,19 +44,24 @@ _ROUNDS = 20  # of the greedy selection
 _TIE = 1.0  # percent
 
 
+def task_of(table: dict, folder: Path, seed: int, most: int) -> "tailwise.Task":
+    """Return a table of the list, at most some rows of it, split by the seed."""
+    source = load_source(str(folder / table["file"]) if table["file"] else f"example:{table['name']}")
+    frame = source.rows.frame()
+    if len(frame) > most:
+        frame = frame.sample(most, random_state=seed)
+    return tailwise.prepare(frame, table["target"], nominal=table["nominal"], drop=table["drop"], seed=seed)
+
+
 def run(table: dict, folder: Path, seed: int, name: str, given: argparse.Namespace) -> dict:
     """Train one entry, unless it is there, and return errors by label of the row of the table of results."""
     file = given.out / table["name"] / f"{name.replace(' ', '-')}-{seed}.json"
     if file.exists():
         return json.loads(file.read_text())
-    source = load_source(str(folder / table["file"]) if table["file"] else f"example:{table['name']}")
-    frame = source.rows.frame()
-    if len(frame) > given.rows:
-        frame = frame.sample(given.rows, random_state=seed)
-    task = tailwise.prepare(frame, table["target"], nominal=table["nominal"], drop=table["drop"], seed=seed)
+    task = task_of(table, folder, seed, given.rows)
     recipe = Recipe(seed=seed, device="cpu")
     experiment = SINGLE.get(name)
-    result: dict = {"rows": len(frame), "errors": {}}
+    result: dict = {"rows": len(task.rows), "errors": {}}
     rows, y = task.rows_of("test")
     started = time.perf_counter()
     if experiment is None:

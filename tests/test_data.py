@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 
 from tailwise import Bins, InputError
-from tailwise.data.blocks import MOST_BLOCKS
 from tailwise.data.columns import Schema
 from tailwise.data.examples import EXAMPLES, load_example
+from tailwise.data.frame_blocks import MOST_BLOCKS
 from tailwise.data.preprocessing import fit_preprocessor, transform
 from tailwise.data.resampling import resample_features
 from tailwise.data.source import load_source

@@ -238,3 +238,16 @@ def test_rare_values_of_each_target_gain_by_weights():
         bias[method] = [error[highest[:, j], j].mean() for j in range(4)]
     assert max(bias["vanilla"]) < 0
     assert np.all(np.greater(bias["sqinv+lds"], bias["vanilla"]))  # less too low, each
+
+
+@pytest.mark.parametrize("split", ["balanced", "random"])
+def test_rows_of_each_of_four_targets_come_as_those_of_all_parts_do(split):
+    table = frame(4, 600).assign(w=np.random.default_rng(1).integers(1, 5, 600).astype(float))
+    task = prepare(table, [f"y{j}" for j in range(4)], split=split, weight="w")
+    come = np.ones(len(task.y), dtype=bool) if split == "balanced" else task.part == "train"
+    again = Shots.from_json(json.loads(json.dumps(task.shots.to_json())))
+    for j, bins in enumerate(task.shots.bins.axes):
+        rows = np.bincount(bins.index(task.y[come, j]), task.weight[come], bins.n_bins)
+        np.testing.assert_array_equal(task.shots.of_output(j).population, rows)
+        np.testing.assert_array_equal(again.of_output(j).population, rows)
+        np.testing.assert_array_equal(task.shots.of_output(j).counts, bins.histogram(task.y[task.part == "train", j]))

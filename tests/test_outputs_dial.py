@@ -117,7 +117,7 @@ class TestSeparateTargets:
         apart = SeparateTargets([Mixture([[1.0]], [[0.0]], [[1.0]])] * 2)
         with pytest.raises(InputError, match="no joint density"):
             apart.log_score(np.zeros((1, 2)))
-        with pytest.raises(InputError, match="of all targets together"):
+        with pytest.raises(InputError, match="no joint distribution to multiply by"):
             apart.tilt(lambda y: y)
 
     def test_have_as_many_rows(self):

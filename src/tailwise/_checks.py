@@ -61,10 +61,10 @@ def name_nearby(path: Path, *, folders: bool = False) -> str:
         with os.scandir(path.parent) as entries:
             seen = [e.name for e in islice(entries, _MOST_NAMES) if not e.name.startswith(".")]
         near = difflib.get_close_matches(path.name, sorted(seen), n=3, cutoff=0.6)
-        found = next((name for name in near if not folders or (path.parent / name).is_dir()), None)
+        nearest = next((name for name in near if not folders or (path.parent / name).is_dir()), None)
     except (OSError, ValueError):  # a folder that is absent or may not be read, a name that no file can have
         return ""
-    return "" if found is None else f"; did you mean {shown(path.parent / found)}?"
+    return "" if nearest is None else f"; did you mean {shown(path.parent / nearest)}?"
 
 
 _LONGEST, _LONGEST_LIST = 60, 150  # characters of a name or a cell, and of a list of names, in a message

@@ -167,7 +167,7 @@ def worst_table(worst: "WorstRows", target: str, n_columns: int) -> "Table":
     Args:
         worst: the rows.
         target: name of the target.
-        n_columns: number of columns of the table, of which three are shown.
+        n_columns: number of columns of the table; three are shown.
     """
     from rich.box import SIMPLE_HEAD
     from rich.table import Table

@@ -5,13 +5,13 @@ from pathlib import Path
 from tailwise._checks import InputError
 
 
-def check_out_file(path: Path | None, option: str, suffix: str, *, overwrite: bool) -> None:
+def check_out_file(path: Path | None, option: str, *suffixes: str, overwrite: bool) -> None:
     """Raise unless a file may be written.
 
     Args:
         path: file to write; nothing is checked if not given.
         option: option that names it.
-        suffix: required suffix, with its dot.
+        suffixes: those allowed, with their dots.
         overwrite: whether an existing file may be replaced.
 
     Raises:
@@ -19,8 +19,10 @@ def check_out_file(path: Path | None, option: str, suffix: str, *, overwrite: bo
     """
     if path is None:
         return
-    if path.is_dir() or path.suffix.lower() != suffix:
-        raise InputError(f"{option} must name a {suffix} file, got {str(path)!r}")
+    if path.is_dir() or path.suffix.lower() not in suffixes:
+        *others, last = suffixes
+        kinds = f"{', '.join(others)} or {last}" if others else last
+        raise InputError(f"{option} must name a {kinds} file, got {str(path)!r}")
     check_parent(path)
     if path.exists() and not overwrite:
         raise InputError(f"{str(path)!r} exists; pass --overwrite to replace it")

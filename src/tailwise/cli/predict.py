@@ -69,8 +69,8 @@ def predict(
     Rows keep their order; the region shows how many training rows had a target like the predicted one.
 
     Intervals are calibrated on held-out rows, apart for each region of the prediction. They are those of the rows'
-    distributions, and hold for rows as they come; of a model that predicts none they lie around the predictions, unless
-    --balance, --density, --loss or --cost is given.
+    distributions, and hold for rows that come as the training rows do; of a model that predicts none they lie around
+    the predictions, unless --balance, --density, --loss or --cost is given.
 
     Example:  tailwise predict runs/demo new.csv --out new-predicted.csv --balance 0.7 --above 200
     """

@@ -53,8 +53,8 @@ def outputs_table(outputs: Sequence[Standing], *, title: str) -> Table:
         title: of the table.
     """
     caption = Text(
-        "mean absolute error of each target alone, in its own unit and regions; as rows come: bins count by their "
-        "training rows; evenly: every bin counts the same"
+        "mean absolute error of each target alone, in its own unit and regions; as rows come: bins count by how "
+        "many rows they have; evenly: every bin counts the same"
     )
     table = Table(title=Text(title), caption=caption, box=SIMPLE_HEAD)
     table.add_column("target", style="bold")

@@ -61,19 +61,14 @@ def check_shap(
     Raises:
         InputError: options without ``--shap``, numbers below 1, a file that may not be written.
     """
-    from tailwise.cli.out_file import check_parent
+    from tailwise.cli.out_file import check_out_file
     from tailwise.data.table_files import SUFFIXES
     from tailwise.experiment.shap_values import MOST_OF_REGION
 
     for option, given in (("--shap-rows", rows), ("--shap-predictions", predictions), ("--shap-out", out)):
         if given is not None and not shap:
             raise InputError(f"{option} is for SHAP values; add --shap, or leave it out")
-    if out is not None:
-        if out.is_dir() or out.suffix.lower() not in SUFFIXES:
-            raise InputError(f"--shap-out must name a .csv, .tsv or .parquet file, got {str(out)!r}")
-        check_parent(out)
-        if out.exists() and not overwrite:
-            raise InputError(f"{str(out)!r} exists; pass --overwrite to replace it")
+    check_out_file(out, "--shap-out", *SUFFIXES, overwrite=overwrite)
     limits = {}
     if rows is not None:
         limits["most"] = whole(rows, "--shap-rows", least=1, most=MOST_OF_REGION)

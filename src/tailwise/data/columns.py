@@ -8,7 +8,6 @@ import pandas as pd
 
 from tailwise._checks import InputError, did_you_mean, quoted, shown
 from tailwise._numbers import counted
-from tailwise.data.blocks import MOST_BLOCKS
 from tailwise.data.cell_notes import note_on_target, notes_on_cells
 from tailwise.data.cell_rules import NO_RULES, CellRules
 from tailwise.data.cell_values import (
@@ -22,6 +21,7 @@ from tailwise.data.cell_values import (
     is_identifier,
 )
 from tailwise.data.column_kinds import recognise
+from tailwise.data.frame_blocks import MOST_BLOCKS
 from tailwise.data.lags import Lags
 from tailwise.data.reading import PLAIN, Reading
 from tailwise.data.row_numbers import note_on_identifier

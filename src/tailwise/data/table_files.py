@@ -17,7 +17,7 @@ import pandas as pd
 
 from tailwise._checks import InputError, name_nearby, quoted, shown
 from tailwise._files import replacing
-from tailwise.data.blocks import MOST_BLOCKS
+from tailwise.data.frame_blocks import MOST_BLOCKS
 from tailwise.data.text_tables import column_names, read_text_table
 
 SUFFIXES = {".csv": ",", ".tsv": "\t", ".parquet": None}  # of tables that are written

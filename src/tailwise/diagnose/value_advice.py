@@ -7,10 +7,10 @@ import numpy as np
 from tailwise._numbers import number
 from tailwise.diagnose.facts import FEW_VALUES, Advice, Diagnosis, Spike
 from tailwise.experiment.commands import Commands
+from tailwise.metrics.region_errors import LEAST_ZEROS
 
 _HEAVY_REACH = 10.0
 _CROWDED, _MOST_BINS = 0.1, 5_000
-_MANY_ZEROS = 0.2  # fraction of the labels from which a stack learns the chance of 0 apart
 
 
 def few_values(diagnosis: Diagnosis, _: Commands) -> Iterator[Advice]:
@@ -103,7 +103,7 @@ def many_zeros(diagnosis: Diagnosis, commands: Commands) -> Iterator[Advice]:
 def _many_zeros(diagnosis: Diagnosis) -> Spike | None:
     """Return the heap of zeros at the low end, if at least a fifth of the rows are in it and 0 is no code."""
     zeros = (spike for spike in diagnosis.spikes if spike.value == 0 and spike.where == "low" and not spike.code)
-    return next((spike for spike in zeros if spike.share >= _MANY_ZEROS), None)
+    return next((spike for spike in zeros if spike.share >= LEAST_ZEROS), None)
 
 
 def odd_values(diagnosis: Diagnosis, commands: Commands) -> Iterator[Advice]:

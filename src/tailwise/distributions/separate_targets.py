@@ -24,7 +24,7 @@ _KINDS: Mapping[str, type[Any]] = {kind.kind: kind for kind in _SCALAR}
 
 
 class SeparateTargets(VectorPredictive):
-    """The distributions of K targets, each by itself: nothing is said of how they depend on each other.
+    """Distributions of K targets, each by itself, without their dependence on each other.
 
     Args:
         parts: the distributions of each target, of as many rows.
@@ -74,7 +74,9 @@ class SeparateTargets(VectorPredictive):
 
     def tilt(self, weights: GridFunction) -> NoReturn:
         """Raise: there is no joint distribution."""
-        raise InputError(f"{weights!r} is a function of all targets together, of which {self!r} says nothing")
+        raise InputError(
+            f"{self!r} has no joint distribution to multiply by {weights!r}; tilt that of each target: `marginal(k)`"
+        )
 
     def log_score(self, y: ArrayLike) -> NoReturn:  # noqa: ARG002
         """Raise: there is no joint density."""

@@ -8,7 +8,7 @@ _LABEL = (float, [float])  # of one target, of several
 _BINS = (
     {"edges": [float]},
     {"axes": [{"edges": [float]}], "weights?": [float]},
-    {"outputs": [{"edges": [float]}], "counts": [[int]], "spread": [float], "weights?": [float]},
+    {"outputs": [{"edges": [float]}], "counts": [[int]], "spread": [float], "weights?": [float], "rows?": [[float]]},
 )
 _SHOTS = {
     "bins": _BINS,

@@ -39,7 +39,7 @@ def references(
         name: of the model.
     """
     y, shots, weight = predicted.y, task.shots, predicted.weight
-    rows, y_train = task.rows_of("train")
+    rows, _ = task.rows_of("train")
     rivals: list[Rival] = []
     plain = experiment.model == _MODEL and experiment.method == "vanilla"
     in_columns = bool(task.schema.columns) and not task.schema.media
@@ -48,8 +48,7 @@ def references(
         for _ in running.fitting.epochs():
             pass
         rivals.append(Rival(LIGHTGBM, running.bare().predictions(task.rows_of(predicted.part)[0]).pred))
-    median = weighted_median(y_train, task.weight_of("train"))
-    rivals.append(Rival(CONSTANT, np.full(len(y), median)))
+    rivals.append(Rival(CONSTANT, np.full(len(y), _median(task))))
     every = [(name, predicted.pred), *((rival.name, rival.pred) for rival in rivals)]
     return tuple(Standing.of(one, y, predicted.counted(pred), shots, weight) for one, pred in every), rivals[0]
 
@@ -66,8 +65,7 @@ def beaten_by_constant(task: Task, predicted: PredictedPart) -> str:
     y, shots = predicted.y, task.shots
     if y.ndim > 1 or not len(y):
         return ""
-    y_train = task.rows_of("train")[1]
-    median = weighted_median(y_train, task.weight_of("train"))
+    median = _median(task)
     constant = predicted.counted(np.full(len(y), median))
     ours, theirs = (
         error_as_rows_come(y, pred, shots, sample_weight=predicted.weight) for pred in (predicted.counted(), constant)
@@ -78,9 +76,14 @@ def beaten_by_constant(task: Task, predicted: PredictedPart) -> str:
         f"As rows come, the error is larger than that of always predicting {number(median)} (the median of the "
         f"training labels): {number(ours)} against {number(theirs)}."
     )
-    if not zero_rows(y_train):
+    if not zero_rows(task.rows_of("train")[1]):
         return sentence
     return f"{sentence} Where many labels are 0, the MAE favours 0: compare means (RMSE) or the CRPS."
+
+
+def _median(task: Task) -> float:
+    """Return the median of the training labels, by the weights of their rows."""
+    return weighted_median(task.rows_of("train")[1], task.weight_of("train"))
 
 
 def plain_network(model: FittedModel, task: Task, part: str) -> Rival | None:

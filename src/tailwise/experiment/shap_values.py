@@ -124,7 +124,7 @@ def shap_values(
         model: a fitted model of one target, without images, texts and signals.
         frame: its rows, a data frame of pandas or polars.
         y: ``(n,)`` their targets.
-        background: rows with the same columns, such as the training rows, of which 50 are drawn; by default ``frame``.
+        background: rows with the same columns, such as the training rows; 50 of them are drawn. By default ``frame``.
         most: most rows of a region to explain, at most 5,000; a region with more has a random sample.
         predictions: most predictions to make. Fewer rows of a region are explained where they do not suffice for
             ``most``; orders of the columns are as many as they suffice for, at most 10.
@@ -262,9 +262,9 @@ def _sizes(
 ) -> dict[str, Interval]:
     """Return the mean of ``(m,)`` sizes as rows come and by region."""
     codes = model.shots.codes(true)
-    found = {COME: Interval(mean_as_rows_come(true, size, model.shots, sample_weight=weight))}
+    sizes = {COME: Interval(mean_as_rows_come(true, size, model.shots, sample_weight=weight))}
     for region in regions:
         inside = codes == REGIONS.index(region)
         mean = mean_over_rows(size[inside], None if weight is None else weight[inside])
-        found[region] = mean if mean.low is None else Interval(mean.value, max(mean.low, 0.0), mean.high)
-    return found
+        sizes[region] = mean if mean.low is None else Interval(mean.value, max(mean.low, 0.0), mean.high)
+    return sizes

@@ -27,6 +27,7 @@ class OutputBins:
         spread: ``(K,)`` standard deviation of the training labels in each dimension, target units. Errors of several
             units are root mean squares over the dimensions in these.
         weights: how much each dimension counts in losses and in that mean; ``None`` where all count alike.
+        rows: how rows come in the bins of each dimension, where that is not as the training rows do.
 
     Raises:
         InputError: counts or spreads that do not fit the bins, weights that are not above 0.
@@ -44,6 +45,7 @@ class OutputBins:
     counts: tuple[NDArray[np.int64], ...]
     spread: NDArray[np.float64]
     weights: DimensionWeights = None
+    rows: tuple[NDArray[np.float64], ...] | None = None
 
     def __post_init__(self) -> None:
         if len(self.counts) != len(self.axes) or np.shape(self.spread) != (len(self.axes),):
@@ -86,6 +88,16 @@ class OutputBins:
         axes = tuple(_divided(bins, spread) for bins, spread in zip(self.axes, self.spread, strict=True))
         return replace(self, axes=axes, spread=np.ones(len(axes)))
 
+    def weighted(self, y: NDArray[np.float64], weight: NDArray[np.float64]) -> Self:
+        """Return the bins for rows that come as ``(n, K)`` labels with weights ``(n,)`` do."""
+        return replace(
+            self,
+            rows=tuple(
+                np.bincount(bins.index(y[:, j]), weight, bins.n_bins).astype(np.float64)
+                for j, bins in enumerate(self.axes)
+            ),
+        )
+
     def index(self, y: ArrayLike) -> NDArray[np.int64]:
         """Return the rarest bin of each row of ``(..., K)`` labels, 0 to ``n_bins - 1``; the first of equally rare."""
         values = np.asarray(y)
@@ -103,16 +115,20 @@ class OutputBins:
     def to_json(self) -> dict[str, Any]:
         """Return plain values that :meth:`from_json` reads back exactly."""
         counts = [values.tolist() for values in self.counts]
-        weights = {} if self.weights is None else {"weights": list(self.weights)}
+        more: dict[str, Any] = {} if self.weights is None else {"weights": list(self.weights)}
+        if self.rows is not None:
+            more["rows"] = [values.tolist() for values in self.rows]
         outputs = [bins.to_json() for bins in self.axes]
-        return {"outputs": outputs, "counts": counts, "spread": self.spread.tolist(), **weights}
+        return {"outputs": outputs, "counts": counts, "spread": self.spread.tolist(), **more}
 
     @classmethod
     def from_json(cls, saved: dict[str, Any]) -> Self:
         """Read the output of :meth:`to_json`."""
         axes = tuple(Bins.from_json(axis) for axis in saved["outputs"])
         counts = tuple(np.asarray(c, dtype=np.int64) for c in saved["counts"])
-        return cls(axes, counts, np.asarray(saved["spread"]), saved.get("weights"))
+        rows = saved.get("rows")
+        come = None if rows is None else tuple(np.asarray(values, dtype=np.float64) for values in rows)
+        return cls(axes, counts, np.asarray(saved["spread"]), saved.get("weights"), come)
 
 
 def _divided(bins: Bins, spread: float) -> Bins:

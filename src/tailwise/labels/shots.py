@@ -176,7 +176,8 @@ class Shots:
         if weight is None:
             return self
         mass = np.bincount(self.bins.index(y_train), weight, self.bins.n_bins).astype(np.float64)
-        return replace(self, mass=mass)
+        bins = self.bins.weighted(np.asarray(y_train), weight) if isinstance(self.bins, OutputBins) else self.bins
+        return replace(self, bins=bins, mass=mass)
 
     def of_output(self, j: int) -> "Shots":
         """Return the regions of one of K targets alone: its bins, and the training rows in each.
@@ -191,7 +192,8 @@ class Shots:
             ([2, 1], [1, 2])
         """
         if isinstance(self.bins, OutputBins):
-            return Shots(self.bins.axes[j], self.bins.counts[j], many=self.many, few=self.few)
+            mass = None if self.bins.rows is None else self.bins.rows[j]
+            return Shots(self.bins.axes[j], self.bins.counts[j], many=self.many, few=self.few, mass=mass)
         if not isinstance(self.bins, BinGrid):
             raise InputError("these regions are of one target; use them as they are")
         shape, others = self.bins.shape, tuple(axis for axis in range(len(self.bins.axes)) if axis != j)

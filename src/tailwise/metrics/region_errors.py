@@ -134,7 +134,7 @@ def validation_errors(
 
 
 ZERO_ROWS = ("exactly 0", "other than 0")
-_LEAST_ZEROS = 0.2
+LEAST_ZEROS = 0.2
 
 
 def zero_rows(y_true: ArrayLike) -> dict[str, NDArray[np.bool_]]:
@@ -143,7 +143,7 @@ def zero_rows(y_true: ArrayLike) -> dict[str, NDArray[np.bool_]]:
     Empty where fewer labels are 0, or all of them, and for labels ``(n, K)``.
     """
     zero = np.asarray(y_true) == 0
-    if zero.ndim > 1 or not zero.size or not _LEAST_ZEROS <= zero.mean() < 1:
+    if zero.ndim > 1 or not zero.size or not LEAST_ZEROS <= zero.mean() < 1:
         return {}
     return dict(zip(ZERO_ROWS, (zero, ~zero), strict=True))
 
