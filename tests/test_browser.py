@@ -117,6 +117,15 @@ def test_the_slider_moves_the_table_and_both_charts(view):
     assert at["Home"][3] != at["End"][3]
 
 
+def test_the_axes_of_both_charts_have_round_numbers(view):
+    shown = view("run")
+    for place in ("errors", "scatter"):
+        labels = [float(one.replace(",", "")) for one in shown.locator(f"[data-draw={place}] text").all_text_contents()]
+        assert 6 <= len(labels) <= 12
+        digits = {f"{abs(label):e}".rstrip("0").partition("e")[0].rstrip("0") for label in labels}
+        assert all(len(one.replace(".", "")) <= 3 for one in digits), labels
+
+
 def test_without_scripts_the_dial_is_a_table(view):
     shown = view("run", java_script_enabled=False)
     assert shown.locator(".dial").is_hidden()

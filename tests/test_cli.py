@@ -100,6 +100,7 @@ class TestTrain:
         text = capsys.readouterr().out
         for word in ("All", "Many", "Medium", "Few", "Zero", "MAE", "report:"):
             assert word in text
+        assert text.splitlines()[-1] == f"new rows: tailwise predict {tmp_path / 'r'} NEW.csv --out predicted.csv"
 
     @pytest.mark.slow
     def test_every_option_at_once(self, toy_csv, tmp_path):

@@ -95,6 +95,11 @@ class TestAnswers:
         assert described["intervals"] is True
         assert (described["most_rows"], described["most_bytes"]) == (50, 10_000_000)
 
+    def test_the_root_lists_the_paths(self, answers):
+        listed = ask(answers, "GET", "/").json()
+        assert listed["run"] == "run"
+        assert list(listed["paths"]) == ["POST /predict", "GET /schema", "GET /health"]
+
     def test_health(self, answers):
         assert ask(answers, "GET", "/health").json() == {"status": "ok", "run": "run"}
 
@@ -182,7 +187,7 @@ class TestRefusals:
         assert "secret" not in answer.text
 
     @pytest.mark.parametrize(
-        ("method", "path", "status"), [("GET", "/", 404), ("GET", "/predict", 405), ("POST", "/health", 405)]
+        ("method", "path", "status"), [("GET", "/nothing", 404), ("GET", "/predict", 405), ("POST", "/health", 405)]
     )
     def test_other_addresses(self, answers, method, path, status):
         answer = ask(answers, method, path)

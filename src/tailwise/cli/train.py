@@ -1,5 +1,6 @@
 """``tailwise train``: from a table to a finished run folder."""
 
+import shlex
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -90,8 +91,14 @@ def train(
     Example:  tailwise train houses.csv --target price --method sqinv+lds+conr --set conr.window=50000
     """
     from tailwise.cli.flags import with_flags
-    from tailwise.cli.launch import hint_at_resume, is_main
     from tailwise.cli.show import err, notes, warnings_as_notes, warnings_shown
+    from tailwise.tracking.tracker import tracker_named
+
+    if track is not None:
+        tracker_named(track)
+    with warnings_as_notes() as warned:
+        wanted = maps_wanted(context) if depth is not None else table_wanted(context, media or {})
+    from tailwise.cli.launch import hint_at_resume, is_main  # from here on the mistakes of the command line are known
     from tailwise.data.source import load_source
     from tailwise.distributed import main_first, on_main
     from tailwise.experiment.fit import start
@@ -99,13 +106,8 @@ def train(
     from tailwise.runs.other_run import read_other
     from tailwise.runs.plans import plan_of
     from tailwise.runs.training import RunInProgress
-    from tailwise.tracking.tracker import tracker_named
     from tailwise.training.epoch_bar import epoch_bar
 
-    if track is not None:
-        tracker_named(track)
-    with warnings_as_notes() as warned:
-        wanted = maps_wanted(context) if depth is not None else table_wanted(context, media or {})
     experiment, label = wanted.experiment, wanted.label
     with ExitStack() as claimed:
         folder = on_main(lambda: claimed.enter_context(wanted.folder(out, overwrite=overwrite, resume=resume)))
@@ -188,3 +190,6 @@ def _show_errors(evaluation: Any, task: Any, label: str, folder: Path, other: "O
         title = f"{label}: errors on {len(evaluation.images):,} test images"
         show.out.print(map_region_table(evaluation.regions(seed=seed), title=title, unit=task.schema.target))
     show.print_line(f"report: {folder / REPORT}")
+    if isinstance(evaluation, Evaluation):
+        predict = shlex.join(["tailwise", "predict", str(folder), "NEW.csv", "--out", "predicted.csv"])
+        show.print_line(f"new rows: {predict}")

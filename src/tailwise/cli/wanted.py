@@ -78,16 +78,17 @@ def table_wanted(context: typer.Context, media: Mapping[str, Any]) -> Wanted:
     from tailwise.cli.launch import start_processes
     from tailwise.data.header import header
     from tailwise.data.targets import target_names
-    from tailwise.experiment.prepare import prepare
 
     given, target = context.params, context.params["target"]
     if not target:
         raise InputError("Missing option '--target' / '-t': the column to predict")
     recipe = _recipe(given)
     start_processes(recipe)
+    target_names(target, header(given["data"]))  # before slow imports, before a folder is opened or many rows are read
+    from tailwise.experiment.prepare import prepare
+
     experiment = wanted_experiment(context, recipe, media)
     label = experiment.label(experiment.compose().name)
-    target_names(target, header(given["data"]))  # before a folder is opened, or many rows are read
     choices = table_choices(**{name: given[name] for name in _OF_TABLES}) | dict(media)
     return Wanted(experiment, label, tuple(target), lambda source: prepare(source, target, **choices))
 

@@ -1,4 +1,4 @@
-"""A REST server of one run: ``POST /predict``, ``GET /schema``, ``GET /health``."""
+"""A REST server of one run: ``POST /predict``, ``GET /schema``, ``GET /health``, and ``GET /``, which lists them."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -19,6 +19,11 @@ try:
 except ImportError as error:
     raise InputError("a server of a model needs starlette and uvicorn: pip install 'tailwise[serve-model]'") from error
 
+_PATHS = {
+    "POST /predict": "predictions of rows in JSON",
+    "GET /schema": "columns of a row, and what may be asked",
+    "GET /health": "whether the server answers",
+}
 _MOST_CONNECTIONS, _KEEP_ALIVE = 100, 5  # seconds
 
 
@@ -48,6 +53,9 @@ def application(answers: Answers, limits: Limits, *, hosts: Collection[str] = ()
             browser of this machine could ask the server by a name of its own (DNS rebinding).
     """
     one_at_a_time = anyio.CapacityLimiter(1)
+
+    async def root(request: Request) -> Response:  # noqa: ARG001
+        return JSONResponse({"run": answers.name, "paths": _PATHS})
 
     async def health(request: Request) -> Response:  # noqa: ARG001
         return JSONResponse({"status": "ok", "run": answers.name})
@@ -79,6 +87,7 @@ def application(answers: Answers, limits: Limits, *, hosts: Collection[str] = ()
 
     return Starlette(
         routes=[
+            Route("/", checked(root), methods=["GET"]),
             Route("/predict", checked(predict), methods=["POST"]),
             Route("/health", checked(health), methods=["GET"]),
             Route("/schema", checked(schema), methods=["GET"]),

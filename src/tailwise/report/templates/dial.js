@@ -2,6 +2,16 @@
   "use strict";
   const make = (name, space) => document.createElementNS(space, name);
 
+  // Round numbers from low to high: multiples of 1, 2, 2.5 or 5 times a power of ten, at most six.
+  const ticks = (low, high) => {
+    const least = (high - low) / 5;
+    if (!(least > 0)) return [low];
+    const power = 10 ** Math.floor(Math.log10(least));
+    const step = power * ([1, 2, 2.5, 5].find((one) => one * power >= least * (1 - 1e-9)) || 10);
+    const first = Math.ceil(low / step - 1e-9), last = Math.floor(high / step + 1e-9);
+    return Array.from({ length: last - first + 1 }, (_, i) => (first + i) * step || 0);  // no "-0"
+  };
+
   // A chart with two linear axes, drawn from numbers.
   const plot = (place, label, [x0, x1], [y0, y1], draw) => {
     const space = "http://www.w3.org/2000/svg", left = 62, right = 388, top = 12, bottom = 232;
@@ -17,12 +27,13 @@
     };
     const x = (value) => left + ((right - left) * (value - x0)) / (x1 - x0 || 1);
     const y = (value) => bottom - ((bottom - top) * (value - y0)) / (y1 - y0 || 1);
-    const short = (value) => Number(value.toPrecision(3)).toLocaleString("en", { maximumSignificantDigits: 3 });
-    for (let i = 0; i <= 4; i++) {
-      const xi = x0 + ((x1 - x0) * i) / 4, yi = y0 + ((y1 - y0) * i) / 4;
-      add("line", { x1: left, x2: right, y1: y(yi), y2: y(yi), class: "grid" });
-      add("text", { x: left - 6, y: y(yi) + 4, "text-anchor": "end" }, short(yi));
-      add("text", { x: x(xi), y: bottom + 18, "text-anchor": "middle" }, short(xi));
+    const short = (value) => Number(value.toPrecision(4)).toLocaleString("en", { maximumSignificantDigits: 4 });
+    for (const value of ticks(y0, y1)) {
+      add("line", { x1: left, x2: right, y1: y(value), y2: y(value), class: "grid" });
+      add("text", { x: left - 6, y: y(value) + 4, "text-anchor": "end" }, short(value));
+    }
+    for (const value of ticks(x0, x1)) {
+      add("text", { x: x(value), y: bottom + 18, "text-anchor": "middle" }, short(value));
     }
     draw(add, x, y);
     place.replaceChildren(svg);
