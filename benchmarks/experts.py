@@ -1,14 +1,17 @@
-"""Ask which experts a stack gains from: each is added to the three of the default, on many tables.
+"""Ask what a stack gains from: experts added to the three of the default, more inputs of its combiner, more balances.
 
     python benchmarks/experts.py TABLES.json OUT --seeds 1 --rows 2500 --jobs 2
 
 ``TABLES.json`` lists tables with ``name``, ``file``, ``target``, ``nominal`` and ``drop``. Rows, splits and folds are
 those of ``benchmarks/stack.py``. All experts are trained once; their out-of-fold and test predictions are kept in
-``OUT``, and combiners are fitted to those of each choice. Changes are against the stack of the three experts, in
+``OUT``, and combiners are fitted to those of each choice. Beside the experts a combiner may see the numeric columns of
+the table, or the share of rare labels among the nearest rows of other folds. *by region* has a balance for each region
+of the prediction at balance 0 instead of one for all rows. Changes are against the stack of the three experts, in
 percent: mean over seeds, median over tables, with the interval of a hierarchical bootstrap.
 """
 
 import argparse
+import itertools
 import json
 import sys
 from pathlib import Path
@@ -17,6 +20,7 @@ import numpy as np
 import stack
 import torch
 from joblib import Parallel, delayed
+from sklearn.neighbors import NearestNeighbors
 
 import tailwise
 from tailwise.backends.stack import experts as known
@@ -26,7 +30,9 @@ from tailwise.backends.stack.fitting import StackFitting
 from tailwise.backends.stack.stack_settings import StackSettings
 from tailwise.backends.stack.stacked_model import combiner_columns
 from tailwise.distributions.decisions import Decision, Dial
-from tailwise.experiment.balance_choice import choose_balance
+from tailwise.experiment.balance_choice import CANDIDATES, BalanceChoice, choose_balance
+from tailwise.metrics.errors import balanced_mean_absolute_error
+from tailwise.metrics.region_errors import error_as_rows_come
 from tailwise.training.recipe import Recipe
 
 BASE = ("lightgbm", "network", "mixture network")
@@ -42,7 +48,9 @@ CHOICES = {
     "all": (*BASE, *MORE, *METHODS),
 }
 ALL = CHOICES["all"]
+INPUTS = ("columns", "neighbours")  # of the combiner, beside the predictions of the three
 DECISIONS = (0.0, "auto")
+NEIGHBOURS = 10
 
 
 def predictions(table: dict, folder: Path, seed: int, given: argparse.Namespace) -> tuple[dict, "tailwise.Shots"]:
@@ -70,25 +78,72 @@ def predictions(table: dict, folder: Path, seed: int, given: argparse.Namespace)
         return dict(arrays), task.shots
 
 
+def more_inputs(table: dict, folder: Path, seed: int, given: argparse.Namespace) -> dict[str, list[np.ndarray]]:
+    """Return what combiners may see besides, of the rows in folds and of test rows: values around 0."""
+    task = stack.task_of(table, folder, seed, given.rows)
+    frame = task.rows.frame().select_dtypes("number")
+    frame = frame.drop(columns=[table["target"]], errors="ignore")
+    in_folds, tested = np.isin(task.part, ["train", "val"]), task.part == "test"
+    center, scale = frame[in_folds].mean(), frame[in_folds].std().replace(0, 1)
+    z = ((frame - center) / scale).fillna(0).clip(-3, 3).to_numpy(float)
+    fold = np.load(given.out / f"{table['name']}-{seed}.npz")["fold"]
+    rare = (task.shots.codes(task.y[in_folds]) > 0).astype(float)
+    near = np.empty(in_folds.sum())
+    for one in range(fold.max() + 1):
+        others = np.flatnonzero(fold != one)
+        places = NearestNeighbors(n_neighbors=NEIGHBOURS).fit(z[in_folds][others])
+        near[fold == one] = rare[others][places.kneighbors(z[in_folds][fold == one])[1]].mean(1)
+    places = NearestNeighbors(n_neighbors=NEIGHBOURS).fit(z[in_folds])
+    near_test = rare[places.kneighbors(z[tested])[1]].mean(1)
+    spread = rare.std() or 1.0
+    shares = [((one - rare.mean()) / spread)[:, None] for one in (near, near_test)]
+    return {"columns": [z[in_folds], z[tested]], "neighbours": shares}
+
+
+def by_region(y: np.ndarray, decided: dict, at_zero: np.ndarray, shots: "tailwise.Shots", best: BalanceChoice) -> tuple:
+    """Choose a balance for each region of the prediction by the rule that chooses one for all."""
+    codes = np.minimum(shots.codes(at_zero), 2)
+    chosen, lowest = (best.balance,) * 3, np.inf
+    for balances in itertools.product(CANDIDATES, repeat=3):
+        pred = np.choose(codes, [decided[one] for one in balances])
+        if error_as_rows_come(y, pred, shots) <= best.bound:
+            evenly = balanced_mean_absolute_error(y, pred, shots.scalar_bins)
+            chosen, lowest = (balances, evenly) if evenly < lowest else (chosen, lowest)
+    return chosen
+
+
 def measured(table: dict, folder: Path, seed: int, given: argparse.Namespace) -> dict[str, dict[str, float]]:
-    """Return test errors of the stack of each choice of experts, at several balances."""
+    """Return test errors of the stack of each choice of experts and inputs, at several balances."""
     arrays, shots = predictions(table, folder, seed, given)
     y, fold, y_test = arrays["y"], arrays["fold"], arrays["y_test"]
     dial = Dial.from_labels(y, shots.scalar_bins)
     margin = 0.1 * np.ptp(y)
+    reach = (y.min() - margin, y.max() + margin)
+    more = more_inputs(table, folder, seed, given)
+    seen = {choice: (names, ()) for choice, names in CHOICES.items()}
+    seen |= {f"and the {name}": (BASE, tuple(more[name])) for name in INPUTS}
     errors = {}
-    for choice, names in CHOICES.items():
+    for choice, (names, inputs) in seen.items():
         places = [ALL.index(name) for name in names]
         levels = list(range(len(ALL), arrays["columns"].shape[1])) if "mixture network" in names else []
         columns, tested = (arrays[name][:, [*places, *levels]] for name in ("columns", "tested"))
-        reach = (y.min() - margin, y.max() + margin)
+        if inputs:  # in the units of the label, as a combiner expects, and not cut off by its reach
+            z, z_test = (np.clip(y.mean() + y.std() * one, *reach) for one in inputs)
+            columns, tested = np.hstack([columns, z]), np.hstack([tested, z_test])
         combiner = Combiner.fit(columns, y, fold, n_experts=len(names), reach=reach, recipe=CombinerRecipe())
         plain, predictive = arrays["columns"][:, ALL.index("network")], combiner.predictive(tested)
-        best = choose_balance(y, combiner.out_of_fold(columns, fold), dial, shots, plain=plain, within=0.0).balance
+        known_for = combiner.out_of_fold(columns, fold)
+        best = choose_balance(y, known_for, dial, shots, plain=plain, within=0.0)
         for balance in DECISIONS:
-            decision = Decision(balance=best if balance == "auto" else float(balance))
+            decision = Decision(balance=best.balance if balance == "auto" else float(balance))
             errors[f"{choice}, {balance}"] = stack.measured(y_test, decision.of(predictive, dial), shots)
         errors[f"{choice}, 0.0"] |= stack.scored(y_test, predictive, shots)
+        if choice == "the three":
+            of = {one: Decision(balance=one).of(known_for, dial) for one in CANDIDATES}
+            chosen = by_region(y, of, of[0.0], shots, best)
+            preds = [Decision(balance=one).of(predictive, dial) for one in chosen]
+            codes = np.minimum(shots.codes(Decision(balance=0.0).of(predictive, dial)), 2)
+            errors["by region, auto"] = stack.measured(y_test, np.choose(codes, preds), shots)
     return errors
 
 
