@@ -173,6 +173,7 @@ class TestAgainstTheLibraries:
             random_state=0,
             deterministic=True,
             force_row_wise=True,
+            n_jobs=1,
             verbosity=-1,
         ).fit(
             x,
@@ -296,6 +297,7 @@ def test_sera_in_lightgbm_is_our_objective(table):
         random_state=0,
         deterministic=True,
         force_row_wise=True,
+        n_jobs=1,
         verbosity=-1,
     ).fit(
         x,
@@ -364,9 +366,9 @@ class TestObjectives:
         sera, balanced = SERAObjective(Relevance.extremes(y)), BalancedMAEObjective(y)
         shots = Shots.from_labels(y, Bins.auto(y))
         rare = shots.codes(y) > 0
-        plain = lightgbm.LGBMRegressor(n_estimators=60, verbosity=-1).fit(x, y).predict(x)
+        plain = lightgbm.LGBMRegressor(n_estimators=60, n_jobs=1, verbosity=-1).fit(x, y).predict(x)
         for objective in (sera, balanced):
-            model = lightgbm.LGBMRegressor(objective=objective, n_estimators=200, verbosity=-1)
+            model = lightgbm.LGBMRegressor(objective=objective, n_estimators=200, n_jobs=1, verbosity=-1)
             model.fit(x, y, eval_X=x, eval_y=y, eval_metric=objective.metric)
             name = objective.metric(y, y)[0]
             curve = next(iter(model.evals_result_.values()))[name]
