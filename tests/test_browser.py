@@ -101,6 +101,19 @@ def test_renders_and_axe_finds_nothing_serious(view, name, scheme, size):
     assert [(fault["id"], fault["nodes"][0]["html"][:80]) for fault in found if fault["impact"] in GRAVE] == []
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", PAGES)
+def test_what_covers_the_shade_of_wide_tables_has_the_colour_under_them(view, name, scheme):
+    shown = view(name, color_scheme=scheme)
+    pairs = shown.evaluate("""() => [...document.querySelectorAll('.scroll')].map(box => {
+      let under = box.parentElement;
+      while (getComputedStyle(under).backgroundColor === 'rgba(0, 0, 0, 0)') under = under.parentElement;
+      return [getComputedStyle(box).backgroundImage, getComputedStyle(under).backgroundColor];
+    })""")
+    assert pairs
+    assert [pair for pair in pairs if pair[1] not in pair[0]] == []
+
+
 def test_the_slider_moves_the_table_and_both_charts(view):
     shown = view("run")
     slider = shown.get_by_role("slider", name="Balance")
