@@ -26,7 +26,7 @@ _FORMAT = "tailwise tune 1"
 _PARAMETERS = {
     "data": "table",
     "target": "`target`",
-    "table": "`bin_width`, `split`, `group`, `time`, `drop` or `nominal`",
+    "table": "`bin_width`, `split`, `test`, `group`, `time`, `drop`, `nominal`, `numeric` or `date`",
     "space": "`method`, `model`, `encoder` or `transform`",
     "aim": "`minimise` or `within`",
     "recipe": "`seed` or `epochs`",
