@@ -129,8 +129,8 @@ Method = Annotated[
     typer.Option(
         "--method",
         "-m",
-        help="Train one model with a method: parts joined by +, or vanilla (see `tailwise methods`); auto chooses by "
-        "cross-validation.",
+        help="Train one model with a method: parts joined by +, or vanilla (see `tailwise methods`); auto trains the "
+        "default.",
         show_default=False,
         autocompletion=complete_method,
         rich_help_panel=METHOD,
@@ -465,7 +465,7 @@ Within = Annotated[
     float,
     typer.Option(
         "--within",
-        metavar="SHARE",
+        metavar="FRACTION",
         help="Without --balance: how much larger than a plain network's the error as rows come may be for the sake of "
         "rare values, e.g. 0.05.",
         rich_help_panel=DECISION,
