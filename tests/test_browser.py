@@ -11,9 +11,11 @@ from tailwise.report.against import OtherRun
 from tailwise.report.diagnosis_page import diagnosis_page
 from tailwise.report.explained_page import explained_page
 from test_compare import made_up, page_of
+from test_depth import page_of_maps
 from test_importance import explanation
 from test_report import DIAL, FOUND, HELD, MAP, PRED, page
 from test_shap_values import explained_values
+from test_tune import TestPage as SearchPage
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = [
@@ -37,9 +39,11 @@ PAGES = {
     "explanation": lambda: explained_page(
         explanation(), title="y: which rows are wrong", rows="the rows of t.csv", shap=explained_values()
     ),
+    "search": lambda: SearchPage().page(SearchPage.TRIALS, 3),
+    "maps": page_of_maps,
 }
-CHARTS = {"run": 10, "diagnosis": 3, "comparison": 4, "explanation": 2}
-PHONE, DESK = {"width": 390, "height": 844}, {"width": 1100, "height": 900}
+CHARTS = {"run": 10, "diagnosis": 3, "comparison": 4, "explanation": 2, "search": 2, "maps": 1}
+PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 GRAVE = ("serious", "critical")
 
 
@@ -143,6 +147,15 @@ def test_without_scripts_the_dial_is_a_table(view):
     shown = view("run", java_script_enabled=False)
     assert shown.locator(".dial").is_hidden()
     assert shown.locator("tr[data-balance]").count() == len(DIAL.points)
+
+
+def test_the_change_between_two_runs_is_seen_on_a_phone(view):
+    shown = view("run", viewport=PHONE)
+    table = shown.get_by_role("region", name="Both runs by region")
+    for cell in table.locator("tbody td:nth-child(2)").all():
+        box = cell.bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= PHONE["width"]
 
 
 def test_letters_can_be_read_on_a_phone(view):

@@ -531,13 +531,14 @@ class TestScenes:
             write_scenes(tmp_path / "npy", 2)
 
 
-def test_a_page_shows_maps_whose_shown_pixels_are_all_unknown():
+def page_of_maps():
+    """A page with a map of which one pixel is known."""
     truth = np.full((4, 800), np.nan, np.float32)
     truth[1, 1] = 2.0
     shots = Shots.from_labels([1.5] * 9 + [2.5], Bins.from_edges([1, 2, 3]))
     errors = DepthErrors(shots)
     errors.add(truth, np.ones_like(truth))
-    page = dense_page(
+    return dense_page(
         title="toy",
         target="depth",
         method="vanilla",
@@ -550,7 +551,10 @@ def test_a_page_shows_maps_whose_shown_pixels_are_all_unknown():
         history=[],
         notes=[],
     )
-    assert "nan" not in page.split("too low: red, to ")[1].split("<")[0]
+
+
+def test_a_page_shows_maps_whose_shown_pixels_are_all_unknown():
+    assert "nan" not in page_of_maps().split("too low: red, to ")[1].split("<")[0]
 
 
 @pytest.mark.slow

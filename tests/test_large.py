@@ -184,6 +184,19 @@ class TestCommand:
         )
 
     @pytest.mark.slow
+    def test_targets_of_units_far_apart_in_a_folder(self, folder, tmp_path, capsys):
+        for part in folder.rglob("*.parquet"):
+            frame = pd.read_parquet(part)
+            frame.assign(z=1000 * np.exp(frame["a"])).to_parquet(part)
+        out = tmp_path / "run"
+        words = ["train", str(folder), "-t", "y", "-t", "z", "--method", "vanilla", "--epochs", "8", "-o", str(out)]
+        assert run([*words, "--encoder", "mlp", "--drop", "house"]) == 0
+        assert "standard deviations of the 2 targets" in capsys.readouterr().out
+        each = json.loads((out / "outputs.json").read_text())
+        spreads = pd.concat(map(pd.read_parquet, folder.rglob("*.parquet")))[["y", "z"]].std()
+        assert all(one["as_rows_come"] < 0.5 * spreads[one["name"]] for one in each)
+
+    @pytest.mark.slow
     def test_a_mistake_leaves_nothing_that_is_in_the_way(self, folder, tmp_path, capsys):
         out = tmp_path / "run"
         assert run(["train", str(folder), "-t", "z", "-o", str(out)]) == 2

@@ -43,6 +43,22 @@ def test_the_regions_of_an_output_are_those_of_its_own_labels():
         task.shots.of_output(0).of_output(0)
 
 
+@pytest.mark.parametrize("method", ["vanilla", "sqinv+lds", "mixture"])
+def test_two_targets_of_units_far_apart_are_each_scaled_by_their_own(method):
+    table = frame()
+    told = [note for note in prepare(table, ["y0", "y1"]).notes if "far apart" in note]
+    assert told == []
+    preds = []
+    for factor in (64.0, 128.0):
+        task = prepare(table.assign(y1=factor * table["y1"]), ["y0", "y1"])
+        assert isinstance(task.shots.bins, OutputBins)
+        assert any("each target is scaled by its own" in note for note in task.notes)
+        model = fit(task, Experiment(method, encoder="mlp", recipe=Recipe(epochs=2, device="cpu")))
+        preds.append(model.predict(table))
+        assert evaluate(model, task).as_rows_come.value < 3.0  # standard deviations
+    np.testing.assert_allclose(preds[1], preds[0] * [1.0, 2.0], rtol=1e-5)
+
+
 def test_errors_by_output_are_those_of_each_target_alone():
     table = frame()
     task = prepare(table, ["y0", "y1"])
@@ -147,7 +163,7 @@ def test_too_many_outputs_are_refused(tmp_path, capsys):
     targets = [f"y{j}" for j in range(51)]
     with pytest.raises(InputError, match="a model has 1 to 50 targets, got 51"):
         prepare(table, targets)
-    with pytest.raises(InputError, match="have too many dimensions for bins"):
+    with pytest.raises(InputError, match="have no common bins"):
         fit(prepare(frame(4), targets[:4]), Experiment("fds", encoder="mlp", recipe=Recipe(epochs=1)))
     with pytest.raises(InputError, match="a mean over the targets, and MixtureLikelihood is one of all together"):
         fit(prepare(frame(4), targets[:4]), Experiment("sqinv+mixture", encoder="mlp", recipe=Recipe(epochs=1)))

@@ -243,7 +243,7 @@ def test_dimensions_of_very_different_spread_are_warned_of():
 def test_labels_of_many_dimensions_have_no_bins():
     y = np.random.default_rng(0).normal(size=(40, 5))
     network = Regressor(MLP(3, widths=(8,)), n_features=8, n_outputs=5)
-    with pytest.raises(InputError, match="too many dimensions for bins"):
+    with pytest.raises(InputError, match="no common bins: they have too many dimensions"):
         compose("fds").build(network, y)
     objective = compose("sqinv+knn+conr").build(network, y)
     terms = objective(torch.randn(40, 3), torch.from_numpy(y).float())

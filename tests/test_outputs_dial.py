@@ -49,6 +49,18 @@ class TestEachTargetAlone:
             decided = dial.decide(rows, balance=balance, under=3.0, over=1.0)[:, k]
             np.testing.assert_allclose(decided, alone.decide(rows.marginal(k), balance=balance, under=3.0, over=1.0))
 
+    def test_a_balance_each(self):
+        y, rows = labels(), joint()
+        dial, balances = OutputsDial.from_labels(y), (0.0, 1.0, 0.5, 0.0, 0.25)
+        found = dial.tilted(rows, balances)
+        for k, balance in enumerate(balances):
+            alone = dial.tilted(rows, balance)
+            np.testing.assert_array_equal(found.marginal(k).median(), alone.marginal(k).median())
+        assert dial.tilted(rows, (0.0,) * K) is rows
+        for wrong, message in (((0.5, 1.0), "`balance` has 2 values, and there are 5 targets"), ((2.0,) * K, "from 0")):
+            with pytest.raises(InputError, match=message):
+                dial.tilted(rows, wrong)
+
     def test_of_labels_spread_otherwise(self):
         y, rows = labels(), joint()
         wanted = y[y[:, 0] > np.median(y[:, 0])]
@@ -163,6 +175,18 @@ class TestModel:
         assert (pred <= high).all()
 
 
+def test_a_balance_each_needs_a_dial_each(tmp_path, capsys):
+    table = frame()
+    mixture = Experiment("mixture", encoder="mlp", recipe=Recipe(epochs=1, device="cpu"))
+    table["same"] = 2 * table["y0"]
+    many, two = (fit(prepare(table, list(names)), mixture) for names in (NAMES, ("y0", "same")))
+    pred = many.predict(table, balance=(1.0, 0.0, 0.0, 0.5))
+    np.testing.assert_array_equal(pred[:, 0], many.predict(table, balance=1.0)[:, 0])
+    np.testing.assert_array_equal(pred[:, 3], many.predict(table, balance=0.5)[:, 3])
+    with pytest.raises(InputError, match="one dial for all combinations of its 2 targets"):
+        two.predict(table, balance=(1.0, 0.0))
+
+
 @pytest.mark.slow
 def test_the_command(tmp_path, capsys):
     data, out = tmp_path / "t.csv", tmp_path / "run"
@@ -184,6 +208,24 @@ def test_the_command(tmp_path, capsys):
     columns = [f"prediction_{name}" for name in NAMES]
     stored, half, spread = (pd.read_csv(file)[columns] for file in files)
     pd.testing.assert_frame_equal(stored, half)
+    each = ["predict", str(out), str(data), "-o", str(tmp_path / "each.csv"), "--overwrite"]
+    assert run([*each, "--target-balance", "y0=1", "--target-balance", "y2=1", "--balance", "0.5"]) == 0
+    ours, whole = (
+        pd.read_csv(tmp_path / "each.csv")[columns],
+        FittedModel.load(out / "model").predict(frame(), balance=1.0),
+    )
+    np.testing.assert_allclose(ours.to_numpy()[:, [0, 2]], whole[:, [0, 2]])
+    pd.testing.assert_frame_equal(ours[columns[1]].to_frame(), half[columns[1]].to_frame())
+    capsys.readouterr()
+    for options, message in (
+        (["--target-balance", "y9=1"], "--target-balance takes TARGET=BALANCE such as y0=0.5, got 'y9=1'"),
+        (["--target-balance", "y0=high"], "such as y0=0.5, got 'y0=high'"),
+        (["--target-balance", "y0=1", "--target-balance", "y0=1"], "names 'y0' twice"),
+        (["--target-balance", "y0=3"], "balance must be a number from 0"),
+        (["--target-balance", "y0=1", "--density", f"labels:{data}"], "give --target-balance or --density, not both"),
+    ):
+        assert run([*each, *options]) == 2
+        assert message in capsys.readouterr().err
     # Labels spread as the training rows are: nearly those of balance 0.
     common = FittedModel.load(out / "model").predict(frame(), balance=0.0)
     assert np.abs(spread - common).mean().max() < np.abs(half - common).mean().max()

@@ -153,6 +153,10 @@ class TestDates:
             ("%Y/%m/%d", {}),
             ("%Y%m%d", {"date": ["when"]}),
             ("%d-%m-%Y", {"date": ["when"]}),
+            ("%d %b %Y", {}),
+            ("%d-%b-%Y", {}),
+            ("%B %d, %Y", {}),
+            ("%b. %d, %Y %H:%M", {}),
         ],
     )
     def test_orders(self, form, options):
@@ -161,6 +165,23 @@ class TestDates:
         days = task.schema.features(base(when=self.DAYS.strftime(form)))["when (days)"]
         assert (np.diff(days) == 9).all()
         assert days[0] == 18262
+
+    @pytest.mark.parametrize("other", ["%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d %b %Y"])
+    def test_forms_may_be_mixed_and_are_told(self, other):
+        every = [day.strftime(other if i % 2 else "%Y-%m-%d") for i, day in enumerate(self.DAYS)]
+        task = prepare(base(when=every), "y")
+        assert kinds(task)["when"] == "date"
+        assert (np.diff(task.schema.features(base(when=every))["when (days)"]) == 9).all()
+        example = every[1] if other != "%d %b %Y" else every[0]
+        assert any(f"'when' ('{example}' is {self.DAYS[every.index(example)]:%Y-%m-%d})" in one for one in task.notes)
+        again = task.schema.features(base(when=self.DAYS.strftime("%Y-%m-%d")))
+        assert again["when (days)"].tolist() == task.schema.features(base(when=every))["when (days)"].tolist()
+
+    def test_day_first_in_some_cells_and_month_first_in_others_is_told(self):
+        every = [day.strftime("%d/%m/%Y" if i % 2 else "%m/%d/%Y") for i, day in enumerate(self.DAYS)]
+        (note,) = [one for one in prepare(base(when=every), "y").notes if "when" in one]
+        assert "begin with the day, others such as" in note
+        assert note.endswith("with the month; write them alike, or as 2022-01-23")
 
     def test_two_orders_are_left_to_the_user(self):
         days = [f"{1 + i % 12:02}/{1 + i % 11:02}/2020" for i in range(N)]

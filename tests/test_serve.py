@@ -748,6 +748,16 @@ class TestBrowser:
             paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
             assert (max(map(int, re.findall(r"\d+", paper)[:3])) < 100) == (scheme == "dark")
 
+    @pytest.mark.parametrize(("width", "wanted"), [(1280, {"Many", "Medium", "Few"}), (390, {"Few"})])
+    def test_the_regions_are_on_screen(self, visit, width, wanted):
+        page = visit("/", viewport={"width": width, "height": 800})
+        seen = set()
+        for heading in page.locator("thead th").all():
+            box = heading.bounding_box()
+            if box and box["width"] and box["x"] >= 0 and box["x"] + box["width"] <= width:
+                seen.add(heading.inner_text().strip(" ▲▼"))
+        assert wanted <= seen
+
     def test_headings_sort_and_turn(self, visit):
         page = visit("/")
         page.click("thead >> text=Few")

@@ -511,6 +511,11 @@ class TestChooseBalance:
             allowed = [i for i, error in enumerate(choice.as_rows_come) if error <= choice.bound]
             assert place in allowed
             assert choice.evenly[place] == min(choice.evenly[i] for i in allowed)
+            why = [reason for *_, reason in choice.reasons]
+            assert [i for i, reason in enumerate(why) if reason == "chosen"] == [place]
+            assert [i for i, reason in enumerate(why) if reason == "higher evenly"] == [
+                i for i in allowed if i != place
+            ]
 
     @pytest.mark.parametrize("seed", range(4))
     def test_a_wider_bound_is_never_worse_evenly_over_values(self, seed):

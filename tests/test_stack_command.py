@@ -202,6 +202,9 @@ class TestRun:
         assert names == ["stack", "lightgbm", "network", "mixture network", "constant"]
         page = (trained / "run" / "report.html").read_text()
         section = re.search(r"<h2>The stack beside its parts, out of fold</h2>(.*?)<h2>", page, flags=re.S)[1]
+        section, _, why = section.partition(f"<h3>Why balance {saved['choice']['balance']:g}</h3>")
+        assert re.findall(r'<th scope="row">(.*?)</th>', why) == [f"{i / 8:g}" for i in range(9)]
+        assert why.count("<td>chosen</td>") == 1
         rows = re.findall(r'<th scope="row">(.*?)</th>', section)
         assert rows == [f"stack at balance {saved['choice']['balance']:g}", *names[1:]]
         for rival in ("a plain network", "plain LightGBM"):

@@ -367,12 +367,16 @@ class TestTheCommand:
         eyes(150).assign(yaw=lambda f: 1000 * f["yaw"]).to_csv(tmp_path / "eyes.csv", index=False)
         words = ["train", str(tmp_path / "eyes.csv"), *TWO, "--drop", "subject", *QUICK, "--out", str(tmp_path / "run")]
         assert run(words) == 0
-        assert "so dimension 1 dominates loss and distances" in capsys.readouterr().err
+        text = capsys.readouterr()
+        assert "standard deviations of the targets are far apart ('pitch' 6.036, 'yaw' 10,939)" in text.err
+        assert "in units of standard deviations of the 2 targets" in text.out
+        assert "standard deviations of the targets" in (tmp_path / "run" / "report.html").read_text()
 
     @pytest.mark.slow
-    def test_three_targets_of_images(self, tmp_path):
+    @pytest.mark.parametrize("factor", [1.0, 1000.0])
+    def test_three_targets_of_images(self, factor, tmp_path, capsys):
         frame = media_frame(tmp_path)
-        frame.assign(z=frame["x"] - frame["y"]).drop(columns=["sig", "a", "b"]).to_csv(
+        frame.assign(z=factor * (frame["x"] - frame["y"])).drop(columns=["sig", "a", "b"]).to_csv(
             tmp_path / "index.csv", index=False
         )
         targets = [word for name in ("x", "y", "z") for word in ("-t", name)]
@@ -383,6 +387,7 @@ class TestTheCommand:
         page = (tmp_path / "run" / "report.html").read_text()
         assert "Predicted against true z of" in page
         assert "by cell of" not in page
+        assert ("standard deviations of the 3 targets" in capsys.readouterr().out) == (factor > 1)
 
 
 @pytest.mark.slow

@@ -65,8 +65,8 @@ class Setting:
         """
         if self.label_bins is None:
             raise InputError(
-                f"labels of shape {self.y.shape} have too many dimensions for bins (at most 3); "
-                "leave out the part that needs them"
+                f"labels of shape {self.y.shape} have no common bins: they have too many dimensions (at most 3), or "
+                "units too far apart; leave out the part that needs them"
             )
         return self.label_bins
 

@@ -31,11 +31,11 @@ from tailwise.modalities.media_setup import MediaSetup, check_kinds, media_setup
 from tailwise.modalities.saved_inputs import load_inputs
 from tailwise.modalities.table import EmbeddedMLP, TabM
 from tailwise.modalities.table_inputs import TableInputs
-from tailwise.training.batches import Batches
 from tailwise.training.epoch import Epoch
 from tailwise.training.loop import Training, accelerator_for, seed_everything
 from tailwise.training.one_thread import one_thread
 from tailwise.training.recipe import Recipe
+from tailwise.training.streamed_batches import StreamedBatches
 
 NetworkInputs = NDArray[np.float32] | Mapping[str, NDArray[Any]]
 MEDIA_AT_ONCE = 256
@@ -228,10 +228,10 @@ def _fitting(task: Task, method: Method, recipe: Recipe, rows: NetworkRows | Med
     (_, y_val), weight_val = task.rows_of("val"), task.weight_of("val")
     bins = task.shots.bins
     unit = bins.spread if isinstance(bins, OutputBins) else None
-    if unit is not None and not isinstance(rows.batches, Batches):
-        raise InputError(f"{len(unit)} targets are for a table in memory, without images, texts or signals")
     y_train = rows.y_train if unit is None else rows.y_train / unit
-    if unit is not None and isinstance(rows.batches, Batches):
+    if unit is not None and isinstance(rows.batches, StreamedBatches):
+        rows.batches.y = rows.batches.y / unit
+    elif unit is not None:
         rows.batches.y = rows.batches.y / torch.from_numpy(unit).float()
     model = network_of(rows.network, y_val.shape[1] if y_val.ndim > 1 else None)
     x_val: Iterable[NetworkInputs] = rows.validation

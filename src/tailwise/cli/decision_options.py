@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from tailwise._checks import InputError
+from tailwise._checks import InputError, did_you_mean
 
 if TYPE_CHECKING:
     from tailwise.distributions.decisions import Decision
@@ -31,7 +31,13 @@ def parse_questions(
 
 
 def parse_decision(
-    balance: float | None, density: str | None, loss: str | None, cost: str | None, *, targets: Sequence[str]
+    balance: float | None,
+    density: str | None,
+    loss: str | None,
+    cost: str | None,
+    *,
+    targets: Sequence[str],
+    of_targets: Sequence[str] = (),
 ) -> "Decision":
     """Return the decision that options ask for.
 
@@ -41,17 +47,22 @@ def parse_decision(
         loss: ``--loss``.
         cost: ``--cost``.
         targets: columns of labels in a file of labels.
+        of_targets: ``--target-balance``; a target that is not named has the balance, by default 0.
 
     Raises:
         InputError: values that do not work.
     """
     from tailwise.distributions.decisions import Decision
 
-    if balance is not None and density is not None:
-        raise InputError("give --balance or --density, not both")
+    if (balance is not None or of_targets) and density is not None:
+        raise InputError(f"give {'--balance' if not of_targets else '--target-balance'} or --density, not both")
     if loss is not None and cost is not None:
         raise InputError("give --loss or --cost, not both")
     declared = None if density is None else _density(density, targets)
+    if of_targets:
+        named = _of_targets(of_targets, targets)
+        each = tuple(named.get(name, 0.0 if balance is None else balance) for name in targets)
+        return Decision(balance=each, density=declared, loss=loss, **_costs(cost))  # type: ignore[arg-type]
     return Decision(balance=balance, density=declared, loss=loss, **_costs(cost))  # type: ignore[arg-type]
 
 
@@ -72,6 +83,24 @@ def note_on_means(decision: "Decision", balance: float) -> list[str]:
 
 def _thresholds(texts: Sequence[str], option: str) -> tuple[tuple[str, float], ...]:
     return tuple((text, _number(text, f"{option} takes a number, got {text!r}")) for text in dict.fromkeys(texts))
+
+
+def _of_targets(texts: Sequence[str], targets: Sequence[str]) -> dict[str, float]:
+    """Return the balance of each target that is named."""
+    if len(targets) == 1:
+        raise InputError("--target-balance is for several targets, and there is one; pass --balance")
+    named: dict[str, float] = {}
+    for text in texts:
+        name, _, value = text.rpartition("=")
+        if name not in targets:
+            raise InputError(
+                f"--target-balance takes TARGET=BALANCE such as {targets[0]}=0.5, got {text!r}"
+                + did_you_mean(name, targets)
+            )
+        if name in named:
+            raise InputError(f"--target-balance names {name!r} twice; name it once")
+        named[name] = _number(value, f"--target-balance takes TARGET=BALANCE such as {name}=0.5, got {text!r}")
+    return named
 
 
 def _costs(text: str | None) -> dict[str, float]:

@@ -23,6 +23,16 @@ Interval = Annotated[
         rich_help_panel=options.OUTPUT,
     ),
 ]
+TargetBalance = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--target-balance",
+        metavar="TARGET=BALANCE",
+        help="Balance of one of several targets that have a dial each, e.g. price=1; the others have --balance, or 0. "
+        "Repeatable.",
+        rich_help_panel=options.DECISION,
+    ),
+]
 _STDOUT = Path("-")
 
 
@@ -35,6 +45,7 @@ def predict(
     keep: options.Keep = None,
     interval: Interval = None,
     balance: options.Balance = None,
+    target_balance: TargetBalance = None,
     density: options.Density = None,
     loss: options.Loss = None,
     cost: options.Cost = None,
@@ -78,6 +89,8 @@ def predict(
     if is_map_model(folder):
         if keep or out == _STDOUT:
             raise InputError("--keep and --out - are for tables, and a run on maps writes a folder; leave them out")
+        if target_balance:
+            raise InputError("--target-balance is for tables, and a run on maps has one dial; pass --balance")
         if questions:
             raise InputError("--quantile, --above and --below add columns to a table, and a run on maps has none")
         maps = MapModel.load(folder)
@@ -93,7 +106,9 @@ def predict(
     if out != _STDOUT and Path(data).is_dir() and Path(data).resolve() in out.resolve().parents:
         raise InputError(f"--out {str(out)!r} lies in the folder to predict, whose files are its parts; choose another")
     model = FittedModel.load(folder)
-    asked = Asked(parse_decision(balance, density, loss, cost, targets=model.schema.targets), questions, interval)
+    targets = model.schema.targets
+    decision = parse_decision(balance, density, loss, cost, targets=targets, of_targets=target_balance or ())
+    asked = Asked(decision, questions, interval)
     asked.check(model)
     with growing_table(out) if out != _STDOUT else nullcontext(text_lines(sys.stdout)) as append:
         n, told = write_pieces(model, data, asked, keep or (), append, ignore_extra=ignore_extra)

@@ -40,7 +40,7 @@ def error_unit(targets: Sequence[str], bins: Bins | BinGrid | OutputBins) -> str
     """Return the unit of errors of one target or several, in words, with their weights if they have some."""
     weights = None if isinstance(bins, Bins) else bins.weights
     weighed = "" if weights is None else f", weights {', '.join(number(weight) for weight in weights)}"
-    if len(targets) <= BinGrid.MOST_AXES:
+    if not isinstance(bins, OutputBins):
         return ", ".join(targets) + weighed
     return f"standard deviations of the {len(targets)} targets" + weighed
 

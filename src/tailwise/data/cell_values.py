@@ -228,7 +228,6 @@ def moments(series: pd.Series, reading: Reading = PLAIN) -> pd.Series:
         different = texts.dropna().unique().astype(object)
         order: Any = reading.order or "ymd"
         when = iso(different, order)
-        when = when.where(when.notna(), iso(different, "ymd"))
         when = pd.Series(when.array, index=different).reindex(texts).set_axis(series.index)
     else:
         when = pd.to_datetime(series, errors="coerce", format="ISO8601", utc=True).dt.as_unit("s")

@@ -10,7 +10,7 @@ from tailwise._checks import shown
 from tailwise.data.cell_notes import is_padded, most_odd, note_on_odd_cells
 from tailwise.data.cell_rules import NO_RULES, CellRules
 from tailwise.data.cell_values import MISSING, NA_WORDS, TOLD_MISSING, Kind, as_text, check_cells, is_time
-from tailwise.data.date_forms import NO_DATE, compact_dates, date_order
+from tailwise.data.date_forms import NO_DATE, compact_dates, date_order, example_of, iso, two_orders
 from tailwise.data.number_forms import NumberForm, differ, number_forms, surely_thousands
 from tailwise.data.reading import PLAIN, Reading
 
@@ -149,15 +149,19 @@ def _as_date(series: pd.Series, texts: NDArray[np.object_], reading: Reading, ru
     if rules.date_order in orders:
         orders = (rules.date_order,)
     if not orders:
-        return None
+        both = two_orders(dates)
+        if both is None:
+            return None
+        begin = f"dates such as {shown(both[0])} begin with the day, others such as {shown(both[1])} with the month"
+        return Recognised("date", reading, unclear=f"{begin}; write them alike, or as 2022-01-23")
     if len(orders) > 1:
         return Recognised(
             "date",
             reading,
-            unclear=f"dates such as {shown(dates[0])} may begin with the day or the month; give `date_order`",
+            unclear=f"dates such as {shown(example_of(dates))} may begin with the day or the month; give `date_order`",
         )
-    meaning = {"dmy": "day, month, year", "mdy": "month, day, year", "ymd": "year, month, day"}[orders[0]]
-    example = f"{shown(name)} ({shown(dates[0])} is {meaning})"
+    told = example_of(dates)
+    example = f"{shown(name)} ({shown(told)} is {iso(np.array([told], dtype=object), orders[0])[0]:%Y-%m-%d})"
     return Recognised("date", replace(reading, order=orders[0]), note=note, example=example)
 
 

@@ -84,6 +84,7 @@ class Decision:
 
     Args:
         balance: from 0 (labels as they come) to 1 (every value equally likely); ``None`` leaves it to the model.
+            Targets with a dial each (:class:`tailwise.distributions.OutputsDial`) may have a balance each.
         density: declared density of the labels to be predicted, see :meth:`SmoothedDensity.ratio`; of K targets
             :meth:`GridDensity.ratio`.
         loss: ``"absolute"`` or ``"squared"``.
@@ -99,7 +100,7 @@ class Decision:
         (True, False)
     """
 
-    balance: float | None = None
+    balance: float | tuple[float, ...] | None = None
     density: Target | GridTarget | None = None
     loss: Loss | None = None
     under: float | None = None
@@ -107,8 +108,9 @@ class Decision:
     quantile: float | None = None
 
     def __post_init__(self) -> None:
-        if self.balance is not None:
-            check_balance(self.balance)
+        for one in self.balance if isinstance(self.balance, tuple) else (self.balance,):
+            if one is not None:
+                check_balance(one)
         _level(self.loss, self.under, self.over, self.quantile)
 
     @property

@@ -21,9 +21,9 @@ from tailwise.labels.bins import Bins
 class OutputsDial(TargetsDial):
     """Move the decisions of one model of K targets between common and rare values of each target.
 
-    Every target has a dial of its own, p_a(y_k | x) ∝ p(y_k | x) p_train(y_k)^(-a), with one balance a for all. It is
-    that of :class:`tailwise.distributions.Dial` for each target alone, whatever the others are; for two or three
-    targets :class:`tailwise.distributions.VectorDial` knows which combinations are rare.
+    Every target has a dial of its own, p_a(y_k | x) ∝ p(y_k | x) p_train(y_k)^(-a), with one balance a for all or one
+    for each. It is that of :class:`tailwise.distributions.Dial` for each target alone, whatever the others are; for two
+    or three targets of about one unit :class:`tailwise.distributions.VectorDial` knows which combinations are rare.
 
     Args:
         densities: p_train of each target.
@@ -69,35 +69,47 @@ class OutputsDial(TargetsDial):
         return cls(tuple(made))
 
     def tilted(
-        self, predictive: VectorPredictive, balance: float | None = None, *, density: ArrayLike | None = None
+        self,
+        predictive: VectorPredictive,
+        balance: float | Sequence[float] | None = None,
+        *,
+        density: ArrayLike | None = None,
     ) -> VectorPredictive:
         """Return the distributions of each target under its labels spread as the balance or given labels say.
 
         Args:
             predictive: distributions given labels as they come.
-            balance: a, from 0 to 1; by default 0, or 1 with a density. With a density the weights are (q / p_train)^a.
+            balance: a, from 0 to 1, or K of them, one for each target; by default 0, or 1 with a density. With a
+                density the weights are (q / p_train)^a.
             density: ``(n, K)`` labels spread as wanted; q of a target is the density of its column.
 
         Returns:
             ``predictive`` itself for a balance of 0.
 
         Raises:
-            InputError: a balance outside 0 to 1, labels without K columns, or none near the training labels.
+            InputError: a balance outside 0 to 1, balances that are not K, labels without K columns, or none near the
+                training labels.
         """
-        strength = check_balance((0.0 if density is None else 1.0) if balance is None else balance)
-        if strength == 0:
+        strengths = self._strengths((0.0 if density is None else 1.0) if balance is None else balance)
+        if not any(strengths):
             return predictive
         wanted = None if density is None else numbers(density, "density")
         if wanted is not None and (wanted.ndim != 2 or wanted.shape[1] != len(self.densities)):
             raise InputError(f"density must be labels (n, {len(self.densities)}), got shape {wanted.shape}")
-        return SeparateTargets(
-            [
-                predictive.marginal(k).tilt(
-                    known.weights(strength) if wanted is None else known.ratio(wanted[:, k], strength)
-                )
-                for k, known in enumerate(self.densities)
-            ]
-        )
+        targets = []
+        for k, (known, strength) in enumerate(zip(self.densities, strengths, strict=True)):
+            weights = known.weights(strength) if wanted is None else known.ratio(wanted[:, k], strength)
+            targets.append(predictive.marginal(k).tilt(weights) if strength else predictive.marginal(k))
+        return SeparateTargets(targets)
+
+    def _strengths(self, balance: float | Sequence[float]) -> list[float]:
+        """Return the balance of each target."""
+        if np.ndim(balance) == 0:
+            return [check_balance(balance)] * len(self.densities)
+        strengths = [check_balance(one) for one in balance]  # type: ignore[union-attr]
+        if len(strengths) != len(self.densities):
+            raise InputError(f"`balance` has {len(strengths)} values, and there are {len(self.densities)} targets")
+        return strengths
 
     @property
     def span(self) -> tuple[Floats, Floats]:

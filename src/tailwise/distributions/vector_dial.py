@@ -19,16 +19,14 @@ class TargetsDial(ABC):
     """Decisions about K targets under labels that are spread otherwise."""
 
     @abstractmethod
-    def tilted(
-        self, predictive: VectorPredictive, balance: float | None = None, *, density: Any = None
-    ) -> VectorPredictive:
+    def tilted(self, predictive: VectorPredictive, balance: Any = None, *, density: Any = None) -> VectorPredictive:
         """Return the distributions under labels spread as the balance or a density says."""
 
     def decide(
         self,
         predictive: VectorPredictive,
         *,
-        balance: float | None = None,
+        balance: Any = None,
         density: Any = None,
         loss: Loss | None = None,
         under: float | None = None,

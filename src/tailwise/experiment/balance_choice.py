@@ -30,6 +30,17 @@ class BalanceChoice:
     as_rows_come: tuple[float, ...]
     evenly: tuple[float, ...]
 
+    @property
+    def reasons(self) -> list[tuple[float, float, float, str]]:
+        """Each candidate with its error as rows come, evenly, and a word why it is chosen or not."""
+        lines = zip(CANDIDATES, self.as_rows_come, self.evenly, strict=True)
+        return [(balance, come, evenly, self._reason(balance, come)) for balance, come, evenly in lines]
+
+    def _reason(self, balance: float, come: float) -> str:
+        if balance == self.balance:
+            return "chosen"
+        return "higher evenly" if come <= self.bound else "beyond the limit as rows come"
+
 
 def choose_balance(
     y: NDArray[np.float64],

@@ -30,7 +30,7 @@ from tailwise.distributions.dialed import weights_as_rows_come
 from tailwise.distributions.grid_density import GridTarget
 from tailwise.distributions.label_density import REACH, Target
 from tailwise.distributions.mixtures import Mixture
-from tailwise.distributions.outputs_dial import AnyDial
+from tailwise.distributions.outputs_dial import AnyDial, OutputsDial
 from tailwise.distributions.pooling import concatenate
 from tailwise.distributions.predictive import Predictive
 from tailwise.distributions.transformed import of_transformed
@@ -49,6 +49,8 @@ from tailwise.labels.transforms import Transform
 _FORMAT = 2
 _ROWS_AT_ONCE = 65_536
 _DESCRIPTION = "model.json"
+
+_OWN = Decision()  # leaves everything to the model
 
 
 @dataclass(frozen=True)
@@ -187,7 +189,7 @@ class FittedModel:
         self,
         frame: pd.DataFrame | Rows,
         *,
-        balance: float | None = None,
+        balance: float | tuple[float, ...] | None = None,
         density: Target | GridTarget | None = None,
         loss: Loss | None = None,
         under: float | None = None,
@@ -202,7 +204,8 @@ class FittedModel:
 
         Args:
             frame: the rows; relative paths in cells start at the current folder.
-            balance: from 0 (labels as they come) to 1 (every value equally likely); by default the model's.
+            balance: from 0 (labels as they come) to 1 (every value equally likely); by default the model's. Of targets
+                with a dial each also K balances.
             density: declared density of the labels to be predicted, in place of a balance; see
                 :meth:`tailwise.distributions.SmoothedDensity.ratio`; of K targets
                 :meth:`tailwise.distributions.GridDensity.ratio`.
@@ -237,7 +240,7 @@ class FittedModel:
         if not self.needs(decision):
             return known.pred
         self._check_labels_known(decision)
-        dial: Any = self._checked_dial()
+        dial: Any = self._checked_dial(decision)
         return decision.of(self._checked(known.predictive), dial, self.balance)
 
     def tilted(self, known: Predictions, decision: Decision) -> AnyPredictive:
@@ -251,7 +254,7 @@ class FittedModel:
             InputError: a model without distributions.
         """
         self._check_labels_known(decision)
-        dial: Any = self._checked_dial()
+        dial: Any = self._checked_dial(decision)
         tilted: AnyPredictive = decision.tilted(self._checked(known.predictive), dial, self.balance)
         return tilted
 
@@ -259,7 +262,7 @@ class FittedModel:
         self,
         frame: pd.DataFrame | Rows,
         *,
-        balance: float | None = None,
+        balance: float | tuple[float, ...] | None = None,
         density: Target | GridTarget | None = None,
         ignore_extra: bool = False,
     ) -> AnyPredictive:
@@ -287,13 +290,17 @@ class FittedModel:
                 "out, or ask for quantiles"
             )
 
-    def check_distributions(self) -> None:
+    def check_distributions(self, decision: Decision = _OWN) -> None:
         """Raise unless the model can have distributions, before any row is predicted.
 
+        Args:
+            decision: what is to be decided by them.
+
         Raises:
-            InputError: a model without a density of the training labels.
+            InputError: a model without a density of the training labels, or without a dial for each target where the
+                decision has a balance for each.
         """
-        self._checked_dial()
+        self._checked_dial(decision)
 
     def _checked(self, predictive: AnyPredictive | None) -> Any:
         if predictive is not None:
@@ -304,7 +311,7 @@ class FittedModel:
             "an earlier version; train it again on more rows"
         )
 
-    def _checked_dial(self) -> AnyDial:
+    def _checked_dial(self, decision: Decision = _OWN) -> AnyDial:
         k = len(self.schema.targets)
         if self.dial is None and k > 1:
             raise InputError(
@@ -315,6 +322,11 @@ class FittedModel:
             raise InputError(
                 "this model has no density of the training labels, which a decision needs; train it again with this "
                 "version"
+            )
+        if isinstance(decision.balance, tuple) and not isinstance(self.dial, OutputsDial):
+            raise InputError(
+                f"this model has one dial for all combinations of its {k} targets, which are of about one unit; give "
+                "one `balance`"
             )
         return self.dial
 

@@ -26,7 +26,14 @@ from tailwise.data.targets import check_target, require_column, target_names, ta
 from tailwise.data.task import Task
 from tailwise.data.time_order import ROLE as TIME
 from tailwise.data.time_order import TimeOrder, check_time_column, note_on_dates, seasons_alone, time_order
-from tailwise.experiment.target_bins import bins_for, check_bins, check_several, note_on_crowded_bin, weighted_bins
+from tailwise.experiment.target_bins import (
+    bins_for,
+    check_bins,
+    check_several,
+    note_on_crowded_bin,
+    note_on_units,
+    weighted_bins,
+)
 from tailwise.labels.bin_grid import BinGrid
 from tailwise.labels.bins import Bins
 from tailwise.labels.gaps import Gaps
@@ -277,7 +284,7 @@ def prepare(
             raise InputError("the masked ranges leave no validation row; mask less, or choose another `split`")
         notes.append(f"{counted(int(hidden.sum()), 'row')} removed from training and validation: `mask_target`")
     y_train = values[part == "train"]
-    notes += note_on_target_weights(of_target, targets)
+    notes += note_on_target_weights(of_target, targets) + note_on_units(targets, bins)
     notes += schema.notes_on_unused(_ROLES)
     notes += schema.notes
     task = assemble(

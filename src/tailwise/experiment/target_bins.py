@@ -6,19 +6,23 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tailwise._checks import InputError
+from tailwise._checks import InputError, shown
+from tailwise._numbers import number
 from tailwise.labels.bin_grid import BinGrid
 from tailwise.labels.bins import Bins
-from tailwise.labels.output_bins import OutputBins
+from tailwise.labels.output_bins import OutputBins, spreads_apart
 from tailwise.labels.shots import Shots
 
 
 def bins_for(
     y: NDArray[np.float64], width: float | None, n_bins: int | None, edges: Sequence[float] | None = None
 ) -> Bins | BinGrid | OutputBins:
-    """Return bins of labels, ``(n,)`` or ``(n, K)``: by width, number or edges, else by rule."""
+    """Return bins of labels, ``(n,)`` or ``(n, K)``: by width, number or edges, else by rule.
+
+    Two or three dimensions of about one unit have a grid, others bins of their own.
+    """
     if y.ndim == 2:
-        if y.shape[1] > BinGrid.MOST_AXES:
+        if y.shape[1] > BinGrid.MOST_AXES or spreads_apart(y):
             return OutputBins.from_labels(y, [_bins_of_one(column, width, n_bins, None) for column in y.T])
         if width is None and n_bins is None:
             return BinGrid.auto(y)
@@ -74,6 +78,19 @@ def check_several(
         )
     if edges is not None:
         raise InputError(f"edges are of one target, and there are {len(targets)}; give a width or number of bins")
+
+
+def note_on_units(targets: Sequence[str], bins: Bins | BinGrid | OutputBins) -> list[str]:
+    """Return a note where two or three targets are scaled by their own spreads, as four and more always are."""
+    if not isinstance(bins, OutputBins) or len(targets) > BinGrid.MOST_AXES:
+        return []
+    spreads = ", ".join(
+        f"{shown(name)} {number(spread)}" for name, spread in zip(targets, bins.spread.tolist(), strict=True)
+    )
+    return [
+        f"standard deviations of the targets are far apart ({spreads}): each target is scaled by its own, has bins of "
+        "its own, and errors of all together are in standard deviations"
+    ]
 
 
 def note_on_crowded_bin(y_train: NDArray[np.float64], shots: Shots) -> list[str]:

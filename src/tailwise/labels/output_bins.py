@@ -11,12 +11,15 @@ from tailwise._checks import InputError
 from tailwise.labels.bins import Bins
 from tailwise.labels.dimension_weights import DimensionWeights, dimension_weights, relative_weights
 
+MOST_APART = 10  # times the smallest spread; labels farther apart are scaled by dimension
 _ROUNDING = 4  # spacings of float32 by which a label divided by its spread may be off
 
 
 @dataclass(frozen=True, eq=False)
 class OutputBins:
-    """Bins of each of K label dimensions, K from 4 to 50, where a grid of all combinations would be empty.
+    """Bins of each of K label dimensions, where a grid of all combinations would be empty or have no common unit.
+
+    That is K from 4 to 50, and two or three dimensions whose spreads are more than ten times apart.
 
     A row lies in K bins, one of each dimension. Its place is the one with the fewest training rows, so that a row is
     rare if one of its labels is.
@@ -140,3 +143,14 @@ def _divided(bins: Bins, spread: float) -> Bins:
     edges = (bins.edges / spread).astype(np.float32)
     edges[1:-1] -= _ROUNDING * np.spacing(np.abs(edges[1:-1]))
     return Bins(edges)
+
+
+def spreads_apart(y: NDArray[np.float64]) -> bool:
+    """Return whether the largest spread of ``(n, K)`` labels is more than ten times the smallest one above 0.
+
+    >>> spreads_apart(np.array([[0.0, 0.0], [1.0, 11.0]])), spreads_apart(np.array([[0.0, 0.0], [1.0, 9.0]]))
+    (True, False)
+    """
+    spreads = y.std(axis=0)
+    varying = spreads[spreads > 0]
+    return bool(varying.size and varying.max() > MOST_APART * varying.min())

@@ -14,7 +14,7 @@ from tailwise.heads.head import as_head
 from tailwise.labels.bin_grid import BinGrid
 from tailwise.labels.bins import Bins
 from tailwise.labels.censoring import CENSORED_METHOD, Censoring
-from tailwise.labels.output_bins import OutputBins
+from tailwise.labels.output_bins import MOST_APART, OutputBins
 from tailwise.labels.streaming import LabelDensity
 from tailwise.losses.loss import as_loss
 from tailwise.methods.catalog import CATALOG, PARTS
@@ -28,7 +28,6 @@ from tailwise.methods.whole_network import WholeNetwork, check_needs_predictions
 if TYPE_CHECKING:
     import pandas as pd
 
-_MOST_APART = 10
 _OBJECTS = ("augment", "weights", "smoother", "loss", "regularizers", "coefs")
 
 
@@ -253,7 +252,7 @@ def _implies_weights(fillings: list[Filling], objects: Mapping[str, Any]) -> boo
 
 def _warn_of_spreads_apart(y_train: ArrayLike) -> None:
     spreads = np.asarray(y_train, dtype=np.float64).std(axis=0)
-    if spreads.ndim == 1 and spreads.size and spreads.max() > _MOST_APART * spreads.min() > 0:
+    if spreads.ndim == 1 and spreads.size and spreads.max() > MOST_APART * spreads.min() > 0:
         warnings.warn(
             f"the standard deviations of the labels' dimensions run from {spreads.min():.3g} to {spreads.max():.3g}, "
             f"so dimension {int(spreads.argmax())} dominates loss and distances; divide the labels by their standard "

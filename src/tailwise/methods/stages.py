@@ -160,13 +160,14 @@ def _output_weights(bins: object) -> NDArray[np.float64] | None:
 
 def _setting(model: nn.Module, y_train: ArrayLike, bins: Bins | BinGrid | OutputBins | LabelDensity | None) -> Setting:
     y = np.asarray(y_train, dtype=np.float64)
+    each = isinstance(bins, OutputBins)
     bins = None if isinstance(bins, OutputBins) else bins
     counts = bins if isinstance(bins, LabelDensity) else None
     bins = bins.bins if isinstance(bins, LabelDensity) else bins
     if y.ndim != 2:
         y = label_array(y, "y_train")
         bins = Bins.auto(y) if bins is None else bins
-    elif bins is None and 1 <= y.shape[1] <= BinGrid.MOST_AXES:
+    elif bins is None and not each and 1 <= y.shape[1] <= BinGrid.MOST_AXES:
         bins = BinGrid.auto(y)
     width = getattr(model, "n_features", None)
     return Setting(y, bins, width if isinstance(width, int) else None, counts)

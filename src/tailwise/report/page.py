@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from tailwise.experiment.leaderboard import Leaderboard, Standing
 from tailwise.experiment.trade_off import TradeOff
+from tailwise.labels.bin_grid import BinGrid
+from tailwise.labels.output_bins import OutputBins
 from tailwise.labels.shots import REGIONS, Shots
 from tailwise.metrics.confidence import Interval
 from tailwise.metrics.coverage import CONFIDENCE, MeasuredIntervals, RegionCoverage
@@ -116,6 +118,7 @@ def run_page(
         others = region_metrics(y_true, beside.y_pred, shots, sample_weight=weight)
     steps = "epochs" if any(line.get("terms") for line in history) else "rounds"
     several = y_true.ndim > 1
+    few_targets = len(targets) <= _FEW_TARGETS and not isinstance(shots.bins, OutputBins)
     metrics = DISTANCE_METRICS if several else METRICS
     known = {key for region in regions.values() for key in region.metrics}
     pictures: dict[str, str] = {}
@@ -127,7 +130,7 @@ def run_page(
             "residuals": residual_chart(y_true, runs, shots, target),
             "density": density_chart(shots, target),
         }
-    elif len(targets) == len(("x", "y")):
+    elif isinstance(shots.bins, BinGrid) and len(targets) == len(("x", "y")):
         pictures |= {
             "cells": cells_chart(shots, targets),
             "cell_errors": cell_error_chart(y_true, y_pred, shots, targets),
@@ -178,8 +181,8 @@ def run_page(
         others=others,
         metrics=metrics,
         shown_metrics={key: about for key, about in metrics.items() if key != "sera" and key in known},
-        few_targets=len(targets) <= _FEW_TARGETS,
-        unit=f"units of {target}" if len(targets) <= _FEW_TARGETS else "standard deviations of the targets",
+        few_targets=few_targets,
+        unit=f"units of {target}" if few_targets else "standard deviations of the targets",
         by_target=_by_target(y_true, y_pred, shots, targets, weight) if several else {},
         history=history,
         steps=steps,
@@ -212,7 +215,7 @@ def _by_target(
 ) -> dict[str, tuple[Mapping[str, RegionMetrics], Markup]]:
     """Return, for each of several targets, its errors by region and its chart of predicted against true values."""
     codes = shots.codes(y_true)
-    resamples = 1000 if len(targets) <= _FEW_TARGETS else 0
+    resamples = 1000 if isinstance(shots.bins, BinGrid) else 0
     metrics = dimension_metrics(y_true, y_pred, shots, sample_weight=weight, resamples=resamples)
     return {
         name: (metrics[j], Markup(scatter_chart(y_true[:, j], y_pred[:, j], shots, name, codes=codes)))

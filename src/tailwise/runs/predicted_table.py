@@ -53,7 +53,7 @@ class Asked:
             raise InputError(f"a run on {n_targets} targets has no intervals; leave out `interval`")
         self.questions.check(n_targets)
         if self.needs_distributions:
-            model.check_distributions()
+            model.check_distributions(self.decision)
 
 
 class PredictedPieces:
