@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tailwise._checks import InputError
-from tailwise.data.source import Source, load_source
+
+if TYPE_CHECKING:
+    from tailwise.data.source import Source
 
 _PARTS = ("test", "valid")  # in the order in which their rows follow those of the table
 
@@ -23,7 +25,7 @@ class GivenTable:
         n_parts: number of rows of the other tables.
     """
 
-    source: Source
+    source: "Source"
     n_own: int
     n_parts: int
 
@@ -46,6 +48,8 @@ def given_table(data: str, choices: Mapping[str, Any]) -> GivenTable:
     Raises:
         InputError: a table that cannot be read.
     """
+    from tailwise.data.source import load_source  # needs pandas, which `--help` does not load
+
     source = load_source(data, text=choices.get("nominal", ()))
     parts = [load_source(str(choices[name])) for name in _PARTS if choices.get(name) is not None]
     whole = source.beside(parts) if parts else source
