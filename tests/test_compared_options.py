@@ -15,6 +15,7 @@ from tailwise.compare.grid import run_grid
 from tailwise.compare.plan import plan_cells
 from tailwise.compare.predictions import Predictions
 from tailwise.compare.shares import shares_tested
+from tailwise.search.space import Space
 from test_censored import houses
 from test_cli import refused
 
@@ -169,3 +170,55 @@ class TestTune:
         for option in ("--numeric", "--date"):
             line = refused(capsys, "tune", "train.csv", "-t", "price", *self.FAST, option, "city", "-o", "n")
             assert "'city'" in line
+
+
+class TestTuneCensored:
+    def test_the_space_has_methods_with_the_likelihood(self):
+        space = Space.of([], "network", [], None, LIMITS)
+        assert space.plain(Recipe()) == Experiment("mixture", censored_above=3.0)
+        assert space.plain_method == "mixture"
+        assert all("mixture" in method for method in space.methods)
+        assert space.described()["censored_above"] == 3
+        assert not {"censored_above", "censored_below", "transform"} & set(Space.of([], "network", []).described())
+
+    @pytest.mark.parametrize(
+        ("methods", "model", "message"),
+        [
+            (["vanilla"], "network", "`censored_above` needs a likelihood of censored labels, and 'vanilla' has none"),
+            ([], "lightgbm", "model 'lightgbm' has none"),
+            ([], "stack", "a search with `censored_above` is one of networks"),
+            (["cmixup+mixture"], "network", "takes labels for true values"),
+        ],
+    )
+    def test_what_has_no_likelihood_is_named(self, methods, model, message):
+        with pytest.raises(InputError, match=message):
+            Space.of(methods, model, [], None, LIMITS)
+
+    def test_a_limit_without_labels_writes_nothing(self, tables, tmp_path, capsys):
+        pytest.importorskip("optuna")
+        line = refused(
+            capsys, "tune", "train.csv", "-t", "price", "--minimise", "bmae", "--censored-above", "1e6", "-o", "t"
+        )
+        assert "no training label is at --censored-above 1e+06" in line
+        assert not (tmp_path / "t").exists()
+
+    @pytest.mark.slow
+    def test_errors_and_command_know_the_limit(self, tmp_path, monkeypatch, capsys):
+        pytest.importorskip("optuna")
+        monkeypatch.chdir(tmp_path)
+        houses()[0].to_csv("houses.csv", index=False)
+        words = ["tune", "houses.csv", "-t", "price", "--minimise", "bmae", "--trials", "2", "--seeds", "1"]
+        words += ["-m", "mixture", "--encoder", "mlp", "--epochs", "3", "--device", "cpu", "--split", "random"]
+        assert run([*words, "--censored-above", "3", "-o", "t"]) == 0
+        shown = capsys.readouterr()
+        assert "labels are censored at 3" in " ".join(shown.err.split())
+        assert "and mixture: MAE on test rows" in " ".join(shown.out.split())
+        report = json.loads(Path("t/tune.json").read_text())
+        assert "--censored-above 3" in report["command"]
+        assert "vanilla" not in Path("t/tune.html").read_text()
+        task = prepare("houses.csv", "price", split="random")
+        plain = Experiment("mixture", recipe=Recipe(epochs=3, criterion="bmae", device="cpu"), censored_above=3.0)
+        predicted = evaluate(fit(task, plain), task).predicted
+        error = np.abs(predicted.counted() - predicted.y).mean()
+        assert report["outer"]["all"]["vanilla"] == pytest.approx(error, rel=1e-3)
+        assert error < np.abs(predicted.pred - predicted.y).mean()

@@ -44,6 +44,8 @@ def tune(
     lags: options.Lags = None,
     rolling: options.Rolling = None,
     transform: options.TargetTransform = None,
+    censored_below: options.CensoredBelow = None,
+    censored_above: options.CensoredAbove = None,
     drop: options.Drop = None,
     nominal: options.Nominal = None,
     numeric: options.Numeric = None,
@@ -67,6 +69,7 @@ def tune(
     from tailwise.cli.show import err, notes, warnings_as_notes
     from tailwise.cli.show_study import print_study, run_trials
     from tailwise.compare.parts_given import given_table
+    from tailwise.experiment.censored import check_censoring
     from tailwise.experiment.prepare import prepare
     from tailwise.runs.lock import locked
     from tailwise.search.aim import Aim
@@ -85,7 +88,8 @@ def tune(
         raise InputError(f"--epochs is for networks; leave it out with --model {model}")
     aim = Aim(minimise, parse_within(within))
     with warnings_as_notes():
-        space = Space.of(method or [], model, encoder or [], transform)
+        limits = if_given(censored_below=censored_below, censored_above=censored_above)
+        space = Space.of(method or [], model, encoder or [], transform, limits)
     recipe = Recipe(epochs=epochs, criterion=aim.criterion, seed=seed, device=device)
     choices = table_choices(
         bin_width=bin_width,
@@ -109,11 +113,15 @@ def tune(
     table = prepare(source.rows, target, seed=seed, **choices)
     scored = table.y[np.isin(table.part, ["train", "val"])] if model == STACK else table.rows_of("val")[1]
     aim.check(scored, table.shots)
+    plain, of_test = space.plain(recipe), list[str]()
+    if plain.censoring is not None:
+        check_censoring(table, plain, plain.censoring)
+        of_test = plain.censoring.note(table.rows_of("test")[1])
     settings = study_settings(source.sha256, target, choices, space, aim, recipe)
     folder = out or Path("runs") / f"tune-{table_name(data)}"
     with locked(folder):
         search = open_search(table, space, aim, recipe, settings=settings, folder=folder, storage=storage)
-        notes(source.notes + table.notes + search.notes_on_training() + aim.notes(scored, table.shots))
+        notes(source.notes + table.notes + search.notes_on_training() + aim.notes(scored, table.shots) + of_test)
         run_trials(search, trials, timeout, folder)
         with err.status("training the best, and vanilla, for the test rows"), warnings_as_notes():
             outcome = judge_best(search, seeds)

@@ -27,7 +27,7 @@ _PARAMETERS = {
     "data": "table",
     "target": "`target`",
     "table": "`bin_width`, `split`, `test`, `group`, `time`, `drop`, `nominal`, `numeric` or `date`",
-    "space": "`method`, `model`, `encoder` or `transform`",
+    "space": "`method`, `model`, `encoder`, `transform`, `censored_below` or `censored_above`",
     "aim": "`minimise` or `within`",
     "recipe": "`seed` or `epochs`",
 }
@@ -143,6 +143,7 @@ def _page(search: Search, outcome: Outcome, command: str, seeds: int) -> str:
         target=target,
         title=f"{target}: search of methods and parameters",
         seeds=seeds,
+        plain=search.space.plain_method,
     )
 
 
