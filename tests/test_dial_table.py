@@ -111,7 +111,7 @@ class TestWeights:
         as_given = next(line for line in shown.out.splitlines() if "as given" in line)
         assert float(as_given.split()[2]) == pytest.approx(error, abs=0.01)
 
-    def test_training_labels_count_too_where_they_have_the_column(self, scans, tmp_path):
+    def test_training_labels_count_too_where_they_have_the_column(self, scans, tmp_path, capsys):
         folder, frame = scans
         outs = []
         for name, table in (("with", frame), ("without", frame.drop(columns="w"))):
@@ -120,6 +120,7 @@ class TestWeights:
             words = ["--labels", tmp_path / f"{name}.csv", "--weight", "w", "--balance", 1, "--out", out]
             assert dial(folder, *words) == 0
             outs.append(pd.read_csv(out)["prediction"])
+            assert ("--labels lacks the column 'w'" in " ".join(capsys.readouterr().err.split())) == (name == "without")
         assert (outs[0] != outs[1]).any()
 
 

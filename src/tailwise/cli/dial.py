@@ -76,7 +76,8 @@ def dial(
     new = None if apply is None else new_rows(apply, prediction, keep or ())
     fits, counts = rows.fits, rows.weight
     y, pred = rows.y[fits], rows.pred[fits]
-    y_train, of_train = (y, counts) if labels is None else training_labels(labels, target, weight)
+    own_labels = (y, counts, list[str]())
+    y_train, of_train, remarks = own_labels if labels is None else training_labels(labels, target, weight)
     thresholds = parse_shots(shots) or (None, None)
     regions = Shots.from_labels(y_train, many=thresholds[0], few=thresholds[1]).weighted(y_train, of_train)
     of_labels = Dial.from_labels(y_train, regions.scalar_bins, sample_weight=of_train)
@@ -92,7 +93,7 @@ def dial(
     given, cells = (rows.pred, rows.kept) if new is None else new
     predictive = own if new is None else conditional.predictive(given)
     frame = None if out is None else _decided(predictive, of_labels, given, decision, questions, cells)
-    show.notes(rows.notes)
+    show.notes(rows.notes + remarks)
     where = f"{data}: MAE on {len(y):,} rows" + ("" if reference is None else f" with {reference}")
     show.out.print(trade_off_table(curve, title=where, as_given=(y, pred, regions), weight=counts))
     if out is not None and frame is not None:

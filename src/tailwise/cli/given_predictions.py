@@ -107,8 +107,8 @@ def new_rows(table: str, prediction: str, keep: Sequence[str]) -> tuple[Floats, 
     return _numbers(frame, prediction), kept_cells(frame, keep)
 
 
-def training_labels(table: str, target: str, weight: str | None) -> tuple[Floats, Floats | None]:
-    """Return the ``(m,)`` labels of training rows and their weights, if the table has the column of the weights.
+def training_labels(table: str, target: str, weight: str | None) -> tuple[Floats, Floats | None, list[str]]:
+    """Return the ``(m,)`` labels of training rows, their weights if the table has the column of these, and notes.
 
     Raises:
         InputError: a column that is absent or holds other cells.
@@ -116,9 +116,10 @@ def training_labels(table: str, target: str, weight: str | None) -> tuple[Floats
     frame, _ = _read(table, (), numbers=())
     y = _numbers(frame, target)
     if weight is None or weight not in frame:
-        return y, None
+        lacks = f"the table of --labels lacks the column {shown(weight)} of the weights: its rows count alike"
+        return y, None, [] if weight is None else [lacks]
     counts = read_weights(frame, weight)
-    return y[counts > 0], counts[counts > 0]
+    return y[counts > 0], counts[counts > 0], []
 
 
 def kept_cells(frame: pd.DataFrame, names: Sequence[str]) -> dict[str, Any]:
