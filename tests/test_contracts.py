@@ -1,8 +1,12 @@
 """What every part must keep, checked for each entry of PARTS by its slot."""
 
 import copy
+import inspect
 import itertools
 import pickle
+import re
+import tomllib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -34,6 +38,25 @@ DEFINED = {"ranksim", "srl"}
 WITHOUT_PREDICTION = {"ranksim", "rnc", "ordinal_entropy", "accon", "srl"}
 BINS = Bins.from_edges(np.arange(0, 11))
 SETTING = Setting(np.concatenate([np.linspace(4.0, 6.0, 180), np.linspace(0.0, 9.9, 20)]), BINS, 5)
+
+
+OF_HELP = ("weights", "smoother", "loss", "regularizer", "correction")
+WITH_FORMULA = [name for name, part in PARTS.items() if part.slot in OF_HELP]
+
+
+@pytest.mark.parametrize("name", WITH_FORMULA)
+def test_help_shows_the_formula_and_shapes(name):
+    shown = inspect.getdoc(PARTS[name].make)
+    assert re.search(r"``\([A-Za-z0-9_]+,", shown), "no shape such as ``(n,)``"
+    assert re.search(r"Σ|∫|∝|\^|²|⁻¹|argmin|exp\(|[Lwφ]\S* = ", shown), "no formula"
+    assert not re.match(r":\w+:`[^`]*` as a module\.$", shown.splitlines()[0]), "the first line says what it is"
+
+
+def test_every_part_has_a_formula_on_its_page():
+    page = Path(__file__).parents[1] / "docs" / "sphinx" / "formulas.toml"
+    formulas = tomllib.loads(page.read_text(encoding="utf-8"))
+    assert set(formulas) == set(PARTS)
+    assert all(set(entry) == {"formula", "letters", "hurts"} and all(entry.values()) for entry in formulas.values())
 
 
 def make(name, **params):

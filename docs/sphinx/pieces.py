@@ -38,7 +38,7 @@ def write(source: Path) -> None:
     formulas = tomllib.loads(FORMULAS.read_text(encoding="utf-8"))
     for name, part in PARTS.items():
         shows = pictures.draw(name, folder / f"{name}.svg")
-        (folder / f"{name}.md").write_text(page(part, formulas.get(name, {}), shows), encoding="utf-8")
+        (folder / f"{name}.md").write_text(page(part, formulas[name], shows), encoding="utf-8")
     (folder / "README.md").write_text(index(), encoding="utf-8")
 
 
@@ -59,12 +59,11 @@ def page(part: Part, entry: dict[str, str], shows: str) -> str:
     """The page of a part."""
     summary = part.summary[0].upper() + part.summary[1:]
     text = [f"{UP}# `{part.name}`\n", f"{summary}.\n"]
-    if entry:
-        text += ["## Formula\n", f"```{{math}}\n{entry['formula']}\n```\n", f"{entry['letters']}\n"]
+    text += ["## Formula\n", f"```{{math}}\n{entry['formula']}\n```\n", f"{entry['letters']}\n"]
     text += ["## What it does\n", f"![{part.name}: {_words(shows)}]({part.name}.svg)\n", f"*{shows}*\n"]
     text += [
         "## When it hurts\n",
-        entry.get("hurts", "Not measured on the public tables yet.") + "\n",
+        entry["hurts"] + "\n",
         measured(part.name),
     ]
     text += ["## Cost\n", f"Of a training step beside the network: {part.cost}.\n"]

@@ -101,8 +101,13 @@ class Fitting:
 class Isotonic:
     """Isotonic regression of validation labels on validation predictions: the best non-decreasing map.
 
+    g = argmin over non-decreasing g of Σ_{i∈val} (g(ŷ_i) - y_i)².
+
     It corrects predictions that are shrunk towards the mean. With few validation rows at the ends the map is constant
     at the ends.
+
+    Shape:
+        predictions ``(n,)`` to ``(n,)``.
     """
 
     def fit(self, fitting: Fitting) -> Correction:
@@ -119,6 +124,8 @@ class Isotonic:
 class Quantile:
     """Map quantiles of the validation predictions to quantiles of labels, so that both have the same distribution.
 
+    g(ŷ) = F_y⁻¹(F_ŷ(ŷ)), F the distribution functions of labels and of predictions.
+
     It corrects shrinkage towards the mean, at the cost of larger errors of uncertain predictions. A definition of
     tailwise, after no paper.
 
@@ -126,6 +133,9 @@ class Quantile:
         to: target quantiles, of ``"validation"`` or ``"train"`` labels, or ``"uniform"`` over the range of the training
             labels.
         levels: number of quantiles.
+
+    Shape:
+        predictions ``(n,)`` to ``(n,)``.
     """
 
     to: Marginal = "validation"
@@ -156,6 +166,9 @@ class Debias:
 
     Args:
         sigma: σ, target units; ``None`` takes the root mean squared error on the validation rows.
+
+    Shape:
+        predictions ``(n,)`` to ``(n,)``.
     """
 
     sigma: float | None = None

@@ -184,7 +184,10 @@ class _Noise(Loss):
 
 
 class BMC(_Noise):
-    """:func:`bmc_loss` as a module.
+    """Balanced MSE by batch Monte Carlo: :func:`bmc_loss` as a module.
+
+    L = -2σ²/B Σ_i w_i log [exp(-(ŷ_i - y_i)² / 2σ²) / Σ_j exp(-(ŷ_i - y_j)² / 2σ²)], j over the labels of the batch;
+    Ren et al. (CVPR 2022).
 
     Args:
         sigma: initial σ, target units.
@@ -193,6 +196,9 @@ class BMC(_Noise):
         pixels: largest number of pixels drawn of a dense target.
         global_batch: in a data-parallel loop, compute the term over the rows of all processes, whose generators must be
             seeded alike (see :func:`tailwise.distributed.gather_rows`).
+
+    Shape:
+        ``pred`` and ``target`` ``(B,)``, ``(B, K)`` or ``(B, H, W)``, ``weight`` ``(B,)`` or as ``target``; a scalar.
     """
 
     def __init__(
@@ -216,7 +222,9 @@ class BMC(_Noise):
 
 
 class GAI(_Noise):
-    """:func:`gai_loss` as a module, with a mixture fitted to training labels.
+    """Balanced MSE by a Gaussian mixture φ, μ, Σ of the training labels: :func:`gai_loss` as a module.
+
+    L = 2σ² mean_i w_i [-log N(y_i; ŷ_i, σ²) + log Σ_k φ_k N(ŷ_i; μ_k, Σ_k + σ²)]; Ren et al. (CVPR 2022).
 
     Args:
         y_train: ``(n,)`` or ``(n, K)`` training labels, target units.
@@ -225,6 +233,9 @@ class GAI(_Noise):
         sigma: initial σ, target units.
         learn_sigma: learn σ.
         sigma_lr: constant learning rate of σ.
+
+    Shape:
+        ``pred`` and ``target`` ``(B,)``, ``(B, K)`` or ``(B, H, W)``, ``weight`` ``(B,)`` or as ``target``; a scalar.
     """
 
     shares: Tensor
@@ -258,7 +269,10 @@ class GAI(_Noise):
 
 
 class BNI(_Noise):
-    """:func:`bni_loss` as a module, over the bins that have training rows.
+    """Balanced MSE by numerical integration: :func:`bni_loss` as a module, over the bins that have training rows.
+
+    L = 2σ² mean_i w_i [(ŷ_i - y_i)² / 2σ² + log Σ_k p_k exp(-(ŷ_i - c_k)² / 2σ²)], p_k the fraction of training labels
+    in bin k and c_k its middle; Ren et al. (CVPR 2022).
 
     Args:
         y_train: ``(n,)`` training labels, target units, or their LabelDensity.
@@ -267,6 +281,9 @@ class BNI(_Noise):
         learn_sigma: learn σ.
         sigma_lr: constant learning rate of σ.
         density: LDS that smooths the counts of the bins; empty bins within its window then take part.
+
+    Shape:
+        ``pred`` and ``target`` ``(B,)`` or ``(B, H, W)``, ``weight`` as ``target``; a scalar.
     """
 
     centers: Tensor

@@ -72,12 +72,18 @@ def correlation_loss(
 
 
 class Correlation(Loss):
-    """:func:`correlation_loss` as a module.
+    """Squared error and correlation: :func:`correlation_loss` as a module.
+
+    L = 1/B Σ_i w_i e_i² + λ (1 - r), e in standard deviations of the labels, r the correlation of predictions and
+    labels in the batch; CISIR (arXiv 2509.16339).
 
     Args:
         spread: standard deviation of the training labels, target units, above 0.
         factor: λ, at least 0.
         compat: ``"paper"`` or ``"reference"``.
+
+    Shape:
+        ``pred`` and ``target`` ``(B,)``, ``(B, K)`` or ``(B, H, W)``, ``weight`` ``(B,)`` or as ``target``; a scalar.
     """
 
     degree = 0

@@ -172,7 +172,10 @@ def expected_counts(density: ArrayLike, n: int) -> NDArray[np.int64]:
 
 
 class Dist(Loss):
-    """:func:`dist_loss` as a module, with the density of training labels.
+    """Dist loss, errors and the distance of distributions: :func:`dist_loss` as a module, with the density of labels.
+
+    L = 1/B Σ_i w_i ℓ(ŷ_i, y_i) + λ/B Σ_k ℓ(ŷ_(k), S_k), ŷ_(k) the sorted predictions of the batch and S_k quantiles of
+    the density of the training labels; Nie et al. (ICLR 2025).
 
     Args:
         y_train: ``(n,)`` training labels, target units.

@@ -76,13 +76,18 @@ def focal_loss(
 
 
 class FocalL1(Loss):
-    """:func:`focal_loss` with |e|, as a module.
+    """Focal-L1: :func:`focal_loss` with |e|, as a module.
+
+    L = 1/B Σ_i w_i σ(β |e_i|)^γ |e_i| with e_i = ŷ_i - y_i; Yang et al. (ICML 2021).
 
     Args:
         beta: β, per target unit, above 0.
         gamma: γ, at least 0.
         activation: ``"sigmoid"`` or ``"tanh"``.
         compat: ``"paper"`` or ``"reference"``.
+
+    Shape:
+        ``pred`` and ``target`` ``(B,)``, ``(B, K)`` or ``(B, H, W)``, ``weight`` ``(B,)`` or as ``target``; a scalar.
     """
 
     degree = 1
@@ -119,7 +124,13 @@ class FocalL1(Loss):
 
 
 class FocalMSE(FocalL1):
-    """:func:`focal_loss` with e², as a module, with the parameters of :class:`FocalL1`."""
+    """Focal-MSE: :func:`focal_loss` with e², as a module, with the parameters of :class:`FocalL1`.
+
+    L = 1/B Σ_i w_i σ(β |e_i|)^γ e_i² with e_i = ŷ_i - y_i; Yang et al. (ICML 2021).
+
+    Shape:
+        ``pred`` and ``target`` ``(B,)``, ``(B, K)`` or ``(B, H, W)``, ``weight`` ``(B,)`` or as ``target``; a scalar.
+    """
 
     degree = 2
     by_output = True

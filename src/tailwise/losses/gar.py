@@ -95,11 +95,17 @@ def gar_loss(
 
 
 class GAR(Loss):
-    """:func:`gar_loss` as a module.
+    """Gradient-aligned regression: :func:`gar_loss` as a module.
+
+    L = α log [1/3 (L_1^(1/α) + L_2^(1/α) + L_3^(1/α))] with L_1 = mean e_i², L_2 = 1/2B² Σ_ij (e_i - e_j)² and
+    L_3 = 1 - corr(ŷ, y), e in standard deviations of the labels; Zhu et al. (2024).
 
     Args:
         spread: standard deviation of the training labels, target units, above 0.
         alpha: α, above 0.
+
+    Shape:
+        ``pred`` and ``target`` ``(B,)``, ``(B, K)`` or ``(B, H, W)``, ``weight`` ``(B,)`` or as ``target``; a scalar.
     """
 
     degree = 0

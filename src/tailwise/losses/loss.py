@@ -22,6 +22,9 @@ class Loss(nn.Module):
     balances: bool = False
     by_output: bool = False
 
+    def __init__(self) -> None:
+        super().__init__()
+
     @property
     def head(self) -> Mapping[str, Any] | None:
         """Shape of the head that the loss needs, for :func:`tailwise.heads.attach.head_from`; ``None`` for any head."""

@@ -63,6 +63,9 @@ def labels_beside(outputs: Tensor, target: Tensor) -> Tensor:
 class MixtureLikelihood(Loss):
     """:func:`mixture_nll` plus the squared error of the mixture's mean, over the variance of the training labels.
 
+    L = mean_i w_i [-sg(v_i)^β log Σ_c π_c N(y_i; μ_c, s_c²) + c (ŷ_i - y_i)² / Var(y)], v the predicted variance over
+    that of the labels, without gradient (sg).
+
     The squared error keeps the mean accurate for rows far from all others, for which the likelihood alone would widen
     the scales instead of moving the means. The likelihood of each row is weighted by its predicted variance to the
     power ``beta``, without gradient: Seitzer et al., *On the Pitfalls of Heteroscedastic Uncertainty Estimation with

@@ -44,7 +44,9 @@ def pinball_loss(quantiles: Tensor, target: Tensor, levels: Tensor) -> Tensor:
 
 
 class Pinball(Loss):
-    """:func:`pinball_loss` as a module.
+    """Quantile loss of several levels: :func:`pinball_loss` as a module.
+
+    L = 1/Q Σ_q max(q (y - ŷ_q), (q - 1) (y - ŷ_q)), target units; Koenker and Bassett (1978).
 
     Args:
         levels: Q levels between 0 and 1, increasing; 0.05, 0.1, ..., 0.95 if not given.

@@ -50,7 +50,13 @@ def huber_loss(pred: Tensor, target: Tensor, weight: Tensor | None = None, *, be
 
 
 class MSE(Loss):
-    """:func:`mse_loss` as a module; the null object of the loss slot."""
+    """Squared error, the loss of a method that names none: :func:`mse_loss` as a module.
+
+    L = 1/B Σ_i w_i (ŷ_i - y_i)², target units squared.
+
+    Shape:
+        ``pred`` and ``target`` ``(B,)``, ``(B, K)`` or ``(B, H, W)``, ``weight`` ``(B,)`` or as ``target``; a scalar.
+    """
 
     degree = 2
     by_output = True
@@ -61,7 +67,13 @@ class MSE(Loss):
 
 
 class L1(Loss):
-    """:func:`l1_loss` as a module."""
+    """Absolute error: :func:`l1_loss` as a module.
+
+    L = 1/B Σ_i w_i |ŷ_i - y_i|, target units.
+
+    Shape:
+        ``pred`` and ``target`` ``(B,)``, ``(B, K)`` or ``(B, H, W)``, ``weight`` ``(B,)`` or as ``target``; a scalar.
+    """
 
     degree = 1
     by_output = True
@@ -72,10 +84,15 @@ class L1(Loss):
 
 
 class Huber(Loss):
-    """:func:`huber_loss` as a module.
+    """Huber loss: :func:`huber_loss` as a module.
+
+    L = 1/B Σ_i w_i h(ŷ_i - y_i) with h(e) = e² / 2β for |e| ≤ β and |e| - β / 2 else; Huber (1964).
 
     Args:
         beta: β, target units, above 0.
+
+    Shape:
+        ``pred`` and ``target`` ``(B,)``, ``(B, K)`` or ``(B, H, W)``, ``weight`` ``(B,)`` or as ``target``; a scalar.
     """
 
     degree = 1

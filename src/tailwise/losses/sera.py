@@ -51,7 +51,9 @@ def sera_loss(pred: Tensor, target: Tensor, weight: Tensor | None = None, *, rel
 
 
 class SERA(Loss):
-    """:func:`sera_loss` as a module, with the relevance function of training labels.
+    """Squared error-relevance area: :func:`sera_loss` as a module, with the relevance φ of training labels.
+
+    L = ∫_0^1 1/B Σ_{φ(y_i) ≥ t} w_i (ŷ_i - y_i)² dt = 1/B Σ_i w_i φ(y_i) (ŷ_i - y_i)²; Ribeiro and Moniz (2020).
 
     Args:
         y_train: ``(n,)`` training labels, target units.

@@ -65,7 +65,9 @@ def check_power(power: float) -> float:
 
 
 class Tweedie(Loss):
-    """:func:`tweedie_deviance` over the spread of the training labels, with a head that predicts the logarithm.
+    """Tweedie deviance, :func:`tweedie_deviance`, over the spread of the labels, with a head that predicts logarithms.
+
+    L = mean_i w_i d(y_i, μ_i) / spread^(2 - p), d the deviance and μ_i = exp(output); Jørgensen (1997).
 
     Args:
         spread: standard deviation of the training labels, target units.
@@ -102,10 +104,16 @@ class Tweedie(Loss):
 
 
 class Poisson(Tweedie):
-    """:class:`Tweedie` of power 1: the deviance of counts.
+    """Poisson deviance, of counts: :class:`Tweedie` of power 1.
+
+    L = 2/B Σ_i w_i [y_i log(y_i / μ_i) - (y_i - μ_i)] / spread, μ_i = exp(output); McCullagh and Nelder (1989).
 
     Args:
         spread: standard deviation of the training labels, target units.
+
+    Shape:
+        ``outputs`` ``(B,)`` of a :class:`tailwise.heads.log_link.LogLinkHead`, ``target`` of at least 0 and ``weight``
+        ``(B,)``; a scalar.
     """
 
     def __init__(self, spread: float) -> None:

@@ -46,7 +46,10 @@ def hurdle_nll(outputs: Tensor, target: Tensor) -> Tensor:
 
 
 class HurdleLikelihood(Loss):
-    """:func:`hurdle_nll` plus the squared error of the mean, over the variance of the training labels.
+    """Likelihood of a hurdle: :func:`hurdle_nll` plus the squared error of the mean, over the variance of the labels.
+
+    L = mean_i w_i [-log π_i where y_i = 0, else -log(1 - π_i) - log p_i(y_i)] + c (ŷ_i - y_i)² / Var(y), π the chance
+    of 0 and p the density above it; Cragg (1971).
 
     Args:
         spread: standard deviation of the training labels, target units.
@@ -55,6 +58,7 @@ class HurdleLikelihood(Loss):
 
     Shape:
         ``outputs`` ``(B, 1 + C, 3)``, ``target`` and ``weight`` ``(B,)``.
+
 
     Raises:
         InputError: numbers out of range, shapes that do not belong together.

@@ -76,7 +76,11 @@ def accon_loss(
 
 
 class ACCon(nn.Module):
-    """:func:`accon_loss` as a module.
+    """ACCon, contrast with angles of negatives compensated for label distance: :func:`accon_loss` as a module.
+
+    L = -mean_i mean_{p positive} log softmax_j(l_ij)_p with l_ij = cos θ_ij / τ of positives and
+    (cos θ_ij cos φ_ij - sin θ_ij |sin φ_ij|) / τ of others, θ the angle of the features and
+    φ_ij = (1 - |y_i - y_j| / max |y_i - y_j|) π; AAAI 2025 (arXiv 2501.07045).
 
     Args:
         window: largest distance of similar labels, target units.
@@ -84,6 +88,10 @@ class ACCon(nn.Module):
         label_distance: ``"l1"`` or ``"l2"``.
         global_batch: in a data-parallel loop, compute the term over the rows of all processes (see
             :func:`tailwise.distributed.gather_rows`).
+
+    Shape:
+        ``features`` ``(B, d)`` or ``(B, V, d)`` for V views, ``target`` ``(B,)`` or ``(B, K)``, ``pred`` as ``target``,
+        ``weight`` ``(B,)``; a scalar.
     """
 
     def __init__(

@@ -95,7 +95,13 @@ def _products_in(features: Tensor) -> torch.dtype:
 
 
 class ConR(nn.Module):
-    """:func:`conr_loss` as a module.
+    """ConR, contrastive regularization of features: :func:`conr_loss` as a module.
+
+    For an anchor j, positives K⁺ (|y_i - y_j| ≤ ω) and negatives K⁻ (|y_i - y_j| > ω but |ŷ_i - ŷ_j| ≤ ω),
+
+        L_j = -1/|K⁺| Σ_{i∈K⁺} log exp(z_j·z_i/τ) / [Σ_{p∈K⁺} exp(z_j·z_p/τ) + Σ_{q∈K⁻} S_jq exp(z_j·z_q/τ)]
+
+    with S_jq = w_j exp(e |y_j - y_q|) and features z of length 1; Keramati et al. (ICLR 2024).
 
     Args:
         window: ω, target units, above 0.
@@ -105,6 +111,10 @@ class ConR(nn.Module):
         compat: ``"paper"`` or ``"reference"``.
         global_batch: in a data-parallel loop, compute the term over the rows of all processes (see
             :func:`tailwise.distributed.gather_rows`).
+
+    Shape:
+        ``features`` ``(B, d)`` or ``(B, V, d)`` for V views, ``target`` ``(B,)`` or ``(B, K)``, ``pred`` as ``target``,
+        ``weight`` ``(B,)``; a scalar.
 
     Example:
         >>> conr = ConR(window=2.0)

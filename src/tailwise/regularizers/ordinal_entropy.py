@@ -102,7 +102,10 @@ def ordinal_entropy_loss(
 
 
 class OrdinalEntropy(nn.Module):
-    """:func:`ordinal_entropy_loss` as a module.
+    """Ordinal entropy, features of labels apart and of one label together: :func:`ordinal_entropy_loss` as a module.
+
+    L = -λ_d mean_{c≠c'} w_cc' ‖z_c - z_c'‖ + λ_t mean_i ‖z_i - z_c(i)‖, z_c the centre of the features of label c and
+    w_cc' = (|y_c - y_c'| - min) / max over the pairs; Zhang et al. (ICLR 2023).
 
     Args:
         diversity: λ_d, at least 0.
@@ -110,6 +113,10 @@ class OrdinalEntropy(nn.Module):
         label_distance: ``"l1"`` or ``"l2"``.
         stride: step between the rows and columns of dense maps that are used (the authors: 4).
         compat: ``"paper"`` or ``"reference"``.
+
+    Shape:
+        ``features`` ``(B, d)`` or ``(B, V, d)`` for V views, ``(B, d, h, w)`` of maps, ``target`` ``(B,)``, ``(B, K)``
+        or ``(B, H, W)``; predictions and weights are not used; a scalar.
     """
 
     def __init__(

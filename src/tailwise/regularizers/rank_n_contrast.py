@@ -108,13 +108,20 @@ class _RankNContrast(torch.autograd.Function):
 
 
 class RankNContrast(nn.Module):
-    """:func:`rnc_loss` as a module.
+    """Rank-N-Contrast: :func:`rnc_loss` as a module.
+
+    L = -1/(B (B - 1)) Σ_i Σ_{j≠i} log [exp(s_ij / τ) / Σ_{k≠i, d(y_i, y_k) ≥ d(y_i, y_j)} exp(s_ik / τ)] with
+    s_ij = -‖z_i - z_j‖; Zha et al. (NeurIPS 2023).
 
     Args:
         temperature: τ, above 0.
         label_distance: ``"l1"`` or ``"l2"``.
         global_batch: in a data-parallel loop, compute the term over the rows of all processes (see
             :func:`tailwise.distributed.gather_rows`).
+
+    Shape:
+        ``features`` ``(B, d)`` or ``(B, V, d)`` for V views, ``target`` ``(B,)`` or ``(B, K)``, ``pred`` as ``target``,
+        ``weight`` ``(B,)``; a scalar.
     """
 
     def __init__(

@@ -73,7 +73,10 @@ def ranksim_loss(
 
 
 class RankSim(nn.Module):
-    """:func:`ranksim_loss` as a module.
+    """RankSim, ranks of neighbours by features as by labels: :func:`ranksim_loss` as a module.
+
+    L = Σ_{i∈M} mean_j (rk(S^y_i)_j - rk(S^z_i)_j)², M one sample of each label, S^y minus the distances of labels, S^z
+    the cosines of features, rk their ranks over the number of samples; Gong et al. (ICML 2022).
 
     Args:
         interpolation: λ, above 0 (the authors: 2).
@@ -82,6 +85,10 @@ class RankSim(nn.Module):
         compat: ``"paper"`` or ``"reference"``.
         global_batch: in a data-parallel loop, compute the term over the rows of all processes, whose generators must be
             seeded alike (see :func:`tailwise.distributed.gather_rows`).
+
+    Shape:
+        ``features`` ``(B, d)`` or ``(B, V, d)`` for V views, ``target`` ``(B,)`` or ``(B, K)``, ``pred`` as ``target``,
+        ``weight`` ``(B,)``; a scalar.
     """
 
     def __init__(
