@@ -158,6 +158,19 @@ class TestCeilings:
         assert rounding.step == 10
         assert rounding.share == pytest.approx(0.9, abs=0.03)
 
+    def test_heaps_at_round_values_are_rounding(self):
+        rng = np.random.default_rng(0)
+        true = 40 + rng.gamma(4, 60, 1500)
+        y = np.where(rng.random(1500) < 0.9, 25 * np.round(true / 25), true.round(1))
+        found = labels_only(y)
+        assert len(found.spikes) >= 5
+        assert (found.rounding.step, found.rounding.share) == (25, pytest.approx(0.9, abs=0.03))
+        assert advised(found, "single values have many more rows") is None
+        assert "--bin-width 25" in advised(found, "are multiples of 25, but the bins are").commands[0]
+        few = np.where(rng.random(1500) < 0.2, rng.choice([100.0, 150.0, 200.0], 1500), true)  # placeholders
+        assert labels_only(few).rounding is None
+        assert advised(labels_only(few), "single values have many more rows") is not None
+
     @pytest.mark.parametrize("y", [even(), skewed(), even() * 1e9, np.round(skewed() * 1e6)])
     def test_no_rounding_that_matters(self, y):
         assert labels_only(y).rounding is None

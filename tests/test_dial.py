@@ -336,7 +336,7 @@ class TestDialCommand:
         ("words", "message"),
         [
             ("-t y -p nope", "column 'nope' is not a column of the table"),
-            ("-t y -p pred --balance 0.5", "decisions are for new rows"),
+            ("-t y -p pred --balance 0.5", "decisions are for rows that are written"),
             ("-t y -p pred --apply new.csv", "together with --out"),
             ("-t y -p pred --apply new.csv --out o.txt", "--out must end in"),
         ],

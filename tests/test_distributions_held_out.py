@@ -6,6 +6,7 @@ import pytest
 from tailwise import InputError
 from tailwise.distributions import (
     ConditionalDensity,
+    Dial,
     DialedModel,
     Empirical,
     Mixture,
@@ -141,6 +142,31 @@ class TestDial:
         assert (before.means[fold != 2] != after.means[fold != 2]).any()
         assert len(cross_fitted(y, pred, 3)) == 200
 
+    def test_groups_stay_whole_and_a_reference_group_is_fitted_alone(self):
+        y, pred = held_out(300)
+        person, healthy = np.arange(300) // 3, np.arange(300) % 300 < 200
+        before = cross_fitted(y, pred, group=person, reference=healthy)
+        changed = y.copy()
+        changed[~healthy] += 1e3
+        np.testing.assert_array_equal(before.means, cross_fitted(changed, pred, group=person, reference=healthy).means)
+        changed = np.where(person == 7, y + 1e3, y)
+        after = cross_fitted(changed, pred, group=person, reference=healthy)
+        same = (before.means == after.means).all(axis=1)
+        assert same[person == 7].all()
+        assert same.sum() < 100
+        assert not same[~healthy & (person != 66)].any()  # person 66 has rows on both sides
+        whole = ConditionalDensity.fit(y[healthy], pred[healthy]).predictive(pred)
+        outside = ~healthy & (person != 66)
+        np.testing.assert_array_equal(before.means[outside], whole.means[outside])
+        assert (before.means[~healthy & (person == 66)] != whole.means[~healthy & (person == 66)]).any()
+
+    def test_weights_count_in_the_density_of_labels_unless_training_labels_are_given(self):
+        y, pred = held_out(200)
+        weight = np.linspace(0.5, 2, 200)
+        expected = Dial.from_labels(y, sample_weight=weight).to_json()
+        assert dial(y, pred, sample_weight=weight).dial.to_json() == expected
+        assert dial(y, pred, sample_weight=weight, y_train=y).dial.to_json() == Dial.from_labels(y).to_json()
+
 
 class TestScores:
     def test_calibrated_distributions(self):
@@ -202,6 +228,11 @@ DIST = Mixture(np.ones((60, 1)), PRED[:, None], np.ones((60, 1)))
         (lambda: cross_fitted(Y, PRED, 1), "folds must be a whole number"),
         (lambda: cross_fitted(Y, PRED, np.zeros(60)), "at least two folds"),
         (lambda: cross_fitted(Y, PRED, np.arange(59)), "one value a row"),
+        (lambda: cross_fitted(Y[:22], PRED[:22]), "17 rows are left to fit"),
+        (lambda: cross_fitted(Y, PRED, np.arange(60), group=Y), "give one of them"),
+        (lambda: cross_fitted(Y, PRED, group=np.zeros(60)), "at least 2 groups"),
+        (lambda: cross_fitted(Y, PRED, group=np.arange(59)), "group must have shape"),
+        (lambda: cross_fitted(Y, PRED, reference=np.ones(60)), "reference must be .60,. bools"),
         (lambda: score_regions(DIST, Y[:-1]), "y_true must have one label a row"),
         (lambda: score_regions(DIST, Y, {"few": np.ones(3, dtype=bool)}), "region 'few' must be a mask"),
         (lambda: score_regions(DIST, Y, thresholds=["high"]), "threshold must be a finite number"),

@@ -24,6 +24,12 @@ def test_the_readmes_code_runs():
     exec(compile("\n".join(blocks), "README.md", "exec"), {})
 
 
+def test_the_citation_has_the_version_of_the_package():
+    (version,) = re.findall(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), flags=re.M)
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
+    assert "(CITATION.cff)" in (ROOT / "README.md").read_text()
+
+
 def options_of(command):
     """The options of a command line in a page, with those of `tailwise COMMAND --help`."""
     words = [word for word in shlex.split(command) if re.fullmatch("--?[a-z][a-z-]*", word)]

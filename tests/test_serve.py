@@ -30,6 +30,7 @@ from tailwise.serve import templating
 from tailwise.serve.chart_series import Plot, Series
 from tailwise.serve.library import Library
 from tailwise.serve.server import RunServer
+from tailwise.training.epoch import Epoch
 
 NASTY = "<script>alert(1)<b>\"'&"
 
@@ -591,10 +592,30 @@ class TestFollow:
     def test_no_epoch_and_no_validation_are_no_fault(self, trained, tmp_path):
         folder = unfinished(trained, tmp_path / "going", epochs=0)
         with serving(tmp_path) as server:
-            assert "no epoch is finished yet" in text(server, "/run?run=going")
+            assert "nothing is finished yet" in text(server, "/run?run=going")
             first = {"stage": 0, "epoch": 0, "of": 5, "terms": {"loss": 1.0}, "validation": {}, "seconds": 1.0}
             (folder / "history.jsonl").write_text(json.dumps(first) + "\n" + json.dumps({}) + "\n")
             assert "<h2>Training</h2>" in text(server, "/run?run=going")
+
+    @pytest.mark.parametrize(
+        ("line", "word"),
+        [
+            ({"terms": {"mse": 1.0}, "lr": 0.01}, "epoch"),
+            ({"terms": {}, "lr": 0.05}, "round"),
+            ({"terms": {}, "lr": 0.0}, "model"),
+        ],
+    )
+    def test_steps_have_the_word_of_the_progress_bar(self, trained, tmp_path, line, word):
+        folder = unfinished(trained, tmp_path / "going", epochs=0)
+        one = {"stage": 0, "epoch": 0, "of": 5, "validation": {"mae": 1.0}, "seconds": 1.0, "best": True, **line}
+        (folder / "history.jsonl").write_text(json.dumps(one) + "\n")
+        assert Epoch(**{"seconds": 1.0, **one}).step == word
+        with serving(tmp_path) as server:
+            page = text(server, "/run?run=going")
+        assert f"{word} 1 of at most 5" in page
+        assert f'aria-label="{word.capitalize()}s done"' in page
+        assert page.count(f"Last {word}s") == 2
+        assert word == "epoch" or "epoch" not in page.lower().split("<main")[-1]
 
     def test_a_finished_run_opens_its_report(self, served, full):
         assert 'href="/report?run=deep%2Flds"' in text(served, "/run?run=deep/lds")

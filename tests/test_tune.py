@@ -317,7 +317,7 @@ class TestPython:
 
     def test_the_folder_of_another_study_is_refused_in_names_of_parameters(self, table, tmp_path):
         self.opened(table, tmp_path / "s")
-        with pytest.raises(InputError, match="another `bin_width`, `split`, `group`, `time`, `drop` or"):
+        with pytest.raises(InputError, match="another `bin_width`, `split`, `test`, `group`, `time`, `drop`"):
             self.opened(table, tmp_path / "s", {"split": "random"})
         (tmp_path / "s" / REPORT).write_text("{")
         with pytest.raises(InputError, match="is no report of a study; choose another `out`"):

@@ -23,8 +23,8 @@ DECISION, OUTPUT = "Decision", "Output"
 _SPLITS = ("auto", "column", "balanced", "random")
 _LOSSES = ("absolute", "squared")
 _DEVICES = ("auto", "cpu", "cuda", "mps")
-_FILES = "A table: CSV, TSV, Parquet, Feather, JSON lines or Excel"
-_EXAMPLE = "or example:NAME (see `tailwise examples`)"
+FILES = "A table: CSV, TSV, Parquet, Feather, JSON lines or Excel"
+EXAMPLE = "or example:NAME (see `tailwise examples`)"
 
 
 def _column(name: str, help: str) -> Any:
@@ -82,18 +82,18 @@ def seeds(help: str, default: str | bool = True) -> Any:
 
 
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")]
-Data = Annotated[str, typer.Argument(metavar="DATA", help=f"{_FILES}, {_EXAMPLE}.", autocompletion=complete_data)]
+Data = Annotated[str, typer.Argument(metavar="DATA", help=f"{FILES}, {EXAMPLE}.", autocompletion=complete_data)]
 DataOrFolder = Annotated[
     str,
     typer.Argument(
-        metavar="DATA", help=f"{_FILES}, a folder of Parquet files, {_EXAMPLE}.", autocompletion=complete_data
+        metavar="DATA", help=f"{FILES}, a folder of Parquet files, {EXAMPLE}.", autocompletion=complete_data
     ),
 ]
 DataOrParts = Annotated[
     str,
     typer.Argument(
         metavar="DATA",
-        help=f"{_FILES}, a folder of Parquet or of CSV files that are one table, {_EXAMPLE}.",
+        help=f"{FILES}, a folder of Parquet or of CSV files that are one table, {EXAMPLE}.",
         autocompletion=complete_data,
     ),
 ]
@@ -129,8 +129,8 @@ Method = Annotated[
     typer.Option(
         "--method",
         "-m",
-        help="Train one model with a method: parts joined by +, or vanilla (see `tailwise methods`); auto chooses by "
-        "cross-validation.",
+        help="Train one model with a method: parts joined by +, or vanilla (see `tailwise methods`); auto trains the "
+        "default.",
         show_default=False,
         autocompletion=complete_method,
         rich_help_panel=METHOD,
@@ -465,7 +465,7 @@ Within = Annotated[
     float,
     typer.Option(
         "--within",
-        metavar="SHARE",
+        metavar="FRACTION",
         help="Without --balance: how much larger than a plain network's the error as rows come may be for the sake of "
         "rare values, e.g. 0.05.",
         rich_help_panel=DECISION,
@@ -558,6 +558,16 @@ Below = Annotated[
     typer.Option("--below", metavar="VALUE", help="The same for values below. Repeatable.", rich_help_panel=DECISION),
 ]
 
+Keep = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--keep",
+        metavar="COLUMN",
+        autocompletion=complete_column,
+        help="Also write this column of the table, such as an id; may be repeated. The model need not know it.",
+        rich_help_panel=OUTPUT,
+    ),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing output.", rich_help_panel=OUTPUT)]
 Track = Annotated[
     str | None,

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tailwise.cli import options
-from tailwise.cli.column_completion import complete_column
 
 if TYPE_CHECKING:
     from tailwise.distributions.decisions import Decision
@@ -21,18 +20,6 @@ Interval = Annotated[
         metavar="FRACTION",
         help="Also write low and high: ends of intervals that contain this fraction of true values, e.g. 0.9, "
         "calibrated for each region of the prediction.",
-        rich_help_panel=options.OUTPUT,
-    ),
-]
-
-
-Keep = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--keep",
-        metavar="COLUMN",
-        autocompletion=complete_column,
-        help="Also write this column of the table, such as an id; may be repeated. The model need not know it.",
         rich_help_panel=options.OUTPUT,
     ),
 ]
@@ -55,7 +42,7 @@ def predict(
     out: Annotated[
         Path, options.out("File to write: .csv, .tsv or .parquet; - for CSV on standard output; a folder for maps.")
     ],
-    keep: Keep = None,
+    keep: options.Keep = None,
     interval: Interval = None,
     balance: options.Balance = None,
     target_balance: TargetBalance = None,

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from tailwise._checks import InputError, quoted
+from tailwise._checks import InputError
+from tailwise.cli.given_predictions import kept_cells
 from tailwise.cli.show import warnings_as_notes
 from tailwise.data.growing_table import Append
 from tailwise.data.rows import FrameRows
@@ -30,7 +30,7 @@ def write_pieces(
     with warnings_as_notes() as warned:
         for file, frame, notes in _pieces(model, data, keep):
             try:
-                kept = _kept(frame, keep)
+                kept = kept_cells(frame, keep)
                 unknown = [str(name) for name in frame if name not in kept]
                 told |= dict.fromkeys([*notes, *([] if ignore_extra else model.schema.note_on_extra(unknown))])
                 table = pieces.of(frame)
@@ -79,15 +79,3 @@ def _pieces(model: FittedModel, data: str, keep: Sequence[str]) -> Iterator[tupl
                 yield file, with_full_paths(FrameRows(frame), schema, where).frame(), told
         except InputError as error:
             raise error if file is None else in_file(file, error) from error
-
-
-def _kept(frame: pd.DataFrame, names: Sequence[str]) -> dict[str, Any]:
-    """Return the cells of columns that are passed through, by name.
-
-    Raises:
-        InputError: a column that is not there.
-    """
-    for name in names:
-        if name not in frame:
-            raise InputError(f"--keep {name!r} is not a column; columns: {quoted(list(frame))}")
-    return {name: frame[name].to_numpy() for name in dict.fromkeys(names)}

@@ -57,13 +57,13 @@ def print_study(search: Search, outcome: Outcome, *, command: str, report: Path)
         command: command that trains the best settings.
         report: path of the report.
     """
-    best = search.best()
+    best, plain = search.best(), search.space.plain_method
     if best is None:
-        notes(["no trial is better than vanilla within the limit: keeping vanilla"])
+        notes([f"no trial is better than {plain} within the limit: keeping {plain}"])
     best_settings = search.best_settings()
     name = best_settings.label(best_settings.method)
-    out.print(outcome_table(outcome, name, search.table.schema.target))
-    scores = [("vanilla", search.aim.value(search.vanilla)), ("best", None if best is None else best.value)]
+    out.print(outcome_table(outcome, name, search.table.schema.target, plain))
+    scores = [(plain, search.aim.value(search.vanilla)), ("best", None if best is None else best.value)]
     shown = ", ".join(f"{name} {_short(score)}" for name, score in scores if score)
     trials = search.trials()
     states = [sum(trial.state == state for trial in trials) for state in ("complete", "pruned", "failed")]
@@ -76,12 +76,12 @@ def print_study(search: Search, outcome: Outcome, *, command: str, report: Path)
     print_line(f"report: {report}")
 
 
-def outcome_table(outcome: Outcome, method: str, target: str) -> Table:
+def outcome_table(outcome: Outcome, method: str, target: str, plain: str = "vanilla") -> Table:
     """Return the test MAE by region of a method and of vanilla, with the change and its interval."""
-    title = Text(f"{method} and vanilla: MAE on test rows that no trial used")
+    title = Text(f"{method} and {plain}: MAE on test rows that no trial used")
     caption = Text(f"in units of {target}; paired bootstrap over seeds and rows, 95 %")
     shown = Table("region", title=title, caption=caption, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for heading in ("n", "best", "vanilla", "change", "95 % interval"):
+    for heading in ("n", "best", plain, "change", "95 % interval"):
         shown.add_column(heading, justify="right")
     for name, region in outcome.regions.items():
         low, high = region.change.low, region.change.high

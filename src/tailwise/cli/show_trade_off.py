@@ -22,6 +22,7 @@ def trade_off_table(
     *,
     title: str,
     as_given: "tuple[NDArray[np.float64], NDArray[np.float64], Shots] | None" = None,
+    weight: "NDArray[np.float64] | None" = None,
 ) -> Table:
     """Return a table of the MAE by region at several balances.
 
@@ -29,6 +30,7 @@ def trade_off_table(
         curve: the errors.
         title: of the table.
         as_given: labels, predictions and regions for a first line without a decision.
+        weight: ``(n,)`` how much each row of that line counts.
     """
     shown = list(curve.points[0].shown)
     caption = Text(
@@ -40,9 +42,9 @@ def trade_off_table(
     for heading in (*(name.capitalize() for name in shown), "bMAE"):
         table.add_column(heading, justify="right")
     if as_given is not None:
-        errors = region_errors(*as_given)
+        errors = region_errors(*as_given, sample_weight=weight)
         values = {name: region["mae"] for name, region in errors.items()}
-        values["as rows come"] = error_as_rows_come(*as_given)
+        values["as rows come"] = error_as_rows_come(*as_given, sample_weight=weight)
         table.add_row("as given", *(number(values[name]) for name in shown), number(errors["all"]["bmae"]))
     for point in curve.points:
         mark = " *" if point.balance == curve.balance and as_given is None else ""

@@ -68,3 +68,12 @@ def table_choices(**given: Unpack[TableOptions]) -> dict[str, Any]:
             case _:
                 choices[name] = list(value or []) if name in _LISTS else value
     return choices
+
+
+def if_given(**options: Any) -> dict[str, Any]:
+    """Return the options that have a value, for choices that are stored: without those of later versions.
+
+    >>> if_given(numeric=["code"], date=None, censored_below=0.0)
+    {'numeric': ['code'], 'censored_below': 0.0}
+    """
+    return {name: value for name, value in options.items() if value is not None and value != []}

@@ -3,93 +3,28 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from tailwise._checks import InputError, positive, whole
-from tailwise.backends.names import MODELS, STACK
-from tailwise.cli import options
-from tailwise.cli.completion import complete_choice
+from tailwise.backends.names import STACK
+from tailwise.cli import options, tune_options
 from tailwise.cli.settings import parse_within
-from tailwise.cli.table_choices import table_choices
+from tailwise.cli.table_choices import if_given, table_choices
 from tailwise.compare.plan import table_name
-from tailwise.modalities.encoder_names import ENCODERS
-from tailwise.search.aim import OBJECTIVES
 from tailwise.training.recipe import Recipe
-
-_AIM = "Aim"
-
-Minimise = Annotated[
-    str,
-    typer.Option(
-        "--minimise",
-        metavar="|".join(OBJECTIVES),
-        autocompletion=complete_choice(OBJECTIVES),
-        help="Error on the validation rows: MAE of a region, mean over bins, or MAE over all.",
-        rich_help_panel=_AIM,
-    ),
-]
-Within = Annotated[
-    str,
-    typer.Option(
-        "--within",
-        help="Limit of the overall MAE, as the excess over vanilla's: 2%, 0.02, or none.",
-        rich_help_panel=_AIM,
-    ),
-]
-Model = Annotated[
-    str,
-    typer.Option(
-        "--model",
-        metavar="|".join(MODELS),
-        autocompletion=complete_choice(MODELS),
-        help="Model to train; of a stack the experts are searched.",
-        rich_help_panel=options.METHOD,
-    ),
-]
-Encoders = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--encoder",
-        metavar="|".join(ENCODERS),
-        autocompletion=complete_choice(ENCODERS),
-        help="Encoder to try. Repeatable.",
-        show_default="mlp, mlp-ple",
-        rich_help_panel=options.METHOD,
-    ),
-]
-Trials = Annotated[
-    int, typer.Option("--trials", help="Total number of trials of the study.", rich_help_panel=options.TRAINING)
-]
-Timeout = Annotated[
-    float | None,
-    typer.Option("--timeout", help="Seconds after which no trial is started.", rich_help_panel=options.TRAINING),
-]
-Storage = Annotated[
-    str | None,
-    typer.Option(
-        "--storage",
-        metavar="URL",
-        help="Storage of the study, for several machines at once, each with its own --out: postgresql://..., "
-        "sqlite:///FILE, or the path of a journal file.",
-        show_default="study.journal in --out",
-        rich_help_panel=options.OUTPUT,
-    ),
-]
 
 
 def tune(
     data: options.Data,
     target: options.Target,
-    minimise: Minimise = "few",
-    within: Within = "2%",
+    minimise: tune_options.Minimise = "few",
+    within: tune_options.Within = "2%",
     method: Annotated[
         list[str] | None, options.methods("Method to try, with varying parameters. Repeatable.", "ten")
     ] = None,
-    model: Model = "network",
-    encoder: Encoders = None,
-    trials: Trials = 50,
-    timeout: Timeout = None,
-    storage: Storage = None,
+    model: tune_options.Model = "network",
+    encoder: tune_options.Encoders = None,
+    trials: tune_options.Trials = 50,
+    timeout: tune_options.Timeout = None,
+    storage: tune_options.Storage = None,
     seeds: Annotated[int, options.seeds("Trainings of the best and of vanilla for the test rows.")] = 3,
     epochs: Annotated[int | None, options.epochs()] = None,
     seed: options.Seed = 0,
@@ -100,6 +35,8 @@ def tune(
     ] = None,
     bin_width: options.BinWidth = None,
     split: options.Split = "auto",
+    test: options.TestFile = None,
+    valid: options.ValidFile = None,
     group: options.Group = None,
     split_key: options.SplitKey = None,
     weight: options.Weight = None,
@@ -107,8 +44,12 @@ def tune(
     lags: options.Lags = None,
     rolling: options.Rolling = None,
     transform: options.TargetTransform = None,
+    censored_below: options.CensoredBelow = None,
+    censored_above: options.CensoredAbove = None,
     drop: options.Drop = None,
     nominal: options.Nominal = None,
+    numeric: options.Numeric = None,
+    date: options.Date = None,
     missing: options.Missing = None,
     decimal: options.Decimal = None,
     thousands: options.Thousands = None,
@@ -127,7 +68,8 @@ def tune(
 
     from tailwise.cli.show import err, notes, warnings_as_notes
     from tailwise.cli.show_study import print_study, run_trials
-    from tailwise.data.source import load_source
+    from tailwise.compare.parts_given import given_table
+    from tailwise.experiment.censored import check_censoring
     from tailwise.experiment.prepare import prepare
     from tailwise.runs.lock import locked
     from tailwise.search.aim import Aim
@@ -146,7 +88,8 @@ def tune(
         raise InputError(f"--epochs is for networks; leave it out with --model {model}")
     aim = Aim(minimise, parse_within(within))
     with warnings_as_notes():
-        space = Space.of(method or [], model, encoder or [], transform)
+        limits = if_given(censored_below=censored_below, censored_above=censored_above)
+        space = Space.of(method or [], model, encoder or [], transform, limits)
     recipe = Recipe(epochs=epochs, criterion=aim.criterion, seed=seed, device=device)
     choices = table_choices(
         bin_width=bin_width,
@@ -165,15 +108,20 @@ def tune(
         date_order=date_order,
         drop_missing_target=drop_missing_target,
     )
-    source = load_source(data, text=nominal or ())
+    choices |= table_choices(test=test, valid=valid, **if_given(numeric=numeric, date=date))
+    source = given_table(data, choices).source
     table = prepare(source.rows, target, seed=seed, **choices)
     scored = table.y[np.isin(table.part, ["train", "val"])] if model == STACK else table.rows_of("val")[1]
     aim.check(scored, table.shots)
+    plain, of_test = space.plain(recipe), list[str]()
+    if plain.censoring is not None:
+        check_censoring(table, plain, plain.censoring)
+        of_test = plain.censoring.note(table.rows_of("test")[1])
     settings = study_settings(source.sha256, target, choices, space, aim, recipe)
     folder = out or Path("runs") / f"tune-{table_name(data)}"
     with locked(folder):
         search = open_search(table, space, aim, recipe, settings=settings, folder=folder, storage=storage)
-        notes(source.notes + table.notes + search.notes_on_training() + aim.notes(scored, table.shots))
+        notes(source.notes + table.notes + search.notes_on_training() + aim.notes(scored, table.shots) + of_test)
         run_trials(search, trials, timeout, folder)
         with err.status("training the best, and vanilla, for the test rows"), warnings_as_notes():
             outcome = judge_best(search, seeds)

@@ -9,6 +9,7 @@ from tailwise.backends.names import MODELS
 from tailwise.compare.sweep import swept_entries
 from tailwise.experiment.quality import DEFAULT_QUALITY, experiment_for
 from tailwise.experiment.spec import Experiment, recipe_of
+from tailwise.labels.censoring import CENSORED_METHOD
 from tailwise.methods.build import compose
 from tailwise.methods.grammar import parse
 from tailwise.modalities.encoder_names import AUTO, ENCODERS
@@ -17,6 +18,16 @@ from tailwise.modalities.kinds import kinds
 STACK = "stack"
 DEFAULT_METHODS = ("vanilla", "sqinv+lds")
 DEFAULT_MODELS = (AUTO, "lightgbm", STACK)  # of tables with one target
+
+
+def default_methods(*, censored: bool) -> tuple[str, ...]:
+    """Return the methods of a comparison that names none; of censored labels the one with their likelihood."""
+    return (CENSORED_METHOD,) if censored else DEFAULT_METHODS
+
+
+def default_models(*, censored: bool) -> tuple[str, ...]:
+    """Return the models of a comparison of a table with one target that names none."""
+    return (AUTO, STACK) if censored else DEFAULT_MODELS
 
 
 def entries_of(
@@ -28,6 +39,7 @@ def entries_of(
     sweep: bool = False,
     lightgbm: bool = False,
     transform: str | None = None,
+    limits: Mapping[str, Any] | None = None,
 ) -> list[Experiment]:
     """Return an entry for every method on every model, the methods of the first model first.
 
@@ -41,6 +53,8 @@ def entries_of(
         sweep: whether to add, on the first model, weights with a power from 0 (vanilla) to 1.
         lightgbm: whether to add plain LightGBM, which costs little.
         transform: of the target, for all entries; see :class:`tailwise.experiment.spec.Experiment`.
+        limits: ``censored_below``, ``censored_above`` or both, at which labels are censored, for all entries. A stack
+            then has the balance 0, since none can be chosen.
 
     Raises:
         InputError: an unknown method or model, parameters of a part that no method has, fewer than two entries.
@@ -59,7 +73,8 @@ def entries_of(
     entries = []
     for model in dict.fromkeys(models):
         if model == STACK:
-            entries.append(experiment_for(DEFAULT_QUALITY, recipe_of(recipe), params={"jobs": 1, **media}))
+            stack = experiment_for(DEFAULT_QUALITY, recipe_of(recipe), params={"jobs": 1, **media})
+            entries.append(replace(stack, balance=0.0) if limits else stack)
             continue
         for method in dict.fromkeys(methods):
             params = {part: values for part, values in method_params.items() if part in parse(method)}
@@ -80,4 +95,4 @@ def entries_of(
         entries.append(plain)
     if len(entries) < 2:
         raise InputError("one method on one model has nothing to be compared with; give more with `method` or `model`")
-    return [replace(entry, transform=transform) for entry in entries]
+    return [replace(entry, transform=transform, **dict(limits or {})) for entry in entries]

@@ -16,6 +16,7 @@ from tailwise._files import write_json
 from tailwise._parallel import check_parallel, in_parallel
 from tailwise.compare.cell import Cell, plain_cell, same_settings
 from tailwise.compare.origins import rows_known
+from tailwise.compare.parts_given import given_table
 from tailwise.compare.predictions import Predictions
 from tailwise.compare.shares import shares_tested
 from tailwise.metrics.angles import angular_error
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from tailwise.data.task import Task
+    from tailwise.experiment.evaluate import PredictedPart
 
 _FOLD = "tailwise fold"
 
@@ -146,28 +148,33 @@ def _trained(cell: Cell) -> tuple[dict[str, Any], Predictions]:
         "metrics": metrics,
         "coverage": {name: region.to_json() for name, region in (evaluation.coverage or {}).items()},
         "rows": {part: task.count(part) for part in ("train", "val", "test")},
-        "tested": shares_tested(task),
-        **({"constant": _constant(task, predicted.y, predicted.weight)} if predicted.y.ndim == 1 else {}),
+        "tested": shares_tested(task, again=task.split == "column" and cell.folds is None),
+        **({"constant": _constant(task, predicted)} if predicted.y.ndim == 1 else {}),
         "epochs": len(epochs),
     }
-    return result, Predictions.of(position[predicted.row], predicted.y, predicted.pred, task.shots, predicted.weight)
+    rows = position[predicted.row]
+    return result, Predictions.of(rows, predicted.y, predicted.counted(), task.shots, predicted.weight)
 
 
-def _constant(task: "Task", y: NDArray[np.float64], weight: NDArray[np.float64] | None) -> dict[str, float]:
+def _constant(task: "Task", predicted: "PredictedPart") -> dict[str, float]:
     """Return the errors of the median of the training labels, by score of a comparison."""
     from tailwise.experiment.leaderboard import CONSTANT, Standing
 
     median = weighted_median(task.rows_of("train")[1], task.weight_of("train"))
-    errors = Standing.of(CONSTANT, y, np.full(len(y), median), task.shots, weight)
+    constant = predicted.counted(np.full(len(predicted.y), median))
+    errors = Standing.of(CONSTANT, predicted.y, constant, task.shots, predicted.weight)
     return {"come": errors.as_rows_come, "evenly": errors.evenly, **errors.mae}
 
 
 def _task(cell: Cell) -> tuple["Task", NDArray[np.int64]]:
-    """Return the prepared table of a cell, and the position of each of its rows in the source."""
-    from tailwise.data.source import load_source
+    """Return the prepared table of a cell, and the position of each of its rows in the source.
+
+    Rows of tables of parts follow those of the source; a limit of the number of rows is one of the source's rows.
+    """
     from tailwise.experiment.prepare import prepare
 
-    source = load_source(cell.data, text=cell.choices.get("nominal", ()))
+    table = given_table(cell.data, cell.choices)
+    source = table.source
     if cell.sha256 not in (None, source.sha256):
         raise InputError(f"{cell.data!r} has changed since the comparison began; run it again")
     frame = source.rows.frame()
@@ -183,7 +190,7 @@ def _task(cell: Cell) -> tuple["Task", NDArray[np.int64]]:
         position = position[labelled]
         frame, choices = _with_fold(frame[labelled].reset_index(drop=True), cell)
     task = prepare(frame, [cell.target, *cell.also], seed=cell.seed, **{"folder": source.folder, **choices})
-    return task, position
+    return task, table.positions(position)
 
 
 def _target(frame: "pd.DataFrame", cell: Cell) -> "pd.Series[float]":

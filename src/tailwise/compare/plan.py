@@ -1,11 +1,16 @@
 """Plan a comparison: the cells of tables, entries and splits."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tailwise._checks import InputError, whole
 from tailwise.compare.cell import Cell
+from tailwise.compare.parts_given import check_split, given_table
 from tailwise.experiment.spec import Experiment
+
+if TYPE_CHECKING:
+    from tailwise.data.task import Task
+    from tailwise.labels.censoring import Censoring
 
 
 def plan_cells(
@@ -32,7 +37,8 @@ def plan_cells(
 
     Raises:
         InputError: tables that cannot be read or prepared, or that have the same name; seeds or folds out of range;
-            folds together with a group column.
+            folds together with a group column; what :func:`tailwise.compare.parts_given.check_split` refuses; entries
+            without a likelihood of censored labels, where labels are.
 
     Example:
         >>> entries = [Experiment(method, encoder="mlp") for method in ("vanilla", "sqinv")]
@@ -51,11 +57,12 @@ def plan_cells(
             )
         if choices.get("group") is not None:
             raise InputError("`folds` and `group` cannot be used together; leave one out")
+    check_split(choices, tables=len(tables), folds=folds)
     names = [table_name(data) for data, _ in tables]
     repeated = [name for name in names if names.count(name) > 1]
     if repeated:
         raise InputError(f"two tables are called {repeated[0]!r}, by the first part of the file's name; rename one")
-    digests = [_checked(data, target, choices, folded=folds is not None) for data, target in tables]
+    digests = [_checked(data, target, choices, entries, folded=folds is not None) for data, target in tables]
     return [
         Cell(name, data, target, entry, seed, choices, rows, fold, folds, digest, order)
         for seed in range(seeds)
@@ -74,11 +81,25 @@ def table_name(data: str) -> str:
     return data.removeprefix("example:").rsplit("/", 1)[-1].split(".")[0]
 
 
-def _checked(data: str, target: str, choices: Mapping[str, Any], *, folded: bool) -> str:
+def _checked(data: str, target: str, choices: Mapping[str, Any], entries: Sequence[Experiment], *, folded: bool) -> str:
     """Prepare a table once, to raise for mistakes, and return its SHA-256; folds need no split of the table."""
-    from tailwise.data.source import load_source
     from tailwise.experiment.prepare import prepare
 
-    source = load_source(data, text=choices.get("nominal", ()))
-    prepare(source.rows, target, **{"folder": source.folder, **choices, **({"split": "random"} if folded else {})})
+    source = given_table(data, choices).source
+    task = prepare(
+        source.rows, target, **{"folder": source.folder, **choices, **({"split": "random"} if folded else {})}
+    )
+    for entry in entries:
+        if entry.censoring is not None:
+            _check_censored(task, entry, entry.censoring)
     return source.sha256
+
+
+def _check_censored(task: "Task", entry: Experiment, censoring: "Censoring") -> None:
+    """Raise, with its name, for an entry that cannot be trained on censored labels."""
+    from tailwise.experiment.censored import check_censoring
+
+    try:
+        check_censoring(task, entry, censoring)
+    except InputError as error:
+        raise InputError(f"entry {entry.name!r}: {error}") from error

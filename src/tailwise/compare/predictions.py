@@ -25,7 +25,8 @@ class Predictions:
     Args:
         row: ``(n,)`` positions in the source, from 0.
         target: ``(n,)`` true values, target units; ``(n, K)`` for K targets.
-        prediction: predictions of the same shape, target units.
+        prediction: predictions of the same shape, target units, as errors count them: of a censored label one beyond
+            its limit is the label.
         region: ``(n,)`` regions of the true values, as indices of :data:`tailwise.labels.shots.REGIONS`.
         bin: ``(n,)`` bins of the true values.
         share: ``(n,)`` fraction of the training rows, or of their weights, that the bin of each true value has.

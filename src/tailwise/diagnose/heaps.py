@@ -11,6 +11,7 @@ Array = NDArray[np.float64]
 _SPIKE_SHARE, _SPIKE_TIMES, _CROWD_TIMES = 0.01, 5.0, 10.0
 _HEAPED, _STEPS_A_VALUE = 0.8, 100
 _FINEST_DIGITS = 10
+MANY_SPIKES = 5
 
 
 def find_spikes(y: Array) -> tuple[Spike, ...]:
@@ -57,18 +58,21 @@ def _single_crowd(counts: NDArray[np.int64]) -> NDArray[np.bool_]:
 def find_rounding(y: Array, spikes: tuple[Spike, ...]) -> Rounding | None:
     """Return the coarsest step with all values, or at least 80 % of those outside spikes, as multiples.
 
+    Five spikes or more are round values that people write down rather than limits or placeholders, and count too.
+
     Args:
         y: ``(n,)`` labels.
         spikes: spikes from :func:`find_spikes`, whose values are left out.
     """
-    others = y[(y != 0) & ~np.isin(y, [spike.value for spike in spikes])]
+    left_out = [spike.value for spike in spikes if spike.code or len(spikes) < MANY_SPIKES]
+    others = y[(y != 0) & ~np.isin(y, left_out)]
     if others.size < FEWEST:
         return None
     spread = float(np.ptp(y))
     finest = spread / min(y.size, _STEPS_A_VALUE * np.unique(y).size)
     exact = _common_step(y)
     power = int(np.floor(np.log10(spread)))
-    for step in (base * 10.0**p for p in range(power, power - _FINEST_DIGITS, -1) for base in (5.0, 2.0, 1.0)):
+    for step in (base * 10.0**p for p in range(power, power - _FINEST_DIGITS, -1) for base in (5.0, 2.5, 2.0, 1.0)):
         if step < max(finest, exact or 0.0):
             break
         share = float(_multiples(others, step).mean())

@@ -6,6 +6,7 @@ import numpy as np
 
 from tailwise._numbers import number
 from tailwise.diagnose.facts import FEW_VALUES, Advice, Diagnosis, Spike
+from tailwise.diagnose.heaps import MANY_SPIKES
 from tailwise.experiment.commands import Commands
 from tailwise.metrics.region_errors import LEAST_ZEROS
 
@@ -110,6 +111,7 @@ def odd_values(diagnosis: Diagnosis, commands: Commands) -> Iterator[Advice]:
     """Advise on heaps at a limit or at a value inside."""
     heaps = [spike for spike in diagnosis.spikes if not spike.code]
     inside = [spike for spike in heaps if spike.where == "inside"]
+    inside = [] if len(heaps) >= MANY_SPIKES and diagnosis.rounding is not None else inside  # it is about these
     for spike in heaps:
         if spike.where == "inside" or spike == _many_zeros(diagnosis):
             continue

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tailwise._checks import InputError, label_array, row_weights, whole
-from tailwise.distributions.conditional import ConditionalDensity
+from tailwise.distributions.conditional import FEWEST, ConditionalDensity
 from tailwise.distributions.decisions import Decision, Dial, Loss
 from tailwise.distributions.label_density import SmoothedDensity, Target, check_balance
 from tailwise.distributions.mixtures import Mixture
@@ -81,7 +81,7 @@ def dial(
         y_val: ``(m,)`` labels of rows that the model was not trained on, at least 20.
         pred_val: ``(m,)`` the model's predictions for them.
         balance: from 0 (labels as they come) to 1 (every value equally likely); a call can change it.
-        y_train: training labels, for the density of labels; by default ``y_val``.
+        y_train: training labels, for the density of labels; by default ``y_val``, counted by ``sample_weight``.
         bins: of the target; by default :meth:`Bins.auto` of the training labels.
         sample_weight: ``(m,)`` above 0, where the held-out rows are not drawn as rows come.
 
@@ -97,7 +97,9 @@ def dial(
         ([27.0], [30.0])
     """
     conditional = ConditionalDensity.fit(y_val, pred_val, sample_weight=sample_weight)
-    return DialedModel(conditional, Dial.from_labels(y_val if y_train is None else y_train, bins), balance)
+    if y_train is None:
+        return DialedModel(conditional, Dial.from_labels(y_val, bins, sample_weight=sample_weight), balance)
+    return DialedModel(conditional, Dial.from_labels(y_train, bins), balance)
 
 
 def weights_as_rows_come(
@@ -117,7 +119,14 @@ def weights_as_rows_come(
 
 
 def cross_fitted(
-    y: ArrayLike, pred: ArrayLike, folds: int | ArrayLike = 5, *, sample_weight: ArrayLike | None = None, seed: int = 0
+    y: ArrayLike,
+    pred: ArrayLike,
+    folds: int | ArrayLike = 5,
+    *,
+    sample_weight: ArrayLike | None = None,
+    group: ArrayLike | None = None,
+    reference: ArrayLike | None = None,
+    seed: int = 0,
 ) -> Mixture:
     """Return the distribution of each row's label given its prediction, fitted on the other folds.
 
@@ -128,15 +137,27 @@ def cross_fitted(
         pred: ``(n,)`` predictions of a model that was not trained on these rows, such as out-of-fold predictions.
         folds: number of random folds of equal size, or ``(n,)`` fold of each row (rows of one group in one fold).
         sample_weight: ``(n,)`` above 0, as in :meth:`ConditionalDensity.fit`.
+        group: ``(n,)`` group of each row, such as the person: the groups are drawn into folds, each of them whole.
+        reference: ``(n,)`` bools, the rows that densities are fitted to, such as healthy controls; by default all. The
+            other rows get the density of all reference rows, less those of their own group.
         seed: of random folds.
 
     Raises:
-        InputError: fewer than two folds, fewer than 20 rows outside a fold, shapes that differ, values that are not
-            finite.
+        InputError: fewer than two folds or groups, fewer than 20 rows outside a fold, shapes that differ, values that
+            are not finite, groups beside folds that are given row by row.
+
+    Example:
+        >>> age = np.random.default_rng(0).uniform(20, 80, 600)
+        >>> pred, healthy = 50 + 0.6 * (age - 50), np.arange(600) < 400
+        >>> pred[~healthy] += 3  # five years older than they are, pulled to the middle
+        >>> gap = cross_fitted(age, pred, reference=healthy).median() - age
+        >>> bool(abs(gap[healthy].mean()) < 0.5), bool(abs(gap[~healthy].mean() - 5) < 0.5)
+        (True, True)
     """
     labels, predictions = label_array(y, "y"), label_array(pred, "pred")
     weight = np.ones(labels.size) if sample_weight is None else label_array(sample_weight, "sample_weight")
-    fold = _folds(folds, labels.size, seed)
+    fits = _reference(reference, labels.size)
+    fold = _folds(folds, fits, seed) if group is None else _group_folds(folds, group, fits, seed)
     if not labels.shape == predictions.shape == fold.shape == weight.shape:
         raise InputError(
             "y, pred, folds and sample_weight must have one value a row, got "
@@ -145,7 +166,12 @@ def cross_fitted(
     parts: list[Mixture] = []
     rows: list[NDArray[np.int64]] = []
     for name in np.unique(fold):
-        others, inside = fold != name, np.flatnonzero(fold == name)
+        others, inside = fits & (fold != name), np.flatnonzero(fold == name)
+        if others.sum() < FEWEST:
+            raise InputError(
+                f"with a fold left out, {int(others.sum())} rows are left to fit distributions to; at least {FEWEST} "
+                "are needed: give more rows, or groups of fewer rows"
+            )
         fitted = ConditionalDensity.fit(labels[others], predictions[others], sample_weight=weight[others])
         parts.append(fitted.predictive(predictions[inside]))
         rows.append(inside)
@@ -165,11 +191,45 @@ def cross_fitted_through(
     return Transformed(rows, transform)
 
 
-def _folds(folds: int | ArrayLike, n: int, seed: int) -> NDArray[Any]:
+def _reference(reference: ArrayLike | None, n: int) -> NDArray[np.bool_]:
+    """Return which of n rows densities are fitted to."""
+    if reference is None:
+        return np.ones(n, dtype=bool)
+    fits = np.asarray(reference)
+    if fits.dtype != np.bool_ or fits.shape != (n,):
+        raise InputError(f"reference must be ({n},) bools, one a row, got {fits.dtype} of shape {fits.shape}")
+    return fits
+
+
+_OUTSIDE = -1  # fold of the rows that no density is fitted to
+
+
+def _folds(folds: int | ArrayLike, fits: NDArray[np.bool_], seed: int) -> NDArray[Any]:
+    """Return the fold of each row; rows that no density is fitted to are a fold apart if folds are drawn."""
     if np.ndim(folds) == 0:
+        n = int(fits.sum())
         count = whole(folds, "folds", least=2, most=max(n, 2))
-        return np.random.default_rng(seed).permutation(n) % count
+        fold = np.full(fits.size, _OUTSIDE)
+        fold[fits] = np.random.default_rng(seed).permutation(n) % count
+        return fold
     given = np.asarray(folds)
     if given.ndim != 1 or np.unique(given).size < 2:
         raise InputError(f"folds must name at least two folds, one a row, got {np.unique(given).size}")
     return given
+
+
+def _group_folds(folds: int | ArrayLike, group: ArrayLike, fits: NDArray[np.bool_], seed: int) -> NDArray[np.int64]:
+    """Return the fold of each row, that of its group; groups that no density is fitted to are a fold apart."""
+    if np.ndim(folds) != 0:
+        raise InputError("folds names the fold of each row, and group draws folds; give one of them")
+    names = np.asarray(group)
+    if names.shape != fits.shape:
+        raise InputError(f"group must have shape {fits.shape}, one group a row, got shape {names.shape}")
+    _, number = np.unique(names, return_inverse=True)
+    fitted = np.unique(number[fits])
+    if fitted.size < 2:
+        raise InputError(f"folds need at least 2 groups of rows that densities are fitted to, got {fitted.size}")
+    count = min(whole(folds, "folds", least=2), fitted.size)
+    fold = np.full(int(number.max()) + 1, _OUTSIDE)
+    fold[fitted] = np.random.default_rng(seed).permutation(fitted.size) % count
+    return np.asarray(fold[number], dtype=np.int64)

@@ -39,7 +39,7 @@ def check_censoring(task: Task, experiment: Experiment, censoring: Censoring) ->
     """
     name = _name(censoring)
     if experiment.model != STACK:
-        _check_likelihood(name, experiment)
+        check_likelihood(experiment)
     if experiment.balance != 0:
         raise InputError(
             f"a `balance` needs the density of the true values, which is unknown with `{name}`; leave one of them out"
@@ -51,9 +51,18 @@ def check_censoring(task: Task, experiment: Experiment, censoring: Censoring) ->
     censoring.check(task.rows_of("train")[1], task.rows_of("val")[1])
 
 
-def _check_likelihood(name: str, experiment: Experiment) -> None:
-    """Raise unless one model has a likelihood of censored labels, and no part that takes them for measured ones."""
-    method = experiment.compose()
+def check_likelihood(experiment: Experiment) -> None:
+    """Raise unless one model has a likelihood of censored labels, and no part that takes them for measured ones.
+
+    Args:
+        experiment: one model, with limits or without; without, nothing is checked.
+
+    Raises:
+        InputError: a model or a method without the likelihood.
+    """
+    if experiment.censoring is None:
+        return None
+    name, method = _name(experiment.censoring), experiment.compose()
     if experiment.model != _NETWORK:
         lacking = f"model {experiment.model!r}"
     elif method.gives(CENSORED_METHOD):

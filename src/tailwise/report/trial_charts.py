@@ -45,7 +45,7 @@ class ShownTrial:
         return "complete" if self.allowed else "beyond the limit"
 
 
-def score_chart(trials: Sequence[ShownTrial], vanilla: float, what: str, target: str) -> str:
+def score_chart(trials: Sequence[ShownTrial], vanilla: float, what: str, target: str, *, plain: str = "vanilla") -> str:
     """Draw the score of each trial in the order of the trials, with the best so far and vanilla's.
 
     Args:
@@ -53,9 +53,10 @@ def score_chart(trials: Sequence[ShownTrial], vanilla: float, what: str, target:
         vanilla: score of vanilla.
         what: name of the error that is minimised.
         target: target column.
+        plain: method that trials are compared with.
     """
     scored = [(trial, trial.score) for trial in trials if trial.score is not None]
-    alt = f"{what} of {len(scored)} trials on held-out rows, and the lowest so far; vanilla: {number(vanilla)}."
+    alt = f"{what} of {len(scored)} trials on held-out rows, and the lowest so far; {plain}: {number(vanilla)}."
     with drawing(alt, 5.6, 3.6, near="xy") as drawn:
         axes, best, steps = drawn.axes, vanilla, []
         for trial, score in scored:
@@ -64,7 +65,7 @@ def score_chart(trials: Sequence[ShownTrial], vanilla: float, what: str, target:
             axes.scatter([trial.number], [score], zorder=3, **_mark(trial.counts))
             words = f"trial {trial.number}, {trial.about}: {number(score)}. {short(trial.words, _WORDS)}"
             drawn.tell(trial.number, score, words)
-        axes.axhline(vanilla, color=INK, linewidth=1.0, linestyle=":", label="vanilla")
+        axes.axhline(vanilla, color=INK, linewidth=1.0, linestyle=":", label=plain)
         places = [trial.number for trial, _ in scored]
         axes.step(places, steps, where="post", color=OURS, linewidth=1.6, label="lowest so far within the limit")
         axes.set_xlabel("trial")
@@ -80,6 +81,8 @@ def limit_chart(
     limit: float | None,
     what: str,
     target: str,
+    *,
+    plain: str = "vanilla",
 ) -> str:
     """Draw the score of each complete trial against its overall error, with the limit of the latter.
 
@@ -90,17 +93,18 @@ def limit_chart(
         limit: largest overall error that is allowed; ``None`` for no limit.
         what: name of the error that is minimised.
         target: target column.
+        plain: method that trials are compared with.
     """
     shown = [
         (trial, trial.overall, trial.score)
         for trial in trials
         if trial.state == "complete" and trial.overall is not None and trial.score is not None
     ]
-    alt = f"{what} against the MAE over all held-out rows, of {len(shown)} complete trials and of vanilla."
+    alt = f"{what} against the MAE over all held-out rows, of {len(shown)} complete trials and of {plain}."
     with drawing(alt, 5.6, 3.6, grid="both", near="xy") as drawn:
         axes = drawn.axes
         axes.scatter(*([value] for value in vanilla), s=42, color=INK, marker="D", zorder=3)
-        drawn.tell(*vanilla, f"vanilla: {what} {number(vanilla[1])}, MAE over all {number(vanilla[0])}")
+        drawn.tell(*vanilla, f"{plain}: {what} {number(vanilla[1])}, MAE over all {number(vanilla[0])}")
         for trial, overall, score in shown:
             axes.scatter([overall], [score], zorder=4, **_mark(trial.allowed, 90 if trial.number == best else 24))
             errors = f"{what} {number(score)}, MAE over all {number(overall)}"

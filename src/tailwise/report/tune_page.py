@@ -27,6 +27,7 @@ def tune_page(
     target: str,
     title: str,
     seeds: int,
+    plain: str = "vanilla",
 ) -> str:
     """Return the page of a search as HTML text.
 
@@ -41,19 +42,21 @@ def tune_page(
         target: target column.
         title: title of the page.
         seeds: number of trainings of the best and of vanilla that were tested.
+        plain: method in place of vanilla, where labels are censored.
     """
     what = _NAMES.get(minimise, f"{minimise}-shot MAE")
     limit = None if within is None else vanilla["mae"] * (1 + within)
     scored = sorted((trial for trial in trials if trial.score is not None), key=_by_rank)
     charts: dict[str, Any] = {}
     if scored:
-        charts["scores"] = Markup(score_chart(trials, vanilla[minimise], what, target))
+        charts["scores"] = Markup(score_chart(trials, vanilla[minimise], what, target, plain=plain))
         corner = (vanilla["mae"], vanilla[minimise])
-        charts["limit"] = None if minimise == "mae" else Markup(limit_chart(trials, best, corner, limit, what, target))
+        limits = None if minimise == "mae" else limit_chart(trials, best, corner, limit, what, target, plain=plain)
+        charts["limit"] = None if limits is None else Markup(limits)
     return render(
         "tune.html",
         title=title,
-        answer=_answer(outcome, best, what, minimise, target),
+        answer=_answer(outcome, best, what, minimise, target, plain),
         command=command,
         trials=scored,
         failed=[trial for trial in trials if trial.score is None],
@@ -66,6 +69,7 @@ def tune_page(
         limit=limit,
         target=target,
         seeds=seeds,
+        plain=plain,
         counts={state: sum(trial.state == state for trial in trials) for state in ("complete", "pruned", "failed")},
     )
 
@@ -74,23 +78,23 @@ def _by_rank(trial: ShownTrial) -> tuple[bool, float, int]:
     return not trial.counts, trial.score or 0.0, trial.number
 
 
-def _answer(outcome: "Outcome", best: int | None, what: str, minimise: str, target: str) -> list[str]:
+def _answer(outcome: "Outcome", best: int | None, what: str, minimise: str, target: str, plain: str) -> list[str]:
     """Return what the search gained on the test rows, in sentences."""
     if best is None:
-        return ["No trial is better than vanilla within the limit: keep vanilla."]
+        return [f"No trial is better than {plain} within the limit: keep {plain}."]
     if minimise == "bmae":
         ours, theirs = outcome.bmae
-        lines = [f"{what} on the test rows: {number(ours)} against vanilla's {number(theirs)}, in units of {target}."]
+        lines = [f"{what} on the test rows: {number(ours)} against {plain}'s {number(theirs)}, in units of {target}."]
     else:
-        lines = _change(outcome, "all" if minimise == "mae" else minimise, what)
-    return lines + ([] if minimise == "mae" else _change(outcome, "all", _NAMES["mae"]))
+        lines = _change(outcome, "all" if minimise == "mae" else minimise, what, plain)
+    return lines + ([] if minimise == "mae" else _change(outcome, "all", _NAMES["mae"], plain))
 
 
-def _change(outcome: "Outcome", region: str, what: str) -> list[str]:
+def _change(outcome: "Outcome", region: str, what: str, plain: str) -> list[str]:
     """Return how the error of a region changed; nothing of a region without test rows."""
     if region not in outcome.regions:
         return []
     one = outcome.regions[region]
     size = "" if one.percent is None else f" ({one.percent:+.1f} %)"
     verdict = ("better" if one.change.value < 0 else "worse") if one.differs else "no difference"
-    return [f"{what} on the test rows: {number(one.ours)} against vanilla's {number(one.vanilla)}{size}: {verdict}."]
+    return [f"{what} on the test rows: {number(one.ours)} against {plain}'s {number(one.vanilla)}{size}: {verdict}."]

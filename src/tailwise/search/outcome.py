@@ -103,7 +103,10 @@ def judge_best(search: Search, seeds: int = 3) -> Outcome:
 def judge(search: Search, ours: Sequence[NDArray[np.float64]], vanilla: Sequence[NDArray[np.float64]]) -> Outcome:
     """Compare test predictions of the best settings and of vanilla, seed by seed."""
     table = search.table
+    censoring = search.space.plain(search.recipe).censoring
     (_, y), weight = table.rows_of("test"), table.weight_of("test")
+    if censoring is not None:
+        ours, vanilla = ([censoring.counted(y, pred) for pred in preds] for preds in (ours, vanilla))
     regions = {}
     for name, in_region in region_rows(y, table.shots).items():
         if name not in _REGIONS or not in_region.any():

@@ -7,7 +7,9 @@ from typing import Any, Protocol
 from tailwise._checks import InputError, one_of
 from tailwise.backends.names import MODELS, load_backend
 from tailwise.backends.protocol import Between
-from tailwise.experiment.spec import Experiment
+from tailwise.experiment.censored import check_likelihood
+from tailwise.experiment.spec import LIMITS, Experiment
+from tailwise.labels.censoring import CENSORED_METHOD
 from tailwise.methods.build import compose
 from tailwise.methods.grammar import parse
 from tailwise.modalities.encoder_names import ENCODERS
@@ -25,6 +27,7 @@ METHODS = (
     "gar",
     "bmc+rrt",
 )
+METHODS_OF_CENSORED = ("mixture", "reweight+mixture", "reweight+lds+mixture", "conr+mixture", "ranksim+mixture")
 METHODS_OF_TREES = ("vanilla", "reweight+lds", "denseweight", "smoter", "smogn", "sera")
 DEFAULT_ENCODERS = ("mlp", "mlp-ple")
 _VANILLA = "vanilla"
@@ -111,28 +114,45 @@ class Space:
         model: one of :data:`tailwise.backends.names.MODELS`.
         encoders: encoders of networks.
         transform: of the target, for all trials; see :class:`tailwise.experiment.spec.Experiment`.
+        censored_below: value that low labels were cut off at, likewise; for networks and methods with ``mixture``.
+        censored_above: value that high labels were cut off at.
 
     Raises:
-        InputError: an unknown method, model, encoder or transform.
+        InputError: an unknown method, model, encoder or transform; a model or a method without a likelihood of censored
+            labels, where labels are.
     """
 
     methods: tuple[str, ...]
     model: str = "network"
     encoders: tuple[str, ...] = DEFAULT_ENCODERS
     transform: str | None = None
+    censored_below: float | None = None
+    censored_above: float | None = None
 
     def __post_init__(self) -> None:
         one_of(self.model, "`model`", MODELS)
         if self.model == _STACK and self.methods != (_VANILLA,):
             raise InputError(f"a stack trains its experts by {_VANILLA!r} and searches these; leave `method` out")
-        self.plain(Recipe())  # raises for a transform that does not exist
+        self.plain(Recipe())  # raises for a transform that does not exist, and limits that are no numbers
+        if self.model == _STACK and self._limits:
+            name = next(iter(self._limits))
+            raise InputError(f"a search with `{name}` is one of networks; leave `model='{_STACK}'` out, or `{name}`")
         for method in self.methods:
             compose(method)
+            if self._limits:
+                check_likelihood(self._for_all(Experiment(method, self.model)))
         for encoder in self.encoders if self.model == "network" else ():
             one_of(encoder, "`encoder`", tuple(ENCODERS))
 
     @classmethod
-    def of(cls, methods: Sequence[str], model: str, encoders: Sequence[str], transform: str | None = None) -> "Space":
+    def of(
+        cls,
+        methods: Sequence[str],
+        model: str,
+        encoders: Sequence[str],
+        transform: str | None = None,
+        limits: Mapping[str, float] | None = None,
+    ) -> "Space":
         """Return a space with these methods and encoders, or the defaults of the model if there are none.
 
         Raises:
@@ -140,18 +160,36 @@ class Space:
         """
         if encoders and model != "network":
             raise InputError(f"`encoder` is for networks; `model={model!r}` has none")
-        defaults = {"network": METHODS, _STACK: (_VANILLA,)}.get(model, METHODS_OF_TREES)
+        networks = METHODS_OF_CENSORED if limits else METHODS
+        defaults = {"network": networks, _STACK: (_VANILLA,)}.get(model, METHODS_OF_TREES)
         return cls(
             tuple(dict.fromkeys(methods)) or defaults,
             model,
             tuple(dict.fromkeys(encoders)) or DEFAULT_ENCODERS,
             transform,
+            **(limits or {}),
+        )
+
+    @property
+    def plain_method(self) -> str:
+        """Method that trials are compared with: vanilla, where labels are censored the one of their likelihood."""
+        return CENSORED_METHOD if self._limits else _VANILLA
+
+    @property
+    def _limits(self) -> dict[str, float]:
+        limits = {name: getattr(self, name) for name in LIMITS}
+        return {name: limit for name, limit in limits.items() if limit is not None}
+
+    def _for_all(self, experiment: Experiment) -> Experiment:
+        """Return an experiment with what all trials have."""
+        return replace(
+            experiment, transform=self.transform, censored_below=self.censored_below, censored_above=self.censored_above
         )
 
     def plain(self, recipe: Recipe) -> Experiment:
         """Return vanilla with the default settings of the model; of a stack, a single plain network."""
         model = "network" if self.model == _STACK else self.model
-        return Experiment(_VANILLA, model, recipe=recipe, transform=self.transform)
+        return self._for_all(Experiment(self.plain_method, model, recipe=recipe))
 
     def stack(self, others: Sequence[str], recipe: Recipe) -> Experiment:
         """Return a stack of the plain network and other experts, in the order in which experts are listed."""
@@ -162,11 +200,11 @@ class Space:
 
     def stored(self, drawn: Mapping[str, Any], recipe: Recipe) -> Experiment:
         """Return the experiment of a trial from its stored settings, see :func:`stored_settings`."""
-        return replace(from_stored(drawn, self.model, recipe), transform=self.transform)
+        return self._for_all(from_stored(drawn, self.model, recipe))
 
     def described(self) -> dict[str, Any]:
-        """Return the space as JSON values; without a transform as studies before had it."""
-        return {name: value for name, value in asdict(self).items() if name != "transform" or value is not None}
+        """Return the space as JSON values; without a transform and limits as studies before had it."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
     def draw(self, trial: Draws, recipe: Recipe) -> Experiment:
         """Draw the settings of a trial; the recipe is that of all trials."""
@@ -183,12 +221,12 @@ class Space:
         if self.model != "network":
             params = {name: _draw(trial, f"model.{name}", span) for name, span in varied.items()}
             settings = Experiment(method, self.model, method_params=method_params, params=params, recipe=recipe)
-            return replace(settings, transform=self.transform)
+            return self._for_all(settings)
         encoder = str(trial.suggest_categorical("encoder", self.encoders))
         params = {name: _draw(trial, f"encoder.{name}", span) for name, span in varied.items()}
         lr = _draw(trial, "lr", RECIPE["lr"])
         settings = Experiment(method, self.model, encoder, method_params, params, replace(recipe, lr=lr))
-        return replace(settings, transform=self.transform)
+        return self._for_all(settings)
 
 
 def _draw(trial: Draws, name: str, span: Between) -> Any:

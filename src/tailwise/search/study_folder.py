@@ -26,8 +26,8 @@ _FORMAT = "tailwise tune 1"
 _PARAMETERS = {
     "data": "table",
     "target": "`target`",
-    "table": "`bin_width`, `split`, `group`, `time`, `drop` or `nominal`",
-    "space": "`method`, `model`, `encoder` or `transform`",
+    "table": "`bin_width`, `split`, `test`, `group`, `time`, `drop`, `nominal`, `numeric` or `date`",
+    "space": "`method`, `model`, `encoder`, `transform`, `censored_below` or `censored_above`",
     "aim": "`minimise` or `within`",
     "recipe": "`seed` or `epochs`",
 }
@@ -143,6 +143,7 @@ def _page(search: Search, outcome: Outcome, command: str, seeds: int) -> str:
         target=target,
         title=f"{target}: search of methods and parameters",
         seeds=seeds,
+        plain=search.space.plain_method,
     )
 
 

@@ -47,6 +47,9 @@ def _settings_words(experiment: Experiment, recipe: Recipe) -> list[str]:
     else:
         words += ["--model", experiment.model, *_set_words("model", experiment.params)]
     words += [] if experiment.transform is None else ["--transform", experiment.transform]
+    if experiment.censoring is not None:
+        for name, limit in experiment.censoring.given.items():
+            words += ["--" + name.replace("_", "-"), f"{limit:.10g}"]
     lr = experiment.recipe.lr
     words += [] if experiment.balance == 0 else ["--balance", str(experiment.balance)]
     return words + ([] if lr is None or lr == recipe.lr else ["--lr", repr(lr)])

@@ -123,7 +123,7 @@ def training_plot(runs: Mapping[str, Run], curve: str) -> Plot | None:
         for i, (before, after) in enumerate(pairwise(first.history), start=1)
         if len(runs) == 1 and before.get("stage") != after.get("stage")
     )
-    x_label = first.step if len(steps) == 1 else "percent of the run's epochs or rounds"
+    x_label = first.step if len(steps) == 1 else "percent of the run's epochs, rounds or models"
     return Plot("training", x_label, f"{label} ({first.target})", tuple(series), rules=rules)
 
 

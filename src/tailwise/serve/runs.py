@@ -100,8 +100,10 @@ class Run:
 
     @property
     def step(self) -> str:
-        """Name of a step of the history: epoch, or round of boosting."""
-        return "epoch" if any(line.get("terms") for line in self.history) else "round"
+        """Name of a step of the history: epoch, round of boosting, or one of several models, as in the progress bar."""
+        if any(line.get("terms") for line in self.history):
+            return "epoch"
+        return "model" if self.history and all(line.get("lr") == 0 for line in self.history) else "round"
 
 
 def read_run(root: Path, folder: Path, name: str, stamp: tuple[Any, ...]) -> Run | None:
