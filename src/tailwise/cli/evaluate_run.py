@@ -71,12 +71,14 @@ def evaluate(
 def _evaluate_maps(model: "MapModel", data: str, out: Path | None, *, seed: int) -> None:
     """Show errors by region on a table of images with maps; masks count if the run had masks."""
     from tailwise._files import write_json
+    from tailwise.cli.show import notes
     from tailwise.cli.show import out as console
     from tailwise.cli.show_maps import map_region_table
     from tailwise.modalities.map_evaluation import evaluate_maps as evaluate
     from tailwise.modalities.map_index import load_index
 
-    _, rows = load_index(model, data, maps=True)
+    _, rows, told = load_index(model, data, maps=True)
+    notes(told)
     regions = evaluate(model, rows).regions(seed=seed)
     if out is not None:
         write_json(out, {name: region.to_json() for name, region in regions.items()})

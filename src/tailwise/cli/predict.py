@@ -122,7 +122,7 @@ def _predict_maps(
 ) -> None:
     """Write a map for each image of a table into a new folder, and a table of their paths."""
     from tailwise._checks import InputError
-    from tailwise.cli.show import print_line
+    from tailwise.cli.show import notes, print_line
     from tailwise.modalities.map_index import load_index
     from tailwise.modalities.map_store import check_map_folder, write_map_folder
 
@@ -131,6 +131,7 @@ def _predict_maps(
     if out.suffix.lower() in (".csv", ".tsv", ".parquet"):
         raise InputError(f"the run predicts maps, which go to a folder; --out must name one, got {str(out)!r}")
     check_map_folder(out, overwrite=overwrite)
-    frame, rows = load_index(model, data, maps=False)
+    frame, rows, told = load_index(model, data, maps=False)
+    notes(told)
     write_map_folder(out, frame[[model.schema.image]], model.decided(rows, decision))
     print_line(f"{len(rows):,} maps: {out}")
