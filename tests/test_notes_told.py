@@ -1,6 +1,9 @@
 """Notes on how a table was read reach the user of every command, once, and its page."""
 
+import json
+
 import numpy as np
+import pandas as pd
 import pytest
 
 from conftest import toy_frame
@@ -116,3 +119,46 @@ def test_explain_says_it_of_the_table_of_the_run(folder, tmp_path, capsys):
     capsys.readouterr()
     assert run(["explain", out]) == 0
     assert told(capsys) == 1
+
+
+@pytest.fixture(scope="module")
+def shifted(tmp_path_factory):
+    """A run on six columns, and a table of which each has values that training did not have."""
+    folder = tmp_path_factory.mktemp("shifted")
+    x = np.random.default_rng(0).normal(size=(200, 6))
+    frame = pd.DataFrame(x, columns=[f"x{i}" for i in range(6)]).assign(price=np.exp(x[:, 0]))
+    frame.to_csv(folder / "t.csv", index=False)
+    assert run(["train", str(folder / "t.csv"), "-t", PRICE, "--model", "linear", "-o", str(folder / "r")]) == 0
+    new = frame[:8].copy()
+    for i in range(6):
+        new.loc[: 7 - i, f"x{i}"] += 100.0
+    new.to_csv(folder / "new.csv", index=False)
+    return folder
+
+
+class TestUnseenValues:
+    EXPECTED = {f"x{i}": (8 - i) / 8 for i in range(6)}
+
+    def test_predict_writes_all_columns(self, shifted, capsys):
+        file = shifted / "u.json"
+        words = ["predict", str(shifted / "r"), str(shifted / "new.csv"), "-o", str(shifted / "p.csv")]
+        assert run([*words, "--unseen", str(file)]) == 0
+        assert json.loads(file.read_text()) == {"rows": 8, "unseen": self.EXPECTED}
+        assert list(json.loads(file.read_text())["unseen"]) == list(self.EXPECTED)
+        printed = capsys.readouterr().err
+        assert "; and 2 more columns\n" in printed
+        assert "--unseen FILE.json" not in printed
+        assert run([*words, "--overwrite"]) == 0
+        assert "note: --unseen FILE.json has the fractions of all 6 columns with" in capsys.readouterr().err
+        assert run([*words, "--overwrite", "--unseen", str(shifted / "u.csv")]) == 2
+        assert "--unseen must name a .json file" in capsys.readouterr().err
+
+    def test_evaluate_writes_all_columns(self, shifted, capsys):
+        file, words = shifted / "e.json", ["evaluate", str(shifted / "r"), str(shifted / "new.csv")]
+        assert run(words) == 0
+        assert "note: --out FILE.json has the fractions of all 6 columns with" in capsys.readouterr().err
+        assert run([*words, "-o", str(file)]) == 0
+        assert "FILE.json" not in capsys.readouterr().err
+        saved = json.loads(file.read_text())
+        assert saved["unseen"] == self.EXPECTED
+        assert saved["all"]["n"] == 8

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 def evaluate(
     run: options.Run,
     data: options.DataOrParts,
-    out: Annotated[Path | None, options.out("Also write the metrics to this JSON file.")] = None,
+    out: Annotated[Path | None, options.out("Also write the metrics, and unseen values by column, to this JSON file.")] = None,
     ignore_extra: options.IgnoreExtra = False,
     drop_missing_target: options.DropMissingTarget = False,
     seed: options.Seed = 0,
@@ -27,7 +27,7 @@ def evaluate(
     from tailwise._checks import InputError
     from tailwise._files import write_json
     from tailwise.cli.out_file import check_out_file
-    from tailwise.cli.show import notes, region_table
+    from tailwise.cli.show import note_on_all_columns, notes, region_table
     from tailwise.cli.show import out as console
     from tailwise.cli.show_leaderboard import error_unit, outputs_table
     from tailwise.experiment.evaluate import measure, predict_rows
@@ -45,14 +45,14 @@ def evaluate(
     model = FittedModel.load(folder)
     targets = model.schema.targets
     rows = labelled_rows(model, data, drop=drop_missing_target, ignore_extra=ignore_extra)
-    notes(rows.notes)
+    notes(rows.notes + ([] if out is not None else note_on_all_columns(rows.unseen, "--out")))
     predicted = predict_rows(model, rows.frame, rows.y, ignore_extra=True, weight=rows.weight)
     predicted = replace(predicted, row=rows.row)
     evaluation = measure(model, predicted, model.shots, model.relevance, seed=seed)
     notes(list(evaluation.notes))
     if out is not None:
         outputs = {"outputs": [asdict(one) for one in evaluation.outputs]} if evaluation.outputs else {}
-        write_json(out, evaluation.metrics_json() | outputs)
+        write_json(out, evaluation.metrics_json() | outputs | {"unseen": dict(rows.unseen)})
     title, several = f"errors on {len(rows.y):,} rows", len(targets) > 1
     come = evaluation.as_rows_come
     console.print(

@@ -76,6 +76,11 @@ class PredictedPieces:
         """Notes for the user on the rows so far."""
         return [*self._others, *self._unseen.notes, *([self._bounded.note] if self._bounded is not None else [])]
 
+    @property
+    def unseen(self) -> dict[str, float]:
+        """Fraction of the rows so far with a value that no training row had, by column, the highest first."""
+        return self._unseen.fractions
+
     def of(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return a table with a line for each row; ``row`` is its label in the index.
 
