@@ -15,6 +15,7 @@ from tailwise.compare.plan import notes_on_tables, plan_cells
 
 STRAY = "rows end in a stray ',', the first is row 1"
 PRICE = "price"
+UNSEEN = {f"x{i}": (8 - i) / 8 for i in range(6)}
 ENTRIES = entries_of(["vanilla", "inv"], ["linear"])
 
 
@@ -137,14 +138,12 @@ def shifted(tmp_path_factory):
 
 
 class TestUnseenValues:
-    EXPECTED = {f"x{i}": (8 - i) / 8 for i in range(6)}
-
     def test_predict_writes_all_columns(self, shifted, capsys):
         file = shifted / "u.json"
         words = ["predict", str(shifted / "r"), str(shifted / "new.csv"), "-o", str(shifted / "p.csv")]
         assert run([*words, "--unseen", str(file)]) == 0
-        assert json.loads(file.read_text()) == {"rows": 8, "unseen": self.EXPECTED}
-        assert list(json.loads(file.read_text())["unseen"]) == list(self.EXPECTED)
+        assert json.loads(file.read_text()) == {"rows": 8, "unseen": UNSEEN}
+        assert list(json.loads(file.read_text())["unseen"]) == list(UNSEEN)
         printed = capsys.readouterr().err
         assert "; and 2 more columns\n" in printed
         assert "--unseen FILE.json" not in printed
@@ -160,5 +159,5 @@ class TestUnseenValues:
         assert run([*words, "-o", str(file)]) == 0
         assert "FILE.json" not in capsys.readouterr().err
         saved = json.loads(file.read_text())
-        assert saved["unseen"] == self.EXPECTED
+        assert saved["unseen"] == UNSEEN
         assert saved["all"]["n"] == 8

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 def evaluate(
     run: options.Run,
     data: options.DataOrParts,
-    out: Annotated[Path | None, options.out("Also write the metrics, and unseen values by column, to this JSON file.")] = None,
+    out: Annotated[Path | None, options.out("Also write metrics and unseen values to this JSON file.")] = None,
     ignore_extra: options.IgnoreExtra = False,
     drop_missing_target: options.DropMissingTarget = False,
     seed: options.Seed = 0,
