@@ -16,6 +16,7 @@ from tailwise.data.source_parts import load_whole
 from tailwise.data.table_parts import ROWS_AT_ONCE
 from tailwise.data.targets import target_rows
 from tailwise.experiment.model import FittedModel
+from tailwise.modalities.bright_images import BrightImages, bits_of_readers
 from tailwise.modalities.media_rows import with_full_paths
 
 
@@ -69,7 +70,9 @@ def labelled_rows(model: FittedModel, data: str, *, drop: bool, ignore_extra: bo
     frame = frame[labelled]
     extra = [] if ignore_extra else schema.note_on_extra(source.rows.columns)
     unseen = UnseenValues(schema.seen)
+    bright = BrightImages(bits_of_readers(model.inputs))
     for piece in FrameRows(frame).pieces(ROWS_AT_ONCE):
         unseen.add(schema.features(piece))
-    notes = [*source.notes, *extra, *of_lags, *remarks, *unseen.notes]
+        bright.add(piece)
+    notes = [*source.notes, *extra, *of_lags, *remarks, *unseen.notes, *bright.notes]
     return LabelledRows(frame, y, weight, np.flatnonzero(labelled), notes, unseen.fractions)
