@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch import nn
+from torch.optim import Optimizer
 
 from tailwise._checks import label_array, not_negative, positive, whole
 from tailwise._part import Part, Setting, Slot
@@ -98,7 +99,7 @@ class Stage:
         of_targets = (replace(setting, y=setting.y[:, j], label_bins=axis) for j, axis in enumerate(bins.axes))
         return WeightsByOutput([self._make("weights", of_target, density=density) for of_target in of_targets])
 
-    def wrap(self, optimizer: Any) -> BSAM | None:
+    def wrap(self, optimizer: Optimizer) -> BSAM | None:
         """Wrap an optimiser in the stage's own way to take steps, if it has one."""
         filling = self._filling("optimizer")
         wrapper: BSAM | None = None if filling is None else filling.build(optimizer)
