@@ -121,6 +121,9 @@ def rrt_stages(
 ) -> tuple[Stage, Stage]:
     """Regressor re-training: train without weights, then a new head, re-weighted, on frozen features.
 
+    First (θ, h) = argmin Σ_i l(h(f_θ(x_i)), y_i), then h* = argmin over h' of Σ_i w(y_i) l(h'(f_θ(x_i)), y_i), f_θ the
+    encoder and h the head.
+
     Yang et al. (ICML 2021), after Kang et al., *Decoupling* (ICLR 2020). In the second stage the encoder is in
     evaluation mode, and neither FDS nor regularizers act. A loss that itself corrects for the label distribution,
     such as Balanced MSE (Ren et al., CVPR 2022), acts in the second stage only, as its authors use it on faces.
@@ -130,6 +133,9 @@ def rrt_stages(
         objects: a caller's own pieces.
         epochs: epochs of the second stage.
         lr: its learning rate.
+
+    Shape:
+        the step of each stage takes inputs ``(B, ...)`` and labels ``(B,)`` or ``(B, K)``, and gives scalar terms.
     """
     balanced = "loss" in objects and as_loss(objects["loss"]).balances
     second_only = {"weights", "loss"} if balanced else {"weights"}

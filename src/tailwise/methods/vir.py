@@ -130,6 +130,9 @@ def vir(
 ) -> VIR:
     """Build the training step of variational imbalanced regression; the model gets a variational head.
 
+    Wang and Wang, *Variational Imbalanced Regression* (NeurIPS 2023): z ~ N(μ̃, Σ̃), whose statistics are smoothed over
+    neighbouring bins, and p(y | z) = ∫ N(y; m, s²) p(m, s² | z) dm ds², p(m, s² | z) normal-inverse-gamma.
+
     Args:
         y_train: ``(n,)`` training labels, target units.
         bins: bins of the target.
@@ -145,6 +148,9 @@ def vir(
         window: number of bins the smoothing kernel covers, odd.
         sigma: σ of the kernel in bins.
         momentum: weight of past epochs in the running statistics, from 0 to 1.
+
+    Shape:
+        the step takes inputs ``(B, ...)`` and labels ``(B,)``, and gives scalar terms.
     """
     attach_head(model, {"kind": "variational"}, y_train)
     weights = density_weights(y_train, bins, power=power, density=LDS() if density is None else density)
