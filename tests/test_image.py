@@ -447,7 +447,7 @@ def test_images_brighter_than_those_looked_at_are_told_once(tmp_path, monkeypatc
     experiment = Experiment("vanilla", params={"image": {"width": 2}}, recipe=Recipe(epochs=1, device="cpu"))
     model = fit(task, experiment)
     (note,) = [note for note in task.notes if "brighter" in note]
-    assert note.startswith("images of column 'path': 3 of 60 images are brighter than 12 bits and clipped there, e.g. ")
+    assert note.startswith("images of column 'path': 3 of 60 images brighter than 12 bits and clipped there, e.g. ")
     assert note.endswith("train with `image.bits=14`")
     fit(task, experiment)
     assert sum("brighter" in note for note in task.notes) == 1

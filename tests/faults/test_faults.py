@@ -103,13 +103,19 @@ def files_in(folder: Path) -> dict[str, bytes]:
 
 
 def places(operations: list[str], wanted: int) -> list[tuple[str, int]]:
-    """Faults and numbers of operations: all of them, or a sample, always the same, that takes the faults in turn."""
+    """Faults and numbers of operations: all of them, or a sample, always the same, that takes the faults in turn.
+
+    The sample is spread over all operations (multiples of the golden section, with the first and the last from three
+    places on), and begins with a fault that depends on their number, so that few places have not always the same one.
+    """
     total = len(operations)
     if EVERY:
         found = [(fault, at) for at in range(total) for fault in FAULTS]
     else:
-        numbers = sorted({int(place) for place in np.linspace(0, total - 1, wanted)})
-        found = [(FAULTS[place % len(FAULTS)], at) for place, at in enumerate(numbers)]
+        ends = {0, total - 1} if wanted >= len(FAULTS) else set()
+        spread = (int(total * (0.618034 * place % 1)) for place in range(1, wanted + 1 - len(ends)))
+        numbers = sorted({*ends, *spread})
+        found = [(FAULTS[(place + total) % len(FAULTS)], at) for place, at in enumerate(numbers)]
     print(f"{total} operations, {len(found)} faults")
     return found
 
@@ -267,7 +273,7 @@ def test_predicting_maps(warm, scenes, tmp_path):
     operations = operations_of(warm, folder, command)
     whole = files_in(folder / "p")
     assert len(whole) == len(earlier) + 1
-    for fault, at in places(operations, 9):
+    for fault, at in places(operations, 6):
         folder = fresh_copy(first, tmp_path / "f", with_run=True)
         ended = warm.run(folder, command, fault, at)
         where = f"{fault} at {at}, {operations[at]}: {ended['printed']}"

@@ -41,8 +41,8 @@ class BrightImages:
     def notes(self) -> list[str]:
         """One note for each column with such images."""
         return [
-            f"{_about(column)} {len(found):,} of {counted(self._n_images, 'image')} {'is' if len(found) == 1 else 'are'}"
-            f" brighter than {self._kept[column]} bits and clipped there, e.g. {shown(found[0][1])}; train with "
+            f"{_about(column)} {len(found):,} of {counted(self._n_images, 'image')} brighter than "
+            f"{self._kept[column]} bits and clipped there, e.g. {shown(found[0][1])}; train with "
             f"`image.bits={max(found)[0]}`"
             for column, found in self._brighter.items()
             if found

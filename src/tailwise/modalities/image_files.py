@@ -26,8 +26,8 @@ class ImageReader:
     """Read the images of a column as bytes of one size.
 
     Pillow decodes them. Images are turned upright by their EXIF tag; transparency is dropped. Of 16 bits the higher 8
-    of those that the training images use are kept: bits 4 to 11 of 12-bit images. Brighter pixels are clipped. An image of another shape is resized,
-    keeping its ratio, until it covers the size, and cut to its middle.
+    of those that the training images use are kept: bits 4 to 11 of 12-bit images. Brighter pixels are clipped. An image
+    of another shape is resized, keeping its ratio, until it covers the size, and cut to its middle.
 
     Args:
         column: column that names the files.

@@ -106,7 +106,6 @@ class Modality:
             for column in columns:
                 check(column, frame)
 
-
     def notes_on_files(
         self,
         columns: Sequence[str],

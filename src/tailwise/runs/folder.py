@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tailwise._checks import InputError, name_nearby, quoted
+from tailwise._checks import InputError, name_nearby, quoted, shown
 from tailwise._files import UNFINISHED, file_digest, names_besides, naming, sync, write_json, write_text
 from tailwise._stored import read_stored, read_stored_lines
 from tailwise.runs.lock import locked
@@ -272,9 +272,16 @@ def open_run(run: str | Path) -> Path:
         what = "an unfinished run; go on with `resume=True`" if _is_run(out) else "no run"
         raise InputError(f"{str(run)!r} holds {what}")
     try:
-        digests = {str(k): str(v) for k, v in json.loads((out / MANIFEST).read_text("utf-8"))["sha256"].items()}
+        manifest = json.loads((out / MANIFEST).read_text("utf-8"))
+        digests = {str(k): str(v) for k, v in manifest["sha256"].items()}
+        written = str(manifest["format"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{str(out / MANIFEST)!r} cannot be read; train again") from error
+    if written != _FORMAT:
+        raise InputError(
+            f"run {str(run)!r} has format {shown(written)}, and this version of tailwise reads {_FORMAT!r}; use the "
+            "version that wrote it"
+        )
     missing = [name for name in digests if not (out / name).is_file()]
     if missing:
         raise InputError(f"run {str(run)!r} is incomplete; missing {quoted(missing)}; train again")
