@@ -12,6 +12,7 @@ from torch import nn
 from tailwise import Bins, InputError, Recipe, Shots, compose
 from tailwise.cli.main import run
 from tailwise.data.cell_paths import FileError
+from tailwise.data.source import load_source
 from tailwise.labels.streaming import LabelDensity
 from tailwise.metrics.depth import DepthErrors
 from tailwise.metrics.errors import balanced_mean_absolute_error, geometric_mean_error
@@ -25,7 +26,7 @@ from tailwise.modalities.map_network import MapNetwork
 from tailwise.modalities.map_rows import open_maps
 from tailwise.modalities.map_schema import MapSettings
 from tailwise.modalities.map_store import MapFile
-from tailwise.modalities.map_task import prepare_maps
+from tailwise.modalities.map_task import prepare_map_table, prepare_maps
 from tailwise.modalities.map_training import start
 from tailwise.modalities.scenes import FARTHEST, render_scene, write_scenes
 from tailwise.report.dense_page import dense_page
@@ -633,6 +634,22 @@ class TestRun:
         assert run(["predict", str(finished), str(scenes), "-o", str(out), "--overwrite", "--interval", "0.9"]) == 2
         assert "has no intervals" in capsys.readouterr().err
         assert sorted(path.name for path in tmp_path.iterdir()) == ["maps", "other"]
+
+    @pytest.mark.slow
+    def test_notes_on_the_index_are_told_once(self, finished, scenes, tmp_path, capsys):
+        header, *lines = scenes.read_text().splitlines()
+        index, out = scenes.parent / "stray.csv", tmp_path / "run"
+        index.write_text("\n".join([header, *(f"{line}," for line in lines)]))
+        task = prepare_map_table(load_source(str(index)), "image", "depth", settings=MapSettings(scale=0.001))
+        assert sum("stray" in note for note in task.notes) == 1
+        for words in (
+            ["evaluate", str(finished), str(index)],
+            ["predict", str(finished), str(index), "-o", str(tmp_path / "maps")],
+            ["train", str(index), *COLUMNS, "-m", "vanilla", *QUICK, "-o", str(out)],
+        ):
+            assert run(words) == 0
+            assert capsys.readouterr().err.count("rows end in a stray") == 1, words
+        assert (out / "report.html").read_text().count("rows end in a stray") == 1
 
     @pytest.mark.slow
     def test_a_folder_of_index_tables_is_one_table(self, finished, scenes, tmp_path):

@@ -431,6 +431,7 @@ def test_images_of_12_bits_keep_their_grey_levels(tmp_path):
     assert reader.read(frame)[0].min() == 255
 
 
+@pytest.mark.slow
 def test_images_brighter_than_those_looked_at_are_told_once(tmp_path, monkeypatch):
     """One training image decides on the bits, and three other images use more."""
     rng = np.random.default_rng(0)
