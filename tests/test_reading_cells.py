@@ -198,6 +198,44 @@ class TestDates:
         assert any("'0000-00-00' in row 4" in note for note in task.notes)
         assert task.schema.features(base(when=days))["when (days)"].isna().sum() == 1
 
+    @pytest.mark.parametrize("form", ["%Y-%m-%d", "%d/%m/%Y", "%d %b %Y", "%Y-%m-%dT%H:%M:%S+02"])
+    @pytest.mark.parametrize("cell", ["unknown", "2020-02-31", "-", "?", "#N/A!", "31/02/2020"])
+    def test_one_odd_cell_does_not_lose_a_date_column(self, form, cell):
+        days = self.DAYS.strftime(form).to_numpy(dtype=object)
+        days[3] = cell
+        task = prepare(base(when=days), "y")
+        assert kinds(task)["when"] == "date"
+        (note,) = [one for one in task.notes if "holds dates" in one]
+        assert f"'when' holds dates; 1 of 120 cells are read as missing, e.g. {cell!r} in row 4" in note
+        assert note.endswith("correct them, or pass `nominal=when`")
+        schema = Schema.from_json(task.schema.to_json())
+        for word in (cell, "NA", "?", ".", None):
+            read = schema.features(base(when=[*days[:50], word, *days[51:]]))["when (days)"]
+            assert np.flatnonzero(read.isna()).tolist() == [3, 50]
+        with pytest.raises(InputError, match="column 'when' is a date, but 1 cell is not, e.g. 'soon' in row 6"):
+            schema.features(base(when=[*days[:5], "soon", *days[6:]]))
+
+    def test_more_odd_cells_are_no_dates_and_refused_by_row_where_dates_are_demanded(self):
+        days = self.DAYS.strftime("%d/%m/%Y").to_numpy(dtype=object)
+        days[3:6] = "unknown"
+        assert "when" not in kinds(prepare(base(when=days), "y"))
+        with pytest.raises(InputError, match="'when' is a date, but 3 cells are not, e.g. 'unknown' in row 4"):
+            prepare(base(when=days), "y", date=["when"])
+        assert kinds(prepare(base(when=days), "y", missing=["when=unknown"]))["when"] == "date"
+
+    @pytest.mark.parametrize("as_text", [True, False])
+    def test_a_date_that_the_user_calls_missing_is_missing(self, as_text):
+        days = self.DAYS.to_series(index=range(N)).mask(np.arange(N) % 10 == 0, pd.Timestamp("1900-01-01"))
+        frame = base(when=days.dt.strftime("%Y-%m-%d") if as_text else days)
+        schema = prepare(frame, "y", missing=["when=1900-01-01"]).schema
+        assert schema.features(frame)["when (days)"].isna().sum() == 12
+
+    def test_compact_dates_may_stand_among_others(self):
+        days = self.DAYS.strftime("%Y-%m-%d").to_numpy(dtype=object)
+        days[3] = days[3].replace("-", "")
+        schema = prepare(base(when=days), "y").schema
+        assert (np.diff(schema.features(base(when=days))["when (days)"]) == 9).all()
+
     def test_whole_numbers_that_may_be_dates_are_told_and_the_error_says_the_rule(self):
         numbers = self.DAYS.strftime("%Y%m%d").astype(int)
         assert any("if they are dates, pass `date=when`" in note for note in prepare(base(when=numbers), "y").notes)

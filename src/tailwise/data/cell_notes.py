@@ -14,7 +14,7 @@ _ODD_FRACTION, _FEWEST_FOR_ODD = 0.02, 20
 
 
 def most_odd(cells: int) -> int:
-    """Return how many cells of a column of numbers may be something else."""
+    """Return how many cells of a column of numbers or dates may be something else."""
     return max(1, int(_ODD_FRACTION * cells)) if cells >= _FEWEST_FOR_ODD else 0
 
 
@@ -30,7 +30,7 @@ def note_on_odd_cells(series: pd.Series, odd: Iterable[object], what: str) -> st
         return ""
     is_odd = series.astype("string").str.strip().isin(odd).fillna(False).astype(bool)
     first = f"e.g. {shown(series[is_odd].iloc[0])} in row {first_row(is_odd)}"
-    way_out = f"; correct them, or pass `nominal={short(series.name)}`" if what == "numbers" else ""
+    way_out = f"; correct them, or pass `nominal={short(series.name)}`"
     return (
         f"column {shown(series.name)} holds {what}; {int(is_odd.sum()):,} of {len(series):,} cells are read as "
         f"missing, {first}{way_out}"
