@@ -1,6 +1,7 @@
 """Columns and cells are read as a careful person reads them, or a note says how."""
 
 import json
+import uuid
 
 import numpy as np
 import pandas as pd
@@ -212,14 +213,14 @@ class TestDates:
         for word in (cell, "NA", "?", ".", None):
             read = schema.features(base(when=[*days[:50], word, *days[51:]]))["when (days)"]
             assert np.flatnonzero(read.isna()).tolist() == [3, 50]
-        with pytest.raises(InputError, match="column 'when' is a date, but 1 cell is not, e.g. 'soon' in row 6"):
+        with pytest.raises(InputError, match=r"column 'when' is a date, but 1 cell is not, e.g. 'soon' in row 6"):
             schema.features(base(when=[*days[:5], "soon", *days[6:]]))
 
     def test_more_odd_cells_are_no_dates_and_refused_by_row_where_dates_are_demanded(self):
         days = self.DAYS.strftime("%d/%m/%Y").to_numpy(dtype=object)
         days[3:6] = "unknown"
         assert "when" not in kinds(prepare(base(when=days), "y"))
-        with pytest.raises(InputError, match="'when' is a date, but 3 cells are not, e.g. 'unknown' in row 4"):
+        with pytest.raises(InputError, match=r"'when' is a date, but 3 cells are not, e.g. 'unknown' in row 4"):
             prepare(base(when=days), "y", date=["when"])
         assert kinds(prepare(base(when=days), "y", missing=["when=unknown"]))["when"] == "date"
 
@@ -241,6 +242,102 @@ class TestDates:
         assert any("if they are dates, pass `date=when`" in note for note in prepare(base(when=numbers), "y").notes)
         with pytest.raises(InputError, match="dates are written 2022-01-23, 23/01/2022"):
             prepare(base(when=["soon"] * N), "y", date=["when"])
+
+
+PRICES = np.random.default_rng(4).uniform(1, 5000, N)
+MONTHS = pd.date_range("2015-01-01", periods=N, freq="MS")
+
+
+class TestTextThatLooksLikeNumbers:
+    @pytest.mark.parametrize(
+        ("cells", "kind", "way_out"),
+        [
+            ([f"{v:.2f} kg" for v in PRICES], "numbers", "plain numbers"),
+            ([f"{v:.2f}-" for v in PRICES], "numbers", "plain numbers"),
+            ([f"{i % 9 + 1},{i % 90 + 10},456" for i in range(N)], "numbers", "plain numbers"),
+            ([f"({v:,.2f})" for v in PRICES], "numbers", "plain numbers"),
+            ([f"USD {v:.2f}" for v in PRICES], "numbers", "plain numbers"),
+            (["<0.5" if i % 3 == 0 else f"{v:.2f}" for i, v in enumerate(PRICES)], "numbers", "plain numbers"),
+            (
+                ["missing" if i % 20 == 0 else f"{v:.2f}" for i, v in enumerate(PRICES)],
+                "numbers",
+                "`missing=b=missing`",
+            ),
+            (["n.a." if i % 20 == 0 else str(i % 9) for i in range(N)], "numbers", "`missing=b=n.a.`"),
+            ([f"{i % 24:02}:{i % 60:02}:{i % 7:02}" for i in range(N)], "times", "as numbers, such as hours"),
+            (MONTHS.strftime("%Y-%m"), "dates", "as dates, such as 2022-01-23"),
+            ([f"{2000 + i % 20}-Q{1 + i % 4}" for i in range(N)], "dates", "as dates, such as 2022-01-23"),
+            (MONTHS.strftime("01/%m/%y"), "dates", "as dates, such as 2022-01-23"),
+            (["soon" if i % 9 == 0 else f"{m:%Y-%m-%d}" for i, m in enumerate(MONTHS)], "dates", "`missing=b=soon`"),
+            ([f"{v:.0f} x {v / 2:.0f}" for v in PRICES], "several numbers each", "one column for each number"),
+        ],
+    )
+    def test_one_note_names_the_column_the_count_an_example_and_the_way_out(self, cells, kind, way_out):
+        task = prepare(base(b=cells), "y")
+        notes = [
+            note for note in (*task.notes, *task.schema.notes_on_unused()) if "'b'" in note and "look like" in note
+        ]
+        assert len(set(notes)) == 1
+        like = [cell for cell in cells if cell not in ("missing", "n.a.", "soon")]
+        assert f"{len(like)} of its 120 filled cells look like {kind}, e.g. {like[0]!r} in row " in notes[0]
+        assert way_out in notes[0]
+        if "`missing=" in way_out:
+            again = prepare(base(b=cells), "y", missing=[way_out.strip("`").removeprefix("missing=")])
+            assert kinds(again)["b"] == {"numbers": "numeric", "dates": "date"}[kind]
+        silenced = prepare(base(b=cells), "y", nominal=["b"])
+        assert kinds(silenced)["b"] == "nominal"
+        assert not any("look like" in note for note in silenced.notes)
+
+    @pytest.mark.parametrize(
+        "write",
+        [
+            "A{}",
+            "{}X",
+            "AB {} CD",
+            "555-1{:03}",
+            "(2{:03}) 555-1{:03}",
+            "201.555.1{:03}",
+            "Model {}",
+            "{} Main St",
+            "192.168.{}.{}",
+            "{}.1.{}",
+            "10{:03}-1{:03}",
+            "978-3-{}-0",
+            "01{:03}",
+            "person {}, born 1990",
+        ],
+    )
+    def test_codes_and_names_have_no_note(self, write):
+        for cells in ([write.format(i, i) for i in range(N)], [write.format(i % 40, i % 40) for i in range(N)]):
+            task = prepare(base(b=cells), "y")
+            assert not any("look like" in note for note in (*task.notes, *task.schema.notes_on_unused()))
+
+    def test_uuids_seasons_and_few_levels_have_no_note(self):
+        rng = np.random.default_rng(5)
+        uuids = [str(uuid.UUID(bytes=rng.bytes(16))) for _ in range(N)]
+        seasons = [f"{2000 + i % 20}-{(i + 1) % 20:02}" for i in range(N)]
+        task = prepare(base(a=uuids, b=seasons, c=np.resize([" 36 months", " 60 months"], N)), "y")
+        assert kinds(task) == {"x": "numeric", "b": "nominal", "c": "nominal"}
+        assert task.schema.unused["a"] == f"identifier: nearly every value occurs once, e.g. '{uuids[0]}'"
+        assert not any("look like" in note for note in task.notes)
+
+    def test_infinite_cells_are_noted(self):
+        b = RNG.normal(size=N)
+        b[[3, 9]] = np.inf, -np.inf
+        for forced in ([], ["b"]):
+            notes = prepare(base(b=b), "y", numeric=forced).notes
+            assert "column 'b' has 2 infinite cells, the first in row 4; they count as missing" in notes
+        assert not any("infinite" in note for note in prepare(base(b=b), "y", missing=["b=inf", "b=-inf"]).notes)
+
+    @pytest.mark.parametrize("word", ["Total", "SUMME:", "Sum", "Grand total"])
+    def test_a_last_row_of_totals_is_noted(self, word):
+        names = RNG.choice(["north", "south"], N).astype(object)
+        frame = base().assign(name=names)[["name", "x", "y"]]
+        assert not any("last row" in note for note in prepare(frame, "y").notes)
+        last = frame.assign(name=[*names[:-1], word])
+        (note,) = [note for note in prepare(last, "y").notes if "last row" in note]
+        assert note == f"the last row, 120, begins with {word!r}: if it summarises the others, remove it"
+        assert not any("last row" in note for note in prepare(last.assign(name=[word, *last["name"][1:]]), "y").notes)
 
 
 class TestCategories:

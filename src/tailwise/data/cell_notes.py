@@ -2,15 +2,47 @@
 
 from collections.abc import Iterable
 
+import numpy as np
 import pandas as pd
 
 from tailwise._checks import short, shown
-from tailwise.data.cell_values import NA_WORDS, Kind, as_text, first_row, is_identifier, numbers_of
+from tailwise.data.cell_values import NA_WORDS, Kind, as_text, first_row, is_identifier, is_time, numbers_of, to_floats
 from tailwise.data.date_forms import compact_dates
 from tailwise.data.missing_codes import notes_on_codes
+from tailwise.data.quantities import lookalikes
 from tailwise.data.reading import Reading
 
 _ODD_FRACTION, _FEWEST_FOR_ODD = 0.02, 20
+_TOTALS = frozenset(
+    [
+        "total",
+        "totals",
+        "subtotal",
+        "sub-total",
+        "overall",
+        "sum",
+        "sums",
+        "summe",
+        "gesamt",
+        "gesamtsumme",
+        "insgesamt",
+        "zwischensumme",
+        "somme",
+        "ensemble",
+        "suma",
+        "totale",
+        "somma",
+        "totaal",
+        "soma",
+        "average",
+        "mean",
+        "mittelwert",
+        "durchschnitt",
+        "moyenne",
+        "promedio",
+        "media",
+    ]
+) | {"grand total", "sub total", "total general", "total général", "sum total", "итого", "合计", "总计", "合計", "总和"}
 
 
 def most_odd(cells: int) -> int:
@@ -38,7 +70,7 @@ def note_on_odd_cells(series: pd.Series, odd: Iterable[object], what: str) -> st
 
 
 def notes_on_cells(series: pd.Series, kind: Kind, reading: Reading) -> list[str]:
-    """Return notes on cells that a careful person would ask about: codes with zeros, ``NA`` beside empty cells.
+    """Return notes on cells that a careful person would ask about: codes with zeros, categories that look like numbers.
 
     Args:
         series: the cells.
@@ -61,13 +93,6 @@ def notes_on_cells(series: pd.Series, kind: Kind, reading: Reading) -> list[str]
                 f"{first_row(padded)}: if they are codes, pass `nominal={short(series.name)}`"
             ]
         return notes_on_codes(str(series.name), numbers_of(series, reading))
-    words = text.isin(NA_WORDS)
-    if words.any() and text.isna().any():
-        return [
-            f"column {name} has {int(words.sum()):,} cells {shown(text[words].iloc[0])} beside "
-            f"{int(text.isna().sum()):,} empty ones: the former are a category of their own; if they are missing, pass "
-            f"`missing={column}={text[words].iloc[0]}`"
-        ]
     numbers = pd.to_numeric(text, errors="coerce")
     is_odd = numbers.isna() & text.notna()
     if is_odd.any() and int(is_odd.sum()) <= most_odd(int(text.notna().sum())) and not is_identifier(text):
@@ -75,7 +100,50 @@ def notes_on_cells(series: pd.Series, kind: Kind, reading: Reading) -> list[str]
             f"column {name} is read as categories, but only {int(is_odd.sum()):,} of its cells are no numbers, e.g. "
             f"{shown(text[is_odd].iloc[0])} in row {first_row(is_odd)}: if they are errors, pass `numeric={column}`"
         ]
+    looks = lookalikes(series)
+    if looks is not None:
+        return [f"column {name} is read as categories, but {looks}; if they are categories, pass `nominal={column}`"]
+    words = text.isin(NA_WORDS)
+    if words.any() and text.isna().any():
+        return [
+            f"column {name} has {int(words.sum()):,} cells {shown(text[words].iloc[0])} beside "
+            f"{int(text.isna().sum()):,} empty ones: the former are a category of their own; if they are missing, pass "
+            f"`missing={column}={text[words].iloc[0]}`"
+        ]
     return []
+
+
+def reason_of_identifier(series: pd.Series) -> str:
+    """Return the reason why a text column is left out in which nearly every value occurs once, with an example."""
+    looks = lookalikes(series)
+    if looks is not None:
+        return f"identifier: nearly every value occurs once, but {looks}"
+    return f"identifier: nearly every value occurs once, e.g. {shown(series.dropna().iloc[0])}"
+
+
+def note_on_infinite(series: pd.Series, reading: Reading) -> str:
+    """Return the note on infinite cells of a column of numbers, which count as missing; empty if there are none."""
+    if not pd.api.types.is_float_dtype(series):
+        return ""
+    is_infinite = np.isinf(to_floats(series)) & ~reading.is_missing(series)
+    if not is_infinite.any():
+        return ""
+    return (
+        f"column {shown(series.name)} has {int(is_infinite.sum()):,} infinite cells, the first in row "
+        f"{first_row(is_infinite):,}; they count as missing"
+    )
+
+
+def note_on_total(frame: pd.DataFrame) -> list[str]:
+    """Return a note on a last row that may be the sum of the others: its first cell, and no other, is ``Total``."""
+    if frame.empty or pd.api.types.is_numeric_dtype(frame.iloc[:, 0]) or is_time(frame.iloc[:, 0]):
+        return []
+    cell = str(frame.iloc[-1, 0]).strip()
+    word = cell.rstrip(":").rstrip().lower()
+    if word not in _TOTALS or (frame.iloc[:, 0].astype("string").str.strip() == cell).sum() > 1:
+        return []
+    is_last = pd.Series(np.arange(len(frame)) == len(frame) - 1, index=frame.index)
+    return [f"the last row, {first_row(is_last):,}, begins with {shown(cell)}: if it summarises the others, remove it"]
 
 
 def note_on_target(series: pd.Series, reading: Reading) -> list[str]:

@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tailwise._checks import shown
-from tailwise.data.cell_notes import is_padded, most_odd, note_on_odd_cells
+from tailwise.data.cell_notes import is_padded, most_odd, note_on_infinite, note_on_odd_cells
 from tailwise.data.cell_rules import NO_RULES, CellRules
 from tailwise.data.cell_values import MISSING, NA_WORDS, TOLD_MISSING, Kind, as_text, check_cells, is_time
 from tailwise.data.date_forms import (
@@ -67,7 +67,7 @@ def recognise(series: pd.Series, rules: CellRules = NO_RULES, *, forced: Kind | 
     if pd.api.types.is_numeric_dtype(series):
         if forced == "date":
             return Recognised("date", replace(reading, order="ymd") if _is_compact(series, reading) else reading)
-        return Recognised("numeric", reading)
+        return Recognised("numeric", reading, note=note_on_infinite(series, reading))
     filled = as_text(series)[~reading.is_missing(series)].dropna()
     counts = filled.value_counts(sort=False)
     if filled.empty:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from tailwise._checks import InputError, did_you_mean, quoted, shown
 from tailwise._numbers import counted
-from tailwise.data.cell_notes import note_on_target, notes_on_cells
+from tailwise.data.cell_notes import note_on_target, note_on_total, notes_on_cells, reason_of_identifier
 from tailwise.data.cell_rules import NO_RULES, CellRules
 from tailwise.data.cell_values import (
     Kind,
@@ -187,7 +187,7 @@ class Schema:
                 unused[name] = known.unclear
                 continue
             if known.kind == "nominal" and name not in nominal and is_identifier(series):
-                unused[name] = "identifier: nearly every value occurs once"
+                unused[name] = reason_of_identifier(series)
                 continue
             if name.startswith("Unnamed:") and name not in forced and counts_rows(series):
                 unused[name] = "row numbers"
@@ -200,7 +200,11 @@ class Schema:
                 of_cells = notes_on_cells(series, known.kind, known.reading)
                 notes += of_cells or note_on_identifier(series, known.kind, known.reading)
             examples += [known.example] if known.example else []
-        notes = [note for name in targets for note in note_on_target(frame[name], how.get(name, PLAIN))] + notes
+        notes = (
+            note_on_total(frame)
+            + [note for name in targets for note in note_on_target(frame[name], how.get(name, PLAIN))]
+            + notes
+        )
         schema = cls(targets, tuple(columns), unused, tuple(media), how, notes=_few(notes, examples))
         if not columns and not media:
             raise InputError(
