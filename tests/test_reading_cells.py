@@ -279,7 +279,8 @@ class TestTextThatLooksLikeNumbers:
         ]
         assert len(set(notes)) == 1
         like = [cell for cell in cells if cell not in ("missing", "n.a.", "soon")]
-        assert f"{len(like)} of its 120 filled cells look like {kind}, e.g. {like[0]!r} in row " in notes[0]
+        count = "all its 120" if len(like) == N else f"{len(like)} of its 120"
+        assert f"{count} filled cells look like {kind}, e.g. {like[0]!r} in row " in notes[0]
         assert way_out in notes[0]
         if "`missing=" in way_out:
             again = prepare(base(b=cells), "y", missing=[way_out.strip("`").removeprefix("missing=")])
@@ -326,7 +327,7 @@ class TestTextThatLooksLikeNumbers:
         b[[3, 9]] = np.inf, -np.inf
         for forced in ([], ["b"]):
             notes = prepare(base(b=b), "y", numeric=forced).notes
-            assert "column 'b' has 2 infinite cells, the first in row 4; they count as missing" in notes
+            assert "column 'b' has 2 infinite cells, read as missing, the first in row 4" in notes
         assert not any("infinite" in note for note in prepare(base(b=b), "y", missing=["b=inf", "b=-inf"]).notes)
 
     @pytest.mark.parametrize("word", ["Total", "SUMME:", "Sum", "Grand total"])
@@ -519,6 +520,28 @@ class TestMissingCodes:
         stars = np.repeat([1.0, 2.0, 3.0, 4.0, 5.0], [10, 20, 40, 80, 150])
         found = diagnose(pd.DataFrame({"x": np.arange(300.0), "y": stars}), "y", quick_model=False)
         assert found.spikes == ()
+
+    @pytest.mark.parametrize("form", ["%Y-%m-%d", "%d/%m/%Y", "%Y-%m-%d %H:%M:%S", None])
+    @pytest.mark.parametrize("code", ["9999-12-31", "1900-01-01"])
+    def test_dates_that_stand_for_none_are_noted(self, form, code):
+        days = pd.Series(TestDates.DAYS.as_unit("s"))
+        assert not any("far from" in note for note in prepare(base(when=days), "y").notes)
+        days[[2, 7]] = pd.Timestamp(code).as_unit("s")
+        frame = base(when=days if form is None else [f"{day:{form}}" for day in days])
+        (note,) = [note for note in prepare(frame, "y").notes if "far from all other dates" in note]
+        option = note.rpartition("pass `missing=")[2].rstrip("`")
+        assert "'when' has 2 cells" in note
+        assert "(2020-01-01 to 2022-12-07)" in note
+        task = prepare(frame, "y", missing=[option])
+        assert task.schema.features(frame)["when (days)"].isna().sum() == 2
+        assert not any("far from" in note for note in task.notes)
+
+    def test_amounts_in_two_currencies_are_noted(self):
+        amounts = [f"{'€' if i % 10 == 0 else '$'}{v:.2f}" for i, v in enumerate(PRICES)]
+        expected = f"has amounts in $ and € (12 in €, e.g. '{amounts[0]}'), read as numbers without conversion"
+        for frame in (base(b=amounts), base().assign(y=amounts)):
+            assert sum(expected in note for note in prepare(frame, "y").notes) == 1
+        assert not any("conversion" in note for note in prepare(base(b=[f"${v:.2f}" for v in PRICES]), "y").notes)
 
 
 class TestSplits:

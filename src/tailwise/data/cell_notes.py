@@ -6,9 +6,21 @@ import numpy as np
 import pandas as pd
 
 from tailwise._checks import short, shown
-from tailwise.data.cell_values import NA_WORDS, Kind, as_text, first_row, is_identifier, is_time, numbers_of, to_floats
+from tailwise._numbers import counted
+from tailwise.data.cell_values import (
+    NA_WORDS,
+    Kind,
+    as_text,
+    first_row,
+    is_identifier,
+    is_time,
+    moments,
+    numbers_of,
+    to_floats,
+)
 from tailwise.data.date_forms import compact_dates
-from tailwise.data.missing_codes import notes_on_codes
+from tailwise.data.missing_codes import notes_on_codes, notes_on_date_codes
+from tailwise.data.number_forms import CURRENCIES
 from tailwise.data.quantities import lookalikes
 from tailwise.data.reading import Reading
 
@@ -82,6 +94,8 @@ def notes_on_cells(series: pd.Series, kind: Kind, reading: Reading) -> list[str]
         if pd.api.types.is_integer_dtype(series) and compact_dates(series):
             return [f"column {name} holds numbers such as {series.iloc[0]}: if they are dates, pass `date={column}`"]
         return notes_on_codes(str(series.name), series.mask(reading.is_missing(series)) if reading.missing else series)
+    if kind == "date":
+        return notes_on_date_codes(str(series.name), moments(series, reading), series)
     if kind not in ("numeric", "nominal") or isinstance(series.dtype, pd.CategoricalDtype):
         return []
     text = as_text(series)
@@ -92,7 +106,7 @@ def notes_on_cells(series: pd.Series, kind: Kind, reading: Reading) -> list[str]
                 f"column {name} holds numbers with leading zeros, e.g. {shown(text[padded].iloc[0])} in row "
                 f"{first_row(padded)}: if they are codes, pass `nominal={short(series.name)}`"
             ]
-        return notes_on_codes(str(series.name), numbers_of(series, reading))
+        return note_on_currencies(text, reading) + notes_on_codes(str(series.name), numbers_of(series, reading))
     numbers = pd.to_numeric(text, errors="coerce")
     is_odd = numbers.isna() & text.notna()
     if is_odd.any() and int(is_odd.sum()) <= most_odd(int(text.notna().sum())) and not is_identifier(text):
@@ -121,6 +135,25 @@ def reason_of_identifier(series: pd.Series) -> str:
     return f"identifier: nearly every value occurs once, e.g. {shown(series.dropna().iloc[0])}"
 
 
+def note_on_currencies(text: pd.Series, reading: Reading) -> list[str]:
+    """Return a note on amounts in several currencies, of which only the numbers are read.
+
+    Args:
+        text: the cells as stripped text.
+        reading: how they are written.
+    """
+    signs = [sign for sign in CURRENCIES if sign in reading.symbol]
+    cells = {sign: text[text.str.contains(sign, regex=False).fillna(False).astype(bool)] for sign in signs}
+    used = sorted((sign for sign in signs if len(cells[sign])), key=lambda sign: -len(cells[sign]))
+    if len(used) < 2:
+        return []
+    few = used[-1]
+    return [
+        f"column {shown(text.name)} has amounts in {' and '.join(used)} ({len(cells[few]):,} in {few}, e.g. "
+        f"{shown(cells[few].iloc[0])}), read as numbers without conversion: convert them to one currency"
+    ]
+
+
 def note_on_infinite(series: pd.Series, reading: Reading) -> str:
     """Return the note on infinite cells of a column of numbers, which count as missing; empty if there are none."""
     if not pd.api.types.is_float_dtype(series):
@@ -129,8 +162,8 @@ def note_on_infinite(series: pd.Series, reading: Reading) -> str:
     if not is_infinite.any():
         return ""
     return (
-        f"column {shown(series.name)} has {int(is_infinite.sum()):,} infinite cells, the first in row "
-        f"{first_row(is_infinite):,}; they count as missing"
+        f"column {shown(series.name)} has {counted(int(is_infinite.sum()), 'infinite cell')}, read as missing, the "
+        f"first in row {first_row(is_infinite):,}"
     )
 
 
@@ -161,4 +194,5 @@ def note_on_target(series: pd.Series, reading: Reading) -> list[str]:
     place = read.index[0]
     return [
         f"target {shown(series.name)} is read as numbers, e.g. {shown(series[place])} = {read[place]:,.10g}",
+        *note_on_currencies(as_text(series), reading),
     ]

@@ -86,8 +86,9 @@ class Lookalikes:
     way_out: str
 
     def __str__(self) -> str:
+        count = f"all its {self.filled:,}" if self.n == self.filled else f"{self.n:,} of its {self.filled:,}"
         return (
-            f"{self.n:,} of its {self.filled:,} filled cells look like {self.kind}, e.g. {shown(self.example)} in row "
+            f"{count} filled cells look like {self.kind}, e.g. {shown(self.example)} in row "
             f"{self.row:,}: {self.way_out}"
         )
 
