@@ -40,16 +40,29 @@ BINS = Bins.from_edges(np.arange(0, 11))
 SETTING = Setting(np.concatenate([np.linspace(4.0, 6.0, 180), np.linspace(0.0, 9.9, 20)]), BINS, 5)
 
 
-OF_HELP = ("weights", "smoother", "loss", "regularizer", "correction")
-WITH_FORMULA = [name for name, part in PARTS.items() if part.slot in OF_HELP]
+@pytest.mark.parametrize("name", list(PARTS))
+def test_help_shows_formula_shapes_and_source(name):
+    part = PARTS[name]
+    lacks = lacking(inspect.getdoc(part.make), has_source=part.source != "-")
+    assert lacks == [], f"help({part.make.__name__}) lacks them"
 
 
-@pytest.mark.parametrize("name", WITH_FORMULA)
-def test_help_shows_the_formula_and_shapes(name):
-    shown = inspect.getdoc(PARTS[name].make)
-    assert re.search(r"``\([A-Za-z0-9_]+,", shown), "no shape such as ``(n,)``"
-    assert re.search(r"Σ|∫|∝|\^|²|⁻¹|argmin|exp\(|[Lwφ]\S* = ", shown), "no formula"
-    assert not re.match(r":\w+:`[^`]*` as a module\.$", shown.splitlines()[0]), "the first line says what it is"
+def lacking(shown, *, has_source):
+    """What a docstring lacks of first line, formula (before the arguments), shapes and source."""
+    text = re.split(r"\n(?:Note|Example):", shown)[0]
+    marks = {
+        "a first line that says what it is": not re.match(r":\w+:`[^`]*` as a module\.$", shown.splitlines()[0]),
+        "a formula with =, ∝, ↦ or Σ": re.search(r" = |∝|↦|Σ", text.split("\nArgs:")[0]),
+        "a shape such as ``(n,)``": re.search(r"``\(\w+,", text),
+        "a source with its year or number": not has_source or re.search(r"\((?:[^()]*\s)?(?:19|20)\d\d\)|arXiv", text),
+    }
+    return [mark for mark, given in marks.items() if not given]
+
+
+def test_lacking_docstrings_are_seen():
+    assert len(lacking(":func:`l1_loss` as a module.", has_source=True)) == 4
+    whole = "Loss.\n\nL = |e|; Huber (1964).\n\nShape:\n    ``(B,)``."
+    assert lacking(whole, has_source=True) == []
 
 
 def test_every_part_has_a_formula_on_its_page():

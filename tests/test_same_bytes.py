@@ -11,8 +11,10 @@ import pytest
 import skops.io
 from sklearn.ensemble import HistGradientBoostingRegressor
 
+from tailwise import Experiment, Recipe, fit, prepare
 from tailwise.cli.main import run
 from tailwise.data.skops_file import to_skops
+from test_media import media_frame
 
 COMMANDS = {
     "linear": ["--model", "linear"],
@@ -33,6 +35,47 @@ def test_a_model_folder(toy, tmp_path, model):
     toy.head(120).to_csv(table, index=False)
     for name in ("a", "b"):
         assert run(["train", str(table), "-t", "price", *COMMANDS[model], "-o", str(tmp_path / name)]) == 0
+    first, second = (bytes_below(tmp_path / name / "model") for name in ("a", "b"))
+    assert sorted(first) == sorted(second)
+    assert [name for name in first if first[name] != second[name]] == []
+
+
+@pytest.mark.parametrize(
+    ("model", "encoder", "params"),
+    [
+        ("forest", "auto", {"n_estimators": 5}),
+        ("hist-boosting", "auto", {"max_iter": 5}),
+        ("catboost", "auto", {"iterations": 5}),
+        ("network", "tabm-ple", {"members": 2, "width": 8}),
+    ],
+)
+def test_a_model_folder_of_other_models(toy, tmp_path, model, encoder, params):
+    if model == "catboost":
+        pytest.importorskip("catboost", reason="the extra `catboost` is not installed")
+    recipe = Recipe(epochs=2 if model == "network" else None, device="cpu")
+    for name in ("a", "b"):
+        task = prepare(toy, "price")
+        (tmp_path / name).mkdir()
+        fit(task, Experiment("vanilla", model, encoder=encoder, params=params, recipe=recipe)).save(tmp_path / name)
+    first, second = (bytes_below(tmp_path / name) for name in ("a", "b"))
+    assert sorted(first) == sorted(second)
+    assert [name for name in first if first[name] != second[name]] == []
+
+
+MEDIA = {
+    "images": ["--image", "path", "--set", "image.width=4", "--set", "image.size=16"],
+    "texts": ["--text", "a", "--set", "text.units=4", "--set", "text.width=8"],
+    "signals": ["--signal", "sig", "--set", "signal.width=4", "--set", "signal.blocks=1"],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", MEDIA)
+def test_a_model_folder_of_media(tmp_path, kind):
+    media_frame(tmp_path).to_csv(tmp_path / "index.csv", index=False)
+    words = ["train", str(tmp_path / "index.csv"), "-t", "y", "--method", "vanilla", "--epochs", "1", "--device", "cpu"]
+    for name in ("a", "b"):
+        assert run([*words, *MEDIA[kind], "-o", str(tmp_path / name)]) == 0
     first, second = (bytes_below(tmp_path / name / "model") for name in ("a", "b"))
     assert sorted(first) == sorted(second)
     assert [name for name in first if first[name] != second[name]] == []

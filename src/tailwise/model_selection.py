@@ -1,10 +1,11 @@
 """Model selection for imbalanced targets: folds stratified over the target, and scorers by region."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
 from sklearn.metrics import make_scorer
 from sklearn.model_selection import BaseCrossValidator, StratifiedGroupKFold
 from sklearn.utils import check_random_state
@@ -15,6 +16,9 @@ from tailwise.labels.relevance import Relevance
 from tailwise.labels.shots import REGIONS, Shots
 from tailwise.metrics.errors import sera
 from tailwise.metrics.region_errors import region_errors
+
+Scorer = Callable[[BaseEstimator, ArrayLike, ArrayLike], float]
+"""``scorer(model, X, y)``, as scikit-learn takes it."""
 
 _ERRORS = ("mae", "rmse", "gm", "balanced_mae")
 SCORERS = (*_ERRORS, *(f"{region}_shot_mae" for region in REGIONS), "sera")
@@ -98,7 +102,7 @@ class StratifiedRegressionGroupKFold(_RegressionFolds):
             yield test
 
 
-def region_scorers(y: ArrayLike, *, bins: Bins | None = None, shots: Shots | None = None) -> dict[str, Any]:
+def region_scorers(y: ArrayLike, *, bins: Bins | None = None, shots: Shots | None = None) -> dict[str, Scorer]:
     """Return scorers for scikit-learn's searches and cross-validation, all negative errors (higher is better).
 
     ``mae``, ``rmse``, ``gm`` (geometric mean of |e|), ``balanced_mae`` (every bin counts the same), ``many_shot_mae``,

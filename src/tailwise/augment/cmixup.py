@@ -59,10 +59,15 @@ class CMixup(nn.Module):
     Yao et al. (NeurIPS 2022); partners j are drawn with the probabilities of :func:`cmixup_rates`, and λ separately for
     every row. Acts only in training mode.
 
+    x̃ = λ x_i + (1 - λ) x_j, ỹ = λ y_i + (1 - λ) y_j, P(j | i) ∝ exp(-‖y_i - y_j‖² / 2σ²).
+
     Args:
         bandwidth: σ, target units, above 0. The paper tunes it for each data set.
         alpha: α, at least 0.01 (the authors: 2, in one case 1.5).
         mix: ``"inputs"``, which must be floating-point tensors, or ``"features"``.
+
+    Shape:
+        ``inputs(x, y)`` and ``features(features, y)``: ``(B, ...)`` and ``(B,)`` or ``(B, K)``, and give the same.
 
     Raises:
         InputError: inputs that cannot be mixed, dense targets, parameters out of range, a number of labels other than

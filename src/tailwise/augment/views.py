@@ -59,6 +59,9 @@ class Corrupt(nn.Module):
 class TwoViews(nn.Module):
     """Two augmented views of every sample in one batch of 2B, as in the definitions of ConR and Rank-N-Contrast.
 
+    (x_i, y_i) ↦ (x_i⁽¹⁾, y_i), (x_i⁽²⁾, y_i), with x⁽¹⁾ and x⁽²⁾ two random augmentations; of tables that of
+    Bahri et al. (SCARF, ICLR 2022).
+
     Keramati et al. (ConR, ICLR 2024) and Zha et al. (Rank-N-Contrast, NeurIPS 2023) contrast 2N samples. Labels,
     weights and loss count each view. Acts only in training mode. Images, texts and signals are only repeated; their
     encoders augment each copy independently, by crops or by dropout.
@@ -66,6 +69,9 @@ class TwoViews(nn.Module):
     Args:
         view: random augmentation of inputs ``x -> x``, called once per view; by default corrupted rows of a table.
         corrupt: fraction of values that the default augmentation replaces.
+
+    Shape:
+        ``inputs(x, y)``: ``(B, ...)`` and ``(B,)`` or ``(B, K)`` to ``(2B, ...)`` and ``(2B,)`` or ``(2B, K)``.
 
     Example:
         >>> x, y = TwoViews(corrupt=0.1).inputs(torch.randn(8, 3), torch.arange(8.0))

@@ -32,6 +32,7 @@ _FIXED = {
     "cat_features": FIXED["categorical_features"],
     "class_weights": FIXED["class_weight"],
 }
+_OF_A_RUN = ("model_guid", "train_finish_time")  # else the same training gives other bytes each time
 _KNOWN = (
     "bagging_temperature",
     "boosting_type",
@@ -72,6 +73,9 @@ class CatBoostModel(ArrayPredictor):
 
     def write(self, path: Path) -> None:
         """Write the regressor in CatBoost's own format."""
+        about = self.fitted.get_metadata()
+        for name in _OF_A_RUN:
+            about[name] = ""
         self.fitted.save_model(str(path), format="cbm")
 
     @staticmethod

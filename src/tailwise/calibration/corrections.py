@@ -1,7 +1,7 @@
 """Corrections after training: monotone maps of predictions, fitted on validation rows."""
 
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, Literal, Protocol, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -95,6 +95,13 @@ class Fitting:
         if not np.isfinite(self.pred_val).all():
             bad = int((~np.isfinite(self.pred_val)).sum())
             raise InputError(f"pred_val has {bad} predictions that are NaN or infinite; has the training diverged?")
+
+
+class FitsCorrection(Protocol):
+    """Settings of a correction, such as :class:`Isotonic`, or one's own."""
+
+    def fit(self, fitting: Fitting) -> Correction:
+        """Fit the map of predictions."""
 
 
 @dataclass(frozen=True, kw_only=True)

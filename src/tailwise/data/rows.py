@@ -7,10 +7,13 @@ from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from tailwise._checks import InputError, quoted
 from tailwise.data.parquet import parquet_files
+
+TableLike = pd.DataFrame | ArrayLike
+"""Rows ``(n, p)``: a data frame of pandas or of another library, or an array."""
 
 _AT_ONCE = 65_536
 _FOOTER = 8

@@ -11,6 +11,7 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, get_ro
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
 from tailwise._checks import InputError
+from tailwise.data.rows import TableLike
 
 
 class RegressorAround(MetaEstimatorMixin, RegressorMixin, BaseEstimator):  # type: ignore[misc]
@@ -19,7 +20,7 @@ class RegressorAround(MetaEstimatorMixin, RegressorMixin, BaseEstimator):  # typ
     estimator: Any
     estimator_: Any
 
-    def predict(self, X: Any) -> NDArray[np.float64]:
+    def predict(self, X: TableLike) -> NDArray[np.float64]:
         """Return ``(n,)`` predictions."""
         check_is_fitted(self)
         pred: NDArray[np.float64] = self.estimator_.predict(X)
@@ -40,7 +41,7 @@ class RegressorAround(MetaEstimatorMixin, RegressorMixin, BaseEstimator):  # typ
         labels: NDArray[np.generic] = column_or_1d(np.asarray(y), warn=True)
         return labels
 
-    def _fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None, fit_params: dict[str, Any]) -> None:
+    def _fit(self, X: TableLike, y: ArrayLike, sample_weight: ArrayLike | None, fit_params: dict[str, Any]) -> None:
         """Fit a clone of the estimator, and take over what it says of its inputs."""
         regressor = clone(self._inner())
         if sample_weight is not None:

@@ -17,7 +17,7 @@ from sklearn.utils.validation import _check_sample_weight, check_consistent_leng
 from tailwise._checks import InputError, label_array, one_of, shown
 from tailwise.data.columns import Column, Schema
 from tailwise.data.row_weight import unequal
-from tailwise.data.rows import FrameRows, as_frame
+from tailwise.data.rows import FrameRows, TableLike, as_frame
 from tailwise.data.targets import FEWEST_ROWS
 from tailwise.data.task import Task
 from tailwise.distributions.decisions import Loss
@@ -139,7 +139,7 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         jobs: int | None = None,
         backend: str = "loky",
         hurdle: bool = True,
-        random_state: Any = None,
+        random_state: int | np.random.RandomState | None = None,
         verbose: bool = False,
     ) -> None:
         self.method, self.method_params = method, method_params
@@ -154,11 +154,11 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
     def fit(
         self,
-        X: Any,
+        X: TableLike,
         y: ArrayLike,
         sample_weight: ArrayLike | None = None,
         groups: ArrayLike | None = None,
-        eval_set: tuple[Any, ArrayLike] | None = None,
+        eval_set: tuple[TableLike, ArrayLike] | None = None,
         time: ArrayLike | None = None,
     ) -> Self:
         """Train.
@@ -201,7 +201,7 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
     def predict(
         self,
-        X: Any,
+        X: TableLike,
         *,
         balance: float | None = None,
         density: Target | None = None,
@@ -220,7 +220,7 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         )
 
     def predict_quantiles(
-        self, X: Any, levels: ArrayLike, *, balance: float | None = None, density: Target | None = None
+        self, X: TableLike, levels: ArrayLike, *, balance: float | None = None, density: Target | None = None
     ) -> NDArray[np.float64]:
         """``(n, k)`` quantiles at k levels in (0, 1), target units.
 
@@ -230,7 +230,7 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         return self.predict_distribution(X, balance=balance, density=density).quantile(np.atleast_1d(levels))
 
     def predict_above(
-        self, X: Any, threshold: ArrayLike, *, balance: float | None = None, density: Target | None = None
+        self, X: TableLike, threshold: ArrayLike, *, balance: float | None = None, density: Target | None = None
     ) -> NDArray[np.float64]:
         """``(n,)`` chance that the label is above a threshold, one number or ``(n,)``, target units.
 
@@ -246,7 +246,7 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         return predictive.above(thresholds)
 
     def predict_distribution(
-        self, X: Any, *, balance: float | None = None, density: Target | None = None
+        self, X: TableLike, *, balance: float | None = None, density: Target | None = None
     ) -> Predictive:
         """Distributions of the labels of n rows: as they come, unless a balance or a density is given.
 
@@ -259,7 +259,7 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         return predictive
 
     def predict_interval(
-        self, X: Any, confidence: float = 0.9, *, balance: float | None = None, density: Target | None = None
+        self, X: TableLike, confidence: float = 0.9, *, balance: float | None = None, density: Target | None = None
     ) -> NDArray[np.float64]:
         """``(n, 2)`` low and high end of conformal intervals, calibrated region by region, target units.
 
@@ -278,7 +278,7 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         frame = self._frame(X, reset=False)
         return self.model_.predict_interval(frame, confidence, balance=balance, density=density)
 
-    def unseen(self, X: Any) -> dict[str, float]:
+    def unseen(self, X: TableLike) -> dict[str, float]:
         """Fraction of rows with a value that no training row had, by column; see :meth:`tailwise.FittedModel.unseen`.
 
         Columns of an array are called ``x0``, ``x1`` and so on.
@@ -331,7 +331,7 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         estimator.model_, estimator.shots_ = model, model.shots
         return estimator
 
-    def _frame(self, X: Any, *, reset: bool) -> pd.DataFrame:
+    def _frame(self, X: TableLike, *, reset: bool) -> pd.DataFrame:
         """Rows as a data frame, checked as scikit-learn does."""
         X = as_frame(X)
         if isinstance(X, pd.DataFrame):
@@ -340,10 +340,10 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             frame = X.rename(columns=str).reset_index(drop=True)
         else:
             least = 2 if reset else 1
-            X = validate_data(
+            array: NDArray[np.float64] = validate_data(
                 self, X, dtype=np.float64, ensure_all_finite="allow-nan", ensure_min_samples=least, reset=reset
             )
-            frame = pd.DataFrame(X, columns=[f"x{i}" for i in range(X.shape[1])])
+            frame = pd.DataFrame(array, columns=[f"x{i}" for i in range(array.shape[1])])
         if reset:
             self._columns = [str(name) for name in frame.columns]
         return frame.set_axis(self._columns, axis=1)  # an array may follow a frame, column by column
@@ -354,7 +354,7 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         labels: NDArray[np.float64],
         groups: NDArray[np.generic] | None,
         weight: NDArray[np.float64] | None,
-        eval_set: tuple[Any, ArrayLike] | None,
+        eval_set: tuple[TableLike, ArrayLike] | None,
         times: NDArray[np.float64] | None,
         seed: int,
     ) -> Task:

@@ -5,11 +5,12 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.utils import _safe_indexing, check_consistent_length
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from tailwise._checks import InputError, label_array, not_negative
+from tailwise.data.rows import TableLike
 from tailwise.estimators.around import RegressorAround
 
 _TAIL = 0.15
@@ -58,7 +59,7 @@ class RegionalRegressor(RegressorAround):
 
     def __init__(
         self,
-        estimator: Any = None,
+        estimator: BaseEstimator | None = None,
         *,
         boundaries: tuple[float, float] | None = None,
         overlap: float | None = None,
@@ -67,7 +68,7 @@ class RegionalRegressor(RegressorAround):
         self.estimator, self.boundaries = estimator, boundaries
         self.overlap, self.band = overlap, band
 
-    def fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None, **fit_params: Any) -> Self:
+    def fit(self, X: TableLike, y: ArrayLike, sample_weight: ArrayLike | None = None, **fit_params: Any) -> Self:
         """Fit clones of the estimator to all rows and to the rows of each region.
 
         Args:
@@ -101,7 +102,7 @@ class RegionalRegressor(RegressorAround):
             self.experts_.append(expert.fit(_safe_indexing(X, chosen), labels[chosen], **given, **fit_params))
         return self
 
-    def predict(self, X: Any) -> NDArray[np.float64]:
+    def predict(self, X: TableLike) -> NDArray[np.float64]:
         """Return ``(n,)`` predictions."""
         check_is_fitted(self)
         gate = np.asarray(self.estimator_.predict(X), dtype=np.float64)

@@ -5,12 +5,14 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.utils import _safe_indexing, check_consistent_length
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from tailwise._checks import InputError, label_array
+from tailwise.data.rows import TableLike
 from tailwise.estimators.around import RegressorAround
+from tailwise.methods.slots import Resamples
 
 
 class ResampledRegressor(RegressorAround):
@@ -39,10 +41,10 @@ class ResampledRegressor(RegressorAround):
         True
     """
 
-    def __init__(self, estimator: Any = None, resampler: Any = None) -> None:
+    def __init__(self, estimator: BaseEstimator | None = None, resampler: Resamples | None = None) -> None:
         self.estimator, self.resampler = estimator, resampler
 
-    def fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None, **fit_params: Any) -> Self:
+    def fit(self, X: TableLike, y: ArrayLike, sample_weight: ArrayLike | None = None, **fit_params: Any) -> Self:
         """Fit a clone of the estimator to resampled rows.
 
         Args:

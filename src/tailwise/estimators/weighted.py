@@ -4,9 +4,11 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import _check_sample_weight
 
 from tailwise._checks import InputError, label_array
+from tailwise.data.rows import TableLike
 from tailwise.estimators.around import RegressorAround
 from tailwise.labels.bins import Bins
 
@@ -44,7 +46,7 @@ class WeightedRegressor(RegressorAround):
 
     def __init__(
         self,
-        estimator: Any = None,
+        estimator: BaseEstimator | None = None,
         *,
         weights: Any = "sqinv+lds",
         weight_params: dict[str, dict[str, Any]] | None = None,
@@ -53,7 +55,7 @@ class WeightedRegressor(RegressorAround):
         self.estimator = estimator
         self.weights, self.weight_params, self.bins = weights, weight_params, bins
 
-    def fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None, **fit_params: Any) -> Self:
+    def fit(self, X: TableLike, y: ArrayLike, sample_weight: ArrayLike | None = None, **fit_params: Any) -> Self:
         """Fit a clone of the estimator.
 
         Args:

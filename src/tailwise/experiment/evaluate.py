@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, overload
+from typing import Any, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -232,8 +232,8 @@ def evaluate(
 
 
 def evaluate(
-    model: Any,
-    task: Any,
+    model: FittedModel | MapModel,
+    task: Task | PreparedMaps,
     part: str = "test",
     *,
     seed: int = 0,
@@ -264,7 +264,8 @@ def evaluate(
         ['all', 'many', 'medium', 'few', 'zero']
     """
     if isinstance(task, PreparedMaps):
-        return evaluate_part(model, task, part, store=store)
+        return evaluate_part(cast("MapModel", model), task, part, store=store)
+    model = cast("FittedModel", model)
     predicted = predict_part(model, task, part, features_of=features_of)
     spread = predicted.y if task.split == "balanced" and part != "train" else None
     return measure(model, predicted, task.shots, task.relevance, spread=spread, seed=seed, resamples=resamples)

@@ -14,7 +14,7 @@ from tailwise._checks import InputError
 from tailwise._numbers import number
 from tailwise.backends.protocol import Inputs, OutOfFold, Predictor
 from tailwise.backends.transformed import TransformedPredictor, WayBack
-from tailwise.calibration.corrections import Correction
+from tailwise.calibration.corrections import Correction, FitsCorrection
 from tailwise.calibration.intervals import RegionIntervals
 from tailwise.data.columns import Schema
 from tailwise.data.lags import with_lags
@@ -120,14 +120,16 @@ class FittedModel:
         at = pred if self.transform is None else self.transform.forward(pred)
         return of_transformed(self.conditional.predictive(at), self.transform)
 
-    def calibrated(self, task: Task, correction: Any = None, *, intervals: bool = True) -> "FittedModel":
+    def calibrated(
+        self, task: Task, correction: FitsCorrection | None = None, *, intervals: bool = True
+    ) -> "FittedModel":
         """Return this model with what is fitted to its predictions of the validation rows; see :meth:`validated`."""
         return self.validated(task, correction, intervals=intervals)[0]
 
     def validated(
         self,
         task: Task,
-        correction: Any = None,
+        correction: FitsCorrection | None = None,
         *,
         intervals: bool = True,
         out_of_fold: OutOfFold | None = None,

@@ -1,13 +1,13 @@
 """What is fitted to a model's predictions of held-out rows: correction, dial, distributions, balance, intervals."""
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tailwise.backends.protocol import OutOfFold
-from tailwise.calibration.corrections import Correction, Fitting
+from tailwise.calibration.corrections import Correction, FitsCorrection, Fitting
 from tailwise.calibration.intervals import RegionIntervals
 from tailwise.data.task import Task
 from tailwise.distributions.atoms import atoms_of
@@ -45,7 +45,7 @@ class _Known:
 def validated(
     model: "FittedModel",
     task: Task,
-    correction: Any = None,
+    correction: FitsCorrection | None = None,
     *,
     intervals: bool = True,
     out_of_fold: OutOfFold | None = None,
@@ -109,7 +109,7 @@ def _known(model: "FittedModel", task: Task, out_of_fold: OutOfFold | None) -> _
     return _Known(y, weight, y, weight, Predictions(outputs.pred, outputs.std, None, outputs.predictive))
 
 
-def _corrected(known: _Known, task: Task, correction: Any) -> tuple[Correction, Floats]:
+def _corrected(known: _Known, task: Task, correction: FitsCorrection) -> tuple[Correction, Floats]:
     """Return the correction, and predictions of the rows it was fitted to: each fold corrected by the others.
 
     It would be too good on its own rows.
@@ -119,7 +119,7 @@ def _corrected(known: _Known, task: Task, correction: Any) -> tuple[Correction, 
     def fit_to(chosen: NDArray[np.bool_]) -> Correction:
         weight = None if known.weight is None else known.weight[chosen]
         of_rows = Fitting(known.y_train, task.shots.scalar_bins, known.y[chosen], pred[chosen], weight)
-        result: Correction = correction.fit(of_rows)
+        result = correction.fit(of_rows)
         return result
 
     fitted = fit_to(np.ones(len(pred), dtype=bool))

@@ -25,6 +25,9 @@ class LDS:
             the default of ``compat`` (see Note).
         compat: ``"paper"`` or ``"reference"``.
 
+    Shape:
+        ``effective(counts)``: ``(n_bins,)`` to ``(n_bins,)``.
+
     Note:
         The paper's formula smooths the density and takes its root afterwards; at the ends of the label range the kernel
         averages over the bins that exist. ``compat="reference"`` is the authors' code: the root first, zeros beyond the
@@ -77,6 +80,9 @@ class KDE:
             σ_j (4 / ((K + 2) R))^(1 / (K + 4)) in K dimensions and 1.06 σ n^(-1/5) for scalar labels.
         references: largest number of training labels R in a K-dimensional density, drawn with a fixed seed.
 
+    Shape:
+        labels ``(n,)`` or ``(n, K)``, densities ``(n,)``.
+
     Note:
         A K-dimensional density at a training label is bounded below by the kernel of one row among all n, because every
         training label contributes its own kernel.
@@ -106,6 +112,9 @@ class KNN:
     Args:
         neighbours: k; a reference counts as its own neighbour.
         references: largest number of training labels R to search, drawn with a fixed seed.
+
+    Shape:
+        labels ``(n,)`` or ``(n, K)``, densities ``(n,)``.
 
     Note:
         If k or more references equal the label, r_k is 0: the density is then their number over R r^K, where r is half

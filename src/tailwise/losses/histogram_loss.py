@@ -54,7 +54,9 @@ def soft_labels(outputs: Tensor, target: Tensor, *, smoothing: float = 0.75) -> 
 
 
 class HistogramLoss(Loss):
-    """Cross-entropy between :func:`soft_labels` and the masses of a histogram head, - Σ_j q_j log p_j.
+    """Cross-entropy between :func:`soft_labels` and the masses of a histogram head.
+
+    L = -1/B Σ_i w_i Σ_j q_ij log p_ij, q the soft labels and p the masses of the cells; Imani and White (ICML 2018).
 
     Args:
         y_train: ``(n,)`` training labels, target units; the matching head has at most one cell for each different one.

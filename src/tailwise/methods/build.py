@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
 from tailwise._checks import InputError, did_you_mean
+from tailwise.calibration.corrections import FitsCorrection
 from tailwise.heads.head import as_head
 from tailwise.labels.bin_grid import BinGrid
 from tailwise.labels.bins import Bins
@@ -21,6 +22,7 @@ from tailwise.methods.catalog import CATALOG, PARTS
 from tailwise.methods.filling import Filling
 from tailwise.methods.grammar import VANILLA, parse
 from tailwise.methods.rules import check_objects, checked_params, has_balanced_loss, warn_of_two_corrections
+from tailwise.methods.slots import Resamples
 from tailwise.methods.stages import Stage
 from tailwise.methods.training_step import TrainingStep
 from tailwise.methods.whole_network import WholeNetwork, check_needs_predictions_alone
@@ -52,8 +54,8 @@ class Method:
 
     name: str
     stages: tuple[Stage, ...]
-    correction: Any = None
-    resampler: Any = None
+    correction: FitsCorrection | None = None
+    resampler: Resamples | None = None
 
     @property
     def reweights(self) -> bool:
@@ -233,7 +235,8 @@ def compose(name: str, /, **params: Any) -> Method:
     warn_of_two_corrections(fillings, objects, names)
     by_slot = {filling.part.slot: filling for filling in fillings}
     scheme, correction, resampler = (by_slot.get(slot) for slot in ("stage", "correction", "resample"))
-    corrects, resamples = correction and correction.build(), resampler and resampler.build()
+    corrects = None if correction is None else correction.build()
+    resamples = None if resampler is None else resampler.build()
     parts = tuple(f for f in fillings if f.part.slot not in ("stage", "correction", "resample"))
     stages = (Stage(parts, objects=objects),) if scheme is None else scheme.part.make(parts, objects, **scheme.params)
     return Method("+".join(names) or VANILLA, stages, corrects, resamples)

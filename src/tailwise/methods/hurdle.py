@@ -59,7 +59,6 @@ class HurdleLikelihood(Loss):
     Shape:
         ``outputs`` ``(B, 1 + C, 3)``, ``target`` and ``weight`` ``(B,)``.
 
-
     Raises:
         InputError: numbers out of range, shapes that do not belong together.
 

@@ -20,7 +20,7 @@ from tailwise.labels.tensors import step_labels
 from tailwise.losses.loss import as_loss
 from tailwise.losses.pointwise import MSE
 from tailwise.methods.slots import EndsEpochs, Gathering, OwnFactor, OwnRates, PartlyTrained
-from tailwise.methods.training_step import TrainingStep
+from tailwise.methods.training_step import Inputs, TrainingStep
 from tailwise.smoothing.fds import Keep
 from tailwise.weights.weight_function import UniformWeights
 
@@ -118,7 +118,7 @@ class Objective(TrainingStep):
             self._head = (module, as_head(module))
         return self._head[1]
 
-    def forward(self, x: Any, y: Tensor) -> dict[str, Tensor]:
+    def forward(self, x: Inputs, y: Tensor) -> dict[str, Tensor]:
         """Named scalar terms, whose sum is to be minimised."""
         x, y = self.augment.inputs(x, step_labels(y))
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.trains != "head"):

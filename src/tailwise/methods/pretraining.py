@@ -27,6 +27,9 @@ def rnc_stages(
 ) -> tuple[Stage, Stage]:
     """Rank-N-Contrast pre-training: the encoder by Rank-N-Contrast alone, then a head on frozen features.
 
+    First θ = argmin L_RnC(f_θ(x), y), then h = argmin Σ_i l(h(f_θ(x_i)), y_i), f_θ the encoder, h the head and L_RnC
+    that of :class:`tailwise.regularizers.rank_n_contrast.RankNContrast`.
+
     Zha et al., *Rank-N-Contrast* (NeurIPS 2023). The head is trained with the method's loss, absolute error (the
     authors') if it names none. Two views (``rnc_pretrain+twoviews``) and other regularizers act in the first stage,
     weights in the second. The authors train 400 and 100 epochs on images.
@@ -40,6 +43,9 @@ def rnc_stages(
         head_lr: learning rate of the second.
         temperature: τ.
         label_distance: ``"l1"`` or ``"l2"``.
+
+    Shape:
+        the step of each stage takes inputs ``(B, ...)`` and labels ``(B,)`` or ``(B, K)``, and gives scalar terms.
 
     Raises:
         InputError: a method that names ``rnc`` as well.
@@ -68,6 +74,9 @@ def supremix_stages(
 ) -> tuple[Stage, Stage]:
     """SupReMix pre-training: the encoder by supervised contrast with mixtures, then a head on frozen features.
 
+    L_i = -mean_p [s_ip / τ - log Σ_q w_iq exp(s_iq / τ)], w_iq = |y_i - y_q| / Δ + 1, s cosines of the features of i to
+    samples and mixtures of samples, p the positives of i, Δ the width of a bin.
+
     Wu et al., *Mixup Your Own Pairs* (arXiv 2309.16633). Head, views, regularizers and weights as for
     :func:`rnc_stages`; the authors use two views and train the encoder for 100 epochs at a learning rate of 1e-3.
 
@@ -83,6 +92,9 @@ def supremix_stages(
             bins (the authors: 5 years; 1 point of STS-B).
         alpha: first parameter of the beta distribution of the anchor's fraction in a hard negative.
         beta: second parameter.
+
+    Shape:
+        the step of each stage takes inputs ``(B, ...)`` and labels ``(B,)`` or ``(B, K)``, and gives scalar terms.
     """
     schedule = _schedule("supremix_pretrain", epochs, head_epochs, lr, head_lr)
     numbers = {"temperature": temperature, "alpha": alpha, "beta": beta}

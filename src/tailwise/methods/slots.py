@@ -1,6 +1,6 @@
 """The protocols of the slots of a training step."""
 
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,3 +61,10 @@ class Gathering(Protocol):
     """A module that gathers running statistics of the batches it sees, while ``gathers``."""
 
     gathers: bool
+
+
+class Resamples(Protocol):
+    """A resampler of training rows, of :mod:`tailwise.sampling` or one's own."""
+
+    def fit_resample(self, X: Any, y: Any) -> tuple[Any, Any]:
+        """Return resampled rows and their targets, of the kind given."""

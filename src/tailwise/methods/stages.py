@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch import nn
+from torch.optim import Optimizer
 
 from tailwise._checks import label_array, not_negative, positive, whole
 from tailwise._part import Part, Setting, Slot
@@ -98,7 +99,7 @@ class Stage:
         of_targets = (replace(setting, y=setting.y[:, j], label_bins=axis) for j, axis in enumerate(bins.axes))
         return WeightsByOutput([self._make("weights", of_target, density=density) for of_target in of_targets])
 
-    def wrap(self, optimizer: Any) -> BSAM | None:
+    def wrap(self, optimizer: Optimizer) -> BSAM | None:
         """Wrap an optimiser in the stage's own way to take steps, if it has one."""
         filling = self._filling("optimizer")
         wrapper: BSAM | None = None if filling is None else filling.build(optimizer)
@@ -120,6 +121,9 @@ def rrt_stages(
 ) -> tuple[Stage, Stage]:
     """Regressor re-training: train without weights, then a new head, re-weighted, on frozen features.
 
+    First (θ, h) = argmin Σ_i l(h(f_θ(x_i)), y_i), then h* = argmin over h' of Σ_i w(y_i) l(h'(f_θ(x_i)), y_i), f_θ the
+    encoder and h the head.
+
     Yang et al. (ICML 2021), after Kang et al., *Decoupling* (ICLR 2020). In the second stage the encoder is in
     evaluation mode, and neither FDS nor regularizers act. A loss that itself corrects for the label distribution,
     such as Balanced MSE (Ren et al., CVPR 2022), acts in the second stage only, as its authors use it on faces.
@@ -129,6 +133,9 @@ def rrt_stages(
         objects: a caller's own pieces.
         epochs: epochs of the second stage.
         lr: its learning rate.
+
+    Shape:
+        the step of each stage takes inputs ``(B, ...)`` and labels ``(B,)`` or ``(B, K)``, and gives scalar terms.
     """
     balanced = "loss" in objects and as_loss(objects["loss"]).balances
     second_only = {"weights", "loss"} if balanced else {"weights"}

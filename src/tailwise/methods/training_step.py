@@ -1,8 +1,12 @@
 """What a method builds: a module from a batch to the named terms of the loss."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
+
+Inputs = Tensor | Mapping[str, Tensor]
+"""Inputs of a network: a tensor with a row a sample, or such tensors by name."""
 
 
 class TrainingStep(nn.Module):
@@ -18,7 +22,7 @@ class TrainingStep(nn.Module):
 
     if TYPE_CHECKING:
 
-        def __call__(self, x: Any, y: Tensor) -> dict[str, Tensor]:
+        def __call__(self, x: Inputs, y: Tensor) -> dict[str, Tensor]:
             """Return the named terms of the loss."""
 
     def trained_parameters(self) -> list[nn.Parameter]:

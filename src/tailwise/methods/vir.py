@@ -16,7 +16,7 @@ from tailwise.heads.evidential import VariationalHead
 from tailwise.labels.bins import Bins
 from tailwise.labels.density import LDS
 from tailwise.losses.evidential_loss import evidential_loss, posterior
-from tailwise.methods.training_step import TrainingStep
+from tailwise.methods.training_step import Inputs, TrainingStep
 from tailwise.smoothing.prm import PRM
 from tailwise.weights.by_density import density_weights
 
@@ -73,21 +73,22 @@ class VIR(TrainingStep):
         self.reconstruction = not_negative(reconstruction, "reconstruction")
         self.register_buffer("spread", torch.tensor(float(spread)))
 
-    def forward(self, x: Any, y: Tensor) -> dict[str, Tensor]:
+    def forward(self, x: Inputs, y: Tensor) -> dict[str, Tensor]:
         """Named scalar terms, whose sum is to be minimised."""
-        x, y = self.augment.inputs(x, y)
-        features, y = self.augment.features(self.model.encode(x), y)
+        inputs: Any
+        inputs, y = self.augment.inputs(x, y)
+        features, y = self.augment.features(self.model.encode(inputs), y)
         if y.ndim != 1:
             raise InputError(f"vir takes scalar targets (B,), got {tuple(y.shape)}")
         mean, variance = self.smoother(*self.model.head.latent(features), y)
         z = mean + variance.sqrt() * own_rows(lambda n: mean.new_empty(n, *mean.shape[1:]).normal_(), len(mean))
         outputs = posterior(*self.model.head.evidence(z), weight=self.weights(y))
-        decoded = None if self.decoder is None else self._decoded(z, x)
+        decoded = None if self.decoder is None else self._decoded(z, inputs)
         if self.global_batch:
-            outputs, y, decoded, x = gather_all(outputs, y, decoded, None if decoded is None else x)
+            outputs, y, decoded, inputs = gather_all(outputs, y, decoded, None if decoded is None else inputs)
         terms = {"loss": evidential_loss(outputs, y, coef=self.coef / self.spread)}
         if decoded is not None:
-            terms["reconstruction"] = self.reconstruction * F.mse_loss(decoded, x)
+            terms["reconstruction"] = self.reconstruction * F.mse_loss(decoded, inputs)
         return terms
 
     def _decoded(self, z: Tensor, x: Tensor) -> Tensor:
@@ -129,6 +130,9 @@ def vir(
 ) -> VIR:
     """Build the training step of variational imbalanced regression; the model gets a variational head.
 
+    Wang and Wang, *Variational Imbalanced Regression* (NeurIPS 2023): z ~ N(μ̃, Σ̃), whose statistics are smoothed over
+    neighbouring bins, and p(y | z) = ∫ N(y; m, s²) p(m, s² | z) dm ds², p(m, s² | z) normal-inverse-gamma.
+
     Args:
         y_train: ``(n,)`` training labels, target units.
         bins: bins of the target.
@@ -144,6 +148,9 @@ def vir(
         window: number of bins the smoothing kernel covers, odd.
         sigma: σ of the kernel in bins.
         momentum: weight of past epochs in the running statistics, from 0 to 1.
+
+    Shape:
+        the step takes inputs ``(B, ...)`` and labels ``(B,)``, and gives scalar terms.
     """
     attach_head(model, {"kind": "variational"}, y_train)
     weights = density_weights(y_train, bins, power=power, density=LDS() if density is None else density)

@@ -12,13 +12,15 @@ from tailwise._part import Part
 class BSAM:
     """Balanced sharpness-aware minimisation (BSAM): two gradients of a re-weighted loss per step.
 
-    Liu et al., *BSAM* (ICCV 2025): with the gradient g of the re-weighted loss L_w at θ, step with the gradient at
-    θ + ρ g / ‖g‖. Both gradients are those of the re-weighted loss; with a loss without weights it is sharpness-aware
-    minimisation.
+    Liu et al., *BSAM* (ICCV 2025): θ ↦ θ - η ∇L_w(θ + ρ g / ‖g‖), with the gradient g = ∇L_w(θ) of the re-weighted loss
+    L_w and the learning rate η; with a loss without weights it is sharpness-aware minimisation.
 
     Args:
         optimizer: any torch optimizer; it takes the step.
         rho: ρ, length of the ascent, above 0 (the authors: 0.2 for AgeDB, 0.05 for IMDB-WIKI).
+
+    Shape:
+        parameters ``(...)`` of any shape; the closure of ``step`` repeats the pass of a batch ``(B,)``.
 
     Example:
         >>> theta = torch.tensor([3.0], requires_grad=True)

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from matplotlib.ticker import MaxNLocator
+
 from tailwise._numbers import number
 from tailwise.report.drawing import INK, OTHER, OURS, drawing, short
 
@@ -68,6 +70,7 @@ def score_chart(trials: Sequence[ShownTrial], vanilla: float, what: str, target:
         axes.axhline(vanilla, color=INK, linewidth=1.0, linestyle=":", label=plain)
         places = [trial.number for trial, _ in scored]
         axes.step(places, steps, where="post", color=OURS, linewidth=1.6, label="lowest so far within the limit")
+        axes.xaxis.set_major_locator(MaxNLocator(8, integer=True, min_n_ticks=1))
         axes.set_xlabel("trial")
         drawn.title(f"{what} ({target})")
         drawn.legend()

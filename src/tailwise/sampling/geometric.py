@@ -56,6 +56,8 @@ class GeometricSMOTE(Resampler):
     are drawn from either row, and the target is the mean of both rows' targets, weighted by the distance to the other
     row as in :class:`SMOTER`.
 
+    x = x_i + ‖x_j - x_i‖ e with ‖e‖ ≤ 1, and y = (d_j y_i + d_i y_j) / (d_i + d_j).
+
     Args:
         k: number of nearest neighbours in the bump; one of them is drawn.
         truncation: in [-1, 1]; 0 is the whole ball, 1 its half with the neighbour, -1 the other half.
@@ -76,6 +78,9 @@ class GeometricSMOTE(Resampler):
         threshold: relevance from which a row is rare, in (0, 1] (see the note at
             :func:`tailwise.sampling.pools.find_bumps`).
         random_state: whole number, generator, or ``None`` for a different draw each time.
+
+    Shape:
+        ``fit_resample(X, y)``: ``(n, p)`` and ``(n,)`` to ``(m, p)`` and ``(m,)``.
 
     Raises:
         InputError: from ``fit_resample``, missing values, parameters that are not allowed.

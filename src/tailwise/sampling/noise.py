@@ -80,8 +80,8 @@ class GaussianNoise(Resampler):
     """Copies of rare rows with Gaussian noise; common rows are under-sampled.
 
     Branco, Torgo and Ribeiro, *Pre-processing approaches for imbalanced distributions in regression* (Neurocomputing
-    2019): x + N(0, (noise sd_x)²) in each numeric column, y + N(0, (noise sd_y)²), nominal values by their frequency;
-    frequencies and standard deviations are those of the row's rare bump.
+    2019): x = x_i + N(0, (noise sd_x)²) in each numeric column, y = y_i + N(0, (noise sd_y)²), nominal values by
+    their frequency; frequencies and standard deviations are those of the row's rare bump.
 
     Args:
         noise: in standard deviations, above 0.
@@ -98,6 +98,9 @@ class GaussianNoise(Resampler):
         threshold: relevance from which a row is rare, in (0, 1] (see the note at
             :func:`tailwise.sampling.pools.find_bumps`).
         random_state: whole number, generator, or ``None`` for a different draw each time.
+
+    Shape:
+        ``fit_resample(X, y)``: ``(n, p)`` and ``(n,)`` to ``(m, p)`` and ``(m,)``.
 
     Raises:
         InputError: from ``fit_resample``, missing values, parameters that are not allowed.

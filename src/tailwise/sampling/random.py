@@ -22,6 +22,7 @@ class RandomOverSampler(Resampler):
 
     With ``by="relevance"`` copies of the rows of rare bumps are drawn with replacement: Branco, Torgo and Ribeiro,
     *Pre-processing approaches for imbalanced distributions in regression* (Neurocomputing 2019).
+    With ``strategy="balance"`` a rare bump b has n_b ↦ n / k rows, n the rows and k the bumps of the table.
 
     With ``by="bins"``, a definition of tailwise, rows in rare bins of the target are copied, without a relevance: bin b
     gets n_b min((p_max / p_b)^power, most) rows, where n_b is the number of its rows and p_b its density, n_b or the
@@ -44,6 +45,9 @@ class RandomOverSampler(Resampler):
         bins: for bins: bins of the target; ``Bins.auto(y)`` if not given.
         density: for bins: smooths the counts over neighbouring bins; ``None`` takes the counts.
         random_state: whole number, generator, or ``None`` for a different draw each time.
+
+    Shape:
+        ``fit_resample(X, y)``: ``(n, p)`` and ``(n,)`` to ``(m, p)`` and ``(m,)``.
 
     Raises:
         InputError: from ``fit_resample``, parameters that are not allowed, factors for bumps that do not exist, a
@@ -105,6 +109,8 @@ class RandomUnderSampler(Resampler):
 
     Torgo, Ribeiro, Pfahringer and Branco, *SMOTE for regression* (EPIA 2013)
 
+    With ``strategy="balance"`` a common bump b has n_b ↦ n / k rows, n the rows and k the bumps of the table.
+
     Args:
         strategy: as in :class:`RandomOverSampler`.
         relevance: an importance from 0 to 1 of each target value, rare from ``threshold`` on; as in
@@ -112,6 +118,9 @@ class RandomUnderSampler(Resampler):
         which: as in :class:`RandomOverSampler`.
         threshold: as in :class:`RandomOverSampler`.
         random_state: as in :class:`RandomOverSampler`.
+
+    Shape:
+        ``fit_resample(X, y)``: ``(n, p)`` and ``(n,)`` to ``(m, p)`` and ``(m,)``.
 
     Raises:
         InputError: from ``fit_resample``, parameters that are not allowed, factors for bumps that do not exist.

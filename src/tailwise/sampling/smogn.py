@@ -22,6 +22,8 @@ class SMOGN(Resampler):
     its bump, the new row is made as by :class:`SMOTER`; if not, as by :class:`GaussianNoise`, with noise of ``noise``
     standard deviations or of half that median, whichever is less.
 
+    x = x_i + u (x_j - x_i) where d_ij < median_k d_ik / 2, x = x_i + N(0, (noise sd_x)²) elsewhere.
+
     Args:
         k: number of nearest neighbours; one of them is drawn.
         noise: in standard deviations of the bump, above 0.
@@ -41,6 +43,9 @@ class SMOGN(Resampler):
         threshold: relevance from which a row is rare, in (0, 1] (see the note at
             :func:`tailwise.sampling.pools.find_bumps`).
         random_state: whole number, generator, or ``None`` for a different draw each time.
+
+    Shape:
+        ``fit_resample(X, y)``: ``(n, p)`` and ``(n,)`` to ``(m, p)`` and ``(m,)``.
 
     Raises:
         InputError: from ``fit_resample``, missing values, parameters that are not allowed.

@@ -62,6 +62,9 @@ class SMOTER(Resampler):
 
     Torgo, Ribeiro, Pfahringer and Branco, *SMOTE for regression* (EPIA 2013)
 
+    x = x_i + u (x_j - x_i) with u ~ U(0, 1), and y = (d_j y_i + d_i y_j) / (d_i + d_j), d the distances of the new row
+    to row i and neighbour j.
+
     Args:
         k: number of nearest neighbours; one of them is drawn.
         distance: ``"heom"`` (differences over the range of a column, 1 between different nominal values), ``"hvdm"``
@@ -82,6 +85,9 @@ class SMOTER(Resampler):
         threshold: relevance from which a row is rare, in (0, 1] (see the note at
             :func:`tailwise.sampling.pools.find_bumps`).
         random_state: whole number, generator, or ``None`` for a different draw each time.
+
+    Shape:
+        ``fit_resample(X, y)``: ``(n, p)`` and ``(n,)`` to ``(m, p)`` and ``(m,)``.
 
     Raises:
         InputError: from ``fit_resample``, missing values, parameters that are not allowed.

@@ -22,7 +22,7 @@ class DensityResampler(Resampler):
 
     With ``by="distance"`` rows are added, drawn with replacement in proportion to φ², and left out, drawn without
     replacement in proportion to (1 - φ)². With ``by="ratio"`` each row appears ⌊r⌋ or ⌈r⌉ times, r on average and
-    n rows in total, with r the ratio q / p over its mean.
+    n rows in total, with r_i ∝ q(y_i) / p(y_i), of mean 1.
 
     Args:
         by: ``"distance"`` or ``"ratio"``.
@@ -33,6 +33,9 @@ class DensityResampler(Resampler):
         over: by distance, rows added, as a fraction of n.
         under: by distance, rows left out, as a fraction of n, at most 1.
         random_state: whole number, generator, or ``None`` for a different draw each time.
+
+    Shape:
+        ``fit_resample(X, y)``: ``(n, p)`` and ``(n,)`` to ``(m, p)`` and ``(m,)``.
 
     Raises:
         InputError: from ``fit_resample``, parameters that are not allowed.

@@ -17,7 +17,7 @@ class WERCS(Resampler):
     """Relevance-weighted over- and under-sampling: rows are drawn in proportion to φ, without a threshold.
 
     Branco, Torgo and Ribeiro, *Pre-processing approaches for imbalanced distributions in regression* (Neurocomputing
-    2019)
+    2019): P(copy i) ∝ φ(y_i), P(leave out i) ∝ 1 - φ(y_i).
 
     Args:
         over: rows added, as a fraction of n; drawn with replacement with probabilities in proportion to φ.
@@ -31,6 +31,9 @@ class WERCS(Resampler):
             (y, φ), or any function of the labels; ``None`` takes the relevance from a box plot of the labels.
         which: ends of the target that the automatic relevance covers, ``"both"``, ``"low"`` or ``"high"``.
         random_state: whole number, generator, or ``None`` for a different draw each time.
+
+    Shape:
+        ``fit_resample(X, y)``: ``(n, p)`` and ``(n,)`` to ``(m, p)`` and ``(m,)``.
 
     Raises:
         InputError: from ``fit_resample``, parameters that are not allowed; with noise, missing values.

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs, InitProcessGroupKwargs
 from accelerate.state import AcceleratorState
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from tailwise._checks import InputError
@@ -71,7 +72,7 @@ class Training:
         method: Method,
         model: nn.Module,
         batches: BatchSource,
-        y_train: Any,
+        y_train: ArrayLike,
         *,
         bins: Bins | BinGrid | OutputBins | LabelDensity | None,
         validate: Validate,

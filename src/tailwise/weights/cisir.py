@@ -17,7 +17,7 @@ _MARGIN = 1e-3
 def cisir_weights(
     y_train: ArrayLike | LabelDensity, *, alpha: float = 2.0, bandwidth: float | None = None
 ) -> GridWeights:
-    """Weights proportional to (1 - p^α)^(1/α), mean 1 over the training rows.
+    """CISIR: weights w(y) ∝ (1 - p(y)^α)^(1/α), mean 1 over the training rows.
 
     CISIR (arXiv 2509.16339): p is the Gaussian kernel density of the label over its maximum plus 0.001, for labels in
     standard deviations. α = 1 falls linearly with the density; a larger α keeps weights near the largest until the

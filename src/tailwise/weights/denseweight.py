@@ -20,7 +20,9 @@ def dense_weights(
     floor: float = 1e-6,
     compat: Compat = "paper",
 ) -> GridWeights:
-    """DenseWeight: max(1 - α p'(y), ε) over its mean on the training rows; p' is the label density scaled to [0, 1].
+    """DenseWeight: weights that fall linearly with the label density, mean 1 over the training rows.
+
+    w(y) ∝ max(1 - α p'(y), ε), p' the label density scaled to [0, 1].
 
     Steininger et al., *Density-based weighting for imbalanced regression* (Machine Learning 2021). The Gaussian kernel
     density is computed on a grid of 4,096 nodes and scaled by its lowest and highest value there.

@@ -15,7 +15,7 @@ from tailwise.weights.on_grid import GridWeights, scaled_grid_weights
 def density_ratio_weights(
     y_train: ArrayLike | LabelDensity, *, target: Declared | None = None, bandwidth: float | Rule | None = None
 ) -> GridWeights:
-    """Weights proportional to q(y) / p(y), mean 1 over the training rows, for a declared density q of labels.
+    """Weights w(y) ∝ q(y) / p(y), mean 1 over the training rows, for a declared density q of labels.
 
     Ratio relevance of :class:`tailwise.labels.density_relevance.DensityRelevance` (arXiv 2506.01486).
 
