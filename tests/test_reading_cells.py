@@ -322,6 +322,12 @@ class TestTextThatLooksLikeNumbers:
         assert task.schema.unused["a"] == f"identifier: nearly every value occurs once, e.g. '{uuids[0]}'"
         assert not any("look like" in note for note in task.notes)
 
+    def test_more_than_six_notes_end_in_the_names_of_the_other_columns(self):
+        cells = [f"{v:.0f} kg" for v in np.resize(PRICES[:50], N)]
+        notes = prepare(base(**{f"b{i}": cells for i in range(8)}), "y").notes
+        assert sum("look like numbers" in note for note in notes) == 6
+        assert "and 2 more notes on cells of 'b6', 'b7'" in notes
+
     def test_infinite_cells_are_noted(self):
         b = RNG.normal(size=N)
         b[[3, 9]] = np.inf, -np.inf
