@@ -369,6 +369,15 @@ class TestCategories:
         task = prepare(str(tmp_path / "t.csv"), "y", nominal=["zip"])
         assert task.schema.seen["zip"].levels == tuple(f"{i:03}" for i in range(7))
 
+    def test_categories_in_several_spellings_are_noted(self):
+        colours = np.resize(["red", "Red", "dark  blue", "dark blue", "green", "red"], N)
+        notes = [note for note in prepare(base(c=colours), "y").notes if "'c'" in note]
+        assert notes == [
+            "column 'c' has category 'red' (40 rows) also as 'Red' (20), and 1 more in several spellings: if they are "
+            "the same, write them alike"
+        ]
+        assert prepare(base(c=np.resize(["red", "blue"], N)), "y").notes == prepare(base(), "y").notes
+
     def test_na_beside_empty_cells_is_a_category_and_told(self):
         country = RNG.choice(["NA", "DE", "FR", None], N)
         task = prepare(base(country=country), "y")

@@ -57,9 +57,10 @@ class TestFields:
     def test_short_rows_are_told(self, tmp_path):
         frame, notes = read_with_notes(written(tmp_path, "a,b,y\n1,2,3\n4,5\n\n6,7,8\n9\n"))
         assert frame["y"].isna().tolist() == [False, True, False, True]
-        assert notes == [
-            "2 rows have fewer cells than there are columns, the first is row 2; their last cells are empty"
-        ]
+        assert notes == ["2 rows have fewer cells than there are columns, the first is row 2; the last cells are empty"]
+
+        _, notes = read_with_notes(written(tmp_path, "a,y\n1,2\n4\n"))
+        assert notes == ["1 row has fewer cells than there are columns, the first is row 2; the last cells are empty"]
 
     @pytest.mark.parametrize("separator", [";", "\t", "|"])
     def test_separators_are_recognised(self, tmp_path, separator):

@@ -124,7 +124,22 @@ def notes_on_cells(series: pd.Series, kind: Kind, reading: Reading) -> list[str]
             f"{int(text.isna().sum()):,} empty ones: the former are a category of their own; if they are missing, pass "
             f"`missing={column}={text[words].iloc[0]}`"
         ]
-    return []
+    return _note_on_spellings(text)
+
+
+def _note_on_spellings(text: pd.Series) -> list[str]:
+    """Return a note on categories that differ in capitals or inner spaces alone; none if all are different words."""
+    counts = text.value_counts()
+    alike = counts.groupby([" ".join(str(cell).lower().split()) for cell in counts.index], sort=False)
+    several = [list(cells.index) for _, cells in alike if len(cells) > 1] if alike.ngroups < len(counts) else []
+    if not several:
+        return []
+    first, second = several[0][:2]
+    others = f", and {len(several) - 1:,} more in several spellings" if several[1:] else ""
+    return [
+        f"column {shown(text.name)} has category {shown(first)} ({counts[first]:,} rows) also as {shown(second)} "
+        f"({counts[second]:,}){others}: if they are the same, write them alike"
+    ]
 
 
 def reason_of_identifier(series: pd.Series) -> str:

@@ -114,7 +114,8 @@ def lookalikes(series: pd.Series) -> Lookalikes | None:
     if not len(texts) or np.mean([_has_shape(cell) for cell in sample] | are_dates(sample)) < _LEAST_OF_SAMPLE:
         return None
     shapes = np.array([shape_of(str(cell)) for cell in texts], dtype=object)
-    shapes[(shapes != "number") & are_dates(texts)] = "date"
+    may_be_date = ~np.isin(shapes, ("number", "marked"))
+    shapes[np.flatnonzero(may_be_date)[are_dates(texts[may_be_date])]] = "date"
     n = counts.to_numpy()
     sizes = [int(n[np.isin(shapes, family)].sum()) for family in _FAMILIES]
     best = int(np.argmax(sizes))

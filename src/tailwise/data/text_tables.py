@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from tailwise._checks import InputError, quoted, shown
+from tailwise._numbers import counted
 
 SEPARATORS = (",", ";", "\t", "|")
 Opener = Callable[[], TextIO]
@@ -85,8 +86,8 @@ def read_text_table(
         notes.append(f"rows end in a stray {separator!r}, the first is row {fields.first_long:,}; it is left out")
     if fields.n_short:
         notes.append(
-            f"{fields.n_short:,} rows have fewer cells than there are columns, the first is row "
-            f"{fields.first_short:,}; their last cells are empty"
+            f"{counted(fields.n_short, 'row')} {'has' if fields.n_short == 1 else 'have'} fewer cells than there are "
+            f"columns, the first is row {fields.first_short:,}; the last cells are empty"
         )
     source = opened if not (fields.first_long or shift) else _trimmed(opened, separator, len(names), int(shift))
     return _typed(source, separator, names, set(text), padded=fields.padded), notes
