@@ -89,6 +89,17 @@ class TestOddCells:
         with pytest.raises(InputError, match=message):
             prepare(base(), "y", **options)
 
+    @pytest.mark.parametrize(("word", "noted"), [("?", True), ("-", True), ("#N/A", False), ("none", True)])
+    def test_yes_and_no_may_have_missing_cells(self, word, noted):
+        cells = np.resize(["yes", "No", word], N)
+        task = prepare(base(b=cells), "y")
+        assert kinds(task)["b"] == "boolean"
+        note = f"column 'b' holds true and false; 40 of 120 cells are read as missing, e.g. {word!r} in row 3"
+        assert any(note in one for one in task.notes) == noted
+        read = Schema.from_json(task.schema.to_json()).features(base(b=cells))["b"]
+        assert read.isna().sum() == 40
+        assert read[:2].tolist() == [1.0, 0.0]
+
 
 class TestNumbers:
     @pytest.mark.parametrize(

@@ -182,7 +182,7 @@ def as_booleans(series: pd.Series, reading: Reading = PLAIN) -> pd.Series:
         wrong = values.notna() & ~values.isin([0, 1])
     else:
         text = as_text(series).astype("string").str.lower()
-        text = text.mask(text.isin([word.lower() for word in NA_WORDS]) | reading.is_missing(series))
+        text = text.mask(text.isin(MISSING | TOLD_MISSING) | reading.is_missing(series))
         values = pd.Series(pd.NA, index=series.index, dtype="Float64")
         values = values.mask(text.isin(_TRUE | {"1"}), 1.0).mask(text.isin(_FALSE | {"0"}), 0.0)
         wrong = text.notna() & values.isna()

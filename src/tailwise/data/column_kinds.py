@@ -74,8 +74,10 @@ def recognise(series: pd.Series, rules: CellRules = NO_RULES, *, forced: Kind | 
         return Recognised(forced or "numeric", reading)
     texts = counts.index.to_numpy(dtype=object)
     lower = {str(text).lower() for text in texts}
-    if forced is None and any(lower <= pair for pair in _PAIRS):
-        return Recognised("boolean", reading)
+    words = lower & (MISSING | TOLD_MISSING)
+    if forced is None and lower > words and any(lower - words <= pair for pair in _PAIRS):
+        told = [text for text in texts if str(text).lower() in words and text not in NA_WORDS]
+        return Recognised("boolean", reading, note=note_on_odd_cells(series, told, "true and false"))
     if forced in (None, "numeric"):
         numeric = _as_numeric(series, counts, reading, rules, forced=forced is not None)
         if numeric is not None:
