@@ -84,7 +84,7 @@ def test_a_model_folder_of_media(tmp_path, kind):
 @pytest.mark.slow
 @pytest.mark.parametrize("model", COMMANDS)
 def test_one_thread_and_two_in_processes_of_their_own(toy, tmp_path, model):
-    table = pd.concat([toy] * 8).assign(price=lambda t: t["price"] + 0.01 * np.arange(len(t)))  # several batches
+    table = pd.concat([toy] * 2).assign(price=lambda t: t["price"] + 0.01 * np.arange(len(t)))  # several batches
     table.to_csv(tmp_path / "t.csv", index=False)
     commands = (
         ["train", "t.csv", "-t", "price", *COMMANDS[model], "-o", "r"],

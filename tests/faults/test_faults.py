@@ -273,7 +273,7 @@ def test_predicting_maps(warm, scenes, tmp_path):
     operations = operations_of(warm, folder, command)
     whole = files_in(folder / "p")
     assert len(whole) == len(earlier) + 1
-    for fault, at in places(operations, 9):
+    for fault, at in places(operations, 6):
         folder = fresh_copy(first, tmp_path / "f", with_run=True)
         ended = warm.run(folder, command, fault, at)
         where = f"{fault} at {at}, {operations[at]}: {ended['printed']}"
