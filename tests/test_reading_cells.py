@@ -324,6 +324,17 @@ class TestTextThatLooksLikeNumbers:
             task = prepare(base(b=cells), "y")
             assert not any("look like" in note for note in (*task.notes, *task.schema.notes_on_unused()))
 
+    @pytest.mark.parametrize(
+        ("write", "message"),
+        [
+            ("{:.2f} kg", "they look like numbers: write them all as plain numbers"),
+            ("A{:.0f}", "it looks like a column of categories or texts: choose a numeric column"),
+        ],
+    )
+    def test_a_target_of_text_that_looks_like_numbers_is_refused_with_the_way_out(self, write, message):
+        with pytest.raises(InputError, match=f"target 'y' must be numeric, but 120 of 120 cells are not, .*{message}"):
+            prepare(base().assign(y=[write.format(v) for v in PRICES]), "y")
+
     def test_uuids_seasons_and_few_levels_have_no_note(self):
         rng = np.random.default_rng(5)
         uuids = [str(uuid.UUID(bytes=rng.bytes(16))) for _ in range(N)]
