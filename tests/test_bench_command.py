@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import pytest
 
@@ -61,6 +62,25 @@ class TestToy:
 
 
 class TestRun:
+    def test_preparing_says_once_how_a_table_was_read(self, capsys, uci, tmp_path):
+        data = shutil.copytree(uci / "data", tmp_path / "data")
+        header, *lines = (data / "abalone.csv").read_text().splitlines()
+        (data / "abalone.csv").write_text("\n".join([header, *(f"{line}," for line in lines)]))
+        assert run(["bench", "prepare", "uci-dir", "--data", str(data), "--out", str(tmp_path / "prepared")]) == 0
+        (note,) = capsys.readouterr().err.splitlines()
+        assert note.startswith("note: abalone.csv: rows end in a stray ','")
+
+    @pytest.mark.slow
+    def test_says_once_what_is_no_input(self, capsys, uci, tmp_path):
+        data, prepared = shutil.copytree(uci / "data", tmp_path / "data"), str(tmp_path / "prepared")
+        header, *lines = (data / "abalone.csv").read_text().splitlines()
+        (data / "abalone.csv").write_text("\n".join([f"{header},same", *(f"{line},1" for line in lines)]))
+        assert run(["bench", "prepare", "uci-dir", "--data", str(data), "--out", prepared]) == 0
+        words = ["bench", "run", "uci-dir", "--data", prepared, "--out", str(tmp_path / "results"), "-m", "vanilla"]
+        assert run([*words, *TINY]) == 0
+        notes = [line for line in capsys.readouterr().err.splitlines() if line.startswith("note: ")]
+        assert notes == ["note: uci-dir-abalone: column 'same' is not an input: '1' in every training row"]
+
     def test_results_stand_beside_the_published_numbers(self, uci, capsys):
         capsys.readouterr()
         assert run(["bench", "table", str(uci / "results")]) == 0

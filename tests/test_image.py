@@ -15,11 +15,17 @@ from PIL import Image
 from torch import nn
 
 from media_tables import save_bert, save_resnet, save_vit
-from tailwise import Bins, InputError, compose
+from tailwise import Bins, InputError, compose, prepare
+from tailwise.distributions.decisions import Decision
+from tailwise.experiment.fit import fit
+from tailwise.experiment.spec import Experiment
 from tailwise.heads.point import Regressor
 from tailwise.modalities.encoders import MediaEncoder
 from tailwise.modalities.image import CONFIGURATIONS, ImageEncoder, SmallCNN, image_encoder, image_encoder_from
 from tailwise.modalities.image_files import ImageReader, check_images
+from tailwise.runs.labelled_rows import labelled_rows
+from tailwise.runs.predicted_table import Asked, PredictedPieces
+from tailwise.training.recipe import Recipe
 
 RNG = np.random.default_rng(0)
 
@@ -423,3 +429,35 @@ def test_images_of_12_bits_keep_their_grey_levels(tmp_path):
     assert np.array_equal(ImageReader.fit("path", frame, mode="L", bits=16).read(frame)[:, 0], pixels >> 8)
     Image.fromarray(np.full((16, 16), 60_000, np.uint16)).save(paths[0])
     assert reader.read(frame)[0].min() == 255
+
+
+def test_images_brighter_than_those_looked_at_are_told_once(tmp_path, monkeypatch):
+    """One training image decides on the bits, and three other images use more."""
+    rng = np.random.default_rng(0)
+    monkeypatch.setattr("tailwise.modalities.image_files._LOOKED_AT", 1)
+    labels, lines = rng.exponential(3, 60), ["path,y"]
+    for i, y in enumerate(labels):
+        grey = rng.integers(1024, 4096, (8, 8))
+        grey[0, 0] = 9_000 if i in (20, 40, 59) else 4_095
+        Image.fromarray(grey.astype(np.uint16)).save(tmp_path / f"{i}.png")
+        lines.append(f"{i}.png,{y}")
+    (tmp_path / "t.csv").write_text("\n".join(lines))
+    (tmp_path / "dark.csv").write_text("\n".join(lines[:20]))
+    task = prepare(tmp_path / "t.csv", "y", image=["path"])
+    experiment = Experiment("vanilla", params={"image": {"width": 2}}, recipe=Recipe(epochs=1, device="cpu"))
+    model = fit(task, experiment)
+    (note,) = [note for note in task.notes if "brighter" in note]
+    assert note.startswith("images of column 'path': 3 of 60 images brighter than 12 bits and clipped there, e.g. ")
+    assert note.endswith("train with `image.bits=14`")
+    fit(task, experiment)
+    assert sum("brighter" in note for note in task.notes) == 1
+    rows = labelled_rows(model, str(tmp_path / "t.csv"), drop=False)
+    assert sum("3 of 60 images" in note for note in rows.notes) == 1
+    assert not any("brighter" in note for note in labelled_rows(model, str(tmp_path / "dark.csv"), drop=False).notes)
+    pieces = PredictedPieces(model, Asked(Decision()))
+    for start in (0, 30):
+        pieces.of(rows.frame[start : start + 30])
+    assert sum("3 of 60 images" in note for note in pieces.notes) == 1
+    whole = prepare(tmp_path / "t.csv", "y", image=["path"])
+    fit(whole, Experiment("vanilla", params={"image": {"width": 2, "bits": 14}}, recipe=Recipe(epochs=1, device="cpu")))
+    assert not any("brighter" in note for note in whole.notes)

@@ -3,6 +3,8 @@
 import errno
 import json
 import os
+import re
+import socket
 import subprocess
 import sys
 import textwrap
@@ -148,12 +150,36 @@ class TestLock:
                 pass
         assert not (tmp_path / LOCK).exists()
 
-    def test_resuming_a_living_run(self, trained, tmp_path):
+    def test_resuming_a_living_run(self, trained, tmp_path, capsys):
         out = tmp_path / "r"
         start_run(out, {"target": "price"})
         command = ["train", str(trained / "toy.csv"), *LINEAR, "-o", str(out), "--resume"]
         with locked_by_another(out):
             assert run(command) == 2
+        assert "is being written by another process" in capsys.readouterr().err.splitlines()[-1]
+
+    def test_a_benchmark(self, tmp_path, capsys):
+        data, out = str(tmp_path / "data"), tmp_path / "out"
+        with locked_by_another(out):
+            assert run(["bench", "run", "agedb-dir", "--data", data, "--out", str(out)]) == 2
+        assert "is being written by another process" in capsys.readouterr().err.splitlines()[-1]
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no flock")
+    def test_a_file_system_without_flock(self, tmp_path, monkeypatch):
+        def no_flock(*_):
+            raise OSError(errno.ENOSYS, "not implemented")
+
+        monkeypatch.setattr("fcntl.flock", no_flock)
+        folder = tmp_path / "a"
+        with locked(folder):  # without a warning: the suite makes them errors
+            holder = (folder / LOCK).read_text()
+            assert str(os.getpid()) in holder
+        assert not folder.exists()
+        folder.mkdir()
+        (folder / LOCK).write_text(holder.replace(socket.gethostname(), "another-machine"))
+        with pytest.raises(InputError, match=f"another process.*remove {re.escape(LOCK)}"), locked(folder):
+            pass
+        assert (folder / LOCK).exists()
 
     def test_inside_the_same_process(self, tmp_path):
         with locked(tmp_path / "a" / "b"), locked(tmp_path / "a" / "b"):

@@ -282,12 +282,13 @@ class TestSlowRequests:
     def test_a_request_has_a_total_time(self, runs, monkeypatch):
         monkeypatch.setattr("tailwise.serve.handler._MOST_SECONDS", 0.3)
         with serving(runs) as server, socket.create_connection(("127.0.0.1", server.server_port), timeout=10) as client:
-            started = time.monotonic()
-            with contextlib.suppress(OSError):
+            sent = 0
+            with contextlib.suppress(OSError):  # the server closes the connection
                 for _ in range(100):
                     client.sendall(b"G")
+                    sent += 1
                     time.sleep(0.05)
-            assert client.recv(100) in (b"", b"HTTP/1.1 408") or time.monotonic() - started < 5
+        assert sent < 100
 
     def test_a_connection_answers_several_requests(self, runs):
         with serving(runs) as server:

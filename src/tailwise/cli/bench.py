@@ -67,9 +67,11 @@ def prepare(
     Example:  tailwise bench prepare agedb-dir --data downloads/agedb --out prepared/agedb
     """
     from tailwise.bench.protocols import protocol_named
-    from tailwise.cli.show import print_line
+    from tailwise.cli.show import notes, print_line, warnings_as_notes
 
-    record = protocol_named(protocol).prepare(data, out)
+    with warnings_as_notes() as warned:
+        record = protocol_named(protocol).prepare(data, out)
+    notes(warned)
     for table in record["tables"].values():
         counts = " / ".join(f"{n:,}" for n in table["rows"].values())
         print_line(f"{out / table['file']}: {counts} rows to train / validate / test. Split {table['split']}.")
@@ -130,6 +132,7 @@ def run(
     from tailwise.cli.show import notes
     from tailwise.cli.show_benchmark import failures, show_tables
     from tailwise.cli.show_progress import follow
+    from tailwise.compare.plan import notes_on_tables
     from tailwise.runs.lock import locked
 
     chosen = protocol_named(protocol)
@@ -146,6 +149,7 @@ def run(
         methods = method or chosen.methods
         cells = protocol_cells(chosen, data, methods, seeds=seeds, settings=changes, out=out, select=select)
         mark(out, chosen, cells)
+        notes(notes_on_tables(cells))
         known = sum(is_known(cell, out / CELLS) for cell in cells)
         results = follow(run_cells(cells, out / CELLS, jobs=jobs, backend=backend), cells, jobs=jobs, known=known)
         tables = tables_of(chosen, out, [(cell, result) for cell, result in results if "error" in result])

@@ -69,6 +69,8 @@ def compare(
     """
     from tailwise._files import write_text
     from tailwise._parallel import check_parallel
+    from tailwise.cli.flags import with_flags
+    from tailwise.cli.show import notes
     from tailwise.cli.show_comparison import print_comparison
     from tailwise.cli.show_progress import follow
     from tailwise.compare.compared_scores import WHERE
@@ -77,7 +79,7 @@ def compare(
     from tailwise.compare.conclusions import conclusions, of_tables
     from tailwise.compare.entries import default_methods, default_models, entries_of
     from tailwise.compare.grid import read_cell, run_grid
-    from tailwise.compare.plan import plan_cells
+    from tailwise.compare.plan import notes_on_tables, plan_cells
     from tailwise.report.compare_page import compare_page
     from tailwise.runs.lock import locked
 
@@ -120,8 +122,10 @@ def compare(
     tables = parse_targets(data, target)
     cells = plan_cells(tables, entries, choices=choices, seeds=n_seeds, folds=folds, rows=cost.rows)
     folder = out or Path("runs") / f"compare-{cells[0].table}"
+    on_tables = notes_on_tables(cells)
     with locked(folder):
         results_folder = open_comparison(folder)
+        notes(on_tables)
         known = sum(read_cell(cell, results_folder) is not None for cell in cells)
         results = follow(run_grid(cells, results_folder, jobs=jobs, backend=backend), cells, jobs=jobs, known=known)
         comparison = compare_grid(results, base, folder=results_folder)
@@ -132,6 +136,7 @@ def compare(
             conclusions=conclusions(comparison, undecided=False),
             of_tables=of_tables(comparison, undecided=False),
             scores=WHERE,
+            notes=[with_flags(note) for note in on_tables],
         )
         write_text(folder / PAGE, page)
     print_comparison(comparison, trainings=len(results), page=folder / PAGE)

@@ -129,11 +129,14 @@ def _density(text: str, targets: Sequence[str]) -> Any:
                 return low, high
         raise InputError(f"{_DENSITY}, with LOW below HIGH, got {text!r}")
     if kind == "labels" and colon:
+        from tailwise.cli.show import notes
         from tailwise.data.source import load_source
         from tailwise.data.targets import target_rows
 
-        frame = load_source(rest).rows.frame()
-        return target_rows(frame, targets, drop=True)[0]
+        source = load_source(rest)
+        labels = target_rows(source.rows.frame(), targets, drop=True)[0]
+        notes([f"--density table: {note}" for note in source.notes])
+        return labels
     raise InputError(f"{_DENSITY}, got {text!r}")
 
 

@@ -53,6 +53,8 @@ def diagnose(
 
     Example:  tailwise diagnose houses.csv --target price --html diagnosis.html
     """
+    from dataclasses import replace
+
     from tailwise._files import write_json, write_text
     from tailwise.cli.out_file import check_out_file
     from tailwise.cli.show import notes, print_line
@@ -83,7 +85,8 @@ def diagnose(
     choices |= media or {}
     source = load_whole(data, text=nominal or ())
     diagnosis = diagnose_table(source.rows.frame(), target, **choices, quick_model=not no_model, data=data)
-    notes([*source.notes, *diagnosis.notes])
+    diagnosis = replace(diagnosis, notes=(*source.notes, *diagnosis.notes))
+    notes(list(diagnosis.notes))
     if out is not None:
         write_json(out, {"data": {"name": source.name, "sha256": source.sha256}, **diagnosis.to_json()})
     if html is not None:

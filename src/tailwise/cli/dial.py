@@ -90,10 +90,10 @@ def dial(
         reference=fits,
     )
     curve = trade_off(y, own.select(fits), of_labels, regions, weight=counts)
-    given, cells = (rows.pred, rows.kept) if new is None else new
+    given, cells, of_new = (rows.pred, rows.kept, list[str]()) if new is None else new
     predictive = own if new is None else conditional.predictive(given)
     frame = None if out is None else _decided(predictive, of_labels, given, decision, questions, cells)
-    show.notes(rows.notes + remarks)
+    show.notes(rows.notes + remarks + of_new)
     where = f"{data}: MAE on {len(y):,} rows" + ("" if reference is None else f" with {reference}")
     show.out.print(trade_off_table(curve, title=where, as_given=(y, pred, regions), weight=counts))
     if out is not None and frame is not None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 def evaluate(
     run: options.Run,
     data: options.DataOrParts,
-    out: Annotated[Path | None, options.out("Also write the metrics to this JSON file.")] = None,
+    out: Annotated[Path | None, options.out("Also write metrics and unseen values to this JSON file.")] = None,
     ignore_extra: options.IgnoreExtra = False,
     drop_missing_target: options.DropMissingTarget = False,
     seed: options.Seed = 0,
@@ -27,7 +27,7 @@ def evaluate(
     from tailwise._checks import InputError
     from tailwise._files import write_json
     from tailwise.cli.out_file import check_out_file
-    from tailwise.cli.show import notes, region_table
+    from tailwise.cli.show import note_on_all_columns, notes, region_table
     from tailwise.cli.show import out as console
     from tailwise.cli.show_leaderboard import error_unit, outputs_table
     from tailwise.experiment.evaluate import measure, predict_rows
@@ -45,14 +45,14 @@ def evaluate(
     model = FittedModel.load(folder)
     targets = model.schema.targets
     rows = labelled_rows(model, data, drop=drop_missing_target, ignore_extra=ignore_extra)
-    notes(rows.notes)
+    notes(rows.notes + ([] if out is not None else note_on_all_columns(rows.unseen, "--out")))
     predicted = predict_rows(model, rows.frame, rows.y, ignore_extra=True, weight=rows.weight)
     predicted = replace(predicted, row=rows.row)
     evaluation = measure(model, predicted, model.shots, model.relevance, seed=seed)
     notes(list(evaluation.notes))
     if out is not None:
         outputs = {"outputs": [asdict(one) for one in evaluation.outputs]} if evaluation.outputs else {}
-        write_json(out, evaluation.metrics_json() | outputs)
+        write_json(out, evaluation.metrics_json() | outputs | {"unseen": dict(rows.unseen)})
     title, several = f"errors on {len(rows.y):,} rows", len(targets) > 1
     come = evaluation.as_rows_come
     console.print(
@@ -71,12 +71,14 @@ def evaluate(
 def _evaluate_maps(model: "MapModel", data: str, out: Path | None, *, seed: int) -> None:
     """Show errors by region on a table of images with maps; masks count if the run had masks."""
     from tailwise._files import write_json
+    from tailwise.cli.show import notes
     from tailwise.cli.show import out as console
     from tailwise.cli.show_maps import map_region_table
     from tailwise.modalities.map_evaluation import evaluate_maps as evaluate
     from tailwise.modalities.map_index import load_index
 
-    _, rows = load_index(model, data, maps=True)
+    _, rows, told = load_index(model, data, maps=True)
+    notes(told)
     regions = evaluate(model, rows).regions(seed=seed)
     if out is not None:
         write_json(out, {name: region.to_json() for name, region in regions.items()})

@@ -127,7 +127,7 @@ def _rows(model: Any, run: Path, folder: Path, data: str | None, *, drop: bool) 
     if data is None:
         task = task_of_run(read_settings(folder), run)
         rows, y = task.rows_of("test")
-        tested = LabelledRows(rows.frame(), y, task.weight_of("test"), task.row[task.part == "test"], [])
+        tested = LabelledRows(rows.frame(), y, task.weight_of("test"), task.row[task.part == "test"], task.notes)
         return tested, task.rows_of("train")[0]
     new = labelled_rows(model, data, drop=drop)
     return replace(new, frame=new.frame.reset_index(drop=True)), None

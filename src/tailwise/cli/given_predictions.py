@@ -97,14 +97,14 @@ def held_out_rows(
     return HeldOut(y, pred, member, counts, groups, kept_cells(frame, keep), notes)
 
 
-def new_rows(table: str, prediction: str, keep: Sequence[str]) -> tuple[Floats, dict[str, Any]]:
-    """Return the ``(n,)`` predictions of new rows, and the cells of the columns to pass through.
+def new_rows(table: str, prediction: str, keep: Sequence[str]) -> tuple[Floats, dict[str, Any], list[str]]:
+    """Return the ``(n,)`` predictions of new rows, the cells of the columns to pass through, and notes.
 
     Raises:
         InputError: columns that are absent, predictions that are not numbers.
     """
-    frame, _ = _read(table, keep, numbers=(prediction,))
-    return _numbers(frame, prediction), kept_cells(frame, keep)
+    frame, notes = _read(table, keep, numbers=(prediction,))
+    return _numbers(frame, prediction), kept_cells(frame, keep), [f"--apply table: {note}" for note in notes]
 
 
 def training_labels(table: str, target: str, weight: str | None) -> tuple[Floats, Floats | None, list[str]]:
@@ -113,13 +113,14 @@ def training_labels(table: str, target: str, weight: str | None) -> tuple[Floats
     Raises:
         InputError: a column that is absent or holds other cells.
     """
-    frame, _ = _read(table, (), numbers=())
+    frame, read = _read(table, (), numbers=())
+    notes = [f"--labels table: {note}" for note in read]
     y = _numbers(frame, target)
     if weight is None or weight not in frame:
         lacks = f"the table of --labels lacks the column {shown(weight)} of the weights: its rows count alike"
-        return y, None, [] if weight is None else [lacks]
+        return y, None, notes if weight is None else [*notes, lacks]
     counts = read_weights(frame, weight)
-    return y[counts > 0], counts[counts > 0], []
+    return y[counts > 0], counts[counts > 0], notes
 
 
 def kept_cells(frame: pd.DataFrame, names: Sequence[str]) -> dict[str, Any]:

@@ -33,6 +33,15 @@ TargetBalance = Annotated[
         rich_help_panel=options.DECISION,
     ),
 ]
+Unseen = Annotated[
+    Path | None,
+    typer.Option(
+        "--unseen",
+        metavar="FILE.json",
+        help="Also write the fraction of rows with a value that no training row had, for every column that has one.",
+        rich_help_panel=options.OUTPUT,
+    ),
+]
 _STDOUT = Path("-")
 
 
@@ -52,6 +61,7 @@ def predict(
     quantile: options.Quantile = None,
     above: options.Above = None,
     below: options.Below = None,
+    unseen: Unseen = None,
     ignore_extra: options.IgnoreExtra = False,
     overwrite: options.Overwrite = False,
 ) -> None:
@@ -73,10 +83,11 @@ def predict(
     Example:  tailwise predict runs/demo new.csv --out new-predicted.csv --balance 0.7 --above 200
     """
     from tailwise._checks import InputError
+    from tailwise._files import write_json
     from tailwise.cli.decision_options import note_on_means, parse_decision, parse_questions
-    from tailwise.cli.out_file import check_parent
+    from tailwise.cli.out_file import check_out_file, check_parent
     from tailwise.cli.predicted_pieces import write_pieces
-    from tailwise.cli.show import notes, print_line
+    from tailwise.cli.show import note_on_all_columns, notes, print_line
     from tailwise.data.growing_table import growing_table, text_lines
     from tailwise.data.table_files import SUFFIXES
     from tailwise.experiment.model import FittedModel
@@ -89,6 +100,8 @@ def predict(
     if is_map_model(folder):
         if keep or out == _STDOUT:
             raise InputError("--keep and --out - are for tables, and a run on maps writes a folder; leave them out")
+        if unseen is not None:
+            raise InputError("--unseen is for the columns of tables, and a run on maps has none; leave it out")
         if target_balance:
             raise InputError("--target-balance is for tables, and a run on maps has one dial; pass --balance")
         if questions:
@@ -105,16 +118,20 @@ def predict(
         raise InputError(f"{str(out)!r} {what}; choose another --out" + ("" if overwrite else ", or pass --overwrite"))
     if out != _STDOUT and Path(data).is_dir() and Path(data).resolve() in out.resolve().parents:
         raise InputError(f"--out {str(out)!r} lies in the folder to predict, whose files are its parts; choose another")
+    check_out_file(unseen, "--unseen", ".json", overwrite=overwrite)
     model = FittedModel.load(folder)
     targets = model.schema.targets
     decision = parse_decision(balance, density, loss, cost, targets=targets, of_targets=target_balance or ())
     asked = Asked(decision, questions, interval)
     asked.check(model)
     with growing_table(out) if out != _STDOUT else nullcontext(text_lines(sys.stdout)) as append:
-        n, told = write_pieces(model, data, asked, keep or (), append, ignore_extra=ignore_extra)
-    notes([*told, *note_on_means(asked.decision, model.balance)])
+        written = write_pieces(model, data, asked, keep or (), append, ignore_extra=ignore_extra)
+    if unseen is not None:
+        write_json(unseen, {"rows": written.n, "unseen": written.unseen})
+    all_columns = [] if unseen is not None else note_on_all_columns(written.unseen, "--unseen")
+    notes([*written.notes, *all_columns, *note_on_means(asked.decision, model.balance)])
     if out != _STDOUT:
-        print_line(f"{n:,} predictions: {out}")
+        print_line(f"{written.n:,} predictions: {out}")
 
 
 def _predict_maps(
@@ -122,7 +139,7 @@ def _predict_maps(
 ) -> None:
     """Write a map for each image of a table into a new folder, and a table of their paths."""
     from tailwise._checks import InputError
-    from tailwise.cli.show import print_line
+    from tailwise.cli.show import notes, print_line
     from tailwise.modalities.map_index import load_index
     from tailwise.modalities.map_store import check_map_folder, write_map_folder
 
@@ -131,6 +148,7 @@ def _predict_maps(
     if out.suffix.lower() in (".csv", ".tsv", ".parquet"):
         raise InputError(f"the run predicts maps, which go to a folder; --out must name one, got {str(out)!r}")
     check_map_folder(out, overwrite=overwrite)
-    frame, rows = load_index(model, data, maps=False)
+    frame, rows, told = load_index(model, data, maps=False)
+    notes(told)
     write_map_folder(out, frame[[model.schema.image]], model.decided(rows, decision))
     print_line(f"{len(rows):,} maps: {out}")

@@ -1,6 +1,7 @@
 """The predictions of a table or of a folder of tables, written a piece at a time."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -18,10 +19,25 @@ from tailwise.modalities.media_rows import with_full_paths
 from tailwise.runs.predicted_table import Asked, PredictedPieces, numbered_pieces
 
 
+@dataclass(frozen=True)
+class Written:
+    """Predictions that were written.
+
+    Args:
+        n: number of predictions.
+        notes: notes for the user on them.
+        unseen: fraction of the rows with a value that no training row had, by column, the highest first.
+    """
+
+    n: int
+    notes: list[str]
+    unseen: dict[str, float]
+
+
 def write_pieces(
     model: FittedModel, data: str, asked: Asked, keep: Sequence[str], append: Append, *, ignore_extra: bool
-) -> tuple[int, list[str]]:
-    """Write the predictions of a table a piece at a time; return their number, and notes on them.
+) -> Written:
+    """Write the predictions of a table a piece at a time.
 
     Raises:
         InputError: a table that cannot be read or does not fit the model; of a folder it names the file.
@@ -47,7 +63,7 @@ def write_pieces(
                 table.insert(0, "file", file)
             append(table)
             n += len(table)
-    return n, [*told, *dict.fromkeys(warned), *pieces.notes]
+    return Written(n, [*told, *dict.fromkeys(warned), *pieces.notes], pieces.unseen)
 
 
 def _pieces(model: FittedModel, data: str, keep: Sequence[str]) -> Iterator[tuple[str | None, pd.DataFrame, list[str]]]:

@@ -147,6 +147,14 @@ def notes(lines: list[str]) -> None:
         err.print(f"note: {with_flags(line)}", style="yellow", highlight=False, markup=False, soft_wrap=True)
 
 
+def note_on_all_columns(unseen: Mapping[str, float], option: str) -> list[str]:
+    """Return a note on the option that writes the fractions of all columns, where the note on them has not all."""
+    from tailwise.data.seen import COLUMNS_SHOWN  # needs pandas
+
+    left_out = len(unseen) > COLUMNS_SHOWN
+    return [f"{option} FILE.json has the fractions of all {len(unseen)} columns with such values"] if left_out else []
+
+
 def print_line(line: str) -> None:
     """Print a line unchanged, without markup or wrapping."""
     out.print(line, highlight=False, markup=False, soft_wrap=True)

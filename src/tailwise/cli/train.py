@@ -121,7 +121,7 @@ def train(
         task.notes.extend(dict.fromkeys(warned + also))
         plan = plan_of(running, label=label, other=other)
         run = RunInProgress(folder, plan, resume=resume, overwrite=overwrite)
-        notes(source.notes + task.notes)
+        notes(task.notes)
         with run, hint_at_resume(folder), warnings_shown(task.notes), epoch_bar(err) as bar:
             evaluation = _trained(run, bar.show, track, str(folder), plan.config)
     if is_main():

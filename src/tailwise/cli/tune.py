@@ -68,7 +68,7 @@ def tune(
 
     from tailwise.cli.show import err, notes, warnings_as_notes
     from tailwise.cli.show_study import print_study, run_trials
-    from tailwise.compare.parts_given import given_table
+    from tailwise.data.source import load_source
     from tailwise.experiment.censored import check_censoring
     from tailwise.experiment.prepare import prepare
     from tailwise.runs.lock import locked
@@ -109,19 +109,18 @@ def tune(
         drop_missing_target=drop_missing_target,
     )
     choices |= table_choices(test=test, valid=valid, **if_given(numeric=numeric, date=date))
-    source = given_table(data, choices).source
-    table = prepare(source.rows, target, seed=seed, **choices)
+    table = prepare(load_source(data, text=nominal or ()), target, seed=seed, **choices)
     scored = table.y[np.isin(table.part, ["train", "val"])] if model == STACK else table.rows_of("val")[1]
     aim.check(scored, table.shots)
     plain, of_test = space.plain(recipe), list[str]()
     if plain.censoring is not None:
         check_censoring(table, plain, plain.censoring)
         of_test = plain.censoring.note(table.rows_of("test")[1])
-    settings = study_settings(source.sha256, target, choices, space, aim, recipe)
+    settings = study_settings(table.digest, target, choices, space, aim, recipe)
     folder = out or Path("runs") / f"tune-{table_name(data)}"
     with locked(folder):
         search = open_search(table, space, aim, recipe, settings=settings, folder=folder, storage=storage)
-        notes(source.notes + table.notes + search.notes_on_training() + aim.notes(scored, table.shots) + of_test)
+        notes(table.notes + search.notes_on_training() + aim.notes(scored, table.shots) + of_test)
         run_trials(search, trials, timeout, folder)
         with err.status("training the best, and vanilla, for the test rows"), warnings_as_notes():
             outcome = judge_best(search, seeds)

@@ -12,6 +12,7 @@ from tailwise._checks import InputError
 from tailwise.experiment.spec import Experiment
 
 _OMITTED_IF_EMPTY = ("also", "angles", "extra")
+_NO_SETTINGS = ("order", "notes")
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Cell:
         also: further target columns, predicted together with ``target``.
         angles: whether the targets are pitch and yaw in degrees, so that the angular error is reported too.
         extra: a further score of the test rows, a key of :data:`tailwise.compare.grid.EXTRA`.
+        notes: notes for the user on the table.
     """
 
     table: str
@@ -49,6 +51,7 @@ class Cell:
     also: tuple[str, ...] = ()
     angles: bool = False
     extra: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def split(self) -> tuple[int, int]:
@@ -71,8 +74,8 @@ class Cell:
 
 
 def plain_cell(cell: Cell) -> dict[str, Any]:
-    """Return a cell as JSON values, without its position in the comparison and without empty optional fields."""
-    plain: dict[str, Any] = {one.name: getattr(cell, one.name) for one in fields(cell) if one.name != "order"}
+    """Return a cell's settings as JSON values, without empty optional fields."""
+    plain: dict[str, Any] = {one.name: getattr(cell, one.name) for one in fields(cell) if one.name not in _NO_SETTINGS}
     plain = json.loads(json.dumps({**plain, "entry": cell.entry.to_json()}))
     return {name: value for name, value in plain.items() if name not in _OMITTED_IF_EMPTY or value}
 

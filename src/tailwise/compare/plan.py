@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from tailwise._checks import InputError, whole
 from tailwise.compare.cell import Cell
-from tailwise.compare.parts_given import check_split, given_table
+from tailwise.compare.parts_given import check_split
 from tailwise.experiment.spec import Experiment
 
 if TYPE_CHECKING:
@@ -62,14 +62,22 @@ def plan_cells(
     repeated = [name for name in names if names.count(name) > 1]
     if repeated:
         raise InputError(f"two tables are called {repeated[0]!r}, by the first part of the file's name; rename one")
-    digests = [_checked(data, target, choices, entries, folded=folds is not None) for data, target in tables]
+    tasks = [_checked(data, target, choices, entries, folded=folds is not None) for data, target in tables]
     return [
-        Cell(name, data, target, entry, seed, choices, rows, fold, folds, digest, order)
+        Cell(name, data, target, entry, seed, choices, rows, fold, folds, digest, order, notes=notes)
         for seed in range(seeds)
         for fold in ([None] if folds is None else range(folds))
-        for name, (data, target), digest in zip(names, tables, digests, strict=True)
+        for name, (data, target), (digest, notes) in zip(names, tables, tasks, strict=True)
         for order, entry in enumerate(entries)
     ]
+
+
+def notes_on_tables(cells: Sequence[Cell]) -> list[str]:
+    """Return the notes on the tables of cells, each once; of several tables they begin with the name."""
+    by_table = {cell.table: cell.notes for cell in cells}
+    if len(by_table) == 1:
+        return list(*by_table.values())
+    return [f"{name}: {note}" for name, notes in by_table.items() for note in notes]
 
 
 def table_name(data: str) -> str:
@@ -81,18 +89,19 @@ def table_name(data: str) -> str:
     return data.removeprefix("example:").rsplit("/", 1)[-1].split(".")[0]
 
 
-def _checked(data: str, target: str, choices: Mapping[str, Any], entries: Sequence[Experiment], *, folded: bool) -> str:
-    """Prepare a table once, to raise for mistakes, and return its SHA-256; folds need no split of the table."""
+def _checked(
+    data: str, target: str, choices: Mapping[str, Any], entries: Sequence[Experiment], *, folded: bool
+) -> tuple[str, tuple[str, ...]]:
+    """Prepare a table once, to raise for mistakes, and return its SHA-256 and notes; folds need no split of it."""
+    from tailwise.data.source import load_source
     from tailwise.experiment.prepare import prepare
 
-    source = given_table(data, choices).source
-    task = prepare(
-        source.rows, target, **{"folder": source.folder, **choices, **({"split": "random"} if folded else {})}
-    )
+    source = load_source(data, text=choices.get("nominal", ()))
+    task = prepare(source, target, **{**choices, **({"split": "random"} if folded else {})})
     for entry in entries:
         if entry.censoring is not None:
             _check_censored(task, entry, entry.censoring)
-    return source.sha256
+    return task.digest, tuple(dict.fromkeys(task.notes))
 
 
 def _check_censored(task: "Task", entry: Experiment, censoring: "Censoring") -> None:

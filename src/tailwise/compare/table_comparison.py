@@ -34,6 +34,7 @@ class TableComparison:
         rows: difference over test rows by entry and score, if predictions were read.
         sweep: entries with weights of rising power, vanilla first: the backbone of the trade-off.
         constant: mean error of the median of the training labels, by score; empty of several targets.
+        notes: notes for the user on the table.
     """
 
     table: str
@@ -46,6 +47,7 @@ class TableComparison:
     rows: Mapping[tuple[str, str], OverRows] = field(default_factory=dict)
     sweep: tuple[str, ...] = ()
     constant: Mapping[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def mean(self, entry: str, score: str) -> float | None:
         """Return the mean error over the cells that have one, target units."""
@@ -98,6 +100,7 @@ class TableComparison:
             "seconds": dict(self.seconds),
             "failed": dict(self.failed),
             "n_failed": dict(self.n_failed),
+            "notes": list(self.notes),
         }
 
 
@@ -152,6 +155,7 @@ def compare_table(
         rows,
         sweep_of(cell.entry for cell in finished),
         _constant({cell.split: result["constant"] for cell, result in results if "constant" in result}),
+        first.notes,
     )
 
 

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 
 from tailwise._checks import shown
-from tailwise._numbers import number
+from tailwise._numbers import counted, number
 
 _MOST_LEVELS = 20_000
 _NEARLY_CONSTANT = 1e-9
-_COLUMNS_SHOWN = 4
+COLUMNS_SHOWN = 4
 _DAYS = " (days)"  # ends the name of the feature that has the range of a date
 
 
@@ -143,9 +143,10 @@ class UnseenValues:
         shares = self._shares()
         if not shares:
             return []
-        parts = [_part(name, self._examples[name], share, self._seen[name]) for name, share in shares[:_COLUMNS_SHOWN]]
-        more = f"; and {len(shares) - _COLUMNS_SHOWN} more columns" if len(shares) > _COLUMNS_SHOWN else ""
-        return ["values that no training row had: " + "; ".join(parts) + more]
+        parts = [_part(name, self._examples[name], share, self._seen[name]) for name, share in shares[:COLUMNS_SHOWN]]
+        left_out = len(shares) - COLUMNS_SHOWN
+        more = [f"and {counted(left_out, 'more column')}"] if left_out > 0 else []
+        return ["values that no training row had: " + "; ".join(parts + more)]
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ class Source:
         name: path, or ``example:NAME``.
         sha256: digest of the file's bytes, of the example's values, or of a folder's names, sizes and footers.
         rows: the table.
-        notes: notes for the user, such as on dropped rows.
+        notes: notes for the user on how the table was read, such as on dropped rows.
     """
 
     name: str
@@ -29,10 +29,9 @@ class Source:
     notes: list[str] = field(default_factory=list)
 
     def beside(self, others: "Iterable[Source]") -> "Source":
-        """Return this source with a digest and notes that include those of other tables."""
-        others = list(others)
+        """Return this source with a digest that includes those of other tables."""
         digest = hashlib.sha256("".join([self.sha256, *(one.sha256 for one in others)]).encode()).hexdigest()
-        return replace(self, sha256=digest, notes=[*self.notes, *(note for one in others for note in one.notes)])
+        return replace(self, sha256=digest)
 
     @property
     def folder(self) -> Path:

@@ -32,7 +32,7 @@ class Task:
         schema: feature columns.
         shots: bins and regions, from training labels.
         relevance: φ from training labels, if any value is extreme; ``None`` for several targets.
-        notes: notes for the user.
+        notes: notes for the user, those on how the table was read included.
         source: source of the rows, if it is known.
         choices: how the table was prepared, as plain values.
         weight: ``(n,)`` above 0, how much a row counts in the training, in every error and in the density of labels;
@@ -62,6 +62,11 @@ class Task:
     units: OriginalUnits | None = None
     time: NDArray[np.float64] | None = None
     censoring: Censoring | None = None
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the source, with those of tables of parts; empty without a source."""
+        return "" if self.source is None else self.source.sha256
 
     def rows_of(self, part: str) -> tuple[Rows, NDArray[np.float64]]:
         """Return the rows of one part and their targets."""

@@ -174,7 +174,7 @@ def prepare(
         raise InputError(f"`time` splits the rows by time, and `split={split!r}` at random; leave one of them out")
     if split == "time" and time is None:
         raise InputError("`split='time'` needs the column of the time; name it with `time`")
-    own_notes: list[str] = []
+    notes = [] if source is None else list(source.notes)
     row_weight: NDArray[np.float64] | None = None
     parts = {name: given[name] for name in _OF_PARTS if given[name] is not None}
     if parts:
@@ -185,7 +185,9 @@ def prepare(
             raise InputError("`test` and `valid` must lie in the folder of the table, where paths of files start")
         choices |= {name: one.name for name, one in sources.items()}
         tables = {name: one.rows.frame() for name, one in sources.items()}
-        rows, own_notes = with_own_parts(rows, tables, column=split_column)
+        notes += [f"`{name}` table: {note}" for name, one in sources.items() for note in one.notes]
+        rows, of_parts = with_own_parts(rows, tables, column=split_column)
+        notes += of_parts
         source = None if source is None else source.beside(sources.values())
     names = rows.columns
     if len(names) < 2 or len(rows) == 0:
@@ -207,7 +209,7 @@ def prepare(
         order = time_order(rows, time, targets, readings, group=group, lags=lags, rolling=rolling, rules=rules)
         rows = order.rows
     row = np.flatnonzero(labelled)
-    notes = own_notes + ([] if labelled.all() else [f"{counted(int((~labelled).sum()), 'row')} dropped: no target"])
+    notes += [] if labelled.all() else [f"{counted(int((~labelled).sum()), 'row')} dropped: no target"]
     if weight is not None:
         check_weight_column(weight, names, targets, (group, split_column))
         if not rows.in_memory:

@@ -17,6 +17,7 @@ MODES = ("RGB", "L")
 _LEAST, _MOST = 8, 4_096
 _LARGEST, _LARGE = 96, 224
 _LOOKED_AT = 500
+MOST_BITS = 16
 _ORIENTATION, _LYING = 0x0112, (5, 6, 7, 8)  # EXIF tag, and its values for which width and height are exchanged
 
 
@@ -25,8 +26,8 @@ class ImageReader:
     """Read the images of a column as bytes of one size.
 
     Pillow decodes them. Images are turned upright by their EXIF tag; transparency is dropped. Of 16 bits the higher 8
-    of those that the training images use are kept: bits 4 to 11 of 12-bit images. An image of another shape is resized,
-    keeping its ratio, until it covers the size, and cut to its middle.
+    of those that the training images use are kept: bits 4 to 11 of 12-bit images. Brighter pixels are clipped. An image
+    of another shape is resized, keeping its ratio, until it covers the size, and cut to its middle.
 
     Args:
         column: column that names the files.
@@ -59,10 +60,7 @@ class ImageReader:
             InputError: files that are no images, sizes below 8 or above 4,096.
         """
         one_of(mode, "image.mode", MODES)
-        if bits is None:
-            bits = max([8, *read_files(column, cells(frame, column)[:_LOOKED_AT], _bits)])
-            bits = bits if bits > 8 else 16  # images of 8 bits have none
-        bits = whole(bits, "image.bits", least=8, most=16)
+        bits = bits_used(column, frame, bits)
         if size is None:
             sizes = set(read_files(column, cells(frame, column), _size))
             width, height = sizes.pop() if len(sizes) == 1 else (_LARGE, _LARGE)
@@ -116,6 +114,23 @@ class ImageReader:
         return cls(str(saved["column"]), (height, width), str(saved["mode"]), int(saved.get("bits", 16)))
 
 
+def bits_used(column: str, frame: pd.DataFrame, bits: Any = None) -> int:
+    """Return the bits that pixels of 16 bits use.
+
+    Args:
+        column: column that names the files.
+        frame: training rows.
+        bits: as given; by default those of the brightest pixel of at most 500 images.
+
+    Raises:
+        InputError: files that are no images, bits below 8 or above 16.
+    """
+    if bits is None:
+        bits = max([8, *read_files(column, cells(frame, column)[:_LOOKED_AT], bits_of)])
+        bits = bits if bits > 8 else MOST_BITS  # images of 8 bits have none
+    return whole(bits, "image.bits", least=8, most=MOST_BITS)
+
+
 def check_images(column: str, frame: pd.DataFrame) -> None:
     """Raise unless every file of a column is an image that can be decoded.
 
@@ -160,7 +175,7 @@ def _whole(path: Path) -> None:
         image.load()
 
 
-def _bits(path: Path) -> int:
+def bits_of(path: Path) -> int:
     """Return how many bits the pixels of a 16-bit image use; 0 of an image of 8 bits."""
     with opened(path) as image:
         if not image.mode.startswith("I"):

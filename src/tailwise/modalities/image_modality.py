@@ -27,5 +27,6 @@ IMAGE = Modality(
     reader="tailwise.modalities.image_files:ImageReader.load",
     encoder="tailwise.modalities.image:image_encoder_from",
     check="tailwise.modalities.image_files:check_images",
+    notes="tailwise.modalities.bright_images:notes_on_bright",
     looks_like=ends_in((".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")),
 )

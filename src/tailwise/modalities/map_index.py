@@ -10,8 +10,8 @@ from tailwise.modalities.map_model import MapModel
 from tailwise.modalities.map_rows import MapRows
 
 
-def load_index(model: MapModel, data: str, *, maps: bool) -> tuple[pd.DataFrame, MapRows]:
-    """Return an index table and its rows as a model takes them.
+def load_index(model: MapModel, data: str, *, maps: bool) -> tuple[pd.DataFrame, MapRows, list[str]]:
+    """Return an index table, its rows as a model takes them, and notes for the user.
 
     Relative paths start at the file that has them; in a table of several files they become absolute.
 
@@ -34,6 +34,6 @@ def load_index(model: MapModel, data: str, *, maps: bool) -> tuple[pd.DataFrame,
 
     if Path(data).is_dir():
         source = load_whole(data, read=read)
-        return source.rows.frame(), model.rows(source.rows.frame(), Path(), maps=maps)
+        return source.rows.frame(), model.rows(source.rows.frame(), Path(), maps=maps), source.notes
     source = load_whole(data)
-    return source.rows.frame(), model.rows(source.rows.frame(), source.folder, maps=maps)
+    return source.rows.frame(), model.rows(source.rows.frame(), source.folder, maps=maps), source.notes

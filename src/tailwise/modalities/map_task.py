@@ -36,7 +36,7 @@ class PreparedMaps:
         shots: bins and regions, from all training pixels.
         counts: counts of all training pixels.
         pixels: ``(m,)`` random training pixels, for methods that need labels themselves.
-        notes: remarks for the user.
+        notes: notes for the user, those on how the index table was read included.
         source: source of the index table, if it is known.
         choices: how the table was prepared, as plain values.
     """
@@ -131,7 +131,7 @@ def prepare_maps(
 def prepare_map_table(source: Source, image: str, depth: str, *, settings: MapSettings, **choices: Any) -> PreparedMaps:
     """Prepare the index table of a source, which the task then knows; arguments as in :func:`prepare_maps`."""
     task = prepare_maps(source.rows.frame(), source.folder, image, depth, settings=settings, **choices)
-    return replace(task, source=source, choices=choices)
+    return replace(task, source=source, choices=choices, notes=[*source.notes, *task.notes])
 
 
 def _check_choices(

@@ -81,7 +81,7 @@ def media_setup(
         raise InputError(f"the table has no ordinary columns, so its encoder takes no parameters: {sorted(of_table)}")
     rows, y_train = table.rows_of("train")
     frame = rows.frame()
-    check_files(table)
+    check_files(table, checked)
     fitted: dict[str, FittedMedium] = {}
     described: dict[str, dict[str, Any]] = {}
     for position, medium in enumerate(schema.media):
@@ -149,11 +149,24 @@ class ValidationInputs:
             yield {name: values[rows] for name, values in self.kept.items()} | decoded
 
 
-def check_files(table: Task) -> None:
-    """Raise if files of any part cannot be used, before anything is trained."""
-    frame = pd.concat([table.rows_of(part)[0].frame() for part in ("train", "val", "test")])
+def check_files(table: Task, params: Mapping[str, Mapping[str, Any]]) -> None:
+    """Check the files of all parts before anything is trained, and add notes on them to those of the table.
+
+    Args:
+        table: a prepared table.
+        params: of readers and encoders, by modality.
+
+    Raises:
+        InputError: files that cannot be used.
+    """
+    parts = [table.rows_of(part)[0].frame() for part in ("train", "val", "test")]
+    frame = pd.concat(parts)
     for medium in table.schema.media:
-        modality_named(medium.kind).check_files(medium.columns, frame)
+        modality = modality_named(medium.kind)
+        modality.check_files(medium.columns, frame)
+        table.notes.extend(
+            modality.notes_on_files(medium.columns, parts[0], frame, params.get(medium.kind, {}), table.notes)
+        )
 
 
 def _training_inputs(medium: FittedMedium, frame: pd.DataFrame, *, on_disk: bool) -> Tensor | OnDisk:

@@ -48,6 +48,7 @@ class Modality:
         reader: ``(folder, saved) -> Reader``: the reader that ``Reader.save`` wrote.
         encoder: ``(description) -> nn.Module``: an encoder of this description; its weights are to be loaded.
         check: ``(column, frame) -> None``: raise unless every file that a column names can be used.
+        notes: ``(column, training rows, all rows, params, known notes) -> list[str]``: notes for the user on the files.
         holds_paths: whether the cells are paths of files; other cells are taken as text.
         looks_like: whether stripped cells of a column look like this modality; for ``diagnose``.
         one_encoder: whether most parameters belong to one encoder, so that they are not kept for another.
@@ -61,6 +62,7 @@ class Modality:
     reader: str
     encoder: str
     check: str | None = None
+    notes: str | None = None
     holds_paths: bool = True
     looks_like: Callable[["pd.Series"], bool] | None = None
     one_encoder: bool = False
@@ -103,6 +105,20 @@ class Modality:
             check = resolve_name(self.check)
             for column in columns:
                 check(column, frame)
+
+    def notes_on_files(
+        self,
+        columns: Sequence[str],
+        train: "pd.DataFrame",
+        frame: "pd.DataFrame",
+        params: Mapping[str, Any],
+        known: Sequence[str],
+    ) -> list[str]:
+        """Return new notes for the user on the files that these columns name; see the argument ``notes``."""
+        if self.notes is None:
+            return []
+        notes_on = resolve_name(self.notes)
+        return [note for column in columns for note in notes_on(column, train, frame, params, known)]
 
 
 def ends_in(suffixes: tuple[str, ...]) -> Callable[["pd.Series"], bool]:

@@ -28,6 +28,7 @@ def compare_page(
     conclusions: Sequence[str],
     of_tables: Mapping[str, Sequence[str]],
     scores: Mapping[str, str],
+    notes: Sequence[str] = (),
 ) -> str:
     """Return the page of a comparison as HTML text.
 
@@ -37,6 +38,7 @@ def compare_page(
         conclusions: sentences for the top of the page.
         of_tables: sentences on single tables, by table.
         scores: scores that are compared, each with words such as ``"over all test rows"``.
+        notes: notes for the user on the tables.
     """
     seconds = comparison.seconds()
     tables = [_of_table(table, comparison, of_tables.get(table.table, ()), list(scores)) for table in comparison.tables]
@@ -60,6 +62,7 @@ def compare_page(
         headings=HEADINGS,
         where=scores,
         verdict=conclusions,
+        notes=notes,
         seconds=seconds,
         total=sum(seconds.values()),
         fewest_for_wilcoxon=_FEWEST_FOR_WILCOXON,

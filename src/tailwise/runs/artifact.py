@@ -227,7 +227,6 @@ def _page(
         weight=predicted.weight,
         history=run.read_history(out),
         notes=[
-            *([] if task.source is None else task.source.notes),
             *task.notes,
             *remarks,
             *predicted.notes_on_censored,

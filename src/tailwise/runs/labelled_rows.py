@@ -1,6 +1,7 @@
 """New rows with their targets, read as a model reads them."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,13 @@ from numpy.typing import NDArray
 
 from tailwise._checks import InputError
 from tailwise.data.row_weight import weights_to_evaluate
-from tailwise.data.rows import Rows
+from tailwise.data.rows import FrameRows, Rows
+from tailwise.data.seen import UnseenValues
 from tailwise.data.source_parts import load_whole
+from tailwise.data.table_parts import ROWS_AT_ONCE
 from tailwise.data.targets import target_rows
 from tailwise.experiment.model import FittedModel
+from tailwise.modalities.bright_images import BrightImages, bits_of_readers
 from tailwise.modalities.media_rows import with_full_paths
 
 
@@ -26,6 +30,7 @@ class LabelledRows:
         weight: how much each row counts, if rows have weights.
         row: their positions in the table, ``(n,)``; those of a folder count through its files.
         notes: notes for the user.
+        unseen: fraction of the rows with a value that no training row had, by column, the highest first.
     """
 
     frame: pd.DataFrame
@@ -33,6 +38,7 @@ class LabelledRows:
     weight: NDArray[np.float64] | None
     row: NDArray[np.int64]
     notes: list[str]
+    unseen: Mapping[str, float] = field(default_factory=dict)
 
 
 def labelled_rows(model: FittedModel, data: str, *, drop: bool, ignore_extra: bool = True) -> LabelledRows:
@@ -63,5 +69,10 @@ def labelled_rows(model: FittedModel, data: str, *, drop: bool, ignore_extra: bo
         raise InputError(f"the table has no row with a target {schema.target!r}")
     frame = frame[labelled]
     extra = [] if ignore_extra else schema.note_on_extra(source.rows.columns)
-    notes = [*source.notes, *extra, *of_lags, *remarks, *model.notes_on_unseen(frame)]
-    return LabelledRows(frame, y, weight, np.flatnonzero(labelled), notes)
+    unseen = UnseenValues(schema.seen)
+    bright = BrightImages(bits_of_readers(model.inputs))
+    for piece in FrameRows(frame).pieces(ROWS_AT_ONCE):
+        unseen.add(schema.features(piece))
+        bright.add(piece)
+    notes = [*source.notes, *extra, *of_lags, *remarks, *unseen.notes, *bright.notes]
+    return LabelledRows(frame, y, weight, np.flatnonzero(labelled), notes, unseen.fractions)

@@ -72,7 +72,7 @@ def map_plan(running: RunningMaps, *, label: str) -> RunPlan[MapEvaluation]:
             trade_off=curve,
             judged=min(len(test.images), MOST_IMAGES),
             history=run.read_history(folder),
-            notes=[*([] if source is None else source.notes), *task.notes],
+            notes=task.notes,
         )
         write_text(folder / run.REPORT, page)
         return test

@@ -12,6 +12,7 @@ from tailwise.data.seen import Bounded, UnseenValues
 from tailwise.data.table_parts import ROWS_AT_ONCE
 from tailwise.distributions.decisions import Decision
 from tailwise.experiment.model import FittedModel
+from tailwise.modalities.bright_images import BrightImages, bits_of_readers
 from tailwise.runs.folder import by_target
 from tailwise.runs.questions import NO_QUESTIONS, Questions
 
@@ -67,6 +68,7 @@ class PredictedPieces:
     def __init__(self, model: FittedModel, asked: Asked) -> None:
         self._model, self._asked = model, asked
         self._unseen = UnseenValues(model.schema.seen)
+        self._bright = BrightImages(bits_of_readers(model.inputs))
         self._bounded: Bounded | None = None
         self._others: dict[str, None] = {}
         self._n_rows = 0
@@ -74,7 +76,13 @@ class PredictedPieces:
     @property
     def notes(self) -> list[str]:
         """Notes for the user on the rows so far."""
-        return [*self._others, *self._unseen.notes, *([self._bounded.note] if self._bounded is not None else [])]
+        of_values = [*self._others, *self._unseen.notes, *self._bright.notes]
+        return [*of_values, *([self._bounded.note] if self._bounded is not None else [])]
+
+    @property
+    def unseen(self) -> dict[str, float]:
+        """Fraction of the rows so far with a value that no training row had, by column, the highest first."""
+        return self._unseen.fractions
 
     def of(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return a table with a line for each row; ``row`` is its label in the index.
@@ -115,6 +123,7 @@ class PredictedPieces:
             tilted = model.tilted(known, decision.for_questions())
             table = table.assign(**self._asked.questions.columns(tilted, targets))
         self._unseen.add(model.schema.features(frame))
+        self._bright.add(frame)
         self._others |= dict.fromkeys(known.of_lags)
         if known.bounded is not None:
             bounded = replace(known.bounded, row=known.bounded.row + self._n_rows)

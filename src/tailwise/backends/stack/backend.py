@@ -84,7 +84,7 @@ class StackBackend:
             load_backend(expert.model).check_installed()
         if task.schema.media:
             of_media = {kind: modality_named(kind).checked(params[kind]) for kind in kinds() if kind in params}
-            check_files(task)
+            check_files(task, of_media)
             return MediaStackFitting(task, recipe, settings.for_media(), of_media)
         return StackFitting(task, recipe, settings)
 

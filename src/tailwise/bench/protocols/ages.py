@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from tailwise._checks import InputError
 from tailwise.bench.protocols.base import SPLIT, Index, need_columns, need_files, pillow
+from tailwise.bench.protocols.downloads import read_download
 from tailwise.data.splits import split_column
-from tailwise.data.table_files import read_table
 
 SEED, LAST_AGE = 666, 120
 METRICS = ("mae", "gm")
@@ -92,7 +92,7 @@ def read_ages(folder: Path, name: str, cap: int, from_images: Callable[[Path], p
     """
     file = folder / name
     if file.is_file():
-        listed = read_table(file)
+        listed = read_download(file)
         need_columns(listed, file, ("age", "path"))
         frame = pd.DataFrame({"path": listed["path"].astype(str), "age": _whole(listed["age"], file.name)})
         if SPLIT in listed:

@@ -8,8 +8,8 @@ from scipy.ndimage import label
 
 from tailwise._checks import InputError
 from tailwise.bench.protocols.base import SPLIT, UNCHECKED, Index, Protocol, need_columns, need_files, pillow
+from tailwise.bench.protocols.downloads import read_download
 from tailwise.data.splits import random_split, split_column
-from tailwise.data.table_files import read_table
 
 SEED = 0
 SHARE = 0.25
@@ -20,7 +20,7 @@ _IMAGE, _DOTS = "cell.png", "dots.png"
 def read_counts(folder: Path) -> Index:
     """Return images and their numbers of cells: from ``counts.csv``, or from a picture of dots beside each image."""
     file = folder / LIST
-    listed = read_table(file) if file.is_file() else _dotted(folder)
+    listed = read_download(file) if file.is_file() else _dotted(folder)
     need_columns(listed, file, ("path", "count"))
     count = pd.to_numeric(listed["count"], errors="coerce")
     if not (count >= 0).all():

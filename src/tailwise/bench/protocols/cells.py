@@ -6,11 +6,11 @@ from typing import Any
 
 import pandas as pd
 
-from tailwise._checks import InputError
+from tailwise._checks import InputError, shown
 from tailwise.bench.protocols.base import SPLIT, Protocol, read_record
 from tailwise.compare.cell import Cell
 from tailwise.compare.grid import read_cell, read_result, run_grid, run_with
-from tailwise.data.source import load_source
+from tailwise.data.source import Source, load_source
 from tailwise.data.table_files import read_table, write_table
 from tailwise.experiment.spec import Experiment, recipe_of
 from tailwise.modalities.encoder_names import AUTO
@@ -59,30 +59,43 @@ def protocol_cells(
         file = (prepared / table["file"]).resolve()
         if select == "test":
             file = _selecting_on_test(file, out / f"{SELECTING}{name}.csv")
-        digest = load_source(str(file)).sha256
+        source = load_source(str(file))
         choices = {**protocol.choices_of(name), "split": "column", "split_column": SPLIT}
         if any(option.name in choices for modality, option in column_options() if modality.holds_paths):
             choices["folder"] = str(prepared.resolve())
         if DEPTH in choices:
             choices[DEPTH] = {**choices[DEPTH], **settings.get(DEPTH, {})}
+        target = protocol.target_of(name)
+        notes = _notes(source, (target, *protocol.also), choices)
         for order, entry in enumerate(entries):
             cells += [
                 Cell(
                     benchmark(protocol, name).replace("/", "-"),
                     str(file),
-                    protocol.target_of(name),
+                    target,
                     entry,
                     seed,
                     choices,
-                    sha256=digest,
+                    sha256=source.sha256,
                     order=order,
                     also=protocol.also,
                     angles=protocol.angles,
                     extra=protocol.extra,
+                    notes=notes,
                 )
                 for seed in range(seeds)
             ]
     return sorted(cells, key=lambda cell: cell.seed)
+
+
+def _notes(source: Source, targets: tuple[str, ...], choices: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return notes for the user on a table; where its cells name files, only on how the index was read."""
+    from tailwise.experiment.prepare import prepare
+
+    if DEPTH in choices or any(option.name in choices for _, option in column_options()):
+        return tuple(source.notes)
+    notes = dict.fromkeys(prepare(source, targets, **choices).notes)
+    return tuple(note for note in notes if not note.startswith(f"column {shown(SPLIT)} is not an input"))
 
 
 def benchmark(protocol: Protocol, table: str) -> str:

@@ -11,8 +11,8 @@ import pandas as pd
 
 from tailwise._checks import InputError
 from tailwise.bench.protocols.base import SPLIT, Index, Protocol, need, need_columns, need_files, pillow
+from tailwise.bench.protocols.downloads import read_download
 from tailwise.data.splits import check_groups, random_split, split_column
-from tailwise.data.table_files import read_table
 
 SEED, SHARE = 0, 0.2
 ANGLES = ("pitch", "yaw")
@@ -21,7 +21,7 @@ ANGLES = ("pitch", "yaw")
 def read_gaze(folder: Path) -> dict[str, Index]:
     """Return the eye images in ``gaze.csv`` with both angles."""
     (file,) = need(folder, "gaze.csv")
-    listed = read_table(file)
+    listed = read_download(file)
     need_columns(listed, file, ("path", *ANGLES, "subject"))
     angles = {name: pd.to_numeric(listed[name], errors="coerce") for name in ANGLES}
     for name, values in angles.items():

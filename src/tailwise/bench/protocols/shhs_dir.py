@@ -11,8 +11,8 @@ import pandas as pd
 
 from tailwise._checks import InputError
 from tailwise.bench.protocols.base import SPLIT, Index, Protocol, need, need_columns, need_files
+from tailwise.bench.protocols.downloads import read_download
 from tailwise.data.splits import balanced_split, split_column
-from tailwise.data.table_files import read_table
 from tailwise.labels.bins import Bins
 
 SEED = 0
@@ -22,7 +22,7 @@ EDGES = list(range(102))
 def read_shhs(folder: Path) -> Index:
     """Return signals and scores of the subjects in ``scores.csv``."""
     (file,) = need(folder, "scores.csv")
-    listed = read_table(file)
+    listed = read_download(file)
     need_columns(listed, file, ("subject", "path", "score"))
     score = pd.to_numeric(listed["score"], errors="coerce")
     if not score.between(0, 100).all():

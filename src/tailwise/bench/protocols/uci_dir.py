@@ -12,8 +12,8 @@ import pandas as pd
 
 from tailwise._checks import InputError
 from tailwise.bench.protocols.base import SPLIT, UNCHECKED, Index, Protocol, need, need_columns
+from tailwise.bench.protocols.downloads import read_download
 from tailwise.data.splits import balanced_split
-from tailwise.data.table_files import read_table
 from tailwise.labels.bins import Bins
 
 SEED = 0
@@ -38,7 +38,7 @@ def balanced_index(file: Path, target: str, *, without: Sequence[str] = ()) -> I
     Raises:
         InputError: a table without the target, or a target that is not a number in every row.
     """
-    frame = read_table(file)
+    frame = read_download(file)
     need_columns(frame, file, [target])
     y = pd.to_numeric(frame[target], errors="coerce")
     if y.isna().any():
