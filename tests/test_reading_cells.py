@@ -1,6 +1,7 @@
 """Columns and cells are read as a careful person reads them, or a note says how."""
 
 import json
+import uuid
 
 import numpy as np
 import pandas as pd
@@ -87,6 +88,17 @@ class TestOddCells:
     def test_bad_rules(self, options, message):
         with pytest.raises(InputError, match=message):
             prepare(base(), "y", **options)
+
+    @pytest.mark.parametrize(("word", "noted"), [("?", True), ("-", True), ("#N/A", False), ("none", True)])
+    def test_yes_and_no_may_have_missing_cells(self, word, noted):
+        cells = np.resize(["yes", "No", word], N)
+        task = prepare(base(b=cells), "y")
+        assert kinds(task)["b"] == "boolean"
+        note = f"column 'b' holds true and false; 40 of 120 cells are read as missing, e.g. {word!r} in row 3"
+        assert any(note in one for one in task.notes) == noted
+        read = Schema.from_json(task.schema.to_json()).features(base(b=cells))["b"]
+        assert read.isna().sum() == 40
+        assert read[:2].tolist() == [1.0, 0.0]
 
 
 class TestNumbers:
@@ -198,11 +210,163 @@ class TestDates:
         assert any("'0000-00-00' in row 4" in note for note in task.notes)
         assert task.schema.features(base(when=days))["when (days)"].isna().sum() == 1
 
+    @pytest.mark.parametrize("form", ["%Y-%m-%d", "%d/%m/%Y", "%d %b %Y", "%Y-%m-%dT%H:%M:%S+02"])
+    @pytest.mark.parametrize("cell", ["unknown", "2020-02-31", "-", "?", "#N/A!", "31/02/2020"])
+    def test_one_odd_cell_does_not_lose_a_date_column(self, form, cell):
+        days = self.DAYS.strftime(form).to_numpy(dtype=object)
+        days[3] = cell
+        task = prepare(base(when=days), "y")
+        assert kinds(task)["when"] == "date"
+        (note,) = [one for one in task.notes if "holds dates" in one]
+        assert f"'when' holds dates; 1 of 120 cells are read as missing, e.g. {cell!r} in row 4" in note
+        assert note.endswith("correct them, or pass `nominal=when`")
+        schema = Schema.from_json(task.schema.to_json())
+        for word in (cell, "NA", "?", ".", None):
+            read = schema.features(base(when=[*days[:50], word, *days[51:]]))["when (days)"]
+            assert np.flatnonzero(read.isna()).tolist() == [3, 50]
+        with pytest.raises(InputError, match=r"column 'when' is a date, but 1 cell is not, e.g. 'soon' in row 6"):
+            schema.features(base(when=[*days[:5], "soon", *days[6:]]))
+
+    def test_more_odd_cells_are_no_dates_and_refused_by_row_where_dates_are_demanded(self):
+        days = self.DAYS.strftime("%d/%m/%Y").to_numpy(dtype=object)
+        days[3:6] = "unknown"
+        assert "when" not in kinds(prepare(base(when=days), "y"))
+        with pytest.raises(InputError, match=r"'when' is a date, but 3 cells are not, e.g. 'unknown' in row 4"):
+            prepare(base(when=days), "y", date=["when"])
+        assert kinds(prepare(base(when=days), "y", missing=["when=unknown"]))["when"] == "date"
+
+    @pytest.mark.parametrize("as_text", [True, False])
+    def test_a_date_that_the_user_calls_missing_is_missing(self, as_text):
+        days = self.DAYS.to_series(index=range(N)).mask(np.arange(N) % 10 == 0, pd.Timestamp("1900-01-01"))
+        frame = base(when=days.dt.strftime("%Y-%m-%d") if as_text else days)
+        schema = prepare(frame, "y", missing=["when=1900-01-01"]).schema
+        assert schema.features(frame)["when (days)"].isna().sum() == 12
+
+    def test_compact_dates_may_stand_among_others(self):
+        days = self.DAYS.strftime("%Y-%m-%d").to_numpy(dtype=object)
+        days[3] = days[3].replace("-", "")
+        schema = prepare(base(when=days), "y").schema
+        assert (np.diff(schema.features(base(when=days))["when (days)"]) == 9).all()
+
     def test_whole_numbers_that_may_be_dates_are_told_and_the_error_says_the_rule(self):
         numbers = self.DAYS.strftime("%Y%m%d").astype(int)
         assert any("if they are dates, pass `date=when`" in note for note in prepare(base(when=numbers), "y").notes)
         with pytest.raises(InputError, match="dates are written 2022-01-23, 23/01/2022"):
             prepare(base(when=["soon"] * N), "y", date=["when"])
+
+
+PRICES = np.random.default_rng(4).uniform(1, 5000, N)
+MONTHS = pd.date_range("2015-01-01", periods=N, freq="MS")
+
+
+class TestTextThatLooksLikeNumbers:
+    @pytest.mark.parametrize(
+        ("cells", "kind", "way_out"),
+        [
+            ([f"{v:.2f} kg" for v in PRICES], "numbers", "plain numbers"),
+            ([f"{v:.2f}-" for v in PRICES], "numbers", "plain numbers"),
+            ([f"{i % 9 + 1},{i % 90 + 10},456" for i in range(N)], "numbers", "plain numbers"),
+            ([f"({v:,.2f})" for v in PRICES], "numbers", "plain numbers"),
+            ([f"USD {v:.2f}" for v in PRICES], "numbers", "plain numbers"),
+            (["<0.5" if i % 3 == 0 else f"{v:.2f}" for i, v in enumerate(PRICES)], "numbers", "plain numbers"),
+            (
+                ["missing" if i % 20 == 0 else f"{v:.2f}" for i, v in enumerate(PRICES)],
+                "numbers",
+                "`missing=b=missing`",
+            ),
+            (["n.a." if i % 20 == 0 else str(i % 9) for i in range(N)], "numbers", "`missing=b=n.a.`"),
+            ([f"{i % 24:02}:{i % 60:02}:{i % 7:02}" for i in range(N)], "times", "as numbers, such as hours"),
+            (MONTHS.strftime("%Y-%m"), "dates", "as dates, such as 2022-01-23"),
+            ([f"{2000 + i % 20}-Q{1 + i % 4}" for i in range(N)], "dates", "as dates, such as 2022-01-23"),
+            (MONTHS.strftime("01/%m/%y"), "dates", "as dates, such as 2022-01-23"),
+            (["soon" if i % 9 == 0 else f"{m:%Y-%m-%d}" for i, m in enumerate(MONTHS)], "dates", "`missing=b=soon`"),
+            ([f"{v:.0f} x {v / 2:.0f}" for v in PRICES], "several numbers each", "one column for each number"),
+        ],
+    )
+    def test_one_note_names_the_column_the_count_an_example_and_the_way_out(self, cells, kind, way_out):
+        task = prepare(base(b=cells), "y")
+        notes = [
+            note for note in (*task.notes, *task.schema.notes_on_unused()) if "'b'" in note and "look like" in note
+        ]
+        assert len(set(notes)) == 1
+        like = [cell for cell in cells if cell not in ("missing", "n.a.", "soon")]
+        count = "all its 120" if len(like) == N else f"{len(like)} of its 120"
+        assert f"{count} filled cells look like {kind}, e.g. {like[0]!r} in row " in notes[0]
+        assert way_out in notes[0]
+        if "`missing=" in way_out:
+            again = prepare(base(b=cells), "y", missing=[way_out.strip("`").removeprefix("missing=")])
+            assert kinds(again)["b"] == {"numbers": "numeric", "dates": "date"}[kind]
+        silenced = prepare(base(b=cells), "y", nominal=["b"])
+        assert kinds(silenced)["b"] == "nominal"
+        assert not any("look like" in note for note in silenced.notes)
+
+    @pytest.mark.parametrize(
+        "write",
+        [
+            "A{}",
+            "{}X",
+            "AB {} CD",
+            "555-1{:03}",
+            "(2{:03}) 555-1{:03}",
+            "201.555.1{:03}",
+            "Model {}",
+            "{} Main St",
+            "192.168.{}.{}",
+            "{}.1.{}",
+            "10{:03}-1{:03}",
+            "978-3-{}-0",
+            "01{:03}",
+            "person {}, born 1990",
+        ],
+    )
+    def test_codes_and_names_have_no_note(self, write):
+        for cells in ([write.format(i, i) for i in range(N)], [write.format(i % 40, i % 40) for i in range(N)]):
+            task = prepare(base(b=cells), "y")
+            assert not any("look like" in note for note in (*task.notes, *task.schema.notes_on_unused()))
+
+    @pytest.mark.parametrize(
+        ("write", "message"),
+        [
+            ("{:.2f} kg", "they look like numbers: write them all as plain numbers"),
+            ("A{:.0f}", "it looks like a column of categories or texts: choose a numeric column"),
+        ],
+    )
+    def test_a_target_of_text_that_looks_like_numbers_is_refused_with_the_way_out(self, write, message):
+        with pytest.raises(InputError, match=f"target 'y' must be numeric, but 120 of 120 cells are not, .*{message}"):
+            prepare(base().assign(y=[write.format(v) for v in PRICES]), "y")
+
+    def test_uuids_seasons_and_few_levels_have_no_note(self):
+        rng = np.random.default_rng(5)
+        uuids = [str(uuid.UUID(bytes=rng.bytes(16))) for _ in range(N)]
+        seasons = [f"{2000 + i % 20}-{(i + 1) % 20:02}" for i in range(N)]
+        task = prepare(base(a=uuids, b=seasons, c=np.resize([" 36 months", " 60 months"], N)), "y")
+        assert kinds(task) == {"x": "numeric", "b": "nominal", "c": "nominal"}
+        assert task.schema.unused["a"] == f"identifier: nearly every value occurs once, e.g. '{uuids[0]}'"
+        assert not any("look like" in note for note in task.notes)
+
+    def test_more_than_six_notes_end_in_the_names_of_the_other_columns(self):
+        cells = [f"{v:.0f} kg" for v in np.resize(PRICES[:50], N)]
+        notes = prepare(base(**{f"b{i}": cells for i in range(8)}), "y").notes
+        assert sum("look like numbers" in note for note in notes) == 6
+        assert "and 2 more notes on cells of 'b6', 'b7'" in notes
+
+    def test_infinite_cells_are_noted(self):
+        b = RNG.normal(size=N)
+        b[[3, 9]] = np.inf, -np.inf
+        for forced in ([], ["b"]):
+            notes = prepare(base(b=b), "y", numeric=forced).notes
+            assert "column 'b' has 2 infinite cells, read as missing, the first in row 4" in notes
+        assert not any("infinite" in note for note in prepare(base(b=b), "y", missing=["b=inf", "b=-inf"]).notes)
+
+    @pytest.mark.parametrize("word", ["Total", "SUMME:", "Sum", "Grand total"])
+    def test_a_last_row_of_totals_is_noted(self, word):
+        names = RNG.choice(["north", "south"], N).astype(object)
+        frame = base().assign(name=names)[["name", "x", "y"]]
+        assert not any("last row" in note for note in prepare(frame, "y").notes)
+        last = frame.assign(name=[*names[:-1], word])
+        (note,) = [note for note in prepare(last, "y").notes if "last row" in note]
+        assert note == f"the last row, 120, begins with {word!r}: if it summarises the others, remove it"
+        assert not any("last row" in note for note in prepare(last.assign(name=[word, *last["name"][1:]]), "y").notes)
 
 
 class TestCategories:
@@ -226,6 +390,15 @@ class TestCategories:
         )
         task = prepare(str(tmp_path / "t.csv"), "y", nominal=["zip"])
         assert task.schema.seen["zip"].levels == tuple(f"{i:03}" for i in range(7))
+
+    def test_categories_in_several_spellings_are_noted(self):
+        colours = np.resize(["red", "Red", "dark  blue", "dark blue", "green", "red"], N)
+        notes = [note for note in prepare(base(c=colours), "y").notes if "'c'" in note]
+        assert notes == [
+            "column 'c' has category 'red' (40 rows) also as 'Red' (20), and 1 more in several spellings: if they are "
+            "the same, write them alike"
+        ]
+        assert prepare(base(c=np.resize(["red", "blue"], N)), "y").notes == prepare(base(), "y").notes
 
     def test_na_beside_empty_cells_is_a_category_and_told(self):
         country = RNG.choice(["NA", "DE", "FR", None], N)
@@ -384,6 +557,28 @@ class TestMissingCodes:
         stars = np.repeat([1.0, 2.0, 3.0, 4.0, 5.0], [10, 20, 40, 80, 150])
         found = diagnose(pd.DataFrame({"x": np.arange(300.0), "y": stars}), "y", quick_model=False)
         assert found.spikes == ()
+
+    @pytest.mark.parametrize("form", ["%Y-%m-%d", "%d/%m/%Y", "%Y-%m-%d %H:%M:%S", None])
+    @pytest.mark.parametrize("code", ["9999-12-31", "1900-01-01"])
+    def test_dates_that_stand_for_none_are_noted(self, form, code):
+        days = pd.Series(TestDates.DAYS.as_unit("s"))
+        assert not any("far from" in note for note in prepare(base(when=days), "y").notes)
+        days[[2, 7]] = pd.Timestamp(code).as_unit("s")
+        frame = base(when=days if form is None else [f"{day:{form}}" for day in days])
+        (note,) = [note for note in prepare(frame, "y").notes if "far from all other dates" in note]
+        option = note.rpartition("pass `missing=")[2].rstrip("`")
+        assert "'when' has 2 cells" in note
+        assert "(2020-01-01 to 2022-12-07)" in note
+        task = prepare(frame, "y", missing=[option])
+        assert task.schema.features(frame)["when (days)"].isna().sum() == 2
+        assert not any("far from" in note for note in task.notes)
+
+    def test_amounts_in_two_currencies_are_noted(self):
+        amounts = [f"{'€' if i % 10 == 0 else '$'}{v:.2f}" for i, v in enumerate(PRICES)]
+        expected = f"has amounts in $ and € (12 in €, e.g. '{amounts[0]}'), read as numbers without conversion"
+        for frame in (base(b=amounts), base().assign(y=amounts)):
+            assert sum(expected in note for note in prepare(frame, "y").notes) == 1
+        assert not any("conversion" in note for note in prepare(base(b=[f"${v:.2f}" for v in PRICES]), "y").notes)
 
 
 class TestSplits:

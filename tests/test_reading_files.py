@@ -33,7 +33,20 @@ class TestFields:
     def test_row_names_are_left_out(self, tmp_path):
         frame, notes = read_with_notes(written(tmp_path, 'a,y\n"r1",1,20\n"r2",2,21\n'))
         assert frame.to_dict("list") == {"a": [1, 2], "y": [20, 21]}
-        assert "no column name" in notes[0]
+        assert "the first cell of each, e.g. 'r1' in row 1, is taken for a row name" in notes[0]
+
+    @pytest.mark.parametrize(
+        ("rows", "row"),
+        [
+            ("1,20,300,\n2,21,301,checked\n3,22,302,\n", 2),
+            ("1,20,300,ok\n2,21,301,ok\n3,22,302,\n", 1),
+            ("1,20,300,ok\n1,21,301,ok\n2,22,302,late\n", 1),
+            (",20,300,ok\n,21,301,ok\n", 1),
+        ],
+    )
+    def test_one_more_cell_in_every_row_shifts_no_column_unless_first_cells_are_row_names(self, tmp_path, rows, row):
+        with pytest.raises(InputError, match=f"it has 3 columns, but row {row} has more cells"):
+            read_table(written(tmp_path, "a,y,b\n" + rows))
 
     @pytest.mark.parametrize("text", ["a,y\n1,2\n3,4,5\n", "a,y\n1,2,,9\n3,4\n"])
     def test_a_row_with_more_cells_is_refused_by_number(self, tmp_path, text):
@@ -44,9 +57,10 @@ class TestFields:
     def test_short_rows_are_told(self, tmp_path):
         frame, notes = read_with_notes(written(tmp_path, "a,b,y\n1,2,3\n4,5\n\n6,7,8\n9\n"))
         assert frame["y"].isna().tolist() == [False, True, False, True]
-        assert notes == [
-            "2 rows have fewer cells than there are columns, the first is row 2; their last cells are empty"
-        ]
+        assert notes == ["2 rows have fewer cells than there are columns, the first is row 2; the last cells are empty"]
+
+        _, notes = read_with_notes(written(tmp_path, "a,y\n1,2\n4\n"))
+        assert notes == ["1 row has fewer cells than there are columns, the first is row 2; the last cells are empty"]
 
     @pytest.mark.parametrize("separator", [";", "\t", "|"])
     def test_separators_are_recognised(self, tmp_path, separator):

@@ -182,7 +182,7 @@ def as_booleans(series: pd.Series, reading: Reading = PLAIN) -> pd.Series:
         wrong = values.notna() & ~values.isin([0, 1])
     else:
         text = as_text(series).astype("string").str.lower()
-        text = text.mask(text.isin([word.lower() for word in NA_WORDS]) | reading.is_missing(series))
+        text = text.mask(text.isin(MISSING | TOLD_MISSING) | reading.is_missing(series))
         values = pd.Series(pd.NA, index=series.index, dtype="Float64")
         values = values.mask(text.isin(_TRUE | {"1"}), 1.0).mask(text.isin(_FALSE | {"0"}), 0.0)
         wrong = text.notna() & values.isna()
@@ -222,7 +222,9 @@ def moments(series: pd.Series, reading: Reading = PLAIN) -> pd.Series:
     if isinstance(series.dtype, pd.PeriodDtype):
         series = series.dt.to_timestamp()
     if pd.api.types.is_datetime64_any_dtype(series):
-        return pd.to_datetime(series, errors="coerce", utc=True).dt.as_unit("s")
+        when = pd.to_datetime(series, errors="coerce", utc=True).dt.as_unit("s")
+        codes = pd.to_datetime(list(reading.missing), errors="coerce", format="ISO8601", utc=True).dropna()
+        return when.mask(when.isin(codes)) if len(codes) else when
     if reading.order or pd.api.types.is_numeric_dtype(series):
         texts = series.astype("string").str.strip()
         different = texts.dropna().unique().astype(object)
@@ -231,7 +233,9 @@ def moments(series: pd.Series, reading: Reading = PLAIN) -> pd.Series:
         when = pd.Series(when.array, index=different).reindex(texts).set_axis(series.index)
     else:
         when = pd.to_datetime(series, errors="coerce", format="ISO8601", utc=True).dt.as_unit("s")
-    wrong = unread(series, when, empty=BLANK) & ~reading.is_missing(series)
+    is_missing = reading.is_missing(series)
+    when = when.mask(is_missing)
+    wrong = unread(series, when, empty=MISSING | TOLD_MISSING) & ~is_missing
     if wrong.any():
         wrong[wrong] = ~series[wrong].astype(str).str.strip().str.fullmatch(NO_DATE)
     if wrong.any():

@@ -7,16 +7,26 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tailwise._checks import shown
-from tailwise.data.cell_notes import is_padded, most_odd, note_on_odd_cells
+from tailwise.data.cell_notes import is_padded, most_odd, note_on_infinite, note_on_odd_cells
 from tailwise.data.cell_rules import NO_RULES, CellRules
 from tailwise.data.cell_values import MISSING, NA_WORDS, TOLD_MISSING, Kind, as_text, check_cells, is_time
-from tailwise.data.date_forms import NO_DATE, compact_dates, date_order, example_of, iso, two_orders
+from tailwise.data.date_forms import (
+    NO_DATE,
+    are_dates,
+    are_iso,
+    compact_dates,
+    date_order,
+    example_of,
+    iso,
+    two_orders,
+)
 from tailwise.data.number_forms import NumberForm, differ, number_forms, surely_thousands
 from tailwise.data.reading import PLAIN, Reading
 
 _PAIRS = ({"true", "false"}, {"t", "f"}, {"yes", "no"}, {"y", "n"})
-_ISO = r"\d{4}[-/]\d{1,2}[-/]\d{1,2}([T ]\d{1,2}:\d{2}.*)?$"
 _MOST_ODD, _FEW_NUMBERS = 20, 20
+_DATE_SAMPLE = 100
+_SILENT = frozenset(word.lower() for word in NA_WORDS)
 
 
 @dataclass(frozen=True)
@@ -56,22 +66,24 @@ def recognise(series: pd.Series, rules: CellRules = NO_RULES, *, forced: Kind | 
         return Recognised(forced or ("numeric" if pd.api.types.is_timedelta64_dtype(series) else "date"), reading)
     if pd.api.types.is_numeric_dtype(series):
         if forced == "date":
-            return Recognised("date", replace(reading, order="ymd") if compact_dates(series) else reading)
-        return Recognised("numeric", reading)
+            return Recognised("date", replace(reading, order="ymd") if _is_compact(series, reading) else reading)
+        return Recognised("numeric", reading, note=note_on_infinite(series, reading))
     filled = as_text(series)[~reading.is_missing(series)].dropna()
     counts = filled.value_counts(sort=False)
     if filled.empty:
         return Recognised(forced or "numeric", reading)
     texts = counts.index.to_numpy(dtype=object)
     lower = {str(text).lower() for text in texts}
-    if forced is None and any(lower <= pair for pair in _PAIRS):
-        return Recognised("boolean", reading)
+    words = lower & (MISSING | TOLD_MISSING)
+    if forced is None and lower > words and any(lower - words <= pair for pair in _PAIRS):
+        told = [text for text in texts if str(text).lower() in words and text not in NA_WORDS]
+        return Recognised("boolean", reading, note=note_on_odd_cells(series, told, "true and false"))
     if forced in (None, "numeric"):
         numeric = _as_numeric(series, counts, reading, rules, forced=forced is not None)
         if numeric is not None:
             return numeric
     if forced in (None, "date"):
-        dates = _as_date(series, texts, reading, rules)
+        dates = _as_date(series, counts, reading, rules, forced=forced is not None)
         if dates is not None:
             return dates
     return Recognised(forced or "nominal", reading)
@@ -130,21 +142,29 @@ def _as_numeric(
     return Recognised("numeric", reading, note=note_on_odd_cells(series, odd, "numbers") or told, example=example)
 
 
-def _as_date(series: pd.Series, texts: NDArray[np.object_], reading: Reading, rules: CellRules) -> Recognised | None:
-    """Return the reading of a column of dates; ``None`` if cells are no dates."""
-    name = str(series.name)
-    empty = tuple(str(text) for text in texts if NO_DATE.fullmatch(str(text)))
-    dates = texts[[str(text) not in empty and str(text) not in NA_WORDS for text in texts]]
+def _as_date(
+    series: pd.Series, counts: "pd.Series[int]", reading: Reading, rules: CellRules, *, forced: bool
+) -> Recognised | None:
+    """Return the reading of a column of dates; ``None`` if too many cells are no dates."""
+    name, every = str(series.name), counts.index.to_numpy(dtype=object)
+    sample = every[:_DATE_SAMPLE]
+    if not forced and sum(~are_dates(sample) & [not _is_empty_date(str(text)) for text in sample]) > _MOST_ODD:
+        return None
+    is_empty = np.array([_is_empty_date(str(text)) for text in every])
+    texts, n = every[~is_empty], counts.to_numpy()[~is_empty]
+    is_odd = ~are_dates(texts)
+    dates, odd = texts[~is_odd], tuple(str(text) for text in texts[is_odd])
+    if len(odd) > _MOST_ODD or n[is_odd].sum() > most_odd(int(n.sum())):
+        if not forced:
+            return None
+        odd = ()  # reading them as dates raises
     if not len(dates):
         return None
-    note = note_on_odd_cells(series, empty, "dates")
-    column = pd.Series(dates)
-    if (
-        column.str.match(_ISO).all()
-        and pd.to_datetime(column, errors="coerce", format="ISO8601", utc=True).notna().all()
-    ):
-        missing = (*reading.missing, *(str(text) for text in texts if str(text) in NA_WORDS))
-        return Recognised("date", replace(reading, missing=missing), note=note)
+    reading = replace(reading, missing=(*reading.missing, *odd))
+    empty = (str(text) for text in every[is_empty] if str(text).lower() not in _SILENT)
+    note = note_on_odd_cells(series, (*odd, *empty), "dates")
+    if are_iso(dates).all():
+        return Recognised("date", reading, note=note)
     orders = date_order(dates)
     if rules.date_order in orders:
         orders = (rules.date_order,)
@@ -163,6 +183,14 @@ def _as_date(series: pd.Series, texts: NDArray[np.object_], reading: Reading, ru
     told = example_of(dates)
     example = f"{shown(name)} ({shown(told)} is {iso(np.array([told], dtype=object), orders[0])[0]:%Y-%m-%d})"
     return Recognised("date", replace(reading, order=orders[0]), note=note, example=example)
+
+
+def _is_compact(series: pd.Series, reading: Reading) -> bool:
+    return compact_dates(series.mask(reading.is_missing(series)) if reading.missing else series)
+
+
+def _is_empty_date(text: str) -> bool:
+    return text.lower() in MISSING | TOLD_MISSING or NO_DATE.fullmatch(text) is not None
 
 
 def _has(symbols: str, text: object) -> bool:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from tailwise._checks import InputError, did_you_mean, quoted, shown
 from tailwise._numbers import counted
-from tailwise.data.cell_notes import note_on_target, notes_on_cells
+from tailwise.data.cell_notes import note_on_target, note_on_total, notes_on_cells, reason_of_identifier
 from tailwise.data.cell_rules import NO_RULES, CellRules
 from tailwise.data.cell_values import (
     Kind,
@@ -177,7 +177,7 @@ class Schema:
                 check_cells(frame[name])
         of_media = {name for medium in media for name in medium.columns}
         unused = dict.fromkeys(drop, "dropped") | roles
-        columns, how, notes, examples = [], dict(readings or {}), [], []
+        columns, how, of_cells, examples = [], dict(readings or {}), [], []
         for name in names:
             if name in targets or name in unused or name in of_media:
                 continue
@@ -187,7 +187,7 @@ class Schema:
                 unused[name] = known.unclear
                 continue
             if known.kind == "nominal" and name not in nominal and is_identifier(series):
-                unused[name] = "identifier: nearly every value occurs once"
+                unused[name] = reason_of_identifier(series)
                 continue
             if name.startswith("Unnamed:") and name not in forced and counts_rows(series):
                 unused[name] = "row numbers"
@@ -195,13 +195,16 @@ class Schema:
             columns.append(Column(name, known.kind))
             if known.reading != PLAIN:
                 how[name] = known.reading
-            notes += [known.note] if known.note else []
+            asked = [known.note] if known.note else []
             if name not in forced:
-                of_cells = notes_on_cells(series, known.kind, known.reading)
-                notes += of_cells or note_on_identifier(series, known.kind, known.reading)
+                told = notes_on_cells(series, known.kind, known.reading)
+                asked += told or note_on_identifier(series, known.kind, known.reading)
+            of_cells += [(name, note) for note in asked]
             examples += [known.example] if known.example else []
-        notes = [note for name in targets for note in note_on_target(frame[name], how.get(name, PLAIN))] + notes
-        schema = cls(targets, tuple(columns), unused, tuple(media), how, notes=_few(notes, examples))
+        first = note_on_total(frame)
+        first += [note for name in targets for note in note_on_target(frame[name], how.get(name, PLAIN))]
+        notes = (*first, *_few(of_cells, examples))
+        schema = cls(targets, tuple(columns), unused, tuple(media), how, notes=notes)
         if not columns and not media:
             raise InputError(
                 f"no feature column is left besides the target {schema.target!r}; unused: {quoted(unused)}"
@@ -352,8 +355,14 @@ def _stored_lags(lags: tuple[Lags, ...]) -> dict[str, Any]:
     return {} if not stored else {"lags": stored[0] if len(stored) == 1 else stored}
 
 
-def _few(notes: list[str], examples: list[str]) -> tuple[str, ...]:
-    """Return at most six notes, and one on all columns that are not written plainly."""
-    more = [f"and {len(notes) - _MOST_NOTES} more notes on cells"] if len(notes) > _MOST_NOTES else []
+def _few(notes: list[tuple[str, str]], examples: list[str]) -> tuple[str, ...]:
+    """Return at most six notes, one with the columns of the others, and one on columns not written plainly.
+
+    Args:
+        notes: columns and the notes on them.
+        examples: a column with one of its cells, and how it is read.
+    """
+    others = list(dict.fromkeys(name for name, _ in notes[_MOST_NOTES:]))
+    more = [f"and {counted(len(notes) - _MOST_NOTES, 'more note')} on cells of {quoted(others)}"] if others else []
     written = ", ".join(examples[:_MOST_NOTES]) + (" and others" if len(examples) > _MOST_NOTES else "")
-    return (*notes[:_MOST_NOTES], *more, *([f"read as written: {written}"] if examples else []))
+    return (*(note for _, note in notes[:_MOST_NOTES]), *more, *([f"read as written: {written}"] if examples else []))

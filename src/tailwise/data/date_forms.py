@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 DateOrder = Literal["ymd", "dmy", "mdy"]
 DATE_ORDERS: tuple[DateOrder, ...] = ("ymd", "dmy", "mdy")
 RULE = "dates are written 2022-01-23, 23/01/2022, 01/23/2022, 23.01.2022, 23 Jan 2022, Jan 23, 2022 or 20220123"
+_ISO = r"\d{4}[-/]\d{1,2}[-/]\d{1,2}([T ]\d{1,2}:\d{2}.*)?$"
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _TIME = r"(?:[T ](?P<time>\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2})?))?"
 _YEAR_FIRST = re.compile(rf"(?P<y>\d{{4}})([-/.])(?P<a>\d{{1,2}})\2(?P<b>\d{{1,2}}){_TIME}")
@@ -25,7 +26,7 @@ NO_DATE = re.compile(r"0+[-/.]0+[-/.]0+(?:[T ]0+:0+(?::0+)?)?")
 
 
 def date_order(texts: NDArray[np.object_]) -> tuple[DateOrder, ...]:
-    """Return the orders of year, month and day in which all these texts are dates, compact ones not among them.
+    """Return the orders of year, month and day in which all these texts are dates; none of compact dates alone.
 
     A year that comes first is followed by the month in any order, and names of months need none: ``"ymd"`` alone is
     returned where all texts are so.
@@ -33,7 +34,7 @@ def date_order(texts: NDArray[np.object_]) -> tuple[DateOrder, ...]:
     >>> date_order(np.array(["23/01/2022", "03/04/2022"], dtype=object)), date_order(np.array(["03/04/2022"]))
     (('dmy',), ('dmy', 'mdy'))
     """
-    if not all(_is_written(str(text)) for text in texts[:20]):
+    if not any(_is_written(str(text)) for text in texts[:20]):
         return ()
     if iso(texts, "ymd").notna().all():
         return ("ymd",)
@@ -44,7 +45,7 @@ def date_order(texts: NDArray[np.object_]) -> tuple[DateOrder, ...]:
 
 def two_orders(texts: NDArray[np.object_]) -> tuple[str, str] | None:
     """Return a date that only begins with the day and one that only begins with the month, if all texts are dates."""
-    if not all(_is_written(str(text)) for text in texts[:20]):
+    if not any(_is_written(str(text)) for text in texts[:20]):
         return None
     day_first, month_first = (iso(texts, order).notna().to_numpy() for order in ("dmy", "mdy"))
     if not (day_first | month_first).all() or day_first.all() or month_first.all():
@@ -61,6 +62,22 @@ def iso(texts: NDArray[np.object_], order: DateOrder) -> pd.Series:
     """Return the moments of texts in an order, UTC, missing where a text is not a date in it."""
     written = pd.Series([_iso(str(text).strip(), order) for text in texts], dtype=object)
     return pd.to_datetime(written, errors="coerce", format="ISO8601", utc=True).dt.as_unit("s")
+
+
+def are_iso(texts: NDArray[np.object_]) -> NDArray[np.bool_]:
+    """Return which texts are ISO dates, with or without a time."""
+    column = pd.Series(texts, dtype=object)
+    is_iso = column.str.match(_ISO).fillna(False).to_numpy(dtype=bool)
+    return is_iso & pd.to_datetime(column, errors="coerce", format="ISO8601", utc=True).notna().to_numpy()
+
+
+def are_dates(texts: NDArray[np.object_]) -> NDArray[np.bool_]:
+    """Return which texts are dates in some order, compact ones among them."""
+    dates = are_iso(texts)
+    for order in ("dmy", "mdy"):
+        rest = ~dates
+        dates[rest] = iso(texts[rest], order).notna().to_numpy()
+    return dates
 
 
 def _is_written(text: str) -> bool:

@@ -1,4 +1,4 @@
-"""Numbers that may stand for missing values, such as -999."""
+"""Numbers and dates that may stand for missing values, such as -999 and 9999-12-31."""
 
 import re
 
@@ -10,7 +10,10 @@ from tailwise._checks import short, shown
 from tailwise._numbers import counted, number
 
 _CODE = re.compile(r"-?9{2,}(?:\.9+|\.25)?|-9|-1e\+?[23]\d|1e\+?[23]\d")
-_FEWEST_CELLS = 2
+_FEWEST_CELLS, _MOST_DATE_CODES = 2, 2
+_DATE_CODE = re.compile(
+    r"(?:[3-9]\d{3}|2[1-9]99)-.*|2099-12-31|1[789]00-01-01|1899-12-3[01]|1753-01-01|1970-01-01|0001-.*"
+)
 
 
 def missing_codes(values: NDArray[np.float64]) -> frozenset[float]:
@@ -48,6 +51,42 @@ def _is_far(code: float, others: NDArray[np.float64]) -> bool:
 
 def _is_below(code: float, others: NDArray[np.float64]) -> bool:
     return bool(code < 0 <= others.min())
+
+
+def notes_on_date_codes(name: str, when: pd.Series, written: pd.Series) -> list[str]:
+    """Return a note for each date of a column that may stand for a missing value.
+
+    They are the first or the last date, one that programs write for none (such as 1900-01-01 and 9999-12-31), and
+    farther from all others than half of these from each other.
+
+    Args:
+        name: the column.
+        when: its moments.
+        written: the cells, as they are written.
+    """
+    when, written = when.reset_index(drop=True), written.reset_index(drop=True)
+    others = when.astype("int64").astype(np.float64)[when.notna()]
+    notes = []
+    for _ in range(_MOST_DATE_CODES):
+        for end in (others.max(), others.min()):
+            is_end, rest = others == end, others[others != end]
+            if rest.empty or np.abs(rest - end).min() <= np.ptp(rest) / 2:
+                continue
+            place = others.index[is_end][0]
+            if _DATE_CODE.fullmatch(_day(end)) is None:
+                continue
+            cell = _day(end) if pd.api.types.is_datetime64_any_dtype(written) else str(written[place]).strip()
+            notes.append(
+                f"column {shown(name)} has {counted(int(is_end.sum()), 'cell')} {cell}, far from all other dates "
+                f"({_day(rest.min())} to {_day(rest.max())}): if it stands for a missing value, pass "
+                f"`missing={short(name)}={cell}`"
+            )
+            others = rest
+    return notes
+
+
+def _day(seconds: float) -> str:
+    return str(np.datetime64(int(seconds), "s"))[:10]
 
 
 def notes_on_codes(name: str, values: pd.Series) -> list[str]:

@@ -21,6 +21,7 @@ from tailwise.data.cell_values import (
     unread,
 )
 from tailwise.data.number_forms import differ, number_forms, surely_thousands
+from tailwise.data.quantities import lookalikes
 from tailwise.data.reading import Reading
 from tailwise.labels.output_bins import OutputBins
 
@@ -137,8 +138,7 @@ def target_values(
         if 2 * int(wrong.sum()) > filled:
             raise InputError(
                 f"{role} {shown(target)} must be numeric, but {int(wrong.sum()):,} of {filled:,} cells are not, "
-                f"e.g. {shown(cell)} in row {first_row(wrong)}; it looks like a column of categories or texts: choose "
-                "a numeric column"
+                f"e.g. {shown(cell)} in row {first_row(wrong)}; {_way_out_of_text(series)}"
             )
         raise InputError(
             f"{role} {shown(target)} must be numeric, but {are_not(wrong)}, "
@@ -151,6 +151,14 @@ def target_values(
             f"{first_row(infinite)}; remove them"
         )
     return values
+
+
+def _way_out_of_text(series: pd.Series) -> str:
+    """Return the way out of a target whose cells are no plain numbers."""
+    looks = lookalikes(series)
+    if looks is not None and looks.kind in ("numbers", "times"):
+        return f"they look like {looks.kind}: {looks.way_out}"
+    return "it looks like a column of categories or texts: choose a numeric column"
 
 
 def check_target_cells(values: pd.Series, *, drop: bool) -> None:

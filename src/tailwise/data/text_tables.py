@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from tailwise._checks import InputError, quoted, shown
+from tailwise._numbers import counted
 
 SEPARATORS = (",", ";", "\t", "|")
 Opener = Callable[[], TextIO]
@@ -30,6 +31,9 @@ class Fields:
         first_short: first row with fewer fields than the header; 0 if there is none.
         n_short: number of rows with fewer fields.
         extra_filled: first row with a cell that is not empty beyond the header's fields; 0 if there is none.
+        has_row_names: whether every row has one more field than the header, the first and the last field of every row
+            are filled, and no two first fields are equal.
+        first_cell: the first field of the first row.
         padded: whether a cell begins with a zero and another digit.
     """
 
@@ -40,6 +44,8 @@ class Fields:
     first_short: int
     n_short: int
     extra_filled: int
+    has_row_names: bool
+    first_cell: str
     padded: bool
 
 
@@ -64,21 +70,24 @@ def read_text_table(
     fields = _fields(opened, separator, name)
     names = column_names(fields.header, name)
     notes = []
-    shift = fields.longest == fields.shortest == len(names) + 1 and fields.extra_filled > 0
+    shift = fields.has_row_names
     if fields.first_long and fields.extra_filled and not shift:
         row = fields.extra_filled
         raise InputError(
             f"{shown(name)} cannot be read as a table: it has {len(names)} columns, but row {row:,} has more cells; "
-            f"put quotes around cells that contain {separator!r}, or remove the cells"
+            f"put quotes around cells that contain {separator!r}, name the cells in the header, or remove them"
         )
     if shift:
-        notes.append("the first cell of each row has no column name and is left out")
+        notes.append(
+            "rows have one more cell than the header has names; the first cell of each, e.g. "
+            f"{shown(fields.first_cell)} in row 1, is taken for a row name and left out; otherwise, correct the header"
+        )
     elif fields.first_long:
         notes.append(f"rows end in a stray {separator!r}, the first is row {fields.first_long:,}; it is left out")
     if fields.n_short:
         notes.append(
-            f"{fields.n_short:,} rows have fewer cells than there are columns, the first is row "
-            f"{fields.first_short:,}; their last cells are empty"
+            f"{counted(fields.n_short, 'row')} {'has' if fields.n_short == 1 else 'have'} fewer cells than there are "
+            f"columns, the first is row {fields.first_short:,}; the last cells are empty"
         )
     source = opened if not (fields.first_long or shift) else _trimmed(opened, separator, len(names), int(shift))
     return _typed(source, separator, names, set(text), padded=fields.padded), notes
@@ -171,8 +180,13 @@ def _fields(opened: Opener, separator: str, name: str) -> Fields:
                 raise InputError(f"{shown(name)} cannot be read as a table: it is empty")
             width, number = len(header), 0
             longest, shortest, first_long, first_short, n_short, extra = 0, sys.maxsize, 0, 0, 0, 0
+            row_names: set[str] | None = set()  # None once a row has none
+            first_cell = ""
             for number, row in enumerate(rows, 1):
                 n = len(row)
+                first_cell = row[0] if number == 1 else first_cell
+                if row_names is not None:
+                    row_names = _with_row_name(row_names, row, width)
                 longest, shortest = max(longest, n), min(shortest, n)
                 if n > width:
                     first_long = first_long or number
@@ -181,7 +195,19 @@ def _fields(opened: Opener, separator: str, name: str) -> Fields:
                     first_short, n_short = first_short or number, n_short + 1
         except csv.Error as error:
             raise InputError(f"{shown(name)} cannot be read as a table: {error}") from error
-    return Fields(header, longest, shortest, first_long, first_short, n_short, extra, has_padded)
+    has_row_names = bool(row_names)
+    return Fields(
+        header, longest, shortest, first_long, first_short, n_short, extra, has_row_names, first_cell, has_padded
+    )
+
+
+def _with_row_name(names: set[str], row: list[str], width: int) -> set[str] | None:
+    """Add the row name of a row to those before it; ``None`` if its first field cannot be one."""
+    name = row[0].strip()
+    if len(row) != width + 1 or not name or not row[-1].strip() or name in names:
+        return None
+    names.add(name)
+    return names
 
 
 def _holds_cells(row: list[str]) -> bool:

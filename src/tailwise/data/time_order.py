@@ -63,9 +63,10 @@ def read_times(series: pd.Series, reading: Reading, *, dates: bool) -> NDArray[n
         values = pd.Series(as_numbers(series, reading), index=series.index)
     empty = values.isna()
     if empty.any():
+        cell = series[empty].iloc[0]
         raise InputError(
             f"`time` column {shown(series.name)} has {int(empty.sum())} empty cells, the first in row "
-            f"{first_row(empty)}; fill them, or remove these rows"
+            f"{first_row(empty)}{'' if pd.isna(cell) else f' ({shown(cell)})'}; fill them, or remove these rows"
         )
     return np.asarray(values, dtype=np.float64)
 
