@@ -1,6 +1,7 @@
 """Intervals of decisions: calibrated on held-out rows, by region, saved with the model, in the command and the page."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -10,11 +11,15 @@ import tailwise
 from conftest import toy_frame
 from tailwise import Experiment, FittedModel, ImbalancedRegressor, InputError, Recipe, prepare
 from tailwise.calibration.distribution_intervals import DistributionIntervals
+from tailwise.cli.decision_options import note_on_spread
 from tailwise.cli.main import run
+from tailwise.data.rows import FrameRows
 from tailwise.distributions import Decision, Mixture
 from tailwise.distributions.dialed import weights_as_rows_come
 from tailwise.metrics.coverage import weighted_coverage
 from tailwise.runs import artifact
+from tailwise.runs.predicted_table import Asked, predicted_table
+from tailwise.runs.questions import Questions
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*weights are extreme")  # those of uvote on few rows
 
@@ -237,6 +242,27 @@ def test_the_command_and_the_page(tmp_path, capsys):
     assert "Of distributions, balance 1" in page
     kinds = json.loads((tmp_path / "run" / "trade_off.json").read_text())["intervals"]
     assert next(kind["intervals"] for kind in kinds) == "around predictions"
+
+
+def test_intervals_are_about_labels_as_they_come_as_quantiles_and_chances_are(task, fitted, tmp_path, capsys):
+    model, rows = replace(fitted("mixture"), balance=1.0), task.rows_of("test")[0].frame()
+    ends = model.predict_interval(rows)
+    np.testing.assert_array_equal(ends, model.predict_interval(rows, balance=0.0))
+    assert not np.array_equal(ends, model.predict_interval(rows, balance=1.0))
+    np.testing.assert_array_equal(model.predict(rows), model.predict(rows, balance=1.0))
+    asked = Asked(Decision(), Questions(quantiles=(0.05, 0.95)), 0.9)
+    table, _ = predicted_table(model, FrameRows(rows), asked)
+    np.testing.assert_array_equal(table[["low", "high"]], ends)
+    wide = (table["high"] - table["low"]).mean() / (table["quantile_0.95"] - table["quantile_0.05"]).mean()
+    assert 0.5 < wide < 2.0
+    for decision, n in (
+        (Decision(), 0),
+        (Decision(balance=0.0), 0),
+        (Decision(balance=0.5), 1),
+        (Decision(loss="squared"), 0),
+    ):
+        assert len(note_on_spread(replace(asked, decision=decision))) == n
+    assert note_on_spread(Asked(Decision(balance=0.5))) == []
 
 
 def test_the_estimator():

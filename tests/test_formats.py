@@ -41,6 +41,9 @@ def test_a_run_of_format_1_predicts_what_it_did(name, written):
     np.testing.assert_allclose(model.predict(rows), known["own"], rtol=1e-4)
     if "balance 1" in known:
         np.testing.assert_allclose(model.predict(rows, balance=1.0), known["balance 1"], rtol=1e-4)
+    if "interval at balance 0.5" in known:
+        ends = model.predict_interval(rows, 0.8, balance=0.5)
+        np.testing.assert_allclose(ends, known["interval at balance 0.5"], rtol=1e-4)
     if "interval" in known:
         np.testing.assert_allclose(model.predict_interval(rows, 0.8), known["interval"], rtol=1e-4)
 

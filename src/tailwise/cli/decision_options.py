@@ -7,6 +7,7 @@ from tailwise._checks import InputError, did_you_mean
 
 if TYPE_CHECKING:
     from tailwise.distributions.decisions import Decision
+    from tailwise.runs.predicted_table import Asked
     from tailwise.runs.questions import Questions
 
 _COST = "--cost takes under=COST,over=COST such as under=10,over=1"
@@ -78,6 +79,19 @@ def note_on_means(decision: "Decision", balance: float) -> list[str]:
     return [
         f"--loss squared gives means at the run's own balance, {balance:g}, which counts rare values more than they "
         "occur; with --balance 0 the sum of the means estimates the sum of the labels of rows as they come"
+    ]
+
+
+def note_on_spread(asked: "Asked") -> list[str]:
+    """Return a note where quantiles, chances or intervals are about labels that do not come as the training rows do."""
+    balance, density = asked.decision.balance, asked.decision.density
+    spread = any(balance) if isinstance(balance, tuple) else bool(balance)
+    if not (spread or density is not None) or not (asked.questions or asked.interval is not None):
+        return []
+    option = "--balance" if density is None else "--density"
+    return [
+        f"quantiles, chances and intervals are about labels spread as {option} says, not as they come; without "
+        f"{option} they are about labels as they come"
     ]
 
 

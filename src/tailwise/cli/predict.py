@@ -78,13 +78,14 @@ def predict(
 
     Intervals are calibrated on held-out rows, apart for each region of the prediction. They are those of the rows'
     distributions, and hold for rows that come as the training rows do; of a model that predicts none they lie around
-    the predictions, unless --balance, --density, --loss or --cost is given.
+    the predictions, unless --balance or --density is given. Intervals, quantiles and chances are about labels as they
+    come, whatever the run's own balance, unless --balance or --density is given here.
 
     Example:  tailwise predict runs/demo new.csv --out new-predicted.csv --balance 0.7 --above 200
     """
     from tailwise._checks import InputError
     from tailwise._files import write_json
-    from tailwise.cli.decision_options import note_on_means, parse_decision, parse_questions
+    from tailwise.cli.decision_options import note_on_means, note_on_spread, parse_decision, parse_questions
     from tailwise.cli.out_file import check_out_file, check_parent
     from tailwise.cli.predicted_pieces import write_pieces
     from tailwise.cli.show import note_on_all_columns, notes, print_line
@@ -129,7 +130,7 @@ def predict(
     if unseen is not None:
         write_json(unseen, {"rows": written.n, "unseen": written.unseen})
     all_columns = [] if unseen is not None else note_on_all_columns(written.unseen, "--unseen")
-    notes([*written.notes, *all_columns, *note_on_means(asked.decision, model.balance)])
+    notes([*written.notes, *all_columns, *note_on_means(asked.decision, model.balance), *note_on_spread(asked)])
     if out != _STDOUT:
         print_line(f"{written.n:,} predictions: {out}")
 

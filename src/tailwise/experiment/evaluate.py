@@ -170,7 +170,7 @@ def predict_part(
     pred = model.decided(known, Decision())
     ends = None
     if model.has_own_intervals and known.predictive is not None:
-        ends = model.intervals_of_decision(known, Decision(), CONFIDENCE)
+        ends = model.intervals_of_decision(known, Decision().for_questions(), CONFIDENCE)
     elif model.intervals is not None:
         ends = model.intervals_of(pred, CONFIDENCE)
     place = task.row[task.part == part]

@@ -477,7 +477,8 @@ class FittedModel:
 
         They are those of the rows' distributions, tilted as a balance or a density says, see
         :meth:`intervals_of_decision`. Without either, a model that predicts no distributions of its own has intervals
-        around its predictions, see :class:`RegionIntervals`; others those at the model's balance.
+        around its predictions, see :class:`RegionIntervals`; others those of labels as they come, whatever the model's
+        own balance, as quantiles and chances are.
 
         Raises:
             InputError: a model without calibration rows, a confidence outside (0, 1), columns that do not fit.
@@ -486,7 +487,7 @@ class FittedModel:
         predictive = self.needs(decision) or self.has_own_intervals
         known = self.predictions(frame, ignore_extra=ignore_extra, predictive=predictive)
         if decision.given or self.has_own_intervals:
-            return self.intervals_of_decision(known, decision, confidence)
+            return self.intervals_of_decision(known, decision.for_questions(), confidence)
         return self.intervals_of(self.decided(known, decision), confidence)
 
     @property

@@ -210,7 +210,7 @@ def _page(
     def ends_at(confidence: float) -> NDArray[np.float64]:
         if model.has_own_intervals:
             known = Predictions(predicted.pred, predicted.std, None, predicted.predictive)
-            return model.intervals_of_decision(known, Decision(), confidence)
+            return model.intervals_of_decision(known, Decision().for_questions(), confidence)
         return model.intervals_of(counted, confidence)
 
     return run_page(

@@ -113,9 +113,9 @@ class PredictedPieces:
         if interval is not None and not of_distributions:
             table[["low", "high"]] = model.intervals_of(pred, interval)
         elif interval is not None and model.has_decision_intervals:
-            table[["low", "high"]] = model.intervals_of_decision(known, decision, interval)
+            table[["low", "high"]] = model.intervals_of_decision(known, decision.for_questions(), interval)
         elif interval is not None:
-            table["low"], table["high"] = model.tilted(known, decision).interval(interval)
+            table["low"], table["high"] = model.tilted(known, decision.for_questions()).interval(interval)
             self._others["low and high are quantiles that no held-out rows calibrated: the run has none for that"] = (
                 None
             )
