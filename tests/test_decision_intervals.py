@@ -244,7 +244,7 @@ def test_the_command_and_the_page(tmp_path, capsys):
     assert next(kind["intervals"] for kind in kinds) == "around predictions"
 
 
-def test_intervals_are_about_labels_as_they_come_as_quantiles_and_chances_are(task, fitted, tmp_path, capsys):
+def test_intervals_are_about_labels_as_they_come_as_quantiles_and_chances_are(task, fitted):
     model, rows = replace(fitted("mixture"), balance=1.0), task.rows_of("test")[0].frame()
     ends = model.predict_interval(rows)
     np.testing.assert_array_equal(ends, model.predict_interval(rows, balance=0.0))

@@ -369,6 +369,15 @@ class TestTextThatLooksLikeNumbers:
         assert not any("last row" in note for note in prepare(last.assign(name=[word, *last["name"][1:]]), "y").notes)
 
 
+def test_one_odd_cell_of_a_target_of_amounts_is_named_alone():
+    prices = [f"€ {100 + i},{i:03}" for i in range(N)]
+    prices[3] = "ask"
+    with pytest.raises(
+        InputError, match=r"must be numeric, but 1 cell is not, e.g. 'ask' in row 4; correct them, or pass"
+    ):
+        prepare(pd.DataFrame({"x": np.arange(N), "price": prices}), "price")
+
+
 class TestCategories:
     def test_codes_of_digits_alone_are_the_levels_of_training(self, tmp_path):
         codes = RNG.choice(["01", "02", "2A", "2B"], N)

@@ -133,6 +133,7 @@ class TestRefused:
             (["--set", "model.hurdle=no"], "--set model.hurdle must be true or false, got 'no'"),
             (["--time-limit", "0"], "--time-limit must be a finite number above 0, got 0.0"),
             (["--time-limit", "-3"], "--time-limit must be a finite number above 0"),
+            (["--within", "5"], "--within must be a fraction such as 0.05 for 5 %, at most 1, got 5"),
             (["--within", "-1"], "--within must be a finite number of at least 0, got -1.0"),
             (["--jobs", "0"], "--jobs must be"),
             (["--quality", "goood"], "--quality must be one of 'fast', 'good', 'best', got 'goood'"),

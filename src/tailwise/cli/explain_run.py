@@ -87,11 +87,11 @@ def explain(
         require_shap()
     rows, train = _rows(model, run, folder, data, drop=drop_missing_target)
     background = "rows of the table" if train is None else "training rows"
-    notes(rows.notes)
     given: dict[str, Any] = {"seed": seed, "sample_weight": rows.weight, "row": rows.row}
     with err.status("shuffling columns"):
         found = explained(model, rows.frame, rows.y, repeats=repeats, **given)
     values = computed_shap(model, rows.frame, rows.y, background=train, **limits, **given) if shap else None
+    notes(rows.notes)
     if values is not None and shap_out is not None:
         write_table(values.frame(), shap_out)
     if out is not None:

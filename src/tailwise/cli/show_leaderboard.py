@@ -73,10 +73,10 @@ def _table(standings: Sequence[Standing], title: str, unit: str, names: dict[str
         f"MAE in units of {unit}; as rows come: bins count by how many rows they have; evenly: every bin counts the "
         "same"
     )
-    table = Table(title=Text(title), caption=caption, box=SIMPLE_HEAD)
+    table = Table(title=Text(title), caption=caption, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("model", style="bold")
     for heading in ("as rows come", "evenly", *regions, f"bias {regions[-1]}"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     for one in standings:
         name = names.get(one.name, one.name)
         errors = [one.as_rows_come, one.evenly, *(one.mae[region] for region in regions), one.bias[regions[-1]]]

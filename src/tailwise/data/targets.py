@@ -75,6 +75,7 @@ def target_rows(
     return (labels[:, 0].copy() if len(targets) == 1 else labels), is_labelled
 
 
+_MOST_NUMBERS = 0.9  # of the different cells of a target that is one of numbers
 _EMPTY = BLANK | {word.lower() for word in NA_WORDS}
 
 
@@ -94,7 +95,7 @@ def target_reading(frame: pd.DataFrame, target: str, rules: CellRules = NO_RULES
     texts = text.unique().astype(object)
     if not len(texts) or pd.to_numeric(pd.Series(texts, dtype=object), errors="coerce").notna().all():
         return reading
-    forms = number_forms(texts, rules.decimal, rules.thousands)
+    forms = list(number_forms(texts, rules.decimal, rules.thousands))
     choices = [(form, values) for form, values in forms if np.isfinite(values).all()]
     choices = [c for i, c in enumerate(choices) if all(differ(c[1], other) for _, other in choices[:i])]
     if len(choices) > 1:
@@ -104,6 +105,9 @@ def target_reading(frame: pd.DataFrame, target: str, rules: CellRules = NO_RULES
             f"{role} {shown(target)} has cells such as {shown(texts[0])}, which may be {choices[0][1][0]:.10g} or "
             f"{choices[1][1][0]:.10g}; give `thousands` or `decimal`"
         )
+    if not choices:  # a few odd cells are named later, and the others are no fault
+        choices = sorted(forms, key=lambda one: -np.isfinite(one[1]).mean())[:1]
+        choices = [one for one in choices if np.isfinite(one[1]).mean() >= _MOST_NUMBERS]
     if not choices:
         return reading
     form = choices[0][0]

@@ -1,6 +1,7 @@
 """A network trained by any method, as a scikit-learn regressor."""
 
 import json
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -39,6 +40,7 @@ from tailwise.training.epoch import Epoch
 from tailwise.training.recipe import Recipe
 
 _PARAMETERS = "estimator.json"
+_DROP = re.compile(r"leave it out: `drop=[^`]*`")  # of tables; an estimator has no such parameter
 _FOLDS = 8  # one of them is held out
 
 
@@ -421,7 +423,7 @@ class ImbalancedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             hint = "; name it in nominal" if reason.startswith("identifier") else ""
             warnings.warn(f"column {shown(name)} is not an input: {reason}{hint}", UserWarning, stacklevel=4)
         for note in schema.notes:
-            warnings.warn(note, UserWarning, stacklevel=4)
+            warnings.warn(_DROP.sub("leave it out of X", note), UserWarning, stacklevel=4)
         return schema
 
     def _columns_of(self, frame: pd.DataFrame, labels: NDArray[np.float64]) -> Schema:

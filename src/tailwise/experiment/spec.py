@@ -72,7 +72,8 @@ class Experiment:
 
     def __post_init__(self) -> None:
         one_of(self.model, "model", BACKENDS)
-        not_negative(self.within, "`within`")
+        if not_negative(self.within, "`within`") > 1:
+            raise InputError(f"`within` must be a fraction such as 0.05 for 5 %, at most 1, got {self.within:g}")
         if self.transform is not None:
             one_of(self.transform, "`transform`", (AUTO_TRANSFORM, *TRANSFORMS))
         _ = self.censoring

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from tailwise._numbers import number
-from tailwise.report.against import HEADLINES
+from tailwise._numbers import counted, number
+from tailwise.report.against import FEWEST_TO_SPEAK, HEADLINES
 from tailwise.report.importance_chart import importance_chart, shap_chart, shown_rise
 from tailwise.report.rendering import render
 
@@ -48,19 +48,25 @@ def explained_page(
     )
 
 
+def _few_shot(n: int) -> str:
+    return "1 few-shot row is" if n == 1 else f"{n:,} few-shot rows are"
+
+
 def answer(found: "Explanation") -> list[str]:
     """Return where the errors are, what the rows have in common, and which column is needed there, in sentences."""
     region, n = found.by, found.n[found.by]
     mae, come = found.mae[region], found.mae[_COME]
     times = f", {mae / come:.1f} times the {number(come)} of rows as they come" if come > 0 else ""
     lines = [f"The MAE of the {n:,} {_shots(region)} rows is {number(mae)}{times}, in units of {found.target}."]
+    if n < FEWEST_TO_SPEAK:
+        lines.append(f"Too few to judge a region by: {counted(n, 'row')}; give a table with more of them.")
     worst = found.worst
     if worst is not None and worst.too_low:
         lines.append(
-            f"{worst.n_too_low:,} few-shot rows are predicted too low; they have in common: {'; '.join(worst.too_low)}."
+            f"{_few_shot(worst.n_too_low)} predicted too low; they have in common: {'; '.join(worst.too_low)}."
         )
     elif worst is not None and worst.n_too_low:
-        lines.append(f"{worst.n_too_low:,} few-shot rows are predicted too low: too few, or no column sets them apart.")
+        lines.append(f"{_few_shot(worst.n_too_low)} predicted too low: too few, or no column sets them apart.")
     clear = [one for one in found.columns if (one.rise[region].low or 0) > 0]
     if clear:
         first = clear[0]
