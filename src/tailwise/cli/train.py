@@ -156,6 +156,7 @@ def _show_errors(evaluation: Any, task: Any, label: str, folder: Path, other: "O
     from tailwise.experiment.evaluate import Evaluation
     from tailwise.experiment.references import beaten_by_constant
     from tailwise.report.against import compare
+    from tailwise.report.run_answer import too_few
     from tailwise.runs.folder import REPORT
 
     if isinstance(evaluation, Evaluation):
@@ -177,6 +178,8 @@ def _show_errors(evaluation: Any, task: Any, label: str, folder: Path, other: "O
                 as_rows_come=evaluation.as_rows_come,
             )
         )
+        for sentence in too_few(evaluation.regions):
+            show.print_line(sentence)
         if evaluation.outputs:
             show.out.print(outputs_table(evaluation.outputs, title="Each target"))
         if evaluation.references:

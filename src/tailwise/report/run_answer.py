@@ -46,7 +46,7 @@ def answer(
     words = HEADLINES | ({} if rare is None else {rare: f"where training rows are {rare}"})
     return Answer(
         tuple((changes[name], where) for name, where in words.items() if name in changes),
-        (*_too_few(regions), *_about_rare(regions, rare, target, others, other_name)),
+        (*too_few(regions), *_about_rare(regions, rare, target, others, other_name)),
         "" if leaderboard is None else leaderboard.against("lightgbm"),
     )
 
@@ -55,7 +55,7 @@ def _rarest(regions: Mapping[str, RegionMetrics]) -> str | None:
     return next((name for name in ("few", "zero", "medium") if _speaks(regions, name)), None)
 
 
-def _too_few(regions: Mapping[str, RegionMetrics]) -> list[str]:
+def too_few(regions: Mapping[str, RegionMetrics]) -> list[str]:
     """Return a sentence about each region whose test rows are too few for a verdict; none of regions without rows."""
     return [
         f"{name.capitalize()}-shot: only {counted(regions[name].n, 'test row')}, no verdict."
