@@ -59,8 +59,8 @@ def choose_balance(
         predictive: their distributions.
         dial: of the training labels.
         shots: regions, from training labels.
-        plain: ``(n,)`` predictions of a plain model for these rows, whose error as rows come is the bound; by default
-            the model's own at balance 0.
+        plain: ``(n,)`` predictions of a plain model for these rows, or ``(m, n)`` of several, whose lowest error as
+            rows come is the bound; by default the model's own at balance 0.
         within: by how much the error as rows come may exceed the bound, 0.05 for 5 %.
         weight: ``(n,)`` how much each row counts in both errors.
 
@@ -76,7 +76,8 @@ def choose_balance(
     come = tuple(error_as_rows_come(y, pred, shots, sample_weight=weight) for pred in decided)
     bins = shots.scalar_bins
     evenly = tuple(balanced_mean_absolute_error(y, pred, bins, sample_weight=weight) for pred in decided)
-    of_plain = come[0] if plain is None else error_as_rows_come(y, plain, shots, sample_weight=weight)
+    rivals = () if plain is None else np.atleast_2d(plain)
+    of_plain = min((error_as_rows_come(y, one, shots, sample_weight=weight) for one in rivals), default=come[0])
     bound = of_plain * (1 + within)
     allowed = [place for place, error in enumerate(come) if error <= bound] or [int(np.argmin(come))]
     best = min(allowed, key=lambda place: evenly[place])

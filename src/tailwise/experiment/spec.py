@@ -37,8 +37,8 @@ class Experiment:
         recipe: epochs, batch size, learning rate, seed and the like.
         balance: of the predictions, from 0 (labels as they come) to 1 (every value equally likely), or ``"auto"``,
             which is chosen on held-out rows; it changes decisions alone, not the training.
-        within: with a balance of ``"auto"``, by how much the error as rows come may exceed that of the plain network
-            of a stack, or of the model itself at balance 0; 0.05 for 5 %.
+        within: with a balance of ``"auto"``, by how much the error as rows come may exceed the lower one of the
+            plain network's and plain LightGBM's in a stack, or that of the model itself at balance 0; 0.05 for 5 %.
         transform: of the target that the model is trained on, one of
             :data:`tailwise.labels.transform_names.TRANSFORMS`, or ``"auto"``, the one of the lowest error on validation
             rows; predictions, distributions and errors are in target units. Parameters of the method in units of the

@@ -18,7 +18,7 @@ from tailwise.distributions.outputs_dial import OutputsDial
 from tailwise.distributions.vector_dial import VectorDial
 from tailwise.experiment.balance_choice import choose_balance
 from tailwise.experiment.held_out import HeldOut
-from tailwise.experiment.leaderboard import Leaderboard
+from tailwise.experiment.leaderboard import RIVALS, Leaderboard
 from tailwise.experiment.row_predictions import Predictions, one_target
 from tailwise.labels.bin_grid import BinGrid
 from tailwise.labels.output_bins import OutputBins
@@ -86,7 +86,10 @@ def validated(
         raw = replace(raw, predictive=held.distributions)
     choice, own = None, one_target(raw.predictive)
     if within is not None and own is not None and len(y) >= 2 * FEWEST:
-        plain = None if out_of_fold is None else out_of_fold.points[out_of_fold.plain]
+        plain = None
+        if out_of_fold is not None:
+            rivals = {out_of_fold.plain, *RIVALS}
+            plain = np.stack([point for name, point in out_of_fold.points.items() if name in rivals])
         choice = choose_balance(y, own, dial, task.shots, plain=plain, within=within, weight=known.weight)
         model = replace(model, balance=choice.balance)
     pred = model.decided(replace(raw, pred=pred), Decision())
