@@ -2,6 +2,7 @@ import re
 import runpy
 import shlex
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -134,3 +135,14 @@ def test_every_part_names_its_paper_or_is_common_knowledge():
         assert part.year or part.source == "-"
         assert set(part.units) <= set(part.parameters())
         assert part.make.__doc__, name
+
+
+def test_the_picture_of_the_readme_is_a_file_of_its_own():
+    script = runpy.run_path(str(ROOT / "docs" / "demo_picture.py"))
+    page = (
+        '<h3>Size of the errors</h3>\n<svg data-tips="[1]" tabindex="0" xmlns="w"><path fill="currentColor"/></svg> x'
+    )
+    assert script["picture"](page) == ('<svg style="background: white" xmlns="w"><path fill="#1b1d22"/></svg>\n')
+    kept = (ROOT / "docs" / "pictures" / "demo.svg").read_text(encoding="utf-8")
+    assert ElementTree.fromstring(kept).tag == "{http://www.w3.org/2000/svg}svg"
+    assert "elevation" in kept

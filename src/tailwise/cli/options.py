@@ -466,8 +466,8 @@ Within = Annotated[
     typer.Option(
         "--within",
         metavar="FRACTION",
-        help="Without --balance: how much larger than a plain network's and LightGBM's the error as rows come may be for "
-        "the sake of rare values, e.g. 0.05.",
+        help="Without --balance: how much larger than a plain network's and LightGBM's the error as rows come may be "
+        "for the sake of rare values, e.g. 0.05.",
         rich_help_panel=DECISION,
     ),
 ]
