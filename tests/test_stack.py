@@ -635,8 +635,9 @@ class TestEstimator:
     def test_a_given_balance_and_its_bound(self, rows):
         model = ImbalancedRegressor(**{**GOOD, "epochs": 1}, balance=0.5).fit(*rows)
         assert model.model_.balance == 0.5
-        wide = ImbalancedRegressor(**{**GOOD, "epochs": 1}, within=1e3).fit(*rows)
+        wide = ImbalancedRegressor(**{**GOOD, "epochs": 1}, within=1.0).fit(*rows)
         choice = wide.model_.leaderboard.choice
+        assert max(choice.as_rows_come) <= choice.bound
         assert choice.evenly[CANDIDATES.index(choice.balance)] == min(choice.evenly)
 
     def test_an_array_with_missing_numbers(self):
