@@ -31,6 +31,7 @@ from tailwise.backends.stack.stack_settings import StackSettings
 from tailwise.backends.stack.stacked_model import combiner_columns
 from tailwise.distributions.decisions import Decision, Dial
 from tailwise.experiment.balance_choice import CANDIDATES, BalanceChoice, choose_balance
+from tailwise.experiment.leaderboard import RIVALS
 from tailwise.metrics.errors import balanced_mean_absolute_error
 from tailwise.metrics.region_errors import error_as_rows_come
 from tailwise.training.recipe import Recipe
@@ -131,7 +132,8 @@ def measured(table: dict, folder: Path, seed: int, given: argparse.Namespace) ->
             z, z_test = (np.clip(y.mean() + y.std() * one, *reach) for one in inputs)
             columns, tested = np.hstack([columns, z]), np.hstack([tested, z_test])
         combiner = Combiner.fit(columns, y, fold, n_experts=len(names), reach=reach, recipe=CombinerRecipe())
-        plain, predictive = arrays["columns"][:, ALL.index("network")], combiner.predictive(tested)
+        plain = arrays["columns"][:, [ALL.index(name) for name in RIVALS if name in names]].T
+        predictive = combiner.predictive(tested)
         known_for = combiner.out_of_fold(columns, fold)
         best = choose_balance(y, known_for, dial, shots, plain=plain, within=0.0)
         for balance in DECISIONS:

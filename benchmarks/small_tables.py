@@ -108,7 +108,7 @@ def measured(arrays: dict) -> dict[str, dict[str, float]]:
 
 def both(name, out_of_fold, predictive, arrays, shots, dial) -> dict:
     """Decisions at balance 0 and at the chosen balance."""
-    choice = choose_balance(arrays["y"], out_of_fold, dial, shots, plain=arrays["columns"][:, 1], within=0.0)
+    choice = choose_balance(arrays["y"], out_of_fold, dial, shots, plain=arrays["columns"][:, :2].T, within=0.0)
     return {
         f"{name}, balance 0": Decision(balance=0.0).of(predictive, dial),
         f"{name}, chosen": Decision(balance=choice.balance).of(predictive, dial),

@@ -263,6 +263,8 @@ def test_intervals_are_about_labels_as_they_come_as_quantiles_and_chances_are(ta
     ):
         assert len(note_on_spread(replace(asked, decision=decision))) == n
     assert note_on_spread(Asked(Decision(balance=0.5))) == []
+    (note,) = note_on_spread(replace(asked, decision=Decision(balance=(0.0, 0.5))))
+    assert "spread as --target-balance says" in note
 
 
 def test_the_estimator():

@@ -369,6 +369,14 @@ class TestTextThatLooksLikeNumbers:
         assert not any("last row" in note for note in prepare(last.assign(name=[word, *last["name"][1:]]), "y").notes)
 
 
+@pytest.mark.parametrize("word", ["Null", "n/a", "NAN"])
+def test_a_target_that_may_be_read_in_two_ways_stays_unclear_beside_missing_cells(word):
+    prices = [f"{1 + i},{100 + i}" for i in range(N)]
+    prices[3] = word
+    with pytest.raises(InputError, match="which may be 1.1 or 1100; give `thousands` or `decimal`"):
+        prepare(pd.DataFrame({"x": np.arange(N), "price": prices}), "price", drop_missing_target=True)
+
+
 def test_one_odd_cell_of_a_target_of_amounts_is_named_alone():
     prices = [f"€ {100 + i},{i:03}" for i in range(N)]
     prices[3] = "ask"

@@ -21,7 +21,7 @@ CODE = "import sys; from tailwise.cli.main import main; sys.argv[0] = 'tailwise'
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGINT"])
 def test_a_signal_gives_the_hint_of_ctrl_c(toy_csv, tmp_path, name):
     words = ["train", str(toy_csv), "-t", "price", "--method", "vanilla", "--epochs", "5000", "--patience", "5000"]
-    default = partial(signal.signal, getattr(signal, name), signal.SIG_DFL)  # in a job with nohup or & it stays ignored
+    default = partial(signal.signal, getattr(signal, name), signal.SIG_DFL)  # after nohup or & it stays ignored
     with subprocess.Popen(
         [sys.executable, "-c", CODE, *words, "-o", str(tmp_path / "r")],
         stderr=subprocess.PIPE,

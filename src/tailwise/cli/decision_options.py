@@ -56,7 +56,7 @@ def parse_decision(
     from tailwise.distributions.decisions import Decision
 
     if (balance is not None or of_targets) and density is not None:
-        raise InputError(f"give {'--balance' if not of_targets else '--target-balance'} or --density, not both")
+        raise InputError(f"give {'--target-balance' if of_targets else '--balance'} or --density, not both")
     if loss is not None and cost is not None:
         raise InputError("give --loss or --cost, not both")
     declared = None if density is None else _density(density, targets)
@@ -88,7 +88,7 @@ def note_on_spread(asked: "Asked") -> list[str]:
     spread = any(balance) if isinstance(balance, tuple) else bool(balance)
     if not (spread or density is not None) or not (asked.questions or asked.interval is not None):
         return []
-    option = "--balance" if density is None else "--density"
+    option = "--density" if density is not None else "--target-balance" if isinstance(balance, tuple) else "--balance"
     return [
         f"quantiles, chances and intervals are about labels spread as {option} says, not as they come; without "
         f"{option} they are about labels as they come"

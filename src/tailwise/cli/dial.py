@@ -54,6 +54,7 @@ def dial(
     from tailwise.cli import show
     from tailwise.cli.decision_options import parse_decision, parse_questions
     from tailwise.cli.given_predictions import held_out_rows, new_rows, training_labels
+    from tailwise.cli.out_file import check_out_table
     from tailwise.cli.settings import parse_shots
     from tailwise.cli.show_trade_off import trade_off_table
     from tailwise.data.table_files import write_table
@@ -70,7 +71,7 @@ def dial(
     if out is None and (questions or decision.given or keep):
         raise InputError("decisions are for rows that are written: give --out, or leave out --keep and these options")
     if out is not None:
-        _check_out(out, [data, *([] if apply is None else [apply])], overwrite=overwrite)
+        check_out_table(out, *filter(None, [data, apply]), overwrite=overwrite)
     own_keep = keep or () if apply is None else ()
     rows = held_out_rows(data, target, prediction, weight=weight, group=group, reference=reference, keep=own_keep)
     new = None if apply is None else new_rows(apply, prediction, keep or ())
@@ -101,20 +102,6 @@ def dial(
         show.print_line(f"{len(frame):,} predictions: {out}")
         if new is None and reference is not None:
             show.print_line(_gaps(rows, frame["prediction"].to_numpy(), reference))
-
-
-def _check_out(out: Path, tables: list[str], *, overwrite: bool) -> None:
-    """Raise unless a table may be written: with its suffix, in a folder that exists, in place of no table read here."""
-    from tailwise._checks import InputError
-    from tailwise.cli.out_file import check_parent
-    from tailwise.data.table_files import SUFFIXES
-
-    if out.suffix.lower() not in SUFFIXES:
-        raise InputError(f"--out must end in .csv, .tsv or .parquet, got {str(out)!r}")
-    check_parent(out)
-    is_read = out.exists() and any(Path(table).exists() and out.samefile(table) for table in tables)
-    if out.exists() and (out.is_dir() or not overwrite or is_read):
-        raise InputError(f"{str(out)!r} exists or is the table itself; choose another --out, or pass --overwrite")
 
 
 def _decided(

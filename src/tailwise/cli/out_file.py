@@ -28,6 +28,30 @@ def check_out_file(path: Path | None, option: str, *suffixes: str, overwrite: bo
         raise InputError(f"{str(path)!r} exists; pass --overwrite to replace it")
 
 
+def check_out_table(path: Path, *read: str, overwrite: bool, also: str = "") -> None:
+    """Raise unless a table may be written, in place of none that the command reads.
+
+    Args:
+        path: file to write.
+        read: files or names of the tables that are read.
+        overwrite: whether an existing file may be replaced.
+        also: what ``--out`` may be besides, for the message.
+
+    Raises:
+        InputError: another suffix, a folder, a file in a missing folder, an existing file that is not to be replaced,
+            a table that is read.
+    """
+    from tailwise.data.table_files import SUFFIXES  # needs pandas, which `--help` does not load
+
+    if path.suffix.lower() not in SUFFIXES:
+        raise InputError(f"--out must end in .csv, .tsv or .parquet{also}, got {str(path)!r}")
+    check_parent(path)
+    is_read = path.exists() and any(Path(table).exists() and path.samefile(table) for table in read)
+    if path.exists() and (path.is_dir() or not overwrite or is_read):
+        what = "is a folder" if path.is_dir() else "exists already" if not overwrite else "is the table itself"
+        raise InputError(f"{str(path)!r} {what}; choose another --out" + ("" if overwrite else ", or pass --overwrite"))
+
+
 def check_parent(path: Path) -> None:
     """Raise unless the folder of a file exists."""
     if not path.absolute().parent.is_dir():

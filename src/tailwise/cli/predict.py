@@ -86,11 +86,10 @@ def predict(
     from tailwise._checks import InputError
     from tailwise._files import write_json
     from tailwise.cli.decision_options import note_on_means, note_on_spread, parse_decision, parse_questions
-    from tailwise.cli.out_file import check_out_file, check_parent
+    from tailwise.cli.out_file import check_out_file, check_out_table
     from tailwise.cli.predicted_pieces import write_pieces
     from tailwise.cli.show import note_on_all_columns, notes, print_line
     from tailwise.data.growing_table import growing_table, text_lines
-    from tailwise.data.table_files import SUFFIXES
     from tailwise.experiment.model import FittedModel
     from tailwise.modalities.map_model import MapModel, is_map_model
     from tailwise.runs.folder import MODEL, open_run
@@ -110,13 +109,8 @@ def predict(
         maps = MapModel.load(folder)
         wanted = parse_decision(balance, density, loss, cost, targets=maps.schema.targets)
         return _predict_maps(maps, data, out, wanted, overwrite=overwrite, interval=interval)
-    if out != _STDOUT and out.suffix.lower() not in SUFFIXES:
-        raise InputError(f"--out must end in .csv, .tsv or .parquet, or be -, got {str(out)!r}")
-    check_parent(out)
-    is_data = out.exists() and Path(data).exists() and out.samefile(data)
-    if out != _STDOUT and out.exists() and (out.is_dir() or not overwrite or is_data):
-        what = "is a folder" if out.is_dir() else "exists already" if not overwrite else "is the table itself"
-        raise InputError(f"{str(out)!r} {what}; choose another --out" + ("" if overwrite else ", or pass --overwrite"))
+    if out != _STDOUT:
+        check_out_table(out, data, overwrite=overwrite, also=", or be -")
     if out != _STDOUT and Path(data).is_dir() and Path(data).resolve() in out.resolve().parents:
         raise InputError(f"--out {str(out)!r} lies in the folder to predict, whose files are its parts; choose another")
     check_out_file(unseen, "--unseen", ".json", overwrite=overwrite)

@@ -91,7 +91,7 @@ def target_reading(frame: pd.DataFrame, target: str, rules: CellRules = NO_RULES
         return reading
     check_cells(series)
     text = as_text(series)
-    text = text[text.notna() & ~text.isin(NA_WORDS) & ~reading.is_missing(series)]
+    text = text[text.notna() & ~text.str.lower().isin(_EMPTY) & ~reading.is_missing(series)]
     texts = text.unique().astype(object)
     if not len(texts) or pd.to_numeric(pd.Series(texts, dtype=object), errors="coerce").notna().all():
         return reading

@@ -1,6 +1,7 @@
 """The dial between common and rare combinations of several targets."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -19,14 +20,16 @@ class TargetsDial(ABC):
     """Decisions about K targets under labels that are spread otherwise."""
 
     @abstractmethod
-    def tilted(self, predictive: VectorPredictive, balance: Any = None, *, density: Any = None) -> VectorPredictive:
+    def tilted(
+        self, predictive: VectorPredictive, balance: float | Sequence[float] | None = None, *, density: Any = None
+    ) -> VectorPredictive:
         """Return the distributions under labels spread as the balance or a density says."""
 
     def decide(
         self,
         predictive: VectorPredictive,
         *,
-        balance: Any = None,
+        balance: float | Sequence[float] | None = None,
         density: Any = None,
         loss: Loss | None = None,
         under: float | None = None,
@@ -72,20 +75,25 @@ class VectorDial(TargetsDial):
         return cls(GridDensity.from_labels(y_train, grid, reach=reach, sample_weight=sample_weight))
 
     def tilted(
-        self, predictive: VectorPredictive, balance: float | None = None, *, density: GridTarget | None = None
+        self,
+        predictive: VectorPredictive,
+        balance: float | Sequence[float] | None = None,
+        *,
+        density: GridTarget | None = None,
     ) -> VectorPredictive:
         """Return the distributions under labels spread as the balance or a declared density says.
 
         Args:
             predictive: distributions given labels as they come.
-            balance: a, from 0 to 1; by default 0, or 1 with a density. With a density the weights are (q / p_train)^a.
+            balance: a, from 0 to 1, one for all targets; by default 0, or 1 with a density. With a density the weights
+                are (q / p_train)^a.
             density: q, see :meth:`GridDensity.ratio`.
 
         Returns:
             ``predictive`` itself for a balance of 0.
 
         Raises:
-            InputError: a balance outside 0 to 1, or a density that is 0 on all training labels.
+            InputError: a balance outside 0 to 1 or for each target, a density that is 0 on all training labels.
         """
         strength = check_balance((0.0 if density is None else 1.0) if balance is None else balance)
         weights = self.density.weights(strength) if density is None else self.density.ratio(density, strength)
