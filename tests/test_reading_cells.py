@@ -373,7 +373,7 @@ class TestTextThatLooksLikeNumbers:
 def test_a_target_that_may_be_read_in_two_ways_stays_unclear_beside_missing_cells(word):
     prices = [f"{1 + i},{100 + i}" for i in range(N)]
     prices[3] = word
-    with pytest.raises(InputError, match="which may be 1.1 or 1100; give `thousands` or `decimal`"):
+    with pytest.raises(InputError, match=r"which may be 1.1 or 1100; give `thousands` or `decimal`"):
         prepare(pd.DataFrame({"x": np.arange(N), "price": prices}), "price", drop_missing_target=True)
 
 
