@@ -258,6 +258,19 @@ class TestFullDisk:
         assert "Traceback" not in printed
         assert files_in(finished) == before
 
+    @pytest.mark.slow
+    @pytest.mark.parametrize(("model", "rounds"), [("lightgbm", "n_estimators"), ("catboost", "iterations")])
+    def test_trees_that_a_library_writes(self, finished, trained, model, rounds):
+        if model == "catboost":
+            pytest.importorskip("catboost", reason="the extra `catboost` is not installed")
+        before = files_in(finished)
+        words = ["--target", "price", "--model", model, "--set", f"model.{rounds}=60", "-o", finished, "--overwrite"]
+        code, printed = self.trained_under(30_000, "train", trained / "toy.csv", *words)
+        assert code == 2, printed
+        assert "Traceback" not in printed
+        assert re.search(r"cannot write '.*model'?: File too large", printed.splitlines()[-1]), printed
+        assert files_in(finished) == before
+
 
 class TestOutput:
     """Printing comes last: what cannot be printed costs no run."""

@@ -1,7 +1,6 @@
 """The same command twice gives the same model folder, byte for byte."""
 
 import os
-import shutil
 import subprocess
 import sys
 
@@ -11,6 +10,7 @@ import pytest
 import skops.io
 from sklearn.ensemble import HistGradientBoostingRegressor
 
+from conftest import toy_frame
 from tailwise import Experiment, Recipe, fit, prepare
 from tailwise.cli.main import run
 from tailwise.data.skops_file import to_skops
@@ -81,25 +81,31 @@ def test_a_model_folder_of_media(tmp_path, kind):
     assert [name for name in first if first[name] != second[name]] == []
 
 
+@pytest.fixture(scope="module")
+def trained_on_threads(tmp_path_factory):
+    """Folders, by the number of threads, in which one process trained every model and another predicted."""
+    folders = {}
+    toy = toy_frame()
+    table = pd.concat([toy] * 2).assign(price=lambda t: t["price"] + 0.01 * np.arange(len(t)))  # several batches
+    train = [["train", "t.csv", "-t", "price", *words, "-o", model] for model, words in COMMANDS.items()]
+    predict = [["predict", model, "t.csv", "-o", f"{model}.csv", "--interval", "0.8"] for model in COMMANDS]
+    for threads in ("1", "2"):
+        folders[threads] = folder = tmp_path_factory.mktemp(f"threads{threads}")
+        table.to_csv(folder / "t.csv", index=False)
+        for commands in (train, predict):
+            code = f"from tailwise.cli.main import run\nfor words in {commands!r}: assert run(words) == 0"
+            environment = {**os.environ, "OMP_NUM_THREADS": threads}
+            subprocess.run([sys.executable, "-c", code], cwd=folder, env=environment, check=True)
+    return folders
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("model", COMMANDS)
-def test_one_thread_and_two_in_processes_of_their_own(toy, tmp_path, model):
-    table = pd.concat([toy] * 2).assign(price=lambda t: t["price"] + 0.01 * np.arange(len(t)))  # several batches
-    table.to_csv(tmp_path / "t.csv", index=False)
-    commands = (
-        ["train", "t.csv", "-t", "price", *COMMANDS[model], "-o", "r"],
-        ["predict", "r", "t.csv", "-o", "p.csv", "--interval", "0.8"],
+def test_one_thread_and_two_in_processes_of_their_own(trained_on_threads, model):
+    first, second = (
+        bytes_below(folder / model / "model") | {"p.csv": (folder / f"{model}.csv").read_bytes()}
+        for folder in trained_on_threads.values()
     )
-    results = []
-    for threads in ("1", "2"):
-        folder = tmp_path / threads
-        folder.mkdir()
-        shutil.copy(tmp_path / "t.csv", folder)
-        for command in commands:
-            environment = {**os.environ, "OMP_NUM_THREADS": threads}
-            subprocess.run([sys.executable, "-m", "tailwise", *command], cwd=folder, env=environment, check=True)
-        results.append(bytes_below(folder / "r" / "model") | {"p.csv": (folder / "p.csv").read_bytes()})
-    first, second = results
     assert sorted(first) == sorted(second)
     assert [name for name in first if first[name] != second[name]] == []
 

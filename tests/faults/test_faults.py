@@ -102,6 +102,23 @@ def files_in(folder: Path) -> dict[str, bytes]:
     }
 
 
+def results_in(folder: Path) -> dict[str, object]:
+    """The results of a comparison, search or benchmark, but for times and the journals and pages that hold them."""
+
+    def timeless(value: object) -> object:
+        if isinstance(value, dict):
+            return {name: timeless(one) for name, one in value.items() if "seconds" not in name}
+        return [timeless(one) for one in value] if isinstance(value, list) else value
+
+    found: dict[str, object] = {}
+    for name, content in files_in(folder).items():
+        if name.endswith(".json"):
+            found[name] = timeless(json.loads(content))
+        elif not name.endswith((".journal", ".html", ".jsonl")):
+            found[name] = content
+    return found
+
+
 def places(operations: list[str], wanted: int) -> list[tuple[str, int]]:
     """Faults and numbers of operations: all of them, or a sample, always the same, that takes the faults in turn.
 
@@ -221,6 +238,46 @@ def test_predicting(warm, old, tmp_path, fault, data):
         assert (folder / "p.csv").read_bytes() == whole
 
 
+WRITTEN = {  # the file that a command writes, or replaces
+    "predict": ["predict", "r", "t.csv", "--overwrite", "-o", "p.parquet"],
+    "predict-parts": ["predict", "r", "parts", "--overwrite", "-o", "p.parquet"],
+    "evaluate": ["evaluate", "r", "t.csv", "--overwrite", "-o", "e.json"],
+    "diagnose": ["diagnose", "t.csv", "-t", "y", "--overwrite", "-o", "d.json"],
+    "diagnose-page": ["diagnose", "t.csv", "-t", "y", "--overwrite", "--html", "d.html"],
+    "explain": ["explain", "r", "t.csv", "--repeats", "1", "--overwrite", "-o", "x.json"],
+    "explain-page": ["explain", "r", "t.csv", "--repeats", "1", "--overwrite", "--html", "x.html"],
+    "dial": ["dial", "t.csv", "-t", "y", "--prediction", "x", "--overwrite", "-o", "dialled.csv"],
+    "export": ["export", "network", "--overwrite", "n.pt2"],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", WRITTEN)
+def test_one_file(warm, old, tmp_path, name):
+    command, file = WRITTEN[name], WRITTEN[name][-1]
+    start = fresh_copy(old, tmp_path / "start", with_run=True)
+    if "network" in command:
+        operations_of(warm, start, [*MODELS["network"], "-o", "network"])
+    folder = fresh_copy(start, tmp_path / "f", with_run=True)
+    operations = operations_of(warm, folder, command)
+    whole, others = (folder / file).read_bytes(), {*files_in(start), file}
+    for fault, at in places(operations, 4):
+        folder = fresh_copy(start, tmp_path / "f", with_run=True)
+        (folder / file).write_bytes(b"earlier")
+        ended = warm.run(folder, command, fault, at)
+        where = f"{fault} at {at}, {operations[at]}: {ended['printed']}"
+        assert (folder / file).read_bytes() in (b"earlier", whole), where
+        if fault == "full":
+            assert ended["status"] == 0 or one_line(ended), where
+            assert set(files_in(folder)) == others, where
+        else:
+            assert ended["status"] == KILLED, where
+        again = warm.run(folder, command)
+        assert again["status"] == 0, where + again["printed"]
+        assert (folder / file).read_bytes() == whole, where
+        assert set(files_in(folder)) == others, where
+
+
 CONTINUED = {
     "compare": ["compare", "t.csv", "-t", "y", "-m", "vanilla", "inv", "--model", "linear", "--seeds", "2"],
     "bench": ["bench", "run", "uci-dir", "--data", "prepared", "-m", "vanilla", "--seeds", "1", "--epochs", "1"],
@@ -238,14 +295,19 @@ def test_what_the_same_command_continues(warm, old, tmp_path, name):
         operations_of(warm, start, ["bench", "prepare", "uci-dir", "--data", "data", "--out", "prepared"])
     folder = fresh_copy(start, tmp_path / "f", with_run=False)
     operations = operations_of(warm, folder, command)
+    whole = results_in(folder / "r")
     for fault, at in places(operations, 3):
         folder = fresh_copy(start, tmp_path / "f", with_run=False)
         ended = warm.run(folder, command, fault, at)
-        if fault == "full":
-            assert "Traceback" not in ended["printed"], operations[at]
+        where = f"{fault} at {at}, {operations[at]}: {ended['printed']}"
+        if fault != "full":
+            assert ended["status"] == KILLED, where
+        elif ended["status"] != 0:
+            one_line(ended)
         again = warm.run(folder, command)
-        assert again["status"] == 0, f"{fault} at {at}, {operations[at]}: {again['printed']}"
-        assert "Traceback" not in again["printed"]
+        assert again["status"] == 0, where + again["printed"]
+        assert "Traceback" not in again["printed"], where
+        assert results_in(folder / "r") == whole, where
 
 
 @pytest.fixture(scope="module")

@@ -5,11 +5,16 @@ reads one JSON request a line on standard input and answers with one JSON line.
 """
 
 import errno
+import gc
+import importlib.util
+import io
 import json
 import os
 import signal
 import sys
+import tempfile
 import traceback
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 KILLED = 97
@@ -83,17 +88,27 @@ class Operations:
         for module in (safetensors.torch, safetensors.numpy):
             module.serialize_file = self.counted(module.serialize_file, 1, SafetensorError)
         pyarrow.parquet.write_table = self.counted(pyarrow.parquet.write_table, 1, OSError)
+        writer = pyarrow.parquet.ParquetWriter
+        writer.__init__ = self.counted(writer.__init__, 1, OSError)
+        writer.write_table = self.counted(writer.write_table, None, OSError)
+        if importlib.util.find_spec("catboost"):
+            import catboost
 
-    def counted(self, write, place, raised):
+            model = catboost.CatBoost
+            model.save_model = self.counted(model.save_model, 1, catboost.CatBoostError, "(Error 28: {})")
+
+    def counted(self, write, place, raised, line="Error while serializing: I/O error: {} (os error 28)"):
         """Return a function that numbers the calls of another, which writes the file in one of its arguments."""
 
         def call(*arguments, **named):
-            given = arguments[place]  # pandas opens the file for Arrow
+            given = arguments[place] if place is not None else None  # pandas opens the file for Arrow
             path = os.path.abspath(given if isinstance(given, str | os.PathLike) else "r/predictions.parquet")
             try:
                 self.happen("library", path, needs_room=True)
             except OSError as error:
-                raise raised(f"Error while serializing: I/O error: No space left (os error {error.errno})") from error
+                if raised is OSError:
+                    raise
+                raise raised(line.format("No space left on device")) from error
             return write(*arguments, **named)
 
         return call
@@ -145,11 +160,23 @@ def answer(request: dict) -> dict:
     }
 
 
+def train_once() -> None:
+    """Train a small network, so that what a command imports late is there before the first fork."""
+    from tailwise.cli.main import run
+
+    printed = io.StringIO()
+    with tempfile.TemporaryDirectory() as folder, redirect_stdout(printed), redirect_stderr(printed):
+        table = Path(folder) / "t.csv"
+        table.write_text("x,y\n" + "".join(f"{number % 7},{number}\n" for number in range(60)))
+        assert run(["train", str(table), "-t", "y", "-m", "vanilla", "--epochs", "1", "-o", f"{folder}/r"]) == 0
+
+
 def main() -> None:
     """Import everything, then answer requests."""
     import lightgbm  # noqa: F401
     import optuna  # noqa: F401
     import torch
+    import torch._dynamo  # the first step of an optimiser imports it
 
     import tailwise.backends.lightgbm
     import tailwise.backends.linear
@@ -162,6 +189,9 @@ def main() -> None:
 
     torch.set_num_threads(1)
     stub_pages()
+    train_once()
+    gc.collect()
+    gc.freeze()  # collecting in a fork would copy every page of what was imported
     print("ready", flush=True)
     for line in sys.stdin:
         print(json.dumps(answer(json.loads(line))), flush=True)

@@ -1,5 +1,7 @@
 """CatBoost, stopped early; an extra."""
 
+import errno
+import os
 import re
 import warnings
 from collections.abc import Iterator, Mapping
@@ -72,11 +74,17 @@ class CatBoostModel(ArrayPredictor):
         return np.asarray(self.fitted.predict(_frame(x, nominal)), dtype=np.float64)
 
     def write(self, path: Path) -> None:
-        """Write the regressor in CatBoost's own format."""
+        """Write the regressor in CatBoost's own format; a disk that is full is an ``OSError``."""
+        catboost = _library()
         about = self.fitted.get_metadata()
         for name in _OF_A_RUN:
             about[name] = ""
-        self.fitted.save_model(str(path), format="cbm")
+        try:
+            self.fitted.save_model(str(path), format="cbm")
+        except catboost.CatBoostError as error:  # "(Error 28: No space left on device) util/..."
+            number = re.match(r"\(Error (\d+):", str(error))
+            code = int(number[1]) if number else errno.EIO
+            raise OSError(code, os.strerror(code), str(path)) from error
 
     @staticmethod
     def read(path: Path) -> Any:

@@ -43,7 +43,7 @@ class BoosterModel(ArrayPredictor):
 
     def write(self, path: Path) -> None:
         """Write the booster in LightGBM's text format."""
-        self.fitted.save_model(path)
+        path.write_text(self.fitted.model_to_string(), encoding="utf-8", newline="\n")
 
     @staticmethod
     def read(path: Path) -> Any:

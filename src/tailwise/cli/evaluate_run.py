@@ -16,6 +16,7 @@ def evaluate(
     ignore_extra: options.IgnoreExtra = False,
     drop_missing_target: options.DropMissingTarget = False,
     seed: options.Seed = 0,
+    overwrite: options.Overwrite = False,
 ) -> None:
     """Show errors by region on a table that has the target.
 
@@ -38,7 +39,7 @@ def evaluate(
 
     if seed < 0:
         raise InputError(f"--seed must be at least 0, got {seed}")
-    check_out_file(out, "--out", ".json", overwrite=True)
+    check_out_file(out, "--out", ".json", overwrite=overwrite)
     folder = open_run(run) / MODEL
     if is_map_model(folder):
         return _evaluate_maps(MapModel.load(folder), data, out, seed=seed)

@@ -89,6 +89,7 @@ class Training:
                 "`batch_size`, or fewer processes"
             )
         self.set_aside: list[nn.Parameter] = []
+        self.step: Any = None  # the objective as accelerate wraps it, from the first stage on
         self.stage, self.epoch, self.seconds = 0, 0, 0.0
         self.best_score, self.waited = math.inf, 0
         self.best: dict[str, Tensor] = {}
@@ -170,7 +171,8 @@ class Training:
             fused=_can_fuse(self.device),
         )
         self.objective: Any = objective
-        self.accelerator.free_memory()  # it keeps, and unscales, every optimiser it has ever prepared
+        if self.step is not None:  # it keeps, and unscales, every optimiser it has ever prepared
+            self.accelerator.free_memory()  # collects garbage, which takes a third of a second: only where it must
         with warnings.catch_warnings():  # torch has a new name for broadcast_buffers, accelerate has not yet
             warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated", FutureWarning)
             self.step, self.optimizer = self.accelerator.prepare(objective), optimizer
