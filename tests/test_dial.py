@@ -190,6 +190,53 @@ def refused(capsys, *arguments):
     return line
 
 
+class TestEvaluate:
+    def test_errors_are_those_of_the_decision(self, finished, tmp_path):
+        table, model = finished / "toy.csv", FittedModel.load(finished / "plain" / "model")
+        frame = pd.read_csv(table)
+        for words, decision in (
+            ([], {}),
+            (["--balance", "0.7"], {"balance": 0.7}),
+            (["--cost", "under=10,over=1"], {"under": 10.0, "over": 1.0}),
+            (["--density", "uniform:0,100"], {"density": (0.0, 100.0)}),
+            (["--loss", "squared"], {"loss": "squared"}),
+        ):
+            out = tmp_path / "out.json"
+            given = ["evaluate", finished / "plain", table, "--out", out, "--overwrite", *words]
+            assert run([str(word) for word in given]) == 0
+            pred = model.predict(frame.drop(columns="price"), **decision)
+            known = json.loads(out.read_text())["all"]["mae"]["value"]
+            assert known == pytest.approx(np.abs(pred - frame["price"]).mean(), rel=1e-9)
+
+    def test_an_existing_file_is_kept(self, finished, tmp_path, capsys):
+        out = tmp_path / "out.json"
+        out.write_text("mine")
+        line = refused(capsys, "evaluate", finished / "plain", finished / "toy.csv", "--out", out)
+        assert "exists; pass --overwrite" in line
+        assert out.read_text() == "mine"
+
+    def test_rows_that_it_was_trained_on_are_told(self, finished, tmp_path, capsys):
+        pd.read_csv(finished / "toy.csv").head(50).to_csv(tmp_path / "other.csv", index=False)
+        for command in ("evaluate", "explain"):
+            for table, told in ((finished / "toy.csv", True), (tmp_path / "other.csv", False)):
+                capsys.readouterr()
+                assert run([command, str(finished / "plain"), str(table)]) == 0
+                assert ("the run was trained on rows of this very table" in capsys.readouterr().err) is told
+
+    @pytest.mark.parametrize(
+        ("words", "message"),
+        [
+            ("--balance 2", "balance must be a number from 0"),
+            ("--cost under=1", "--cost takes under=COST,over=COST"),
+            ("--density uniform:9000,10000", "0 on all training labels"),
+            ("--loss huber", "loss must be one of"),
+            ("--target-balance price=1", "--target-balance is for several targets, and there is one; pass --balance"),
+        ],
+    )
+    def test_bad_input_is_one_line(self, finished, capsys, words, message):
+        assert message in refused(capsys, "evaluate", finished / "plain", finished / "toy.csv", *words.split())
+
+
 class TestPredict:
     def test_columns_of_every_question(self, finished, tmp_path):
         table, out = finished / "toy.csv", tmp_path / "out.csv"
@@ -246,6 +293,7 @@ class TestPredict:
             ("--density nope", "--density takes"),
             ("--quantile 1.5", "--quantile takes levels between 0 and 1"),
             ("--above abc", "--above takes a number"),
+            ("--above 800,000", "--above takes a number, got '800,000'; use 800000, or 800.000 (a point)"),
             ("--above nan", "--above takes a number"),
             ("--below inf", "--below takes a number"),
             ("--loss huber", "loss must be one of"),

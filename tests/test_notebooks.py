@@ -127,7 +127,8 @@ def epochs(**changes):
 
 
 @pytest.mark.parametrize(
-    ("changes", "step"), [({"terms": {"mse": 1.0}}, "epoch"), ({"lr": 0.1}, "round"), ({}, "model")]
+    ("changes", "step"),
+    [({"terms": {"mse": 1.0}}, "epoch"), ({"lr": 0.1}, "round"), ({}, "model"), ({"model": "tabm"}, "tabm, fold")],
 )
 def test_a_bar_names_its_steps(changes, step):
     console = Console(record=True, width=100, file=io.StringIO(), force_terminal=True)

@@ -22,8 +22,9 @@ from tailwise.diagnose.answer import answer, is_pulled
 from tailwise.diagnose.facts import Contrast, EndError
 from tailwise.distributions import Dial, Mixture
 from tailwise.experiment.leaderboard import Leaderboard, Standing
-from tailwise.experiment.trade_off import trade_off
+from tailwise.experiment.trade_off import TradeOff, TradeOffPoint, trade_off
 from tailwise.experiment.worst_rows import in_common, worst_rows
+from tailwise.metrics.confidence import Interval
 from tailwise.metrics.coverage import coverage_by_region
 from tailwise.report.against import OtherRun, compare
 from tailwise.report.bands import Bands
@@ -104,6 +105,25 @@ def page(**changes):
     if "other" in given:
         given["changes"] = compare(given["y_true"], given["y_pred"], given["other"].y_pred, given["shots"])
     return run_page(**given)
+
+
+def curve_with(last):
+    """A dial in use at 0.5 whose many-shot error at balance 1 is some times that at 0."""
+    balances, many = (0.0, 0.5, 1.0), (1.0, 1.2, last)
+    points = tuple(
+        TradeOffPoint(at, np.empty(0), {"many": Interval(x, x, x), "few": Interval(3.0 - at, None, None)}, {}, 1.0)
+        for at, x in zip(balances, many, strict=True)
+    )
+    return TradeOff(0.5, points, {})
+
+
+def test_one_balance_does_not_flatten_the_others():
+    svg = trade_off_chart(curve_with(6.0))
+    assert "many +500 % at 1" in "".join(ElementTree.fromstring(svg).itertext())
+    (beyond,) = [place for place in told(svg) if place[2].startswith("many, balance 1:")]
+    assert beyond[2].endswith("MAE 6 (6 to 6)")
+    assert all(0 <= y <= float(ElementTree.fromstring(svg).get("viewBox").split()[3]) for _, y, _ in told(svg))
+    assert "% at 1" not in "".join(ElementTree.fromstring(trade_off_chart(curve_with(1.9))).itertext())
 
 
 @pytest.mark.parametrize("name", CHARTS)

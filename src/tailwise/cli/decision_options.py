@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from tailwise._checks import InputError, did_you_mean
+from tailwise._checks import InputError, did_you_mean, shown
+from tailwise.cli.number_words import way_out
 
 if TYPE_CHECKING:
     from tailwise.distributions.decisions import Decision
@@ -96,7 +97,8 @@ def note_on_spread(asked: "Asked") -> list[str]:
 
 
 def _thresholds(texts: Sequence[str], option: str) -> tuple[tuple[str, float], ...]:
-    return tuple((text, _number(text, f"{option} takes a number, got {text!r}")) for text in dict.fromkeys(texts))
+    told = {text: f"{option} takes a number, got {shown(text)}{way_out(text)}" for text in texts}
+    return tuple((text, _number(text, message)) for text, message in told.items())
 
 
 def _of_targets(texts: Sequence[str], targets: Sequence[str]) -> dict[str, float]:

@@ -130,7 +130,8 @@ def _rows(model: Any, run: Path, folder: Path, data: str | None, *, drop: bool) 
         tested = LabelledRows(rows.frame(), y, task.weight_of("test"), task.row[task.part == "test"], task.notes)
         return tested, task.rows_of("train")[0]
     new = labelled_rows(model, data, drop=drop)
-    return replace(new, frame=new.frame.reset_index(drop=True)), None
+    told = [*new.notes, *new.note_on_trained(read_settings(folder))]
+    return replace(new, frame=new.frame.reset_index(drop=True), notes=told), None
 
 
 def importance_table(found: "Explanation") -> "Table":

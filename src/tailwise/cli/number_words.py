@@ -27,7 +27,7 @@ def in_words(message: str, flags: Sequence[str], words: Sequence[str]) -> str:
     if kind is None or value is None:
         return message
     whole = kind[1] == "an integer"
-    return f"{flags[0]} takes a {'whole ' * whole}number, got {shown(value)}{_way_out(value, whole=whole)}"
+    return f"{flags[0]} takes a {'whole ' * whole}number, got {shown(value)}{way_out(value, whole=whole)}"
 
 
 def _values(flags: Sequence[str], words: Sequence[str]) -> list[str]:
@@ -52,8 +52,8 @@ def _parses(value: str, kind: "re.Match[str] | None") -> bool:
     return True
 
 
-def _way_out(value: str, *, whole: bool) -> str:
-    """Return how to write a number with a comma; empty where there is no single comma."""
+def way_out(value: str, *, whole: bool = False) -> str:
+    """Return how to write a number with a comma, as the end of a message; empty where there is no single comma."""
     parts = _COMMA.fullmatch(value.strip())
     if parts is None:
         return ""

@@ -505,6 +505,16 @@ CensoredAbove = Annotated[
         rich_help_panel=METHOD,
     ),
 ]
+TargetBalance = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--target-balance",
+        metavar="TARGET=BALANCE",
+        help="Balance of one of several targets that have a dial each, e.g. price=1; the others have --balance, or 0. "
+        "Repeatable.",
+        rich_help_panel=DECISION,
+    ),
+]
 Density = Annotated[
     str | None,
     typer.Option(

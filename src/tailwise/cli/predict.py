@@ -23,16 +23,6 @@ Interval = Annotated[
         rich_help_panel=options.OUTPUT,
     ),
 ]
-TargetBalance = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--target-balance",
-        metavar="TARGET=BALANCE",
-        help="Balance of one of several targets that have a dial each, e.g. price=1; the others have --balance, or 0. "
-        "Repeatable.",
-        rich_help_panel=options.DECISION,
-    ),
-]
 Unseen = Annotated[
     Path | None,
     typer.Option(
@@ -54,7 +44,7 @@ def predict(
     keep: options.Keep = None,
     interval: Interval = None,
     balance: options.Balance = None,
-    target_balance: TargetBalance = None,
+    target_balance: options.TargetBalance = None,
     density: options.Density = None,
     loss: options.Loss = None,
     cost: options.Cost = None,

@@ -32,6 +32,8 @@ from tailwise.modalities.map_evaluation import MapEvaluation, Store, evaluate_pa
 from tailwise.modalities.map_model import MapModel
 from tailwise.modalities.map_task import PreparedMaps
 
+_OWN = Decision()
+
 
 @dataclass(frozen=True)
 class PredictedPart:
@@ -167,10 +169,10 @@ def predict_part(
         )
         if part == "val" and model.conditional is not None:  # it was fitted to these rows
             known = replace(known, predictive=model.cross_fitted(y, known.pred, weight))
-    pred = model.decided(known, Decision())
+    pred = model.decided(known, _OWN)
     ends = None
     if model.has_own_intervals and known.predictive is not None:
-        ends = model.intervals_of_decision(known, Decision().for_questions(), CONFIDENCE)
+        ends = model.intervals_of_decision(known, _OWN.for_questions(), CONFIDENCE)
     elif model.intervals is not None:
         ends = model.intervals_of(pred, CONFIDENCE)
     place = task.row[task.part == part]
@@ -186,6 +188,7 @@ def predict_rows(
     *,
     ignore_extra: bool = False,
     weight: NDArray[np.float64] | None = None,
+    decision: Decision = _OWN,
 ) -> PredictedPart:
     """Predict rows that belong to no task, in one pass through the model, without intervals.
 
@@ -195,9 +198,14 @@ def predict_rows(
         y: their targets, ``(n,)`` or ``(n, K)``.
         ignore_extra: allow columns that the model was not trained on.
         weight: ``(n,)`` how much each row counts in the errors.
+        decision: what the predictions minimise, and under which balance or density; by default those of the model.
+
+    Raises:
+        InputError: a decision that the model cannot make.
     """
-    known = model.predictions(rows, predictive=_needs_distributions(model), ignore_extra=ignore_extra, quiet=True)
-    pred = model.decided(known, Decision())
+    predictive = decision.given or _needs_distributions(model)
+    known = model.predictions(rows, predictive=predictive, ignore_extra=ignore_extra, quiet=True)
+    pred = model.decided(known, decision)
     return PredictedPart(
         "new",
         np.arange(len(y)),

@@ -1,6 +1,6 @@
 """Evaluate a model of maps: errors by region, errors of each image, and examples to look at."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -88,6 +88,7 @@ def evaluate_maps(
     row: NDArray[np.int64] | None = None,
     part: str = "test",
     store: Store | None = None,
+    pred: Iterable[NDArray[np.float32]] | None = None,
 ) -> MapEvaluation:
     """Evaluate a model on images with maps; pixels that a mask leaves out do not count.
 
@@ -97,17 +98,19 @@ def evaluate_maps(
         row: ``(n,)`` position of each row in the source; 0 to n - 1 by default.
         part: name of the rows in the table of images.
         store: keeps each predicted map as ``row`` and its position; without it there are no examples.
+        pred: predicted maps, one for each row; by default what the model predicts.
 
     Raises:
         InputError: predictions that are not finite, depths that are not above 0.
     """
     positions = [int(i) for i in (range(len(rows)) if row is None else row)]
     errors, lines = DepthErrors(model.shots), []
-    for position, name, truth, pred in zip(positions, rows.names, Truths(rows), model.predict(rows), strict=True):
-        errors.add(truth, pred)
+    predicted = model.predict(rows) if pred is None else pred
+    for position, name, truth, one in zip(positions, rows.names, Truths(rows), predicted, strict=True):
+        errors.add(truth, one)
         if store is not None:
-            store.add(_key(position), pred)
-        lines.append({"row": position, "split": part, "image": name, **_errors_of_image(truth, pred)})
+            store.add(_key(position), one)
+        lines.append({"row": position, "split": part, "image": name, **_errors_of_image(truth, one)})
     images = pd.DataFrame(lines)
     examples = () if store is None else tuple(_examples(images, rows, store))
     return MapEvaluation(errors, images, examples)

@@ -1,5 +1,6 @@
 """Charts of the trade-off between common and rare values, and of the calibration of distributions."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,18 +14,24 @@ from tailwise.labels.shots import REGIONS, Shots
 from tailwise.metrics.confidence import Interval
 from tailwise.metrics.errors import error_sizes, in_units, weighted
 from tailwise.metrics.region_errors import region_rows
-from tailwise.report.drawing import INK, OTHER, OURS, REGION_COLORS, drawing, percent, short
+from tailwise.report.drawing import INK, OTHER, OURS, REGION_COLORS, Drawing, drawing, percent, short
 
 _COLORS = (REGION_COLORS["many"], REGION_COLORS["medium"], REGION_COLORS["few"])
+_FLAT = 100.0  # per cent
 _GROUPS, _ROWS = 40, 400  # of true values, and shown at most, by the page's slider
 _RUN_MARKS = ("D", "s", "^", "v", "P")
 _MARKS = {"all": "D", "many": "o", "medium": "s", "few": "^", "zero": "v"}
 
 
 def trade_off_chart(curve: TradeOff) -> str:
-    """Draw the change of each region's MAE against the balance, from that of balance 0, with 95 % intervals."""
+    """Draw the change of each region's MAE against the balance, from that of balance 0, with 95 % intervals.
+
+    The axis ends where one balance would flatten all others, and the chart says what lies beyond it.
+    """
     first, at = curve.points[0], [point.balance for point in curve.points]
     shown = [name for name in ("all", *REGIONS) if name in first.mae and first.mae[name].value > 0]
+    changes = {name: _changes_of(curve, name) for name in shown}
+    top = _top(curve, changes)
     each = "; ".join(
         f"{name}: " + ", ".join(f"{number(p.mae[name].value)} at {p.balance:g}" for p in curve.points) for name in shown
     )
@@ -33,19 +40,52 @@ def trade_off_chart(curve: TradeOff) -> str:
         axes = drawn.axes
         axes.axhline(0, color=INK, linewidth=0.9)
         axes.axvline(curve.balance, color=INK, linewidth=1, linestyle="--", label="in use")
-        for name in shown:
-            base, color = first.mae[name].value, REGION_COLORS.get(name, INK)
-            ends = np.array([_ends(point.mae[name]) for point in curve.points])
-            low, change, high = (100 * (ends / base - 1)).T
+        for name, (low, change, high) in changes.items():
+            color = REGION_COLORS.get(name, INK)
             axes.fill_between(at, low, high, color=color, alpha=0.12, linewidth=0)
             axes.plot(at, change, color=color, marker=_MARKS[name], markersize=5, linewidth=1.6, label=name)
             for point, y in zip(curve.points, change, strict=True):
                 below, value, above = (number(end) for end in _ends(point.mae[name]))
-                drawn.tell(point.balance, y, f"{name}, balance {point.balance:g}: MAE {value} ({below} to {above})")
+                text = f"{name}, balance {point.balance:g}: MAE {value} ({below} to {above})"
+                drawn.tell(point.balance, min(y, top), text)
+        if top < math.inf:
+            axes.set_ylim(max(axes.get_ylim()[0], -_FLAT), top)
+            _tell_beyond(drawn, curve, {name: change for name, (_, change, _) in changes.items()}, top)
         axes.set_xlabel("balance: 0 labels as they come, 1 every value equally likely")
         drawn.title("change of the MAE, %")
         drawn.legend()
     return drawn.svg
+
+
+def _changes_of(curve: TradeOff, name: str) -> NDArray[np.float64]:
+    """Return low end, value and high end ``(3, points)`` of a region's MAE, in % from its value at balance 0."""
+    ends = np.array([_ends(point.mae[name]) for point in curve.points])
+    changes: NDArray[np.float64] = (100 * (ends / curve.points[0].mae[name].value - 1)).T
+    return changes
+
+
+def _top(curve: TradeOff, changes: Mapping[str, NDArray[np.float64]]) -> float:
+    """Return where the axis ends: errors that double are beyond it, unless they do up to the balance in use."""
+    used = np.array([point.balance <= curve.balance for point in curve.points])
+    top = max(_FLAT, *(1.2 * float(change[used].max()) for _, change, _ in changes.values()))
+    return top if any(change.max() > top for _, change, _ in changes.values()) else math.inf
+
+
+def _tell_beyond(drawn: Drawing, curve: TradeOff, changes: Mapping[str, NDArray[np.float64]], top: float) -> None:
+    """Write the values beyond the axis at its top."""
+    beyond = [(name, int(change.argmax())) for name, change in changes.items() if change.max() > top]
+    for line, (name, place) in enumerate(beyond, 1):
+        balance = curve.points[place].balance
+        text, offset = f"{name} {changes[name][place]:+.0f} % at {balance:g}", (-6, -12 * line)
+        drawn.axes.annotate(
+            text,
+            (balance, top),
+            color=REGION_COLORS.get(name, INK),
+            fontsize=9,
+            ha="right",
+            xytext=offset,
+            textcoords="offset points",
+        )
 
 
 def exchange_regions(curve: TradeOff) -> tuple[str, str] | None:

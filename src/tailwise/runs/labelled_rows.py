@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,8 @@ from tailwise.experiment.model import FittedModel
 from tailwise.modalities.bright_images import BrightImages, bits_of_readers
 from tailwise.modalities.media_rows import with_full_paths
 
+_ITS_TEST_ROWS = "those of its test rows are in `metrics.json` and on its page"
+
 
 @dataclass(frozen=True)
 class LabelledRows:
@@ -31,6 +34,7 @@ class LabelledRows:
         row: their positions in the table, ``(n,)``; those of a folder count through its files.
         notes: notes for the user.
         unseen: fraction of the rows with a value that no training row had, by column, the highest first.
+        sha256: digest of the table.
     """
 
     frame: pd.DataFrame
@@ -39,6 +43,17 @@ class LabelledRows:
     row: NDArray[np.int64]
     notes: list[str]
     unseen: Mapping[str, float] = field(default_factory=dict)
+    sha256: str = ""
+
+    def note_on_trained(self, config: Mapping[str, Any]) -> list[str]:
+        """Return a note if a run was trained on this very table.
+
+        Args:
+            config: settings of the run, see :func:`tailwise.runs.folder.read_settings`.
+        """
+        if not self.sha256 or config["data"]["sha256"] != self.sha256:
+            return []
+        return ["the run was trained on rows of this very table, so its errors here are too low; " + _ITS_TEST_ROWS]
 
 
 def labelled_rows(model: FittedModel, data: str, *, drop: bool, ignore_extra: bool = True) -> LabelledRows:
@@ -75,4 +90,4 @@ def labelled_rows(model: FittedModel, data: str, *, drop: bool, ignore_extra: bo
         unseen.add(schema.features(piece))
         bright.add(piece)
     notes = [*source.notes, *extra, *of_lags, *remarks, *unseen.notes, *bright.notes]
-    return LabelledRows(frame, y, weight, np.flatnonzero(labelled), notes, unseen.fractions)
+    return LabelledRows(frame, y, weight, np.flatnonzero(labelled), notes, unseen.fractions, source.sha256)

@@ -138,7 +138,7 @@ def read_run(root: Path, folder: Path, name: str, stamp: tuple[Any, ...]) -> Run
         "finished" if finished else "in progress",
         changed,
         target=_word(", ".join(map(str, named)) if isinstance(named := config.get("target", ""), list) else named),
-        method=_word(method.get("name", "")) + _of_target(config),
+        method=_method(method, model) + _of_target(config),
         label=_word(config.get("label") or method.get("name", "")),
         model=_word(model.get("encoder") or model.get("name", "")),
         data=_word(_mapping(config.get("data")).get("name", "")),
@@ -218,6 +218,12 @@ def stamp_of(path: Path) -> tuple[int, int]:
 def seconds(stamp: tuple[int, int]) -> float:
     """Return a stamp as seconds since 1970, within the range of dates."""
     return min(max(stamp[0] / 1e9, 0.0), _LATEST)
+
+
+def _method(method: Mapping[str, Any], model: Mapping[str, Any]) -> str:
+    """Return the method of a run; a stack, whose experts are plain, is what ``--method auto`` asks for."""
+    name = _word(method.get("name", ""))
+    return "auto" if model.get("name") == "stack" and name == "vanilla" else name
 
 
 def _of_target(config: Mapping[str, Any]) -> str:

@@ -16,6 +16,7 @@ class Epoch:
         lr: learning rate; 0 where there is none.
         seconds: duration, validation included.
         best: whether this is the best epoch of the stage so far.
+        model: expert of a stack of which a fold ended; empty of other trainings.
     """
 
     stage: int
@@ -26,8 +27,14 @@ class Epoch:
     lr: float
     seconds: float
     best: bool
+    model: str = ""
 
     @property
     def step(self) -> str:
         """Name of what ended: an epoch of a network, a round of boosting, or one of several models."""
         return "epoch" if self.terms else "round" if self.lr > 0 else "model"
+
+    @property
+    def title(self) -> str:
+        """:attr:`step` as a progress bar has it, with the expert of a stack."""
+        return f"{self.model}, fold" if self.model else self.step

@@ -32,7 +32,7 @@ class EpochBar:
     def show(self, epoch: Epoch) -> None:
         """Advance the bar to an epoch."""
         if epoch.stage not in self.stages:
-            self.stages[epoch.stage] = int(self.progress.add_task("", total=epoch.of, errors="", step=epoch.step))
+            self.stages[epoch.stage] = int(self.progress.add_task("", total=epoch.of, errors="", step=epoch.title))
         task: object = self.stages[epoch.stage]
         self.progress.update(task, completed=epoch.epoch + 1, errors=errors_of(epoch))  # type: ignore[arg-type]
 
@@ -50,7 +50,7 @@ class EpochLine:
 
     def show(self, epoch: Epoch) -> None:
         """Overwrite the line."""
-        line = f"{epoch.step} {epoch.epoch + 1}/{epoch.of} {errors_of(epoch)}"
+        line = f"{epoch.title} {epoch.epoch + 1}/{epoch.of} {errors_of(epoch)}"
         sys.stderr.write("\r" + line.ljust(self.width))
         sys.stderr.flush()
         self.width = len(line)

@@ -12,6 +12,7 @@ from tailwise.modalities.encoder_names import AUTO
 from tailwise.training.recipe import EPOCHS_IN_STACK, Recipe
 
 PLAIN = "network"
+COMPARED_WITH = (PLAIN, "lightgbm")
 EVERY_LABEL, WHETHER_ZERO, ABOVE = "label", "zero", "above"
 _LARGE_BATCH = 64
 

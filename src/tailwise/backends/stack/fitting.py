@@ -91,7 +91,7 @@ class StackFitting:
             seen, fold = seen_by(self.experts[place[one.expert]], self.task, self.fold)
             rows = fold == one.fold
             errors = seen.errors(seen.y[rows], one.columns[rows[self.fold == one.fold], 0], self._weight(rows))
-            yield Epoch(place[one.expert], one.fold, n_folds, {}, errors, 0.0, one.seconds, best=True)
+            yield Epoch(place[one.expert], one.fold, n_folds, {}, errors, 0.0, one.seconds, best=True, model=one.expert)
         self._combine(
             None if self.settings.seconds is None else self.settings.seconds - (time.perf_counter() - started)
         )

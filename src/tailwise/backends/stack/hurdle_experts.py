@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tailwise.backends.stack.experts import ABOVE, PLAIN, WHETHER_ZERO, Expert
+from tailwise.backends.stack.experts import ABOVE, COMPARED_WITH, PLAIN, WHETHER_ZERO, Expert
 from tailwise.data.task import Task
 from tailwise.distributions.atoms import Lattice
 from tailwise.labels.bins import Bins
@@ -67,11 +67,14 @@ def learns_zeros_apart(task: Task, fold: NDArray[np.int64]) -> tuple[bool, str |
 
 
 def hurdle_experts(chosen: Sequence[Expert]) -> tuple[Expert, ...]:
-    """Return the plain network, two experts of whether a label is 0, and the chosen ones on labels above 0."""
-    plain = next(expert for expert in chosen if expert.name == PLAIN)
+    """Return the plain experts, two of whether a label is 0, and the chosen ones on labels above 0.
+
+    Plain experts learn every label. The combiner does not see them: they are what a stack is compared with.
+    """
+    plain = sorted((expert for expert in chosen if expert.name in COMPARED_WITH), key=lambda e: e.name != PLAIN)
     whether = (Expert("lightgbm", "lightgbm"), Expert(PLAIN, "network"))
     return (
-        plain,
+        *plain,
         *(replace(expert, name=f"{expert.name}: zero or not", learns=WHETHER_ZERO) for expert in whether),
         *(replace(expert, name=f"{expert.name} above 0", learns=ABOVE) for expert in chosen),
     )
