@@ -9,7 +9,7 @@ help:
 	@echo "make demo    install, train on an example table, show the errors by region, say where the page is"
 	@echo "make test    install and run the test suite but for its slow tests"
 	@echo "make test-slow  those: several processes, browsers, interrupted trainings"
-	@echo "make faults  a kill and a full disk at every operation on a file (hours: a stack has some 500)"
+	@echo "make faults  a kill and a full disk at every operation on a file, EVERY=8 at every eighth (hours: a stack has some 500)"
 	@echo "make fuzz    search for tables, options, altered runs and requests that end in a traceback, FUZZ_EXAMPLES=100000 of each kind"
 	@echo "make lint types layers    what CI checks besides"
 	@echo "make bench   measure times and memory, write docs/performance.md (about 8 minutes, on a quiet machine)"
@@ -38,8 +38,9 @@ test: $(VENV)/.dev
 test-slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow
 
+EVERY ?= 1
 faults: $(VENV)/.dev
-	TAILWISE_FAULTS=all $(BIN)/python -m pytest -n 2 -rP tests/faults
+	TAILWISE_FAULTS=$(EVERY) $(BIN)/python -m pytest -n 2 -rP tests/faults
 
 FUZZ_EXAMPLES ?= 5000
 fuzz: $(VENV)/.dev

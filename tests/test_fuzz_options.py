@@ -96,17 +96,39 @@ KNOWN = {
     "--select": ("val", "test", "nope"),
     "--host": ("127.0.0.1", "", " ", "localhost"),
     "--port": ("0", "-1", "70000", "x"),
+    "--repeats": ("1", "2", "0", "-1", "x"),
+    "--shap-rows": ("2", "0", "-1", "x"),
+    "--shap-predictions": ("100", "0", "-1", "x"),
+    "--target-balance": ("y=0.5", "y=", "x=1", "=", "y=nan"),
+    "--max-rows": ("1", "0", "-1", "x"),
+    "--max-size": NUMBER,
 }
-KNOWN_ONLY = ("--jobs", "--seeds", "--folds", "--trials", "--epochs", "--host", "--quality", "--out", "--storage")
+KNOWN_ONLY = (
+    "--repeats",
+    "--shap-rows",
+    "--shap-predictions",
+    "--jobs",
+    "--seeds",
+    "--folds",
+    "--trials",
+    "--epochs",
+    "--host",
+    "--quality",
+    "--out",
+    "--storage",
+)
 POSITIONAL = {
     "train": [FILES],
-    "predict": [("r", "m", "nope", "broken"), FILES],
-    "evaluate": [("r", "m", "nope", "broken"), FILES],
+    "predict": [("r", "m", "s", "nope", "broken"), FILES],
+    "evaluate": [("r", "m", "s", "nope", "broken"), FILES],
     "compare": [FILES],
     "diagnose": [FILES],
     "tune": [FILES],
     "dial": [FILES],
+    "explain": [("r", "n", "nope", "broken"), FILES],
+    "export": [("n", "r", "s", "nope", "broken"), ("n.onnx", "n.pt2", "n.txt", "r", "nope/n.onnx")],
     "serve": [("runs", ".", "r", "nope", "t.csv")],
+    "serve-model": [("r", "n", "nope", "broken", "t.csv")],
     "bench list": [("agedb-dir", "nope")],
     "bench prepare": [("sts-b-dir", "agedb-dir", "nope")],
     "bench toy": [("nope", "")],
@@ -124,7 +146,10 @@ USUAL = {
     "diagnose": ["t.csv", "-t", "y", "--no-model"],
     "tune": ["t.csv", "-t", "y", *LINEAR, "-m", "inv", "--trials", "1", "--seeds", "1"],
     "dial": ["t.csv", "-t", "y", "-p", "x"],
+    "explain": ["r", "t.csv", "--repeats", "1"],
+    "export": ["n", "n.pt2"],
     "serve": ["."],
+    "serve-model": ["r"],
     "bench run": ["nope"],
 }
 TRAINING = ("train", "compare", "tune")
@@ -182,7 +207,13 @@ def whole(tmp_path_factory):
     (folder / "empty.csv").write_text("x,c,d,s,y,split\n")
     (folder / "broken").mkdir()
     (folder / "broken" / "config.json").write_text("{}")
-    for name, words in {"r": LINEAR, "m": ["--model", "lightgbm", "--set", "model.n_estimators=2"]}.items():
+    models = {
+        "r": LINEAR,
+        "m": ["--model", "lightgbm", "--set", "model.n_estimators=2"],
+        "n": ["--method", "vanilla", "--epochs", "1"],
+        "s": ["--quality", "good", "--jobs", "1", "--epochs", "1"],
+    }
+    for name, words in models.items():
         assert run(["train", str(folder / "t.csv"), "-t", "y", *words, "-o", str(folder / name)]) == 0
     return folder
 
@@ -193,6 +224,7 @@ def light(monkeypatch):
     monkeypatch.setattr("tailwise.runs.artifact.run_page", lambda **_: "<html></html>")
     monkeypatch.setattr("tailwise.report.compare_page.compare_page", lambda *_, **__: "<html></html>")
     monkeypatch.setattr("tailwise.serve.server.RunServer.serve_forever", lambda self: None)
+    monkeypatch.setattr("tailwise.deploy.server.ModelServer.serve", lambda self: None)
 
 
 @pytest.mark.parametrize("name", POSITIONAL)

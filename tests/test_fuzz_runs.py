@@ -24,6 +24,7 @@ MODELS = {
     "linear": ["--model", "linear"],
     "network": ["--method", "mixture", "--epochs", "1"],
     "trees": ["--model", "lightgbm", "--set", "model.n_estimators=2"],
+    "stack": ["--quality", "good", "--jobs", "1", "--epochs", "1"],
 }
 # Altered trees can end the process inside LightGBM, which reads them; docs/reliability.md says whom to trust.
 NOT_ALTERED = ("model.txt", "trees.txt")
@@ -41,6 +42,10 @@ COMMANDS = (
     ["predict", "r", "t.csv", "-o", "p.csv", "--ignore-extra", "--balance", "0.5", "--quantile", "0.1"],
     ["predict", "r", "t.csv", "-o", "p.csv", "--ignore-extra", "--interval", "0.9"],
     ["evaluate", "r", "t.csv", "--ignore-extra"],
+    ["evaluate", "r", "t.csv", "--balance", "0.5"],
+    ["explain", "r", "--repeats", "1"],
+    ["explain", "r", "t.csv", "--repeats", "1"],
+    ["export", "r", "n.pt2"],
     ["train", "t.csv", "-t", "y", "--model", "linear", "-o", "new", "--against", "r"],
     ["train", "t.csv", "-t", "y", "--model", "linear", "-o", "r", "--overwrite"],
 )

@@ -87,7 +87,7 @@ def as_text(series: pd.Series) -> pd.Series:
     text = series.astype("string").str.strip()
     if pd.api.types.is_float_dtype(series):
         text = text.str.removesuffix(".0")
-    return text.mask(text == "").astype(object).where(text.notna(), np.nan)
+    return text.astype(object).where(text.notna() & (text != ""), np.nan)
 
 
 def as_numbers(series: pd.Series, reading: Reading = PLAIN) -> pd.Series:
