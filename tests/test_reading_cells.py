@@ -426,6 +426,13 @@ class TestCategories:
         only = task.schema.features(base(country="NA"))["country"]
         assert (only == "NA").all()
 
+    @pytest.mark.parametrize("blank", ["", "  "])
+    def test_a_blank_cell_of_a_frame_is_missing(self, blank):
+        model = linear(prepare(base(c=RNG.choice(["lima", "oslo"], N)), "y"))
+        rows = pd.DataFrame({"x": [0.5, 0.5, 0.5], "c": [blank, None, "lima"]})
+        pred = model.predict(rows)
+        assert pred[0] == pred[1] != pred[2]
+
     def test_na_without_empty_cells_is_missing(self):
         task = prepare(base(country=RNG.choice(["NA", "DE", "FR"], N)), "y")
         assert task.schema.seen["country"].levels == ("DE", "FR")

@@ -120,7 +120,7 @@ def results_in(folder: Path) -> dict[str, object]:
 
 
 def places(operations: list[str], wanted: int) -> list[tuple[str, int]]:
-    """Faults and numbers of operations: all of them, or a sample, always the same, that takes the faults in turn.
+    """Faults and numbers of operations: every n-th, or a sample, always the same, that takes the faults in turn.
 
     The sample is spread over all operations (multiples of the golden section, with the first and the last from three
     places on), and begins with a fault that depends on their number, so that few places have not always the same one.
@@ -197,7 +197,8 @@ def test_overwriting(warm, old, tmp_path, model):
 @pytest.mark.slow
 def test_a_new_run(warm, old, tmp_path, model):
     command = [*MODELS[model], "-o", "r"]
-    operations = operations_of(warm, fresh_copy(old, tmp_path / "f", with_run=False), command)
+    operations = operations_of(warm, folder := fresh_copy(old, tmp_path / "f", with_run=False), command)
+    uninterrupted = files_in(folder / "r" / "model")
     for fault, at in places(operations, SAMPLE.get(model, 0)):
         folder = fresh_copy(old, tmp_path / "f", with_run=False)
         ended = warm.run(folder, command, fault, at)
@@ -214,6 +215,7 @@ def test_a_new_run(warm, old, tmp_path, model):
             again = warm.run(folder, [*command, "--resume"])
             assert again["status"] == 0, where + again["printed"]
             open_run(run)
+            assert files_in(run / "model") == uninterrupted, where
         else:
             check_out(run, overwrite=False, resume=False)  # a clean absence: the same command starts anew
             assert fault == "full" or "config.json" not in files_in(run) if run.exists() else True, where
