@@ -15,7 +15,11 @@ from tailwise.compare.grid import run_grid
 from tailwise.compare.plan import plan_cells
 from tailwise.compare.predictions import Predictions
 from tailwise.compare.shares import shares_tested
+from tailwise.experiment.fit import start
+from tailwise.search.aim import Aim
 from tailwise.search.space import Space
+from tailwise.search.study import Search
+from tailwise.search.train_command import train_command
 from test_censored import houses
 from test_cli import refused
 
@@ -186,7 +190,6 @@ class TestTuneCensored:
         [
             (["vanilla"], "network", "`censored_above` needs a likelihood of censored labels, and 'vanilla' has none"),
             ([], "lightgbm", "model 'lightgbm' has none"),
-            ([], "stack", "a search with `censored_above` is one of networks"),
             (["cmixup+mixture"], "network", "takes labels for true values"),
         ],
     )
@@ -201,6 +204,26 @@ class TestTuneCensored:
         )
         assert "no training label is at --censored-above 1e+06" in line
         assert not (tmp_path / "t").exists()
+
+    @pytest.mark.slow
+    def test_a_stack_knows_the_limit(self, tmp_path, monkeypatch):
+        pytest.importorskip("optuna")
+        monkeypatch.setattr("tailwise.search.space.other_experts", lambda: ["lightgbm", "linear"])
+        table = prepare(houses()[0], "price", split="random")
+        space = Space.of([], "stack", [], None, LIMITS)
+        search = Search(table, space, Aim("bmae", 0.5), Recipe(epochs=2, device="cpu"), settings={}, folder=tmp_path)
+        (trial,) = search.run(1)
+        experiment = space.stored(trial.drawn, search.recipe)
+        assert "mixture network" in experiment.params["experts"]
+        assert (experiment.censored_above, experiment.balance) == (3.0, 0.0)
+        assert "--censored-above 3" in train_command("houses.csv", "price", experiment, search.recipe, {})
+        stack = start(table, experiment).fitting
+        list(stack.epochs())
+        known = stack.out_of_fold
+        y, pred = table.y[known.rows], known.outputs.predictive.median()
+        error = np.abs(np.where(y >= 3, np.minimum(pred, 3), pred) - y).mean()
+        assert trial.errors["mae"] == pytest.approx(error)
+        assert error < np.abs(pred - y).mean()
 
     @pytest.mark.slow
     def test_errors_and_command_know_the_limit(self, tmp_path, monkeypatch, capsys):

@@ -83,6 +83,10 @@ def test_rare_categories_share_an_input(tmp_path):
 
 def test_rows_of_ones_own(model, tmp_path):
     assert export(model, tmp_path / "m.pt2", rows=toy_frame(11, seed=2)).rows == 11
+    assert export(model, tmp_path / "one.pt2", rows=toy_frame(1, seed=2)).rows == 1
+    with pytest.raises(InputError, match="there is no row to compare predictions on; give `rows` some"):
+        export(model, tmp_path / "none.pt2", rows=toy_frame(11).head(0))
+    assert not (tmp_path / "none.pt2").exists()
 
 
 def test_a_network_that_differs_is_not_written(model, tmp_path, monkeypatch):

@@ -65,9 +65,12 @@ def export(model: FittedModel, path: str | Path, *, rows: pd.DataFrame | None = 
     if out.suffix.lower() not in SUFFIXES:
         raise InputError(f"a network is exported to a file that ends in .onnx or .pt2, got {str(path)!r}")
     _check(model)
-    frame = drawn_rows(model.schema) if rows is None else rows
-    inputs, graph = inputs_of(model, frame), graph_of(model)
-    program = torch.export.export(graph, (), _tensors(inputs), dynamic_shapes=_shapes(inputs), strict=False)
+    drawn = drawn_rows(model.schema)
+    frame = drawn if rows is None else rows
+    if not len(frame):
+        raise InputError("there is no row to compare predictions on; give `rows` some, or leave it out")
+    traced, inputs, graph = inputs_of(model, drawn), inputs_of(model, frame), graph_of(model)
+    program = torch.export.export(graph, (), _tensors(traced), dynamic_shapes=_shapes(traced), strict=False)
     is_onnx = out.suffix.lower() == ".onnx"
     content = (_onnx if is_onnx else _program)(program, describe(model))
     outputs = (_run_onnx if is_onnx else _run_program)(content, inputs)

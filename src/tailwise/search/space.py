@@ -107,14 +107,16 @@ class Draws(Protocol):
 class Space:
     """Methods and encoders that a search varies, with the parameters of their parts, of the model and of the recipe.
 
-    Of a stack the experts are varied, those whose packages are installed; the plain network is always one of them.
+    Of a stack the experts are varied, those whose packages are installed; the plain network is always one of
+    them, and so is the mixture network where labels are censored.
 
     Args:
         methods: method strings; of a stack ``"vanilla"`` alone.
         model: one of :data:`tailwise.backends.names.MODELS`.
         encoders: encoders of networks.
         transform: of the target, for all trials; see :class:`tailwise.experiment.spec.Experiment`.
-        censored_below: value that low labels were cut off at, likewise; for networks and methods with ``mixture``.
+        censored_below: value that low labels were cut off at, likewise; for stacks, and networks and methods with
+            ``mixture``.
         censored_above: value that high labels were cut off at.
 
     Raises:
@@ -134,12 +136,9 @@ class Space:
         if self.model == _STACK and self.methods != (_VANILLA,):
             raise InputError(f"a stack trains its experts by {_VANILLA!r} and searches these; leave `method` out")
         self.plain(Recipe())  # raises for a transform that does not exist, and limits that are no numbers
-        if self.model == _STACK and self._limits:
-            name = next(iter(self._limits))
-            raise InputError(f"a search with `{name}` is one of networks; leave `model='{_STACK}'` out, or `{name}`")
         for method in self.methods:
             compose(method)
-            if self._limits:
+            if self._limits and self.model != _STACK:
                 check_likelihood(self._for_all(Experiment(method, self.model)))
         for encoder in self.encoders if self.model == "network" else ():
             one_of(encoder, "`encoder`", tuple(ENCODERS))
@@ -192,11 +191,20 @@ class Space:
         return self._for_all(Experiment(self.plain_method, model, recipe=recipe))
 
     def stack(self, others: Sequence[str], recipe: Recipe) -> Experiment:
-        """Return a stack of the plain network and other experts, in the order in which experts are listed."""
-        from tailwise.backends.stack.experts import EXPERTS, PLAIN
+        """Return a stack of its fixed experts and others, in the order in which experts are listed.
 
-        experts = [name for name in EXPERTS if name == PLAIN or name in others]
-        return Experiment(_VANILLA, _STACK, params={"experts": experts}, recipe=recipe, transform=self.transform)
+        Fixed are the plain network and, where labels are censored, the one with their likelihood.
+        """
+        from tailwise.backends.stack.experts import EXPERTS
+
+        experts = [name for name in EXPERTS if name in self._fixed_experts or name in others]
+        return self._for_all(Experiment(_VANILLA, _STACK, params={"experts": experts}, recipe=recipe))
+
+    @property
+    def _fixed_experts(self) -> tuple[str, ...]:
+        from tailwise.backends.stack.experts import CENSORED_EXPERT, PLAIN
+
+        return (PLAIN, CENSORED_EXPERT) if self._limits else (PLAIN,)
 
     def stored(self, drawn: Mapping[str, Any], recipe: Recipe) -> Experiment:
         """Return the experiment of a trial from its stored settings, see :func:`stored_settings`."""
@@ -209,7 +217,8 @@ class Space:
     def draw(self, trial: Draws, recipe: Recipe) -> Experiment:
         """Draw the settings of a trial; the recipe is that of all trials."""
         if self.model == _STACK:
-            drawn = {name: trial.suggest_categorical(f"with {name}", ("yes", "no")) for name in other_experts()}
+            varied_experts = [name for name in other_experts() if name not in self._fixed_experts]
+            drawn = {name: trial.suggest_categorical(f"with {name}", ("yes", "no")) for name in varied_experts}
             return self.stack([name for name, answer in drawn.items() if answer == "yes"], recipe)
         method = str(trial.suggest_categorical("method", self.methods))
         method_params = {

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tailwise.backends.protocol import OutOfFold
+from tailwise.backends.stack.experts import CENSORED_EXPERT
 from tailwise.data.task import Task
 from tailwise.distributions.atoms import atoms_of
 from tailwise.distributions.decisions import Decision, Dial
@@ -23,8 +24,9 @@ def errors_of(task: Task, known: OutOfFold, pred: NDArray[np.float64]) -> dict[s
 
 
 def plain_errors(task: Task, known: OutOfFold) -> dict[str, float]:
-    """Return the out-of-fold errors of the plain network of a stack."""
-    return errors_of(task, known, known.points[known.plain])
+    """Return the out-of-fold errors of a stack's plain network, or of its mixture network where labels are censored."""
+    name = known.plain if task.censoring is None else CENSORED_EXPERT
+    return errors_of(task, known, known.points[name])
 
 
 def best_balance(
@@ -32,7 +34,8 @@ def best_balance(
 ) -> tuple[float, dict[str, float]]:
     """Return the balance whose out-of-fold errors serve an aim best, and these errors.
 
-    Balances within the limit of the overall error come first; if none is, the one that exceeds it least.
+    Balances within the limit of the overall error come first; if none is, the one that exceeds it least. Where labels
+    are censored the density of the true values is unknown, and the balance is 0.
 
     Args:
         task: the task.
@@ -47,6 +50,8 @@ def best_balance(
         raise TypeError("a stack gives distributions of one target")
     counts = np.ones(len(y)) if weight is None else weight
     distributions: Predictive = outputs.predictive
+    if task.censoring is not None:
+        return 0.0, errors_of(task, known, distributions.median())
     if not isinstance(distributions, Transformed):  # of a transformed target without the values that many labels share
         held = HeldOut(y, outputs.pred, counts, False, distributions, atoms_of(y, None))
         distributions = held.distributions or distributions

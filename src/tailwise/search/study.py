@@ -126,7 +126,8 @@ class Search:
         if errors is None:
             with _quiet():
                 if self.space.model == STACK:
-                    errors = plain_errors(self.table, self._out_of_fold(self.space.stack((), self.recipe)))
+                    experiment = self.space.stack((), self.recipe)
+                    errors = plain_errors(self._judged(experiment), self._out_of_fold(experiment))
                 else:
                     errors = _run(self.start(self.space.plain(self.recipe)))
             self.study.set_user_attr(_VANILLA, errors)
@@ -247,10 +248,14 @@ class Search:
     def _stack(self, trial: Any, experiment: Experiment) -> float:
         """Score a stack of the drawn experts at its best balance."""
         known = self._out_of_fold(experiment)
-        balance, errors = best_balance(self.table, known, self.aim, self.vanilla)
+        balance, errors = best_balance(self._judged(experiment), known, self.aim, self.vanilla)
         trial.set_user_attr(_DRAWN, stored_settings(replace(experiment, balance=balance), self.recipe))
         self._record(trial, errors)
         return self.aim.value(errors)
+
+    def _judged(self, experiment: Experiment) -> Task:
+        """Return the table with the limits at which labels are censored: beyond them nothing is an error."""
+        return replace(self.table, censoring=experiment.censoring)
 
     def _out_of_fold(self, experiment: Experiment) -> OutOfFold:
         """Train a stack; each expert's folds are trained once in a search, whatever stacks it is part of."""

@@ -13,6 +13,7 @@ from tailwise.training.recipe import EPOCHS_IN_STACK, Recipe
 
 PLAIN = "network"
 COMPARED_WITH = (PLAIN, "lightgbm")
+CENSORED_EXPERT = "mixture network"  # learns from censored labels by their likelihood
 EVERY_LABEL, WHETHER_ZERO, ABOVE = "label", "zero", "above"
 _LARGE_BATCH = 64
 
@@ -68,7 +69,7 @@ EXPERTS: Mapping[str, Expert] = {
     for expert in (
         Expert("lightgbm", "lightgbm"),
         Expert(PLAIN, "network"),
-        Expert("mixture network", "network", "mixture", levels=(0.1, 0.5, 0.9)),
+        Expert(CENSORED_EXPERT, "network", "mixture", levels=(0.1, 0.5, 0.9)),
         Expert("tabm", "network", encoder="tabm"),
         Expert("catboost", "catboost"),
         Expert("forest", "forest"),
