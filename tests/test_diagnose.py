@@ -249,6 +249,14 @@ class TestColumns:
 
 
 class TestQuickModel:
+    def test_a_wide_table_may_have_many_categories(self):
+        frame = pd.DataFrame(RNG.normal(size=(400, 210))).rename(columns=str)
+        frame["kind"] = RNG.choice([f"k{number}" for number in range(150)], 400)
+        frame["y"] = np.exp(frame["0"])
+        (overall, *_) = diagnose(frame, "y").model.errors
+        assert overall.n == 400
+        assert overall.r2 > 0
+
     def test_where_it_hurts(self):
         found = diagnose(table(skewed(3000)), "y")
         many, few = found.model.of("many"), found.model.of("few")

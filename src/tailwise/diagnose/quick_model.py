@@ -25,7 +25,7 @@ MOST_COLUMNS = 200
 
 _MOST_CELLS, _FEWEST_ROWS = 2_000_000, 2_000
 _FOLDS = 5
-_MOST_BINS = 255
+_MOST_BINS, _MOST_BINS_OF_WIDE = 255, 63
 _END_SHARES = (0.01, 0.05, 0.1)
 _RESAMPLES = 1000
 _TRIED = "sqinv+lds"
@@ -60,8 +60,11 @@ def cross_validate(
     member = None if groups is None else pd.factorize(groups)[0][rows]
     folds = _FOLDS if member is None else min(_FOLDS, np.unique(member).size)
     ranks = _ranks(x) if x.shape[1] > MOST_COLUMNS else None
-    x = _binned(x)
-    settings = (ranks, nominal_inputs(preprocessor, x.shape[1]), member, folds, seed)
+    nominal = nominal_inputs(preprocessor, x.shape[1])
+    bins = _MOST_BINS if ranks is None else _MOST_BINS_OF_WIDE
+    x = np.where(nominal, x, _binned(x, bins))
+    bins = max(bins, int(np.nanmax(x[:, nominal], initial=0)) + 1)  # each category has a bin
+    settings = (ranks, nominal, member, folds, bins, seed)
     predicted = _out_of_fold(x, y, None, *settings)
     parts = _parts(y, shots)
     errors = tuple(_region_error(name, y[part], predicted[part]) for name, part in parts.items() if part.any())
@@ -82,6 +85,7 @@ def _out_of_fold(
     nominal: NDArray[np.bool_],
     member: NDArray[np.int64] | None,
     folds: int,
+    bins: int,
     seed: int,
 ) -> Array:
     splitter = StratifiedRegressionKFold if member is None else StratifiedRegressionGroupKFold
@@ -91,6 +95,7 @@ def _out_of_fold(
         min_samples_leaf=int(np.clip(len(y) // 20, 2, 20)),
         categorical_features=nominal if nominal.any() else None,
         early_stopping=False,
+        max_bins=bins,
         random_state=seed,
     )
     predicted = np.empty_like(y)
@@ -106,8 +111,8 @@ def _out_of_fold(
     return predicted
 
 
-def _binned(x: Array) -> Array:
-    """Return numbers as positions of at most 255 bins a column, with about as many rows each; missing ones stay so.
+def _binned(x: Array, most: int) -> Array:
+    """Return numbers as positions of at most so many bins a column, with about as many rows each; missing ones stay so.
 
     Boosting would find such bins for each fold anew, which takes most of its time on wide tables where rows have
     weights.
@@ -115,8 +120,8 @@ def _binned(x: Array) -> Array:
     binned = np.empty_like(x)
     for i, column in enumerate(x.T):
         values = np.sort(column[np.isfinite(column)])
-        edges = np.unique(values[np.arange(1, _MOST_BINS) * values.size // _MOST_BINS]) if values.size else values
-        few = np.count_nonzero(np.diff(values)) < _MOST_BINS
+        edges = np.unique(values[np.arange(1, most) * values.size // most]) if values.size else values
+        few = np.count_nonzero(np.diff(values)) < most
         binned[:, i] = column if few else np.where(np.isnan(column), np.nan, np.searchsorted(edges, column, "right"))
     return binned
 
