@@ -28,7 +28,7 @@ def finished(tmp_path_factory):
     return folder
 
 
-PROGRESS = ("epoch ", "model ", "note: ")  # beginnings of lines of a training
+PROGRESS = ("epoch ", "lightgbm, fold ", "network, fold ", "mixture, fold ", "note: ")  # beginnings of lines of a training
 
 
 def refused(capsys, *arguments, before=("epoch ",)):
