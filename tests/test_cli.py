@@ -28,7 +28,8 @@ def finished(tmp_path_factory):
     return folder
 
 
-PROGRESS = ("epoch ", "lightgbm, fold ", "network, fold ", "mixture, fold ", "note: ")  # beginnings of lines of a training
+# beginnings of the lines that a training shows
+PROGRESS = ("epoch ", "lightgbm, fold ", "network, fold ", "mixture, fold ", "note: ")
 
 
 def refused(capsys, *arguments, before=("epoch ",)):
