@@ -83,19 +83,18 @@ def test_a_model_folder_of_media(tmp_path, kind):
 
 @pytest.fixture(scope="module")
 def trained_on_threads(tmp_path_factory):
-    """Folders, by the number of threads, in which one process trained every model and another predicted."""
+    """Folders, by the number of threads, in which a process of its own trained every model and predicted."""
     folders = {}
     toy = toy_frame()
     table = pd.concat([toy] * 2).assign(price=lambda t: t["price"] + 0.01 * np.arange(len(t)))  # several batches
     train = [["train", "t.csv", "-t", "price", *words, "-o", model] for model, words in COMMANDS.items()]
     predict = [["predict", model, "t.csv", "-o", f"{model}.csv", "--interval", "0.8"] for model in COMMANDS]
+    code = f"from tailwise.cli.main import run\nfor words in {train + predict!r}: assert run(words) == 0"
     for threads in ("1", "2"):
         folders[threads] = folder = tmp_path_factory.mktemp(f"threads{threads}")
         table.to_csv(folder / "t.csv", index=False)
-        for commands in (train, predict):
-            code = f"from tailwise.cli.main import run\nfor words in {commands!r}: assert run(words) == 0"
-            environment = {**os.environ, "OMP_NUM_THREADS": threads}
-            subprocess.run([sys.executable, "-c", code], cwd=folder, env=environment, check=True)
+        environment = {**os.environ, "OMP_NUM_THREADS": threads}
+        subprocess.run([sys.executable, "-c", code], cwd=folder, env=environment, check=True)
     return folders
 
 
