@@ -166,6 +166,31 @@ class TestTraining:
         assert len(list(running.fitting.epochs())) == 6
 
 
+@pytest.fixture(scope="module")
+def task_with_zeros(folder):
+    """Images of which two fifths have the label 0, and the others one above it that is no count."""
+    frame = pd.read_csv(folder / "index.csv")
+    rng = np.random.default_rng(0)
+    frame["y"] = np.where(frame["y"] < 2, 0.0, np.exp(0.3 * frame["y"] + 0.1 * rng.normal(size=len(frame))))
+    return prepared(folder, frame, image=["path"])
+
+
+def test_the_chance_of_0_is_learned_apart_on_images(task_with_zeros, tmp_path):
+    zeros = replace(stack(epochs=4), balance=0.0)
+    running = start(task_with_zeros, zeros)
+    names = [f"{epoch.model}" for epoch in running.fitting.epochs()]
+    assert names[:2] == ["network", "lightgbm: zero or not"]
+    assert len(names) == 2 * 6
+    assert [note for note in task_with_zeros.notes if "the chance of 0 is learned apart" in note]
+    model = running.finish()[0]
+    rows, y = task_with_zeros.rows_of("test")
+    known = model.predictive(rows)
+    assert known.below(0.0).max() == 0
+    assert known.cdf(0.0)[y == 0].mean() > known.cdf(0.0)[y > 0].mean() + 0.2
+    model.save(tmp_path)
+    np.testing.assert_array_equal(FittedModel.load(tmp_path).predict(rows), model.predict(rows))
+
+
 class TestCommand:
     @pytest.mark.slow
     @pytest.mark.slow

@@ -22,7 +22,7 @@ from tailwise.data.date_forms import compact_dates
 from tailwise.data.missing_codes import notes_on_codes, notes_on_date_codes
 from tailwise.data.number_forms import CURRENCIES
 from tailwise.data.quantities import lookalikes
-from tailwise.data.reading import Reading
+from tailwise.data.reading import Reading, as_missing
 
 _ODD_FRACTION, _FEWEST_FOR_ODD = 0.02, 20
 _TOTALS = frozenset(
@@ -122,7 +122,7 @@ def notes_on_cells(series: pd.Series, kind: Kind, reading: Reading) -> list[str]
         return [
             f"column {name} has {int(words.sum()):,} cells {shown(text[words].iloc[0])} beside "
             f"{int(text.isna().sum()):,} empty ones: the former are a category of their own; if they are missing, pass "
-            f"`missing={column}={text[words].iloc[0]}`"
+            f"{as_missing(column, text[words].iloc[0])}"
         ]
     return _note_on_spellings(text)
 

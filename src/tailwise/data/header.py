@@ -8,7 +8,8 @@ import pandas as pd
 
 from tailwise.data.examples import PREFIX, load_example
 from tailwise.data.parquet import parquet_files
-from tailwise.data.table_files import TEXT, TableFile, as_table, with_index, workbook_rows
+from tailwise.data.read_errors import as_arrow, as_table
+from tailwise.data.table_files import TEXT, TableFile, with_index, workbook_rows
 from tailwise.data.text_tables import column_names, header_names
 
 
@@ -43,8 +44,8 @@ def header(name: str, *, lines: int | None = None) -> list[str]:
         if file.suffix == ".xlsx":
             (first,) = workbook_rows(file, most=1)[1]
             return column_names(["" if cell is None else str(cell) for cell in first], name)
-        with file.open() as content:
-            frame = _of_parquet(content) if file.suffix == ".parquet" else pd.read_feather(content).iloc[:0]
+        with file.open() as content, as_arrow(name):
+            frame = _without_rows(content, feather=file.suffix == ".feather")
     return [str(column) for column in with_index(frame, name)[0].columns]
 
 
@@ -60,11 +61,12 @@ def _of_lines(file: TableFile, lines: int | None) -> list[str]:
     return list(names)
 
 
-def _of_parquet(content: IO[bytes]) -> pd.DataFrame:
-    """Return the table without its rows, but with its index."""
+def _without_rows(content: IO[bytes], *, feather: bool) -> pd.DataFrame:
+    """Return the table of a Parquet or Feather file without its rows, but with its index."""
     import pyarrow.parquet as pq
+    from pyarrow.feather import read_table
 
-    schema = pq.read_schema(content)
+    schema = read_table(content).schema if feather else pq.read_schema(content)
     frame: pd.DataFrame = schema.empty_table().to_pandas()
     index = (schema.pandas_metadata or {}).get("index_columns") or []
     for one in index:  # an index of consecutive numbers has no column, and none is made of a table without rows

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from tailwise._checks import short, shown
 from tailwise._numbers import counted, number
+from tailwise.data.reading import as_missing
 
 _CODE = re.compile(r"-?9{2,}(?:\.9+|\.25)?|-9|-1e\+?[23]\d|1e\+?[23]\d")
 _FEWEST_CELLS, _MOST_DATE_CODES = 2, 2
@@ -79,7 +80,7 @@ def notes_on_date_codes(name: str, when: pd.Series, written: pd.Series) -> list[
             notes.append(
                 f"column {shown(name)} has {counted(int(is_end.sum()), 'cell')} {cell}, far from all other dates "
                 f"({_day(rest.min())} to {_day(rest.max())}): if it stands for a missing value, pass "
-                f"`missing={short(name)}={cell}`"
+                f"{as_missing(short(name), cell)}"
             )
             others = rest
     return notes
@@ -104,6 +105,6 @@ def notes_on_codes(name: str, values: pd.Series) -> list[str]:
         notes.append(
             f"column {shown(name)} has {counted(int((numbers == code).sum()), 'cell')} {code:.10g}, {unlike} "
             f"({number(others.min())} to {number(others.max())}): if it stands for a missing value, pass "
-            f"`missing={short(name)}={code:.10g}`"
+            f"{as_missing(short(name), f'{code:.10g}')}"
         )
     return notes

@@ -12,6 +12,7 @@ from tailwise._checks import short, shown
 from tailwise.data.cell_values import MISSING, TOLD_MISSING, as_text, first_row
 from tailwise.data.date_forms import are_dates
 from tailwise.data.number_forms import CURRENCIES
+from tailwise.data.reading import as_missing
 
 Shape = Literal["number", "marked", "pair", "time", "date", "period", ""]
 
@@ -153,7 +154,7 @@ def _way_out(column: str, family: int, rest: "pd.Series[int]", *, mostly_plain: 
     """Return how cells of a family are read by the kind that they look like."""
     if mostly_plain and len(rest):
         word = str(rest.idxmax())
-        return f"if others, such as {shown(word)}, are missing, pass `missing={column}={word}`"
+        return f"if others, such as {shown(word)}, are missing, pass {as_missing(column, word)}"
     if family == 0:
         return "write them all as plain numbers, such as 1234.5"
     if family == 1:

@@ -62,3 +62,16 @@ class Reading:
 
 
 PLAIN = Reading()
+
+
+_LONGEST = 60
+
+
+def as_missing(column: object, cell: object) -> str:
+    """Return the option that reads a cell as missing, for messages; its name alone for one that nobody could type.
+
+    >>> as_missing("y", " n.a. "), as_missing("y", "a\\nb")
+    ('`missing=y=n.a.`', '`missing`')
+    """
+    told = f"{column}={str(cell).strip()}"
+    return f"`missing={told}`" if told.isprintable() and len(told) <= _LONGEST else "`missing`"

@@ -10,7 +10,9 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from tailwise._checks import InputError, quoted
+from tailwise.data.arrow_files import valid
 from tailwise.data.parquet import parquet_files
+from tailwise.data.read_errors import as_arrow
 
 TableLike = pd.DataFrame | ArrayLike
 """Rows ``(n, p)``: a data frame of pandas or of another library, or an array."""
@@ -156,6 +158,8 @@ def open_folder(folder: str | Path, cache: Path) -> tuple[MappedRows, str]:
         from datasets.utils.logging import CRITICAL, get_logger, get_verbosity
     except ImportError as error:
         raise InputError("a folder of Parquet files needs datasets: pip install 'tailwise[large]'") from error
+    import pyarrow as pa
+
     files, schema = _one_schema(files, Path(folder))
     disable_progress_bars()
     logger, level = get_logger("datasets"), get_verbosity()
@@ -176,6 +180,10 @@ def open_folder(folder: str | Path, cache: Path) -> tuple[MappedRows, str]:
     twice = sorted({name for name in table.column_names if table.column_names.count(name) > 1})
     if twice:
         raise InputError(f"{str(folder)!r} has several columns named {twice[0]!r}; rename them")
+    for name, kind in zip(table.column_names, table.schema.types, strict=True):
+        if kind in (pa.string(), pa.large_string()):
+            with as_arrow(folder):
+                valid(table[name])
     return MappedRows(table), _digest(files, Path(folder))
 
 

@@ -5,9 +5,7 @@ import io
 import json
 import warnings
 import zipfile
-import zlib
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -17,14 +15,14 @@ import pandas as pd
 
 from tailwise._checks import InputError, name_nearby, quoted, shown
 from tailwise._files import replacing
-from tailwise.data.frame_blocks import MOST_BLOCKS
+from tailwise.data.arrow_files import read_arrow
+from tailwise.data.read_errors import UNREADABLE, as_arrow, as_table, unreadable
 from tailwise.data.text_tables import column_names, read_text_table
 
 SUFFIXES = {".csv": ",", ".tsv": "\t", ".parquet": None}  # of tables that are written
 TEXT = {".csv": None, ".tsv": "\t"}
 _READ = (".csv", ".tsv", ".parquet", ".feather", ".jsonl", ".ndjson", ".xlsx")
 _KINDS = ".csv, .tsv, .parquet, .feather, .jsonl or .xlsx (.gz and .zip are allowed)"
-_UNREADABLE = (ValueError, OSError, EOFError, zlib.error, zipfile.BadZipFile, RuntimeError, NotImplementedError)
 _LINKS = ("__MACOSX/", ".")
 
 
@@ -74,8 +72,8 @@ class TableFile:
         try:
             with zipfile.ZipFile(path) as archive:
                 names = [name for name in archive.namelist() if not name.endswith("/")]
-        except _UNREADABLE as error:
-            raise _unreadable(path, error) from error
+        except UNREADABLE as error:
+            raise unreadable(path, error) from error
         tables = [
             name
             for name in names
@@ -145,23 +143,6 @@ def with_index(frame: pd.DataFrame, path: str | Path) -> tuple[pd.DataFrame, lis
     return frame, notes
 
 
-@contextmanager
-def as_table(path: str | Path) -> Iterator[None]:
-    """Turn errors of reading a file into one that names it.
-
-    Raises:
-        InputError: a file that cannot be read as a table.
-    """
-    try:
-        yield
-    except InputError:
-        raise
-    except UnicodeDecodeError as error:
-        raise InputError(f"{shown(path)} cannot be read as a table: it is not UTF-8; save it as UTF-8") from error
-    except _UNREADABLE as error:
-        raise _unreadable(path, error) from error
-
-
 def _read(file: TableFile, text: Collection[str]) -> tuple[pd.DataFrame, list[str]]:
     if file.suffix in TEXT:
         return read_text_table(file.open_text, str(file.path), separator=TEXT[file.suffix], text=text)
@@ -169,25 +150,8 @@ def _read(file: TableFile, text: Collection[str]) -> tuple[pd.DataFrame, list[st
         return _read_json_lines(file), []
     if file.suffix == ".xlsx":
         return _read_workbook(file)
-    with file.open() as content:
-        return _read_arrow(content, feather=file.suffix == ".feather"), []
-
-
-def _read_arrow(content: IO[bytes], *, feather: bool) -> pd.DataFrame:
-    """Return the table of a Parquet or Feather file; at its peak it takes 1.5 times its memory in place of 2.4."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    if feather:
-        frame = pd.read_feather(content)
-    else:
-        few = len(pq.read_schema(content)) <= MOST_BLOCKS
-        content.seek(0)
-        # Columns that stay apart are not copied, and neither are the file's bytes before they are needed.
-        apart = {"split_blocks": few, "self_destruct": True}
-        frame = pd.read_parquet(content, engine="pyarrow", pre_buffer=False, to_pandas_kwargs=apart)
-    pa.default_memory_pool().release_unused()
-    return frame
+    with file.open() as content, as_arrow(file.path):
+        return read_arrow(content, feather=file.suffix == ".feather"), []
 
 
 def _read_json_lines(file: TableFile) -> pd.DataFrame:
@@ -229,7 +193,7 @@ def workbook_rows(file: TableFile, most: int | None = None) -> tuple[list[str], 
             filled = (row for row in book[sheets[0]].iter_rows(values_only=True) if any(c is not None for c in row))
             rows = list(islice(filled, most))
     except Exception as error:  # the parsers of XML below it raise whatever a damaged file makes them raise
-        raise _unreadable(file.path, error) from error
+        raise unreadable(file.path, error) from error
     if not rows:
         raise InputError(f"{shown(file.path)} cannot be read as a table: its first sheet is empty")
     return sheets, rows
@@ -253,14 +217,6 @@ def _exists(path: Path) -> bool:
         return path.exists()
     except (OSError, ValueError):  # a name that no file can have
         return False
-
-
-def _unreadable(path: str | Path, error: BaseException) -> InputError:
-    lines = str(error).strip().splitlines()
-    reason = lines[0][:120] if lines else type(error).__name__
-    if isinstance(error, EOFError | zlib.error):
-        reason = "the compressed file is cut off or damaged"
-    return InputError(f"{shown(path)} cannot be read as a table: {reason}")
 
 
 def write_table(frame: pd.DataFrame, path: str | Path) -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 import pandas as pd
 
 from tailwise._checks import InputError, shown
+from tailwise.data.arrow_files import valid
+from tailwise.data.read_errors import as_arrow
 from tailwise.data.table_files import read_with_notes, with_index
 
 ROWS_AT_ONCE = 65_536
@@ -70,16 +72,10 @@ def _batches(path: Path) -> Iterator[pd.DataFrame]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    try:
-        with pq.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False) as file:
-            empty = True
-            for batch in file.iter_batches(ROWS_AT_ONCE):
-                empty = False
-                yield pa.Table.from_batches([batch]).to_pandas()
-            if empty:
-                yield file.schema_arrow.empty_table().to_pandas()
-    except (pa.ArrowException, OSError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:120]
-        raise InputError(f"{shown(path)} cannot be read as a table: {reason}") from error
+    with as_arrow(path), pq.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False) as file:
+        empty = True
+        for batch in file.iter_batches(ROWS_AT_ONCE):
+            empty = False
+            yield valid(pa.Table.from_batches([batch])).to_pandas()
+        if empty:
+            yield file.schema_arrow.empty_table().to_pandas()

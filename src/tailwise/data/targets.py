@@ -22,7 +22,7 @@ from tailwise.data.cell_values import (
 )
 from tailwise.data.number_forms import differ, number_forms, surely_thousands
 from tailwise.data.quantities import lookalikes
-from tailwise.data.reading import Reading
+from tailwise.data.reading import Reading, as_missing
 from tailwise.labels.output_bins import OutputBins
 
 
@@ -146,7 +146,7 @@ def target_values(
             )
         raise InputError(
             f"{role} {shown(target)} must be numeric, but {are_not(wrong)}, "
-            f"e.g. {shown(cell)} in row {first_row(wrong)}; correct them, or pass `missing={target}={cell}`"
+            f"e.g. {shown(cell)} in row {first_row(wrong)}; correct them, or pass {as_missing(target, cell)}"
         )
     infinite = np.isinf(values)
     if infinite.any():
@@ -185,8 +185,10 @@ def check_target(y: NDArray[np.float64], target: str) -> None:
         raise InputError(f"the table has {counted(len(y), 'row')} with a target; at least {FEWEST_ROWS} are needed")
     if y.min() == y.max():
         raise InputError(f"target {shown(target)} is constant ({y[0]:g} in every row); there is nothing to learn")
-    if not _LEAST_SPREAD <= y.std() <= 1 / _LEAST_SPREAD:
+    with np.errstate(over="ignore"):
+        spread = float(y.std())
+    if not _LEAST_SPREAD <= spread <= 1 / _LEAST_SPREAD:
         raise InputError(
-            f"target {shown(target)} has a standard deviation of {y.std():g}; choose a unit in which it lies between "
+            f"target {shown(target)} has a standard deviation of {spread:g}; choose a unit in which it lies between "
             f"{_LEAST_SPREAD:g} and {1 / _LEAST_SPREAD:g}"
         )

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tailwise._checks import InputError, shown
+from tailwise._checks import InputError, short, shown
 from tailwise.data.cell_rules import NO_RULES, CellRules
 from tailwise.data.cell_values import as_numbers, first_row, moments
 from tailwise.data.column_kinds import recognise
@@ -101,7 +101,7 @@ def note_on_dates(schema: Schema, frame: pd.DataFrame, split: str) -> list[str]:
         return []
     return [
         f"column {shown(dated[0])} has dates, and rows are split at random: if the rows to predict are later ones, "
-        f"the errors here are too low; split by time with `time={dated[0]}`"
+        f"the errors here are too low; split by time with `time={short(dated[0])}`"
     ]
 
 

@@ -109,9 +109,12 @@ def balanced_mean_absolute_error(
 
 
 def pearson(y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None = None) -> float | None:
-    """Pearson correlation; ``None`` for fewer than three values or if one side is constant. Weights are ``(n,)``."""
+    """Pearson correlation; ``None`` for fewer than three values or if one side is constant. Weights are ``(n,)``.
+
+    Constant are values that differ by less than 1e-12 of their size: rounding would decide.
+    """
     true, pred = _pair(y_true, y_pred)
-    if true.size < 3 or np.ptp(true) == 0 or np.ptp(pred) == 0:
+    if true.size < 3 or any(np.ptp(side) <= 1e-12 * np.abs(side).max() for side in (true, pred)):
         return None
     weight = row_weights(sample_weight, true.size)
     return float(pearsonr(true, pred).statistic) if weight is None else _correlation(true, pred, weight)

@@ -135,6 +135,8 @@ def _read_tested(root: Path, folder: Path, _finished: int, _written: int) -> Tes
     try:
         frame = pd.read_parquet(folder / PREDICTIONS)
         test = frame[frame["split"] == "test"].sort_values("row")
+        if not pd.api.types.is_integer_dtype(test["row"]):
+            raise TypeError("rows have no numbers")
         weight = test["weight"].to_numpy(np.float64) if "weight" in test else None
         return Tested(
             test["row"].to_numpy(np.int64),

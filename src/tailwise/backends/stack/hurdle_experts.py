@@ -50,10 +50,10 @@ def learns_zeros_apart(task: Task, fold: NDArray[np.int64]) -> tuple[bool, str |
     """Return whether a stack has a hurdle, and a note for the user on a target with many zeros.
 
     Args:
-        task: a table with one target, or one with images, texts or signals, which has none.
+        task: a table with one target.
         fold: ``(n,)`` fold of each row, -1 for rows that take no part.
     """
-    if task.schema.media or not has_many_zeros(task, fold):
+    if not has_many_zeros(task, fold):
         return False, None
     if not enough_of_both(task, fold):
         return False, (

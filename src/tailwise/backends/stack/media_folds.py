@@ -16,6 +16,7 @@ from tailwise.backends.protocol import Fitting
 from tailwise.backends.stack.encoded_rows import feature_task
 from tailwise.backends.stack.experts import PLAIN, Expert
 from tailwise.backends.stack.fitting import StackFitting
+from tailwise.backends.stack.hurdle_experts import seen_by
 from tailwise.backends.stack.stack_settings import StackSettings
 from tailwise.backends.stack.trained_fold import TrainedFold, held_out_columns, packed, train_on, without_fold
 from tailwise.data.task import Task
@@ -98,7 +99,8 @@ def train_media_fold(
         for place, expert in enumerate(others):
             began = time.perf_counter()
             left = None if seconds is None else max((seconds - began + started) / (len(others) - place), 1e-3)
-            head = train_on(encoded, expert, replace(expert.recipe_for(recipe, encoded.count("train")), seconds=left))
+            seen, _ = seen_by(expert, encoded, np.zeros(len(encoded.y), dtype=np.int64))
+            head = train_on(seen, expert, replace(expert.recipe_for(recipe, seen.count("train")), seconds=left))
             columns = held_out_columns(head, encoded, expert)
             trained.append(packed(expert.name, number, columns, head, began, packing, on_features=True))
     return trained
