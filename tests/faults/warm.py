@@ -101,8 +101,11 @@ class Operations:
         """Return a function that numbers the calls of another, which writes the file in one of its arguments."""
 
         def call(*arguments, **named):
-            given = arguments[place] if place is not None else None  # pandas opens the file for Arrow
-            path = os.path.abspath(given if isinstance(given, str | os.PathLike) else "r/predictions.parquet")
+            given = arguments[place] if place is not None else None
+            if isinstance(given, str | os.PathLike):
+                path = os.path.abspath(given)
+            else:  # a file that was opened before, by pandas for Arrow
+                path = self.last[0] if self.last is not None else self.folder
             try:
                 self.happen("library", path, needs_room=True)
             except OSError as error:

@@ -191,7 +191,9 @@ class Search:
                 with _quiet(), naming(Path(self.location)):
                     self.study.optimize(self._objective, n_trials=1, catch=(Exception,))
             except AssertionError as error:  # Optuna's, where it could not record how the trial ended
-                raise InputError(f"the trial cannot be recorded in {self.location!r}; is there room?") from error
+                raise InputError(
+                    f"the trial cannot be recorded in {self.location!r}; make room on its disk and start again"
+                ) from error
             ended = [trial for trial in self.trials() if trial.number == self._latest]
             if not ended:
                 raise InputError(f"trial {self._latest} ended without a record; is the study's storage still there?")
